@@ -1,0 +1,149 @@
+//! Decides where output goes and puts it there whole or not at all.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Where output goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output, for pipes and redirections.
+    Stdout,
+    /// A file, replaced only once its new content is complete.
+    File(PathBuf),
+}
+
+impl Destination {
+    /// What `-o` asked for (`-` is standard output); without it standard
+    /// output when that is redirected, else a file beside the input with its
+    /// extension replaced by `extension`.
+    pub fn choose(
+        requested: Option<&Path>,
+        input: &Path,
+        extension: &str,
+        stdout_is_terminal: bool,
+    ) -> Self {
+        match requested {
+            Some(path) if path == Path::new("-") => Destination::Stdout,
+            Some(path) => Destination::File(path.to_owned()),
+            None if !stdout_is_terminal => Destination::Stdout,
+            None => Destination::File(input.with_extension(extension)),
+        }
+    }
+
+    /// Runs `produce` with a buffered writer to this destination.
+    ///
+    /// A file appears (or replaces the one that was there) only after
+    /// `produce` succeeded. A reader that closes the pipe early, as `head`
+    /// does, is not an error.
+    pub fn write<E: From<io::Error>>(
+        &self,
+        produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Destination::Stdout => {
+                let mut pipe = Pipe { out: io::stdout().lock(), closed: false };
+                let mut out = BufWriter::with_capacity(64 << 10, &mut pipe);
+                produce(&mut out)?;
+                Ok(out.flush()?)
+            }
+            Destination::File(path) if is_special(path) => {
+                let mut out = BufWriter::new(fs::OpenOptions::new().write(true).open(path)?);
+                produce(&mut out)?;
+                Ok(out.flush()?)
+            }
+            Destination::File(path) => {
+                let directory = match path.parent() {
+                    Some(parent) if parent != Path::new("") => parent,
+                    _ => Path::new("."),
+                };
+                let mut builder = tempfile::Builder::new();
+                builder.prefix(".rz-").permissions(output_permissions());
+                let mut file = builder.tempfile_in(directory)?;
+                let mut out = BufWriter::with_capacity(64 << 10, file.as_file_mut());
+                produce(&mut out)?;
+                out.flush()?;
+                drop(out);
+                file.persist(path).map_err(|e| E::from(e.error))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a path is something other than a regular file, such as
+/// `/dev/null` or a named pipe, which must be written and not replaced.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+/// What the process's umask leaves of the usual permissions.
+fn output_permissions() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+/// Standard output that swallows what is written after its reader has gone.
+struct Pipe<W> {
+    out: W,
+    closed: bool,
+}
+
+impl<W: Write> Pipe<W> {
+    fn unless_closed(
+        &mut self,
+        done: usize,
+        run: impl FnOnce(&mut W) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if self.closed {
+            return Ok(done);
+        }
+        match run(&mut self.out) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(done)
+            }
+            result => result,
+        }
+    }
+}
+
+impl<W: Write> Write for Pipe<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_closed(bytes.len(), |out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_closed(0, |out| out.flush().map(|()| 0)).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chooses_as_a_shell_user_expects() {
+        let input = Path::new("dir/trace.rz");
+        let choose = |requested: Option<&str>, terminal| {
+            Destination::choose(requested.map(Path::new), input, "folded", terminal)
+        };
+        assert_eq!(choose(Some("-"), true), Destination::Stdout);
+        assert_eq!(choose(None, false), Destination::Stdout);
+        assert_eq!(choose(None, true), Destination::File("dir/trace.folded".into()));
+        assert_eq!(choose(Some("x"), false), Destination::File("x".into()));
+    }
+
+    #[test]
+    fn failed_output_leaves_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        fs::write(&path, "old").unwrap();
+        let failed = Destination::File(path.clone()).write(|out| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("no more"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,299 @@
+//! The symbolized profile: what every exporter and every report is made from.
+//!
+//! Data flows one way: a `.rz` file is loaded into raw tables, raw tables are
+//! symbolized into a [`Profile`], and a profile is exported or rendered. Its
+//! size follows the number of distinct stacks, not the number of samples; the
+//! order of samples in time is kept only when asked for (see
+//! [`Profile::timeline`]).
+//!
+//! ```text
+//! sample ─► thread ─► process
+//!        └► stack ─► location ─► lines (inlined calls, innermost first) ─► function
+//!             └► parent stack      └► module
+//! ```
+
+/// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
+/// or a length of time.
+pub type Nanos = u64;
+
+/// Index into [`Profile::events`].
+pub type EventId = usize;
+/// Index into [`Profile::processes`].
+pub type ProcessId = usize;
+/// Index into [`Profile::threads`].
+pub type ThreadId = usize;
+/// Index into [`Profile::modules`].
+pub type ModuleId = usize;
+/// Index into [`Profile::functions`].
+pub type FunctionId = usize;
+/// Index into [`Profile::locations`].
+pub type LocationId = usize;
+/// Index into [`Profile::stacks`].
+pub type StackId = usize;
+
+/// One recording, merged, symbolized and ready to be shown.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Profile {
+    /// Facts about the recording as a whole.
+    pub info: Info,
+    /// What was counted. A CPU recording has one.
+    pub events: Vec<Event>,
+    /// Every process seen, in order of appearance.
+    pub processes: Vec<Process>,
+    /// Every thread seen, in order of appearance.
+    pub threads: Vec<Thread>,
+    /// Executables, libraries, the kernel, and areas without a file.
+    pub modules: Vec<Module>,
+    /// Distinct functions, by (name, file, module).
+    pub functions: Vec<Function>,
+    /// Distinct code addresses, each with the functions inlined there.
+    pub locations: Vec<Location>,
+    /// Call stacks as a tree: a node's parent always has a smaller id.
+    pub stacks: Vec<StackNode>,
+    /// Samples added up per (event, thread, stack); sorted by that key.
+    pub samples: Vec<Sample>,
+    /// Single samples in order of time, if they were asked for and not too
+    /// many; `None` otherwise.
+    pub timeline: Option<Vec<TimedSample>>,
+}
+
+/// Facts about the recording as a whole.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Info {
+    /// Host name, as recorded.
+    pub host: String,
+    /// Kernel name, release and machine, as `uname` gives them.
+    pub os: String,
+    /// CPUs online on the host.
+    pub cpus: u32,
+    /// Version of the recorder.
+    pub recorder: String,
+    /// How samples were taken, such as `perf`.
+    pub tier: String,
+    /// The recorder's command line.
+    pub command: Vec<String>,
+    /// When recording started, in nanoseconds since the Unix epoch.
+    pub start_unix_ns: u64,
+    /// When recording started, on the trace's clock.
+    pub start_ns: Nanos,
+    /// For how long samples were taken.
+    pub duration_ns: Nanos,
+    /// Samples in the trace, lost ones not included.
+    pub samples: u64,
+    /// Samples whose stack could not be followed to its root.
+    pub truncated: u64,
+    /// Samples that were due and are missing.
+    pub lost: u64,
+    /// Where samples went missing: one entry per reason, with a count.
+    pub losses: Vec<(String, u64)>,
+    /// CPU time the recorder itself used.
+    pub recorder_cpu_ns: Nanos,
+    /// Peak resident memory of the recorder, in bytes.
+    pub recorder_peak_rss: u64,
+    /// Size of the trace file, in bytes.
+    pub file_size: u64,
+    /// Things a reader should know, one sentence each: damage that was
+    /// skipped, modules that could not be symbolized and why.
+    pub notes: Vec<String>,
+}
+
+/// A kind of thing that was sampled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Event {
+    /// The event's name, such as `cpu-clock` or `cycles`.
+    pub name: String,
+    /// What a weight counts.
+    pub unit: Unit,
+    /// Samples per second that were asked for.
+    pub frequency_hz: u32,
+}
+
+/// What a weight counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Nanoseconds of time.
+    #[default]
+    Nanoseconds,
+    /// CPU cycles.
+    Cycles,
+}
+
+/// A process, identified by its number and start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Process id, as the host numbers it.
+    pub pid: u32,
+    /// Name of the process (its first thread's `comm`).
+    pub name: String,
+    /// The executable's path; empty if unknown.
+    pub exe: String,
+}
+
+/// A thread of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// The process it belongs to.
+    pub process: ProcessId,
+    /// Thread id, as the host numbers it.
+    pub tid: u32,
+    /// The thread's `comm`.
+    pub name: String,
+}
+
+/// Something that code addresses belong to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Module {
+    /// What it is.
+    pub kind: ModuleKind,
+    /// Short name for display: the file name, or `[kernel]`, `[vdso]`, `[anon]`.
+    pub name: String,
+    /// Path on the recording host; empty if it had none.
+    pub path: String,
+    /// GNU build-id; empty if it had none.
+    pub build_id: Vec<u8>,
+}
+
+/// What a [`Module`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ModuleKind {
+    /// An executable or library file.
+    #[default]
+    File,
+    /// The kernel or one of its modules.
+    Kernel,
+    /// The code page that the kernel maps into every process.
+    Vdso,
+    /// Executable memory without a file, such as JIT-compiled code.
+    Anonymous,
+}
+
+/// A function, after demangling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Function {
+    /// Name for people. A function without a known name is called
+    /// `[module+0xoffset]`.
+    pub name: String,
+    /// The linker's (mangled) name; empty if unknown.
+    pub system_name: String,
+    /// Source file; empty if unknown.
+    pub file: String,
+    /// The module it is in, if it belongs to one.
+    pub module: Option<ModuleId>,
+}
+
+/// One recorded code address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Location {
+    /// What the address is.
+    pub kind: FrameKind,
+    /// The module it is in, if any.
+    pub module: Option<ModuleId>,
+    /// Address as in the module's own symbol table (SVMA); for the kernel and
+    /// for memory without a file the address in memory. Callers are given by
+    /// an address inside the call instruction, not by the return address.
+    pub address: u64,
+    /// Functions at this address, innermost (most deeply inlined) first.
+    /// Never empty; all but the last were inlined.
+    pub lines: Vec<Line>,
+}
+
+/// What a [`Location`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FrameKind {
+    /// Code of the process.
+    #[default]
+    User,
+    /// Code of the kernel.
+    Kernel,
+    /// Code generated at run time.
+    Jit,
+    /// Stands for the callers that could not be followed; always a root.
+    Truncated,
+    /// Stands for a stack whose definition is missing from a damaged file;
+    /// always a root.
+    Lost,
+}
+
+/// A function and the source line inside it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Line {
+    /// The function.
+    pub function: FunctionId,
+    /// Line in the function's source file; 0 if unknown.
+    pub line: u32,
+}
+
+/// A call stack: this location, called from the parent stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StackNode {
+    /// The caller; `None` for a root. Always smaller than the node's own id.
+    pub parent: Option<StackId>,
+    /// The code address.
+    pub location: LocationId,
+}
+
+/// Samples with the same event, thread and stack, added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// What was counted.
+    pub event: EventId,
+    /// The thread that ran.
+    pub thread: ThreadId,
+    /// Where it ran; `None` if the sample has no stack at all.
+    pub stack: Option<StackId>,
+    /// Number of samples.
+    pub count: u64,
+    /// Sum of their weights, in the event's unit.
+    pub weight: u64,
+}
+
+/// One sample at its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedSample {
+    /// When, on the trace's clock.
+    pub time_ns: Nanos,
+    /// What was counted.
+    pub event: EventId,
+    /// The thread that ran.
+    pub thread: ThreadId,
+    /// Where it ran; `None` if the sample has no stack at all.
+    pub stack: Option<StackId>,
+    /// Its weight, in the event's unit.
+    pub weight: u64,
+}
+
+impl Unit {
+    /// The unit's name as exchange formats spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Nanoseconds => "nanoseconds",
+            Unit::Cycles => "cycles",
+        }
+    }
+}
+
+impl Profile {
+    /// The locations of a stack, leaf first.
+    pub fn locations_of(&self, stack: Option<StackId>) -> impl Iterator<Item = &Location> {
+        let mut next = stack;
+        std::iter::from_fn(move || {
+            let node = self.stacks[next?];
+            next = node.parent;
+            Some(&self.locations[node.location])
+        })
+    }
+
+    /// Thread and process of a thread id.
+    pub fn thread(&self, id: ThreadId) -> (&Thread, &Process) {
+        let thread = &self.threads[id];
+        (thread, &self.processes[thread.process])
+    }
+
+    /// Sum of all weights of one event.
+    pub fn total_weight(&self, event: EventId) -> u64 {
+        self.samples.iter().filter(|s| s.event == event).map(|s| s.weight).sum()
+    }
+}

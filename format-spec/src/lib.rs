@@ -1,0 +1,2 @@
+//! The rz trace format.
+#![forbid(unsafe_code)]

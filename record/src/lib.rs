@@ -1,0 +1,1 @@
+//! Records live processes into rz traces.

@@ -1,0 +1,2 @@
+//! Selects, compares and renders rz traces.
+#![forbid(unsafe_code)]
