@@ -1,2 +1,36 @@
-//! The rz trace format.
+//! The rz trace format: a reader and a streaming writer.
+//!
+//! A trace is a file header followed by self-contained blocks, each with a
+//! checksum; SPEC.md describes every byte. This crate turns blocks into values
+//! and back. It does not open files, resolve names or decide what to record.
+//!
+//! Writing: [`TraceWriter`], with a [`StackInterner`] to number stacks.
+//! Reading: [`Reader::next_block`] until it returns `None`, then
+//! [`Reader::damage`] for what was missing. A reader never panics and never
+//! allocates more than a block's declared limits, whatever the file holds.
 #![forbid(unsafe_code)]
+
+mod block;
+mod column;
+mod error;
+mod header;
+mod index;
+mod reader;
+mod record;
+mod samples;
+mod stacks;
+mod varint;
+mod writer;
+
+pub use block::{BLOCK_HEADER_LEN, BlockKind, MAX_PAYLOAD, MAX_ROWS, SYNC};
+pub use error::FormatError;
+pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
+pub use index::IndexEntry;
+pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
+pub use record::{
+    CLASS_SAMPLES, Clock, Cost, End, EndReason, Event, Exit, Host, Loss, LossReason, Mapping,
+    Module, ModuleKind, NO_CPU, Note, Process, Record, Recording, Symbol, Thread, ThreadName,
+};
+pub use samples::Sample;
+pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};
+pub use writer::TraceWriter;

@@ -1,0 +1,191 @@
+//! Columns of unsigned integers: one field of many rows, encoded together.
+//!
+//! A table is a row count followed by columns. Each column names itself, so a
+//! reader skips those it does not know and fills in those that are missing.
+
+use crate::block::MAX_ROWS;
+use crate::error::FormatError;
+use crate::varint::{read_bounded, read_bytes, read_varint, unzigzag, write_varint, zigzag};
+
+/// How the values of a column are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// Each value as a varint.
+    Plain = 0,
+    /// The zigzag difference to the value before; the first to 0.
+    Delta = 1,
+    /// The zigzag difference of the difference to the one before.
+    DeltaOfDelta = 2,
+    /// Pairs of value and number of repetitions.
+    RunLength = 3,
+}
+
+/// Starts a table of `rows` rows.
+pub(crate) fn write_row_count(out: &mut Vec<u8>, rows: usize) {
+    write_varint(out, rows as u64);
+}
+
+/// Appends one column.
+pub(crate) fn write_column(
+    out: &mut Vec<u8>,
+    id: u8,
+    encoding: Encoding,
+    values: impl IntoIterator<Item = u64>,
+) {
+    let mut data = Vec::new();
+    let mut previous = 0u64;
+    let mut previous_delta = 0u64;
+    let mut run: Option<(u64, u64)> = None;
+    for value in values {
+        let delta = value.wrapping_sub(previous);
+        match encoding {
+            Encoding::Plain => write_varint(&mut data, value),
+            Encoding::Delta => write_varint(&mut data, zigzag(delta)),
+            Encoding::DeltaOfDelta => {
+                write_varint(&mut data, zigzag(delta.wrapping_sub(previous_delta)));
+            }
+            Encoding::RunLength => match &mut run {
+                Some((current, count)) if *current == value => *count += 1,
+                _ => write_run(&mut data, run.replace((value, 1))),
+            },
+        }
+        previous = value;
+        previous_delta = delta;
+    }
+    write_run(&mut data, run);
+    out.push(id);
+    out.push(encoding as u8);
+    write_varint(out, data.len() as u64);
+    out.extend_from_slice(&data);
+}
+
+fn write_run(data: &mut Vec<u8>, run: Option<(u64, u64)>) {
+    if let Some((value, count)) = run {
+        write_varint(data, value);
+        write_varint(data, count);
+    }
+}
+
+/// A table's columns, found but not yet decoded.
+pub(crate) struct Table<'a> {
+    rows: usize,
+    columns: Vec<(u8, u8, &'a [u8])>,
+}
+
+impl<'a> Table<'a> {
+    /// Takes a table off the front of `input`; everything up to its end
+    /// belongs to it.
+    pub(crate) fn read(input: &mut &'a [u8]) -> Result<Self, FormatError> {
+        let rows = read_bounded(input, "row count", MAX_ROWS as u64)?;
+        let count = read_bounded(input, "column count", 255)?;
+        let mut columns = Vec::with_capacity(count);
+        for _ in 0..count {
+            let head = read_bytes(input, 2, "column header")?;
+            let length = read_varint(input, "column length")? as usize;
+            columns.push((head[0], head[1], read_bytes(input, length, "column")?));
+        }
+        Ok(Table { rows, columns })
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Decodes the column `id`; all rows are `missing` if there is none.
+    pub(crate) fn column(&self, id: u8, missing: u64) -> Result<Vec<u64>, FormatError> {
+        match self.columns.iter().find(|(column, _, _)| *column == id) {
+            Some(&(_, encoding, data)) => decode(encoding, data, self.rows),
+            None => Ok(vec![missing; self.rows]),
+        }
+    }
+}
+
+fn decode(encoding: u8, mut data: &[u8], rows: usize) -> Result<Vec<u64>, FormatError> {
+    // Every value but a repeated one takes a byte at least, so a lying row
+    // count fails below before it can claim memory that the data cannot fill.
+    let mut values = Vec::with_capacity(rows.min(MAX_ROWS));
+    let mut previous = 0u64;
+    let mut previous_delta = 0u64;
+    while values.len() < rows {
+        let coded = read_varint(&mut data, "column value")?;
+        let value = match encoding {
+            0 => coded,
+            1 => previous.wrapping_add(unzigzag(coded)),
+            2 => {
+                previous_delta = previous_delta.wrapping_add(unzigzag(coded));
+                previous.wrapping_add(previous_delta)
+            }
+            3 => {
+                let left = (rows - values.len()) as u64;
+                let run = read_bounded(&mut data, "run length", left)?;
+                values.resize(values.len() + run, coded);
+                continue;
+            }
+            other => {
+                return Err(FormatError::InvalidValue {
+                    what: "column encoding",
+                    value: other.into(),
+                });
+            }
+        };
+        values.push(value);
+        previous = value;
+    }
+    match data {
+        [] => Ok(values),
+        rest => Err(FormatError::InvalidValue {
+            what: "bytes after a column's last value",
+            value: rest.len() as u64,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: [Encoding; 4] =
+        [Encoding::Plain, Encoding::Delta, Encoding::DeltaOfDelta, Encoding::RunLength];
+
+    fn table(encoding: Encoding, values: &[u64]) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_row_count(&mut out, values.len());
+        write_varint(&mut out, 1);
+        write_column(&mut out, 9, encoding, values.iter().copied());
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn every_encoding_round_trips(values: Vec<u64>) {
+            for encoding in ALL {
+                let bytes = table(encoding, &values);
+                let read = Table::read(&mut &bytes[..]).unwrap();
+                prop_assert_eq!(read.column(9, 0).unwrap(), values.clone());
+                prop_assert_eq!(read.column(8, 3).unwrap(), vec![3; values.len()]);
+            }
+        }
+
+        #[test]
+        fn damage_never_panics(mut bytes: Vec<u8>, encoding in 0u8..5) {
+            bytes.splice(0..0, [100, 1, 9, encoding]);
+            if let Ok(read) = Table::read(&mut &bytes[..]) {
+                let _ = read.column(9, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_steady_clock_takes_a_byte_a_row() {
+        let times: Vec<u64> = (0..1000).map(|i| 5_000_000_000 + i * 1_003_009).collect();
+        assert!(table(Encoding::DeltaOfDelta, &times).len() < 1020);
+    }
+
+    #[test]
+    fn a_run_of_zero_does_not_loop_for_ever() {
+        // Row count 1, one column of (value 0, run 0) and nothing more.
+        assert!(Table::read(&mut &[1, 1, 9, 3, 2, 0, 0][..]).unwrap().column(9, 0).is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! The index at the end of a cleanly closed trace: where each block is.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind};
+use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::error::FormatError;
+use crate::header::{HEADER_LEN, u64_at};
+use crate::varint::write_varint;
+
+/// Bytes that end a cleanly closed trace.
+pub(crate) const TRAILER_MAGIC: [u8; 8] = *b"RZ1end\r\n";
+/// Size of the trailer: offset of the index block, then the magic bytes.
+pub(crate) const TRAILER_LEN: usize = 16;
+
+/// Where a block is and what it spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Offset of the block header in the file.
+    pub offset: u64,
+    /// What the block holds.
+    pub kind: BlockKind,
+    /// Length of its stored payload in bytes.
+    pub stored_len: u32,
+    /// Earliest time in the block, in nanoseconds on the trace's clock.
+    pub first_ns: u64,
+    /// Latest time in the block.
+    pub last_ns: u64,
+}
+
+impl IndexEntry {
+    pub(crate) fn new(offset: u64, header: &BlockHeader) -> Self {
+        IndexEntry {
+            offset,
+            kind: header.kind,
+            stored_len: header.stored_len,
+            first_ns: header.first_ns,
+            last_ns: header.last_ns,
+        }
+    }
+}
+
+/// Column ids of the index table.
+mod column {
+    pub const OFFSET: u8 = 0;
+    pub const KIND: u8 = 1;
+    pub const STORED_LEN: u8 = 2;
+    pub const FIRST: u8 = 3;
+    pub const LAST: u8 = 4;
+}
+
+/// The payload of an index block.
+pub(crate) fn encode_index(entries: &[IndexEntry]) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_row_count(&mut out, entries.len());
+    write_varint(&mut out, 5);
+    let mut column = |id, encoding, value: fn(&IndexEntry) -> u64| {
+        write_column(&mut out, id, encoding, entries.iter().map(value));
+    };
+    column(column::OFFSET, Encoding::Delta, |e| e.offset);
+    column(column::KIND, Encoding::RunLength, |e| e.kind.0.into());
+    column(column::STORED_LEN, Encoding::Plain, |e| e.stored_len.into());
+    column(column::FIRST, Encoding::Delta, |e| e.first_ns);
+    column(column::LAST, Encoding::Delta, |e| e.last_ns);
+    out
+}
+
+/// Reads the payload of an index block.
+pub(crate) fn decode_index(mut payload: &[u8]) -> Result<Vec<IndexEntry>, FormatError> {
+    let table = Table::read(&mut payload)?;
+    let offsets = table.column(column::OFFSET, 0)?;
+    let kinds = table.column(column::KIND, 0)?;
+    let lengths = table.column(column::STORED_LEN, 0)?;
+    let firsts = table.column(column::FIRST, 0)?;
+    let lasts = table.column(column::LAST, 0)?;
+    let invalid = |what, value| FormatError::InvalidValue { what, value };
+    (0..table.rows())
+        .map(|row| {
+            Ok(IndexEntry {
+                offset: offsets[row],
+                kind: BlockKind(
+                    kinds[row].try_into().map_err(|_| invalid("block kind", kinds[row]))?,
+                ),
+                stored_len: lengths[row]
+                    .try_into()
+                    .map_err(|_| invalid("block length", lengths[row]))?,
+                first_ns: firsts[row],
+                last_ns: lasts[row],
+            })
+        })
+        .collect()
+}
+
+/// The last bytes of a cleanly closed trace.
+pub(crate) fn trailer(index_offset: u64) -> [u8; TRAILER_LEN] {
+    let mut bytes = [0; TRAILER_LEN];
+    bytes[..8].copy_from_slice(&index_offset.to_le_bytes());
+    bytes[8..].copy_from_slice(&TRAILER_MAGIC);
+    bytes
+}
+
+/// Offset of the index block of a cleanly closed trace, `None` for others.
+pub(crate) fn find_index(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    if length < (HEADER_LEN + BLOCK_HEADER_LEN + TRAILER_LEN) as u64 {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::End(-(TRAILER_LEN as i64)))?;
+    let mut bytes = [0; TRAILER_LEN];
+    file.read_exact(&mut bytes)?;
+    let offset = u64_at(&bytes, 0);
+    let last_possible = length - (TRAILER_LEN + BLOCK_HEADER_LEN) as u64;
+    let good = bytes[8..] == TRAILER_MAGIC && (HEADER_LEN as u64..=last_possible).contains(&offset);
+    Ok(good.then_some(offset))
+}

@@ -1,0 +1,338 @@
+//! Reads a trace block by block, going on behind whatever is damaged.
+
+use std::borrow::Cow;
+use std::io::{Read, Seek, SeekFrom};
+
+use crate::block::{
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, SYNC, block_checksum, stored_checksum,
+};
+use crate::error::FormatError;
+use crate::header::{FileHeader, HEADER_LEN};
+use crate::index::{IndexEntry, TRAILER_LEN, TRAILER_MAGIC, decode_index, find_index};
+use crate::record::{Record, read_records};
+use crate::samples::{Sample, decode_samples};
+use crate::stacks::StackDefs;
+
+/// How much is searched at a time for the next block behind damage.
+const SEARCH_CHUNK: usize = 1 << 20;
+/// False block starts looked at in one file before the search is given up, so
+/// that a file made of them cannot keep a reader busy for ever.
+const MAX_FALSE_STARTS: u32 = 100;
+
+/// A block's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Block {
+    /// Facts.
+    Records(Vec<Record>),
+    /// Definitions of frames and stacks.
+    Stacks(StackDefs),
+    /// CPU samples, by thread, then time.
+    Samples(Vec<Sample>),
+    /// A block of an unknown kind that may be skipped.
+    Skipped(BlockKind),
+}
+
+/// A part of the file that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The file ends inside a block.
+    CutOff {
+        /// Where the unfinished block starts.
+        offset: u64,
+        /// Bytes of it that are there.
+        length: u64,
+    },
+    /// The file ends between blocks, but was not closed.
+    NotClosed,
+    /// Bytes that are no valid block were skipped.
+    Skipped {
+        /// Where they start.
+        offset: u64,
+        /// How many.
+        length: u64,
+    },
+    /// Blocks are missing from the sequence.
+    MissingBlocks {
+        /// Where the next block starts.
+        offset: u64,
+        /// How many are missing.
+        count: u32,
+    },
+    /// A block is whole, but its content does not make sense.
+    BadBlock {
+        /// Where it starts.
+        offset: u64,
+        /// What it should hold.
+        kind: BlockKind,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Damage::CutOff { offset, length } => write!(
+                f,
+                "the file is cut off: its last block, at offset {offset}, has only {length} bytes"
+            ),
+            Damage::NotClosed => {
+                f.write_str("the file was not closed: the recorder may have been killed")
+            }
+            Damage::Skipped { offset, length } => {
+                write!(f, "{length} damaged bytes at offset {offset} were skipped")
+            }
+            Damage::MissingBlocks { offset, count } => {
+                write!(f, "{count} blocks are missing before offset {offset}")
+            }
+            Damage::BadBlock { offset, kind, cause } => {
+                write!(f, "the {kind} block at offset {offset} was skipped: {cause}")
+            }
+        }
+    }
+}
+
+/// A sequential reader of a trace.
+pub struct Reader<R> {
+    file: R,
+    header: FileHeader,
+    /// Where the next block should start.
+    offset: u64,
+    length: u64,
+    next_sequence: u32,
+    closed: bool,
+    false_starts: u32,
+    damage: Vec<Damage>,
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Reads the file header. Fails if the file is no trace or needs a newer
+    /// reader.
+    pub fn new(mut file: R) -> Result<Self, FormatError> {
+        let length = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut start = Vec::with_capacity(HEADER_LEN);
+        (&mut file).take(HEADER_LEN as u64).read_to_end(&mut start)?;
+        let header = FileHeader::from_bytes(&start)?;
+        Ok(Reader {
+            file,
+            header,
+            offset: HEADER_LEN as u64,
+            length,
+            next_sequence: 0,
+            closed: false,
+            false_starts: 0,
+            damage: Vec::new(),
+        })
+    }
+
+    /// The file header.
+    pub fn header(&self) -> &FileHeader {
+        &self.header
+    }
+
+    /// What could not be used of the file up to here.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// The next block, or `None` at the end of the file. Damage is skipped
+    /// and kept in [`Reader::damage`]; only failing to read the file and a
+    /// block that must be understood, but is unknown, are errors.
+    pub fn next_block(&mut self) -> Result<Option<Block>, FormatError> {
+        while let Some((header, payload)) = self.next_valid()? {
+            let offset = self.offset - (BLOCK_HEADER_LEN + payload.len()) as u64;
+            if header.kind.is_critical() && !header.kind.is_known() {
+                return Err(FormatError::UnknownCriticalBlock { kind: header.kind, offset });
+            }
+            match decode_block(&header, &payload) {
+                Ok(Some(block)) => return Ok(Some(block)),
+                Ok(None) => {}
+                Err(cause) => self.damage.push(Damage::BadBlock {
+                    offset,
+                    kind: header.kind,
+                    cause: cause.to_string(),
+                }),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next block whose checksum is right.
+    fn next_valid(&mut self) -> Result<Option<(BlockHeader, Vec<u8>)>, FormatError> {
+        if self.offset >= self.length {
+            if !self.closed {
+                self.closed = true;
+                self.damage.push(Damage::NotClosed);
+            }
+            return Ok(None);
+        }
+        if self.is_trailer()? {
+            self.closed = true;
+            self.offset = self.length;
+            return Ok(None);
+        }
+        let start = self.offset;
+        let found = match self.block_at(start)? {
+            Some(block) => Some((start, block)),
+            None => self.search(start + 1)?,
+        };
+        let Some((at, (header, payload))) = found else {
+            self.closed = true;
+            self.offset = self.length;
+            self.damage.push(Damage::CutOff { offset: start, length: self.length - start });
+            return Ok(None);
+        };
+        if at != start {
+            self.damage.push(Damage::Skipped { offset: start, length: at - start });
+        }
+        let missing = header.sequence.wrapping_sub(self.next_sequence);
+        if missing != 0 {
+            self.damage.push(Damage::MissingBlocks { offset: at, count: missing });
+        }
+        self.next_sequence = header.sequence.wrapping_add(1);
+        self.offset = at + (BLOCK_HEADER_LEN + payload.len()) as u64;
+        Ok(Some((header, payload)))
+    }
+
+    /// Whether all that is left is the trailer of a clean close.
+    fn is_trailer(&mut self) -> Result<bool, FormatError> {
+        if self.length - self.offset != TRAILER_LEN as u64 {
+            return Ok(false);
+        }
+        let mut bytes = [0; TRAILER_LEN];
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        self.file.read_exact(&mut bytes)?;
+        Ok(bytes[8..] == TRAILER_MAGIC)
+    }
+
+    /// The block at `offset`, if a whole and undamaged one is there.
+    fn block_at(&mut self, offset: u64) -> Result<Option<(BlockHeader, Vec<u8>)>, FormatError> {
+        let Some((header, bytes)) = header_at(&mut self.file, offset, self.length)? else {
+            return Ok(None);
+        };
+        let mut payload = vec![0; header.stored_len as usize];
+        self.file.read_exact(&mut payload)?;
+        if block_checksum(&bytes, &payload) != stored_checksum(&bytes) {
+            return Ok(None);
+        }
+        Ok(Some((header, payload)))
+    }
+
+    /// The first valid block that starts at `from` or later.
+    #[expect(clippy::type_complexity, reason = "an offset with what block_at returns")]
+    fn search(
+        &mut self,
+        mut from: u64,
+    ) -> Result<Option<(u64, (BlockHeader, Vec<u8>))>, FormatError> {
+        let mut chunk = Vec::with_capacity(SEARCH_CHUNK);
+        while from + BLOCK_HEADER_LEN as u64 <= self.length {
+            chunk.clear();
+            self.file.seek(SeekFrom::Start(from))?;
+            (&mut self.file).take(SEARCH_CHUNK as u64).read_to_end(&mut chunk)?;
+            for at in chunk.windows(SYNC.len()).enumerate().filter(|(_, w)| *w == SYNC) {
+                let offset = from + at.0 as u64;
+                if let Some(block) = self.block_at(offset)? {
+                    return Ok(Some((offset, block)));
+                }
+                self.false_starts += 1;
+                if self.false_starts > MAX_FALSE_STARTS {
+                    return Ok(None);
+                }
+            }
+            // A marker may lie across two chunks.
+            from += (chunk.len().max(SYNC.len()) - (SYNC.len() - 1)) as u64;
+        }
+        Ok(None)
+    }
+}
+
+/// The block header at `offset`, with its bytes, if one is there and its
+/// payload fits into the file.
+fn header_at(
+    file: &mut (impl Read + Seek),
+    offset: u64,
+    length: u64,
+) -> Result<Option<(BlockHeader, [u8; BLOCK_HEADER_LEN])>, FormatError> {
+    let left = length.saturating_sub(offset);
+    if left < BLOCK_HEADER_LEN as u64 {
+        return Ok(None);
+    }
+    let mut bytes = [0; BLOCK_HEADER_LEN];
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(&mut bytes)?;
+    let header = BlockHeader::from_bytes(&bytes).ok();
+    let fits = |h: &BlockHeader| u64::from(h.stored_len) <= left - BLOCK_HEADER_LEN as u64;
+    Ok(header.filter(fits).map(|header| (header, bytes)))
+}
+
+/// What a block says; `None` for one that is of no use to a sequential reader.
+fn decode_block(header: &BlockHeader, stored: &[u8]) -> Result<Option<Block>, FormatError> {
+    let payload = &*decompress(header, stored)?;
+    Ok(match header.kind {
+        BlockKind::RECORDS => Some(Block::Records(read_records(payload)?)),
+        BlockKind::STACKS => Some(Block::Stacks(StackDefs::decode(payload)?)),
+        BlockKind::SAMPLES => Some(Block::Samples(decode_samples(payload)?)),
+        BlockKind::INDEX => None,
+        other => Some(Block::Skipped(other)),
+    })
+}
+
+/// A block's payload as it was before compression.
+fn decompress<'a>(header: &BlockHeader, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
+    let raw_len = header.raw_len as usize;
+    let raw = match header.codec {
+        Codec::None => Cow::Borrowed(stored),
+        Codec::Zstd => {
+            Cow::Owned(zstd::bulk::decompress(stored, raw_len).map_err(FormatError::Decompress)?)
+        }
+    };
+    if raw.len() != raw_len {
+        let value = header.raw_len.into();
+        return Err(FormatError::InvalidValue { what: "raw length of block", value });
+    }
+    Ok(raw)
+}
+
+/// Where the blocks of a trace are: from its index, or, if it was not closed
+/// or the index is damaged, by going through the block headers.
+pub fn read_index(file: &mut (impl Read + Seek)) -> Result<Vec<IndexEntry>, FormatError> {
+    match read_written_index(file) {
+        Ok(Some(entries)) => Ok(entries),
+        Err(FormatError::Io(error)) => Err(error.into()),
+        Ok(None) | Err(_) => rebuild_index(file),
+    }
+}
+
+/// The index that the writer left, if it did.
+fn read_written_index(
+    file: &mut (impl Read + Seek),
+) -> Result<Option<Vec<IndexEntry>>, FormatError> {
+    let Some(offset) = find_index(file)? else { return Ok(None) };
+    let length = file.seek(SeekFrom::End(0))?;
+    let Some((header, bytes)) = header_at(file, offset, length)? else { return Ok(None) };
+    let mut stored = vec![0; header.stored_len as usize];
+    file.read_exact(&mut stored)?;
+    let good = header.kind == BlockKind::INDEX
+        && block_checksum(&bytes, &stored) == stored_checksum(&bytes);
+    if !good {
+        return Ok(None);
+    }
+    decode_index(&decompress(&header, &stored)?).map(Some)
+}
+
+/// Makes an index from the block headers, up to the first damaged one.
+pub fn rebuild_index(file: &mut (impl Read + Seek)) -> Result<Vec<IndexEntry>, FormatError> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut offset = HEADER_LEN as u64;
+    let mut entries = Vec::new();
+    while let Some((header, _)) = header_at(file, offset, length)? {
+        if header.kind != BlockKind::INDEX {
+            entries.push(IndexEntry::new(offset, &header));
+        }
+        offset += BLOCK_HEADER_LEN as u64 + u64::from(header.stored_len);
+    }
+    Ok(entries)
+}

@@ -1,0 +1,522 @@
+//! Records: single facts about the host, the recording, processes, code and
+//! losses.
+//!
+//! A records block is a sequence of (tag, length, body). Bodies are bincode 2
+//! in its standard configuration (SPEC.md pins the bytes). A reader skips tags
+//! it does not know and ignores bytes after the fields it knows, so fields may
+//! be appended to a record and records may be added without breaking anyone.
+
+use bincode::{Decode, Encode};
+
+use crate::error::FormatError;
+use crate::varint::{read_bytes, read_varint, write_varint};
+
+/// Upper limit of one record's body in bytes, which also bounds what decoding
+/// it may allocate.
+const MAX_BODY: usize = 1 << 20;
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Record {
+    /// The machine that was recorded.
+    Host(Host),
+    /// How the recording was made.
+    Recording(Recording),
+    /// What was counted.
+    Event(Event),
+    /// One moment on three clocks.
+    Clock(Clock),
+    /// A process appeared, was found, or replaced its program.
+    Process(Process),
+    /// A process ended.
+    ProcessExit(Exit),
+    /// A thread appeared or was found.
+    Thread(Thread),
+    /// A thread changed its name.
+    ThreadName(ThreadName),
+    /// A thread ended.
+    ThreadExit(Exit),
+    /// Something that code addresses belong to.
+    Module(Module),
+    /// A part of a module became executable in a process.
+    Mapping(Mapping),
+    /// The name of a piece of code that cannot be looked up later.
+    Symbol(Symbol),
+    /// Events that were due and are missing.
+    Loss(Loss),
+    /// What the recorder itself used so far.
+    Cost(Cost),
+    /// The recording ended.
+    End(End),
+    /// Something a reader should know.
+    Note(Note),
+}
+
+/// The machine that was recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Host {
+    /// Host name.
+    pub hostname: String,
+    /// Kernel name, such as `Linux`.
+    pub sysname: String,
+    /// Kernel release.
+    pub release: String,
+    /// Kernel version string.
+    pub version: String,
+    /// Machine, such as `x86_64`.
+    pub machine: String,
+    /// CPUs online.
+    pub cpus: u32,
+    /// Size of a page in bytes.
+    pub page_size: u32,
+    /// Random number of this boot.
+    pub boot_id: String,
+}
+
+/// How the recording was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Recording {
+    /// Version of the recorder.
+    pub recorder: String,
+    /// Its command line; arguments of a launched program are left out.
+    pub command: Vec<String>,
+    /// Capture tier: `perf` or `bpf`.
+    pub tier: String,
+    /// Process ids that were asked for.
+    pub targets: Vec<u32>,
+    /// Whether children were followed.
+    pub follow: bool,
+    /// Whether kernel stacks were recorded.
+    pub kernel: bool,
+    /// Effective user id of the recorder.
+    pub uid: u32,
+    /// Bytes of user stack copied per sample, at most.
+    pub stack_bytes: u32,
+    /// When samples began, in nanoseconds on the trace's clock.
+    pub start_ns: u64,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Event {
+    /// Number that samples refer to.
+    pub id: u32,
+    /// Name, such as `cpu-clock` or `cycles`.
+    pub name: String,
+    /// What a weight counts: 0 nanoseconds, 1 cycles.
+    pub unit: u8,
+    /// Samples per second of running time that were asked for.
+    pub frequency_hz: u32,
+}
+
+/// One moment on three clocks, all in nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Clock {
+    /// `CLOCK_MONOTONIC`, the trace's clock.
+    pub monotonic_ns: u64,
+    /// `CLOCK_REALTIME`: since the Unix epoch.
+    pub realtime_ns: u64,
+    /// `CLOCK_BOOTTIME`: since boot, suspended time included.
+    pub boottime_ns: u64,
+}
+
+/// A process. After an exec the same pid appears under a new id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Process {
+    /// Number that threads and mappings refer to.
+    pub id: u32,
+    /// Process id on the host.
+    pub pid: u32,
+    /// Parent's process id on the host; 0 if unknown.
+    pub parent_pid: u32,
+    /// When it appeared, on the trace's clock; 0 if before the recording.
+    pub start_ns: u64,
+    /// Executable's path; empty if unknown.
+    pub exe: String,
+    /// First word of the command line; empty if unknown.
+    pub argv0: String,
+    /// Name (`comm`).
+    pub name: String,
+}
+
+/// A thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Thread {
+    /// Number that samples refer to.
+    pub id: u32,
+    /// The process it belongs to.
+    pub process: u32,
+    /// Thread id on the host.
+    pub tid: u32,
+    /// When it appeared, on the trace's clock; 0 if before the recording.
+    pub start_ns: u64,
+    /// Name (`comm`).
+    pub name: String,
+}
+
+/// A thread changed its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct ThreadName {
+    /// The thread.
+    pub thread: u32,
+    /// When, on the trace's clock.
+    pub time_ns: u64,
+    /// The new name.
+    pub name: String,
+}
+
+/// The end of a process or a thread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Exit {
+    /// The process or thread.
+    pub id: u32,
+    /// When, on the trace's clock.
+    pub time_ns: u64,
+}
+
+/// What a [`Module`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ModuleKind {
+    /// An executable or library file. Frame offsets are file offsets.
+    #[default]
+    File,
+    /// The kernel or one of its modules. Frame offsets are addresses.
+    Kernel,
+    /// The vDSO. Frame offsets are offsets in its image.
+    Vdso,
+    /// Executable memory without a file, of one process. Frame offsets are
+    /// addresses.
+    Anonymous,
+    /// A kind that this crate does not know.
+    Unknown,
+}
+
+impl ModuleKind {
+    const CODES: [(u8, ModuleKind); 4] = [
+        (0, ModuleKind::File),
+        (1, ModuleKind::Kernel),
+        (2, ModuleKind::Vdso),
+        (3, ModuleKind::Anonymous),
+    ];
+}
+
+impl From<u8> for ModuleKind {
+    fn from(code: u8) -> Self {
+        let known = Self::CODES.iter().find(|(c, _)| *c == code);
+        known.map_or(ModuleKind::Unknown, |(_, kind)| *kind)
+    }
+}
+
+impl From<ModuleKind> for u8 {
+    fn from(kind: ModuleKind) -> Self {
+        ModuleKind::CODES.iter().find(|(_, k)| *k == kind).map_or(u8::MAX, |(code, _)| *code)
+    }
+}
+
+/// Something that code addresses belong to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Module {
+    /// Number that frames and mappings refer to.
+    pub id: u32,
+    /// A [`ModuleKind`] as a number.
+    pub kind: u8,
+    /// Path on the recording host, or a name in brackets.
+    pub path: String,
+    /// GNU build-id; empty if the file has none.
+    pub build_id: Vec<u8>,
+    /// Size of the file in bytes; 0 if unknown.
+    pub file_size: u64,
+    /// Process whose memory this is, plus one, for anonymous memory; else 0.
+    pub process_plus_one: u32,
+}
+
+/// A part of a module became executable in a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Mapping {
+    /// The process.
+    pub process: u32,
+    /// The module.
+    pub module: u32,
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// Offset in the module's file of the first address.
+    pub file_offset: u64,
+    /// When, on the trace's clock; 0 if before the recording.
+    pub time_ns: u64,
+}
+
+/// The name of a piece of code that cannot be looked up later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Symbol {
+    /// The module.
+    pub module: u32,
+    /// First frame offset of the code.
+    pub start: u64,
+    /// Length in bytes; 0 if unknown.
+    pub length: u64,
+    /// The linker's name.
+    pub name: String,
+    /// Kernel module it is part of; empty for the kernel proper.
+    pub area: String,
+}
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LossReason {
+    /// The kernel's buffer was full.
+    RingFull,
+    /// The recorder could not keep up.
+    QueueFull,
+    /// The kernel held sampling back because it took too much time.
+    Throttled,
+    /// The kernel handed over something that makes no sense.
+    Malformed,
+    /// A reason that this crate does not know.
+    Unknown,
+}
+
+impl LossReason {
+    const CODES: [(u8, LossReason); 4] = [
+        (0, LossReason::RingFull),
+        (1, LossReason::QueueFull),
+        (2, LossReason::Throttled),
+        (3, LossReason::Malformed),
+    ];
+
+    /// The reason in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            LossReason::RingFull => "kernel buffer full",
+            LossReason::QueueFull => "recorder behind",
+            LossReason::Throttled => "throttled by the kernel",
+            LossReason::Malformed => "malformed event",
+            LossReason::Unknown => "unknown reason",
+        }
+    }
+}
+
+impl From<u8> for LossReason {
+    fn from(code: u8) -> Self {
+        let known = Self::CODES.iter().find(|(c, _)| *c == code);
+        known.map_or(LossReason::Unknown, |(_, reason)| *reason)
+    }
+}
+
+impl From<LossReason> for u8 {
+    fn from(reason: LossReason) -> Self {
+        LossReason::CODES.iter().find(|(_, r)| *r == reason).map_or(u8::MAX, |(code, _)| *code)
+    }
+}
+
+/// Class of events in a [`Loss`]: CPU samples.
+pub const CLASS_SAMPLES: u8 = 0;
+/// CPU of a [`Loss`] that is not tied to one.
+pub const NO_CPU: u32 = u32::MAX;
+
+/// Events that were due and are missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Loss {
+    /// CPU they were lost on, or [`NO_CPU`].
+    pub cpu: u32,
+    /// What was lost; see [`CLASS_SAMPLES`].
+    pub class: u8,
+    /// A [`LossReason`] as a number.
+    pub reason: u8,
+    /// Earliest time at which they can have been due.
+    pub from_ns: u64,
+    /// Latest time at which they can have been due.
+    pub to_ns: u64,
+    /// How many; 0 if that is not known.
+    pub count: u64,
+}
+
+/// What the recorder itself used so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Cost {
+    /// When, on the trace's clock.
+    pub time_ns: u64,
+    /// CPU time in user mode since the recorder started.
+    pub user_ns: u64,
+    /// CPU time in the kernel since the recorder started.
+    pub system_ns: u64,
+    /// Peak resident memory in bytes.
+    pub peak_rss: u64,
+    /// Bytes waiting between draining and unwinding.
+    pub queued: u64,
+    /// Bytes written to the trace.
+    pub written: u64,
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The requested time was over.
+    Duration,
+    /// All targets ended.
+    TargetsExited,
+    /// The user interrupted it.
+    Interrupted,
+    /// A limit on size was reached.
+    Limit,
+    /// A reason that this crate does not know.
+    Unknown,
+}
+
+impl EndReason {
+    const CODES: [(u8, EndReason); 4] = [
+        (0, EndReason::Duration),
+        (1, EndReason::TargetsExited),
+        (2, EndReason::Interrupted),
+        (3, EndReason::Limit),
+    ];
+}
+
+impl From<u8> for EndReason {
+    fn from(code: u8) -> Self {
+        let known = Self::CODES.iter().find(|(c, _)| *c == code);
+        known.map_or(EndReason::Unknown, |(_, reason)| *reason)
+    }
+}
+
+impl From<EndReason> for u8 {
+    fn from(reason: EndReason) -> Self {
+        EndReason::CODES.iter().find(|(_, r)| *r == reason).map_or(u8::MAX, |(code, _)| *code)
+    }
+}
+
+/// The recording ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct End {
+    /// When samples stopped, on the trace's clock.
+    pub time_ns: u64,
+    /// An [`EndReason`] as a number.
+    pub reason: u8,
+}
+
+/// Something a reader should know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Note {
+    /// One sentence.
+    pub text: String,
+}
+
+/// Writes the two directions between tags and record types, so that they
+/// cannot disagree.
+macro_rules! tagged {
+    ($($tag:literal => $name:ident),* $(,)?) => {
+        /// Appends `record` to the payload of a records block.
+        pub(crate) fn write_record(out: &mut Vec<u8>, record: &Record) -> Result<(), FormatError> {
+            let (tag, body) = match record {
+                $(Record::$name(body) => ($tag, bincode::encode_to_vec(body, config())?),)*
+            };
+            if body.len() > MAX_BODY {
+                return Err(FormatError::BlockTooLarge {
+                    length: body.len() as u64,
+                    limit: MAX_BODY as u64,
+                });
+            }
+            out.push(tag);
+            write_varint(out, body.len() as u64);
+            out.extend_from_slice(&body);
+            Ok(())
+        }
+
+        fn decode_body(tag: u8, body: &[u8]) -> Result<Option<Record>, FormatError> {
+            let failed = |source| FormatError::BadRecord { tag, source };
+            match tag {
+                $($tag => {
+                    let (body, _) = bincode::decode_from_slice(body, config()).map_err(failed)?;
+                    Ok(Some(Record::$name(body)))
+                })*
+                _ => Ok(None),
+            }
+        }
+    };
+}
+
+tagged! {
+    1 => Host,
+    2 => Recording,
+    3 => Event,
+    4 => Clock,
+    5 => Process,
+    6 => ProcessExit,
+    7 => Thread,
+    8 => ThreadName,
+    9 => ThreadExit,
+    10 => Module,
+    11 => Mapping,
+    12 => Symbol,
+    13 => Loss,
+    14 => Cost,
+    15 => End,
+    16 => Note,
+}
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MAX_BODY>()
+}
+
+/// Reads the payload of a records block; unknown records are left out.
+pub(crate) fn read_records(mut payload: &[u8]) -> Result<Vec<Record>, FormatError> {
+    let mut records = Vec::new();
+    while !payload.is_empty() {
+        let tag = read_bytes(&mut payload, 1, "record tag")?[0];
+        let length = read_varint(&mut payload, "record length")?;
+        let body = read_bytes(&mut payload, length as usize, "record body")?;
+        records.extend(decode_body(tag, body)?);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn unknown_records_and_appended_fields_are_ignored() {
+        let mut payload = Vec::new();
+        let exit = Record::ThreadExit(Exit { id: 3, time_ns: 1_000 });
+        payload.extend_from_slice(&[200, 2, 0xaa, 0xbb]);
+        write_record(&mut payload, &exit).unwrap();
+        // The same record with a byte appended to its body.
+        let body = payload[6..].to_vec();
+        payload.extend_from_slice(&[9, body.len() as u8 + 1]);
+        payload.extend_from_slice(&body);
+        payload.push(0xcc);
+        assert_eq!(read_records(&payload).unwrap(), vec![exit.clone(), exit]);
+    }
+
+    #[test]
+    fn the_byte_layout_is_the_one_in_the_spec() {
+        let mut payload = Vec::new();
+        let thread = Thread { id: 1, process: 300, tid: 70_000, start_ns: 0, name: "io".into() };
+        write_record(&mut payload, &Record::Thread(thread)).unwrap();
+        let expected = [
+            7, 13, // tag, length
+            1,  // id: below 251, one byte
+            251, 0x2c, 1, // process: 251, then a u16
+            252, 0x70, 0x11, 1, 0, // tid: 252, then a u32
+            0, // start_ns
+            2, b'i', b'o', // name: length, bytes
+        ];
+        assert_eq!(payload, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn damage_never_panics(tag in 1u8..18, body: Vec<u8>) {
+            let mut payload = vec![tag];
+            write_varint(&mut payload, body.len() as u64);
+            payload.extend(body);
+            let _ = read_records(&payload);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Frames and stacks: the dictionary that samples refer to.
+//!
+//! A stack is a node in a tree: a frame and the stack of its caller. Ids are
+//! given in order of definition and a block says which range it defines, so
+//! the loss of a block leaves references that visibly lead nowhere.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use crate::block::MAX_ROWS;
+use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::error::FormatError;
+use crate::varint::{read_bounded, write_varint};
+
+/// Number of a frame, in order of definition.
+pub type FrameId = u32;
+/// Number of a stack, in order of definition.
+pub type StackId = u32;
+
+/// Largest number of frames or of stacks in a trace.
+const MAX_IDS: u64 = u32::MAX as u64;
+
+/// A code address, or what stands in for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Frame {
+    /// Code of a module. The offset is that of the interrupted instruction in
+    /// an innermost frame, and the return address minus one in a caller.
+    Code {
+        /// The module's id.
+        module: u32,
+        /// What the module's kind says: offset in the file, or address.
+        offset: u64,
+    },
+    /// Stands for callers that could not be found; always a root.
+    Truncated(TruncatedReason),
+    /// A kind of frame that this crate does not know.
+    Unknown,
+}
+
+/// Why the callers of a frame could not be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TruncatedReason {
+    /// The stack goes on beyond what was copied of it.
+    StackTooDeep,
+    /// There is no unwind information for the code, or it is wrong.
+    NoUnwindInfo,
+    /// The return address does not point into code.
+    BadReturnAddress,
+    /// More frames than the recorder follows.
+    TooManyFrames,
+    /// The registers at the time of the sample are not known.
+    NoRegisters,
+    /// A reason that this crate does not know.
+    Unknown,
+}
+
+impl TruncatedReason {
+    const CODES: [(u64, TruncatedReason); 5] = [
+        (0, TruncatedReason::StackTooDeep),
+        (1, TruncatedReason::NoUnwindInfo),
+        (2, TruncatedReason::BadReturnAddress),
+        (3, TruncatedReason::TooManyFrames),
+        (4, TruncatedReason::NoRegisters),
+    ];
+
+    /// The reason in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            TruncatedReason::StackTooDeep => "stack deeper than what was copied",
+            TruncatedReason::NoUnwindInfo => "no unwind information",
+            TruncatedReason::BadReturnAddress => "return address outside code",
+            TruncatedReason::TooManyFrames => "too many frames",
+            TruncatedReason::NoRegisters => "registers unknown",
+            TruncatedReason::Unknown => "unknown reason",
+        }
+    }
+
+    fn from_code(code: u64) -> Self {
+        let known = Self::CODES.iter().find(|(c, _)| *c == code);
+        known.map_or(TruncatedReason::Unknown, |(_, reason)| *reason)
+    }
+
+    fn code(self) -> u64 {
+        Self::CODES.iter().find(|(_, r)| *r == self).map_or(u64::MAX, |(code, _)| *code)
+    }
+}
+
+/// A frame and the stack that called it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StackNode {
+    /// The caller's stack; `None` for a root.
+    pub parent: Option<StackId>,
+    /// The frame.
+    pub frame: FrameId,
+}
+
+/// Definitions of frames and stacks, in order of their ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StackDefs {
+    /// Id of the first frame defined here.
+    pub first_frame: FrameId,
+    /// The frames.
+    pub frames: Vec<Frame>,
+    /// Id of the first stack defined here.
+    pub first_stack: StackId,
+    /// The stacks.
+    pub stacks: Vec<StackNode>,
+}
+
+/// Column ids of the frame table.
+mod frame_column {
+    pub const KIND: u8 = 0;
+    pub const MODULE: u8 = 1;
+    pub const OFFSET: u8 = 2;
+}
+
+/// Column ids of the stack table.
+mod stack_column {
+    pub const PARENT: u8 = 0;
+    pub const FRAME: u8 = 1;
+}
+
+/// Frame kinds on disk.
+const KIND_CODE: u64 = 0;
+const KIND_TRUNCATED: u64 = 1;
+
+impl StackDefs {
+    /// Whether nothing is defined here.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.stacks.is_empty()
+    }
+
+    /// The payload of a stacks block.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_varint(&mut out, self.first_frame.into());
+        write_varint(&mut out, self.first_stack.into());
+
+        let parts = self.frames.iter().map(|frame| match *frame {
+            Frame::Code { module, offset } => (KIND_CODE, u64::from(module), offset),
+            Frame::Truncated(reason) => (KIND_TRUNCATED, 0, reason.code()),
+            Frame::Unknown => (u64::MAX, 0, 0),
+        });
+        write_row_count(&mut out, self.frames.len());
+        write_varint(&mut out, 3);
+        write_column(&mut out, frame_column::KIND, Encoding::RunLength, parts.clone().map(|p| p.0));
+        write_column(&mut out, frame_column::MODULE, Encoding::Plain, parts.clone().map(|p| p.1));
+        write_column(&mut out, frame_column::OFFSET, Encoding::Delta, parts.map(|p| p.2));
+
+        // The distance to the parent is small for the common chain of new
+        // frames, and 0 is free to mean a root.
+        let distances = (self.first_stack..)
+            .zip(&self.stacks)
+            .map(|(id, node)| node.parent.map_or(0, |parent| u64::from(id - parent)));
+        write_row_count(&mut out, self.stacks.len());
+        write_varint(&mut out, 2);
+        write_column(&mut out, stack_column::PARENT, Encoding::Plain, distances);
+        let frames = self.stacks.iter().map(|node| node.frame.into());
+        write_column(&mut out, stack_column::FRAME, Encoding::Delta, frames);
+        out
+    }
+
+    /// Reads the payload of a stacks block.
+    pub(crate) fn decode(mut payload: &[u8]) -> Result<Self, FormatError> {
+        let input = &mut payload;
+        let first_frame = read_bounded(input, "first frame id", MAX_IDS)? as FrameId;
+        let first_stack = read_bounded(input, "first stack id", MAX_IDS)? as StackId;
+
+        let table = Table::read(input)?;
+        check_ids(first_frame, table.rows(), "frame id")?;
+        let kinds = table.column(frame_column::KIND, u64::MAX)?;
+        let modules = table.column(frame_column::MODULE, 0)?;
+        let offsets = table.column(frame_column::OFFSET, 0)?;
+        let frames = kinds.into_iter().zip(modules).zip(offsets);
+        let frames = frames.map(|((kind, module), offset)| match (kind, u32::try_from(module)) {
+            (KIND_CODE, Ok(module)) => Frame::Code { module, offset },
+            (KIND_TRUNCATED, _) => Frame::Truncated(TruncatedReason::from_code(offset)),
+            _ => Frame::Unknown,
+        });
+        let frames = frames.collect();
+
+        let table = Table::read(input)?;
+        check_ids(first_stack, table.rows(), "stack id")?;
+        let distances = table.column(stack_column::PARENT, 0)?;
+        let stack_frames = table.column(stack_column::FRAME, 0)?;
+        let mut stacks = Vec::with_capacity(table.rows());
+        for (id, (distance, frame)) in
+            (u64::from(first_stack)..).zip(distances.into_iter().zip(stack_frames))
+        {
+            let parent = match distance {
+                0 => None,
+                _ => Some(id.checked_sub(distance).ok_or(FormatError::InvalidValue {
+                    what: "distance to parent stack",
+                    value: distance,
+                })? as StackId),
+            };
+            let frame = FrameId::try_from(frame)
+                .map_err(|_| FormatError::InvalidValue { what: "frame id", value: frame })?;
+            stacks.push(StackNode { parent, frame });
+        }
+        Ok(StackDefs { first_frame, frames, first_stack, stacks })
+    }
+}
+
+fn check_ids(first: u32, rows: usize, what: &'static str) -> Result<(), FormatError> {
+    let end = u64::from(first) + rows as u64;
+    if end > MAX_IDS {
+        return Err(FormatError::InvalidValue { what, value: end });
+    }
+    Ok(())
+}
+
+/// Gives equal frames and stacks equal ids, and collects what is new.
+#[derive(Debug, Default)]
+pub struct StackInterner<S> {
+    frames: HashMap<Frame, FrameId, S>,
+    stacks: HashMap<StackNode, StackId, S>,
+    new: StackDefs,
+}
+
+impl<S: BuildHasher> StackInterner<S> {
+    /// The id of a frame.
+    pub fn frame(&mut self, frame: Frame) -> FrameId {
+        let next = self.frames.len() as FrameId;
+        *self.frames.entry(frame).or_insert_with(|| {
+            self.new.frames.push(frame);
+            next
+        })
+    }
+
+    /// The id of the stack in which `frame` was called from `parent`.
+    pub fn stack(&mut self, parent: Option<StackId>, frame: FrameId) -> StackId {
+        let node = StackNode { parent, frame };
+        let next = self.stacks.len() as StackId;
+        *self.stacks.entry(node).or_insert_with(|| {
+            self.new.stacks.push(node);
+            next
+        })
+    }
+
+    /// Whether the new definitions fill a block.
+    pub fn is_block_full(&self) -> bool {
+        self.new.frames.len().max(self.new.stacks.len()) >= MAX_ROWS / 8
+    }
+
+    /// Takes the definitions made since the last call.
+    pub fn take_new(&mut self) -> StackDefs {
+        let next = StackDefs {
+            first_frame: self.frames.len() as FrameId,
+            first_stack: self.stacks.len() as StackId,
+            ..StackDefs::default()
+        };
+        std::mem::replace(&mut self.new, next)
+    }
+
+    /// The frames and stacks known so far.
+    pub fn len(&self) -> (usize, usize) {
+        (self.frames.len(), self.stacks.len())
+    }
+
+    /// Whether nothing is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.stacks.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::RandomState;
+
+    #[test]
+    fn equal_stacks_get_equal_ids_and_round_trip() {
+        let mut interner = StackInterner::<RandomState>::default();
+        let code = |offset| Frame::Code { module: 2, offset };
+        let mut push = |frames: &[Frame]| {
+            frames.iter().fold(None, |parent, frame| {
+                let frame = interner.frame(*frame);
+                Some(interner.stack(parent, frame))
+            })
+        };
+        let a = push(&[code(10), code(20), code(30)]);
+        let b = push(&[code(10), code(20), code(40)]);
+        let c = push(&[Frame::Truncated(TruncatedReason::StackTooDeep), code(20)]);
+        assert_eq!(push(&[code(10), code(20), code(30)]), a);
+        assert_eq!((a, b, c), (Some(2), Some(3), Some(5)));
+
+        let first = interner.take_new();
+        assert_eq!(StackDefs::decode(&first.encode()).unwrap(), first);
+        assert_eq!((first.frames.len(), first.stacks.len()), (5, 6));
+
+        let frame = interner.frame(code(50));
+        interner.stack(a, frame);
+        let second = interner.take_new();
+        assert_eq!((second.first_frame, second.first_stack), (5, 6));
+        assert_eq!(second.stacks, [StackNode { parent: a, frame: 5 }]);
+        assert_eq!(StackDefs::decode(&second.encode()).unwrap(), second);
+        assert!(interner.take_new().is_empty());
+    }
+
+    #[test]
+    fn a_parent_before_the_first_stack_is_refused() {
+        let mut defs = StackDefs {
+            stacks: vec![StackNode { parent: None, frame: 0 }],
+            ..StackDefs::default()
+        };
+        defs.first_stack = 5;
+        defs.stacks[0].parent = Some(2);
+        let good = defs.encode();
+        assert_eq!(StackDefs::decode(&good).unwrap(), defs);
+        let mut bad = good.clone();
+        // The distance 3 becomes 9, beyond the first id ever.
+        let at = good.iter().rposition(|&b| b == 3).unwrap();
+        bad[at] = 9;
+        assert!(StackDefs::decode(&bad).is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! Writes a trace as a stream of blocks.
+
+use std::io::Write;
+
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, check_payload_len};
+use crate::error::FormatError;
+use crate::header::FileHeader;
+use crate::index::{IndexEntry, encode_index, trailer};
+use crate::record::{Record, write_record};
+use crate::samples::{Sample, encode_samples};
+use crate::stacks::StackDefs;
+
+/// zstd's default: columns hardly gain from more.
+const COMPRESSION_LEVEL: i32 = 3;
+/// Payload of a records block at which the next one is started.
+const RECORDS_BLOCK: usize = 1 << 20;
+
+/// Writes blocks to `out`, each whole in one call, so that what was written
+/// stays readable if the process ends at any moment.
+///
+/// ```
+/// use rz_format::{FileHeader, Reader, Record, Note, TraceWriter};
+///
+/// let mut writer = TraceWriter::new(Vec::new(), &FileHeader::new([0; 16], 0, 0))?;
+/// let note = Record::Note(Note { text: "hello".into() });
+/// writer.write_records(5, &[note])?;
+/// let file = writer.finish()?;
+/// let mut reader = Reader::new(std::io::Cursor::new(file))?;
+/// assert!(reader.next_block()?.is_some());
+/// # Ok::<(), rz_format::FormatError>(())
+/// ```
+pub struct TraceWriter<W> {
+    out: W,
+    offset: u64,
+    sequence: u32,
+    entries: Vec<IndexEntry>,
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl<W: Write> TraceWriter<W> {
+    /// Starts a trace with its file header.
+    pub fn new(mut out: W, header: &FileHeader) -> Result<Self, FormatError> {
+        let bytes = header.to_bytes();
+        out.write_all(&bytes)?;
+        Ok(TraceWriter {
+            out,
+            offset: bytes.len() as u64,
+            sequence: 0,
+            entries: Vec::new(),
+            compressor: zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?,
+        })
+    }
+
+    /// Bytes written so far.
+    pub fn bytes_written(&self) -> u64 {
+        self.offset
+    }
+
+    /// Writes facts that became known at `time_ns`.
+    pub fn write_records(&mut self, time_ns: u64, records: &[Record]) -> Result<(), FormatError> {
+        let mut payload = Vec::new();
+        for record in records {
+            write_record(&mut payload, record)?;
+            if payload.len() >= RECORDS_BLOCK {
+                self.write_block(BlockKind::RECORDS, time_ns, time_ns, &payload)?;
+                payload.clear();
+            }
+        }
+        match payload.as_slice() {
+            [] => Ok(()),
+            payload => self.write_block(BlockKind::RECORDS, time_ns, time_ns, payload),
+        }
+    }
+
+    /// Writes definitions of frames and stacks; must come before what refers
+    /// to them.
+    pub fn write_stacks(&mut self, time_ns: u64, defs: &StackDefs) -> Result<(), FormatError> {
+        if defs.is_empty() {
+            return Ok(());
+        }
+        self.write_block(BlockKind::STACKS, time_ns, time_ns, &defs.encode())
+    }
+
+    /// Writes samples, in whatever order; they are sorted in place.
+    pub fn write_samples(&mut self, samples: &mut [Sample]) -> Result<(), FormatError> {
+        let times = samples.iter().map(|s| s.time_ns);
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
+            return Ok(());
+        };
+        self.write_block(BlockKind::SAMPLES, first, last, &encode_samples(samples))
+    }
+
+    /// Writes the index and the trailer, and returns the output.
+    pub fn finish(mut self) -> Result<W, FormatError> {
+        let index_offset = self.offset;
+        let first = self.entries.iter().map(|e| e.first_ns).min().unwrap_or(0);
+        let last = self.entries.iter().map(|e| e.last_ns).max().unwrap_or(0);
+        let payload = encode_index(&self.entries);
+        self.write_block(BlockKind::INDEX, first, last, &payload)?;
+        self.out.write_all(&trailer(index_offset))?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn write_block(
+        &mut self,
+        kind: BlockKind,
+        first_ns: u64,
+        last_ns: u64,
+        raw: &[u8],
+    ) -> Result<(), FormatError> {
+        check_payload_len(raw.len())?;
+        let compressed = self.compressor.compress(raw)?;
+        let (codec, stored) = if compressed.len() < raw.len() {
+            (Codec::Zstd, compressed.as_slice())
+        } else {
+            (Codec::None, raw)
+        };
+        let header = BlockHeader {
+            kind,
+            codec,
+            sequence: self.sequence,
+            stored_len: stored.len() as u32,
+            raw_len: raw.len() as u32,
+            first_ns,
+            last_ns,
+        };
+        let mut block = Vec::with_capacity(BLOCK_HEADER_LEN + stored.len());
+        block.extend_from_slice(&header.to_bytes(stored));
+        block.extend_from_slice(stored);
+        self.out.write_all(&block)?;
+        self.entries.push(IndexEntry::new(self.offset, &header));
+        self.offset += block.len() as u64;
+        self.sequence = self.sequence.wrapping_add(1);
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Traces that are cut off or damaged open, say what is missing, and never
+//! give a wrong value.
+
+use std::io::Cursor;
+
+use proptest::prelude::*;
+use rz_format::{Block, Damage, FormatError, Reader, read_index, rebuild_index};
+
+mod common;
+
+fn read_all(bytes: &[u8]) -> Result<(Vec<Block>, Vec<Damage>), FormatError> {
+    let mut reader = Reader::new(Cursor::new(bytes))?;
+    let mut blocks = Vec::new();
+    while let Some(block) = reader.next_block()? {
+        blocks.push(block);
+    }
+    Ok((blocks, reader.damage().to_vec()))
+}
+
+fn good_blocks() -> Vec<Block> {
+    let (blocks, damage) = read_all(&common::small_trace()).unwrap();
+    assert_eq!(damage, []);
+    blocks
+}
+
+#[test]
+fn every_vector_of_a_released_version_stays_readable() {
+    let vector = include_bytes!("../vectors/v1.0/small.rz");
+    let (blocks, damage) = read_all(vector).unwrap();
+    assert_eq!(damage, []);
+    assert_eq!(blocks, good_blocks());
+}
+
+#[test]
+fn cut_off_anywhere_gives_a_prefix_and_says_so() {
+    let trace = common::small_trace();
+    let good = good_blocks();
+    let index = rebuild_index(&mut Cursor::new(&trace)).unwrap();
+    let ends: Vec<u64> = index.iter().map(|e| e.offset + 40 + u64::from(e.stored_len)).collect();
+    for length in 0..trace.len() {
+        let result = read_all(&trace[..length]);
+        if length < rz_format::HEADER_LEN {
+            assert!(matches!(result, Err(FormatError::TooShort { .. })), "{length}");
+            continue;
+        }
+        let (blocks, damage) = result.unwrap();
+        let whole = ends.iter().filter(|end| **end <= length as u64).count();
+        assert_eq!(blocks, good[..whole], "{length}");
+        assert!(
+            matches!(damage[..], [Damage::CutOff { .. }] | [Damage::NotClosed]),
+            "{length}: {damage:?}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_block_is_skipped_and_reported() {
+    let mut trace = common::small_trace();
+    let good = good_blocks();
+    let index = rebuild_index(&mut Cursor::new(&trace)).unwrap();
+    let stacks = index[1];
+    trace[stacks.offset as usize + 50] ^= 0x10;
+    let (blocks, damage) = read_all(&trace).unwrap();
+    assert_eq!(blocks.len(), good.len() - 1);
+    let length = 40 + u64::from(stacks.stored_len);
+    assert_eq!(
+        damage,
+        [
+            Damage::Skipped { offset: stacks.offset, length },
+            Damage::MissingBlocks { offset: stacks.offset + length, count: 1 },
+        ]
+    );
+}
+
+#[test]
+fn the_written_index_equals_the_rebuilt_one() {
+    let trace = common::small_trace();
+    let written = read_index(&mut Cursor::new(&trace)).unwrap();
+    assert_eq!(written.len(), 6);
+    assert_eq!(written, rebuild_index(&mut Cursor::new(&trace)).unwrap());
+    let cut = &trace[..trace.len() - 3];
+    assert_eq!(written, read_index(&mut Cursor::new(cut)).unwrap());
+}
+
+#[test]
+fn unknown_blocks_are_refused_or_skipped_by_their_critical_bit() {
+    let check = |kind: u16| {
+        let mut trace = common::small_trace();
+        let at = rebuild_index(&mut Cursor::new(&trace)).unwrap()[1];
+        let start = at.offset as usize;
+        let (header, payload) = (start, start + 40);
+        trace[header + 4..header + 6].copy_from_slice(&kind.to_le_bytes());
+        let end = payload + at.stored_len as usize;
+        let checksum = crc32c::crc32c(&trace[header..header + 36]);
+        let checksum = crc32c::crc32c_append(checksum, &trace[payload..end]);
+        trace[header + 36..header + 40].copy_from_slice(&checksum.to_le_bytes());
+        read_all(&trace)
+    };
+    assert!(check(0x0777).unwrap().0.iter().any(|b| matches!(b, Block::Skipped(_))));
+    let refused = check(0x8777).unwrap_err().to_string();
+    assert!(refused.contains("0x8777") && refused.contains("newer rz"), "{refused}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn a_flipped_bit_never_changes_a_value(at in 64usize..1500, bit in 0u8..8) {
+        let mut trace = common::small_trace();
+        let at = 64 + (at - 64) % (trace.len() - 64);
+        trace[at] ^= 1 << bit;
+        if let Ok((blocks, damage)) = read_all(&trace) {
+            let good = good_blocks();
+            prop_assert!(blocks.iter().all(|block| good.contains(block)));
+            prop_assert!(blocks.len() == good.len() || !damage.is_empty());
+        }
+    }
+
+    #[test]
+    fn noise_never_panics(mut noise: Vec<u8>) {
+        noise.splice(0..0, common::small_trace()[..64].iter().copied());
+        let _ = read_all(&noise);
+    }
+}
