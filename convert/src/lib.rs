@@ -1,6 +1,8 @@
 //! Loads rz traces, symbolizes them, and writes them in other formats.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod load;
+pub mod mapped_file;
 pub mod output;
 pub mod profile;
+pub mod symbolize;

@@ -1,0 +1,195 @@
+//! Finds the files that a module's names can be taken from, and makes sure
+//! that each is the right build.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use object::{FileKind, Object};
+
+use super::ModuleRequest;
+use super::segments::Segments;
+use crate::mapped_file::MappedFile;
+
+/// Where distributions put separate debug files.
+const SYSTEM_DEBUG_DIR: &str = "/usr/lib/debug";
+
+/// Finds the module's own file.
+///
+/// Fails with the cause, as the second half of a sentence, if no candidate is
+/// there or none is what was recorded.
+pub(super) fn find_binary(request: &ModuleRequest) -> Result<MappedFile, String> {
+    let mut cause = None;
+    for path in binary_candidates(request) {
+        match open(&path).and_then(|file| check_binary(file, request)) {
+            Ok(file) => return Ok(file),
+            Err(Rejection::Absent) => {}
+            Err(Rejection::Cause(rejected)) => drop(cause.get_or_insert(rejected)),
+        }
+    }
+    Err(cause.unwrap_or_else(|| "not found on this machine".to_string()))
+}
+
+/// Finds the separate debug file of a binary, if it has one here: by build-id,
+/// or by the name and checksum in `.gnu_debuglink`.
+pub(super) fn find_debug_file(
+    request: &ModuleRequest,
+    binary: &MappedFile,
+    object: &object::File,
+) -> Option<MappedFile> {
+    let build_id = build_id(object).ok()?;
+    let link = object.gnu_debuglink().ok().flatten();
+    let mut candidates = Vec::new();
+    let dirs =
+        || request.debug_dirs.iter().map(PathBuf::as_path).chain([SYSTEM_DEBUG_DIR.as_ref()]);
+    candidates.extend(dirs().filter_map(|dir| Some(by_build_id(dir, build_id)?.1)));
+    if let Some(name) = link.and_then(|(name, _)| plain_file_name(name)) {
+        let beside = binary.path().parent().into_iter();
+        candidates.extend(beside.flat_map(|dir| [dir.join(name), dir.join(".debug").join(name)]));
+        for dir in dirs() {
+            candidates.extend(request.path.parent().map(|p| below(dir, p).join(name)));
+            candidates.push(dir.join(name));
+        }
+    }
+    if let Some(name) = request.path.file_name() {
+        let mut name = name.to_owned();
+        name.push(".debug");
+        candidates.extend(request.debug_dirs.iter().map(|dir| dir.join(&name)));
+    }
+    let is_right = |file: &MappedFile| {
+        let Ok(debug) = parse(file) else { return false };
+        match self::build_id(&debug) {
+            Ok(found) if !found.is_empty() && !build_id.is_empty() => found == build_id,
+            Ok(_) => link.is_some_and(|(_, checksum)| crc32(file) == checksum),
+            Err(_) => false,
+        }
+    };
+    candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
+}
+
+/// Finds the file that `dwz` moved shared debug information to, named in
+/// `.gnu_debugaltlink` of the file at `path`.
+pub(super) fn find_supplementary_file(
+    request: &ModuleRequest,
+    path: &Path,
+    object: &object::File,
+) -> Option<MappedFile> {
+    let (name, build_id) = object.gnu_debugaltlink().ok().flatten()?;
+    let name = Path::new(OsStr::from_bytes(name));
+    let dirs = request.debug_dirs.iter().map(PathBuf::as_path).chain([SYSTEM_DEBUG_DIR.as_ref()]);
+    let mut candidates: Vec<PathBuf> =
+        dirs.filter_map(|dir| Some(by_build_id(dir, build_id)?.1)).collect();
+    candidates.extend(path.parent().map(|dir| dir.join(name)));
+    let is_right = |file: &MappedFile| {
+        parse(file).is_ok_and(|o| self::build_id(&o).is_ok_and(|found| found == build_id))
+    };
+    candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
+}
+
+/// Parses the headers of an ELF file; fails with the cause.
+pub(super) fn parse(data: &[u8]) -> Result<object::File<'_>, String> {
+    match FileKind::parse(data) {
+        Ok(FileKind::Elf32 | FileKind::Elf64) => {
+            object::File::parse(data).map_err(|e| e.to_string())
+        }
+        _ => Err("it is another kind of file".to_string()),
+    }
+}
+
+/// Why a file is not used.
+enum Rejection {
+    /// There is no such file.
+    Absent,
+    /// It cannot be used, for the reason given.
+    Cause(String),
+}
+
+fn open(path: &Path) -> Result<MappedFile, Rejection> {
+    MappedFile::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Rejection::Absent,
+        _ => Rejection::Cause(format!("{} cannot be read: {error}", path.display())),
+    })
+}
+
+/// Paths at which the binary may be, best first.
+fn binary_candidates(request: &ModuleRequest) -> Vec<PathBuf> {
+    let mut candidates = Vec::new();
+    for dir in request.debug_dirs {
+        candidates.push(below(dir, request.path));
+        candidates.extend(request.path.file_name().map(|name| dir.join(name)));
+        candidates.extend(by_build_id(dir, request.build_id).into_iter().flat_map(<[_; 2]>::from));
+    }
+    // A relative path would depend on where this program happens to run.
+    if request.path.is_absolute() {
+        candidates.push(request.path.to_owned());
+    }
+    candidates
+}
+
+/// Passes a file on if it is the recorded one and contains code.
+fn check_binary(file: MappedFile, request: &ModuleRequest) -> Result<MappedFile, Rejection> {
+    let path = file.path().display();
+    let damaged = |e: String| Rejection::Cause(format!("{path} is not a readable ELF file ({e})"));
+    let object = parse(&file).map_err(damaged)?;
+    let found = build_id(&object).map_err(damaged)?;
+    if !request.build_id.is_empty() && found != request.build_id {
+        let (recorded, found) = (hex(request.build_id), hex(found));
+        let found = if found.is_empty() { "none".to_string() } else { found };
+        return Err(Rejection::Cause(format!(
+            "another build: build-id {recorded} was recorded, {path} has {found}"
+        )));
+    }
+    let size = file.len() as u64;
+    if request.build_id.is_empty() && request.file_size != 0 && size != request.file_size {
+        return Err(Rejection::Cause(format!(
+            "another file: {} bytes were recorded, {path} has {size}",
+            request.file_size
+        )));
+    }
+    if !Segments::new(&object).have_code() {
+        return Err(Rejection::Cause(format!("only a file without code was found: {path}")));
+    }
+    Ok(file)
+}
+
+/// The file's GNU build-id; empty if it has none.
+fn build_id<'d>(file: &object::File<'d>) -> Result<&'d [u8], String> {
+    Ok(file.build_id().map_err(|e| e.to_string())?.unwrap_or_default())
+}
+
+/// Where a binary and its debug file are in a directory sorted by build-id.
+fn by_build_id(dir: &Path, build_id: &[u8]) -> Option<(PathBuf, PathBuf)> {
+    let (first, rest) = build_id.split_first()?;
+    let path = dir.join(".build-id").join(hex(&[*first])).join(hex(rest));
+    let debug = path.with_added_extension("debug");
+    (!rest.is_empty()).then_some((path, debug))
+}
+
+/// The same path, but below `dir`.
+fn below(dir: &Path, path: &Path) -> PathBuf {
+    dir.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// A name without any directory.
+fn plain_file_name(name: &[u8]) -> Option<&OsStr> {
+    let name = OsStr::from_bytes(name);
+    (Path::new(name).file_name() == Some(name)).then_some(name)
+}
+
+/// The checksum that `.gnu_debuglink` uses.
+fn crc32(data: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(data);
+    crc.sum()
+}
+
+/// Lowercase hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}

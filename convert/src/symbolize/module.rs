@@ -1,0 +1,134 @@
+//! Symbolizes the addresses of one module.
+
+use addr2line::Context;
+use rayon::prelude::*;
+
+use super::dwarf::{self, DebugSections, Frame};
+use super::find;
+use super::names::Names;
+use super::segments::Segments;
+use super::symbols::{Source, Symbol, SymbolTable};
+use super::{Call, ModuleRequest, ModuleSymbols};
+
+/// Addresses that are worth a thread of their own: each has to index the
+/// module's compilation units anew.
+const MIN_CHUNK: usize = 2048;
+
+/// See [`super::symbolize`].
+pub(super) fn symbolize_module(request: &ModuleRequest) -> ModuleSymbols {
+    let mut symbols = resolve(request).unwrap_or_else(|cause| ModuleSymbols {
+        addresses: request.offsets.to_vec(),
+        calls: vec![Vec::new(); request.offsets.len()],
+        note: Some(cause),
+    });
+    if let Some(note) = &mut symbols.note {
+        *note = format!("{}: {note}", request.path.display());
+    }
+    symbols
+}
+
+/// Fails with a cause if there is no file to take names from; causes and notes
+/// are the second half of a sentence that begins with the module's path.
+fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
+    let binary_file = find::find_binary(request)?;
+    let binary = find::parse(&binary_file)?;
+
+    let debug_file = match dwarf::has_debug_info(&binary) {
+        true => None,
+        false => find::find_debug_file(request, &binary_file, &binary),
+    };
+    let debug = debug_file.as_ref().and_then(|file| Some((file, find::parse(file).ok()?)));
+    let table = SymbolTable::new(&binary, debug.as_ref().map(|(_, object)| object));
+
+    let (info_file, info) = debug.as_ref().map_or((&binary_file, &binary), |(f, o)| (*f, o));
+    let supplementary_file = find::find_supplementary_file(request, info_file.path(), info);
+    let supplementary = supplementary_file.as_ref().and_then(|file| find::parse(file).ok());
+    let sections = match dwarf::has_debug_info(info) {
+        true => Some(DebugSections::load(info, supplementary.as_ref())),
+        false => None,
+    };
+    let (sections, mut damage) = match sections.transpose() {
+        Ok(sections) => (sections, None),
+        Err(cause) => (None, Some(cause)),
+    };
+    let units = sections.as_ref().map(DebugSections::dwarf);
+
+    let segments = Segments::new(&binary);
+    let addresses: Vec<Option<u64>> =
+        request.offsets.iter().map(|&offset| segments.address(offset)).collect();
+    let name_chunk = |chunk: &[Option<u64>]| {
+        let context = units.clone().map(Context::from_arc_dwarf).transpose();
+        let (context, mut damage) = match context {
+            Ok(context) => (context, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let mut names = Names::default();
+        let mut calls_at = |address: u64| {
+            let frames = context.as_ref().map(|context| dwarf::find_frames(context, address));
+            let frames = frames.transpose().unwrap_or_else(|error| {
+                damage.get_or_insert(error.to_string());
+                None
+            });
+            calls(frames.unwrap_or_default(), table.find(address), &mut names)
+        };
+        let calls: Vec<_> =
+            chunk.iter().map(|address| address.map_or(Vec::new(), &mut calls_at)).collect();
+        (calls, damage)
+    };
+    let chunk_size = addresses.len().div_ceil(rayon::current_num_threads()).max(MIN_CHUNK);
+    let chunks: Vec<_> = addresses.par_chunks(chunk_size).map(name_chunk).collect();
+
+    let mut calls = Vec::with_capacity(addresses.len());
+    for (chunk, chunk_damage) in chunks {
+        calls.extend(chunk);
+        damage = damage.or(chunk_damage);
+    }
+    let note = match damage {
+        Some(damage) => Some(format!(
+            "debug information in {} is damaged ({damage}); names may lack lines and inlined calls",
+            info_file.path().display()
+        )),
+        None if table.is_empty() && units.is_none() => {
+            Some("has neither symbols nor debug information, and no debug file was found".into())
+        }
+        None => None,
+    };
+    let addresses =
+        request.offsets.iter().zip(addresses).map(|(&o, address)| address.unwrap_or(o)).collect();
+    Ok(ModuleSymbols { addresses, calls, note })
+}
+
+/// Joins what debug information and symbol table know of an address.
+///
+/// The symbol table names the outermost function, the one that was not
+/// inlined, unless debug information has a linkage name for it: for C these
+/// are the same, with or without debug information, and C++ functions without
+/// linkage (in anonymous namespaces, lambdas) have their full name only there.
+fn calls(frames: Vec<Frame>, symbol: Option<&Symbol>, names: &mut Names) -> Vec<Call> {
+    let mut call = |name: &[u8], file: Option<&str>, line| {
+        let file = file.map(|path| names.file(path));
+        let (name, system_name) = names.function(name);
+        Call { name, system_name, file, line }
+    };
+    let Some((outermost, inlined)) = frames.split_last() else {
+        let linker_name = |symbol: &Symbol| match symbol.source {
+            Source::Plt => [symbol.name, b"@plt"].concat(),
+            Source::Sized | Source::Unsized => symbol.name.to_vec(),
+        };
+        return symbol.map(|symbol| call(&linker_name(symbol), None, 0)).into_iter().collect();
+    };
+    let mut calls: Vec<Call> = inlined
+        .iter()
+        .filter_map(|frame| Some(call(frame.name?, frame.file, frame.line)))
+        .collect();
+    let mangled = |name: &&[u8]| name.starts_with(b"_Z") || name.starts_with(b"_R");
+    let by_symbol = |source| symbol.filter(|s| s.source == source).map(|s| s.name);
+    let name = outermost
+        .name
+        .filter(mangled)
+        .or(by_symbol(Source::Sized))
+        .or(outermost.name)
+        .or(by_symbol(Source::Unsized));
+    calls.extend(name.map(|name| call(name, outermost.file, outermost.line)));
+    calls
+}

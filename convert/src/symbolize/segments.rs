@@ -1,0 +1,48 @@
+//! Translates file offsets to addresses through the program headers.
+
+use object::{Object, ObjectSegment};
+
+/// The parts of a file that are loaded into memory, executable ones first.
+pub(super) struct Segments {
+    segments: Vec<Segment>,
+}
+
+struct Segment {
+    offset: u64,
+    file_size: u64,
+    address: u64,
+    executable: bool,
+}
+
+impl Segments {
+    /// Reads the `PT_LOAD` program headers.
+    pub(super) fn new(file: &object::File) -> Self {
+        let mut segments: Vec<Segment> = file
+            .segments()
+            .map(|segment| {
+                let (offset, file_size) = segment.file_range();
+                let executable = segment.permissions().executable();
+                Segment { offset, file_size, address: segment.address(), executable }
+            })
+            .collect();
+        // Bytes at the edge of a segment can also lie in its neighbour's page;
+        // as code they belong to the executable one.
+        segments.sort_by_key(|segment| !segment.executable);
+        Segments { segments }
+    }
+
+    /// Whether any code is in the file. `objcopy --only-keep-debug` sets the
+    /// file size of segments to zero, which makes offsets meaningless.
+    pub(super) fn have_code(&self) -> bool {
+        self.segments.iter().any(|segment| segment.executable && segment.file_size > 0)
+    }
+
+    /// Address (SVMA) of the byte at a file offset, if it is loaded.
+    pub(super) fn address(&self, offset: u64) -> Option<u64> {
+        let within = |segment: &Segment| {
+            let distance = offset.checked_sub(segment.offset)?;
+            (distance < segment.file_size).then_some(segment.address.checked_add(distance)?)
+        };
+        self.segments.iter().find_map(within)
+    }
+}

@@ -1,0 +1,117 @@
+//! Damaged and hostile files: degraded results, no panic, bounded memory.
+
+use std::fs;
+use std::path::Path;
+
+use object::{Object, ObjectSection};
+
+use super::fixture::*;
+use crate::symbolize::ModuleSymbols;
+
+/// Symbolizes a program's code and whatever else its offsets may mean.
+fn symbolize_bytes(path: &Path, bytes: &[u8], offsets: &[u64]) -> ModuleSymbols {
+    fs::write(path, bytes).unwrap();
+    symbolize_program(path, offsets)
+}
+
+/// Offsets spread over the whole file.
+fn spread(bytes: &[u8]) -> Vec<u64> {
+    let text = (0x1000..0x1300).step_by(5);
+    text.chain((0..bytes.len() as u64).step_by(997))
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
+/// A sequence that is the same in each run.
+fn random(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state as usize
+}
+
+#[test]
+fn truncated_files() {
+    let dir = Workshop::new();
+    let bytes = fs::read(dir.c_program("a")).unwrap();
+    let offsets = spread(&bytes);
+    let path = dir.path("cut");
+    for length in (0..bytes.len()).step_by(61).chain(0..80) {
+        symbolize_bytes(&path, &bytes[..length], &offsets);
+    }
+    // The section headers are at the end, so a cut file has lost its names.
+    let symbols = symbolize_bytes(&path, &bytes[..bytes.len() - 1], &offsets);
+    assert!(symbols.note.is_some());
+    assert_eq!(symbolize_bytes(&path, &bytes, &offsets).note, None);
+}
+
+#[test]
+fn flipped_bits() {
+    let dir = Workshop::new();
+    for options in ["-gdwarf-5", "-gdwarf-4 -gz=zlib", "-g0 -static-pie -nostartfiles -e main"] {
+        let program = dir.build("a", "c", C_PROGRAM, &format!("cc -O2 {options}"));
+        let bytes = fs::read(&program).unwrap();
+        let file = object::File::parse(&*bytes).unwrap();
+        let offsets = spread(&bytes);
+        // Where a flipped bit matters: headers, symbols, debug information.
+        let mut places = vec![(0, 0x400), (bytes.len() - 64 * 30, bytes.len())];
+        let ranges = file.sections().filter(|section| {
+            let name = section.name().unwrap();
+            [".debug", ".sym", ".dyn", ".plt", ".rela", ".note"].iter().any(|p| name.starts_with(p))
+        });
+        places.extend(ranges.filter_map(|section| {
+            let (start, size) = section.file_range()?;
+            (size > 0).then_some((start as usize, (start + size) as usize))
+        }));
+        let mut state = 0x2545_f491_4f6c_dd1d;
+        let path = dir.path("flipped");
+        for &(start, end) in &places {
+            for _ in 0..60 {
+                let mut flipped = bytes.clone();
+                for _ in 0..1 + random(&mut state) % 3 {
+                    let at = start + random(&mut state) % (end - start);
+                    flipped[at] ^= 1 << (random(&mut state) % 8);
+                    if random(&mut state).is_multiple_of(4) {
+                        flipped[at] = 0xff;
+                    }
+                }
+                symbolize_bytes(&path, &flipped, &offsets);
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_debug_information_leaves_the_symbol_table() {
+    let dir = Workshop::new();
+    let program = dir.c_program("a");
+    let outer = functions(&program)["outer"];
+    let mut bytes = fs::read(&program).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let (start, size) = file.section_by_name(".debug_info").unwrap().file_range().unwrap();
+    bytes[(start + size / 2) as usize..(start + size) as usize].fill(0xff);
+    let path = dir.path("damaged");
+    let symbols = symbolize_bytes(&path, &bytes, &[outer.offset]);
+    assert_eq!(distinct(&symbols), ["outer"]);
+    let note = symbols.note.unwrap();
+    let expected = format!("{0}: debug information in {0} is damaged (", path.display());
+    assert!(note.starts_with(&expected), "{note}");
+}
+
+#[test]
+fn a_section_that_claims_to_be_huge_is_not_allocated() {
+    let dir = Workshop::new();
+    let program = dir.build("a", "c", C_PROGRAM, "cc -g -O2 -gz=zlib");
+    let outer = functions(&program)["outer"];
+    let mut bytes = fs::read(&program).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let (start, _) = file.section_by_name(".debug_info").unwrap().file_range().unwrap();
+    // Elf64_Chdr: ch_type, ch_reserved, ch_size.
+    let size = start as usize + 8;
+    bytes[size..size + 8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    let symbols = symbolize_bytes(&dir.path("huge"), &bytes, &[outer.offset]);
+    assert_eq!(distinct(&symbols), ["outer"]);
+    let note = symbols.note.unwrap();
+    assert!(note.contains("(.debug_info: cannot be 1099511627776 bytes)"), "{note}");
+}

@@ -1,0 +1,6 @@
+//! Tests on real programs, built with the compilers of this machine.
+
+mod fixture;
+mod hostile;
+mod identity;
+mod programs;
