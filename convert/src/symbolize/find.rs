@@ -42,13 +42,12 @@ pub(super) fn find_debug_file(
     let build_id = build_id(object).ok()?;
     let link = object.gnu_debuglink().ok().flatten();
     let mut candidates = Vec::new();
-    let dirs =
-        || request.debug_dirs.iter().map(PathBuf::as_path).chain([SYSTEM_DEBUG_DIR.as_ref()]);
-    candidates.extend(dirs().filter_map(|dir| Some(by_build_id(dir, build_id)?.1)));
+    candidates
+        .extend(all_debug_dirs(request).filter_map(|dir| Some(by_build_id(dir, build_id)?.1)));
     if let Some(name) = link.and_then(|(name, _)| plain_file_name(name)) {
         let beside = binary.path().parent().into_iter();
         candidates.extend(beside.flat_map(|dir| [dir.join(name), dir.join(".debug").join(name)]));
-        for dir in dirs() {
+        for dir in all_debug_dirs(request) {
             candidates.extend(request.path.parent().map(|p| below(dir, p).join(name)));
             candidates.push(dir.join(name));
         }
@@ -69,23 +68,32 @@ pub(super) fn find_debug_file(
     candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
 }
 
-/// Finds the file that `dwz` moved shared debug information to, named in
-/// `.gnu_debugaltlink` of the file at `path`.
+/// Finds the file that `dwz` moved shared debug information to, if
+/// `.gnu_debugaltlink` of the file at `path` names one.
+///
+/// Fails with the cause if it is named, but not here.
 pub(super) fn find_supplementary_file(
     request: &ModuleRequest,
     path: &Path,
     object: &object::File,
-) -> Option<MappedFile> {
-    let (name, build_id) = object.gnu_debugaltlink().ok().flatten()?;
+) -> Result<Option<MappedFile>, String> {
+    let Ok(Some((name, build_id))) = object.gnu_debugaltlink() else { return Ok(None) };
     let name = Path::new(OsStr::from_bytes(name));
-    let dirs = request.debug_dirs.iter().map(PathBuf::as_path).chain([SYSTEM_DEBUG_DIR.as_ref()]);
     let mut candidates: Vec<PathBuf> =
-        dirs.filter_map(|dir| Some(by_build_id(dir, build_id)?.1)).collect();
+        all_debug_dirs(request).filter_map(|dir| Some(by_build_id(dir, build_id)?.1)).collect();
     candidates.extend(path.parent().map(|dir| dir.join(name)));
     let is_right = |file: &MappedFile| {
         parse(file).is_ok_and(|o| self::build_id(&o).is_ok_and(|found| found == build_id))
     };
-    candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
+    match candidates.iter().filter_map(|path| open(path).ok()).find(is_right) {
+        Some(file) => Ok(Some(file)),
+        None => Err(format!("its shared part {} was not found", name.display())),
+    }
+}
+
+/// The requested debug directories, then the system's.
+fn all_debug_dirs<'a>(request: &ModuleRequest<'a>) -> impl Iterator<Item = &'a Path> {
+    request.debug_dirs.iter().map(PathBuf::as_path).chain([Path::new(SYSTEM_DEBUG_DIR)])
 }
 
 /// Parses the headers of an ELF file; fails with the cause.

@@ -1,9 +1,11 @@
 //! Symbolizes the addresses of one module.
 
+use std::sync::Arc;
+
 use addr2line::Context;
 use rayon::prelude::*;
 
-use super::dwarf::{self, DebugSections, Frame};
+use super::dwarf::{self, DebugSections, Frame, Reader};
 use super::find;
 use super::names::Names;
 use super::segments::Segments;
@@ -32,7 +34,6 @@ pub(super) fn symbolize_module(request: &ModuleRequest) -> ModuleSymbols {
 fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
     let binary_file = find::find_binary(request)?;
     let binary = find::parse(&binary_file)?;
-
     let debug_file = match dwarf::has_debug_info(&binary) {
         true => None,
         false => find::find_debug_file(request, &binary_file, &binary),
@@ -40,52 +41,38 @@ fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
     let debug = debug_file.as_ref().and_then(|file| Some((file, find::parse(file).ok()?)));
     let table = SymbolTable::new(&binary, debug.as_ref().map(|(_, object)| object));
 
+    // What is amiss with debug information; the first finding is reported.
+    let mut damage = Vec::new();
     let (info_file, info) = debug.as_ref().map_or((&binary_file, &binary), |(f, o)| (*f, o));
-    let supplementary_file = find::find_supplementary_file(request, info_file.path(), info);
-    let supplementary = supplementary_file.as_ref().and_then(|file| find::parse(file).ok());
+    let shared_file = find::find_supplementary_file(request, info_file.path(), info);
+    let shared_file = shared_file.unwrap_or_else(|cause| {
+        damage.push(cause);
+        None
+    });
+    let shared = shared_file.as_ref().and_then(|file| find::parse(file).ok());
     let sections = match dwarf::has_debug_info(info) {
-        true => Some(DebugSections::load(info, supplementary.as_ref())),
+        true => DebugSections::load(info, shared.as_ref()).map_err(|e| damage.push(e)).ok(),
         false => None,
-    };
-    let (sections, mut damage) = match sections.transpose() {
-        Ok(sections) => (sections, None),
-        Err(cause) => (None, Some(cause)),
     };
     let units = sections.as_ref().map(DebugSections::dwarf);
 
     let segments = Segments::new(&binary);
     let addresses: Vec<Option<u64>> =
         request.offsets.iter().map(|&offset| segments.address(offset)).collect();
-    let name_chunk = |chunk: &[Option<u64>]| {
-        let context = units.clone().map(Context::from_arc_dwarf).transpose();
-        let (context, mut damage) = match context {
-            Ok(context) => (context, None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        let mut names = Names::default();
-        let mut calls_at = |address: u64| {
-            let frames = context.as_ref().map(|context| dwarf::find_frames(context, address));
-            let frames = frames.transpose().unwrap_or_else(|error| {
-                damage.get_or_insert(error.to_string());
-                None
-            });
-            calls(frames.unwrap_or_default(), table.find(address), &mut names)
-        };
-        let calls: Vec<_> =
-            chunk.iter().map(|address| address.map_or(Vec::new(), &mut calls_at)).collect();
-        (calls, damage)
-    };
     let chunk_size = addresses.len().div_ceil(rayon::current_num_threads()).max(MIN_CHUNK);
-    let chunks: Vec<_> = addresses.par_chunks(chunk_size).map(name_chunk).collect();
-
+    let chunks: Vec<_> = addresses
+        .par_chunks(chunk_size)
+        .map(|chunk| name_addresses(chunk, units.clone(), &table))
+        .collect();
     let mut calls = Vec::with_capacity(addresses.len());
     for (chunk, chunk_damage) in chunks {
         calls.extend(chunk);
-        damage = damage.or(chunk_damage);
+        damage.extend(chunk_damage);
     }
-    let note = match damage {
+
+    let note = match damage.first() {
         Some(damage) => Some(format!(
-            "debug information in {} is damaged ({damage}); names may lack lines and inlined calls",
+            "debug information in {} is incomplete ({damage}): lines and inlined calls may be missing",
             info_file.path().display()
         )),
         None if table.is_empty() && units.is_none() => {
@@ -98,13 +85,36 @@ fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
     Ok(ModuleSymbols { addresses, calls, note })
 }
 
+/// The calls at each address, and the first error in the debug information.
+fn name_addresses<'d>(
+    addresses: &[Option<u64>],
+    units: Option<Arc<gimli::Dwarf<Reader<'d>>>>,
+    table: &SymbolTable<'d>,
+) -> (Vec<Vec<Call>>, Option<String>) {
+    let mut damage = None;
+    let mut names = Names::default();
+    let context = units.and_then(|units| {
+        Context::from_arc_dwarf(units).map_err(|e| damage = Some(e.to_string())).ok()
+    });
+    let mut calls_at = |address: u64| {
+        let frames = context.as_ref().map(|context| dwarf::find_frames(context, address));
+        let frames = frames.unwrap_or(Ok(Vec::new())).unwrap_or_else(|error| {
+            damage.get_or_insert(error.to_string());
+            Vec::new()
+        });
+        join_calls(frames, table.find(address), &mut names)
+    };
+    let calls = addresses.iter().map(|address| address.map_or(Vec::new(), &mut calls_at)).collect();
+    (calls, damage)
+}
+
 /// Joins what debug information and symbol table know of an address.
 ///
 /// The symbol table names the outermost function, the one that was not
 /// inlined, unless debug information has a linkage name for it: for C these
 /// are the same, with or without debug information, and C++ functions without
 /// linkage (in anonymous namespaces, lambdas) have their full name only there.
-fn calls(frames: Vec<Frame>, symbol: Option<&Symbol>, names: &mut Names) -> Vec<Call> {
+fn join_calls(frames: Vec<Frame>, symbol: Option<&Symbol>, names: &mut Names) -> Vec<Call> {
     let mut call = |name: &[u8], file: Option<&str>, line| {
         let file = file.map(|path| names.file(path));
         let (name, system_name) = names.function(name);

@@ -191,3 +191,44 @@ fn disjoint_ranges(symbols: &[Symbol]) -> Vec<(u64, u64, usize)> {
     close_until(&mut open, u64::MAX);
     ranges
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Symbols as `name start+size`; prints the name at each address, `.` for
+    /// none.
+    fn check(symbols: &[&'static str], expected: &str) {
+        let parse = |text: &&'static str| {
+            let (name, range) = text.split_once(' ').unwrap();
+            let (start, size) = range.split_once('+').unwrap();
+            let (start, size) = (start.parse().unwrap(), size.parse::<u64>().unwrap());
+            let (source, end) = match size {
+                0 => (Source::Unsized, 10),
+                _ => (Source::Sized, start + size),
+            };
+            Symbol { name: name.as_bytes(), start, end, source, binding: Binding::Global }
+        };
+        let table = SymbolTable::from_symbols(symbols.iter().map(parse).collect());
+        let name = |address| match table.find(address) {
+            Some(symbol) => std::str::from_utf8(symbol.name).unwrap(),
+            None => ".",
+        };
+        assert_eq!((0..12).map(name).collect::<String>(), expected, "{symbols:?}");
+    }
+
+    #[test]
+    fn each_address_belongs_to_one_symbol() {
+        check(&[], "............");
+        check(&["a 1+2", "b 5+1"], ".aa..b......");
+        check(&["a 1+0", "b 5+1"], ".aaaab......");
+        check(&["b 5+1", "a 1+0", "c 7+0"], ".aaaab.ccc..");
+        check(&["a 1+8", "b 3+2"], ".aabbaaaa...");
+        check(&["a 1+4", "b 3+4"], ".aabbbb.....");
+        check(&["a 1+8", "b 2+5", "c 3+1"], ".abcbbbaa...");
+        check(&["a 1+8", "b 2+2", "c 3+4"], ".abccccaa...");
+        check(&["a 1+4", "b 3+0", "c 6+0"], ".aaaa.cccc..");
+        check(&["a 1+2", "b 1+4", "_c 1+6"], ".aaaaaa.....");
+        check(&["a 1+0", "b 1+2"], ".bb.........");
+    }
+}

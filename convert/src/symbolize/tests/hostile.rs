@@ -95,7 +95,7 @@ fn damaged_debug_information_leaves_the_symbol_table() {
     let symbols = symbolize_bytes(&path, &bytes, &[outer.offset]);
     assert_eq!(distinct(&symbols), ["outer"]);
     let note = symbols.note.unwrap();
-    let expected = format!("{0}: debug information in {0} is damaged (", path.display());
+    let expected = format!("{0}: debug information in {0} is incomplete (", path.display());
     assert!(note.starts_with(&expected), "{note}");
 }
 

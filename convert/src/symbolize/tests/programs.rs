@@ -77,6 +77,20 @@ fn offsets_outside_of_the_file_have_no_name() {
 }
 
 #[test]
+fn many_addresses_keep_their_order() {
+    let dir = Workshop::new();
+    let program = dir.build("a", "c", C_PROGRAM, "cc -g -O2 -static");
+    let start = functions(&program)["outer"].offset;
+    // More than one thread's share.
+    let offsets: Vec<u64> = (start..start + 10_000).collect();
+    let whole = symbolize_program(&program, &offsets);
+    let parts: Vec<_> =
+        offsets.chunks(1_500).map(|part| symbolize_program(&program, part)).collect();
+    assert_eq!(whole.calls, parts.into_iter().flat_map(|part| part.calls).collect::<Vec<_>>());
+    assert!(distinct(&whole).len() > 10, "{:?}", distinct(&whole));
+}
+
+#[test]
 fn assembly_without_sizes() {
     let source = r#"
         __asm__(".text\n"
