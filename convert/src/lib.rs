@@ -1,6 +1,7 @@
 //! Loads rz traces, symbolizes them, and writes them in other formats.
 #![deny(unsafe_code)]
 
+pub mod export;
 pub mod load;
 pub mod mapped_file;
 pub mod output;

@@ -1,0 +1,104 @@
+//! The small profile that the exporters' unit tests write.
+
+use crate::profile::*;
+
+/// Two threads; an inlined call, a kernel frame, a truncated stack, two
+/// addresses in one function, and a sample without a stack.
+///
+/// ```text
+/// stack 0  main
+/// stack 1  main ► <T as Run>::run ► helper (inlined)
+/// stack 2  main ► <T as Run>::run ► helper (inlined) ► read (kernel)
+/// stack 3  main ► helper            stack 4  the same, another address
+/// stack 5  [truncated]
+/// stack 6  [truncated] ► helper
+/// ```
+pub(super) fn profile() -> Profile {
+    let function = |name: &str, system_name: &str, file: &str, module| Function {
+        name: name.into(),
+        system_name: system_name.into(),
+        file: file.into(),
+        module,
+    };
+    let location = |kind, module, address, lines: &[(usize, u32)]| Location {
+        kind,
+        module,
+        address,
+        lines: lines.iter().map(|&(function, line)| Line { function, line }).collect(),
+    };
+    let node = |parent, location| StackNode { parent, location };
+    let sample =
+        |thread, stack, count| Sample { event: 0, thread, stack, count, weight: count * 1000 };
+    let thread = |tid, name: &str| Thread { process: 0, tid, name: name.into() };
+    let timeline = [
+        [(0, Some(3)), (1, Some(3)), (0, Some(2)), (0, Some(2)), (0, Some(2))],
+        [(0, Some(3)), (1, Some(4)), (1, Some(3)), (1, Some(3)), (1, Some(3))],
+        [(1, None), (1, Some(6)), (1, Some(6)), (1, Some(6)), (1, Some(6))],
+    ];
+    let timeline = timeline.into_iter().flatten();
+    let timed = |(time, (thread, stack))| TimedSample {
+        time_ns: time as Nanos,
+        event: 0,
+        thread,
+        stack,
+        weight: 1000,
+    };
+    Profile {
+        info: Info {
+            host: "box".into(),
+            command: vec!["rec".into(), "-p".into(), "10".into()],
+            start_unix_ns: 1_700_000_000_000_000_000,
+            duration_ns: 2_000_000_000,
+            ..Info::default()
+        },
+        events: vec![Event {
+            name: "cpu-clock".into(),
+            unit: Unit::Nanoseconds,
+            frequency_hz: 1000,
+        }],
+        processes: vec![Process { pid: 10, name: "app".into(), exe: "/bin/app".into() }],
+        threads: vec![thread(10, "app"), thread(11, "worker;1")],
+        modules: vec![
+            Module { kind: ModuleKind::Kernel, name: "[kernel]".into(), ..Module::default() },
+            Module {
+                kind: ModuleKind::File,
+                name: "app".into(),
+                path: "/bin/app".into(),
+                build_id: vec![0xab, 0x01],
+            },
+        ],
+        functions: vec![
+            function("main", "main", "app.rs", Some(1)),
+            function("<T as Run>::run", "_ZN3runE", "app.rs", Some(1)),
+            function("helper", "_ZN6helperE", "lib.rs", Some(1)),
+            function("read", "read", "", Some(0)),
+            function("[truncated]", "", "", None),
+        ],
+        locations: vec![
+            location(FrameKind::User, Some(1), 0x1000, &[(0, 10)]),
+            location(FrameKind::User, Some(1), 0x2000, &[(2, 5), (1, 20)]),
+            location(FrameKind::Kernel, Some(0), 0xffff_ffff_8100_0000, &[(3, 0)]),
+            location(FrameKind::User, Some(1), 0x3000, &[(2, 6)]),
+            location(FrameKind::User, Some(1), 0x3004, &[(2, 7)]),
+            location(FrameKind::Truncated, None, 0, &[(4, 0)]),
+        ],
+        stacks: vec![
+            node(None, 0),
+            node(Some(0), 1),
+            node(Some(1), 2),
+            node(Some(0), 3),
+            node(Some(0), 4),
+            node(None, 5),
+            node(Some(5), 3),
+        ],
+        samples: vec![
+            sample(0, Some(2), 3),
+            sample(0, Some(3), 2),
+            sample(1, None, 1),
+            sample(1, Some(3), 4),
+            sample(1, Some(4), 1),
+            sample(1, Some(6), 4),
+        ],
+        timeline: Some(timeline.enumerate().map(timed).collect()),
+    }
+}

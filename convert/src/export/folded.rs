@@ -1,0 +1,205 @@
+//! Folded stacks: `root;caller;callee COUNT`, one line per distinct stack.
+//!
+//! Counts are numbers of samples. Lines are sorted frame by frame from the
+//! root, so that two outputs can be compared line by line. Memory follows the
+//! number of distinct stacks, not the length of their text.
+
+use std::io::{self, Write};
+
+use rustc_hash::FxHashMap;
+
+use super::ExportOptions;
+use super::tree::{Label, Tree, sum_by_key};
+use crate::profile::{FrameKind, FunctionId, Location, Profile};
+
+/// Writes the profile; see the module's documentation.
+///
+/// The root is the process's name, or `comm-pid/tid` with
+/// [`ExportOptions::threads`].
+pub(super) fn write(
+    profile: &Profile,
+    options: &ExportOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let names = FrameNames::of(profile);
+    let tree = Tree::build(profile, |location, line| names.label(location, line));
+    let roots: Vec<String> = (0..profile.threads.len())
+        .map(|id| {
+            let (thread, process) = profile.thread(id);
+            if options.threads {
+                clean(&format!("{}-{}/{}", clean(&thread.name), process.pid, thread.tid))
+            } else {
+                clean(&process.name)
+            }
+        })
+        .collect();
+    let entry = |sample: &crate::profile::Sample| {
+        let node = sample.stack.map(|stack| tree.node_of(stack));
+        ((roots[sample.thread].as_str(), node), sample.count)
+    };
+    let mut entries: Vec<_> = profile.samples.iter().map(entry).collect();
+    sum_by_key(&mut entries);
+
+    let mut path = Vec::new();
+    for ((root, node), count) in entries {
+        out.write_all(root.as_bytes())?;
+        path.extend(tree.path(node));
+        for label in path.drain(..).rev() {
+            out.write_all(b";")?;
+            out.write_all(names.text(label).as_bytes())?;
+        }
+        writeln!(out, " {count}")?;
+    }
+    Ok(())
+}
+
+/// What marks a frame's kind at the end of its name, as flame graph tools
+/// know it from `stackcollapse-perf.pl --all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Mark {
+    None,
+    Kernel,
+    Inlined,
+    Jit,
+}
+
+impl Mark {
+    fn of(location: &Location, line: usize) -> Mark {
+        match location.kind {
+            FrameKind::Kernel => Mark::Kernel,
+            _ if line + 1 < location.lines.len() => Mark::Inlined,
+            FrameKind::Jit => Mark::Jit,
+            _ => Mark::None,
+        }
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Mark::None => "",
+            Mark::Kernel => "_[k]",
+            Mark::Inlined => "_[i]",
+            Mark::Jit => "_[j]",
+        }
+    }
+}
+
+/// The distinct texts of frames, in alphabetical order: a label is an index.
+struct FrameNames {
+    texts: Vec<String>,
+    labels: FxHashMap<(FunctionId, Mark), Label>,
+}
+
+impl FrameNames {
+    /// Renders each function once per kind of frame it occurs in.
+    fn of(profile: &Profile) -> FrameNames {
+        let mut labels = FxHashMap::default();
+        for location in &profile.locations {
+            for (index, line) in location.lines.iter().enumerate() {
+                labels.insert((line.function, Mark::of(location, index)), 0);
+            }
+        }
+        let mut rendered: Vec<(String, _)> = labels
+            .keys()
+            .map(|&(function, mark)| {
+                let name = clean(&profile.functions[function].name);
+                (name + mark.suffix(), (function, mark))
+            })
+            .collect();
+        rendered.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut texts: Vec<String> = Vec::new();
+        for (text, key) in rendered {
+            if texts.last() != Some(&text) {
+                texts.push(text);
+            }
+            labels.insert(key, (texts.len() - 1) as Label);
+        }
+        FrameNames { texts, labels }
+    }
+
+    fn label(&self, location: &Location, line: usize) -> Label {
+        self.labels[&(location.lines[line].function, Mark::of(location, line))]
+    }
+
+    fn text(&self, label: Label) -> &str {
+        &self.texts[label as usize]
+    }
+}
+
+/// Replaces what the format cannot carry: separators, line breaks, and a
+/// number at the end, which readers would take for a second count.
+fn clean(name: &str) -> String {
+    let mut clean: String = name
+        .trim()
+        .chars()
+        .map(|c| match c {
+            ';' => ':',
+            c if c.is_control() || c.is_whitespace() => ' ',
+            c => c,
+        })
+        .collect();
+    if let Some((_, last)) = clean.rsplit_once(' ')
+        && last.starts_with(|c: char| c.is_ascii_digit())
+        && last.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    {
+        let space = clean.len() - last.len() - 1;
+        clean.replace_range(space..=space, "_");
+    }
+    if clean.is_empty() {
+        clean.push_str("[unknown]");
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::{Format, export, fixture};
+
+    fn folded(options: &ExportOptions) -> String {
+        let mut out = Vec::new();
+        export(&fixture::profile(), Format::Folded, options, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn equal_lines_are_added_up_and_sorted() {
+        assert_eq!(
+            folded(&ExportOptions::default()),
+            "\
+app 1
+app;[truncated];helper 4
+app;main;<T as Run>::run;helper_[i];read_[k] 3
+app;main;helper 7
+"
+        );
+    }
+
+    #[test]
+    fn threads_are_kept_apart_on_request() {
+        assert_eq!(
+            folded(&ExportOptions { threads: true }),
+            "\
+app-10/10;main;<T as Run>::run;helper_[i];read_[k] 3
+app-10/10;main;helper 2
+worker:1-10/11 1
+worker:1-10/11;[truncated];helper 4
+worker:1-10/11;main;helper 5
+"
+        );
+    }
+
+    #[test]
+    fn names_are_made_safe() {
+        for (name, expected) in [
+            ("f(a; b)\nnext", "f(a: b) next"),
+            ("worker 12", "worker_12"),
+            ("worker 1.5", "worker_1.5"),
+            ("operator new", "operator new"),
+            ("a 1b", "a 1b"),
+            ("  ", "[unknown]"),
+            ("", "[unknown]"),
+        ] {
+            assert_eq!(clean(name), expected, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! pprof's gzipped protobuf, with threads as labels.
+
+use std::cmp::Reverse;
+use std::io::{self, Write};
+
+use flate2::{Compression, GzBuilder};
+use prost::Message;
+use rustc_hash::FxHashMap;
+
+use crate::profile::{Function, ModuleId, ModuleKind, Profile, Unit};
+
+mod proto;
+
+/// Samples turned into messages at a time.
+const SAMPLES_AT_ONCE: usize = 4096;
+
+/// Writes the profile; see the module's documentation.
+///
+/// Tables keep the profile's order, so an id is an index plus one; only the
+/// main binary's mapping is moved to the front, where pprof looks for it.
+pub(super) fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+    let mut out = GzBuilder::new().mtime(0).write(out, Compression::default());
+    let mut strings = Strings::default();
+    let values = Values::of(profile, &mut strings);
+    // Parts of a message written one after the other are one message to every
+    // protobuf reader: its repeated fields append. So not all has to be in
+    // memory at once.
+    out.write_all(&head(profile, &values, &mut strings).encode_to_vec())?;
+    for samples in profile.samples.chunks(SAMPLES_AT_ONCE) {
+        let sample = samples.iter().map(|sample| {
+            let (thread, process) = profile.thread(sample.thread);
+            let locations = std::iter::successors(sample.stack, |&id| profile.stacks[id].parent);
+            let mut value = vec![0; values.types.len()];
+            value[0] = signed(sample.count);
+            value[values.of_event[sample.event]] = signed(sample.weight);
+            proto::Sample {
+                location_id: locations.map(|id| to_id(profile.stacks[id].location)).collect(),
+                value,
+                label: vec![
+                    strings.text_label("thread", &thread.name),
+                    strings.number_label("pid", process.pid),
+                    strings.number_label("tid", thread.tid),
+                ],
+            }
+        });
+        let part = proto::Profile { sample: sample.collect(), ..proto::Profile::default() };
+        out.write_all(&part.encode_to_vec())?;
+    }
+    let part = proto::Profile { string_table: strings.table, ..proto::Profile::default() };
+    out.write_all(&part.encode_to_vec())?;
+    out.finish()?;
+    Ok(())
+}
+
+/// Everything but samples and strings.
+fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Profile {
+    let modules = module_order(profile);
+    let mut mapping_ids = vec![0; modules.len()];
+    for (index, &module) in modules.iter().enumerate() {
+        mapping_ids[module] = to_id(index);
+    }
+    let location = profile.locations.iter().enumerate().map(|(index, location)| proto::Location {
+        id: to_id(index),
+        mapping_id: location.module.map_or(0, |module| mapping_ids[module]),
+        address: location.address,
+        line: location
+            .lines
+            .iter()
+            .map(|line| proto::Line { function_id: to_id(line.function), line: line.line.into() })
+            .collect(),
+    });
+    let function = profile.functions.iter().enumerate().map(|(index, function)| proto::Function {
+        id: to_id(index),
+        name: strings.id(&function.name),
+        system_name: strings.id(system_name(function)),
+        filename: strings.id(&function.file),
+    });
+    let location = location.collect();
+    let function = function.collect();
+    proto::Profile {
+        sample_type: values.types.clone(),
+        mapping: mappings(profile, &modules, strings),
+        location,
+        function,
+        time_nanos: signed(profile.info.start_unix_ns),
+        duration_nanos: signed(profile.info.duration_ns),
+        period_type: values.types.get(1).copied(),
+        period: period(profile),
+        comment: comments(profile).iter().map(|comment| strings.id(comment)).collect(),
+        default_sample_type: values.types.get(1).map_or(0, |measured| measured.r#type),
+        ..proto::Profile::default()
+    }
+}
+
+/// The columns of a sample's values: the number of samples, then one column
+/// per kind of measurement.
+struct Values {
+    types: Vec<proto::ValueType>,
+    /// Column of each event's weights.
+    of_event: Vec<usize>,
+}
+
+impl Values {
+    fn of(profile: &Profile, strings: &mut Strings) -> Values {
+        let mut value_type = |name, unit| {
+            let (r#type, unit) = (strings.id(name), strings.id(unit));
+            proto::ValueType { r#type, unit }
+        };
+        let mut types = vec![value_type("samples", "count")];
+        let mut of_event = Vec::new();
+        for event in &profile.events {
+            let measured = match event.unit {
+                Unit::Nanoseconds => value_type("cpu", "nanoseconds"),
+                Unit::Cycles => value_type("cycles", "count"),
+            };
+            let column = types.iter().position(|&known| known == measured).unwrap_or(types.len());
+            if column == types.len() {
+                types.push(measured);
+            }
+            of_event.push(column);
+        }
+        Values { types, of_event }
+    }
+}
+
+/// Weight between two samples, in the unit of the first event.
+fn period(profile: &Profile) -> i64 {
+    let Some(event) = profile.events.first() else { return 0 };
+    match event.unit {
+        Unit::Nanoseconds => 1_000_000_000_i64.checked_div(event.frequency_hz.into()).unwrap_or(0),
+        Unit::Cycles => {
+            let samples = profile.samples.iter().filter(|sample| sample.event == 0);
+            let count: u64 = samples.map(|sample| sample.count).sum();
+            signed(profile.total_weight(0).checked_div(count).unwrap_or(0))
+        }
+    }
+}
+
+fn comments(profile: &Profile) -> Vec<String> {
+    let info = &profile.info;
+    let mut comments = vec![
+        format!("host: {} ({}, {} CPUs)", info.host, info.os, info.cpus),
+        format!("recorded with: {}", info.command.join(" ")),
+    ];
+    if info.lost > 0 {
+        comments.push(format!("lost: {} of {} samples", info.lost, info.lost + info.samples));
+    }
+    comments.extend(info.notes.iter().map(|note| format!("note: {note}")));
+    comments
+}
+
+/// All modules, the main binary first: the executable of the process with the
+/// most samples, else the first module that is a file.
+fn module_order(profile: &Profile) -> Vec<ModuleId> {
+    let mut counts = vec![0; profile.processes.len()];
+    for sample in &profile.samples {
+        counts[profile.threads[sample.thread].process] += sample.count;
+    }
+    let busiest = (0..counts.len()).max_by_key(|&id| (counts[id], Reverse(id)));
+    let exe = busiest.map_or("", |id| &profile.processes[id].exe);
+    let modules = || profile.modules.iter();
+    let main = modules()
+        .position(|module| !exe.is_empty() && module.path == exe)
+        .or_else(|| modules().position(|module| module.kind == ModuleKind::File));
+    let rest = (0..profile.modules.len()).filter(|&id| Some(id) != main);
+    main.into_iter().chain(rest).collect()
+}
+
+/// Mappings in the given order of modules.
+///
+/// The flags say what is known about a module; with none of them set, pprof
+/// looks for symbols itself.
+fn mappings(profile: &Profile, order: &[ModuleId], strings: &mut Strings) -> Vec<proto::Mapping> {
+    let mut mappings = vec![proto::Mapping::default(); profile.modules.len()];
+    for location in &profile.locations {
+        let Some(module) = location.module else { continue };
+        let mapping = &mut mappings[module];
+        for line in &location.lines {
+            let function = &profile.functions[line.function];
+            mapping.has_functions |= has_name(function);
+            mapping.has_filenames |= !function.file.is_empty();
+            mapping.has_line_numbers |= line.line > 0;
+        }
+    }
+    let in_order = order.iter().enumerate().map(|(index, &id)| {
+        let module = &profile.modules[id];
+        let name = if module.path.is_empty() { &module.name } else { &module.path };
+        let build_id: String = module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        proto::Mapping {
+            id: to_id(index),
+            filename: strings.id(name),
+            build_id: strings.id(&build_id),
+            // Lines and inlined calls both come from debug information.
+            has_inline_frames: mappings[id].has_line_numbers,
+            ..mappings[id]
+        }
+    });
+    in_order.collect()
+}
+
+/// Whether a function is known by name, not as `[module+0xoffset]`.
+fn has_name(function: &Function) -> bool {
+    !function.system_name.is_empty()
+        || !(function.name.starts_with('[') && function.name.ends_with(']'))
+}
+
+/// The mangled name, or nothing where it equals the name: `go tool pprof`
+/// takes equal names for an unfinished job and cuts all that is between `<`
+/// and `>`.
+fn system_name(function: &Function) -> &str {
+    if function.system_name == function.name { "" } else { &function.system_name }
+}
+
+/// Ids start at one.
+fn to_id(index: usize) -> u64 {
+    index as u64 + 1
+}
+
+/// pprof has no unsigned values; one that does not fit is shown as the largest.
+fn signed(value: u64) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+/// The string table, each string once.
+struct Strings {
+    table: Vec<String>,
+    ids: FxHashMap<String, i64>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        Strings { table: vec![String::new()], ids: FxHashMap::from_iter([(String::new(), 0)]) }
+    }
+}
+
+impl Strings {
+    fn id(&mut self, text: &str) -> i64 {
+        if let Some(&id) = self.ids.get(text) {
+            return id;
+        }
+        let id = self.table.len() as i64;
+        self.table.push(text.to_owned());
+        self.ids.insert(text.to_owned(), id);
+        id
+    }
+
+    fn text_label(&mut self, key: &str, text: &str) -> proto::Label {
+        proto::Label { key: self.id(key), str: self.id(text), ..proto::Label::default() }
+    }
+
+    /// With a unit, for without one pprof drops the label of a zero.
+    fn number_label(&mut self, key: &str, number: u32) -> proto::Label {
+        let key = self.id(key);
+        proto::Label { key, num: number.into(), num_unit: self.id("id"), ..proto::Label::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::export::fixture;
+    use crate::profile::Event;
+
+    fn written(profile: &Profile) -> (Vec<u8>, proto::Profile) {
+        let mut out = Vec::new();
+        write(profile, &mut out).unwrap();
+        let mut raw = Vec::new();
+        flate2::read::GzDecoder::new(&out[..]).read_to_end(&mut raw).unwrap();
+        (out, proto::Profile::decode(&raw[..]).unwrap())
+    }
+
+    #[test]
+    fn tables_are_complete() {
+        let (bytes, pprof) = written(&fixture::profile());
+        assert_eq!(bytes, written(&fixture::profile()).0, "not deterministic");
+        assert_eq!(bytes[4..8], [0; 4], "gzip's mtime");
+
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        assert_eq!(text(0), "");
+        let types = pprof.sample_type.iter().map(|t| (text(t.r#type), text(t.unit)));
+        assert!(types.eq([("samples", "count"), ("cpu", "nanoseconds")]));
+        assert_eq!(text(pprof.default_sample_type), "cpu");
+        assert_eq!(pprof.period_type, pprof.sample_type.get(1).copied());
+        assert_eq!(pprof.period, 1_000_000);
+        assert_eq!(pprof.time_nanos, 1_700_000_000_000_000_000);
+        assert_eq!(pprof.duration_nanos, 2_000_000_000);
+        assert_eq!(text(pprof.comment[1]), "recorded with: rec -p 10");
+
+        let [app, kernel] = pprof.mapping[..] else { panic!("{:?}", pprof.mapping) };
+        assert_eq!((app.id, text(app.filename), text(app.build_id)), (1, "/bin/app", "ab01"));
+        assert!(app.has_functions && app.has_filenames && app.has_line_numbers);
+        assert!(app.has_inline_frames);
+        assert_eq!((kernel.id, text(kernel.filename)), (2, "[kernel]"));
+        assert!(kernel.has_functions && !kernel.has_filenames && !kernel.has_inline_frames);
+
+        let run = pprof.function[1];
+        assert_eq!((text(run.name), text(run.system_name)), ("<T as Run>::run", "_ZN3runE"));
+        assert_eq!(text(pprof.function[0].system_name), "", "equal to the name");
+        let inlined = &pprof.location[1];
+        assert_eq!((inlined.id, inlined.mapping_id, inlined.address), (2, 1, 0x2000));
+        assert!(inlined.line.iter().map(|l| (l.function_id, l.line)).eq([(3, 5), (2, 20)]));
+    }
+
+    #[test]
+    fn samples_name_their_thread() {
+        let (_, pprof) = written(&fixture::profile());
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        assert_eq!(pprof.sample[0].location_id, [3, 2, 1], "leaf first");
+        assert_eq!(pprof.sample[0].value, [3, 3000]);
+        let label = |l: &proto::Label| (text(l.key), text(l.str), l.num, text(l.num_unit));
+        let labels: Vec<_> = pprof.sample[5].label.iter().map(label).collect();
+        assert_eq!(
+            labels,
+            [("thread", "worker;1", 0, ""), ("pid", "", 10, "id"), ("tid", "", 11, "id")]
+        );
+    }
+
+    #[test]
+    fn cycles_have_their_own_column() {
+        let cycles = Event { name: "cycles".into(), unit: Unit::Cycles, frequency_hz: 99 };
+        let (_, pprof) = written(&Profile { events: vec![cycles], ..fixture::profile() });
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        assert_eq!(text(pprof.sample_type[1].r#type), "cycles");
+        assert_eq!(text(pprof.sample_type[1].unit), "count");
+        assert_eq!(pprof.period, 1000, "the average weight of a sample");
+    }
+
+    #[test]
+    fn an_empty_profile_is_valid() {
+        let (_, pprof) = written(&Profile::default());
+        assert_eq!(pprof.sample_type.len(), 1);
+        assert_eq!(pprof.period, 0);
+    }
+}
