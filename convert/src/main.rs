@@ -1,2 +1,81 @@
-//! Placeholder until the command line exists.
-fn main() {}
+//! `conv`: converts an rz trace to the format of another tool.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use rz_convert::export::{ExportOptions, export};
+use rz_convert::load::{LoadOptions, load};
+use rz_convert::output::Destination;
+
+mod cli;
+
+fn main() -> ExitCode {
+    match run(cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: cli::Config) -> anyhow::Result<()> {
+    let destination = Destination::choose(
+        config.output.as_deref(),
+        &config.input,
+        config.format.extension(),
+        io::stdout().is_terminal(),
+    );
+    if let Destination::File(path) = &destination {
+        ensure!(
+            !is_same_file(path, &config.input),
+            "{} is the trace itself; name another file with -o",
+            path.display()
+        );
+    }
+    let options =
+        LoadOptions { timeline: config.format.needs_timeline(), debug_dirs: config.debug_dirs };
+    let profile = load(&config.input, &options)?;
+    if !config.quiet {
+        for note in &profile.info.notes {
+            say(format_args!("note: {note}"));
+        }
+    }
+    let options = ExportOptions { threads: config.threads };
+    let written = destination.write(|out| export(&profile, config.format, &options, out));
+    let Destination::File(path) = &destination else { return Ok(written?) };
+    written.with_context(|| format!("{}", path.display()))?;
+    if !config.quiet {
+        let size = fs::metadata(path).map_or(0, |meta| meta.len());
+        say(format_args!("wrote {} ({})", path.display(), human_size(size)));
+    }
+    Ok(())
+}
+
+/// Prints a line on standard error; that nobody reads it is no reason to fail.
+fn say(message: std::fmt::Arguments) {
+    let _ = writeln!(io::stderr(), "conv: {message}");
+}
+
+/// Whether two paths lead to one existing file.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// A size in bytes, KiB or MiB.
+fn human_size(bytes: u64) -> String {
+    let kib = bytes as f64 / 1024.0;
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{kib:.1} KiB"),
+        _ => format!("{:.1} MiB", kib / 1024.0),
+    }
+}

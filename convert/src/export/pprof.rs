@@ -200,8 +200,8 @@ fn mappings(profile: &Profile, order: &[ModuleId], strings: &mut Strings) -> Vec
 
 /// Whether a function is known by name, not as `[module+0xoffset]`.
 fn has_name(function: &Function) -> bool {
-    !function.system_name.is_empty()
-        || !(function.name.starts_with('[') && function.name.ends_with(']'))
+    let is_placeholder = function.name.starts_with('[') && function.name.ends_with(']');
+    !is_placeholder || !function.system_name.is_empty()
 }
 
 /// The mangled name, or nothing where it equals the name: `go tool pprof`

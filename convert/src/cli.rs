@@ -1,0 +1,151 @@
+//! The command line of `conv`.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use rz_convert::export::Format;
+
+/// What the user asked for, checked and complete.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The trace to convert.
+    pub input: PathBuf,
+    /// What to convert it to.
+    pub format: Format,
+    /// Where the result was asked to go; `-` is standard output.
+    pub output: Option<PathBuf>,
+    /// Keep threads apart in folded stacks.
+    pub threads: bool,
+    /// Where to look for binaries and debug files first.
+    pub debug_dirs: Vec<PathBuf>,
+    /// Say nothing but errors.
+    pub quiet: bool,
+}
+
+/// Convert an rz trace to the format of another tool
+///
+/// Functions are named with the binaries and debug files of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "conv", version, after_help = EXAMPLES)]
+struct Args {
+    /// The trace to convert
+    #[arg(value_name = "TRACE")]
+    input: PathBuf,
+
+    /// Format to convert to [default: by the extension of FILE]
+    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+    to: Option<Format>,
+
+    /// Where to write; `-` is standard output [default: standard output if
+    /// redirected, else beside the trace]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Keep threads apart in folded stacks (other formats always do)
+    #[arg(long)]
+    threads: bool,
+
+    /// Look here for binaries and debug files first; may be repeated
+    #[arg(long = "debug-dir", value_name = "DIR")]
+    debug_dirs: Vec<PathBuf>,
+
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  conv trace.rz --to speedscope             writes trace.speedscope.json
+  conv trace.rz -o out.pb.gz                then: go tool pprof -http : out.pb.gz
+  conv trace.rz --to folded | inferno-flamegraph > flame.svg
+  conv trace.rz --to folded --debug-dir ./target/release -o -
+
+Exit status: 0 converted, 1 failed, 2 wrong usage.";
+
+/// Parses the command line; prints help or what is wrong with it and exits if
+/// there is nothing to run.
+pub fn parse() -> Config {
+    config_from(Args::parse()).unwrap_or_else(|error| error.exit())
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    let value = |format: Format| PossibleValue::new(format.name()).help(format.description());
+    PossibleValuesParser::new(Format::ALL.map(value)).try_map(|name| name.parse::<Format>())
+}
+
+fn config_from(args: Args) -> Result<Config, clap::Error> {
+    let Args { input, to, output, threads, debug_dirs, quiet } = args;
+    let format = match (to, &output) {
+        (Some(format), _) => format,
+        (None, Some(path)) if path != Path::new("-") => {
+            Format::from_path(path).ok_or_else(|| {
+                let message = format!(
+                    "no format is known by the name of '{}'; use one of these extensions or \
+                     --to FORMAT:{}",
+                    path.display(),
+                    list(|format| format!(".{}", format.extension()))
+                );
+                usage_error(ErrorKind::InvalidValue, message)
+            })?
+        }
+        (None, _) => {
+            let names = list(|format| format!("{format:<11} {}", format.description()));
+            let message = format!("--to FORMAT is required, which is one of:{names}");
+            return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
+        }
+    };
+    Ok(Config { input, format, output, threads, debug_dirs, quiet })
+}
+
+/// All formats, one a line.
+fn list(line: impl Fn(Format) -> String) -> String {
+    Format::ALL.map(|format| format!("\n  {}", line(format))).concat()
+}
+
+fn usage_error(kind: ErrorKind, message: String) -> clap::Error {
+    Args::command().error(kind, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(line: &str) -> Result<Config, clap::Error> {
+        let words = ["conv"].into_iter().chain(line.split_whitespace());
+        Args::try_parse_from(words).and_then(config_from)
+    }
+
+    #[test]
+    fn the_format_is_named_or_follows_from_the_output() {
+        for (line, format) in [
+            ("t.rz --to pprof", Format::Pprof),
+            ("t.rz --to pprof -o x.folded", Format::Pprof),
+            ("t.rz -o x.folded", Format::Folded),
+            ("t.rz -o dir/x.speedscope.json", Format::Speedscope),
+            ("t.rz -o x.pb.gz", Format::Pprof),
+        ] {
+            assert_eq!(config(line).unwrap().format, format, "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_lists_what_exists() {
+        for line in ["t.rz", "t.rz -o -", "t.rz --to svg", "t.rz -o x.svg", "--to pprof"] {
+            let error = config(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            let text = error.to_string();
+            let named = Format::ALL
+                .iter()
+                .all(|format| text.contains(format.name()) || text.contains(format.extension()));
+            assert!(named || line == "--to pprof", "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Args::command().debug_assert();
+    }
+}
