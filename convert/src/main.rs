@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::{anyhow, ensure};
 use rz_convert::export::{ExportOptions, export};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match run(cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("{error:#}"));
+            say(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }
@@ -49,7 +49,7 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
     let options = ExportOptions { threads: config.threads };
     let written = destination.write(|out| export(&profile, config.format, &options, out));
     let Destination::File(path) = &destination else { return Ok(written?) };
-    written.with_context(|| format!("{}", path.display()))?;
+    written.map_err(|error| anyhow!("{}: {error}", path.display()))?;
     if !config.quiet {
         let size = fs::metadata(path).map_or(0, |meta| meta.len());
         say(format_args!("wrote {} ({})", path.display(), human_size(size)));

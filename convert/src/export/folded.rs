@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
-use crate::profile::{FrameKind, FunctionId, Location, Profile};
+use crate::profile::{FrameKind, FunctionId, Location, Profile, Sample};
 
 /// Writes the profile; see the module's documentation.
 ///
@@ -27,13 +27,13 @@ pub(super) fn write(
         .map(|id| {
             let (thread, process) = profile.thread(id);
             if options.threads {
-                clean(&format!("{}-{}/{}", clean(&thread.name), process.pid, thread.tid))
+                format!("{}-{}/{}", clean(&thread.name), process.pid, thread.tid)
             } else {
                 clean(&process.name)
             }
         })
         .collect();
-    let entry = |sample: &crate::profile::Sample| {
+    let entry = |sample: &Sample| {
         let node = sample.stack.map(|stack| tree.node_of(stack));
         ((roots[sample.thread].as_str(), node), sample.count)
     };

@@ -24,9 +24,10 @@ pub(super) fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         Tree::build(profile, |location, line| frame_of[location.lines[line].function] as Label);
     let profiles: Vec<Sampled> =
         (0..profile.events.len()).flat_map(|event| event_profiles(profile, &tree, event)).collect();
-    let name = match profile.processes.first() {
-        Some(process) => format!("{} on {}", process.name, profile.info.host),
-        None => format!("trace of {}", profile.info.host),
+    let process = profile.processes.first().map_or("trace", |process| &process.name);
+    let name = match profile.info.host.as_str() {
+        "" => process.to_owned(),
+        host => format!("{process} on {host}"),
     };
     let file = File {
         schema: "https://www.speedscope.app/file-format-schema.json",
