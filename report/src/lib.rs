@@ -1,2 +1,28 @@
 //! Selects, compares and renders rz traces.
+//!
+//! Data flows one way: a [`Profile`](rz_convert::profile::Profile) becomes a
+//! [`CallTree`](calltree::CallTree), the tree becomes rows ([`top`],
+//! [`hotpath`], [`diff`]), and rows become text or SVG. Nothing here knows the
+//! command line, prints, or ends the process: every renderer writes to the
+//! writer it is given.
 #![forbid(unsafe_code)]
+
+pub mod calltree;
+pub mod diff;
+pub mod diff_flame;
+pub mod diff_table;
+pub mod flame;
+pub mod format;
+pub mod header;
+pub mod hotpath;
+pub mod select;
+pub mod style;
+pub mod summary;
+pub mod symbols;
+pub mod table;
+pub mod threads;
+pub mod top;
+pub mod tree;
+
+#[cfg(test)]
+mod fixture;

@@ -1,2 +1,138 @@
-//! Placeholder until the command line exists.
-fn main() {}
+//! `report`: shows what an rz trace recorded.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use cli::{Config, Input, View};
+use rz_convert::load::{LoadOptions, load};
+use rz_convert::output::Destination;
+use rz_convert::profile::Profile;
+use rz_report::diff::compare;
+use rz_report::diff_flame::write_diff_flame_graph;
+use rz_report::diff_table::write_diff;
+use rz_report::flame::write_flame_graph;
+use rz_report::select::{ReportError, select_event};
+use rz_report::style::Style;
+use rz_report::summary::{SummaryOptions, write_summary};
+use rz_report::tree::write_tree_report;
+
+fn main() -> ExitCode {
+    match run(&cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("report: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: &Config) -> Result<()> {
+    match &config.input {
+        Input::One(trace) => show(config, trace),
+        Input::Two(before, after) => show_diff(config, before, after),
+    }
+}
+
+fn show(config: &Config, trace: &Path) -> Result<()> {
+    refuse_to_overwrite(config, &[trace])?;
+    let (profile, name) = (read(config, trace)?, file_name(trace));
+    let event = select_event(&profile, config.event.as_deref())?;
+    write_text(config, |out, style| match config.view {
+        View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
+        View::Summary { by, threads } => {
+            let options = SummaryOptions { limit: config.limit, by, threads };
+            write_summary(out, style, &name, &profile, event, options)
+        }
+    })?;
+    write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
+}
+
+fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
+    refuse_to_overwrite(config, &[before, after])?;
+    let (first, first_name) = (read(config, before)?, file_name(before));
+    let (second, second_name) = (read(config, after)?, file_name(after));
+    // Files of the same name in two directories are told apart by their paths.
+    let same = first_name == second_name;
+    let name = |path: &Path, name: String| if same { path.display().to_string() } else { name };
+    let (first_name, second_name) = (name(before, first_name), name(after, second_name));
+    let event = config.event.as_deref();
+    let first = (&first, first_name.as_str(), select_event(&first, event)?);
+    let second = (&second, second_name.as_str(), select_event(&second, event)?);
+    let diff = compare(first, second)?;
+    write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
+    write_svg(config, |out| write_diff_flame_graph(out, &diff))
+}
+
+fn read(config: &Config, path: &Path) -> Result<Profile> {
+    let options = LoadOptions { debug_dirs: config.debug_dirs.clone(), ..LoadOptions::default() };
+    let profile = load(path, &options)?;
+    for note in &profile.info.notes {
+        eprintln!("report: note: {}", rz_report::format::clean(note));
+    }
+    Ok(profile)
+}
+
+/// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`
+/// reads `a.rz` as the name of the picture.
+fn refuse_to_overwrite(config: &Config, inputs: &[&Path]) -> Result<()> {
+    for output in [&config.svg, &config.text].into_iter().flatten() {
+        let is_trace = output.extension().is_some_and(|extension| extension == "rz");
+        let is_input = |input: &&Path| match (output.canonicalize(), input.canonicalize()) {
+            (Ok(output), Ok(input)) => output == input,
+            _ => false,
+        };
+        ensure!(
+            !is_trace && !inputs.iter().any(is_input),
+            "{}: a trace is not overwritten with a report; name another file",
+            output.display()
+        );
+    }
+    Ok(())
+}
+
+fn write_text(
+    config: &Config,
+    produce: impl FnOnce(&mut dyn Write, Style) -> io::Result<()>,
+) -> Result<()> {
+    let Some(path) = &config.text else {
+        return Ok(());
+    };
+    let destination = destination(path);
+    let terminal = destination == Destination::Stdout && io::stdout().is_terminal();
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let style = Style {
+        color: terminal && !set("NO_COLOR") && !dumb,
+        width: terminal_size::terminal_size().filter(|_| terminal).map(|size| size.0.0.into()),
+    };
+    destination
+        .write(|out| produce(out, style))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write_svg(
+    config: &Config,
+    produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
+) -> Result<()> {
+    let Some(path) = &config.svg else {
+        return Ok(());
+    };
+    destination(path).write(produce).with_context(|| path.display().to_string())?;
+    if path != Path::new("-") {
+        eprintln!("report: wrote {}", path.display());
+    }
+    Ok(())
+}
+
+fn destination(path: &PathBuf) -> Destination {
+    Destination::choose(Some(path), Path::new(""), "", false)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}

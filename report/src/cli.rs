@@ -1,0 +1,198 @@
+//! The command line of `report`, and what it asks for.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use rz_report::top::SortBy;
+use rz_report::tree::{Direction, TreeOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  report trace.rz                          what was recorded, top functions, hot path
+  report trace.rz --by total --limit 50    more functions, sorted by total
+  report trace.rz --tree --min-percent 5   who called what, from the top
+  report trace.rz --inverted               what was running, and who called it
+  report trace.rz --svg                    a flame graph in trace.svg
+  report trace.rz --inverted --svg -       an icicle graph to standard output
+  report --diff before.rz after.rz         what changed, per second of wall time
+  report --diff before.rz after.rz --svg diff.svg
+
+self: samples in which a function ran itself. total: self and all it called.
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+/// Shows what an rz trace recorded: top functions, call trees, flame graphs,
+/// and what changed between two traces.
+#[derive(Debug, Parser)]
+#[command(name = "report", version, after_help = EXAMPLES)]
+struct Args {
+    /// The trace to show
+    #[arg(value_name = "TRACE", required_unless_present = "diff", conflicts_with = "diff")]
+    trace: Option<PathBuf>,
+    /// Compare two traces, per second of wall time
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
+    diff: Vec<PathBuf>,
+
+    /// Show the call tree, callers above what they called
+    #[arg(long, conflicts_with = "diff", help_heading = "View")]
+    tree: bool,
+    /// Show the call tree upside down: functions above their callers
+    #[arg(long, conflicts_with_all = ["diff", "tree"], help_heading = "View")]
+    inverted: bool,
+    /// Draw a flame graph instead of text; without FILE, beside the trace
+    /// (`-` for standard output, add `-o -` for text as well)
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
+    svg: Option<Option<PathBuf>>,
+
+    /// How many functions to list
+    #[arg(long, value_name = "N", default_value_t = 25, help_heading = "Detail")]
+    limit: usize,
+    /// Sort functions by self or total
+    #[arg(long, value_enum, default_value = "self", help_heading = "Detail")]
+    by: By,
+    /// List every thread, not only the ten busiest
+    #[arg(long, help_heading = "Detail")]
+    threads: bool,
+    /// Leave out subtrees below this share of all samples
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent, help_heading = "Detail")]
+    min_percent: f64,
+    /// Show this event, where a trace has several
+    #[arg(long, value_name = "NAME", help_heading = "Detail")]
+    event: Option<String>,
+
+    /// Write the text to FILE instead of standard output (`-`)
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Look here first for binaries and debug files; may be repeated
+    #[arg(long, value_name = "DIR")]
+    debug_dir: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum By {
+    #[value(name = "self")]
+    SelfWeight,
+    Total,
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("a number from 0 to 100 is needed".to_owned()),
+    }
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Config {
+    /// What to read.
+    pub input: Input,
+    /// What the text shows.
+    pub view: View,
+    /// Which way a flame graph grows.
+    pub direction: Direction,
+    /// The flame graph to draw, if any.
+    pub svg: Option<PathBuf>,
+    /// Where the text goes; `None` if there is to be none.
+    pub text: Option<PathBuf>,
+    /// How many functions to list.
+    pub limit: usize,
+    /// The event to show.
+    pub event: Option<String>,
+    /// Where to look for binaries first.
+    pub debug_dirs: Vec<PathBuf>,
+}
+
+/// The traces to read.
+#[derive(Debug)]
+pub enum Input {
+    /// One, to be shown.
+    One(PathBuf),
+    /// Two, to be compared.
+    Two(PathBuf, PathBuf),
+}
+
+/// What the text about one trace shows.
+#[derive(Debug)]
+pub enum View {
+    /// Top functions, hot path and threads.
+    Summary {
+        /// What functions are sorted by.
+        by: SortBy,
+        /// How many threads to list.
+        threads: usize,
+    },
+    /// The call tree.
+    Tree(TreeOptions),
+}
+
+/// Reads the command line; ends the process if it is wrong or asks for help.
+pub fn parse() -> Config {
+    config(Args::parse())
+}
+
+fn config(args: Args) -> Config {
+    let direction = if args.inverted { Direction::Inverted } else { Direction::TopDown };
+    let view = if args.tree || args.inverted {
+        View::Tree(TreeOptions { direction, min_percent: args.min_percent })
+    } else {
+        let by = match args.by {
+            By::SelfWeight => SortBy::SelfWeight,
+            By::Total => SortBy::TotalWeight,
+        };
+        View::Summary { by, threads: if args.threads { usize::MAX } else { 10 } }
+    };
+    let input = match (args.trace, <[PathBuf; 2]>::try_from(args.diff)) {
+        (_, Ok([before, after])) => Input::Two(before, after),
+        (trace, Err(_)) => Input::One(trace.unwrap_or_default()),
+    };
+    let beside = || match &input {
+        Input::One(trace) => trace.with_extension("svg"),
+        Input::Two(_, after) => after.with_extension("diff.svg"),
+    };
+    let svg = args.svg.map(|file| file.unwrap_or_else(beside));
+    let text = match (args.output, &svg) {
+        (None, Some(_)) => None,
+        (output, _) => Some(output.unwrap_or_else(|| "-".into())),
+    };
+    let (limit, event, debug_dirs) = (args.limit, args.event, args.debug_dir);
+    Config { input, view, direction, svg, text, limit, event, debug_dirs }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config_of(line: &str) -> Result<Config, clap::error::ErrorKind> {
+        Args::try_parse_from(line.split(' ')).map(config).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn output_goes_where_it_is_asked_to() {
+        let check = |line: &str, svg: Option<&str>, text: Option<&str>| {
+            let config = config_of(line).unwrap();
+            assert_eq!(config.svg.as_deref(), svg.map(Path::new), "{line}");
+            assert_eq!(config.text.as_deref(), text.map(Path::new), "{line}");
+        };
+        check("report d/t.rz", None, Some("-"));
+        check("report d/t.rz -o t.txt", None, Some("t.txt"));
+        check("report d/t.rz --svg", Some("d/t.svg"), None);
+        check("report d/t.rz --svg f.svg", Some("f.svg"), None);
+        check("report d/t.rz --inverted --svg - -o t.txt", Some("-"), Some("t.txt"));
+        check("report --diff a.rz d/b.rz --svg", Some("d/b.diff.svg"), None);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        use clap::error::ErrorKind::*;
+        let check = |line: &str, kind| assert_eq!(config_of(line).unwrap_err(), kind, "{line}");
+        check("report", MissingRequiredArgument);
+        check("report --svg t.rz", MissingRequiredArgument);
+        check("report --diff a.rz", WrongNumberOfValues);
+        check("report t.rz --diff a.rz b.rz", ArgumentConflict);
+        check("report t.rz --tree --inverted", ArgumentConflict);
+        check("report t.rz --min-percent 101", ValueValidation);
+        check("report t.rz --by name", InvalidValue);
+    }
+}

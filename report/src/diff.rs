@@ -1,0 +1,418 @@
+//! Compares two recordings per second of wall time, function by function.
+//!
+//! Recordings differ in length and rate, so neither samples nor shares can be
+//! compared: a share changes whenever anything else does. What is compared is
+//! weight per second of wall time; for CPU time that is the number of cores a
+//! function kept busy. A change that chance alone explains is marked as
+//! [noise](Change::is_noise).
+
+use rustc_hash::FxHashMap;
+use rz_convert::profile::{Event, EventId, Info, Profile, Unit};
+
+use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
+use crate::select::ReportError;
+use crate::symbols::{Naming, SymbolId, Symbols};
+use crate::top;
+
+/// One of the two recordings.
+#[derive(Debug, Clone)]
+pub struct Side<'a> {
+    /// What to call the trace.
+    pub name: &'a str,
+    /// Facts about the recording.
+    pub info: &'a Info,
+    /// The event compared.
+    pub event: &'a Event,
+    /// All its samples.
+    pub total: Amount,
+}
+
+/// The same thing in both recordings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// In the first recording.
+    pub before: Amount,
+    /// In the second recording.
+    pub after: Amount,
+}
+
+/// What a pair is in weight per nanosecond of wall time, which for CPU time
+/// is cores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// In the first recording.
+    pub before: f64,
+    /// In the second recording.
+    pub after: f64,
+    /// How far two recordings of the same load would typically be apart: the
+    /// standard error of the difference, from the number of samples.
+    pub standard_error: f64,
+}
+
+/// How many standard errors a change may have before it is more than noise:
+/// chance alone goes beyond two in about one of 20 cases.
+pub const NOISE_LIMIT: f64 = 2.0;
+
+impl Change {
+    /// What was added.
+    pub fn delta(&self) -> f64 {
+        self.after - self.before
+    }
+
+    /// Whether the change is within `limit` standard errors.
+    pub fn is_noise(&self, limit: f64) -> bool {
+        self.delta().abs() <= limit * self.standard_error
+    }
+}
+
+/// One function in both recordings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// The function.
+    pub symbol: SymbolId,
+    /// Samples in which it ran itself.
+    pub self_: Pair,
+    /// Samples in which it was anywhere on the stack.
+    pub total: Pair,
+}
+
+/// One node of both call trees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Node {
+    /// Its function.
+    pub symbol: SymbolId,
+    /// What it stands for.
+    pub kind: NodeKind,
+    /// Whether it was inlined in both recordings.
+    pub inlined: bool,
+    /// The node above; always a smaller id, except for the root.
+    pub parent: NodeId,
+    /// Samples that end here.
+    pub self_: Pair,
+    /// Samples that end here or below.
+    pub total: Pair,
+}
+
+/// Two recordings, compared.
+#[derive(Debug, Clone)]
+pub struct Diff<'a> {
+    /// The first recording.
+    pub before: Side<'a>,
+    /// The second recording.
+    pub after: Side<'a>,
+    /// The names of functions.
+    pub symbols: Symbols,
+    /// Every function of either recording, the largest change of self first.
+    pub rows: Vec<Row>,
+    /// Every node of either call tree; the first one is the root.
+    pub nodes: Vec<Node>,
+}
+
+/// A profile to compare, what to call it, and which of its events.
+pub type Input<'a> = (&'a Profile, &'a str, Option<EventId>);
+
+/// Compares two recordings, matching functions by module and canonical name.
+///
+/// # Errors
+/// If they count different things, or one does not say for how long it
+/// recorded.
+pub fn compare<'a>(before: Input<'a>, after: Input<'a>) -> Result<Diff<'a>, ReportError> {
+    let event_of = |input: Input<'_>, other: Option<EventId>| {
+        // A recording without samples has what the other one has, none of it.
+        input.2.or_else(|| (!input.0.events.is_empty()).then_some(0)).or(other)
+    };
+    let (first, second) = (event_of(before, None), event_of(after, None));
+    let empty = &EMPTY_EVENT;
+    let event = |input: Input<'a>, id: Option<EventId>| id.map(|id| &input.0.events[id]);
+    let (first_event, second_event) = (event(before, first), event(after, second));
+    if let (Some(a), Some(b)) = (first_event, second_event)
+        && (a.name != b.name || a.unit != b.unit)
+    {
+        let say = |event: &Event| format!("{} in {}", event.name, event.unit.name());
+        return Err(ReportError::DifferentEvents { before: say(a), after: say(b) });
+    }
+    for ((profile, ..), side) in [(before, "before"), (after, "after")] {
+        if profile.info.duration_ns == 0 {
+            return Err(ReportError::NoDuration { side });
+        }
+    }
+
+    let mut symbols = Symbols::default();
+    let roots = [(before, first), (after, second)].map(|((profile, ..), event)| {
+        event.map_or(Roots::Functions, |event| Roots::of(profile, event))
+    });
+    let roots = if roots.contains(&Roots::Processes) { Roots::Processes } else { Roots::Functions };
+    let mut tree_of = |(profile, ..): Input<'a>, event: Option<EventId>| {
+        let functions = symbols.intern_functions(profile, Naming::Canonical);
+        // Without events there are no samples, and no sample has this event.
+        let event = event.unwrap_or(EventId::MAX);
+        let source = Source { profile, event, functions: &functions };
+        CallTree::top_down(source, roots, &mut symbols)
+    };
+    let (first_tree, second_tree) = (tree_of(before, first), tree_of(after, second));
+    let side = |input: Input<'a>, event: Option<&'a Event>, tree: &CallTree| Side {
+        name: input.1,
+        info: &input.0.info,
+        event: event.or(first_event).or(second_event).unwrap_or(empty),
+        total: tree.total(),
+    };
+    let mut diff = Diff {
+        before: side(before, first_event, &first_tree),
+        after: side(after, second_event, &second_tree),
+        rows: merge_rows(&first_tree, &second_tree),
+        nodes: merge_nodes(&first_tree, &second_tree),
+        symbols,
+    };
+    diff.sort_rows();
+    Ok(diff)
+}
+
+static EMPTY_EVENT: Event = Event { name: String::new(), unit: Unit::Nanoseconds, frequency_hz: 0 };
+
+impl Diff<'_> {
+    /// A pair per nanosecond of wall time, with its standard error.
+    ///
+    /// Samples are counts, so their variance is their number (Poisson), and
+    /// if nothing changed both sides sample one rate. With that rate `r`,
+    /// weight per sample `p` and duration `T`, a side's variance is `r·p/T`.
+    pub fn change(&self, pair: Pair) -> Change {
+        let (a, b) = (&self.before, &self.after);
+        let (a_ns, b_ns) = (a.info.duration_ns as f64, b.info.duration_ns as f64);
+        let (a_weight, b_weight) = (pair.before.weight as f64, pair.after.weight as f64);
+        let rate = (a_weight + b_weight) / (a_ns + b_ns);
+        let (a_period, b_period) = (period(a), period(b));
+        let (a_period, b_period) =
+            (a_period.or(b_period).unwrap_or(0.0), b_period.or(a_period).unwrap_or(0.0));
+        Change {
+            before: a_weight / a_ns,
+            after: b_weight / b_ns,
+            standard_error: (rate * (a_period / a_ns + b_period / b_ns)).sqrt(),
+        }
+    }
+
+    /// The totals of both sides, compared.
+    pub fn total(&self) -> Change {
+        self.change(Pair { before: self.before.total, after: self.after.total })
+    }
+
+    fn sort_rows(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_by(|a, b| {
+            let size = |pair: Pair| self.change(pair).delta().abs();
+            let name = |row: &Row| {
+                let symbol = &self.symbols[row.symbol];
+                (&symbol.name, &symbol.module)
+            };
+            size(b.self_)
+                .total_cmp(&size(a.self_))
+                .then_with(|| size(b.total).total_cmp(&size(a.total)))
+                .then_with(|| name(a).cmp(&name(b)))
+        });
+        self.rows = rows;
+    }
+}
+
+/// Mean weight of a sample.
+fn period(side: &Side<'_>) -> Option<f64> {
+    (side.total.samples > 0).then(|| side.total.weight as f64 / side.total.samples as f64)
+}
+
+fn merge_rows(before: &CallTree, after: &CallTree) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut index_of: FxHashMap<SymbolId, usize> = FxHashMap::default();
+    let mut row_of = |rows: &mut Vec<Row>, symbol| {
+        *index_of.entry(symbol).or_insert_with(|| {
+            rows.push(Row { symbol, self_: Pair::default(), total: Pair::default() });
+            rows.len() - 1
+        })
+    };
+    for row in top::functions(before) {
+        let index = row_of(&mut rows, row.symbol);
+        rows[index].self_.before = row.self_;
+        rows[index].total.before = row.total;
+    }
+    for row in top::functions(after) {
+        let index = row_of(&mut rows, row.symbol);
+        rows[index].self_.after = row.self_;
+        rows[index].total.after = row.total;
+    }
+    rows
+}
+
+fn merge_nodes(before: &CallTree, after: &CallTree) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut known: FxHashMap<(NodeId, SymbolId, NodeKind), NodeId> = FxHashMap::default();
+    for (tree, is_after) in [(before, false), (after, true)] {
+        // Parents come before their children, so theirs are known by then.
+        let mut merged: Vec<NodeId> = Vec::with_capacity(tree.nodes.len());
+        for (id, node) in tree.nodes.iter().enumerate() {
+            let parent = if id == ROOT { ROOT } else { merged[node.parent] };
+            let new = *known.entry((parent, node.symbol, node.kind)).or_insert_with(|| {
+                nodes.push(Node {
+                    symbol: node.symbol,
+                    kind: node.kind,
+                    inlined: node.inlined,
+                    parent,
+                    self_: Pair::default(),
+                    total: Pair::default(),
+                });
+                nodes.len() - 1
+            });
+            let target = &mut nodes[new];
+            target.inlined &= node.inlined;
+            if is_after {
+                (target.self_.after, target.total.after) = (node.self_, node.total);
+            } else {
+                (target.self_.before, target.total.before) = (node.self_, node.total);
+            }
+            merged.push(new);
+        }
+    }
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Builder, PERIOD};
+
+    /// A profile of `seconds` at `hz` of a program that keeps one core busy
+    /// with ten functions of known shares, sampled at random (with a fixed
+    /// seed, so that the test has one outcome).
+    fn busy(seconds: u64, hz: u64, seed: u64) -> Profile {
+        let mut state = seed;
+        let mut counts = [0; 10];
+        for _ in 0..seconds * hz {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Shares of 1/55, 2/55, … 10/55.
+            let mut point = (state >> 33) % 55;
+            let mut function = 0;
+            while point > function {
+                point -= function + 1;
+                function += 1;
+            }
+            counts[function as usize] += 1;
+        }
+        let mut builder = Builder::new();
+        for (i, count) in counts.into_iter().enumerate() {
+            let stack = builder.stack(&["main", &format!("f{i}")]);
+            builder.sample(0, stack, count);
+        }
+        let mut profile = builder.profile;
+        profile.info.duration_ns = seconds * 1_000_000_000;
+        profile.events[0].frequency_hz = hz as u32;
+        profile.samples.iter_mut().for_each(|s| s.weight = s.count * 1_000_000_000 / hz);
+        profile
+    }
+
+    fn diff<'a>(before: &'a Profile, after: &'a Profile) -> Diff<'a> {
+        compare((before, "before.rz", Some(0)), (after, "after.rz", Some(0))).unwrap()
+    }
+
+    #[test]
+    fn the_same_load_at_another_rate_and_length_did_not_change() {
+        let (before, after) = (busy(30, 99, 1), busy(10, 997, 2));
+        let diff = diff(&before, &after);
+        let total = diff.total();
+        assert!((total.before - 1.0).abs() < 0.001, "{total:?}");
+        assert!(total.is_noise(NOISE_LIMIT), "{total:?}");
+        assert_eq!(diff.rows.len(), 11);
+        for row in &diff.rows {
+            let change = diff.change(row.self_);
+            let name = &diff.symbols[row.symbol].name;
+            assert!(change.delta().abs() < 0.02, "{name}: {change:?}");
+            assert!(change.is_noise(3.0), "{name}: {change:?}");
+        }
+        let beyond = |row: &&Row| !diff.change(row.self_).is_noise(NOISE_LIMIT);
+        assert!(diff.rows.iter().filter(beyond).count() <= 1);
+    }
+
+    #[test]
+    fn a_real_change_stands_out() {
+        let before = busy(30, 99, 1);
+        let mut after = busy(10, 997, 2);
+        // f9 takes half as long again; nothing else changes.
+        let grown = after.samples.last_mut().unwrap();
+        (grown.count, grown.weight) = (grown.count * 3 / 2, grown.weight / 2 * 3);
+        let diff = diff(&before, &after);
+        let row = &diff.rows[0];
+        assert_eq!(diff.symbols[row.symbol].name, "f9");
+        let change = diff.change(row.self_);
+        assert!((change.delta() - 10.0 / 55.0 / 2.0).abs() < 0.02, "{change:?}");
+        assert!(!change.is_noise(3.0), "{change:?}");
+    }
+
+    #[test]
+    fn new_and_gone_functions_are_kept() {
+        let before = Builder::of(&[("main;a", 100), ("main;old;x", 50)]);
+        let after = Builder::of(&[("main;a", 100), ("main;new;x", 30)]);
+        let diff = diff(&before, &after);
+        let rows: Vec<_> = diff
+            .rows
+            .iter()
+            .map(|row| {
+                let (own, total) = (row.self_, row.total);
+                let counts = [own.before, own.after, total.before, total.after];
+                (diff.symbols[row.symbol].name.as_str(), counts.map(|amount| amount.samples))
+            })
+            .collect();
+        let expected = [
+            ("x", [50, 30, 50, 30]),
+            ("old", [0, 0, 50, 0]),
+            ("new", [0, 0, 0, 30]),
+            ("main", [0, 0, 150, 130]),
+            ("a", [100, 100, 100, 100]),
+        ];
+        assert_eq!(rows, expected);
+        let paths = diff.nodes.iter().filter(|n| diff.symbols[n.symbol].name == "x").count();
+        assert_eq!(paths, 2);
+        let total: u64 = diff.nodes.iter().map(|node| node.self_.before.samples).sum();
+        assert_eq!(total, 150);
+    }
+
+    #[test]
+    fn rebuilt_functions_match() {
+        let before = Builder::of(&[("main;parse.constprop.0", 10)]);
+        let after = Builder::of(&[("main;parse", 10)]);
+        let diff = diff(&before, &after);
+        assert_eq!(diff.rows.len(), 2);
+        assert!(diff.rows.iter().all(|row| diff.change(row.self_).delta() == 0.0));
+    }
+
+    #[test]
+    fn few_samples_prove_nothing() {
+        let check = |before: u64, after: u64, noise: bool| {
+            let (a, b) = (Builder::of(&[("f", before)]), Builder::of(&[("f", after)]));
+            let change = diff(&a, &b).total();
+            assert_eq!(change.is_noise(NOISE_LIMIT), noise, "{before} {after} {change:?}");
+        };
+        check(0, 3, true);
+        check(0, 5, false);
+        check(100, 120, true);
+        check(100, 135, false);
+        check(1, 1, true);
+        check(0, 0, true);
+        // A change of one sample of 10 ms in 10 s is a thousandth of a core.
+        let (a, b) = (Builder::of(&[("f", 1)]), Builder::of(&[("f", 2)]));
+        let delta = diff(&a, &b).total().delta();
+        assert!((delta - PERIOD as f64 / 10e9).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_has_no_common_scale_is_refused() {
+        let before = Builder::of(&[("main", 1)]);
+        let mut after = before.clone();
+        after.events[0] = Event { name: "cycles".into(), unit: Unit::Cycles, frequency_hz: 100 };
+        let error = |after: &Profile| {
+            let after = (after, "after.rz", Some(0));
+            compare((&before, "before.rz", Some(0)), after).unwrap_err().to_string()
+        };
+        assert_eq!(
+            error(&after),
+            "cannot compare cpu-clock in nanoseconds with cycles in cycles: the traces count different things"
+        );
+        let mut after = before.clone();
+        after.info.duration_ns = 0;
+        assert_eq!(error(&after), "cannot compare: the after trace has no recorded duration");
+    }
+}

@@ -1,0 +1,180 @@
+//! Numbers and names as people read them.
+
+use std::borrow::Cow;
+
+use rz_convert::profile::Unit;
+
+/// A length of time with three significant digits: `12.3 s`, `450 ms`.
+pub fn duration(ns: u64) -> String {
+    let ns = ns as f64;
+    let (value, unit) = match ns {
+        n if n >= 0.9995e9 => (n / 1e9, "s"),
+        n if n >= 0.9995e6 => (n / 1e6, "ms"),
+        n if n >= 0.9995e3 => (n / 1e3, "µs"),
+        n => (n, "ns"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+/// A sum of weights in the unit of its event: time, or counted cycles.
+pub fn weight(unit: Unit, weight: u64) -> String {
+    match unit {
+        Unit::Nanoseconds => duration(weight),
+        _ => scaled(weight),
+    }
+}
+
+/// What a column of [`weight`]s is called.
+pub fn weight_title(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Nanoseconds => "time",
+        other => other.name(),
+    }
+}
+
+/// A count with a decimal prefix: `4.21 G`.
+fn scaled(count: u64) -> String {
+    let n = count as f64;
+    let (value, prefix) = match n {
+        n if n >= 0.9995e12 => (n / 1e12, " T"),
+        n if n >= 0.9995e9 => (n / 1e9, " G"),
+        n if n >= 0.9995e6 => (n / 1e6, " M"),
+        n if n >= 0.9995e3 => (n / 1e3, " k"),
+        n => return format!("{n}"),
+    };
+    format!("{}{prefix}", three_digits(value))
+}
+
+fn three_digits(value: f64) -> String {
+    match value {
+        v if v >= 9999.5 => count(v.round() as u64),
+        v if v >= 99.95 => format!("{v:.0}"),
+        v if v >= 9.995 => format!("{v:.1}"),
+        0.0 => "0".to_owned(),
+        v => format!("{v:.2}"),
+    }
+}
+
+/// A count with separators: `12,345`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A count and its noun: `1 thread`, `2 threads`.
+pub fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// A size in memory or on disk: `12.3 MiB`.
+pub fn bytes(n: u64) -> String {
+    let value = n as f64;
+    match value {
+        v if v >= 1024.0 * 1024.0 * 1024.0 => format!("{:.1} GiB", v / 1024.0 / 1024.0 / 1024.0),
+        v if v >= 1024.0 * 1024.0 => format!("{:.1} MiB", v / 1024.0 / 1024.0),
+        v if v >= 1024.0 => format!("{:.1} KiB", v / 1024.0),
+        _ => format!("{n} B"),
+    }
+}
+
+/// `part` of `whole` in percent; 0 of nothing.
+pub fn percent_of(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+}
+
+/// A percentage with one decimal, `<0.1%` for what would round to nothing.
+pub fn percent(value: f64) -> String {
+    if value > 0.0 && value < 0.05 { "<0.1%".to_owned() } else { format!("{value:.1}%") }
+}
+
+/// Recorded text made safe to print: control characters and the characters
+/// that reorder text become `?`, so that a name cannot drive the terminal.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    let unsafe_char = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.contains(unsafe_char) {
+        Cow::Owned(text.replace(unsafe_char, "?"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// `name` in at most `width` characters, its middle left out if need be: the
+/// head tells the crate or class, the tail the function, and the tail gets
+/// two thirds of the room.
+pub fn shorten(name: &str, width: usize) -> Cow<'_, str> {
+    let length = name.chars().count();
+    if length <= width {
+        return Cow::Borrowed(name);
+    }
+    let room = width.saturating_sub(1);
+    let head = room / 3;
+    let tail = room - head;
+    let kept = name.chars().take(head);
+    let rest = name.chars().skip(length - tail);
+    Cow::Owned(kept.chain(['…']).chain(rest).take(width).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        let check = |ns, text: &str| assert_eq!(duration(ns), text);
+        check(0, "0 ns");
+        check(999, "999 ns");
+        check(1_500, "1.50 µs");
+        check(999_600, "1.00 ms");
+        check(45_060_000, "45.1 ms");
+        check(999_900_000, "1.00 s");
+        check(30_000_000_000, "30.0 s");
+        check(99_960_000_000, "100 s");
+        check(12_345_600_000_000, "12,346 s");
+    }
+
+    #[test]
+    fn counts_and_sizes() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "thread"), "1 thread");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(weight(Unit::Cycles, 4_210_000_000), "4.21 G");
+    }
+
+    #[test]
+    fn small_shares_are_not_nothing() {
+        assert_eq!(percent(0.0), "0.0%");
+        assert_eq!(percent(0.01), "<0.1%");
+        assert_eq!(percent(percent_of(1, 3)), "33.3%");
+        assert_eq!(percent_of(1, 0), 0.0);
+    }
+
+    #[test]
+    fn names_are_shortened_in_the_middle() {
+        let check = |name, width, text: &str| assert_eq!(shorten(name, width), text);
+        check("short", 5, "short");
+        check("alloc::vec::Vec<T>::push", 13, "allo…T>::push");
+        check("größe_überall", 7, "gr…rall");
+        check("abc", 1, "…");
+        check("abc", 0, "");
+    }
+
+    #[test]
+    fn names_cannot_drive_the_terminal() {
+        assert_eq!(clean("a\u{1b}[2Jb\n\u{202e}c"), "a?[2Jb??c");
+        assert_eq!(clean("größe"), "größe");
+    }
+}

@@ -1,0 +1,214 @@
+//! Says what was recorded, where, when, and at what cost.
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use rz_convert::profile::{Event, EventId, Info, Profile, Unit};
+
+use crate::calltree::Amount;
+use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
+use crate::style::{Paint, Style};
+use crate::threads;
+
+/// Writes the header of a report about `event` of `profile`; `name` is what
+/// to call the trace.
+pub fn write_header(
+    out: &mut dyn Write,
+    style: Style,
+    name: &str,
+    profile: &Profile,
+    event: Option<EventId>,
+) -> io::Result<()> {
+    let info = &profile.info;
+    let title = format!("{}: {}", clean(name), target(profile));
+    let title = style.width.map_or(title.as_str().into(), |width| shorten(&title, width));
+    writeln!(out, "{}", style.paint(Paint::Bold, &title))?;
+    let mut line = |key: &str, text: &str| {
+        writeln!(out, "  {}{text}", style.paint(Paint::Dim, &format!("{key:<10}")))
+    };
+    line("host", &host(info))?;
+    line("recorded", &recorded(info, event.map(|id| &profile.events[id])))?;
+    line("samples", &samples(profile, event))?;
+    line("lost", &lost(info))?;
+    if info.truncated > 0 {
+        line("truncated", &truncated(info))?;
+    }
+    line("cost", &cost(info))
+}
+
+/// The recorded processes, the busiest by name.
+fn target(profile: &Profile) -> String {
+    let Some(first) = profile.processes.first() else {
+        return "no process".to_owned();
+    };
+    let others = match profile.processes.len() as u64 - 1 {
+        0 => String::new(),
+        1 => " and 1 other process".to_owned(),
+        n => format!(" and {} other processes", count(n)),
+    };
+    format!("{} (pid {}){others}", clean(&first.name), first.pid)
+}
+
+/// The host, its system and its size.
+pub(crate) fn host(info: &Info) -> String {
+    let cpus = match info.cpus {
+        0 => String::new(),
+        n => counted(n.into(), "CPU"),
+    };
+    let parts = [clean(&info.host).into_owned(), clean(&info.os).into_owned(), cpus];
+    let known: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    if known.is_empty() { "unknown".to_owned() } else { known.join(", ") }
+}
+
+/// The time at which recording started, in UTC.
+pub(crate) fn start_time(info: &Info) -> String {
+    // The last second of year 9999, beyond which there is no such text.
+    const LAST: u64 = 253_402_300_799;
+    let seconds = info.start_unix_ns / 1_000_000_000;
+    if seconds == 0 || seconds > LAST {
+        return "at an unknown time".to_owned();
+    }
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    format!("{} UTC", text.trim_end_matches('Z').replace('T', " "))
+}
+
+fn recorded(info: &Info, event: Option<&Event>) -> String {
+    let mut text = format!("{}, for {}", start_time(info), duration(info.duration_ns));
+    if let Some(event) = event {
+        if event.frequency_hz > 0 {
+            text += &format!(" at {} Hz", event.frequency_hz);
+        }
+        text += &format!(" ({}", clean(&event.name));
+        if !info.tier.is_empty() {
+            text += &format!(", {} tier", clean(&info.tier));
+        }
+        text += ")";
+    }
+    text
+}
+
+fn samples(profile: &Profile, event: Option<EventId>) -> String {
+    let Some(event) = event else {
+        return "none".to_owned();
+    };
+    let rows = threads::threads(profile, event);
+    let mut total = Amount::default();
+    rows.iter().for_each(|row| total.add(row.amount));
+    let unit = profile.events[event].unit;
+    let mut text = format!("{} = {}", count(total.samples), weight(unit, total.weight));
+    if unit == Unit::Nanoseconds {
+        text += " of CPU time";
+        if profile.info.duration_ns > 0 {
+            let cores = total.weight as f64 / profile.info.duration_ns as f64;
+            text += &format!(" = {cores:.2} cores");
+        }
+    } else {
+        text += &format!(" {}", unit.name());
+    }
+    let mut processes: Vec<_> = rows.iter().map(|r| profile.threads[r.thread].process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    let threads = counted(rows.len() as u64, "thread");
+    match processes.len() {
+        1 => text + &format!(", in {threads}"),
+        n => text + &format!(", in {threads} of {n} processes"),
+    }
+}
+
+/// How many samples are missing, and why.
+pub(crate) fn lost(info: &Info) -> String {
+    if info.lost == 0 {
+        return "none".to_owned();
+    }
+    let share = percent(lost_percent(info));
+    let mut text = format!("{} ({share} of what was due)", count(info.lost));
+    let reasons = info.losses.iter().filter(|(_, lost)| *lost > 0);
+    let reasons: Vec<String> =
+        reasons.map(|(reason, lost)| format!("{} {}", count(*lost), clean(reason))).collect();
+    if !reasons.is_empty() {
+        text += &format!(": {}", reasons.join(", "));
+    }
+    text
+}
+
+/// The share of due samples that are missing, in percent.
+pub(crate) fn lost_percent(info: &Info) -> f64 {
+    percent_of(info.lost, info.samples.saturating_add(info.lost))
+}
+
+fn truncated(info: &Info) -> String {
+    let share = percent(percent_of(info.truncated, info.samples));
+    format!("{} ({share}) do not reach their outermost function", counted(info.truncated, "stack"))
+}
+
+fn cost(info: &Info) -> String {
+    let mut text = format!("{} of CPU time", duration(info.recorder_cpu_ns));
+    if info.duration_ns > 0 {
+        let share = percent(percent_of(info.recorder_cpu_ns, info.duration_ns));
+        text += &format!(" ({share} of one core)");
+    }
+    let (memory, file) = (bytes(info.recorder_peak_rss), bytes(info.file_size));
+    text + &format!(", {memory} of memory at peak, {file} of trace")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Builder, text};
+
+    fn header(profile: &Profile, event: Option<EventId>) -> String {
+        text(|out| write_header(out, Style::default(), "trace.rz", profile, event))
+    }
+
+    #[test]
+    fn says_what_was_recorded() {
+        let profile = Builder::of(&[("main", 60), ("main;work", 900)]);
+        let expected = "
+trace.rz: app (pid 4242)
+  host      db7, Linux 6.1.0 x86_64, 16 CPUs
+  recorded  2026-11-21 03:50:12 UTC, for 10.0 s at 100 Hz (cpu-clock, perf tier)
+  samples   960 = 9.60 s of CPU time = 0.96 cores, in 1 thread
+  lost      none
+  cost      31.0 ms of CPU time (0.3% of one core), 12.0 MiB of memory at peak, 4.0 KiB of trace
+";
+        assert_eq!(header(&profile, Some(0)), expected[1..]);
+    }
+
+    #[test]
+    fn says_what_is_missing() {
+        let mut builder = Builder::new();
+        let stack = builder.stack(&["main"]);
+        let child = builder.process("child", 5000);
+        let child = builder.thread(child, "child", 5000);
+        builder.sample(0, stack, 1000);
+        builder.sample(child, stack, 980);
+        let info = &mut builder.profile.info;
+        info.lost = 20;
+        info.losses = vec![("ring buffer full".into(), 15), ("throttled".into(), 5)];
+        info.truncated = 198;
+        let expected = "
+trace.rz: app (pid 4242) and 1 other process
+  host      db7, Linux 6.1.0 x86_64, 16 CPUs
+  recorded  2026-11-21 03:50:12 UTC, for 10.0 s at 100 Hz (cpu-clock, perf tier)
+  samples   1,980 = 19.8 s of CPU time = 1.98 cores, in 2 threads of 2 processes
+  lost      20 (1.0% of what was due): 15 ring buffer full, 5 throttled
+  truncated 198 stacks (10.0%) do not reach their outermost function
+  cost      31.0 ms of CPU time (0.3% of one core), 12.0 MiB of memory at peak, 4.0 KiB of trace
+";
+        assert_eq!(header(&builder.profile, Some(0)), expected[1..]);
+    }
+
+    #[test]
+    fn an_empty_trace_has_a_header() {
+        let expected = "
+trace.rz: no process
+  host      unknown
+  recorded  at an unknown time, for 0 ns
+  samples   none
+  lost      none
+  cost      0 ns of CPU time, 0 B of memory at peak, 0 B of trace
+";
+        assert_eq!(header(&Profile::default(), None), expected[1..]);
+    }
+}
