@@ -94,6 +94,8 @@ pub struct Config {
     pub svg: Option<PathBuf>,
     /// Where the text goes; `None` if there is to be none.
     pub text: Option<PathBuf>,
+    /// What functions are sorted by.
+    pub by: SortBy,
     /// How many functions to list.
     pub limit: usize,
     /// The event to show.
@@ -116,8 +118,6 @@ pub enum Input {
 pub enum View {
     /// Top functions, hot path and threads.
     Summary {
-        /// What functions are sorted by.
-        by: SortBy,
         /// How many threads to list.
         threads: usize,
     },
@@ -135,11 +135,11 @@ fn config(args: Args) -> Config {
     let view = if args.tree || args.inverted {
         View::Tree(TreeOptions { direction, min_percent: args.min_percent })
     } else {
-        let by = match args.by {
-            By::SelfWeight => SortBy::SelfWeight,
-            By::Total => SortBy::TotalWeight,
-        };
-        View::Summary { by, threads: if args.threads { usize::MAX } else { 10 } }
+        View::Summary { threads: if args.threads { usize::MAX } else { 10 } }
+    };
+    let by = match args.by {
+        By::SelfWeight => SortBy::SelfWeight,
+        By::Total => SortBy::TotalWeight,
     };
     let input = match (args.trace, <[PathBuf; 2]>::try_from(args.diff)) {
         (_, Ok([before, after])) => Input::Two(before, after),
@@ -155,7 +155,7 @@ fn config(args: Args) -> Config {
         (output, _) => Some(output.unwrap_or_else(|| "-".into())),
     };
     let (limit, event, debug_dirs) = (args.limit, args.event, args.debug_dir);
-    Config { input, view, direction, svg, text, limit, event, debug_dirs }
+    Config { input, view, direction, svg, text, by, limit, event, debug_dirs }
 }
 
 #[cfg(test)]

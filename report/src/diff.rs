@@ -13,6 +13,7 @@ use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::select::ReportError;
 use crate::symbols::{Naming, SymbolId, Symbols};
 use crate::top;
+pub use crate::top::SortBy;
 
 /// One of the two recordings.
 #[derive(Debug, Clone)]
@@ -102,8 +103,10 @@ pub struct Diff<'a> {
     pub after: Side<'a>,
     /// The names of functions.
     pub symbols: Symbols,
-    /// Every function of either recording, the largest change of self first.
+    /// Every function of either recording, the largest change first.
     pub rows: Vec<Row>,
+    /// Whether rows are sorted by the change of self or total.
+    pub sorted_by: SortBy,
     /// Every node of either call tree; the first one is the root.
     pub nodes: Vec<Node>,
 }
@@ -112,11 +115,16 @@ pub struct Diff<'a> {
 pub type Input<'a> = (&'a Profile, &'a str, Option<EventId>);
 
 /// Compares two recordings, matching functions by module and canonical name.
+/// Rows are sorted by the size of the change of self or total.
 ///
 /// # Errors
 /// If they count different things, or one does not say for how long it
 /// recorded.
-pub fn compare<'a>(before: Input<'a>, after: Input<'a>) -> Result<Diff<'a>, ReportError> {
+pub fn compare<'a>(
+    before: Input<'a>,
+    after: Input<'a>,
+    by: SortBy,
+) -> Result<Diff<'a>, ReportError> {
     let event_of = |input: Input<'_>, other: Option<EventId>| {
         // A recording without samples has what the other one has, none of it.
         input.2.or_else(|| (!input.0.events.is_empty()).then_some(0)).or(other)
@@ -161,6 +169,7 @@ pub fn compare<'a>(before: Input<'a>, after: Input<'a>) -> Result<Diff<'a>, Repo
         after: side(after, second_event, &second_tree),
         rows: merge_rows(&first_tree, &second_tree),
         nodes: merge_nodes(&first_tree, &second_tree),
+        sorted_by: by,
         symbols,
     };
     diff.sort_rows();
@@ -198,17 +207,34 @@ impl Diff<'_> {
     fn sort_rows(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_by(|a, b| {
-            let size = |pair: Pair| self.change(pair).delta().abs();
+            let size = |row: &Row| {
+                let [own, total] =
+                    [row.self_, row.total].map(|pair| self.change(pair).delta().abs());
+                match self.sorted_by {
+                    SortBy::SelfWeight => [own, total],
+                    SortBy::TotalWeight => [total, own],
+                }
+            };
+            let ([a_first, a_second], [b_first, b_second]) = (size(a), size(b));
             let name = |row: &Row| {
                 let symbol = &self.symbols[row.symbol];
                 (&symbol.name, &symbol.module)
             };
-            size(b.self_)
-                .total_cmp(&size(a.self_))
-                .then_with(|| size(b.total).total_cmp(&size(a.total)))
+            b_first
+                .total_cmp(&a_first)
+                .then_with(|| b_second.total_cmp(&a_second))
                 .then_with(|| name(a).cmp(&name(b)))
         });
         self.rows = rows;
+    }
+}
+
+/// What a rate of weight per nanosecond is multiplied by to be shown, and
+/// what it is called then.
+pub fn rate_scale(unit: Unit) -> (f64, &'static str) {
+    match unit {
+        Unit::Nanoseconds => (100.0, "% of one core"),
+        _ => (1e3, "million cycles per second"),
     }
 }
 
@@ -306,7 +332,8 @@ mod tests {
     }
 
     fn diff<'a>(before: &'a Profile, after: &'a Profile) -> Diff<'a> {
-        compare((before, "before.rz", Some(0)), (after, "after.rz", Some(0))).unwrap()
+        compare((before, "before.rz", Some(0)), (after, "after.rz", Some(0)), SortBy::SelfWeight)
+            .unwrap()
     }
 
     #[test]
@@ -405,7 +432,9 @@ mod tests {
         after.events[0] = Event { name: "cycles".into(), unit: Unit::Cycles, frequency_hz: 100 };
         let error = |after: &Profile| {
             let after = (after, "after.rz", Some(0));
-            compare((&before, "before.rz", Some(0)), after).unwrap_err().to_string()
+            compare((&before, "before.rz", Some(0)), after, SortBy::SelfWeight)
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             error(&after),

@@ -1,12 +1,19 @@
 //! Draws two recordings as one flame graph coloured by change.
+//!
+//! A picture of one recording coloured by its difference to another loses
+//! what the other one had alone. Here both call trees are one picture, and a
+//! frame is as wide as the larger of its two sides. Colours are relative,
+//! because widths tell sizes already: a frame that doubled is as red whether
+//! it is large or small.
 
 use std::io::Write;
 
+use inferno::flamegraph::TextTruncateDirection;
+use inferno::flamegraph::color::Color;
 use rz_convert::profile::Unit;
 
-use crate::calltree::NodeKind;
-use crate::diff::{Diff, Node};
-use crate::flame::{Caption, Coloring, Frame, draw, label};
+use crate::diff::{Change, Diff, Node, rate_scale};
+use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
 use crate::select::ReportError;
 use crate::tree::Direction;
@@ -16,45 +23,65 @@ use crate::tree::Direction;
 /// chance alone colours about one frame in 370.
 const NOISE_LIMIT: f64 = 3.0;
 
-/// Draws both call trees as one. A frame is as wide as the larger of its two
-/// sides, so that what is gone can still be seen; its colour is the change of
-/// what it costs itself, not of what it calls.
+/// Draws both call trees as one.
 pub fn write_diff_flame_graph(out: &mut dyn Write, diff: &Diff<'_>) -> Result<(), ReportError> {
     let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node)).collect();
     let (before, after) = (clean(diff.before.name), clean(diff.after.name));
+    let (_, unit) = rate_scale(diff.before.event.unit);
     let caption = Caption {
-        title: format!("CPU per second of wall time: {before} → {after}"),
-        subtitle: "width: the larger of before and after · colour: change of self, red more, \
-                   blue less, white none beyond noise (3 standard errors)"
+        title: format!("{before} → {after}, in {unit}"),
+        subtitle: "width: the larger of both · colour: relative change of total, \
+                   red more, blue less, white within noise (3 standard errors)"
             .to_owned(),
         unit: match diff.before.event.unit {
-            Unit::Nanoseconds => "µs of CPU per s",
+            Unit::Nanoseconds => "µs of CPU time per s",
             _ => "k cycles per s",
         },
-        factor: 1.0,
+        factor: 1e-3,
+        truncate: TextTruncateDirection::Right,
     };
-    draw(out, &frames, &caption, Direction::TopDown, Coloring::Delta)
+    draw(out, &frames, &caption, Direction::TopDown)
 }
 
 fn frame(diff: &Diff<'_>, node: &Node) -> Frame {
-    // Weight per nanosecond becomes thousands of weight per second, in whole
-    // numbers; inferno ignores its own scaling factor where it prints changes.
-    let per_second = |rate: f64| (rate * 1e6).round();
-    let change = diff.change(node.self_);
-    let (before, after) = (per_second(change.before), per_second(change.after));
-    let noise = change.is_noise(NOISE_LIMIT);
-    let symbol = &diff.symbols[node.symbol];
-    let is_root = node.kind == NodeKind::All;
-    let name = match (node.total.before.samples, node.total.after.samples) {
-        (0, 1..) if !is_root => format!("{} (new)", symbol.name),
-        (1.., 0) if !is_root => format!("{} (gone)", symbol.name),
-        _ => symbol.name.clone(),
+    // Weight per nanosecond becomes weight per second, a whole number.
+    let per_second = |rate: f64| (rate * 1e9).round() as u64;
+    let own = diff.change(node.self_);
+    let change = diff.change(node.total);
+    let (factor, _) = rate_scale(diff.before.event.unit);
+    let (before, after) = (change.before * factor, change.after * factor);
+    // The unit also keeps inferno from taking the number for one of its own.
+    let unit = match diff.before.event.unit {
+        Unit::Nanoseconds => "%",
+        _ => "M/s",
     };
+    let numbers = match (node.total.before.samples, node.total.after.samples) {
+        (0, _) => format!("new, {after:.2}{unit}"),
+        (_, 0) => format!("gone, was {before:.2}{unit}"),
+        _ => format!("{before:.2} → {after:.2}, {:+.2}{unit}", after - before),
+    };
+    let name = label(&diff.symbols[node.symbol].name, node.kind, node.inlined);
     Frame {
         parent: node.parent,
-        label: label(&name, node.kind, node.inlined),
-        self_width: before.max(after) as u64,
-        delta: if noise { 0 } else { (after - before) as i64 },
+        label: format!("{name} {numbers}"),
+        self_width: per_second(own.before).max(per_second(own.after)),
+        color: color_of(change),
+    }
+}
+
+/// White for noise, else from pale to deep red or blue by how much of the
+/// larger side the change is.
+fn color_of(change: Change) -> Color {
+    let larger = change.before.max(change.after);
+    if change.is_noise(NOISE_LIMIT) || larger <= 0.0 {
+        return Color { r: 250, g: 250, b: 250 };
+    }
+    let share = (change.delta().abs() / larger).min(1.0);
+    let pale = 215 - (135.0 * share) as u8;
+    if change.delta() > 0.0 {
+        Color { r: 255, g: pale, b: pale }
+    } else {
+        Color { r: pale, g: pale, b: 255 }
     }
 }
 
@@ -63,12 +90,13 @@ mod tests {
     use rz_convert::profile::Profile;
 
     use super::*;
-    use crate::diff::compare;
+    use crate::diff::{SortBy, compare};
     use crate::fixture::Builder;
 
     /// Each frame's hover text and colour.
     fn frames_of(before: &Profile, after: &Profile) -> Vec<(String, String)> {
-        let diff = compare((before, "a.rz", Some(0)), (after, "b.rz", Some(0))).unwrap();
+        let (before, after) = ((before, "a.rz", Some(0)), (after, "b.rz", Some(0)));
+        let diff = compare(before, after, SortBy::SelfWeight).unwrap();
         let mut out = Vec::new();
         write_diff_flame_graph(&mut out, &diff).unwrap();
         let svg = String::from_utf8(out).unwrap();
@@ -85,28 +113,22 @@ mod tests {
         frames
     }
 
-    fn check(before: &Profile, after: &Profile, expected: &[(&str, &str)]) {
-        let frames = frames_of(before, after);
-        let frames: Vec<_> = frames.iter().map(|(t, c)| (t.as_str(), c.as_str())).collect();
-        assert_eq!(frames, expected);
-    }
-
     #[test]
     fn what_is_gone_stays_visible() {
-        let before = Builder::of(&[("main;same", 100), ("main;old;x", 100)]);
-        let after = Builder::of(&[("main;same", 105), ("main;add", 50)]);
-        check(
-            &before,
-            &after,
-            &[
-                ("add (new) (50,000 µs of CPU per s, 19.61%; +19.61%)", "255,175,175"),
-                ("all (255,000 µs of CPU per s, 100%)", "250,250,250"),
-                ("main (255,000 µs of CPU per s, 100.00%; 0.00%)", "250,250,250"),
-                ("old (gone) (100,000 µs of CPU per s, 39.22%; 0.00%)", "250,250,250"),
-                ("same (105,000 µs of CPU per s, 41.18%; 0.00%)", "250,250,250"),
-                ("x (gone) (100,000 µs of CPU per s, 39.22%; -39.22%)", "100,100,255"),
-            ],
-        );
+        let before = Builder::of(&[("main;same", 100), ("main;old;x", 100), ("main;grow", 100)]);
+        let after = Builder::of(&[("main;same", 105), ("main;add", 50), ("main;grow", 200)]);
+        let frames = frames_of(&before, &after);
+        let frames: Vec<_> = frames.iter().map(|(t, c)| (t.as_str(), c.as_str())).collect();
+        let expected = [
+            ("add new, 5.00% (50,000 µs of CPU time per s, 10.99%)", "255,80,80"),
+            ("all (455,000 µs of CPU time per s, 100%)", "250,250,250"),
+            ("grow 10.00 → 20.00, +10.00% (200,000 µs of CPU time per s, 43.96%)", "255,148,148"),
+            ("main 30.00 → 35.50, +5.50% (455,000 µs of CPU time per s, 100.00%)", "250,250,250"),
+            ("old gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "80,80,255"),
+            ("same 10.00 → 10.50, +0.50% (105,000 µs of CPU time per s, 23.08%)", "250,250,250"),
+            ("x gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "80,80,255"),
+        ];
+        assert_eq!(frames, expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use rz_convert::profile::Unit;
 
-use crate::diff::{Change, Diff, NOISE_LIMIT, Pair, Side};
+use crate::diff::{Change, Diff, NOISE_LIMIT, Pair, Side, SortBy, rate_scale};
 use crate::format::{clean, count, duration, percent, shorten, weight};
 use crate::header::{host, lost_percent, start_time};
 use crate::style::{Paint, Style};
@@ -27,18 +27,9 @@ pub fn write_diff(
     write_rows(out, style, diff, limit)
 }
 
-/// What a rate of weight per nanosecond is multiplied by to be shown, and
-/// what it is called then.
-fn scale(unit: Unit) -> (f64, &'static str) {
-    match unit {
-        Unit::Nanoseconds => (100.0, "% of one core"),
-        _ => (1e3, "million cycles per second"),
-    }
-}
-
 fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result<()> {
     let sides = [&diff.before, &diff.after];
-    let (factor, unit) = scale(diff.before.event.unit);
+    let (factor, unit) = rate_scale(diff.before.event.unit);
     let total = diff.total();
     let of_both = |show: &dyn Fn(&Side<'_>) -> String| sides.map(show);
     let lines: [(&str, [String; 2]); 9] = [
@@ -121,13 +112,17 @@ fn delta_paint(change: Change) -> Paint {
 }
 
 fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) -> io::Result<()> {
-    let (factor, unit) = scale(diff.before.event.unit);
+    let (factor, unit) = rate_scale(diff.before.event.unit);
     let shown = diff.rows.len().min(limit);
     let of = match diff.rows.len() - shown {
         0 => String::new(),
         _ => format!(", {shown} of {}", count(diff.rows.len() as u64)),
     };
-    let note = format!("in {unit}, by change of self{of}");
+    let by = match diff.sorted_by {
+        SortBy::SelfWeight => "self",
+        SortBy::TotalWeight => "total",
+    };
+    let note = format!("in {unit}, by change of {by}{of}");
     let title = style.paint(Paint::Bold, "FUNCTIONS");
     writeln!(out, "\n{title}  {}", style.paint(Paint::Dim, &note))?;
     let wide = style.width.is_none_or(|width| width >= WIDE);
@@ -153,8 +148,7 @@ fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) 
         &["self before", "after", "delta", "total delta", "function"]
     };
     write_table(out, style, titles, &rows)?;
-    let legend = "~ within 2 standard errors of sampling noise; \
-                  by chance alone about 1 row in 20 is not";
+    let legend = "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
     writeln!(out, "\n{}", style.paint(Paint::Dim, legend))
 }
 
@@ -165,11 +159,11 @@ fn cells(diff: &Diff<'_>, pair: Pair, factor: f64) -> [(String, Paint); 3] {
         0 => (String::from("-"), Paint::Dim),
         _ => (format!("{:.2}", rate * factor), Paint::Plain),
     };
-    [
-        rate(pair.before.samples, change.before),
-        rate(pair.after.samples, change.after),
-        (delta_text(change, factor), delta_paint(change)),
-    ]
+    let delta = match pair.before.samples.max(pair.after.samples) {
+        0 => (String::from("-"), Paint::Dim),
+        _ => (delta_text(change, factor), delta_paint(change)),
+    };
+    [rate(pair.before.samples, change.before), rate(pair.after.samples, change.after), delta]
 }
 
 #[cfg(test)]
@@ -182,7 +176,8 @@ mod tests {
 
     fn report(before: &Profile, after: &Profile, width: Option<usize>) -> String {
         let style = Style { color: false, width };
-        let diff = compare((before, "a.rz", Some(0)), (after, "b.rz", Some(0))).unwrap();
+        let diff = compare((before, "a.rz", Some(0)), (after, "b.rz", Some(0)), SortBy::SelfWeight)
+            .unwrap();
         text(|out| write_diff(out, style, &diff, 4))
     }
 
@@ -227,7 +222,7 @@ self before  after   delta  total before  after   delta  function
        5.00      -   -5.00          5.00      -   -5.00  gone: old  app
       50.00  51.00  ~+1.00         50.00  51.00  ~+1.00  same  app
 
-~ within 2 standard errors of sampling noise; by chance alone about 1 row in 20 is not
+~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20
 ";
         assert_eq!(report(&before, &after, None), expected[1..]);
     }
@@ -243,7 +238,7 @@ self before  after   delta  total delta  function
        5.00      -   -5.00        -5.00  gone: old  app
       50.00  51.00  ~+1.00       ~+1.00  same  app
 
-~ within 2 standard errors of sampling noise; by chance alone about 1 row in 20 is not
+~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20
 ";
         let report = report(&before, &after, Some(80));
         assert_eq!(&report[report.find("FUNCTIONS").unwrap()..], &expected[1..]);

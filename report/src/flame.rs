@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
-use inferno::flamegraph::{self, Options};
+use inferno::flamegraph::{self, Options, TextTruncateDirection};
 use rz_convert::profile::{EventId, FrameKind, Profile, Unit};
 
 use crate::calltree::{CallTree, NodeKind, Roots, Source};
@@ -18,8 +18,8 @@ use crate::symbols::{Naming, Symbols};
 use crate::tree::{Direction, min_weight};
 
 /// Frames narrower than this share of the picture, in percent, are not drawn:
-/// at full zoom they are a tenth of a pixel.
-const MIN_WIDTH_PERCENT: f64 = 0.01;
+/// they are a quarter of a pixel, and would make most of the file.
+const MIN_WIDTH_PERCENT: f64 = 0.02;
 
 /// One frame of a picture. The first one is the root and is its own parent;
 /// every other one comes after its parent.
@@ -30,8 +30,7 @@ pub(crate) struct Frame {
     pub label: String,
     /// Width that is the frame's own, without that of the frames above it.
     pub self_width: u64,
-    /// Change to colour it by, where changes are drawn.
-    pub delta: i64,
+    pub color: Color,
 }
 
 /// What is written around the frames.
@@ -42,15 +41,8 @@ pub(crate) struct Caption<'a> {
     pub unit: &'a str,
     /// By what to multiply a width to get that unit.
     pub factor: f64,
-}
-
-/// How frames get their colours.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Coloring {
-    /// By kind and name.
-    Name,
-    /// By how they changed: red grew, blue shrank, white did neither.
-    Delta,
+    /// Which end of a label to cut off where it does not fit.
+    pub truncate: TextTruncateDirection,
 }
 
 /// Draws `event` of `profile` as a flame graph (callers below, or above what
@@ -76,11 +68,10 @@ pub fn write_flame_graph(
     let frames: Vec<Frame> = tree
         .nodes
         .iter()
-        .map(|node| Frame {
-            parent: node.parent,
-            label: label(&symbols[node.symbol].name, node.kind, node.inlined),
-            self_width: node.self_.weight,
-            delta: 0,
+        .map(|node| {
+            let label = label(&symbols[node.symbol].name, node.kind, node.inlined);
+            let color = color_of(&label);
+            Frame { parent: node.parent, label, self_width: node.self_.weight, color }
         })
         .collect();
     let (unit, factor) = match profile.events[event].unit {
@@ -96,8 +87,9 @@ pub fn write_flame_graph(
         subtitle: subtitle(profile, event, &tree),
         unit,
         factor,
+        truncate: TextTruncateDirection::Left,
     };
-    draw(out, &frames, &caption, direction, Coloring::Name)
+    draw(out, &frames, &caption, direction)
 }
 
 fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
@@ -130,7 +122,9 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
 }
 
 /// A frame's name as folded stacks spell it: the characters that separate
-/// frames and lines replaced, and a mark for its kind at the end.
+/// frames and lines replaced, and a mark for its kind at the end. A number at
+/// the end would be taken for a count of samples, so it is tied to the name
+/// with a space that does not break.
 pub(crate) fn label(name: &str, kind: NodeKind, inlined: bool) -> String {
     let mark = match kind {
         NodeKind::Frame(FrameKind::Kernel) => "_[k]",
@@ -140,8 +134,13 @@ pub(crate) fn label(name: &str, kind: NodeKind, inlined: bool) -> String {
     };
     // A stack that begins with `# ` would be taken for a comment.
     let name = clean(name.trim()).replace(';', ":").replace("# ", "#");
-    let name = if name.is_empty() { "?" } else { &name };
-    format!("{name}{mark}")
+    match name.rsplit_once(' ') {
+        _ if name.is_empty() => format!("?{mark}"),
+        Some((head, tail)) if tail.chars().all(|c| c.is_ascii_digit() || c == '.') => {
+            format!("{head}\u{a0}{tail}{mark}")
+        }
+        _ => format!("{name}{mark}"),
+    }
 }
 
 /// Draws frames, the root (whose label is not shown) first.
@@ -150,9 +149,8 @@ pub(crate) fn draw(
     frames: &[Frame],
     caption: &Caption<'_>,
     direction: Direction,
-    coloring: Coloring,
 ) -> Result<(), ReportError> {
-    let lines = folded(frames, coloring);
+    let lines = folded(frames);
     if lines.is_empty() {
         return Err(ReportError::NothingToDraw);
     }
@@ -160,7 +158,7 @@ pub(crate) fn draw(
     // Inferno's own root has no name; a name without a colour gets a random one.
     palette.insert("", Color { r: 250, g: 250, b: 250 });
     for frame in &frames[1..] {
-        palette.insert(&frame.label, color_of(&frame.label));
+        palette.insert(&frame.label, frame.color);
     }
     let mut options = Options::default();
     options.title = caption.title.clone();
@@ -168,14 +166,13 @@ pub(crate) fn draw(
     options.count_name = caption.unit.to_owned();
     options.factor = caption.factor;
     options.min_width = MIN_WIDTH_PERCENT;
-    options.bgcolors = Some(BackgroundColor::Flat(Color { r: 248, g: 248, b: 248 }));
+    options.bgcolors = Some(BackgroundColor::Flat(Color { r: 235, g: 235, b: 235 }));
     options.direction = match direction {
         Direction::TopDown => flamegraph::Direction::Straight,
         Direction::Inverted => flamegraph::Direction::Inverted,
     };
-    if coloring == Coloring::Name {
-        options.palette_map = Some(&mut palette);
-    }
+    options.palette_map = Some(&mut palette);
+    options.text_truncate_direction = caption.truncate;
     // Inferno sorts lines as text, which tears a frame apart when the name of
     // another one starts with its name (`run` and `run::inner`). It leaves
     // the order alone, but for reversing it, only in a flame chart.
@@ -186,7 +183,7 @@ pub(crate) fn draw(
 
 /// The frames as folded stacks, callers before callees and siblings by name.
 /// Frames too narrow to see become part of their parent.
-fn folded(frames: &[Frame], coloring: Coloring) -> Vec<String> {
+fn folded(frames: &[Frame]) -> Vec<String> {
     let mut own: Vec<u64> = frames.iter().map(|frame| frame.self_width).collect();
     let mut total = own.clone();
     for id in (1..frames.len()).rev() {
@@ -210,13 +207,7 @@ fn folded(frames: &[Frame], coloring: Coloring) -> Vec<String> {
     let mut pending = vec![(0, String::new())];
     while let Some((id, path)) = pending.pop() {
         if own[id] > 0 && id != 0 {
-            lines.push(match coloring {
-                Coloring::Name => format!("{path} {}", own[id]),
-                Coloring::Delta => {
-                    let before = (own[id] as i128 - i128::from(frames[id].delta)).max(0);
-                    format!("{path} {before} {}", own[id])
-                }
-            });
+            lines.push(format!("{path} {}", own[id]));
         }
         let below = children.range((id, "", 0)..(id + 1, "", 0));
         pending.extend(below.rev().map(|(&(_, label, _), &child)| {
@@ -265,7 +256,7 @@ mod tests {
             parent,
             label: label.to_owned(),
             self_width,
-            delta: -1,
+            color: color_of(label),
         };
         list.iter().map(frame).collect()
     }
@@ -274,9 +265,8 @@ mod tests {
     fn folded_stacks_keep_every_width() {
         let list =
             [(0, "all", 0), (0, "b", 5), (0, "a", 10_000), (2, "a::x", 10_000), (3, "tiny", 1)];
-        assert_eq!(folded(&frames(&list), Coloring::Name), ["a 10000", "a;a::x 10001", "b 5"]);
-        assert_eq!(folded(&frames(&list[..2]), Coloring::Delta), ["b 6 5"]);
-        assert!(folded(&frames(&list[..1]), Coloring::Name).is_empty());
+        assert_eq!(folded(&frames(&list)), ["a 10000", "a;a::x 10001", "b 5"]);
+        assert!(folded(&frames(&list[..1])).is_empty());
     }
 
     #[test]
@@ -321,11 +311,14 @@ mod tests {
         check("<[u8; 4] as T>::f", "<[u8: 4] as T>::f");
         check("a\nb", "a?b");
         check("# x", "#x");
+        check("anonymous 12", "anonymous\u{a0}12");
         check("  ", "?");
         let profile = Builder::of(&[("<script>alert('1')</script> 12", 1)]);
         let svg = svg(&profile, Direction::TopDown);
         assert!(!svg.contains("<script>alert"));
-        assert_eq!(frame_titles(&svg).len(), 2);
+        let name = "&lt;script&gt;alert('1')&lt;/script&gt;\u{a0}12";
+        let titles = frame_titles(&svg).join("\n").replace("&apos;", "'");
+        assert!(titles.contains(&format!("{name} (10,000 µs of CPU time, 100.00%)")), "{titles}");
     }
 
     #[test]

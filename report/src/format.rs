@@ -108,13 +108,18 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// `name` in at most `width` characters, its middle left out if need be: the
-/// head tells the crate or class, the tail the function, and the tail gets
-/// two thirds of the room.
+/// `name` in at most `width` characters. If it is too long, first the paths of
+/// its type arguments go, as in `<Vec<T> as Clone>::clone`; then its middle:
+/// the head tells the crate or class, the tail the function, and the tail
+/// gets two thirds of the room.
 pub fn shorten(name: &str, width: usize) -> Cow<'_, str> {
+    if name.chars().count() <= width {
+        return Cow::Borrowed(name);
+    }
+    let name = without_inner_paths(name);
     let length = name.chars().count();
     if length <= width {
-        return Cow::Borrowed(name);
+        return Cow::Owned(name);
     }
     let room = width.saturating_sub(1);
     let head = room / 3;
@@ -122,6 +127,40 @@ pub fn shorten(name: &str, width: usize) -> Cow<'_, str> {
     let kept = name.chars().take(head);
     let rest = name.chars().skip(length - tail);
     Cow::Owned(kept.chain(['…']).chain(rest).take(width).collect())
+}
+
+/// `name` with only the last segment of each path between `<` and `>`.
+fn without_inner_paths(name: &str) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(name.len());
+    let mut depth = 0_usize;
+    // Where in `out` the word that is being copied starts.
+    let mut word = 0;
+    let mut rest = name;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        if depth > 0
+            && word < out.len()
+            && let Some(next) = rest.strip_prefix("::")
+            && next.starts_with(is_word)
+        {
+            out.truncate(word);
+            rest = next;
+            continue;
+        }
+        match c {
+            '<' => depth += 1,
+            // Not the arrow of `fn() -> T`.
+            '>' if !out.ends_with('-') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        out.push(c);
+        if !is_word(c) {
+            word = out.len();
+        }
+        rest = after;
+    }
+    out
 }
 
 #[cfg(test)]
@@ -167,6 +206,14 @@ mod tests {
         let check = |name, width, text: &str| assert_eq!(shorten(name, width), text);
         check("short", 5, "short");
         check("alloc::vec::Vec<T>::push", 13, "allo…T>::push");
+        check("<alloc::vec::Vec<a::T> as core::Clone>::clone", 30, "<Vec<T> as Clone>::clone");
+        check(
+            "<app::F as Fn<fn() -> a::b::C>>::{closure#0}::x",
+            46,
+            "<F as Fn<fn() -> C>>::{closure#0}::x",
+        );
+        check("f::<app::g::{closure#0}, u8>", 27, "f::<g::{closure#0}, u8>");
+        check("operator>>(std::istream)", 23, "operato…>(std::istream)");
         check("größe_überall", 7, "gr…rall");
         check("abc", 1, "…");
         check("abc", 0, "");

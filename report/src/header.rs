@@ -74,7 +74,7 @@ pub(crate) fn start_time(info: &Info) -> String {
 }
 
 fn recorded(info: &Info, event: Option<&Event>) -> String {
-    let mut text = format!("{}, for {}", start_time(info), duration(info.duration_ns));
+    let mut text = format!("{}, {}", start_time(info), duration(info.duration_ns));
     if let Some(event) = event {
         if event.frequency_hz > 0 {
             text += &format!(" at {} Hz", event.frequency_hz);
@@ -98,7 +98,7 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     let unit = profile.events[event].unit;
     let mut text = format!("{} = {}", count(total.samples), weight(unit, total.weight));
     if unit == Unit::Nanoseconds {
-        text += " of CPU time";
+        text += " of CPU";
         if profile.info.duration_ns > 0 {
             let cores = total.weight as f64 / profile.info.duration_ns as f64;
             text += &format!(" = {cores:.2} cores");
@@ -143,13 +143,13 @@ fn truncated(info: &Info) -> String {
 }
 
 fn cost(info: &Info) -> String {
-    let mut text = format!("{} of CPU time", duration(info.recorder_cpu_ns));
+    let mut text = format!("{} of CPU", duration(info.recorder_cpu_ns));
     if info.duration_ns > 0 {
         let share = percent(percent_of(info.recorder_cpu_ns, info.duration_ns));
         text += &format!(" ({share} of one core)");
     }
     let (memory, file) = (bytes(info.recorder_peak_rss), bytes(info.file_size));
-    text + &format!(", {memory} of memory at peak, {file} of trace")
+    text + &format!(", {memory} peak memory, {file} file")
 }
 
 #[cfg(test)]
@@ -167,10 +167,10 @@ mod tests {
         let expected = "
 trace.rz: app (pid 4242)
   host      db7, Linux 6.1.0 x86_64, 16 CPUs
-  recorded  2026-11-21 03:50:12 UTC, for 10.0 s at 100 Hz (cpu-clock, perf tier)
-  samples   960 = 9.60 s of CPU time = 0.96 cores, in 1 thread
+  recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
+  samples   960 = 9.60 s of CPU = 0.96 cores, in 1 thread
   lost      none
-  cost      31.0 ms of CPU time (0.3% of one core), 12.0 MiB of memory at peak, 4.0 KiB of trace
+  cost      31.0 ms of CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&profile, Some(0)), expected[1..]);
     }
@@ -190,11 +190,11 @@ trace.rz: app (pid 4242)
         let expected = "
 trace.rz: app (pid 4242) and 1 other process
   host      db7, Linux 6.1.0 x86_64, 16 CPUs
-  recorded  2026-11-21 03:50:12 UTC, for 10.0 s at 100 Hz (cpu-clock, perf tier)
-  samples   1,980 = 19.8 s of CPU time = 1.98 cores, in 2 threads of 2 processes
+  recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
+  samples   1,980 = 19.8 s of CPU = 1.98 cores, in 2 threads of 2 processes
   lost      20 (1.0% of what was due): 15 ring buffer full, 5 throttled
   truncated 198 stacks (10.0%) do not reach their outermost function
-  cost      31.0 ms of CPU time (0.3% of one core), 12.0 MiB of memory at peak, 4.0 KiB of trace
+  cost      31.0 ms of CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&builder.profile, Some(0)), expected[1..]);
     }
@@ -204,10 +204,10 @@ trace.rz: app (pid 4242) and 1 other process
         let expected = "
 trace.rz: no process
   host      unknown
-  recorded  at an unknown time, for 0 ns
+  recorded  at an unknown time, 0 ns
   samples   none
   lost      none
-  cost      0 ns of CPU time, 0 B of memory at peak, 0 B of trace
+  cost      0 ns of CPU, 0 B peak memory, 0 B file
 ";
         assert_eq!(header(&Profile::default(), None), expected[1..]);
     }

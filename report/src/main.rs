@@ -4,7 +4,7 @@
 mod cli;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -44,8 +44,8 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
     let event = select_event(&profile, config.event.as_deref())?;
     write_text(config, |out, style| match config.view {
         View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
-        View::Summary { by, threads } => {
-            let options = SummaryOptions { limit: config.limit, by, threads };
+        View::Summary { threads } => {
+            let options = SummaryOptions { limit: config.limit, by: config.by, threads };
             write_summary(out, style, &name, &profile, event, options)
         }
     })?;
@@ -63,7 +63,7 @@ fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
     let event = config.event.as_deref();
     let first = (&first, first_name.as_str(), select_event(&first, event)?);
     let second = (&second, second_name.as_str(), select_event(&second, event)?);
-    let diff = compare(first, second)?;
+    let diff = compare(first, second, config.by)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
     write_svg(config, |out| write_diff_flame_graph(out, &diff))
 }
@@ -129,7 +129,7 @@ fn write_svg(
     Ok(())
 }
 
-fn destination(path: &PathBuf) -> Destination {
+fn destination(path: &Path) -> Destination {
     Destination::choose(Some(path), Path::new(""), "", false)
 }
 

@@ -124,14 +124,15 @@ fn write_hot_path(
         let name = frame_name(&tree.nodes[node], symbols);
         row(depth, tree.nodes[node].total.weight, &name)?;
     }
+    // Up to three names with their shares, after `then`.
+    let taken = 8 + indent(style, path.len()) + "then 12.3%, 12.3%, 12.3%, …".len();
+    let name_width = style.width.map_or(usize::MAX, |width| width.saturating_sub(taken) / 3);
     match path.last() {
         None => writeln!(out, "none: no outermost function has half of the samples"),
-        Some(&last) => match where_it_goes(tree, symbols, last) {
+        Some(&last) => match where_it_goes(tree, symbols, last, name_width) {
             None => Ok(()),
             Some(text) => {
                 let indent = 8 + indent(style, path.len());
-                let room = style.width.map_or(usize::MAX, |w| w.saturating_sub(indent).max(40));
-                let text = text.chars().take(room).collect::<String>();
                 writeln!(out, "{:indent$}{}", "", style.paint(Paint::Dim, &text))
             }
         },
@@ -146,7 +147,12 @@ fn indent(style: Style, depth: usize) -> usize {
 
 /// Where the samples of the last function of the hot path are, if it called
 /// anything.
-fn where_it_goes(tree: &CallTree, symbols: &Symbols, last: NodeId) -> Option<String> {
+fn where_it_goes(
+    tree: &CallTree,
+    symbols: &Symbols,
+    last: NodeId,
+    name_width: usize,
+) -> Option<String> {
     let node = &tree.nodes[last];
     if node.children.is_empty() {
         return None;
@@ -158,7 +164,7 @@ fn where_it_goes(tree: &CallTree, symbols: &Symbols, last: NodeId) -> Option<Str
     let mut parts: Vec<(u64, String)> = Vec::new();
     for &child in &node.children {
         let node = &tree.nodes[child];
-        let name = shorten(&symbols[node.symbol].name, 32);
+        let name = shorten(&symbols[node.symbol].name, name_width.max(8));
         parts.push((node.total.weight, part(&name, node.total)));
     }
     parts.push((node.self_.weight, part("self", node.self_)));

@@ -123,12 +123,14 @@ pub fn write_tree(
     }
     if elided.subtrees > 0 {
         let subtrees = counted(elided.subtrees, "subtree");
-        let share = percent(percent_of(elided.weight, all));
         let least = options.min_percent;
-        writeln!(
-            out,
-            "\nnot shown: {subtrees} below {least}% each, {share} together (--min-percent)"
-        )?;
+        write!(out, "\nnot shown: {subtrees} below {least}% each")?;
+        // Upside down, a sample is in the subtrees of all functions that ran.
+        if with_self {
+            let share = percent(percent_of(elided.weight, all));
+            write!(out, ", in which {share} of samples end")?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
@@ -157,8 +159,7 @@ fn push_children(
         elided.subtrees += 1;
         elided.weight = elided.weight.saturating_add(tree.nodes[child].total.weight);
     }
-    // The first level has no lines: there is nothing to join it to.
-    let joined = shown > 1 && id != ROOT;
+    let joined = shown > 1;
     for (i, &node) in children[..shown].iter().enumerate().rev() {
         let (branch, under) = match joined {
             false => ("", ""),
@@ -225,7 +226,7 @@ mod tests {
  10.0%   10.0%     │  copy [kernel]
   8.0%    8.0%     └─ layout
 
-not shown: 2 subtrees below 2% each, 2.0% together (--min-percent)
+not shown: 2 subtrees below 2% each, in which 2.0% of samples end
 ";
         check(&STACKS, Direction::TopDown, 2.0, expected);
     }
@@ -245,13 +246,13 @@ not shown: 2 subtrees below 2% each, 2.0% together (--min-percent)
     fn inverted_shows_callers() {
         let expected = "
  total  function
- 75.0%  leaf
- 50.0%  ├─ a
- 50.0%  │  main
+ 75.0%  ├─ leaf
+ 50.0%  │  ├─ a
+ 50.0%  │  │  main
+ 25.0%  │  └─ b
+ 25.0%  │     main
  25.0%  └─ b
  25.0%     main
- 25.0%  b
- 25.0%  main
 ";
         let stacks = [("main;a;leaf", 2), ("main;b;leaf", 1), ("main;b", 1)];
         check(&stacks, Direction::Inverted, 1.0, expected);
@@ -264,6 +265,6 @@ not shown: 2 subtrees below 2% each, 2.0% together (--min-percent)
         let style = Style { color: false, width: Some(50) };
         let report = text(|out| write_tree_report(out, style, "t.rz", &profile, Some(0), options));
         let last = report.lines().last().unwrap();
-        assert_eq!(last, "100.0%  100.0%  core::ops::…e::call_once<app::run>");
+        assert_eq!(last, "100.0%  100.0%  core::ops::…FnOnce::call_once<run>");
     }
 }
