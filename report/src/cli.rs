@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 use rz_report::top::SortBy;
-use rz_report::tree::{Direction, TreeOptions};
+use rz_report::tree::TreeOptions;
+use rz_report::view::Direction;
 
 const EXAMPLES: &str = "\
 Examples:
-  report trace.rz                          what was recorded, top functions, hot path
+  report trace.rz                          what was recorded, and what was hot
   report trace.rz --by total --limit 50    more functions, sorted by total
   report trace.rz --tree --min-percent 5   who called what, from the top
   report trace.rz --inverted               what was running, and who called it
@@ -38,8 +40,8 @@ struct Args {
     /// Show the call tree upside down: functions above their callers
     #[arg(long, conflicts_with_all = ["diff", "tree"], help_heading = "View")]
     inverted: bool,
-    /// Draw a flame graph instead of text; without FILE, beside the trace
-    /// (`-` for standard output, add `-o -` for text as well)
+    /// Draw a flame graph instead of text, in FILE (`-` for standard output)
+    /// or else beside the trace; give `-o -` as well to have both
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
     svg: Option<Option<PathBuf>>,
 
@@ -127,10 +129,10 @@ pub enum View {
 
 /// Reads the command line; ends the process if it is wrong or asks for help.
 pub fn parse() -> Config {
-    config(Args::parse())
+    config(Args::parse()).unwrap_or_else(|error| error.exit())
 }
 
-fn config(args: Args) -> Config {
+fn config(args: Args) -> Result<Config, clap::Error> {
     let direction = if args.inverted { Direction::Inverted } else { Direction::TopDown };
     let view = if args.tree || args.inverted {
         View::Tree(TreeOptions { direction, min_percent: args.min_percent })
@@ -154,8 +156,12 @@ fn config(args: Args) -> Config {
         (None, Some(_)) => None,
         (output, _) => Some(output.unwrap_or_else(|| "-".into())),
     };
+    if svg == text && text.is_some() {
+        let message = "the text and the flame graph cannot go to the same place";
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    }
     let (limit, event, debug_dirs) = (args.limit, args.event, args.debug_dir);
-    Config { input, view, direction, svg, text, by, limit, event, debug_dirs }
+    Ok(Config { input, view, direction, svg, text, by, limit, event, debug_dirs })
 }
 
 #[cfg(test)]
@@ -164,8 +170,8 @@ mod tests {
 
     use super::*;
 
-    fn config_of(line: &str) -> Result<Config, clap::error::ErrorKind> {
-        Args::try_parse_from(line.split(' ')).map(config).map_err(|error| error.kind())
+    fn config_of(line: &str) -> Result<Config, ErrorKind> {
+        Args::try_parse_from(line.split(' ')).and_then(config).map_err(|error| error.kind())
     }
 
     #[test]
@@ -185,13 +191,14 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        use clap::error::ErrorKind::*;
+        use ErrorKind::*;
         let check = |line: &str, kind| assert_eq!(config_of(line).unwrap_err(), kind, "{line}");
         check("report", MissingRequiredArgument);
         check("report --svg t.rz", MissingRequiredArgument);
         check("report --diff a.rz", WrongNumberOfValues);
         check("report t.rz --diff a.rz b.rz", ArgumentConflict);
         check("report t.rz --tree --inverted", ArgumentConflict);
+        check("report t.rz --svg - -o -", ArgumentConflict);
         check("report t.rz --min-percent 101", ValueValidation);
         check("report t.rz --by name", InvalidValue);
     }

@@ -4,16 +4,16 @@
 //! compared: a share changes whenever anything else does. What is compared is
 //! weight per second of wall time; for CPU time that is the number of cores a
 //! function kept busy. A change that chance alone explains is marked as
-//! [noise](Change::is_noise).
+//! [noise](crate::change::Change::is_noise).
 
 use rustc_hash::FxHashMap;
 use rz_convert::profile::{Event, EventId, Info, Profile, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
+use crate::change::{Change, Exposure, Pair};
 use crate::select::ReportError;
 use crate::symbols::{Naming, SymbolId, Symbols};
-use crate::top;
-pub use crate::top::SortBy;
+use crate::top::{self, SortBy};
 
 /// One of the two recordings.
 #[derive(Debug, Clone)]
@@ -26,44 +26,6 @@ pub struct Side<'a> {
     pub event: &'a Event,
     /// All its samples.
     pub total: Amount,
-}
-
-/// The same thing in both recordings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pair {
-    /// In the first recording.
-    pub before: Amount,
-    /// In the second recording.
-    pub after: Amount,
-}
-
-/// What a pair is in weight per nanosecond of wall time, which for CPU time
-/// is cores.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Change {
-    /// In the first recording.
-    pub before: f64,
-    /// In the second recording.
-    pub after: f64,
-    /// How far two recordings of the same load would typically be apart: the
-    /// standard error of the difference, from the number of samples.
-    pub standard_error: f64,
-}
-
-/// How many standard errors a change may have before it is more than noise:
-/// chance alone goes beyond two in about one of 20 cases.
-pub const NOISE_LIMIT: f64 = 2.0;
-
-impl Change {
-    /// What was added.
-    pub fn delta(&self) -> f64 {
-        self.after - self.before
-    }
-
-    /// Whether the change is within `limit` standard errors.
-    pub fn is_noise(&self, limit: f64) -> bool {
-        self.delta().abs() <= limit * self.standard_error
-    }
 }
 
 /// One function in both recordings.
@@ -125,43 +87,30 @@ pub fn compare<'a>(
     after: Input<'a>,
     by: SortBy,
 ) -> Result<Diff<'a>, ReportError> {
-    let event_of = |input: Input<'_>, other: Option<EventId>| {
-        // A recording without samples has what the other one has, none of it.
-        input.2.or_else(|| (!input.0.events.is_empty()).then_some(0)).or(other)
-    };
-    let (first, second) = (event_of(before, None), event_of(after, None));
-    let empty = &EMPTY_EVENT;
-    let event = |input: Input<'a>, id: Option<EventId>| id.map(|id| &input.0.events[id]);
-    let (first_event, second_event) = (event(before, first), event(after, second));
-    if let (Some(a), Some(b)) = (first_event, second_event)
-        && (a.name != b.name || a.unit != b.unit)
-    {
-        let say = |event: &Event| format!("{} in {}", event.name, event.unit.name());
-        return Err(ReportError::DifferentEvents { before: say(a), after: say(b) });
-    }
-    for ((profile, ..), side) in [(before, "before"), (after, "after")] {
-        if profile.info.duration_ns == 0 {
-            return Err(ReportError::NoDuration { side });
-        }
-    }
+    let event = |(profile, _, id): Input<'a>| id.map(|id| &profile.events[id]);
+    let (first_event, second_event) = (event(before), event(after));
+    check_comparable(before.0, first_event, after.0, second_event)?;
 
-    let mut symbols = Symbols::default();
-    let roots = [(before, first), (after, second)].map(|((profile, ..), event)| {
+    let roots_of = |(profile, _, event): Input<'_>| {
         event.map_or(Roots::Functions, |event| Roots::of(profile, event))
-    });
-    let roots = if roots.contains(&Roots::Processes) { Roots::Processes } else { Roots::Functions };
-    let mut tree_of = |(profile, ..): Input<'a>, event: Option<EventId>| {
+    };
+    let several = [before, after].map(roots_of).contains(&Roots::Processes);
+    let roots = if several { Roots::Processes } else { Roots::Functions };
+    let mut symbols = Symbols::default();
+    let mut tree_of = |(profile, _, event): Input<'_>| {
         let functions = symbols.intern_functions(profile, Naming::Canonical);
-        // Without events there are no samples, and no sample has this event.
+        // Without samples there is no event, and no sample has this one.
         let event = event.unwrap_or(EventId::MAX);
         let source = Source { profile, event, functions: &functions };
         CallTree::top_down(source, roots, &mut symbols)
     };
-    let (first_tree, second_tree) = (tree_of(before, first), tree_of(after, second));
-    let side = |input: Input<'a>, event: Option<&'a Event>, tree: &CallTree| Side {
-        name: input.1,
-        info: &input.0.info,
-        event: event.or(first_event).or(second_event).unwrap_or(empty),
+    let (first_tree, second_tree) = (tree_of(before), tree_of(after));
+    // A recording without samples has none of what the other one counted.
+    let any_event = first_event.or(second_event).unwrap_or(&NO_EVENT);
+    let side = |(profile, name, _): Input<'a>, event: Option<&'a Event>, tree: &CallTree| Side {
+        name,
+        info: &profile.info,
+        event: event.unwrap_or(any_event),
         total: tree.total(),
     };
     let mut diff = Diff {
@@ -176,27 +125,33 @@ pub fn compare<'a>(
     Ok(diff)
 }
 
-static EMPTY_EVENT: Event = Event { name: String::new(), unit: Unit::Nanoseconds, frequency_hz: 0 };
+static NO_EVENT: Event = Event { name: String::new(), unit: Unit::Nanoseconds, frequency_hz: 0 };
+
+fn check_comparable(
+    before: &Profile,
+    before_event: Option<&Event>,
+    after: &Profile,
+    after_event: Option<&Event>,
+) -> Result<(), ReportError> {
+    if let (Some(a), Some(b)) = (before_event, after_event)
+        && (a.name != b.name || a.unit != b.unit)
+    {
+        let say = |event: &Event| format!("{} in {}", event.name, event.unit.name());
+        return Err(ReportError::DifferentEvents { before: say(a), after: say(b) });
+    }
+    for (profile, side) in [(before, "before"), (after, "after")] {
+        if profile.info.duration_ns == 0 {
+            return Err(ReportError::NoDuration { side });
+        }
+    }
+    Ok(())
+}
 
 impl Diff<'_> {
-    /// A pair per nanosecond of wall time, with its standard error.
-    ///
-    /// Samples are counts, so their variance is their number (Poisson), and
-    /// if nothing changed both sides sample one rate. With that rate `r`,
-    /// weight per sample `p` and duration `T`, a side's variance is `r·p/T`.
+    /// How a pair changed, per nanosecond of wall time.
     pub fn change(&self, pair: Pair) -> Change {
-        let (a, b) = (&self.before, &self.after);
-        let (a_ns, b_ns) = (a.info.duration_ns as f64, b.info.duration_ns as f64);
-        let (a_weight, b_weight) = (pair.before.weight as f64, pair.after.weight as f64);
-        let rate = (a_weight + b_weight) / (a_ns + b_ns);
-        let (a_period, b_period) = (period(a), period(b));
-        let (a_period, b_period) =
-            (a_period.or(b_period).unwrap_or(0.0), b_period.or(a_period).unwrap_or(0.0));
-        Change {
-            before: a_weight / a_ns,
-            after: b_weight / b_ns,
-            standard_error: (rate * (a_period / a_ns + b_period / b_ns)).sqrt(),
-        }
+        let exposure = |side: &Side<'_>| Exposure::new(side.info.duration_ns, side.total);
+        Change::new(pair, exposure(&self.before), exposure(&self.after))
     }
 
     /// The totals of both sides, compared.
@@ -227,20 +182,6 @@ impl Diff<'_> {
         });
         self.rows = rows;
     }
-}
-
-/// What a rate of weight per nanosecond is multiplied by to be shown, and
-/// what it is called then.
-pub fn rate_scale(unit: Unit) -> (f64, &'static str) {
-    match unit {
-        Unit::Nanoseconds => (100.0, "% of one core"),
-        _ => (1e3, "million cycles per second"),
-    }
-}
-
-/// Mean weight of a sample.
-fn period(side: &Side<'_>) -> Option<f64> {
-    (side.total.samples > 0).then(|| side.total.weight as f64 / side.total.samples as f64)
 }
 
 fn merge_rows(before: &CallTree, after: &CallTree) -> Vec<Row> {
@@ -300,7 +241,8 @@ fn merge_nodes(before: &CallTree, after: &CallTree) -> Vec<Node> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Builder, PERIOD};
+    use crate::change::NOISE_LIMIT;
+    use crate::fixture::Builder;
 
     /// A profile of `seconds` at `hz` of a program that keeps one core busy
     /// with ten functions of known shares, sampled at random (with a fixed
@@ -407,22 +349,16 @@ mod tests {
     }
 
     #[test]
-    fn few_samples_prove_nothing() {
-        let check = |before: u64, after: u64, noise: bool| {
-            let (a, b) = (Builder::of(&[("f", before)]), Builder::of(&[("f", after)]));
-            let change = diff(&a, &b).total();
-            assert_eq!(change.is_noise(NOISE_LIMIT), noise, "{before} {after} {change:?}");
+    fn a_recording_without_samples_compares() {
+        let (idle, busy) = (Builder::new().profile, Builder::of(&[("main", 100)]));
+        let (idle, busy) = ((&idle, "idle.rz", None), (&busy, "busy.rz", Some(0)));
+        let total = |before, after| {
+            let diff = compare(before, after, SortBy::SelfWeight).unwrap();
+            (diff.total().delta() * 1000.0).round()
         };
-        check(0, 3, true);
-        check(0, 5, false);
-        check(100, 120, true);
-        check(100, 135, false);
-        check(1, 1, true);
-        check(0, 0, true);
-        // A change of one sample of 10 ms in 10 s is a thousandth of a core.
-        let (a, b) = (Builder::of(&[("f", 1)]), Builder::of(&[("f", 2)]));
-        let delta = diff(&a, &b).total().delta();
-        assert!((delta - PERIOD as f64 / 10e9).abs() < 1e-12);
+        assert_eq!(total(idle, busy), 100.0);
+        assert_eq!(total(busy, idle), -100.0);
+        assert_eq!(total(idle, idle), 0.0);
     }
 
     #[test]

@@ -12,11 +12,12 @@ use inferno::flamegraph::TextTruncateDirection;
 use inferno::flamegraph::color::Color;
 use rz_convert::profile::Unit;
 
-use crate::diff::{Change, Diff, Node, rate_scale};
+use crate::change::{Change, rate_scale};
+use crate::diff::{Diff, Node};
 use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
 use crate::select::ReportError;
-use crate::tree::Direction;
+use crate::view::Direction;
 
 /// Changes within this many standard errors stay white. A picture has
 /// hundreds of frames, so it takes more than a table's row to be coloured:
@@ -77,7 +78,7 @@ fn color_of(change: Change) -> Color {
         return Color { r: 250, g: 250, b: 250 };
     }
     let share = (change.delta().abs() / larger).min(1.0);
-    let pale = 215 - (135.0 * share) as u8;
+    let pale = 220 - (115.0 * share) as u8;
     if change.delta() > 0.0 {
         Color { r: 255, g: pale, b: pale }
     } else {
@@ -90,8 +91,9 @@ mod tests {
     use rz_convert::profile::Profile;
 
     use super::*;
-    use crate::diff::{SortBy, compare};
+    use crate::diff::compare;
     use crate::fixture::Builder;
+    use crate::top::SortBy;
 
     /// Each frame's hover text and colour.
     fn frames_of(before: &Profile, after: &Profile) -> Vec<(String, String)> {
@@ -120,13 +122,13 @@ mod tests {
         let frames = frames_of(&before, &after);
         let frames: Vec<_> = frames.iter().map(|(t, c)| (t.as_str(), c.as_str())).collect();
         let expected = [
-            ("add new, 5.00% (50,000 µs of CPU time per s, 10.99%)", "255,80,80"),
+            ("add new, 5.00% (50,000 µs of CPU time per s, 10.99%)", "255,105,105"),
             ("all (455,000 µs of CPU time per s, 100%)", "250,250,250"),
-            ("grow 10.00 → 20.00, +10.00% (200,000 µs of CPU time per s, 43.96%)", "255,148,148"),
+            ("grow 10.00 → 20.00, +10.00% (200,000 µs of CPU time per s, 43.96%)", "255,163,163"),
             ("main 30.00 → 35.50, +5.50% (455,000 µs of CPU time per s, 100.00%)", "250,250,250"),
-            ("old gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "80,80,255"),
+            ("old gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "105,105,255"),
             ("same 10.00 → 10.50, +0.50% (105,000 µs of CPU time per s, 23.08%)", "250,250,250"),
-            ("x gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "80,80,255"),
+            ("x gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "105,105,255"),
         ];
         assert_eq!(frames, expected);
     }

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use rz_convert::profile::Unit;
 
-use crate::diff::{Change, Diff, NOISE_LIMIT, Pair, Side, SortBy, rate_scale};
+use crate::change::{Change, NOISE_LIMIT, Pair, rate_scale};
+use crate::diff::{Diff, Side};
 use crate::format::{clean, count, duration, percent, shorten, weight};
 use crate::header::{host, lost_percent, start_time};
 use crate::style::{Paint, Style};
 use crate::table::{self, write_table};
+use crate::top::SortBy;
 
 /// Below this many columns the totals of both sides make room for names.
 const WIDE: usize = 100;

@@ -11,11 +11,10 @@ use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, Options, TextTruncateDirection};
 use rz_convert::profile::{EventId, FrameKind, Profile, Unit};
 
-use crate::calltree::{CallTree, NodeKind, Roots, Source};
+use crate::calltree::{CallTree, NodeKind};
 use crate::format::{clean, count, duration};
 use crate::select::ReportError;
-use crate::symbols::{Naming, Symbols};
-use crate::tree::{Direction, min_weight};
+use crate::view::{Direction, call_tree, min_weight};
 
 /// Frames narrower than this share of the picture, in percent, are not drawn:
 /// they are a quarter of a pixel, and would make most of the file.
@@ -55,16 +54,7 @@ pub fn write_flame_graph(
     direction: Direction,
 ) -> Result<(), ReportError> {
     let event = event.ok_or(ReportError::NothingToDraw)?;
-    let mut symbols = Symbols::default();
-    let functions = symbols.intern_functions(profile, Naming::AsRecorded);
-    let source = Source { profile, event, functions: &functions };
-    let tree = match direction {
-        Direction::TopDown => CallTree::top_down(source, Roots::of(profile, event), &mut symbols),
-        Direction::Inverted => {
-            let least = min_weight(profile.total_weight(event), MIN_WIDTH_PERCENT);
-            CallTree::inverted(source, least, &mut symbols)
-        }
-    };
+    let (tree, symbols) = call_tree(profile, event, direction, MIN_WIDTH_PERCENT);
     let frames: Vec<Frame> = tree
         .nodes
         .iter()

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod calltree;
+pub mod change;
 pub mod diff;
 pub mod diff_flame;
 pub mod diff_table;
@@ -23,6 +24,7 @@ pub mod table;
 pub mod threads;
 pub mod top;
 pub mod tree;
+pub mod view;
 
 #[cfg(test)]
 mod fixture;

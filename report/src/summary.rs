@@ -4,16 +4,17 @@ use std::io::{self, Write};
 
 use rz_convert::profile::{EventId, Profile, Unit};
 
-use crate::calltree::{Amount, CallTree, NodeId, Roots, Source};
+use crate::calltree::{Amount, CallTree, NodeId};
 use crate::format::{clean, count, percent, percent_of, shorten, weight, weight_title};
 use crate::header::write_header;
 use crate::hotpath::hot_path;
 use crate::style::{Paint, Style};
-use crate::symbols::{Naming, Symbol, Symbols};
+use crate::symbols::{Symbol, Symbols};
 use crate::table::{MIN_NAME_WIDTH, Row, write_table};
 use crate::threads::threads;
 use crate::top::{self, SortBy};
 use crate::tree::frame_name;
+use crate::view::{Direction, call_tree};
 
 /// What a summary shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +45,7 @@ pub fn write_summary(
     let Some(event) = event else {
         return writeln!(out, "\n{NO_SAMPLES}");
     };
-    let mut symbols = Symbols::default();
-    let functions = symbols.intern_functions(profile, Naming::AsRecorded);
-    let source = Source { profile, event, functions: &functions };
-    let tree = CallTree::top_down(source, Roots::of(profile, event), &mut symbols);
+    let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
     let unit = profile.events[event].unit;
     write_top(out, style, &tree, &symbols, unit, options)?;
     write_hot_path(out, style, &tree, &symbols)?;

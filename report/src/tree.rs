@@ -16,23 +16,14 @@ use std::io::{self, Write};
 
 use rz_convert::profile::{EventId, FrameKind, Profile};
 
-use crate::calltree::{CallTree, Node, NodeId, NodeKind, ROOT, Roots, Source};
+use crate::calltree::{CallTree, Node, NodeId, NodeKind, ROOT};
 use crate::format::{counted, percent, percent_of, shorten};
 use crate::header::write_header;
 use crate::style::{Paint, Style};
 use crate::summary::NO_SAMPLES;
-use crate::symbols::{Naming, Symbols};
+use crate::symbols::Symbols;
 use crate::table::MIN_NAME_WIDTH;
-
-/// Which way a tree grows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Callers above what they called.
-    #[default]
-    TopDown,
-    /// Functions above what called them.
-    Inverted,
-}
+use crate::view::{Direction, call_tree, min_weight};
 
 /// What a tree shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,22 +49,8 @@ pub fn write_tree_report(
     let Some(event) = event else {
         return writeln!(out, "{NO_SAMPLES}");
     };
-    let mut symbols = Symbols::default();
-    let functions = symbols.intern_functions(profile, Naming::AsRecorded);
-    let source = Source { profile, event, functions: &functions };
-    let tree = match options.direction {
-        Direction::TopDown => CallTree::top_down(source, Roots::of(profile, event), &mut symbols),
-        Direction::Inverted => {
-            let all = profile.total_weight(event);
-            CallTree::inverted(source, min_weight(all, options.min_percent), &mut symbols)
-        }
-    };
+    let (tree, symbols) = call_tree(profile, event, options.direction, options.min_percent);
     write_tree(out, style, &tree, &symbols, options)
-}
-
-/// The least weight that is at least `percent` of `all`, and not nothing.
-pub(crate) fn min_weight(all: u64, percent: f64) -> u64 {
-    ((all as f64 * percent / 100.0).ceil() as u64).max(1)
 }
 
 /// A node still to be written: where, and behind which lines.
