@@ -71,8 +71,13 @@ fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
 fn read(config: &Config, path: &Path) -> Result<Profile> {
     let options = LoadOptions { debug_dirs: config.debug_dirs.clone(), ..LoadOptions::default() };
     let profile = load(path, &options)?;
+    // With two traces, a note must say whose it is.
+    let whose = match config.input {
+        Input::One(_) => String::new(),
+        Input::Two(..) => format!("{}: ", path.display()),
+    };
     for note in &profile.info.notes {
-        eprintln!("report: note: {}", rz_report::format::clean(note));
+        eprintln!("report: note: {whose}{}", rz_report::format::clean(note));
     }
     Ok(profile)
 }
