@@ -1,1 +1,29 @@
-//! What end-to-end tests share: finding binaries, running targets.
+//! What end-to-end tests share: finding binaries and programs, running them.
+//!
+//! A test starts a target program, lets `rec` record it, and looks at what the
+//! other tools make of the trace:
+//!
+//! ```no_run
+//! let dir = rz_tests::temp_dir();
+//! let target = rz_tests::Target::start("split", &[]);
+//! let trace = dir.path().join("trace.rz");
+//! let pid = target.pid().to_string();
+//! rz_tests::rec(&["-d", "2", "-p", &pid, "-o", rz_tests::text(&trace)]).success();
+//! let folded = rz_tests::conv(&[rz_tests::text(&trace), "--to", "folded", "-o", "-"]).success();
+//! let stacks = rz_tests::Folded::parse(&folded.stdout);
+//! assert!(stacks.share(";hot") > 0.6);
+//! ```
+//!
+//! What a test needs and cannot find is a panic that says what to run; no test
+//! passes because it could not run.
+#![forbid(unsafe_code)]
+
+mod folded;
+mod locate;
+mod run;
+mod target;
+
+pub use folded::Folded;
+pub use locate::{binary, program, program_path, temp_dir, text, tool, workspace_root};
+pub use run::{Output, conv, rec, report, run};
+pub use target::Target;

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs every test: prerequisites, release binaries, target programs, cargo test.
+#
+# Arguments go to cargo test: `tests/run.sh -p rz-tests attach` runs the
+# end-to-end tests of that name only.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+heading() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
+
+heading "prerequisites"
+tests/setup.sh
+
+heading "release binaries"
+./build.sh
+
+heading "target programs"
+make --silent -C tests/programs
+
+heading "tests"
+if [ $# -eq 0 ]; then set -- --workspace; fi
+cargo test --locked "$@"
+
+heading "tests passed"

