@@ -88,7 +88,7 @@ def recorders(rec):
             "samply",
             # samply 0.13.1 has no end of its own when it attaches: -d is ignored.
             lambda pid, hz, seconds, output:
-                ["timeout", "--preserve-status", "--signal=INT", f"{seconds:g}",
+                ["timeout", "--foreground", "--preserve-status", "--signal=INT", f"{seconds:g}",
                  samply, "record", "--save-only", "-r", str(hz), "-p", str(pid), "-o", output],
             _samply_samples,
             samply_skip,

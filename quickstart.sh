@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# Records a real server under load and shows what rz makes of it.
+#
+# Builds rz, starts a Redis of its own (a free port on 127.0.0.1, no
+# persistence, a temporary folder) with redis-benchmark as the load, records
+# five seconds, and writes a report and the common formats to quickstart-out/.
+# Ends only what it started. Without Redis, and no way to install it, a demo
+# program from tests/programs takes its place.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+OUT=quickstart-out
+TRACE=$OUT/trace.rz
+started=()
+scratch=$(mktemp -d)
+
+step() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
+
+clean_up() {
+    for pid in "${started[@]}"; do
+        if kill "$pid" 2>/dev/null; then
+            wait "$pid" 2>/dev/null || true
+        fi
+    done
+    rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# Own processes may be recorded without root unless the kernel forbids it.
+check_permission() {
+    local level
+    level=$(cat /proc/sys/kernel/perf_event_paranoid 2>/dev/null || echo missing)
+    if [ "$level" = missing ]; then
+        echo "This kernel has no perf events; rec needs them." >&2
+        exit 1
+    fi
+    if [ "$(id -u)" -ne 0 ] && [ "$level" -gt 2 ]; then
+        cat >&2 <<HELP
+kernel.perf_event_paranoid is $level, so only root may record. Either run this
+as root, or allow users to record their own processes until the next boot:
+
+    sudo sysctl kernel.perf_event_paranoid=2
+HELP
+        exit 1
+    fi
+}
+
+have_redis() {
+    command -v redis-server >/dev/null && command -v redis-benchmark >/dev/null
+}
+
+install_redis() {
+    local sudo=()
+    if [ "$(id -u)" -ne 0 ]; then
+        # Never ask for a password: the demo program will do.
+        sudo=(sudo -n)
+    fi
+    command -v apt-get >/dev/null || return 1
+    "${sudo[@]}" apt-get update -qq &&
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+            apt-get install -y -qq redis-server redis-tools || return 1
+    # Debian starts the server that it installs; this script starts its own.
+    if command -v systemctl >/dev/null && systemctl is-active --quiet redis-server; then
+        "${sudo[@]}" systemctl disable --quiet --now redis-server
+    fi
+}
+
+# A port that nobody listens on right now.
+free_port() {
+    local port
+    for port in $(seq 16379 16478); do
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            echo "$port"
+            return
+        fi
+    done
+    echo "no free port from 16379 to 16478" >&2
+    return 1
+}
+
+# Starts the server and its load; sets `target` to the server's process id.
+start_redis() {
+    local port tries
+    port=$(free_port)
+    redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no \
+        --dir "$scratch" >"$scratch/redis.log" &
+    target=$!
+    started+=("$target")
+    for tries in $(seq 100); do
+        if redis-cli -p "$port" ping 2>/dev/null | grep -q PONG; then break; fi
+        if [ "$tries" = 100 ]; then
+            cat "$scratch/redis.log" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+    redis-benchmark -h 127.0.0.1 -p "$port" -l -q -r 100000 -c 20 -P 8 \
+        -t set,get,lpush,zadd,lrange_100 >/dev/null 2>&1 &
+    started+=("$!")
+    echo "redis-server, process $target, port $port, under redis-benchmark"
+}
+
+start_demo_program() {
+    make --silent -C tests/programs ../../target/programs/cppdemo
+    target/programs/cppdemo >"$scratch/demo.log" &
+    target=$!
+    started+=("$target")
+    until grep -q ready "$scratch/demo.log"; do
+        kill -0 "$target"
+        sleep 0.1
+    done
+    echo "the demo program cppdemo, process $target"
+}
+
+check_permission
+
+step "Building"
+./build.sh
+bin=target/dist
+
+step "Starting something to look at"
+if have_redis || install_redis; then
+    start_redis
+else
+    echo "Redis is not here and could not be installed."
+    start_demo_program
+fi
+
+mkdir -p $OUT
+show() {
+    printf '$'
+    printf ' %s' "$@"
+    printf '\n'
+    "$@"
+}
+
+step "Recording 5 seconds of it, while it runs"
+show $bin/rec -d 5 -p "$target" -o $TRACE --force
+
+step "What it did"
+show $bin/report $TRACE
+
+step "Writing other formats"
+show $bin/report $TRACE --svg $OUT/flame.svg
+show $bin/conv $TRACE --to speedscope -o $OUT/speedscope.json
+show $bin/conv $TRACE --to pprof -o $OUT/profile.pb.gz
+show $bin/conv $TRACE --to folded -o $OUT/stacks.folded
+
+step "Done"
+for file in "$TRACE" $OUT/flame.svg $OUT/speedscope.json $OUT/profile.pb.gz $OUT/stacks.folded; do
+    [ -s "$file" ] || { echo "$file was not written" >&2; exit 1; }
+done
+cat <<NEXT
+In $OUT/:
+
+    trace.rz          the recording: all else was made from it, and can be again
+    flame.svg         a flame graph; open it in a browser
+    speedscope.json   drop it on the page of speedscope
+    profile.pb.gz     go tool pprof -http=: $OUT/profile.pb.gz
+    stacks.folded     one stack a line, for grep and flamegraph.pl
+
+Next, look at a process of your own:
+
+    $bin/rec -d 30 -p PID -o trace.rz
+    $bin/report trace.rz --tree
+    $bin/report --diff before.rz after.rz
+NEXT
