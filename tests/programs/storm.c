@@ -1,4 +1,4 @@
-/* A storm of short threads: RATE a second, each burning about 150 µs.
+/* A storm of short threads: RATE a second, each burning UNITS of work.
  *
  *     start_thread > short_life   nearly all user time
  *     main > storm                sleeps between starts
@@ -6,7 +6,11 @@
  * Each thread is named life-N before it burns. At the end the number of
  * threads is printed as "threads N".
  *
- * storm [SECONDS] [RATE, 1000 by default] */
+ * With the default of 20 units a thread lives for about 150 µs: less than the
+ * period of a per-thread clock event at 1 kHz, which so never fires. For
+ * samples in each thread take, say, 200 threads a second of 600 units.
+ *
+ * storm [SECONDS] [RATE, 1000 by default] [UNITS, 20 by default] */
 #include <pthread.h>
 
 #include "program.h"
@@ -14,7 +18,9 @@
 /* Threads that may be alive at once; the oldest is joined to make room. */
 #define ALIVE 32
 
-FRAME void burn_briefly(void) { work(20); }
+static unsigned units = 20;
+
+FRAME void burn_briefly(void) { work(units); }
 
 FRAME void *short_life(void *number) {
     char name[16];
@@ -48,6 +54,8 @@ int main(int argc, char **argv) {
     long rate = argc > 2 ? atol(argv[2]) : 1000;
     if (rate <= 0)
         return 2;
+    if (argc > 3)
+        units = (unsigned)atoi(argv[3]);
     say("ready");
     printf("threads %ld\n", storm(deadline, 1000000000u / (uint64_t)rate));
     return 0;
