@@ -1,1 +1,27 @@
 //! Records live processes into rz traces.
+//!
+//! [`record`] does it all: it attaches to processes, or starts a program,
+//! without stopping anything, and writes what it sees to a file until there is
+//! a reason to end. Nothing here resolves a name: that is for another machine.
+//! The one exception are names that cannot be had later, the kernel's and the
+//! vDSO's.
+#![deny(unsafe_code)]
+
+mod cost;
+mod event;
+mod host;
+mod launch;
+mod output;
+mod perf;
+mod queue;
+mod resolve;
+mod session;
+mod signals;
+mod store;
+mod target;
+mod unwind;
+
+pub use output::OutputError;
+pub use perf::AttachError;
+pub use rz_format::EndReason;
+pub use session::{Config, Progress, RecordError, Summary, Target, record};

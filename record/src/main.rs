@@ -1,2 +1,98 @@
-//! Placeholder.
-fn main() {}
+//! `rec`: records a live process into a trace.
+
+mod cli;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+
+use clap::Parser;
+use rz_record::{EndReason, Progress, RecordError, Summary};
+
+fn main() -> ExitCode {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let (config, verbosity) = cli::Arguments::parse().into_config(&typed);
+    env_logger::Builder::new().filter_level(verbosity.level).format_timestamp(None).init();
+    let show_progress = !verbosity.quiet && io::stderr().is_terminal();
+    let mut watch = |progress: Progress| {
+        if show_progress {
+            print_progress(progress);
+        }
+    };
+    let mut notice = |text: &str| {
+        if !verbosity.quiet {
+            eprintln!("rec: note: {text}");
+        }
+    };
+    let result = rz_record::record(&config, &mut watch, &mut notice);
+    if show_progress {
+        // Clears the progress line.
+        eprint!("\r\x1b[K");
+    }
+    match result {
+        Ok(summary) => {
+            if !verbosity.quiet {
+                print_summary(&summary);
+            }
+            summary.status.map_or(ExitCode::SUCCESS, exit_code_of)
+        }
+        Err(error) => {
+            eprintln!("rec: {error}");
+            ExitCode::from(match &error {
+                RecordError::Launch { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    127
+                }
+                RecordError::Launch { .. } => 126,
+                _ => 1,
+            })
+        }
+    }
+}
+
+fn print_progress(progress: Progress) {
+    let Progress { elapsed, samples, lost, file_size } = progress;
+    let seconds = elapsed.as_secs_f64();
+    let size = bytes(file_size);
+    eprint!("\r{seconds:6.1} s  {samples} samples  {lost} lost  {size}\x1b[K");
+    // A terminal that cannot be written to any more is no reason to stop.
+    let _ = io::stderr().flush();
+}
+
+fn print_summary(summary: &Summary) {
+    let why = match summary.end {
+        EndReason::TargetsExited if summary.status.is_none() => " (the target exited)",
+        EndReason::Interrupted => " (interrupted)",
+        EndReason::Limit => " (ended early: the file or the disk reached its limit)",
+        _ => "",
+    };
+    let truncated = match summary.truncated {
+        0 => String::new(),
+        count => format!(" ({count} with truncated stacks)"),
+    };
+    eprintln!(
+        "{}: {}, {} samples{truncated}, {} lost, {} threads, recorder {:.2} s CPU, {} peak{why}",
+        summary.path.display(),
+        bytes(summary.file_size),
+        summary.samples,
+        summary.lost,
+        summary.threads,
+        summary.cpu_ns as f64 / 1e9,
+        bytes(summary.peak_rss),
+    );
+}
+
+/// A number of bytes as people read it.
+fn bytes(count: u64) -> String {
+    match count {
+        0..1024 => format!("{count} B"),
+        1024..1_048_576 => format!("{:.1} KiB", count as f64 / 1024.0),
+        _ => format!("{:.1} MiB", count as f64 / 1_048_576.0),
+    }
+}
+
+/// Ends as the program did, the way shells report it.
+fn exit_code_of(status: ExitStatus) -> ExitCode {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    ExitCode::from(code as u8)
+}

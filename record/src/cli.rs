@@ -1,0 +1,203 @@
+//! The command line of `rec`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser};
+use rz_record::{Config, Target};
+
+/// How long an attached recording lasts if nothing is said: a profiler that
+/// was left attached by mistake has caused outages.
+const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
+
+/// Record where a live process spends its time, without stopping it.
+#[derive(Debug, Parser)]
+#[command(name = "rec", version, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// Attach to this process; may be given more than once
+    #[arg(short, long = "pid", value_name = "PID", required_unless_present = "command",
+          conflicts_with = "command", value_parser = clap::value_parser!(u32).range(1..))]
+    pid: Vec<u32>,
+
+    /// Stop after this time: seconds, or with a unit such as 500ms or 2m
+    /// [default: 30 when attaching, until it exits when starting a command]
+    #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+
+    /// Samples per second of CPU time
+    #[arg(short = 'F', long, short_alias = 'r', visible_alias = "rate", value_name = "HZ",
+          default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..))]
+    frequency: u32,
+
+    /// Write the trace here [default: COMMAND-PID-TIME.rz]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+
+    /// Record child processes too [default when starting a command]
+    #[arg(long, overrides_with = "no_follow")]
+    follow: bool,
+
+    /// Do not record child processes [default when attaching]
+    #[arg(long)]
+    no_follow: bool,
+
+    /// Record kernel stacks too [default, where it is allowed]
+    #[arg(long, overrides_with = "no_kernel")]
+    kernel: bool,
+
+    /// Do not record kernel stacks
+    #[arg(long)]
+    no_kernel: bool,
+
+    /// Stop when the file reaches this size: bytes, or with K, M or G
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size)]
+    max_size: u64,
+
+    /// Print errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Say more about what is going on; twice for even more
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Start this program and record it until it exits
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  rec -p 4242                      30 s of a running process, 99 samples a second
+  rec -d 10 -F 997 -p 4242 -o t.rz
+  rec -p $(pidof nginx) -p $(pidof php-fpm) --follow
+  rec -o build.rz -- make -j8      a command and its children until it exits
+
+Exit status: that of COMMAND if one was started; else 0 if recorded, 1 if not,
+2 for wrong usage, 126 or 127 if COMMAND cannot be run or is not found.
+
+Read the trace with `report t.rz`, or convert it with `conv t.rz --to speedscope`.";
+
+/// How much `rec` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verbosity {
+    /// Only errors.
+    pub(crate) quiet: bool,
+    /// Diagnostics.
+    pub(crate) level: log::LevelFilter,
+}
+
+impl Arguments {
+    /// What the arguments ask for.
+    pub(crate) fn into_config(self, typed: &[OsString]) -> (Config, Verbosity) {
+        let starts = !self.command.is_empty();
+        // What the program is given may be secret and is left out.
+        let own = typed.len() - self.command.len().saturating_sub(1);
+        let command_line = typed[..own.min(typed.len())]
+            .iter()
+            .map(|word| word.to_string_lossy().into())
+            .collect();
+        let verbosity = Verbosity {
+            quiet: self.quiet,
+            level: match self.verbose {
+                0 => log::LevelFilter::Warn,
+                1 => log::LevelFilter::Info,
+                _ => log::LevelFilter::Debug,
+            },
+        };
+        let config = Config {
+            duration: self.duration.or((!starts).then_some(DEFAULT_ATTACHED)),
+            frequency_hz: self.frequency,
+            output: self.output,
+            force: self.force,
+            follow: self.follow || (starts && !self.no_follow),
+            kernel: !self.no_kernel,
+            max_size: self.max_size,
+            command_line,
+            target: match starts {
+                true => Target::Program(self.command),
+                false => Target::Processes(self.pid),
+            },
+        };
+        (config, verbosity)
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())?,
+        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string())?,
+    };
+    if duration.is_zero() {
+        return Err("a recording cannot last no time at all".to_owned());
+    }
+    Ok(duration)
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a size such as 500M".to_owned())?;
+    number.checked_shl(shift).filter(|size| size >> shift == number).ok_or("too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Config, String> {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        let arguments = Arguments::try_parse_from(&words).map_err(|e| e.to_string())?;
+        Ok(arguments.into_config(&words).0)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_depend_on_the_target() {
+        let attached = parse("rec -p 7 -p 8").unwrap();
+        assert_eq!(attached.duration, Some(DEFAULT_ATTACHED));
+        assert!(matches!(attached.target, Target::Processes(pids) if pids == [7, 8]));
+        assert!(!attached.follow && attached.kernel);
+        let started = parse("rec -r 50 --no-kernel -o x.rz -- prog secret -p 5").unwrap();
+        assert_eq!((started.duration, started.frequency_hz), (None, 50));
+        assert!(started.follow && !started.kernel);
+        assert_eq!(started.command_line.last().unwrap(), "prog");
+        assert!(!parse("rec --no-follow -- prog").unwrap().follow);
+        assert!(parse("rec -p 7 --follow").unwrap().follow);
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        let check = |line| assert!(parse(line).is_err(), "{line}");
+        check("rec");
+        check("rec -p 7 -- prog");
+        check("rec -p 0");
+        check("rec -p x");
+        check("rec -F 0 -p 7");
+        check("rec -d 0 -p 7");
+        check("rec -d -1 -p 7");
+        check("rec --max-size 99999999999G -p 7");
+    }
+
+    #[test]
+    fn times_and_sizes() {
+        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_size("3M"), Ok(3 << 20));
+        assert_eq!(parse_size("10"), Ok(10));
+    }
+}

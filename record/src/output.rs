@@ -1,0 +1,220 @@
+//! The trace file: made under a temporary name, given its own when recording
+//! begins, and never made to look whole when it is not.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use nix::fcntl::OFlag;
+use nix::sys::statvfs::fstatvfs;
+
+/// Part of a file system that a recording leaves free: one in so many bytes,
+/// but no more than `MAX_RESERVE`.
+const RESERVE_PART: u64 = 100;
+const MAX_RESERVE: u64 = 256 << 20;
+
+/// Why a trace file could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// There is something of that name.
+    #[error("{0} exists already: choose another name with -o, or overwrite it with --force")]
+    Exists(PathBuf),
+    /// The file could not be created.
+    #[error("cannot create {path}: {source}")]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing is left to write on.
+    #[error("cannot write {path}: the disk is full; it holds what was recorded until then")]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A name for a trace: command, pid and UTC time.
+pub(crate) fn default_name(command: &str, pid: u32, time: SystemTime) -> PathBuf {
+    let safe = |c: char| if c.is_alphanumeric() || "-_.+".contains(c) { c } else { '_' };
+    let command: String = command.trim_start_matches('.').chars().map(safe).collect();
+    let mut time = humantime::format_rfc3339_seconds(time).to_string();
+    time.retain(|c| !matches!(c, '-' | ':'));
+    let command = if command.is_empty() { "trace" } else { &command };
+    format!("{command}-{pid}-{time}.rz").into()
+}
+
+/// A trace file that has not got its name yet.
+pub(crate) struct Unpublished {
+    file: Option<File>,
+    path: PathBuf,
+    temporary: PathBuf,
+    force: bool,
+}
+
+impl Unpublished {
+    /// Creates the file, empty and for its owner only, beside where it will
+    /// be. Fails early for what would fail later.
+    pub(crate) fn create(path: &Path, force: bool) -> Result<Self, OutputError> {
+        let failed = |source| OutputError::Create { path: path.to_owned(), source };
+        match fs::symlink_metadata(path) {
+            Ok(_) if !force => return Err(OutputError::Exists(path.to_owned())),
+            Ok(meta) if meta.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+            _ => {}
+        }
+        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(".{}", std::process::id()));
+        let temporary = path.with_file_name(temporary);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(&temporary)
+            .map_err(failed)?;
+        Ok(Unpublished { file: Some(file), path: path.to_owned(), temporary, force })
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn publish(mut self) -> Result<TraceFile, OutputError> {
+        let failed = |source| OutputError::Create { path: self.path.clone(), source };
+        if self.force {
+            fs::rename(&self.temporary, &self.path).map_err(failed)?;
+        } else {
+            // Unlike a rename, a link never replaces what came in between.
+            match fs::hard_link(&self.temporary, &self.path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(OutputError::Exists(self.path.clone()));
+                }
+                // Some file systems have no hard links.
+                Err(_) => fs::rename(&self.temporary, &self.path).map_err(failed)?,
+                Ok(()) => fs::remove_file(&self.temporary).map_err(failed)?,
+            }
+        }
+        let file = self.file.take().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        Ok(TraceFile { file, path: self.path.clone() })
+    }
+}
+
+impl Drop for Unpublished {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            // Nothing was recorded. If it cannot be removed, there is nobody
+            // left to tell.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// The file that a recording is written to.
+#[derive(Debug)]
+pub(crate) struct TraceFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl TraceFile {
+    /// Another handle on the same file.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(TraceFile { file: self.file.try_clone()?, path: self.path.clone() })
+    }
+
+    /// Length of the file in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.file.metadata().map_or(0, |meta| meta.size())
+    }
+
+    /// Whether the disk has no more room than a recording has to leave.
+    pub(crate) fn is_disk_nearly_full(&self) -> bool {
+        let Ok(disk) = fstatvfs(&self.file) else { return false };
+        let total = disk.blocks() * disk.fragment_size();
+        let free = disk.blocks_available() * disk.fragment_size();
+        free < (total / RESERVE_PART).min(MAX_RESERVE)
+    }
+
+    /// Cuts off what was written behind the last whole block, and says what
+    /// went wrong.
+    pub(crate) fn give_up(&self, whole_len: u64, source: io::Error) -> OutputError {
+        let path = self.path.clone();
+        if self.file.metadata().is_ok_and(|meta| meta.size() > whole_len)
+            && let Err(error) = self.file.set_len(whole_len)
+        {
+            log::debug!("the end of {} stays unfinished: {error}", path.display());
+        }
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                OutputError::DiskFull { path }
+            }
+            _ => OutputError::Write { path, source },
+        }
+    }
+}
+
+impl Write for TraceFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_surprises() {
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_000);
+        let check = |command, expected: &str| {
+            assert_eq!(default_name(command, 7, time), Path::new(expected));
+        };
+        check("redis-server", "redis-server-7-20260921T141320Z.rz");
+        check("../kworker/0:1 x", "_kworker_0_1_x-7-20260921T141320Z.rz");
+        check("", "trace-7-20260921T141320Z.rz");
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn nothing_is_left_of_an_attempt_that_came_to_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Unpublished::create(&dir.path().join("t.rz"), false).unwrap());
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn an_existing_file_is_kept_without_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.rz");
+        let late = Unpublished::create(&path, false).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(Unpublished::create(&path, false), Err(OutputError::Exists(_))));
+        assert!(matches!(late.publish(), Err(OutputError::Exists(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+
+        let mut file = Unpublished::create(&path, true).unwrap().publish().unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(names(dir.path()), ["t.rz"]);
+    }
+}

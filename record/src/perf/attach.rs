@@ -1,0 +1,382 @@
+//! Opens events on every thread of the targets, while these run on.
+//!
+//! A thread started by one that has events inherits them; one started before
+//! that must be found in `/proc`. So all threads found get events, again and
+//! again, until two looks in a row find no new one: whoever was there at the
+//! first of the two looks has events, and so has everyone started since.
+//!
+//! ```text
+//! look 1: A       open A         B (from A, before its events: not inherited)
+//! look 2: A B     open B         C (from A or B: inherited)
+//! look 3: A B C   open C         C has two sets; the tracker counts one
+//! look 4: A B C   nothing new
+//! look 5: A B C   nothing new: done
+//! ```
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustc_hash::FxHashMap;
+
+use crate::host::{online_cpus, page_size};
+use crate::perf::attr::{self, EventOptions, SampledEvent};
+use crate::perf::ring::Ring;
+use crate::perf::sys;
+use crate::target::{Source, procfs};
+
+/// Looks at the list of threads before giving up on one that never settles.
+const MAX_LOOKS: u32 = 50;
+/// Memory for sample buffers on all CPUs together, at most.
+const MAX_RING_TOTAL: usize = 64 << 20;
+/// Largest sample buffer of one CPU.
+const MAX_RING: usize = 4 << 20;
+/// Smallest sample buffer that is of use: some samples with whole stacks.
+const MIN_RING: usize = 256 << 10;
+/// Buffer of one CPU for reports of what processes do.
+const SIDEBAND_RING: usize = 256 << 10;
+/// Most bytes of user stack copied with a sample.
+pub(crate) const STACK_BYTES: u32 = 32 << 10;
+
+/// What to attach to, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Targets {
+    /// Process ids.
+    pub(crate) pids: Vec<u32>,
+    /// Samples per second of running time.
+    pub(crate) frequency_hz: u32,
+    /// Whether to sample in kernel mode, if that is allowed.
+    pub(crate) kernel: bool,
+    /// Whether to record children too.
+    pub(crate) follow: bool,
+    /// Sampling starts when the target executes a new program.
+    pub(crate) start_on_exec: bool,
+}
+
+/// Why attaching failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// The process does not exist.
+    #[error("no process with pid {0}: it may have ended already")]
+    NoSuchProcess(u32),
+    /// The process belongs to someone else.
+    #[error(
+        "not allowed to record pid {0}, which belongs to another user: \
+         run as that user, as root, or give rec CAP_PERFMON and CAP_SYS_PTRACE"
+    )]
+    OtherUser(u32),
+    /// Perf events are forbidden to this user.
+    #[error(
+        "perf events are forbidden here (kernel.perf_event_paranoid is {paranoid}): \
+         run as root, give rec CAP_PERFMON, or run `sysctl kernel.perf_event_paranoid=2`"
+    )]
+    Forbidden {
+        /// The sysctl's value.
+        paranoid: String,
+    },
+    /// Not enough file descriptors.
+    #[error(
+        "too few file descriptors: {threads} threads on {cpus} CPUs need {needed}, \
+         the limit is {limit}: raise it with `ulimit -n`"
+    )]
+    TooManyFiles {
+        /// Threads found.
+        threads: usize,
+        /// CPUs online.
+        cpus: usize,
+        /// Descriptors needed.
+        needed: usize,
+        /// The limit on them.
+        limit: u64,
+    },
+    /// The kernel does not know something that is needed.
+    #[error("this kernel cannot do what rec needs ({0}): Linux 5.13 or newer is required")]
+    OldKernel(io::Error),
+    /// The kernel has no memory for buffers, or the user may not lock any.
+    #[error(
+        "no memory for event buffers ({0}): raise `sysctl kernel.perf_event_mlock_kb` or run as root"
+    )]
+    NoBuffer(io::Error),
+    /// Something else.
+    #[error("cannot open perf events: {0}")]
+    Other(#[from] io::Error),
+}
+
+/// Open events and their buffers.
+pub(crate) struct Attachment {
+    /// What samples.
+    pub(crate) event: SampledEvent,
+    /// Whether kernel mode is sampled.
+    pub(crate) kernel: bool,
+    /// Whom event numbers belong to.
+    pub(crate) sources: FxHashMap<u64, Source>,
+    /// The processes, children that are followed included.
+    pub(crate) pids: Vec<u32>,
+    /// Whether the list of threads settled.
+    pub(crate) settled: bool,
+    /// Buffers, and events to wait on for them.
+    pub(crate) buffers: Vec<CpuBuffers>,
+    /// The other events; open events keep counting.
+    events: Vec<OwnedFd>,
+}
+
+/// The two buffers of a CPU, with the events that own them.
+pub(crate) struct CpuBuffers {
+    /// The CPU.
+    pub(crate) cpu: u32,
+    /// Owner of `samples`.
+    pub(crate) sample_event: OwnedFd,
+    /// Samples.
+    pub(crate) samples: Ring,
+    /// Owner of `sideband`.
+    pub(crate) sideband_event: OwnedFd,
+    /// Reports of what processes do.
+    pub(crate) sideband: Ring,
+}
+
+impl Attachment {
+    /// Starts sampling.
+    pub(crate) fn enable(&self) -> io::Result<()> {
+        self.sampling_events().try_for_each(sys::enable)
+    }
+
+    /// Stops sampling.
+    pub(crate) fn disable(&self) -> io::Result<()> {
+        self.sampling_events().try_for_each(sys::disable)
+    }
+
+    /// All sampling events. Those that only report are switched along, which
+    /// makes no difference to them when they are on already.
+    fn sampling_events(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.buffers.iter().map(|buffers| &buffers.sample_event).chain(&self.events)
+    }
+}
+
+/// Opens events on all threads of the targets. Events that report what
+/// processes do are on when this returns; sampling is not.
+pub(crate) fn attach(targets: &Targets) -> Result<Attachment, AttachError> {
+    raise_file_limit();
+    let (event, kernel) = choose_event(targets)?;
+    let mut opener = Opener::new(targets, event, kernel);
+    let mut quiet_looks = 0;
+    let mut looks = 0;
+    while quiet_looks < 2 && looks < MAX_LOOKS {
+        looks += 1;
+        let opened = opener.open_new_threads(targets)?;
+        quiet_looks = if opened { 0 } else { quiet_looks + 1 };
+    }
+    if let Some(pid) = targets.pids.iter().find(|pid| !opener.pids.contains(pid)) {
+        return Err(AttachError::NoSuchProcess(*pid));
+    }
+    Ok(Attachment {
+        event,
+        kernel,
+        sources: opener.sources,
+        pids: opener.pids.into_iter().collect(),
+        settled: quiet_looks == 2,
+        buffers: opener.buffers,
+        events: opener.events,
+    })
+}
+
+/// Opens events and keeps them.
+struct Opener {
+    cpus: Vec<u32>,
+    sampling: perf_event_open_sys::bindings::perf_event_attr,
+    sideband: perf_event_open_sys::bindings::perf_event_attr,
+    ring_len: usize,
+    pids: BTreeSet<u32>,
+    threads: BTreeSet<u32>,
+    sources: FxHashMap<u64, Source>,
+    buffers: Vec<CpuBuffers>,
+    events: Vec<OwnedFd>,
+}
+
+impl Opener {
+    fn new(targets: &Targets, event: SampledEvent, kernel: bool) -> Self {
+        let cpus = online_cpus();
+        let share = (MAX_RING_TOTAL / cpus.len().max(1)).clamp(MIN_RING, MAX_RING);
+        // A buffer is a power of two of pages.
+        let ring_len = (1 << share.ilog2()).max(page_size());
+        let options = event_options(targets, kernel, ring_len);
+        Opener {
+            cpus,
+            sampling: attr::sampling(event, &options),
+            sideband: attr::sideband(&options),
+            ring_len,
+            pids: BTreeSet::new(),
+            threads: BTreeSet::new(),
+            sources: FxHashMap::default(),
+            buffers: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// One look at all targets; says whether there were new threads.
+    fn open_new_threads(&mut self, targets: &Targets) -> Result<bool, AttachError> {
+        let mut opened = false;
+        let mut pids = targets.pids.clone();
+        while let Some(pid) = pids.pop() {
+            let Ok(before) = procfs::stat(pid) else { continue };
+            if before.is_zombie {
+                continue;
+            }
+            for tid in procfs::threads(pid).unwrap_or_default() {
+                if !self.threads.contains(&tid) && self.open_thread(pid, tid)? {
+                    self.threads.insert(tid);
+                    opened = true;
+                }
+            }
+            // The number may have passed to another process meanwhile.
+            if procfs::stat(pid).is_ok_and(|after| after.start_ticks == before.start_ticks) {
+                self.pids.insert(pid);
+            }
+            if targets.follow {
+                pids.extend(procfs::children(pid).into_iter().filter(|p| !self.pids.contains(p)));
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Opens events on one thread; says whether it is still there.
+    fn open_thread(&mut self, pid: u32, tid: u32) -> Result<bool, AttachError> {
+        for cpu in self.cpus.clone() {
+            let open = |attr| sys::open_event(attr, tid, cpu);
+            let (sideband, sample) = match open(&self.sideband)
+                .and_then(|sideband| Ok((sideband, open(&self.sampling)?)))
+            {
+                Ok(events) => events,
+                Err(error) => match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+                    Errno::ESRCH => return Ok(false),
+                    // The CPU went offline.
+                    Errno::ENODEV => continue,
+                    Errno::EMFILE | Errno::ENFILE => return Err(self.too_many_files(pid)),
+                    _ => return Err(explain(error, pid)),
+                },
+            };
+            for (event, samples) in [(&sideband, false), (&sample, true)] {
+                self.sources.insert(sys::event_id(event)?, Source { thread: tid, samples });
+            }
+            match self.buffers.iter().find(|buffers| buffers.cpu == cpu) {
+                Some(buffers) => {
+                    sys::redirect_output(&sample, &buffers.sample_event)?;
+                    sys::redirect_output(&sideband, &buffers.sideband_event)?;
+                    self.events.push(sample);
+                    self.events.push(sideband);
+                }
+                None => {
+                    let samples = self.map_samples(&sample)?;
+                    let sideband_ring =
+                        Ring::map(&sideband, SIDEBAND_RING).map_err(AttachError::NoBuffer)?;
+                    self.buffers.push(CpuBuffers {
+                        cpu,
+                        sample_event: sample,
+                        samples,
+                        sideband_event: sideband,
+                        sideband: sideband_ring,
+                    });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Maps a buffer for samples, a smaller one if the user may not lock so
+    /// much memory.
+    fn map_samples(&mut self, event: &OwnedFd) -> Result<Ring, AttachError> {
+        loop {
+            match Ring::map(event, self.ring_len) {
+                Ok(ring) => return Ok(ring),
+                Err(error) if self.ring_len > MIN_RING => {
+                    log::debug!("a buffer of {} bytes is refused: {error}", self.ring_len);
+                    self.ring_len /= 2;
+                    let wakeup = wakeup_bytes(self.ring_len);
+                    self.sampling.__bindgen_anon_2.wakeup_watermark = wakeup;
+                }
+                Err(error) => return Err(AttachError::NoBuffer(error)),
+            }
+        }
+    }
+
+    fn too_many_files(&self, pid: u32) -> AttachError {
+        let threads = procfs::threads(pid).map_or(0, |threads| threads.len());
+        AttachError::TooManyFiles {
+            threads,
+            cpus: self.cpus.len(),
+            needed: threads * self.cpus.len() * 2,
+            limit: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
+        }
+    }
+}
+
+/// Finds out which event there is, and whether kernel mode may be sampled, by
+/// opening one on the first target.
+fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> {
+    let pid = *targets.pids.first().ok_or(AttachError::NoSuchProcess(0))?;
+    let cpu = online_cpus().first().copied().unwrap_or(0);
+    let mut kernel = targets.kernel;
+    let mut event = SampledEvent::Cycles;
+    loop {
+        let options = event_options(targets, kernel, MIN_RING);
+        let error = match sys::open_event(&attr::sampling(event, &options), pid, cpu) {
+            Ok(_) => return Ok((event, kernel)),
+            Err(error) => error,
+        };
+        match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+            Errno::ENOENT | Errno::EOPNOTSUPP | Errno::ENODEV if event == SampledEvent::Cycles => {
+                event = SampledEvent::CpuClock;
+            }
+            Errno::EACCES | Errno::EPERM if kernel => kernel = false,
+            _ => return Err(explain(error, pid)),
+        }
+    }
+}
+
+fn event_options(targets: &Targets, kernel: bool, ring_len: usize) -> EventOptions {
+    EventOptions {
+        frequency_hz: targets.frequency_hz,
+        kernel,
+        follow: targets.follow,
+        start_on_exec: targets.start_on_exec,
+        stack_bytes: STACK_BYTES,
+        wakeup_bytes: wakeup_bytes(ring_len),
+    }
+}
+
+/// The recorder looks at its buffers every so often anyway; this wakes it
+/// before one runs full.
+fn wakeup_bytes(ring_len: usize) -> u32 {
+    (ring_len / 2) as u32
+}
+
+/// What a failure to open an event on `pid` means to the user.
+fn explain(error: io::Error, pid: u32) -> AttachError {
+    match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+        Errno::ESRCH => AttachError::NoSuchProcess(pid),
+        Errno::EACCES | Errno::EPERM => {
+            let paranoid = "/proc/sys/kernel/perf_event_paranoid";
+            let paranoid = std::fs::read_to_string(paranoid).unwrap_or_default();
+            let paranoid = paranoid.trim().to_owned();
+            if paranoid.parse().is_ok_and(|level: i32| level <= 2) {
+                AttachError::OtherUser(pid)
+            } else {
+                AttachError::Forbidden { paranoid }
+            }
+        }
+        Errno::E2BIG | Errno::EINVAL => AttachError::OldKernel(error),
+        _ => AttachError::Other(error),
+    }
+}
+
+/// Allows ourselves as many descriptors as we may.
+fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        log::debug!("the limit on open files stays at {soft}: {error}");
+    }
+}

@@ -1,0 +1,62 @@
+//! Safe wrappers of the system calls on perf events.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use perf_event_open_sys::bindings::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
+use perf_event_open_sys::ioctls;
+
+/// Opens an event on one thread (`tid` > 0), on one CPU.
+pub(crate) fn open_event(attr: &perf_event_attr, tid: u32, cpu: u32) -> io::Result<OwnedFd> {
+    let mut attr = *attr;
+    attr.size = size_of::<perf_event_attr>() as u32;
+    // SAFETY: `attr` is a live, initialized perf_event_attr that says its own
+    // size. The kernel writes at most the `size` field.
+    let fd = unsafe {
+        perf_event_open_sys::perf_event_open(
+            &mut attr,
+            tid as i32,
+            cpu as i32,
+            -1,
+            PERF_FLAG_FD_CLOEXEC.into(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given us this descriptor, so it is open and
+    // nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The number that samples of this event and its inherited copies carry.
+pub(crate) fn event_id(event: &OwnedFd) -> io::Result<u64> {
+    let mut id = 0;
+    // SAFETY: the descriptor is open, and the kernel writes one u64 to `id`.
+    check(unsafe { ioctls::ID(event.as_raw_fd(), &mut id) })?;
+    Ok(id)
+}
+
+/// Lets the event write to the ring of `ring_owner`, which is on the same CPU.
+pub(crate) fn redirect_output(event: &OwnedFd, ring_owner: &OwnedFd) -> io::Result<()> {
+    // SAFETY: both descriptors are open; no memory is passed.
+    check(unsafe { ioctls::SET_OUTPUT(event.as_raw_fd(), ring_owner.as_raw_fd()) })
+}
+
+/// Starts counting, in inherited copies too.
+pub(crate) fn enable(event: &OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor is open; no memory is passed.
+    check(unsafe { ioctls::ENABLE(event.as_raw_fd(), 0) })
+}
+
+/// Stops counting, in inherited copies too.
+pub(crate) fn disable(event: &OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor is open; no memory is passed.
+    check(unsafe { ioctls::DISABLE(event.as_raw_fd(), 0) })
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,446 @@
+//! One recording from attaching to the finished file.
+//!
+//! ```text
+//! main      attach ─ adopt ─ enable ──── wait: time, signals, targets ──── stop
+//! drain     buffers ─► batches            short, never touches a disk
+//! resolve   batches ─► order of time ─► unwind, intern ─► findings
+//! store     findings ─► encode, compress ─► file
+//! ```
+//!
+//! The queues between them are bounded: what does not fit is shortened, then
+//! dropped and counted, by `drain`; `store` being slow holds up `resolve`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rz_format::{EndReason, Host, Note, Record, Recording};
+
+use crate::host::{clocks, describe, now_ns, online_cpus};
+use crate::launch::{Waiting, launch};
+use crate::output::{OutputError, Unpublished};
+use crate::perf::{self, AttachError, Attachment, Targets};
+use crate::queue::{QueueGauge, StackEnds};
+use crate::resolve::resolve;
+use crate::signals::{Interrupt, Signals};
+use crate::store::store;
+use crate::target::{Counts, Tracker, procfs};
+use crate::{cost, output};
+
+/// How often the recording looks whether it should end.
+const TICK: Duration = Duration::from_millis(100);
+/// Batches of findings that may wait to be written.
+const FINDINGS_QUEUE: usize = 4;
+
+/// What to record, and how.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What to record.
+    pub target: Target,
+    /// For how long; without it until the targets end.
+    pub duration: Option<Duration>,
+    /// Samples per second of running time.
+    pub frequency_hz: u32,
+    /// The trace file; without it a name is made from the target and the time.
+    pub output: Option<PathBuf>,
+    /// Whether an existing file is replaced.
+    pub force: bool,
+    /// Whether children are recorded too.
+    pub follow: bool,
+    /// Whether to sample in kernel mode, if that is allowed.
+    pub kernel: bool,
+    /// Bytes of file at which the recording ends.
+    pub max_size: u64,
+    /// The command line, as it is written into the trace.
+    pub command_line: Vec<String>,
+}
+
+/// What to record.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Processes that run already.
+    Processes(Vec<u32>),
+    /// A program to start.
+    Program(Vec<OsString>),
+}
+
+/// How far a recording is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// Time since it began.
+    pub elapsed: Duration,
+    /// Samples taken.
+    pub samples: u64,
+    /// Events lost.
+    pub lost: u64,
+    /// Bytes in the file.
+    pub file_size: u64,
+}
+
+/// What came of a recording.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The trace file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub file_size: u64,
+    /// Samples taken.
+    pub samples: u64,
+    /// Samples whose stack was not followed to its root.
+    pub truncated: u64,
+    /// Events lost.
+    pub lost: u64,
+    /// Threads seen.
+    pub threads: u64,
+    /// CPU time the recorder used, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Peak memory of the recorder in bytes.
+    pub peak_rss: u64,
+    /// Why it ended.
+    pub end: EndReason,
+    /// How the program that was started ended, if one was.
+    pub status: Option<ExitStatus>,
+}
+
+/// Why nothing, or not everything, was recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Attaching failed.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The trace file could not be made or written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The program could not be started.
+    #[error("cannot run {program}: {source}")]
+    Launch {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// More samples per second than the kernel allows.
+    #[error(
+        "a frequency of {asked} Hz is more than this kernel allows: use at most {limit}, \
+         or raise `sysctl kernel.perf_event_max_sample_rate`"
+    )]
+    FrequencyTooHigh {
+        /// What was asked for.
+        asked: u32,
+        /// The kernel's limit.
+        limit: u32,
+    },
+    /// Waiting for signals or threads failed.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What the threads of a recording tell each other.
+#[derive(Default)]
+pub(crate) struct Shared {
+    samples: AtomicU64,
+    truncated: AtomicU64,
+    lost: AtomicU64,
+    threads: AtomicU64,
+    live_processes: AtomicU64,
+    /// Bytes written to the file.
+    pub(crate) written: AtomicU64,
+    /// Whether the file or the disk has reached its limit.
+    pub(crate) limit_reached: AtomicBool,
+    end_ns: AtomicU64,
+    end_reason: AtomicU8,
+}
+
+// All of these are single numbers that stand for themselves: whoever reads an
+// old one acts a moment later. `end_*` are written before the channel that
+// leads to their reader is closed, which orders them.
+impl Shared {
+    /// Publishes what the tracker counted.
+    pub(crate) fn set_counts(&self, counts: Counts) {
+        self.samples.store(counts.samples, Ordering::Relaxed);
+        self.truncated.store(counts.truncated, Ordering::Relaxed);
+        self.lost.store(counts.lost, Ordering::Relaxed);
+        self.threads.store(counts.threads, Ordering::Relaxed);
+        self.live_processes.store(counts.live_processes, Ordering::Relaxed);
+    }
+
+    /// When and why the recording ended.
+    pub(crate) fn end(&self) -> (u64, EndReason) {
+        let reason = self.end_reason.load(Ordering::Relaxed).into();
+        (self.end_ns.load(Ordering::Relaxed), reason)
+    }
+}
+
+/// Records as `config` says. `watch` is called several times a second;
+/// `notice` gets what the user should know, one sentence at a time.
+pub fn record(
+    config: &Config,
+    watch: &mut dyn FnMut(Progress),
+    notice: &mut dyn FnMut(&str),
+) -> Result<Summary, RecordError> {
+    check_frequency(config.frequency_hz)?;
+    // Before any thread is started, so that all leave signals to this one.
+    let signals = Signals::block()?;
+    let path = config.output.clone().unwrap_or_else(|| default_name(&config.target));
+    let file = Unpublished::create(&path, config.force)?;
+    let mut program = match &config.target {
+        Target::Processes(_) => None,
+        Target::Program(command) => Some(Program::start(command)?),
+    };
+    let pids = match (&config.target, &program) {
+        (Target::Processes(pids), _) => pids.clone(),
+        (_, Some(program)) => vec![program.pid],
+        (_, None) => Vec::new(),
+    };
+    let targets = Targets {
+        pids,
+        frequency_hz: config.frequency_hz,
+        kernel: config.kernel,
+        follow: config.follow,
+        start_on_exec: program.is_some(),
+    };
+    let mut attachment = perf::attach(&targets)?;
+    let stack_ends = Arc::new(StackEnds::default());
+    let mut tracker = Tracker::new(config.follow, Arc::clone(&stack_ends));
+    tracker.add_sources(std::mem::take(&mut attachment.sources));
+    if program.is_none() {
+        for pid in &attachment.pids {
+            tracker.adopt(*pid);
+        }
+    }
+    let mut notes = Vec::new();
+    if config.kernel && !attachment.kernel {
+        notes.push(
+            "kernel stacks are left out: recording them needs root, CAP_PERFMON, or \
+             kernel.perf_event_paranoid at 1 or less",
+        );
+    }
+    if !attachment.settled {
+        notes.push(
+            "the target starts threads faster than they can be attached to; some are missing",
+        );
+    }
+    notes.iter().for_each(|note| notice(note));
+
+    match &mut program {
+        Some(program) => program.begin()?,
+        None => attachment.enable()?,
+    }
+    let file = file.publish()?;
+    let start_ns = now_ns();
+    let first = first_records(config, &targets, &attachment, &notes, start_ns);
+
+    let shared = Shared::default();
+    let queue = QueueGauge::default();
+    let stop = AtomicBool::new(false);
+    let (batch_sender, batches) = mpsc::channel();
+    let (empty_sender, empty) = mpsc::channel();
+    let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
+    let (end, written) = thread::scope(|scope| {
+        let (queue, shared, stop, stack_ends) = (&queue, &shared, &stop, &stack_ends);
+        scope.spawn(move || {
+            perf::drain(attachment, stop, stack_ends, queue, &batch_sender, &empty);
+        });
+        let resolver = scope.spawn(move || {
+            resolve(tracker, perf::parse, &batches, &empty_sender, queue, shared, &findings_sender);
+        });
+        let writer =
+            scope.spawn(move || store(file, &first, &findings, queue, shared, config.max_size));
+        let is_over = || resolver.is_finished();
+        let end = wait_for_end(config, &signals, program.as_mut(), shared, is_over, watch);
+        shared.end_ns.store(now_ns(), Ordering::Relaxed);
+        shared.end_reason.store(end.into(), Ordering::Relaxed);
+        // Release pairs with the acquire in `drain`.
+        stop.store(true, Ordering::Release);
+        let written = writer.join().map_err(|_| std::io::Error::other("the writer panicked"));
+        (end, written)
+    });
+    let file_size = written??;
+    let status = program.map(|program| program.wait(&signals)).transpose()?.flatten();
+    let used = cost::now(0, file_size);
+    let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    Ok(Summary {
+        path,
+        file_size,
+        samples: count(&shared.samples),
+        truncated: count(&shared.truncated),
+        lost: count(&shared.lost),
+        threads: count(&shared.threads),
+        cpu_ns: used.user_ns + used.system_ns,
+        peak_rss: used.peak_rss,
+        end,
+        status,
+    })
+}
+
+/// Waits until there is a reason to end, and returns it.
+fn wait_for_end(
+    config: &Config,
+    signals: &Signals,
+    mut program: Option<&mut Program>,
+    shared: &Shared,
+    resolver_is_over: impl Fn() -> bool,
+    watch: &mut dyn FnMut(Progress),
+) -> EndReason {
+    let started = Instant::now();
+    let mut interrupts = 0;
+    loop {
+        let elapsed = started.elapsed();
+        let left = config.duration.map_or(TICK, |duration| duration.saturating_sub(elapsed));
+        if left.is_zero() {
+            return EndReason::Duration;
+        }
+        match signals.wait(left.min(TICK)) {
+            None => {}
+            Some(interrupt) => match &program {
+                // The program got the terminal's signal too, and may want to
+                // end in its own way; the second one is for us.
+                Some(program) if interrupts == 0 => {
+                    interrupts += 1;
+                    program.pass_on(interrupt);
+                }
+                _ => return EndReason::Interrupted,
+            },
+        }
+        if let Some(program) = program.as_mut()
+            && program.has_ended()
+        {
+            return EndReason::TargetsExited;
+        }
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        watch(Progress {
+            elapsed,
+            samples: count(&shared.samples),
+            lost: count(&shared.lost),
+            file_size: count(&shared.written),
+        });
+        if shared.limit_reached.load(Ordering::Relaxed) || resolver_is_over() {
+            return EndReason::Limit;
+        }
+        let Target::Processes(pids) = &config.target else { continue };
+        // Events may be lost, so what they say about the end is checked.
+        let nobody_known = count(&shared.live_processes) == 0;
+        let gone = |pid: &u32| procfs::stat(*pid).map_or(true, |stat| stat.is_zombie);
+        if nobody_known && elapsed > TICK && pids.iter().all(gone) {
+            return EndReason::TargetsExited;
+        }
+    }
+}
+
+/// The program that was started for the recording.
+struct Program {
+    pid: u32,
+    name: String,
+    waiting: Option<Waiting>,
+    child: Option<Child>,
+    status: Option<ExitStatus>,
+}
+
+impl Program {
+    fn start(command: &[OsString]) -> Result<Self, RecordError> {
+        let name = command.first().map_or_else(String::new, |word| word.to_string_lossy().into());
+        match launch(command) {
+            Ok(waiting) => Ok(Program {
+                pid: waiting.pid,
+                name,
+                waiting: Some(waiting),
+                child: None,
+                status: None,
+            }),
+            Err(source) => Err(RecordError::Launch { program: name, source }),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), RecordError> {
+        if let Some(waiting) = self.waiting.take() {
+            let failed = |source| RecordError::Launch { program: self.name.clone(), source };
+            self.child = Some(waiting.go().map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        if let Some(child) = &mut self.child
+            && let Ok(Some(status)) = child.try_wait()
+        {
+            self.status = Some(status);
+        }
+        self.status.is_some()
+    }
+
+    /// Gives a signal that was meant for us alone to the program as well.
+    fn pass_on(&self, interrupt: Interrupt) {
+        if !interrupt.from_terminal {
+            interrupt.send_to(self.pid);
+        }
+    }
+
+    /// Waits for the program to end; not after yet another signal.
+    fn wait(mut self, signals: &Signals) -> Result<Option<ExitStatus>, RecordError> {
+        while !self.has_ended() {
+            if let Some(interrupt) = signals.wait(TICK) {
+                self.pass_on(interrupt);
+                break;
+            }
+        }
+        Ok(self.status)
+    }
+}
+
+fn first_records(
+    config: &Config,
+    targets: &Targets,
+    attachment: &Attachment,
+    notes: &[&str],
+    start_ns: u64,
+) -> Vec<Record> {
+    let host: Host = describe(online_cpus().len() as u32);
+    let recording = Recording {
+        recorder: env!("CARGO_PKG_VERSION").to_owned(),
+        command: config.command_line.clone(),
+        tier: "perf".to_owned(),
+        targets: targets.pids.clone(),
+        follow: config.follow,
+        kernel: attachment.kernel,
+        uid: nix::unistd::geteuid().as_raw(),
+        stack_bytes: perf::STACK_BYTES,
+        start_ns,
+    };
+    let mut records = vec![
+        Record::Host(host),
+        Record::Recording(recording),
+        Record::Event(attachment.event.describe(config.frequency_hz)),
+        Record::Clock(clocks()),
+    ];
+    records.extend(notes.iter().map(|text| Record::Note(Note { text: (*text).to_owned() })));
+    records
+}
+
+fn check_frequency(asked: u32) -> Result<(), RecordError> {
+    let limit = std::fs::read_to_string("/proc/sys/kernel/perf_event_max_sample_rate");
+    match limit.ok().and_then(|limit| limit.trim().parse().ok()) {
+        Some(limit) if asked > limit => Err(RecordError::FrequencyTooHigh { asked, limit }),
+        _ => Ok(()),
+    }
+}
+
+/// A name for the trace: command, pid and UTC time.
+fn default_name(target: &Target) -> PathBuf {
+    let (command, pid) = match target {
+        Target::Processes(pids) => {
+            let pid = pids.first().copied().unwrap_or(0);
+            (procfs::thread_name(pid, pid), pid)
+        }
+        Target::Program(command) => {
+            let program = command.first().map(PathBuf::from).unwrap_or_default();
+            let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name, std::process::id())
+        }
+    };
+    output::default_name(&command, pid, std::time::SystemTime::now())
+}

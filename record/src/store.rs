@@ -1,0 +1,92 @@
+//! Writes what was found to the trace, and the recorder's own cost with it.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rz_format::{Clock, End, FileHeader, FormatError, Record, TraceWriter};
+
+use crate::cost;
+use crate::host::{clocks, now_ns};
+use crate::output::{OutputError, TraceFile};
+use crate::queue::QueueGauge;
+use crate::session::Shared;
+use crate::target::Findings;
+
+/// How often the recorder's cost is noted.
+const COST_INTERVAL_NS: u64 = 1_000_000_000;
+
+/// Writes `first` and then all findings until there are no more; ends the
+/// trace with why the recording ended. Returns the length of the file.
+pub(crate) fn store(
+    file: TraceFile,
+    first: &[Record],
+    findings: &Receiver<Findings>,
+    queue: &QueueGauge,
+    shared: &Shared,
+    max_size: u64,
+) -> Result<u64, OutputError> {
+    let failed = |whole_len, error| match error {
+        FormatError::Io(error) => file.give_up(whole_len, error),
+        other => file.give_up(whole_len, io::Error::other(other)),
+    };
+    let handle = file.try_clone().map_err(|error| file.give_up(0, error))?;
+    let created = clocks();
+    let header = FileHeader::new(trace_id(&created), created.realtime_ns, created.monotonic_ns);
+    let mut writer = TraceWriter::new(handle, &header).map_err(|e| failed(0, e))?;
+    let result = write_all(&mut writer, &file, first, findings, queue, shared, max_size);
+    let whole_len = writer.bytes_written();
+    result.map_err(|error| failed(whole_len, error))?;
+    writer.finish().map_err(|error| failed(whole_len, error))?;
+    Ok(file.len())
+}
+
+fn write_all(
+    writer: &mut TraceWriter<TraceFile>,
+    file: &TraceFile,
+    first: &[Record],
+    findings: &Receiver<Findings>,
+    queue: &QueueGauge,
+    shared: &Shared,
+    max_size: u64,
+) -> Result<(), FormatError> {
+    writer.write_records(now_ns(), first)?;
+    let mut cost_at = now_ns();
+    loop {
+        let received = match findings.recv_timeout(Duration::from_nanos(COST_INTERVAL_NS)) {
+            Ok(found) => found,
+            Err(RecvTimeoutError::Timeout) => Findings::default(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let Findings { mut records, stacks, mut samples } = received;
+        let now = now_ns();
+        if now - cost_at >= COST_INTERVAL_NS {
+            cost_at = now;
+            records.push(Record::Cost(cost::now(queue.bytes(), writer.bytes_written())));
+        }
+        writer.write_records(now, &records)?;
+        writer.write_stacks(now, &stacks)?;
+        writer.write_samples(&mut samples)?;
+        shared.written.store(writer.bytes_written(), Ordering::Relaxed);
+        if writer.bytes_written() >= max_size || file.is_disk_nearly_full() {
+            shared.limit_reached.store(true, Ordering::Relaxed);
+        }
+    }
+    let (time_ns, reason) = shared.end();
+    let last = [
+        Record::Cost(cost::now(queue.bytes(), writer.bytes_written())),
+        Record::Clock(clocks()),
+        Record::End(End { time_ns, reason: reason.into() }),
+    ];
+    writer.write_records(now_ns(), &last)
+}
+
+/// A number that no other trace has: the kernel's random one, or the time if
+/// there is none.
+fn trace_id(created: &Clock) -> [u8; 16] {
+    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+    let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).collect();
+    let time = u128::from(created.realtime_ns) << 64 | u128::from(created.monotonic_ns);
+    u128::from_str_radix(&digits, 16).unwrap_or(time).to_be_bytes()
+}

@@ -1,0 +1,164 @@
+//! The files, and what is like them, that code addresses belong to.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+use nix::fcntl::OFlag;
+use rustc_hash::FxHashMap;
+use rz_format::{Module, ModuleKind, Record};
+
+use crate::target::procfs::{self, MapEntry};
+use crate::unwind::{Cfi, Image};
+
+/// All modules met so far.
+#[derive(Default)]
+pub(crate) struct Modules {
+    list: Vec<Loaded>,
+    by_identity: FxHashMap<Identity, u32>,
+}
+
+/// A module and its unwind tables, if it has any.
+struct Loaded {
+    kind: ModuleKind,
+    cfi: Option<Cfi>,
+}
+
+/// What makes two mappings show the same module.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Identity {
+    Kernel,
+    Vdso,
+    File {
+        device: u64,
+        inode: u64,
+        path: String,
+    },
+    /// Memory of one process.
+    Anonymous {
+        process: u32,
+    },
+}
+
+impl Modules {
+    /// The number of the module that a mapping of process `pid` (number
+    /// `process` in the trace) shows. A new module is added to `records`.
+    pub(crate) fn of_mapping(
+        &mut self,
+        entry: &MapEntry,
+        pid: u32,
+        process: u32,
+        records: &mut Vec<Record>,
+    ) -> u32 {
+        let identity = if entry.path == "[vdso]" {
+            Identity::Vdso
+        } else if entry.inode != 0 && entry.path.starts_with('/') {
+            let path = entry.path.clone();
+            Identity::File { device: entry.device, inode: entry.inode, path }
+        } else {
+            Identity::Anonymous { process }
+        };
+        self.number(identity, records, |identity| match identity {
+            Identity::Vdso => Description {
+                image: load_vdso(entry).ok(),
+                ..Description::new(ModuleKind::Vdso, "[vdso]")
+            },
+            Identity::File { .. } => Description {
+                image: open_mapped(entry, pid).and_then(Image::from_file).ok(),
+                ..Description::new(ModuleKind::File, &entry.path)
+            },
+            Identity::Anonymous { .. } => Description {
+                process_plus_one: process + 1,
+                ..Description::new(ModuleKind::Anonymous, "[anon]")
+            },
+            Identity::Kernel => Description::new(ModuleKind::Kernel, "[kernel]"),
+        })
+    }
+
+    /// The number of the kernel's module.
+    pub(crate) fn kernel(&mut self, records: &mut Vec<Record>) -> u32 {
+        self.number(Identity::Kernel, records, |_| Description::new(ModuleKind::Kernel, "[kernel]"))
+    }
+
+    /// The number of the vDSO's module, if it was met.
+    pub(crate) fn vdso(&self) -> Option<u32> {
+        self.by_identity.get(&Identity::Vdso).copied()
+    }
+
+    /// What a module is.
+    pub(crate) fn kind(&self, module: u32) -> ModuleKind {
+        self.list[module as usize].kind
+    }
+
+    /// A module's unwind tables.
+    pub(crate) fn cfi(&mut self, module: u32) -> Option<&mut Cfi> {
+        self.list[module as usize].cfi.as_mut()
+    }
+
+    fn number(
+        &mut self,
+        identity: Identity,
+        records: &mut Vec<Record>,
+        describe: impl FnOnce(&Identity) -> Description,
+    ) -> u32 {
+        if let Some(id) = self.by_identity.get(&identity) {
+            return *id;
+        }
+        let id = self.list.len() as u32;
+        let Description { kind, path, process_plus_one, image } = describe(&identity);
+        let (build_id, file_size) = match &image {
+            Some(image) => (image.build_id.clone(), image.file_size),
+            None => Default::default(),
+        };
+        let kind_code = kind.into();
+        let module = Module { id, kind: kind_code, path, build_id, file_size, process_plus_one };
+        records.push(Record::Module(module));
+        self.list.push(Loaded { kind, cfi: image.map(Cfi::new) });
+        self.by_identity.insert(identity, id);
+        id
+    }
+}
+
+/// What is to be known of a new module.
+struct Description {
+    kind: ModuleKind,
+    path: String,
+    process_plus_one: u32,
+    image: Option<Image>,
+}
+
+impl Description {
+    fn new(kind: ModuleKind, path: &str) -> Self {
+        Description { kind, path: path.to_owned(), process_plus_one: 0, image: None }
+    }
+}
+
+/// Opens the file that is mapped, and not another one that has its name now.
+fn open_mapped(entry: &MapEntry, pid: u32) -> io::Result<File> {
+    let mut failure = io::ErrorKind::NotFound.into();
+    for path in procfs::mapped_file_candidates(pid, entry) {
+        // A name may lead to a device or a named pipe by now; opening one of
+        // these must not block or set anything off.
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+            Ok(file) => {
+                let meta = file.metadata()?;
+                if meta.is_file() && meta.ino() == entry.inode {
+                    return Ok(file);
+                }
+                failure = io::Error::other("replaced by another file");
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// The vDSO, if the process maps the same one as we do.
+fn load_vdso(entry: &MapEntry) -> io::Result<Image> {
+    let bytes = procfs::own_vdso()?;
+    if bytes.len() as u64 != entry.end - entry.start {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Image::from_bytes(&bytes)
+}

@@ -1,0 +1,191 @@
+//! One process and its threads, and how its code is looked at.
+
+use std::io::IoSliceMut;
+
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
+use rustc_hash::FxHashMap;
+use rz_format::{ModuleKind, Record, TruncatedReason};
+
+use crate::target::modules::Modules;
+use crate::target::procfs;
+use crate::target::space::AddressSpace;
+use crate::unwind::{Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
+
+/// How often a process's mappings are looked up again because of an address
+/// that none of them holds.
+const RESCAN_INTERVAL_NS: u64 = 1_000_000_000;
+/// Return addresses in generated code remembered per process.
+const MAX_KNOWN_CALLS: usize = 1 << 16;
+
+/// A process that is being recorded.
+pub(crate) struct Process {
+    /// Its number in the trace.
+    pub(crate) id: u32,
+    /// Path of its executable; empty if unknown.
+    pub(crate) exe: String,
+    /// Its executable mappings.
+    pub(crate) space: AddressSpace,
+    /// Threads that have not ended.
+    pub(crate) live_threads: u32,
+    start_ns: u64,
+    parent_pid: u32,
+    argv0: String,
+    name: String,
+    rescanned_ns: Option<u64>,
+    /// Whether a return address in generated code comes after a call.
+    known_calls: FxHashMap<u64, bool>,
+}
+
+/// A thread that is being recorded.
+pub(crate) struct Thread {
+    /// Its number in the trace.
+    pub(crate) id: u32,
+    /// The process it belongs to.
+    pub(crate) pid: u32,
+    /// The thread whose events it counts with; its own id or that of the one
+    /// it inherited them from.
+    pub(crate) owner: u32,
+    /// Its name.
+    pub(crate) name: String,
+    /// Where its stack ends as far as unwinding is concerned; 0 if unknown.
+    pub(crate) stack_end: u64,
+}
+
+impl Process {
+    /// A process with no mappings yet. What the caller does not say is looked
+    /// up, and may be gone already.
+    pub(crate) fn new(id: u32, pid: u32, start_ns: u64, name: &str, exe: String) -> Self {
+        Process {
+            id,
+            exe,
+            space: AddressSpace::default(),
+            live_threads: 0,
+            start_ns,
+            parent_pid: procfs::stat(pid).map_or(0, |stat| stat.parent_pid),
+            argv0: procfs::argv0(pid),
+            name: name.to_owned(),
+            rescanned_ns: None,
+            known_calls: FxHashMap::default(),
+        }
+    }
+
+    /// The process as it is written into the trace.
+    pub(crate) fn record(&self, pid: u32) -> rz_format::Process {
+        rz_format::Process {
+            id: self.id,
+            pid,
+            parent_pid: self.parent_pid,
+            start_ns: self.start_ns,
+            exe: self.exe.clone(),
+            argv0: self.argv0.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// A process's code, for unwinding one of its stacks.
+pub(crate) struct ProcessCode<'a> {
+    /// Its process id.
+    pub(crate) pid: u32,
+    /// Time of the sample.
+    pub(crate) time_ns: u64,
+    /// The process.
+    pub(crate) process: &'a mut Process,
+    /// All modules.
+    pub(crate) modules: &'a mut Modules,
+    /// Takes the descriptions of modules met for the first time.
+    pub(crate) records: &'a mut Vec<Record>,
+}
+
+/// A code address, by module.
+pub(crate) struct Place {
+    /// Number of the module.
+    pub(crate) module: u32,
+    /// What the module is.
+    pub(crate) kind: ModuleKind,
+    /// Offset in the file, or address in memory, as the kind demands.
+    pub(crate) offset: u64,
+}
+
+impl ProcessCode<'_> {
+    /// Looks for mappings that no event told of, such as the vDSO after exec.
+    fn rescan(&mut self) {
+        let due = self
+            .process
+            .rescanned_ns
+            .is_none_or(|last| self.time_ns.saturating_sub(last) >= RESCAN_INTERVAL_NS);
+        if due {
+            self.process.rescanned_ns = Some(self.time_ns);
+            for entry in procfs::executable_maps(self.pid).unwrap_or_default() {
+                self.process.space.insert(entry);
+            }
+        }
+    }
+}
+
+impl Code for ProcessCode<'_> {
+    type Place = Place;
+
+    fn place(&mut self, address: u64) -> Option<Place> {
+        if self.process.space.find(address).is_none() {
+            self.rescan();
+        }
+        let id = self.process.id;
+        let mapping = self.process.space.find_mut(address)?;
+        let module = match mapping.module {
+            Some(module) => module,
+            None => {
+                let module = self.modules.of_mapping(&mapping.entry, self.pid, id, self.records);
+                mapping.module = Some(module);
+                module
+            }
+        };
+        let kind = self.modules.kind(module);
+        let offset = match kind {
+            ModuleKind::Anonymous => address,
+            _ => address - mapping.entry.start + mapping.entry.file_offset,
+        };
+        Some(Place { module, kind, offset })
+    }
+
+    fn step(
+        &mut self,
+        place: &Place,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Result<Step, TruncatedReason> {
+        match (self.modules.cfi(place.module), place.kind) {
+            (Some(cfi), _) => {
+                let svma = cfi.image().svma_of(place.offset);
+                cfi.step(svma.ok_or(TruncatedReason::NoUnwindInfo)?, registers, stack)
+            }
+            (None, ModuleKind::Anonymous) => Ok(Step::UseFramePointer),
+            (None, _) => Err(TruncatedReason::NoUnwindInfo),
+        }
+    }
+
+    fn follows_call(&mut self, return_address: u64) -> bool {
+        if let Some(known) = self.process.known_calls.get(&return_address) {
+            return *known;
+        }
+        if self.process.known_calls.len() >= MAX_KNOWN_CALLS {
+            self.process.known_calls.clear();
+        }
+        let is_code = self.place(return_address.wrapping_sub(1)).is_some();
+        let found = is_code && reads_as_call(self.pid, return_address);
+        self.process.known_calls.insert(return_address, found);
+        found
+    }
+}
+
+/// Whether a process has a call instruction before `return_address`. Reading
+/// its memory does not stop it.
+fn reads_as_call(pid: u32, return_address: u64) -> bool {
+    let mut code = [0; MAX_CALL_LEN];
+    let Some(base) = return_address.checked_sub(MAX_CALL_LEN as u64) else { return false };
+    let remote = RemoteIoVec { base: base as usize, len: code.len() };
+    let pid = Pid::from_raw(pid as i32);
+    let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut code)], &[remote]);
+    read == Ok(MAX_CALL_LEN) && ends_with_call(&code)
+}

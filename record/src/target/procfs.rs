@@ -1,0 +1,175 @@
+//! What `/proc/PID` says about a process.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+/// An executable mapping, as in `/proc/PID/maps`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct MapEntry {
+    /// First address.
+    pub(crate) start: u64,
+    /// Address behind the last one.
+    pub(crate) end: u64,
+    /// Offset in the file of the first address.
+    pub(crate) file_offset: u64,
+    /// Device that the file is on.
+    pub(crate) device: u64,
+    /// Inode of the file; 0 if there is none.
+    pub(crate) inode: u64,
+    /// Path, or a name in brackets, or empty.
+    pub(crate) path: String,
+}
+
+/// One number for a device's two.
+pub(crate) fn device(major: u32, minor: u32) -> u64 {
+    u64::from(major) << 32 | u64::from(minor)
+}
+
+/// The executable mappings of a process.
+pub(crate) fn executable_maps(pid: u32) -> io::Result<Vec<MapEntry>> {
+    let maps = fs::read(format!("/proc/{pid}/maps"))?;
+    Ok(String::from_utf8_lossy(&maps).lines().filter_map(parse_map).collect())
+}
+
+fn parse_map(line: &str) -> Option<MapEntry> {
+    let mut fields = line.splitn(6, ' ');
+    let (start, end) = fields.next()?.split_once('-')?;
+    let permissions = fields.next()?;
+    let offset = fields.next()?;
+    let (major, minor) = fields.next()?.split_once(':')?;
+    let inode = fields.next()?;
+    let path = fields.next().unwrap_or_default().trim_start();
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    permissions.contains('x').then_some(MapEntry {
+        start: hex(start)?,
+        end: hex(end)?,
+        file_offset: hex(offset)?,
+        device: device(u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?),
+        inode: inode.parse().ok()?,
+        path: path.to_owned(),
+    })
+}
+
+/// The vDSO's image, out of our own memory: the kernel maps the same pages into
+/// every process.
+pub(crate) fn own_vdso() -> io::Result<Vec<u8>> {
+    let maps = executable_maps(std::process::id())?;
+    let vdso = maps.iter().find(|map| map.path == "[vdso]").ok_or(io::ErrorKind::NotFound)?;
+    let mut bytes = vec![0; (vdso.end - vdso.start) as usize];
+    File::open("/proc/self/mem")?.read_exact_at(&mut bytes, vdso.start)?;
+    Ok(bytes)
+}
+
+/// The threads of a process.
+pub(crate) fn threads(pid: u32) -> io::Result<Vec<u32>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task"))?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// The children of all threads of a process.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let of_thread = |tid| {
+        let list = fs::read_to_string(format!("/proc/{pid}/task/{tid}/children"));
+        list.unwrap_or_default()
+    };
+    let lists: Vec<String> = threads(pid).unwrap_or_default().into_iter().map(of_thread).collect();
+    lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|p| p.parse().ok()).collect()
+}
+
+/// What identifies a process and its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// The parent's process id.
+    pub(crate) parent_pid: u32,
+    /// Clock ticks after boot at which it started: with the pid, its identity.
+    pub(crate) start_ticks: u64,
+    /// Whether it has ended and waits to be collected.
+    pub(crate) is_zombie: bool,
+}
+
+/// Reads `/proc/PID/stat`.
+pub(crate) fn stat(pid: u32) -> io::Result<Stat> {
+    let text = fs::read(format!("/proc/{pid}/stat"))?;
+    parse_stat(&String::from_utf8_lossy(&text)).ok_or(io::ErrorKind::InvalidData.into())
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The name is in parentheses and may hold anything, parentheses too.
+    let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
+    let state = fields.next()?;
+    Some(Stat {
+        parent_pid: fields.next()?.parse().ok()?,
+        start_ticks: fields.nth(17)?.parse().ok()?,
+        is_zombie: matches!(state, "Z" | "X"),
+    })
+}
+
+/// The name of a thread.
+pub(crate) fn thread_name(pid: u32, tid: u32) -> String {
+    let name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned()
+}
+
+/// The executable's path as the process sees it.
+pub(crate) fn executable(pid: u32) -> String {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    path.to_string_lossy().into_owned()
+}
+
+/// The first word of the command line.
+pub(crate) fn argv0(pid: u32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(first).into_owned()
+}
+
+/// Where a mapped file may be opened, best first. The first name leads to the
+/// mapped file itself, even if it was deleted or lies in another mount
+/// namespace, but only privileged readers may follow it.
+pub(crate) fn mapped_file_candidates(pid: u32, map: &MapEntry) -> [PathBuf; 3] {
+    let path = map.path.strip_suffix(" (deleted)").unwrap_or(&map.path);
+    [
+        format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end).into(),
+        format!("/proc/{pid}/root{path}").into(),
+        path.into(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps() {
+        let line = "7f00-7fff r-xp 00001000 fe:01 1234    /a path/with spaces (deleted)";
+        let expected = MapEntry {
+            start: 0x7f00,
+            end: 0x7fff,
+            file_offset: 0x1000,
+            device: 0xfe << 32 | 1,
+            inode: 1234,
+            path: "/a path/with spaces (deleted)".into(),
+        };
+        assert_eq!(parse_map(line), Some(expected));
+        assert_eq!(parse_map("7f00-7fff rw-p 00001000 fe:01 1234 /a"), None);
+        assert_eq!(parse_map("7f00-7fff r-xp 00000000 00:00 0 ").unwrap().path, "");
+        assert_eq!(parse_map("garbage"), None);
+    }
+
+    #[test]
+    fn stat_with_a_hostile_name() {
+        let text = "12 (a) S ) (b) S 7 12 12 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 4711 0 0";
+        let expected = Stat { parent_pid: 7, start_ticks: 4711, is_zombie: false };
+        assert_eq!(parse_stat(text), Some(expected));
+    }
+
+    #[test]
+    fn our_own_process() {
+        let pid = std::process::id();
+        assert!(executable_maps(pid).unwrap().iter().any(|map| map.path == "[vdso]"));
+        assert!(threads(pid).unwrap().contains(&pid));
+        assert!(stat(pid).unwrap().start_ticks > 0);
+    }
+}

@@ -1,0 +1,130 @@
+//! From registers and a piece of stack to the addresses of all callers.
+//!
+//! Frames are found by call frame information. Code that has none, because it
+//! was generated at run time or because its compiler does not write any, is
+//! followed by frame pointers, as long as every return address found that way
+//! comes after a call instruction. Where neither helps, the stack is marked as
+//! truncated: no frame is ever guessed.
+
+mod cfi;
+mod image;
+mod memory;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+use rz_format::TruncatedReason;
+
+pub(crate) use cfi::{Cfi, Step};
+pub(crate) use image::Image;
+pub(crate) use memory::StackMemory;
+pub(crate) use x86_64::{
+    REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT, ends_with_call,
+};
+
+use x86_64::{BP, SP};
+
+/// Frames followed per stack; deeper ones are cut at the root.
+const MAX_FRAMES: usize = 1024;
+/// Longest call instruction.
+pub(crate) const MAX_CALL_LEN: usize = 7;
+
+/// What the unwinder asks about code addresses.
+pub(crate) trait Code {
+    /// A place in code, however the implementor names it.
+    type Place;
+
+    /// What is at `address`, which lies inside an instruction; `None` if that
+    /// is not code.
+    fn place(&mut self, address: u64) -> Option<Self::Place>;
+
+    /// Unwinds the frame at a place.
+    fn step(
+        &mut self,
+        place: &Self::Place,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Result<Step, TruncatedReason>;
+
+    /// Whether the instruction before `return_address` is a call.
+    fn follows_call(&mut self, return_address: u64) -> bool;
+}
+
+/// How an unwinding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At the thread's first function. The stack from this address on is not
+    /// needed to get there.
+    Root(u64),
+    /// Before that.
+    Truncated(TruncatedReason),
+}
+
+/// Follows a stack from its innermost frame; `frame` gets each place found.
+pub(crate) fn unwind<C: Code>(
+    code: &mut C,
+    mut registers: Registers,
+    stack: &StackMemory<'_>,
+    mut frame: impl FnMut(C::Place),
+) -> End {
+    // A return address may be the first byte of the next function if the call
+    // does not return; one byte before it is inside the call for sure.
+    let mut is_exact = true;
+    for _ in 0..MAX_FRAMES {
+        let lookup = registers.ip.wrapping_sub(u64::from(!is_exact));
+        let Some(place) = code.place(lookup) else {
+            return End::Truncated(TruncatedReason::BadReturnAddress);
+        };
+        let step = code.step(&place, &registers, stack);
+        frame(place);
+        let (caller, interrupted) = match step {
+            Err(reason) => return End::Truncated(reason),
+            Ok(Step::Root(stack_end)) => return End::Root(stack_end),
+            Ok(Step::Caller { registers, interrupted }) => (registers, interrupted),
+            Ok(Step::UseFramePointer) => match frame_pointer_step(code, &registers, stack) {
+                Ok(caller) => (caller, false),
+                Err(end) => return end,
+            },
+        };
+        // A signal handler may run on another stack; otherwise callers are
+        // always further up.
+        if !interrupted && caller.sp() <= registers.sp() {
+            return End::Truncated(TruncatedReason::NoUnwindInfo);
+        }
+        registers = caller;
+        is_exact = interrupted;
+    }
+    End::Truncated(TruncatedReason::TooManyFrames)
+}
+
+/// Follows the chain of frame pointers by one.
+fn frame_pointer_step(
+    code: &mut impl Code,
+    registers: &Registers,
+    stack: &StackMemory<'_>,
+) -> Result<Registers, End> {
+    let unusable = End::Truncated(TruncatedReason::NoUnwindInfo);
+    let frame = registers.get(BP).ok_or(unusable)?;
+    if frame == 0 {
+        // By convention, the outermost frame.
+        return Err(End::Root(registers.sp()));
+    }
+    if frame % 8 != 0 || frame < registers.sp() {
+        return Err(unusable);
+    }
+    if stack.is_beyond(frame.wrapping_add(8)) {
+        return Err(End::Truncated(TruncatedReason::StackTooDeep));
+    }
+    let previous = stack.read(frame).ok_or(unusable)?;
+    let return_address = stack.read(frame + 8).ok_or(unusable)?;
+    if return_address == 0 {
+        return Err(End::Root(frame + 16));
+    }
+    if !code.follows_call(return_address) {
+        return Err(End::Truncated(TruncatedReason::BadReturnAddress));
+    }
+    let mut caller = registers.preserved_by_callee();
+    caller.ip = return_address;
+    caller.set(SP, Some(frame + 16));
+    caller.set(BP, Some(previous));
+    Ok(caller)
+}
