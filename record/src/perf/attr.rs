@@ -3,7 +3,7 @@
 use perf_event_open_sys::bindings as sys;
 use perf_event_open_sys::bindings::perf_event_attr;
 
-use crate::perf::record::{SAMPLE_REGISTERS, SAMPLE_TYPE};
+use crate::perf::record::{COMMON_TYPE, SAMPLE_REGISTERS, SAMPLE_TYPE};
 
 /// What is counted to decide when to sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub(crate) fn sampling(event: SampledEvent, options: &EventOptions) -> perf_even
     attr.set_enable_on_exec(options.start_on_exec.into());
     attr.set_exclude_kernel((!options.kernel).into());
     attr.set_exclude_callchain_user(1);
+    attr.sample_type |= SAMPLE_TYPE;
     attr.sample_regs_user = SAMPLE_REGISTERS;
     attr.sample_stack_user = options.stack_bytes;
     attr
@@ -77,7 +78,7 @@ pub(crate) fn sideband(options: &EventOptions) -> perf_event_attr {
 }
 
 fn common(options: &EventOptions) -> perf_event_attr {
-    let mut attr = perf_event_attr { sample_type: SAMPLE_TYPE, ..Default::default() };
+    let mut attr = perf_event_attr { sample_type: COMMON_TYPE, ..Default::default() };
     attr.set_inherit(1);
     attr.set_inherit_thread((!options.follow).into());
     attr.set_sample_id_all(1);

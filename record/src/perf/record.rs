@@ -15,12 +15,13 @@ use crate::perf::ring::{Bytes, RecordHeader};
 use crate::target::device;
 use crate::unwind::{REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT};
 
-/// What every sample carries.
-pub(crate) const SAMPLE_TYPE: u64 = (sys::PERF_SAMPLE_IDENTIFIER
-    | sys::PERF_SAMPLE_IP
+/// What every record carries.
+pub(crate) const COMMON_TYPE: u64 = (sys::PERF_SAMPLE_IDENTIFIER
     | sys::PERF_SAMPLE_TID
     | sys::PERF_SAMPLE_TIME
-    | sys::PERF_SAMPLE_CPU
+    | sys::PERF_SAMPLE_CPU) as u64;
+/// What a sample carries besides.
+pub(crate) const SAMPLE_TYPE: u64 = (sys::PERF_SAMPLE_IP
     | sys::PERF_SAMPLE_PERIOD
     | sys::PERF_SAMPLE_CALLCHAIN
     | sys::PERF_SAMPLE_REGS_USER
