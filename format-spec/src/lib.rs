@@ -29,7 +29,8 @@ pub use index::IndexEntry;
 pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
 pub use record::{
     CLASS_SAMPLES, Clock, Cost, End, EndReason, Event, Exit, Host, Loss, LossReason, Mapping,
-    Module, ModuleKind, NO_CPU, Note, Process, Record, Recording, Symbol, Thread, ThreadName,
+    Module, ModuleKind, NO_CPU, Note, Process, Record, Recording, Segment, Symbol, Thread,
+    ThreadName,
 };
 pub use samples::Sample;
 pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};

@@ -230,6 +230,22 @@ pub struct Module {
     pub file_size: u64,
     /// Process whose memory this is, plus one, for anonymous memory; else 0.
     pub process_plus_one: u32,
+    /// The file's `PT_LOAD` program headers; empty if unknown or not a file.
+    pub segments: Vec<Segment>,
+}
+
+/// A part of a file that is loaded into memory, as its program headers say.
+///
+/// Relates file offsets to the addresses in the file's symbol table when only
+/// a separate debug file is at hand, whose own headers no longer tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Segment {
+    /// Offset in the file of the first byte (`p_offset`).
+    pub file_offset: u64,
+    /// Length in the file in bytes (`p_filesz`).
+    pub length: u64,
+    /// Address of the first byte in the file's own numbering (`p_vaddr`).
+    pub svma: u64,
 }
 
 /// A part of a module became executable in a process.

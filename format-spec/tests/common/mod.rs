@@ -52,6 +52,12 @@ fn records() -> Vec<Record> {
             build_id: vec![0xab, 0xcd, id as u8],
             file_size: 4096,
             process_plus_one: 0,
+            segments: match kind {
+                ModuleKind::File => {
+                    vec![Segment { file_offset: 0x1000, length: 0x800, svma: 0x40_1000 }]
+                }
+                _ => Vec::new(),
+            },
         })
     };
     let thread = |id, tid, name: &str| {
