@@ -1,8 +1,39 @@
 //! Loads an rz trace into a symbolized profile.
+//!
+//! Blocks are read one after the other and only sums and dictionaries are
+//! kept, so that memory follows the number of distinct stacks:
+//!
+//! ```text
+//! records ─► facts ──────────────────────────────┬─► info
+//! stacks  ─► dictionary ─┬► touched ─► locations ├─► profile
+//! samples ─► sums ───────┘             (named)   ┘
+//! ```
+//!
+//! A trace can be damaged, and can be made to do harm. What a lost block
+//! defined is shown as `[lost]`, never as something else, and no id makes
+//! anything grow: ids are only ever keys.
 
+mod assemble;
+mod dictionary;
+mod facts;
+mod info;
+mod kernel_symbols;
+mod locations;
+mod sums;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
+use rz_format::{Block, BlockKind, FormatError, Reader};
+
 use crate::profile::Profile;
+use dictionary::StackDictionary;
+use facts::Facts;
+use info::Reading;
+use sums::Sums;
 
 /// How to load a trace.
 #[derive(Debug, Clone, Default)]
@@ -14,22 +45,77 @@ pub struct LoadOptions {
     pub debug_dirs: Vec<PathBuf>,
 }
 
-/// Why a trace could not be loaded.
+/// Why a trace could not be loaded. The message is one line and complete: it
+/// contains the cause, which is therefore not an [`std::error::Error::source`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The file could not be read.
-    #[error("{path}: {source}")]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: io::Error,
+    },
+    /// The file is not a trace, or not one that this program understands.
+    #[error("{}: {cause}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: FormatError,
     },
 }
 
 /// Reads `path`, symbolizes it with what is found on this machine, and sums
 /// up its samples.
-pub fn load(path: &Path, _options: &LoadOptions) -> Result<Profile, LoadError> {
-    Err(LoadError::Io { path: path.to_owned(), source: std::io::ErrorKind::Unsupported.into() })
+///
+/// Fails only if the file cannot be read or is no trace of a version that
+/// this program understands. Damage inside it costs what was damaged, and is
+/// described in the profile's notes.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
+    let io = |cause| LoadError::Io { path: path.to_owned(), cause };
+    let format = |cause| match cause {
+        FormatError::Io(cause) => LoadError::Io { path: path.to_owned(), cause },
+        cause => LoadError::Format { path: path.to_owned(), cause },
+    };
+    let meta = fs::metadata(path).map_err(io)?;
+    if !meta.is_file() {
+        // Opening a named pipe would wait for a writer.
+        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    let file = BufReader::new(File::open(path).map_err(io)?);
+    let mut reader = Reader::new(file).map_err(format)?;
+
+    let mut facts = Facts::default();
+    let mut stacks = StackDictionary::default();
+    let mut sums = Sums::new(options.timeline);
+    let mut skipped: Vec<BlockKind> = Vec::new();
+    while let Some(block) = reader.next_block().map_err(format)? {
+        match block {
+            Block::Records(records) => records.into_iter().for_each(|r| facts.add(r)),
+            Block::Stacks(definitions) => stacks.add(definitions),
+            Block::Samples(samples) => sums.add(&samples),
+            Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
+            _ => {}
+        }
+    }
+
+    let mut profile = assemble::assemble(&facts, &stacks, &sums, &options.debug_dirs);
+    let reading = Reading {
+        header: reader.header(),
+        damage: reader.damage(),
+        skipped: &skipped,
+        file_size: meta.len(),
+        last_sample_ns: sums.last_ns(),
+    };
+    info::fill(&mut profile, &facts, &reading);
+    if options.timeline && profile.timeline.is_none() {
+        profile.info.notes.push(format!(
+            "{} samples are too many to be kept in order of time: equal stacks are added up",
+            profile.info.samples
+        ));
+    }
+    Ok(profile)
 }

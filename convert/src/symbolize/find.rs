@@ -91,6 +91,27 @@ pub(super) fn find_supplementary_file(
     }
 }
 
+/// Finds the separate debug file of a module whose own file is not here, by
+/// its build-id, which alone proves that it belongs to the module.
+pub(super) fn find_debug_file_alone(request: &ModuleRequest) -> Option<MappedFile> {
+    if request.build_id.is_empty() {
+        return None;
+    }
+    let by_build_id =
+        all_debug_dirs(request).filter_map(|dir| Some(by_build_id(dir, request.build_id)?.1));
+    let mut candidates: Vec<PathBuf> = by_build_id.collect();
+    if let Some(name) = request.path.file_name() {
+        let mut name = name.to_owned();
+        name.push(".debug");
+        candidates.extend(request.debug_dirs.iter().map(|dir| dir.join(&name)));
+    }
+    candidates.extend(binary_candidates(request));
+    let is_right = |file: &MappedFile| {
+        parse(file).is_ok_and(|o| build_id(&o).is_ok_and(|found| found == request.build_id))
+    };
+    candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
+}
+
 /// The requested debug directories, then the system's.
 fn all_debug_dirs<'a>(request: &ModuleRequest<'a>) -> impl Iterator<Item = &'a Path> {
     request.debug_dirs.iter().map(PathBuf::as_path).chain([Path::new(SYSTEM_DEBUG_DIR)])

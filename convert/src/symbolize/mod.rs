@@ -18,7 +18,7 @@ mod demangle;
 mod dwarf;
 mod find;
 mod module;
-mod names;
+pub(crate) mod names;
 mod plt;
 mod segments;
 mod symbols;
@@ -29,6 +29,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use rz_format::Segment;
+
+/// Stack of the threads that read debug information, for addr2line recurses
+/// where functions are inlined into each other. Only what is used is allocated.
+const STACK_SIZE: usize = 64 << 20;
 
 /// One file of the recording host, and the addresses to name in it.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +45,9 @@ pub struct ModuleRequest<'a> {
     /// The file's size in bytes, 0 if unknown: tells files apart when there is
     /// no build-id.
     pub file_size: u64,
+    /// The file's `PT_LOAD` program headers, as recorded: with them a separate
+    /// debug file is enough, without the binary. May be empty.
+    pub segments: &'a [Segment],
     /// Distinct offsets of code in the file, ascending. Those of callers point
     /// into the call instruction, not behind it.
     pub offsets: &'a [u64],
@@ -52,7 +60,7 @@ pub struct ModuleRequest<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModuleSymbols {
     /// Address (SVMA) of each offset, in the order of the offsets; the offset
-    /// itself if no file could be used or none of its segments contains it.
+    /// itself if no segment is known that contains it.
     pub addresses: Vec<u64>,
     /// Calls at each offset, in the same order: innermost first, all but the
     /// last of them inlined. Empty if no name is known.
@@ -80,5 +88,10 @@ pub struct Call {
 /// Names the addresses of each module; the result has one entry per request,
 /// in the same order.
 pub fn symbolize(requests: &[ModuleRequest]) -> Vec<ModuleSymbols> {
-    requests.par_iter().map(module::symbolize_module).collect()
+    let all = || requests.par_iter().map(module::symbolize_module).collect();
+    match rayon::ThreadPoolBuilder::new().stack_size(STACK_SIZE).build() {
+        Ok(pool) => pool.install(all),
+        // A system that is short of threads still has those that exist.
+        Err(_) => all(),
+    }
 }

@@ -18,10 +18,14 @@ const MIN_CHUNK: usize = 2048;
 
 /// See [`super::symbolize`].
 pub(super) fn symbolize_module(request: &ModuleRequest) -> ModuleSymbols {
-    let mut symbols = resolve(request).unwrap_or_else(|cause| ModuleSymbols {
-        addresses: request.offsets.to_vec(),
-        calls: vec![Vec::new(); request.offsets.len()],
-        note: Some(cause),
+    let mut symbols = resolve(request).unwrap_or_else(|cause| {
+        let segments = Segments::recorded(request.segments);
+        let address = |&offset: &u64| segments.address(offset).unwrap_or(offset);
+        ModuleSymbols {
+            addresses: request.offsets.iter().map(address).collect(),
+            calls: vec![Vec::new(); request.offsets.len()],
+            note: Some(cause),
+        }
     });
     if let Some(note) = &mut symbols.note {
         *note = format!("{}: {note}", request.path.display());
@@ -32,7 +36,11 @@ pub(super) fn symbolize_module(request: &ModuleRequest) -> ModuleSymbols {
 /// Fails with a cause if there is no file to take names from; causes and notes
 /// are the second half of a sentence that begins with the module's path.
 fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
-    let binary_file = find::find_binary(request)?;
+    let (binary_file, is_debug_file) = match find::find_binary(request) {
+        Ok(file) => (file, false),
+        Err(cause) if request.segments.is_empty() => return Err(cause),
+        Err(cause) => (find::find_debug_file_alone(request).ok_or(cause)?, true),
+    };
     let binary = find::parse(&binary_file)?;
     let debug_file = match dwarf::has_debug_info(&binary) {
         true => None,
@@ -56,7 +64,10 @@ fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
     };
     let units = sections.as_ref().map(DebugSections::dwarf);
 
-    let segments = Segments::new(&binary);
+    let segments = match is_debug_file {
+        true => Segments::recorded(request.segments),
+        false => Segments::new(&binary),
+    };
     let addresses: Vec<Option<u64>> =
         request.offsets.iter().map(|&offset| segments.address(offset)).collect();
     let chunk_size = addresses.len().div_ceil(rayon::current_num_threads()).max(MIN_CHUNK);

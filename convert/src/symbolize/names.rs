@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::demangle::{MAX_NAME, demangle};
 
 /// A function's name for people and its linker's name.
-pub(super) type NamePair = (Arc<str>, Arc<str>);
+pub(crate) type NamePair = (Arc<str>, Arc<str>);
 
 /// Longest linker's name, in bytes, that is looked at: in a damaged string
 /// table a name can be as long as the file.
@@ -15,14 +15,14 @@ const MAX_RAW: usize = 64 << 10;
 
 /// The names and paths met so far.
 #[derive(Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     functions: FxHashMap<Box<[u8]>, NamePair>,
     files: FxHashMap<Box<str>, Arc<str>>,
 }
 
 impl Names {
     /// Names of a function, from its linker's name.
-    pub(super) fn function(&mut self, raw: &[u8]) -> NamePair {
+    pub(crate) fn function(&mut self, raw: &[u8]) -> NamePair {
         let raw = &raw[..raw.len().min(MAX_RAW)];
         if let Some(known) = self.functions.get(raw) {
             return known.clone();
@@ -36,7 +36,7 @@ impl Names {
     }
 
     /// A source file's path.
-    pub(super) fn file(&mut self, path: &str) -> Arc<str> {
+    pub(crate) fn file(&mut self, path: &str) -> Arc<str> {
         let path = shortened(path);
         if let Some(known) = self.files.get(path) {
             return known.clone();

@@ -31,6 +31,17 @@ impl Segments {
         Segments { segments }
     }
 
+    /// The program headers as a trace has them.
+    pub(super) fn recorded(segments: &[rz_format::Segment]) -> Self {
+        let segments = segments.iter().map(|segment| Segment {
+            offset: segment.file_offset,
+            file_size: segment.length,
+            address: segment.svma,
+            executable: true,
+        });
+        Segments { segments: segments.collect() }
+    }
+
     /// Whether any code is in the file. `objcopy --only-keep-debug` sets the
     /// file size of segments to zero, which makes offsets meaningless.
     pub(super) fn have_code(&self) -> bool {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use object::{Object, ObjectSegment};
+use rz_format::Segment;
 use tempfile::TempDir;
 
 use crate::symbolize::{Call, ModuleRequest, ModuleSymbols, symbolize};
@@ -103,6 +105,17 @@ pub fn build_id(program: &Path) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
+/// The segments that a recorder would find in a program.
+pub fn segments(program: &Path) -> Vec<Segment> {
+    let bytes = fs::read(program).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let segment = |segment: object::Segment| {
+        let (file_offset, length) = segment.file_range();
+        Segment { file_offset, length, svma: segment.address() }
+    };
+    file.segments().map(segment).collect()
+}
+
 /// Symbolizes one module.
 pub fn symbolize_one(request: ModuleRequest) -> ModuleSymbols {
     let symbols = symbolize(&[request]).pop().unwrap();
@@ -113,8 +126,14 @@ pub fn symbolize_one(request: ModuleRequest) -> ModuleSymbols {
 
 /// Symbolizes `offsets` of a program by its path alone.
 pub fn symbolize_program(program: &Path, offsets: &[u64]) -> ModuleSymbols {
-    let request =
-        ModuleRequest { path: program, build_id: &[], file_size: 0, offsets, debug_dirs: &[] };
+    let request = ModuleRequest {
+        path: program,
+        build_id: &[],
+        file_size: 0,
+        segments: &[],
+        offsets,
+        debug_dirs: &[],
+    };
     symbolize_one(request)
 }
 

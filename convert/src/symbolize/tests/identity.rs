@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rz_format::Segment;
+
 use super::fixture::*;
 use crate::symbolize::{ModuleRequest, ModuleSymbols};
 
@@ -14,6 +16,7 @@ struct Split {
     program: PathBuf,
     debug: PathBuf,
     build_id: Vec<u8>,
+    segments: Vec<Segment>,
     outer: Listed,
 }
 
@@ -21,6 +24,13 @@ impl Split {
     /// Builds `bin/a`, moves its debug information to `a.debug`, and strips it.
     fn new() -> Self {
         Self::with_options("-Wl,--build-id")
+    }
+
+    /// A program whose addresses differ from its file offsets.
+    fn at_other_addresses() -> Self {
+        let split = Self::with_options("-Wl,--build-id -no-pie");
+        assert_ne!(split.outer.address, split.outer.offset);
+        split
     }
 
     fn with_options(options: &str) -> Self {
@@ -32,7 +42,7 @@ impl Split {
         let outer = functions(&program)["outer"];
         run(&format!("objcopy --only-keep-debug {} {}", program.display(), debug.display()));
         run(&format!("strip {}", program.display()));
-        Split { dir, program, debug, build_id, outer }
+        Split { dir, program, debug, build_id, segments: Vec::new(), outer }
     }
 
     fn link(&self) {
@@ -52,6 +62,7 @@ impl Split {
             path,
             build_id: &self.build_id,
             file_size: 0,
+            segments: &self.segments,
             offsets: &offsets_of(self.outer),
             debug_dirs: &debug_dirs,
         })
@@ -134,6 +145,41 @@ fn debug_file_of_another_build_is_not_used() {
 }
 
 #[test]
+fn debug_file_alone_does_with_recorded_segments() {
+    for place in ["BUILD-ID", "dbg/a.debug", "dbg/bin/a", "dbg/a"] {
+        let mut split = Split::at_other_addresses();
+        split.segments = segments(&split.program);
+        split.move_debug_to(&match place {
+            "BUILD-ID" => split.by_build_id("dbg", ".debug"),
+            place => place.to_string(),
+        });
+        fs::remove_file(&split.program).unwrap();
+        split.assert_found(Path::new("/opt/bin/a"), &["dbg/bin", "dbg"]);
+    }
+}
+
+#[test]
+fn debug_file_alone_must_be_of_the_same_build() {
+    let mut split = Split::at_other_addresses();
+    split.segments = segments(&split.program);
+    split.move_debug_to("dbg/a.debug");
+    fs::remove_file(&split.program).unwrap();
+    for build_id in [&[][..], &[1, 2]] {
+        split.build_id = build_id.to_vec();
+        split.assert_note(&split.program, &["dbg"], "DIR/bin/a: not found on this machine");
+    }
+}
+
+#[test]
+fn recorded_segments_give_addresses_without_any_file() {
+    let mut split = Split::at_other_addresses();
+    split.segments = segments(&split.program);
+    fs::remove_file(&split.program).unwrap();
+    let symbols = split.symbolize(&split.program, &[]);
+    assert_eq!(symbols.addresses[0], split.outer.address);
+}
+
+#[test]
 fn debug_file_alone_does_not_tell_offsets() {
     let split = Split::new();
     split.move_debug_to(&split.by_build_id("dbg", ".debug"));
@@ -191,6 +237,7 @@ fn without_build_id_the_size_counts() {
             path: &program,
             build_id: &[],
             file_size,
+            segments: &[],
             offsets: &offsets_of(outer),
             debug_dirs: &[],
         })

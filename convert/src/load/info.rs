@@ -1,0 +1,100 @@
+//! Says what a recording was, what is missing of it, and what it cost.
+
+use std::fmt::Display;
+
+use rz_format::{BlockKind, Damage, FileHeader, LossReason};
+
+use super::facts::{Facts, LossSum};
+use crate::profile::Profile;
+
+/// Notes about one kind of damage, at most.
+const MAX_NOTES: usize = 10;
+
+/// How reading the file went.
+pub(super) struct Reading<'t> {
+    pub(super) header: &'t FileHeader,
+    pub(super) damage: &'t [Damage],
+    /// Kinds of blocks that are unknown, once each.
+    pub(super) skipped: &'t [BlockKind],
+    /// In bytes.
+    pub(super) file_size: u64,
+    /// Time of the last sample; 0 if there is none.
+    pub(super) last_sample_ns: u64,
+}
+
+/// Completes [`Profile::info`]. Notes about the file come before those that
+/// are there already.
+pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
+    let info = &mut profile.info;
+    if let Some(host) = &facts.host {
+        let os = [&host.sysname, &host.release, &host.machine].map(String::as_str);
+        info.host = host.hostname.clone();
+        info.os = os.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ");
+        info.cpus = host.cpus;
+    }
+    info.start_ns = reading.header.created_ns;
+    if let Some(recording) = &facts.recording {
+        info.recorder = recording.recorder.clone();
+        info.tier = recording.tier.clone();
+        info.command = recording.command.clone();
+        info.start_ns = recording.start_ns;
+    }
+    let (monotonic, realtime) = match &facts.clock {
+        Some(clock) => (clock.monotonic_ns, clock.realtime_ns),
+        None => (reading.header.created_ns, reading.header.created_unix_ns),
+    };
+    info.start_unix_ns = realtime
+        .saturating_add(info.start_ns.saturating_sub(monotonic))
+        .saturating_sub(monotonic.saturating_sub(info.start_ns));
+    let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(reading.last_sample_ns);
+    let end_ns = facts.end.as_ref().map_or(last_seen, |end| end.time_ns);
+    info.duration_ns = end_ns.saturating_sub(info.start_ns);
+    info.lost = facts.losses.values().fold(0, |sum, loss| loss.count.saturating_add(sum));
+    info.losses = facts.losses.iter().map(|(&reason, sum)| describe(reason.into(), sum)).collect();
+    if let Some(cost) = &facts.cost {
+        info.recorder_cpu_ns = cost.user_ns.saturating_add(cost.system_ns);
+        info.recorder_peak_rss = cost.peak_rss;
+    }
+    info.file_size = reading.file_size;
+
+    let mut notes = limited(reading.damage, "more damaged places");
+    if facts.end.is_none() && reading.damage.is_empty() {
+        notes.push("the recording has no end: the recorder may have been killed".to_owned());
+    }
+    let skipped: Vec<String> = reading
+        .skipped
+        .iter()
+        .map(|kind| format!("blocks of unknown kind {kind} were skipped: a newer rz shows more"))
+        .collect();
+    notes.extend(limited(&skipped, "more unknown kinds of blocks"));
+    notes.extend(facts.notes.iter().cloned());
+    notes.append(&mut info.notes);
+    info.notes = notes;
+}
+
+/// A reason for losses, in words, and the number of samples.
+fn describe(reason: LossReason, sum: &LossSum) -> (String, u64) {
+    let text = reason.describe();
+    let text = match reason {
+        LossReason::Throttled => format!("{text} for {}", duration(sum.duration_ns)),
+        _ => text.to_owned(),
+    };
+    (text, sum.count)
+}
+
+/// A length of time in seconds or milliseconds.
+fn duration(ns: u64) -> String {
+    match ns {
+        0..100_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        _ => format!("{:.1} s", ns as f64 / 1e9),
+    }
+}
+
+/// The first of many notes, and how many there are beyond.
+fn limited<T: Display>(all: &[T], what: &str) -> Vec<String> {
+    let mut notes: Vec<String> = all.iter().take(MAX_NOTES).map(T::to_string).collect();
+    if all.len() > MAX_NOTES {
+        notes.push(format!("and {} {what}", all.len() - MAX_NOTES));
+    }
+    notes
+}

@@ -1,0 +1,266 @@
+//! Names the frames that samples touch.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use rz_format::{Frame, ModuleKind as RecordedKind};
+
+use super::facts::Facts;
+use super::kernel_symbols::RecordedSymbols;
+use crate::profile::{
+    FrameKind, Function, FunctionId, Line, Location, LocationId, Module, ModuleId, ModuleKind,
+};
+use crate::symbolize::names::Names;
+use crate::symbolize::{Call, ModuleRequest, ModuleSymbols, symbolize};
+
+/// What stands for anything whose definition is missing.
+pub(super) const LOST: &str = "[lost]";
+
+/// The named locations of a trace and what they refer to.
+#[derive(Debug, Default)]
+pub(super) struct Locations {
+    /// The recorded modules in their order, then parts of the kernel.
+    pub(super) modules: Vec<Module>,
+    pub(super) functions: Vec<Function>,
+    pub(super) locations: Vec<Location>,
+    /// Location of each frame; `None` for those that were not asked for.
+    pub(super) of_frame: Vec<Option<LocationId>>,
+    /// What is amiss with modules, one sentence each.
+    pub(super) notes: Vec<String>,
+    ids: FxHashMap<FunctionKey, FunctionId>,
+    /// Modules for parts of the kernel, by the part's name.
+    areas: FxHashMap<String, ModuleId>,
+}
+
+/// What makes a function distinct; names are shared instead of copied.
+type FunctionKey = (Arc<str>, Arc<str>, Option<Arc<str>>, Option<ModuleId>);
+
+/// What can be known of a module's frame offsets.
+enum Known<'t> {
+    /// The file that was found here: offsets, and what is known of each.
+    File(Vec<u64>, ModuleSymbols),
+    /// Names that were recorded.
+    Recorded(RecordedSymbols<'t>),
+    /// One name for all: addresses of generated code mean nothing later.
+    Whole,
+}
+
+impl Locations {
+    /// Names the frames that are marked in `touched`, which has one entry per
+    /// frame.
+    pub(super) fn new(
+        facts: &Facts,
+        frames: &[Frame],
+        touched: &[bool],
+        debug_dirs: &[PathBuf],
+    ) -> Self {
+        let modules = facts.modules.values().iter().map(module).collect();
+        let mut this = Locations { modules, ..Locations::default() };
+        let known = this.look_up(facts, frames, touched, debug_dirs);
+        let mut names = Names::default();
+        for (frame, &touched) in frames.iter().zip(touched) {
+            let location = touched.then(|| match *frame {
+                Frame::Code { module, offset } => match facts.modules.index_of(module) {
+                    Some(module) => this.code(module, &known[module], offset, &mut names),
+                    None => this.plain(FrameKind::User, LOST, offset),
+                },
+                Frame::Truncated(_) => this.plain(FrameKind::Truncated, "[truncated]", 0),
+                _ => this.plain(FrameKind::User, "[unknown]", 0),
+            });
+            let id = location.map(|location| this.add(location));
+            this.of_frame.push(id);
+        }
+        this
+    }
+
+    /// Adds the location that stands for stacks that are missing.
+    pub(super) fn add_lost(&mut self) -> LocationId {
+        let location = self.plain(FrameKind::Lost, LOST, 0);
+        self.add(location)
+    }
+
+    fn add(&mut self, location: Location) -> LocationId {
+        self.locations.push(location);
+        self.locations.len() - 1
+    }
+
+    /// Looks up all touched offsets of all modules at once.
+    fn look_up<'t>(
+        &mut self,
+        facts: &'t Facts,
+        frames: &[Frame],
+        touched: &[bool],
+        debug_dirs: &[PathBuf],
+    ) -> Vec<Known<'t>> {
+        let recorded = facts.modules.values();
+        let mut offsets: Vec<Vec<u64>> = vec![Vec::new(); recorded.len()];
+        for (frame, _) in frames.iter().zip(touched).filter(|(_, touched)| **touched) {
+            if let Frame::Code { module, offset } = *frame
+                && let Some(module) = facts.modules.index_of(module)
+            {
+                offsets[module].push(offset);
+            }
+        }
+        offsets.iter_mut().for_each(|offsets| {
+            offsets.sort_unstable();
+            offsets.dedup();
+        });
+        let is_file = |&(id, _): &(ModuleId, _)| {
+            let kind = RecordedKind::from(recorded[id].kind);
+            kind == RecordedKind::File && !offsets[id].is_empty()
+        };
+        let files: Vec<(ModuleId, ModuleRequest)> = recorded
+            .iter()
+            .enumerate()
+            .filter(is_file)
+            .map(|(id, module)| {
+                let request = ModuleRequest {
+                    path: Path::new(without_deleted(&module.path)),
+                    build_id: &module.build_id,
+                    file_size: module.file_size,
+                    segments: &module.segments,
+                    offsets: &offsets[id],
+                    debug_dirs,
+                };
+                (id, request)
+            })
+            .collect();
+        let requests: Vec<ModuleRequest> = files.iter().map(|(_, request)| *request).collect();
+        let mut found: FxHashMap<ModuleId, ModuleSymbols> =
+            files.iter().map(|(id, _)| *id).zip(symbolize(&requests)).collect();
+
+        let mut known = Vec::with_capacity(recorded.len());
+        for (id, (module, offsets)) in recorded.iter().zip(offsets).enumerate() {
+            known.push(match (found.remove(&id), RecordedKind::from(module.kind)) {
+                (Some(mut symbols), _) => {
+                    self.notes.extend(symbols.note.take());
+                    Known::File(offsets, symbols)
+                }
+                (None, RecordedKind::Anonymous) => Known::Whole,
+                (None, _) => {
+                    let symbols = facts.symbols.get(&module.id).map_or(&[][..], Vec::as_slice);
+                    Known::Recorded(RecordedSymbols::new(symbols))
+                }
+            });
+        }
+        known
+    }
+
+    /// The location of an offset in a module.
+    fn code(
+        &mut self,
+        module: ModuleId,
+        known: &Known,
+        offset: u64,
+        names: &mut Names,
+    ) -> Location {
+        let kind = match self.modules[module].kind {
+            ModuleKind::Kernel => FrameKind::Kernel,
+            ModuleKind::Anonymous => FrameKind::Jit,
+            _ => FrameKind::User,
+        };
+        let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
+        match known {
+            Known::Whole => {
+                let name = self.modules[module].name.as_str().into();
+                location.lines.push(self.line(&name, None, None, Some(module), 0));
+            }
+            Known::Recorded(symbols) => {
+                if let Some(symbol) = symbols.find(offset) {
+                    let (name, system_name) = names.function(symbol.name.as_bytes());
+                    let module = self.area(module, &symbol.area);
+                    location.module = Some(module);
+                    let line = self.line(&name, Some(&system_name), None, Some(module), 0);
+                    location.lines.push(line);
+                }
+            }
+            Known::File(offsets, symbols) => {
+                if let Ok(at) = offsets.binary_search(&offset) {
+                    location.address = symbols.addresses[at];
+                    let line = |call: &Call| {
+                        let (name, system_name) = (&call.name, Some(&call.system_name));
+                        self.line(name, system_name, call.file.as_ref(), Some(module), call.line)
+                    };
+                    location.lines.extend(symbols.calls[at].iter().map(line));
+                }
+            }
+        }
+        if location.lines.is_empty() {
+            let short = self.modules[module].name.trim_matches(['[', ']']);
+            let name = format!("[{short}+{:#x}]", location.address).into();
+            location.lines.push(self.line(&name, None, None, Some(module), 0));
+        }
+        location
+    }
+
+    /// A location that belongs to no module.
+    fn plain(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
+        let line = self.line(&name.into(), None, None, None, 0);
+        Location { kind, module: None, address, lines: vec![line] }
+    }
+
+    /// A line of a function, which is added if it is new.
+    fn line(
+        &mut self,
+        name: &Arc<str>,
+        system_name: Option<&Arc<str>>,
+        file: Option<&Arc<str>>,
+        module: Option<ModuleId>,
+        line: u32,
+    ) -> Line {
+        let system_name = system_name.cloned().unwrap_or_default();
+        let key = (name.clone(), system_name, file.cloned(), module);
+        let function = *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, _)| {
+            self.functions.push(Function {
+                name: name.to_string(),
+                system_name: system_name.to_string(),
+                file: file.as_deref().unwrap_or_default().to_owned(),
+                module,
+            });
+            self.functions.len() - 1
+        });
+        Line { function, line }
+    }
+
+    /// The module for a part of the kernel that is named like `ext4`; the
+    /// kernel itself if the part has no name.
+    fn area(&mut self, kernel: ModuleId, area: &str) -> ModuleId {
+        if area.is_empty() {
+            return kernel;
+        }
+        if let Some(&known) = self.areas.get(area) {
+            return known;
+        }
+        let kind = self.modules[kernel].kind;
+        self.modules.push(Module { kind, name: format!("[{area}]"), ..Module::default() });
+        self.areas.insert(area.to_owned(), self.modules.len() - 1);
+        self.modules.len() - 1
+    }
+}
+
+/// A recorded module as people are shown it.
+fn module(recorded: &rz_format::Module) -> Module {
+    let path = without_deleted(&recorded.path);
+    let (kind, default_name) = match RecordedKind::from(recorded.kind) {
+        RecordedKind::File => (ModuleKind::File, "[file]"),
+        RecordedKind::Kernel => (ModuleKind::Kernel, "[kernel]"),
+        RecordedKind::Vdso => (ModuleKind::Vdso, "[vdso]"),
+        RecordedKind::Anonymous => (ModuleKind::Anonymous, "[anon]"),
+        _ => (ModuleKind::File, "[unknown]"),
+    };
+    let file_name = Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let in_brackets = path.starts_with('[');
+    Module {
+        kind,
+        name: file_name.unwrap_or_else(|| default_name.to_owned()),
+        path: if in_brackets { String::new() } else { path.to_owned() },
+        build_id: recorded.build_id.clone(),
+    }
+}
+
+/// The path that a file had before it was deleted, as far as the kernel says
+/// that it was.
+fn without_deleted(path: &str) -> &str {
+    path.strip_suffix(" (deleted)").unwrap_or(path)
+}
