@@ -1,1 +1,6 @@
+//! Traces written for the purpose, loaded and described in text.
 
+mod damage;
+mod fixture;
+mod names;
+mod sums;

@@ -1,6 +1,6 @@
 //! Tests on real programs, built with the compilers of this machine.
 
-mod fixture;
+pub(crate) mod fixture;
 mod hostile;
 mod identity;
 mod programs;
