@@ -59,7 +59,8 @@ impl Destination {
                 };
                 let mut builder = tempfile::Builder::new();
                 builder.prefix(".rz-").permissions(output_permissions());
-                let mut file = builder.tempfile_in(directory)?;
+                let mut file =
+                    builder.tempfile_in(directory).map_err(|e| about_directory(directory, &e))?;
                 let mut out = BufWriter::with_capacity(64 << 10, file.as_file_mut());
                 produce(&mut out)?;
                 out.flush()?;
@@ -69,6 +70,17 @@ impl Destination {
             }
         }
     }
+}
+
+/// Says why nothing can be put into a directory, without the name of the
+/// temporary file that tempfile mentions.
+fn about_directory(directory: &Path, error: &io::Error) -> io::Error {
+    let (name, kind) = (directory.display(), error.kind());
+    let message = match kind {
+        io::ErrorKind::NotFound => format!("there is no directory {name}"),
+        kind => format!("directory {name}: {kind}"),
+    };
+    io::Error::new(kind, message)
 }
 
 /// Whether a path is something other than a regular file, such as

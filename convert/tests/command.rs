@@ -1,0 +1,146 @@
+//! Runs the `conv` binary: what it writes, what it says, how it exits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A directory with the golden vector in it, called `small.rz`.
+fn directory() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("small.rz"), vector()).unwrap();
+    directory
+}
+
+fn vector() -> Vec<u8> {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    fs::read(vectors.join("v1.0/small.rz")).unwrap()
+}
+
+fn conv(directory: &Path, arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conv"));
+    command.current_dir(directory).args(arguments.split_whitespace());
+    command.output().expect("conv runs")
+}
+
+/// Standard error of a run that exits with `code`.
+#[track_caller]
+fn errors(directory: &Path, arguments: &str, code: i32) -> String {
+    let output = conv(directory, arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
+    stderr
+}
+
+const FOLDED: &str = "\
+app 75
+app;[app+0x401040];[app+0x401200];[libc.so.6+0x45000] 75
+app;[app+0x401040];[app+0x401200];do_syscall_64_[k] 75
+app;[truncated];[app+0x401300] 75
+";
+
+const NOTES: &str = "\
+conv: note: a note
+conv: note: /srv/app: not found on this machine
+conv: note: /lib/libc.so.6: not found on this machine
+";
+
+#[test]
+fn to_standard_output() {
+    let directory = directory();
+    let output = conv(directory.path(), "small.rz --to folded -o -");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), FOLDED);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), NOTES);
+    assert_eq!(output.status.code(), Some(0));
+    let quiet = conv(directory.path(), "small.rz --to folded --quiet");
+    assert_eq!((quiet.stdout, quiet.stderr), (FOLDED.into(), Vec::new()));
+}
+
+#[test]
+fn to_a_file_of_each_format() {
+    let directory = directory();
+    for (name, starts_with) in [
+        ("out.folded", &b"app 75\n"[..]),
+        ("out.speedscope.json", b"{\""),
+        ("out.pb.gz", &[0x1f, 0x8b]),
+    ] {
+        let said = errors(directory.path(), &format!("small.rz -o {name}"), 0);
+        assert!(said.starts_with(&format!("{NOTES}conv: wrote {name} (")), "{said}");
+        let content = fs::read(directory.path().join(name)).unwrap();
+        assert!(content.starts_with(starts_with), "{name}");
+    }
+    let json = fs::read(directory.path().join("out.speedscope.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["profiles"].as_array().map(Vec::len), Some(3));
+    assert_eq!(fs::read(directory.path().join("small.rz")).unwrap(), vector());
+}
+
+#[test]
+fn unknown_formats_are_told_the_known_ones() {
+    let directory = directory();
+    for arguments in ["small.rz --to svg", "small.rz -o x.svg", "small.rz"] {
+        let said = errors(directory.path(), arguments, 2);
+        for name in
+            ["folded", "speedscope", if arguments.ends_with("x.svg") { "pb.gz" } else { "pprof" }]
+        {
+            assert!(said.contains(name), "{arguments}: {said}");
+        }
+    }
+}
+
+/// What is said of a file that is no good trace.
+#[track_caller]
+fn check_failure(content: Option<&[u8]>, expected: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    if let Some(content) = content {
+        fs::write(directory.path().join("t.rz"), content).unwrap();
+    }
+    let said = errors(directory.path(), "t.rz -o out.folded", 1);
+    assert_eq!(said, format!("conv: t.rz: {expected}\n"));
+    assert!(!directory.path().join("out.folded").exists());
+}
+
+#[test]
+fn failures_are_one_line_and_leave_nothing_behind() {
+    check_failure(None, "No such file or directory (os error 2)");
+    check_failure(Some(b""), "not an rz trace: only 0 bytes long");
+    check_failure(
+        Some(&[b'#'; 200]),
+        "not an rz trace: the file does not start with the rz magic number",
+    );
+    let mut newer = vector();
+    newer[8] = 2;
+    check_failure(
+        Some(&newer),
+        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.0: use a \
+         newer rz",
+    );
+}
+
+#[test]
+fn a_truncated_trace_is_converted_with_a_note() {
+    let directory = directory();
+    let vector = vector();
+    let path: PathBuf = directory.path().join("cut.rz");
+    fs::write(&path, &vector[..vector.len() - 200]).unwrap();
+    let output = conv(directory.path(), "cut.rz --to folded");
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("conv: note: the file is cut off: its last block, at offset "),
+        "{said}"
+    );
+    assert!(output.stdout.starts_with(b"app"));
+}
+
+#[test]
+fn an_unusable_output_directory_is_named_as_it_was_given() {
+    let directory = directory();
+    let check = |file: &str, cause: &str| {
+        let said = errors(directory.path(), &format!("small.rz -q -o {file}"), 1);
+        assert_eq!(said, format!("conv: {file}: cannot write the output: {cause}\n"));
+    };
+    check("no/such/out.folded", "there is no directory no/such");
+    check("small.rz/out.folded", "directory small.rz: not a directory");
+}
