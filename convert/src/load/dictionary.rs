@@ -2,6 +2,10 @@
 
 use rz_format::{Frame, StackDefs, StackNode};
 
+/// Values that are kept, at most; a gigabyte of frames and stacks. Made-up
+/// blocks compress so well that a small file can define any number.
+const MAX_VALUES: usize = 1 << 25;
+
 /// Values with consecutive ids, except where blocks were lost.
 ///
 /// An id is translated to an index into the values that are there, so that a
@@ -22,11 +26,12 @@ impl<T> Default for Dictionary<T> {
 impl<T> Dictionary<T> {
     /// Adds values that have the ids from `first` on. Ids are never reused, so
     /// those at or below a known one can only come from a made-up file: the
-    /// first definition stays.
+    /// first definition stays. Beyond [`MAX_VALUES`] all are left out, which
+    /// is as if they were lost.
     fn add(&mut self, first: u32, values: Vec<T>) {
         let next = self.next_id();
         let known = next.saturating_sub(u64::from(first)) as usize;
-        if known >= values.len() {
+        if known >= values.len() || self.values.len() + values.len() > MAX_VALUES {
             return;
         }
         let first = u64::from(first).max(next);

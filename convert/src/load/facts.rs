@@ -8,6 +8,10 @@ use rz_format::{
     Thread, ThreadName,
 };
 
+/// Memory for definitions, in bytes: made-up blocks compress so well that a
+/// small file could fill any. What comes later is left out, as if it were lost.
+const MAX_BYTES: usize = 512 << 20;
+
 /// Notes that are kept, at most.
 const MAX_NOTES: usize = 100;
 
@@ -74,11 +78,18 @@ pub(super) struct Facts {
     pub(super) cost: Option<Cost>,
     pub(super) end: Option<End>,
     pub(super) notes: Vec<String>,
+    /// Memory that definitions take.
+    bytes: usize,
 }
 
 impl Facts {
     /// Adds one record.
     pub(super) fn add(&mut self, record: Record) {
+        let bytes = definition_size(&record);
+        if self.bytes + bytes > MAX_BYTES {
+            return;
+        }
+        self.bytes += bytes;
         match record {
             Record::Host(host) => drop(self.host.get_or_insert(host)),
             Record::Recording(recording) => drop(self.recording.get_or_insert(recording)),
@@ -115,5 +126,40 @@ impl Facts {
             sum.count = sum.count.saturating_add(loss.count);
             sum.duration_ns = sum.duration_ns.saturating_add(duration);
         }
+    }
+}
+
+/// Memory that a definition takes, about; 0 for records that are kept once.
+fn definition_size(record: &Record) -> usize {
+    let variable = match record {
+        Record::Process(process) => process.exe.len() + process.name.len() + process.argv0.len(),
+        Record::Thread(thread) => thread.name.len(),
+        Record::ThreadName(name) => name.name.len(),
+        Record::Module(module) => {
+            let segments = module.segments.len() * size_of::<rz_format::Segment>();
+            module.path.len() + module.build_id.len() + segments
+        }
+        Record::Symbol(symbol) => symbol.name.len() + symbol.area.len(),
+        Record::Event(event) => event.name.len(),
+        _ => return 0,
+    };
+    size_of::<Record>() + variable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_take_bounded_memory() {
+        let mut facts = Facts::default();
+        let name = "x".repeat(1 << 20);
+        let thread = |id| Record::Thread(Thread { id, name: name.clone(), ..Thread::default() });
+        facts.bytes = MAX_BYTES - (3 << 20);
+        (0..5).for_each(|id| facts.add(thread(id)));
+        assert_eq!(facts.threads.values().len(), 2);
+        // What is kept once is always kept.
+        facts.add(Record::End(End::default()));
+        assert!(facts.end.is_some());
     }
 }

@@ -6,6 +6,12 @@ use rz_format::{Sample, StackId};
 /// Single samples that are kept in order of time, at most.
 const MAX_TIMELINE: usize = 1_000_000;
 
+/// Sums that are kept apart, at most; further ones are added to [`OTHERS`].
+const MAX_SUMS: usize = 1 << 24;
+
+/// Ids that nothing has, and so are shown as lost.
+const OTHERS: Key = Key { event: u32::MAX, thread: u32::MAX, stack: Some(StackId::MAX) };
+
 /// Sum of the weights of a trace, at most: exchange formats have signed
 /// numbers. Weights are cut where the sum would exceed it, so that nothing
 /// that is added up later can overflow.
@@ -53,7 +59,11 @@ impl Sums {
     /// because a block is sorted by thread and time.
     pub(super) fn add(&mut self, samples: &[Sample]) {
         for run in samples.chunk_by(|a, b| key(a) == key(b)) {
-            let amount = self.amounts.entry(key(&run[0])).or_default();
+            let mut key = key(&run[0]);
+            if self.amounts.len() >= MAX_SUMS && !self.amounts.contains_key(&key) {
+                key = OTHERS;
+            }
+            let amount = self.amounts.entry(key).or_default();
             amount.count += run.len() as u64;
             for sample in run {
                 let weight = sample.weight.min(self.weight_left);

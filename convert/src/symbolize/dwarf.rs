@@ -2,9 +2,10 @@
 //!
 //! Damage is found by gimli and ends in an error. Two things that no compiler
 //! makes, but an attacker can, are not: addr2line recurses for each level of
-//! inlining, so tens of thousands of nested levels overflow the stack, and it
-//! joins directory and name of each entry of a file table, so many entries
-//! that share one huge name take much memory.
+//! inlining, so about a hundred thousand nested levels overflow even the large
+//! stack that [`super::symbolize`] provides, and it joins directory and name of
+//! each entry of a file table, so many entries that share one huge name take
+//! much memory.
 
 use std::borrow::Cow;
 use std::sync::Arc;

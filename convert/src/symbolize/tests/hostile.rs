@@ -115,3 +115,49 @@ fn a_section_that_claims_to_be_huge_is_not_allocated() {
     let note = symbols.note.unwrap();
     assert!(note.contains("(.debug_info: cannot be 1099511627776 bytes)"), "{note}");
 }
+
+/// A function with 20,000 levels of inlining, which no compiler makes.
+const DEEP: &str = r#"
+    .text
+    .globl main
+    .type main, @function
+main:
+    .fill 16, 1, 0x90
+    .size main, 16
+    .section .debug_abbrev, "", @progbits
+    .uleb128 1, 0x11, 1, 0x11, 1, 0x12, 7, 0, 0      # unit: low_pc, high_pc
+    .uleb128 2, 0x2e, 1, 0x03, 8, 0x11, 1, 0x12, 7, 0, 0  # function: name too
+    .uleb128 3, 0x1d, 1, 0x31, 0x13, 0x11, 1, 0x12, 7, 0, 0  # inlined: origin
+    .byte 0
+    .section .debug_info, "", @progbits
+start:
+    .long end - begin
+begin:
+    .short 4
+    .long 0
+    .byte 8
+    .uleb128 1
+    .quad main, 16
+function:
+    .uleb128 2
+    .asciz "main"
+    .quad main, 16
+    .rept 20000
+    .uleb128 3
+    .long function - start
+    .quad main, 16
+    .endr
+    .fill 20002, 1, 0
+end:
+"#;
+
+#[test]
+fn deep_inlining_does_not_overflow_the_stack() {
+    let dir = Workshop::new();
+    let program = dir.build("deep", "s", DEEP, "cc -nostartfiles -static -e main");
+    let main = functions(&program)["main"];
+    let symbols = symbolize_program(&program, &[main.offset]);
+    assert_eq!(symbols.note, None);
+    let depth = symbols.calls[0].len();
+    assert!((500..=513).contains(&depth), "{depth}");
+}
