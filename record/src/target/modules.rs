@@ -106,12 +106,13 @@ impl Modules {
         }
         let id = self.list.len() as u32;
         let Description { kind, path, process_plus_one, image } = describe(&identity);
-        let (build_id, file_size) = match &image {
-            Some(image) => (image.build_id.clone(), image.file_size),
-            None => Default::default(),
-        };
-        let kind_code = kind.into();
-        let module = Module { id, kind: kind_code, path, build_id, file_size, process_plus_one };
+        let mut module =
+            Module { id, kind: kind.into(), path, process_plus_one, ..Module::default() };
+        if let Some(image) = &image {
+            module.build_id = image.build_id.clone();
+            module.file_size = image.file_size;
+            module.segments = image.segments.clone();
+        }
         records.push(Record::Module(module));
         self.list.push(Loaded { kind, cfi: image.map(Cfi::new) });
         self.by_identity.insert(identity, id);

@@ -10,6 +10,7 @@ use std::io;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{LittleEndian, ReadCache, ReadRef};
+use rz_format::Segment;
 
 type Header = elf::FileHeader64<LittleEndian>;
 
@@ -25,7 +26,7 @@ pub(crate) struct Image {
     /// GNU build-id; empty if there is none.
     pub(crate) build_id: Vec<u8>,
     /// Where parts of the file lie in memory.
-    segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     /// `.eh_frame_hdr`, the search table of `.eh_frame`.
     pub(crate) eh_frame_hdr: Section,
     /// `.eh_frame`.
@@ -45,13 +46,6 @@ pub(crate) struct Section {
     pub(crate) svma: u64,
     /// Content; empty if there is no such section.
     pub(crate) data: Vec<u8>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    file_offset: u64,
-    length: u64,
-    svma: u64,
 }
 
 impl Image {
