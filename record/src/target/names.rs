@@ -11,25 +11,21 @@ use rz_format::{Record, Symbol};
 
 use crate::target::procfs;
 
-/// A line of `/proc/kallsyms`.
-struct Candidate {
-    start: u64,
-    name: String,
-    area: String,
-}
+/// Part of the address space that the kernel's own code is in on x86-64; what
+/// it loads later lies above.
+const KERNEL_IMAGE_END: u64 = 0xffff_ffff_c000_0000;
 
 /// The symbols of the kernel that hold the given addresses, from
 /// `/proc/kallsyms`. Empty if the kernel hides its addresses.
 pub(crate) fn kernel_symbols(addresses: &BTreeSet<u64>, module: u32) -> io::Result<Vec<Record>> {
     let file = BufReader::with_capacity(256 << 10, File::open("/proc/kallsyms")?);
-    let symbols = enclosing_symbols(file, addresses)?;
-    Ok(symbols
-        .into_iter()
-        .map(|found| {
-            let Candidate { start, name, area } = found;
-            Record::Symbol(Symbol { module, start, length: 0, name, area })
-        })
-        .collect())
+    let symbol = |(start, line): (u64, Vec<u8>)| {
+        let text = String::from_utf8_lossy(&line);
+        let (name, area) = text.split_once('\t').unwrap_or((&text, ""));
+        let area = area.trim_matches(['[', ']']).to_owned();
+        Record::Symbol(Symbol { module, start, length: 0, name: name.to_owned(), area })
+    };
+    Ok(enclosing_symbols(file, addresses)?.into_iter().map(symbol).collect())
 }
 
 /// The functions of the vDSO that hold the given offsets in its image.
@@ -66,18 +62,20 @@ pub(crate) fn vdso_symbols(offsets: &BTreeSet<u64>, module: u32) -> io::Result<V
     Ok(symbols)
 }
 
-/// For each address the symbol that starts closest before it.
+/// For each address the start of the symbol that starts closest before it,
+/// with what the list says about that symbol.
 ///
 /// The list is not sorted as a whole, and has more than a hundred thousand
 /// lines, so it is gone through once: each line is matched with the first
-/// address at or behind it, and in the end each address takes the better of
-/// its own match and that of the address before it.
+/// address at or behind it. An address without a match of its own is in the
+/// same symbol as the one before it.
 fn enclosing_symbols(
     mut lines: impl BufRead,
     addresses: &BTreeSet<u64>,
-) -> io::Result<Vec<Candidate>> {
+) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let sorted: Vec<u64> = addresses.iter().copied().collect();
-    let mut best: Vec<Option<Candidate>> = sorted.iter().map(|_| None).collect();
+    let Some(&last) = sorted.last() else { return Ok(Vec::new()) };
+    let mut best = vec![(0, Vec::new()); sorted.len()];
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -85,27 +83,32 @@ fn enclosing_symbols(
             break;
         }
         let Some((start, kind, rest)) = split_line(&line) else { continue };
-        if !matches!(kind, b't' | b'T' | b'w' | b'W') || start == 0 {
+        if start > last && last < KERNEL_IMAGE_END && start < KERNEL_IMAGE_END {
+            // The kernel's own symbols come first and in order; formatting
+            // the rest would cost more than all else here.
+            break;
+        }
+        if !matches!(kind, b't' | b'T' | b'w' | b'W') {
             continue;
         }
         let at = sorted.partition_point(|address| *address < start);
-        let Some(slot) = best.get_mut(at) else { continue };
-        if slot.as_ref().is_none_or(|found| found.start < start) {
-            let text = String::from_utf8_lossy(rest);
-            let (name, area) = text.split_once('\t').unwrap_or((&text, ""));
-            let area = area.trim_matches(['[', ']']).to_owned();
-            *slot = Some(Candidate { start, name: name.to_owned(), area });
+        if let Some((found, text)) = best.get_mut(at)
+            && *found < start
+        {
+            *found = start;
+            text.clear();
+            text.extend_from_slice(rest);
         }
     }
-    // An address without a match of its own lies in the same symbol as the
-    // one before it, which is kept already.
-    Ok(best.into_iter().flatten().collect())
+    best.retain(|(start, _)| *start != 0);
+    Ok(best)
 }
 
 /// Splits `ffffffff81000000 T name\t[module]`.
 fn split_line(line: &[u8]) -> Option<(u64, u8, &[u8])> {
     let (address, rest) = line.split_at_checked(16)?;
-    let address = u64::from_str_radix(std::str::from_utf8(address).ok()?, 16).ok()?;
+    let digit = |value: u64, byte: &u8| Some(value << 4 | u64::from((*byte as char).to_digit(16)?));
+    let address = address.iter().try_fold(0, digit)?;
     let [b' ', kind, b' ', name @ ..] = rest else { return None };
     Some((address, *kind, name.trim_ascii_end()))
 }
@@ -116,24 +119,32 @@ mod tests {
 
     #[test]
     fn each_address_gets_the_closest_symbol_before_it() {
-        let list = "0000000000001000 T start\n\
-                    0000000000001100 t middle\n\
-                    0000000000001180 d data\n\
-                    0000000000002000 T end\n\
-                    0000000000001800 t late\t[ext4]\n\
+        let list = "ffffffff81001000 T start\n\
+                    ffffffff81001100 t middle\n\
+                    ffffffff81001180 d data\n\
+                    ffffffff81002000 T end\n\
+                    ffffffffc1001800 t late\t[ext4]\n\
+                    ffffffffc1000800 t early\t[xfs]\n\
                     garbage\n";
         let found = |addresses: &[u64]| {
-            let set = addresses.iter().copied().collect();
+            let set = addresses.iter().map(|address| 0xffff_ffff_0000_0000 | address).collect();
             let symbols = enclosing_symbols(list.as_bytes(), &set).unwrap();
-            symbols.into_iter().map(|s| format!("{:x} {}{}", s.start, s.name, s.area)).collect()
+            let text = |(start, line): (u64, Vec<u8>)| {
+                format!("{:x} {}", start as u32, String::from_utf8(line).unwrap())
+            };
+            symbols.into_iter().map(text).collect()
         };
         let check = |addresses: &[u64], expected: &[&str]| {
             let symbols: Vec<String> = found(addresses);
             assert_eq!(symbols, expected);
         };
-        check(&[0x1010, 0x1020, 0x1190], &["1000 start", "1100 middle"]);
-        check(&[0x1900, 0x2000], &["1800 lateext4", "2000 end"]);
-        check(&[0xfff], &[]);
+        check(&[0x8100_1010, 0x8100_1020, 0x8100_1190], &["81001000 start", "81001100 middle"]);
+        check(&[0x8100_2000], &["81002000 end"]);
+        check(
+            &[0x8100_1010, 0xc100_0900, 0xc100_1900],
+            &["81001000 start", "c1000800 early\t[xfs]", "c1001800 late\t[ext4]"],
+        );
+        check(&[0x8100_0fff], &[]);
         check(&[], &[]);
     }
 }
