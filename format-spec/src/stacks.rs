@@ -217,13 +217,14 @@ fn check_ids(first: u32, rows: usize, what: &'static str) -> Result<(), FormatEr
 pub struct StackInterner<S> {
     frames: HashMap<Frame, FrameId, S>,
     stacks: HashMap<StackNode, StackId, S>,
+    /// Definitions since the last [`StackInterner::take_new`].
     new: StackDefs,
 }
 
 impl<S: BuildHasher> StackInterner<S> {
     /// The id of a frame.
     pub fn frame(&mut self, frame: Frame) -> FrameId {
-        let next = self.frames.len() as FrameId;
+        let next = self.new.first_frame + self.new.frames.len() as FrameId;
         *self.frames.entry(frame).or_insert_with(|| {
             self.new.frames.push(frame);
             next
@@ -233,7 +234,7 @@ impl<S: BuildHasher> StackInterner<S> {
     /// The id of the stack in which `frame` was called from `parent`.
     pub fn stack(&mut self, parent: Option<StackId>, frame: FrameId) -> StackId {
         let node = StackNode { parent, frame };
-        let next = self.stacks.len() as StackId;
+        let next = self.new.first_stack + self.new.stacks.len() as StackId;
         *self.stacks.entry(node).or_insert_with(|| {
             self.new.stacks.push(node);
             next
@@ -248,14 +249,21 @@ impl<S: BuildHasher> StackInterner<S> {
     /// Takes the definitions made since the last call.
     pub fn take_new(&mut self) -> StackDefs {
         let next = StackDefs {
-            first_frame: self.frames.len() as FrameId,
-            first_stack: self.stacks.len() as StackId,
+            first_frame: self.new.first_frame + self.new.frames.len() as FrameId,
+            first_stack: self.new.first_stack + self.new.stacks.len() as StackId,
             ..StackDefs::default()
         };
         std::mem::replace(&mut self.new, next)
     }
 
-    /// The frames and stacks known so far.
+    /// Forgets all frames and stacks, to bound memory. Numbers go on, so what
+    /// comes again gets a new one.
+    pub fn forget(&mut self) {
+        self.frames.clear();
+        self.stacks.clear();
+    }
+
+    /// Numbers of the frames and stacks that are known.
     pub fn len(&self) -> (usize, usize) {
         (self.frames.len(), self.stacks.len())
     }
@@ -298,6 +306,10 @@ mod tests {
         assert_eq!(second.stacks, [StackNode { parent: a, frame: 5 }]);
         assert_eq!(StackDefs::decode(&second.encode()).unwrap(), second);
         assert!(interner.take_new().is_empty());
+
+        interner.forget();
+        let frame = interner.frame(code(10));
+        assert_eq!((frame, interner.stack(None, frame)), (6, 7));
     }
 
     #[test]

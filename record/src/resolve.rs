@@ -49,7 +49,7 @@ pub(crate) fn resolve(
             flushed = Instant::now();
         }
     }
-    tracker.add_symbols();
+    tracker.finish(now_ns());
     // If the writer has failed, it has said why.
     let _ = findings.send(tracker.take_findings());
 }

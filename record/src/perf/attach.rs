@@ -32,7 +32,7 @@ const MAX_LOOKS: u32 = 50;
 /// Memory for sample buffers on all CPUs together, at most.
 const MAX_RING_TOTAL: usize = 64 << 20;
 /// Largest sample buffer of one CPU.
-const MAX_RING: usize = 4 << 20;
+const MAX_RING: usize = 8 << 20;
 /// Smallest sample buffer that is of use: some samples with whole stacks.
 const MIN_RING: usize = 256 << 10;
 /// Buffer of one CPU for reports of what processes do.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
     CLASS_SAMPLES, Exit, Frame, Loss, LossReason, Mapping, ModuleKind, NO_CPU, Note, Record,
-    Sample, StackDefs, StackInterner, ThreadName,
+    Sample, StackDefs, StackInterner, ThreadName, TruncatedReason,
 };
 
 use crate::event::{RawEvent, RawSample, What};
@@ -24,6 +24,10 @@ use modules::Modules;
 use process::{Process, ProcessCode, Thread};
 use procfs::MapEntry;
 pub(crate) use procfs::device;
+
+/// Distinct stacks remembered; with more, equal ones are defined once again.
+/// This many take about 100 MiB.
+const MAX_KNOWN_STACKS: usize = 1 << 20;
 
 /// Who an event's number belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,13 +121,16 @@ impl Tracker {
         self.sources.extend(sources);
     }
 
-    /// Takes in a process that runs already, as `/proc` shows it.
+    /// Takes in a process that runs already, as `/proc` shows it, with the
+    /// threads that events were opened on. The others will be reported.
     pub(crate) fn adopt(&mut self, pid: u32) {
         let id = self.new_process(pid, 0, &procfs::thread_name(pid, pid), procfs::executable(pid));
         for entry in procfs::executable_maps(pid).unwrap_or_default() {
             self.map(pid, 0, entry);
         }
-        for tid in procfs::threads(pid).unwrap_or_default() {
+        let mut threads = procfs::threads(pid).unwrap_or_default();
+        threads.retain(|tid| self.direct.contains(tid));
+        for tid in threads {
             self.new_thread(pid, id, tid, tid, 0, &procfs::thread_name(pid, tid));
         }
     }
@@ -217,8 +224,13 @@ impl Tracker {
         }
     }
 
-    /// Adds the names of the kernel's and the vDSO's code that was seen.
-    pub(crate) fn add_symbols(&mut self) {
+    /// Adds what can only be said in the end: events that are still throttled,
+    /// and the names of the kernel's and the vDSO's code that was seen.
+    pub(crate) fn finish(&mut self, time_ns: u64) {
+        for ((_, cpu), from_ns) in std::mem::take(&mut self.throttled) {
+            self.lose(cpu, LossReason::Throttled, from_ns, time_ns, 0);
+        }
+
         let mut add = |symbols: std::io::Result<Vec<Record>>, of: &str| match symbols {
             Ok(symbols) => self.records.extend(symbols),
             Err(error) => {
@@ -242,6 +254,9 @@ impl Tracker {
         self.frames.clear();
         self.kernel_frames(sample.kernel);
         self.user_frames(event, sample);
+        if self.interner.len().1 >= MAX_KNOWN_STACKS {
+            self.interner.forget();
+        }
         let mut stack = None;
         for frame in self.frames.iter().rev() {
             let frame = self.interner.frame(*frame);
@@ -301,6 +316,14 @@ impl Tracker {
             }
             End::Truncated(reason) => {
                 self.counts.truncated += 1;
+                if reason == TruncatedReason::StackTooDeep
+                    && let Some(thread) = self.threads.get_mut(&event.tid)
+                {
+                    // What was taken for the end may have been that of a
+                    // coroutine's stack.
+                    thread.stack_end = 0;
+                    self.stack_ends.remove(event.tid);
+                }
                 self.frames.push(Frame::Truncated(reason));
             }
         }
@@ -316,10 +339,6 @@ impl Tracker {
         {
             let name = procfs::thread_name(event.pid, event.tid);
             self.new_thread(event.pid, process.id, event.tid, owner, event.time_ns, &name);
-        }
-        // `adopt` cannot know which events its threads inherited.
-        if let Some(thread) = self.threads.get_mut(&event.tid) {
-            thread.owner = owner;
         }
     }
 

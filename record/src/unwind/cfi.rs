@@ -19,7 +19,7 @@ use crate::unwind::x86_64::{RA, Registers, SP};
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// Rules kept per file; when there are more, all are dropped and found anew.
-const MAX_RULES: usize = 1 << 17;
+const MAX_RULES: usize = 1 << 16;
 /// Steps that a DWARF expression may take; real ones take a dozen.
 const MAX_EXPRESSION_STEPS: u32 = 256;
 /// Code without unwind information in a file that otherwise has it is taken to
