@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
@@ -66,11 +67,11 @@ impl Ring {
         let mut at = tail.load(Ordering::Relaxed);
         while at < end {
             let available = (end - at).min(self.data_len as u64) as usize;
-            let mut bytes = [0; HEADER_LEN];
             if available < HEADER_LEN {
                 break;
             }
-            self.copy(at, &mut bytes);
+            let mut bytes = [MaybeUninit::uninit(); HEADER_LEN];
+            let bytes = self.copy(at, &mut bytes);
             let header = RecordHeader {
                 kind: u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
                 len: u16::from_le_bytes([bytes[6], bytes[7]]).into(),
@@ -85,9 +86,10 @@ impl Ring {
         tail.store(end, Ordering::Release);
     }
 
-    /// Copies `out.len()` bytes that start at ring position `at`.
-    fn copy(&self, at: u64, out: &mut [u8]) {
-        debug_assert!(out.len() <= self.data_len);
+    /// Copies `out.len()` bytes that start at ring position `at`, and returns
+    /// them. There are never more than `data_len`, as no record is longer.
+    fn copy<'b>(&self, at: u64, out: &'b mut [MaybeUninit<u8>]) -> &'b mut [u8] {
+        assert!(out.len() <= self.data_len);
         let start = (at as usize) & (self.data_len - 1);
         let first = out.len().min(self.data_len - start);
         // SAFETY: the data area starts one page behind the control page and
@@ -98,11 +100,13 @@ impl Ring {
         // SAFETY: start + first <= data_len, `out` holds at least `first`
         // bytes, and our own memory does not overlap the mapping. The kernel
         // does not write between data_tail and data_head.
-        unsafe { ptr::copy_nonoverlapping(from, out.as_mut_ptr(), first) };
+        unsafe { ptr::copy_nonoverlapping(from, out.as_mut_ptr().cast(), first) };
         let rest = &mut out[first..];
         // SAFETY: the rest is what wraps around to the start of the area; it
         // is shorter than data_len by the assertion above.
-        unsafe { ptr::copy_nonoverlapping(data, rest.as_mut_ptr(), rest.len()) };
+        unsafe { ptr::copy_nonoverlapping(data, rest.as_mut_ptr().cast(), rest.len()) };
+        // SAFETY: the two copies have written all of `out`.
+        unsafe { out.assume_init_mut() }
     }
 }
 
@@ -126,18 +130,22 @@ pub(crate) struct Bytes<'a> {
 impl Bytes<'_> {
     /// The `u64` at `offset`; 0 if it lies outside the record.
     pub(crate) fn u64_at(&self, offset: usize) -> u64 {
-        let mut bytes = [0; 8];
-        if offset + 8 <= self.len {
-            self.ring.copy(self.at + offset as u64, &mut bytes);
+        if offset + 8 > self.len {
+            return 0;
         }
-        u64::from_le_bytes(bytes)
+        let mut bytes = [MaybeUninit::uninit(); 8];
+        let bytes = self.ring.copy(self.at + offset as u64, &mut bytes);
+        bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// Appends `length` bytes from `offset` on, as far as the record goes.
     pub(crate) fn append_to(&self, out: &mut Vec<u8>, offset: usize, length: usize) {
         let length = length.min(self.len.saturating_sub(offset));
-        let start = out.len();
-        out.resize(start + length, 0);
-        self.ring.copy(self.at + offset as u64, &mut out[start..]);
+        out.reserve(length);
+        let spare = &mut out.spare_capacity_mut()[..length];
+        let copied = self.ring.copy(self.at + offset as u64, spare).len();
+        let length = out.len() + copied;
+        // SAFETY: `copied` bytes behind the old length have been written.
+        unsafe { out.set_len(length) };
     }
 }

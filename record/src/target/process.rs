@@ -128,7 +128,7 @@ impl Code for ProcessCode<'_> {
     type Place = Place;
 
     fn place(&mut self, address: u64) -> Option<Place> {
-        if self.process.space.find(address).is_none() {
+        if !self.process.space.holds(address) {
             self.rescan();
         }
         let id = self.process.id;
@@ -156,10 +156,7 @@ impl Code for ProcessCode<'_> {
         stack: &StackMemory<'_>,
     ) -> Result<Step, TruncatedReason> {
         match (self.modules.cfi(place.module), place.kind) {
-            (Some(cfi), _) => {
-                let svma = cfi.image().svma_of(place.offset);
-                cfi.step(svma.ok_or(TruncatedReason::NoUnwindInfo)?, registers, stack)
-            }
+            (Some(cfi), _) => cfi.step(place.offset, registers, stack),
             (None, ModuleKind::Anonymous) => Ok(Step::UseFramePointer),
             (None, _) => Err(TruncatedReason::NoUnwindInfo),
         }

@@ -15,6 +15,8 @@ pub(crate) struct Mapping {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AddressSpace {
     mappings: Vec<Mapping>,
+    /// Where the last address was found: the next one is often close by.
+    last: usize,
 }
 
 impl AddressSpace {
@@ -22,7 +24,8 @@ impl AddressSpace {
     /// changed: news of a mapping that is known already are common while
     /// attaching.
     pub(crate) fn insert(&mut self, entry: MapEntry) -> bool {
-        if entry.start >= entry.end || self.find(entry.start).is_some_and(|m| m.entry == entry) {
+        if entry.start >= entry.end || self.find_mut(entry.start).is_some_and(|m| m.entry == entry)
+        {
             return false;
         }
         let first = self.mappings.partition_point(|m| m.entry.end <= entry.start);
@@ -50,16 +53,19 @@ impl AddressSpace {
         true
     }
 
-    /// The mapping that holds `address`.
-    pub(crate) fn find(&self, address: u64) -> Option<&Mapping> {
-        let after = self.mappings.partition_point(|m| m.entry.start <= address);
-        self.mappings[..after].last().filter(|m| address < m.entry.end)
+    /// Whether a mapping holds `address`.
+    pub(crate) fn holds(&mut self, address: u64) -> bool {
+        self.find_mut(address).is_some()
     }
 
-    /// The mapping that holds `address`, to be changed.
+    /// The mapping that holds `address`.
     pub(crate) fn find_mut(&mut self, address: u64) -> Option<&mut Mapping> {
-        let after = self.mappings.partition_point(|m| m.entry.start <= address);
-        self.mappings[..after].last_mut().filter(|m| address < m.entry.end)
+        let holds = |m: &Mapping| (m.entry.start..m.entry.end).contains(&address);
+        if !self.mappings.get(self.last).is_some_and(holds) {
+            let after = self.mappings.partition_point(|m| m.entry.start <= address);
+            self.last = after.checked_sub(1)?;
+        }
+        self.mappings.get_mut(self.last).filter(|m| holds(m))
     }
 }
 
@@ -87,10 +93,10 @@ mod tests {
         assert!(space.insert(entry(120, 130, 1, "d")));
         let list: Vec<_> = space.mappings.iter().map(|m| (m.entry.start, m.entry.end)).collect();
         assert_eq!(list, [(100, 120), (120, 130), (130, 150), (150, 350), (350, 400)]);
-        assert_eq!(space.find(149).unwrap().entry.file_offset, 30);
-        assert_eq!(space.find(200).unwrap().entry.path, "c");
-        assert!(space.find(99).is_none());
-        assert!(space.find(400).is_none());
+        assert_eq!(space.find_mut(149).unwrap().entry.file_offset, 30);
+        assert_eq!(space.find_mut(200).unwrap().entry.path, "c");
+        assert!(!space.holds(99));
+        assert!(!space.holds(400));
         assert!(!space.insert(entry(5, 5, 0, "empty")));
     }
 }

@@ -96,6 +96,7 @@ pub(crate) struct Cfi {
     /// For tables without a search table of their own: start and end address
     /// of each entry, and its offset in the section.
     entries: Vec<(u64, u64, usize)>,
+    /// By file offset.
     rules: FxHashMap<u64, Rule>,
     context: UnwindContext<usize>,
 }
@@ -125,31 +126,24 @@ impl Cfi {
         cfi
     }
 
-    /// The file.
-    pub(crate) fn image(&self) -> &Image {
-        &self.image
-    }
-
-    /// Unwinds the frame at `svma`, an address inside its instruction.
+    /// Unwinds the frame at `file_offset`, which is inside its instruction.
     pub(crate) fn step(
         &mut self,
-        svma: u64,
+        file_offset: u64,
         registers: &Registers,
         stack: &StackMemory<'_>,
     ) -> Result<Step, TruncatedReason> {
-        if !self.rules.contains_key(&svma) {
-            if self.rules.len() >= MAX_RULES {
-                self.rules.clear();
-            }
-            let rule = self.find_rule(svma);
-            self.rules.insert(svma, rule);
+        if let Some(rule) = self.rules.get(&file_offset) {
+            return rule.apply(registers, stack);
         }
-        match &self.rules[&svma] {
-            Rule::Root => Ok(Step::Root(registers.sp())),
-            Rule::FramePointer => Ok(Step::UseFramePointer),
-            Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
-            Rule::Frame(rule) => rule.apply(registers, stack),
+        let svma = self.image.svma_of(file_offset);
+        let rule = svma.map_or(Rule::Nothing, |svma| self.find_rule(svma));
+        let step = rule.apply(registers, stack);
+        if self.rules.len() >= MAX_RULES {
+            self.rules.clear();
         }
+        self.rules.insert(file_offset, rule);
+        step
     }
 
     fn find_rule(&mut self, svma: u64) -> Rule {
@@ -186,6 +180,21 @@ impl Cfi {
             Ok(table.lookup(later, &self.bases)? == before)
         };
         if gap().unwrap_or(false) { Rule::FramePointer } else { Rule::Nothing }
+    }
+}
+
+impl Rule {
+    fn apply(
+        &self,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Result<Step, TruncatedReason> {
+        match self {
+            Rule::Root => Ok(Step::Root(registers.sp())),
+            Rule::FramePointer => Ok(Step::UseFramePointer),
+            Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
+            Rule::Frame(rule) => rule.apply(registers, stack),
+        }
     }
 }
 
