@@ -75,6 +75,12 @@ pub(crate) fn unwind<C: Code>(
             return End::Truncated(TruncatedReason::BadReturnAddress);
         };
         let step = code.step(&place, &registers, stack);
+        // The kernel made it look as if the instruction before a signal
+        // trampoline had called the handler; there is no such instruction.
+        let place = match step {
+            Ok(Step::Caller { interrupted: true, .. }) => code.place(registers.ip).unwrap_or(place),
+            _ => place,
+        };
         frame(place);
         let (caller, interrupted) = match step {
             Err(reason) => return End::Truncated(reason),
