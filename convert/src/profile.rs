@@ -173,7 +173,8 @@ pub enum ModuleKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Function {
     /// Name for people. A function without a known name is called
-    /// `[module+0xoffset]`.
+    /// `[module+0xoffset]`, by where it starts if that can be told, else by
+    /// each of its addresses.
     pub name: String,
     /// The linker's (mangled) name; empty if unknown.
     pub system_name: String,

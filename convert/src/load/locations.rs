@@ -161,6 +161,7 @@ impl Locations {
             _ => FrameKind::User,
         };
         let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
+        let mut start = offset;
         match known {
             Known::Whole => {
                 let name = self.modules[module].name.as_str().into();
@@ -178,6 +179,7 @@ impl Locations {
             Known::File(offsets, symbols) => {
                 if let Ok(at) = offsets.binary_search(&offset) {
                     location.address = symbols.addresses[at];
+                    start = symbols.starts[at];
                     let line = |call: &Call| {
                         let (name, system_name) = (&call.name, Some(&call.system_name));
                         self.line(name, system_name, call.file.as_ref(), Some(module), call.line)
@@ -188,7 +190,7 @@ impl Locations {
         }
         if location.lines.is_empty() {
             let short = self.modules[module].name.trim_matches(['[', ']']);
-            let name = format!("[{short}+{:#x}]", location.address).into();
+            let name = format!("[{short}+{start:#x}]").into();
             location.lines.push(self.line(&name, None, None, Some(module), 0));
         }
         location

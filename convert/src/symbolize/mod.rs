@@ -21,6 +21,7 @@ mod module;
 pub(crate) mod names;
 mod plt;
 mod segments;
+mod starts;
 mod symbols;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -62,6 +63,9 @@ pub struct ModuleSymbols {
     /// Address (SVMA) of each offset, in the order of the offsets; the offset
     /// itself if no segment is known that contains it.
     pub addresses: Vec<u64>,
+    /// Start of the function at each address, where no name is known but the
+    /// file's unwind tables tell; else the address itself. In the same order.
+    pub starts: Vec<u64>,
     /// Calls at each offset, in the same order: innermost first, all but the
     /// last of them inlined. Empty if no name is known.
     pub calls: Vec<Vec<Call>>,

@@ -9,6 +9,7 @@ use super::dwarf::{self, DebugSections, Frame, Reader};
 use super::find;
 use super::names::Names;
 use super::segments::Segments;
+use super::starts::FunctionStarts;
 use super::symbols::{Source, Symbol, SymbolTable};
 use super::{Call, ModuleRequest, ModuleSymbols};
 
@@ -21,8 +22,10 @@ pub(super) fn symbolize_module(request: &ModuleRequest) -> ModuleSymbols {
     let mut symbols = resolve(request).unwrap_or_else(|cause| {
         let segments = Segments::recorded(request.segments);
         let address = |&offset: &u64| segments.address(offset).unwrap_or(offset);
+        let addresses: Vec<u64> = request.offsets.iter().map(address).collect();
         ModuleSymbols {
-            addresses: request.offsets.iter().map(address).collect(),
+            starts: addresses.clone(),
+            addresses,
             calls: vec![Vec::new(); request.offsets.len()],
             note: Some(cause),
         }
@@ -91,9 +94,15 @@ fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
         }
         None => None,
     };
-    let addresses =
+    let addresses: Vec<u64> =
         request.offsets.iter().zip(addresses).map(|(&o, address)| address.unwrap_or(o)).collect();
-    Ok(ModuleSymbols { addresses, calls, note })
+    let tables = FunctionStarts::new(&binary);
+    let start = |(calls, &address): (&Vec<Call>, &u64)| match &tables {
+        Some(tables) if calls.is_empty() => tables.find(address).unwrap_or(address),
+        _ => address,
+    };
+    let starts = calls.iter().zip(&addresses).map(start).collect();
+    Ok(ModuleSymbols { addresses, starts, calls, note })
 }
 
 /// The calls at each address, and the first error in the debug information.

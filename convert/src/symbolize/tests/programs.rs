@@ -59,8 +59,10 @@ fn stripped_program_gives_a_note() {
     let program = dir.build("a", "c", C_PROGRAM, "cc -g -O2 -Wl,--no-export-dynamic");
     let outer = functions(&program)["outer"];
     run(&format!("strip {}", program.display()));
-    let symbols = symbolize_program(&program, &[outer.offset]);
-    assert_eq!((symbols.addresses, symbols.calls), (vec![outer.address], vec![vec![]]));
+    let symbols = symbolize_program(&program, &[outer.offset, outer.offset + 1]);
+    assert_eq!(symbols.addresses, [outer.address, outer.address + 1]);
+    assert_eq!(symbols.calls, [vec![], vec![]]);
+    assert_eq!(symbols.starts, [outer.address; 2], "one function, by its unwind table entry");
     let expected = format!(
         "{}: has neither symbols nor debug information, and no debug file was found",
         program.display()
