@@ -72,6 +72,11 @@ impl Unpublished {
         match fs::symlink_metadata(path) {
             Ok(_) if !force => return Err(OutputError::Exists(path.to_owned())),
             Ok(meta) if meta.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+            // A trace takes the place of what it replaces: of /dev/null, as
+            // root, for every program on the machine.
+            Ok(meta) if !meta.is_file() && !meta.is_symlink() => {
+                return Err(failed(io::Error::other("it is not a regular file")));
+            }
             _ => {}
         }
         let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
@@ -216,5 +221,17 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(names(dir.path()), ["t.rz"]);
+    }
+
+    #[test]
+    fn only_files_are_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(Unpublished::create(&socket, true), Err(OutputError::Create { .. })));
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        assert!(matches!(Unpublished::create(&folder, true), Err(OutputError::Create { .. })));
+        assert!(!fs::symlink_metadata(&socket).unwrap().is_file());
     }
 }
