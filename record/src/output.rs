@@ -2,7 +2,7 @@
 //! begins, and never made to look whole when it is not.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -94,6 +94,16 @@ impl Unpublished {
         Ok(Unpublished { file: Some(file), path: path.to_owned(), temporary, force })
     }
 
+    /// A handle to write the file's first bytes by, and those that follow.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()
+    }
+
+    /// Says that the file could not be begun.
+    pub(crate) fn failed(&self, source: io::Error) -> OutputError {
+        OutputError::Create { path: self.path.clone(), source }
+    }
+
     /// Gives the file its name.
     pub(crate) fn publish(mut self) -> Result<TraceFile, OutputError> {
         let failed = |source| OutputError::Create { path: self.path.clone(), source };
@@ -133,11 +143,6 @@ pub(crate) struct TraceFile {
 }
 
 impl TraceFile {
-    /// Another handle on the same file.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(TraceFile { file: self.file.try_clone()?, path: self.path.clone() })
-    }
-
     /// Length of the file in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.file.metadata().map_or(0, |meta| meta.size())
@@ -169,18 +174,10 @@ impl TraceFile {
     }
 }
 
-impl Write for TraceFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -216,8 +213,10 @@ mod tests {
         assert!(matches!(late.publish(), Err(OutputError::Exists(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 
-        let mut file = Unpublished::create(&path, true).unwrap().publish().unwrap();
-        file.write_all(b"new").unwrap();
+        let file = Unpublished::create(&path, true).unwrap();
+        file.handle().unwrap().write_all(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        file.publish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(names(dir.path()), ["t.rz"]);

@@ -27,7 +27,7 @@ use crate::perf::{self, AttachError, Attachment, Targets};
 use crate::queue::{QueueGauge, StackEnds};
 use crate::resolve::resolve;
 use crate::signals::{Interrupt, Signals};
-use crate::store::store;
+use crate::store::{self, store};
 use crate::target::{Counts, Tracker, procfs};
 use crate::{cost, output};
 
@@ -227,13 +227,13 @@ pub fn record(
     }
     notes.iter().for_each(|note| notice(note));
 
+    let first = first_records(config, &targets, &attachment, &notes, now_ns());
+    let writer = store::begin(&file, &first)?;
     match &mut program {
         Some(program) => program.begin()?,
         None => attachment.enable()?,
     }
     let file = file.publish()?;
-    let start_ns = now_ns();
-    let first = first_records(config, &targets, &attachment, &notes, start_ns);
 
     let shared = Shared::default();
     let queue = QueueGauge::default();
@@ -250,7 +250,7 @@ pub fn record(
             resolve(tracker, perf::parse, &batches, &empty_sender, queue, shared, &findings_sender);
         });
         let writer =
-            scope.spawn(move || store(file, &first, &findings, queue, shared, config.max_size));
+            scope.spawn(move || store(writer, file, &findings, queue, shared, config.max_size));
         let is_over = || resolver.is_finished();
         let end = wait_for_end(config, &signals, program.as_mut(), shared, is_over, watch);
         shared.end_ns.store(now_ns(), Ordering::Relaxed);

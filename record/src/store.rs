@@ -1,5 +1,6 @@
 //! Writes what was found to the trace, and the recorder's own cost with it.
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -9,7 +10,7 @@ use rz_format::{Clock, End, FileHeader, FormatError, Record, TraceWriter};
 
 use crate::cost;
 use crate::host::{clocks, now_ns};
-use crate::output::{OutputError, TraceFile};
+use crate::output::{OutputError, TraceFile, Unpublished};
 use crate::queue::QueueGauge;
 use crate::session::Shared;
 use crate::target::Findings;
@@ -17,11 +18,30 @@ use crate::target::Findings;
 /// How often the recorder's cost is noted.
 const COST_INTERVAL_NS: u64 = 1_000_000_000;
 
-/// Writes `first` and then all findings until there are no more; ends the
-/// trace with why the recording ended. Returns the length of the file.
-pub(crate) fn store(
-    file: TraceFile,
+/// Begins a trace with its header and `first`, before the file gets its name:
+/// on a full disk, what has that name stays.
+pub(crate) fn begin(
+    file: &Unpublished,
     first: &[Record],
+) -> Result<TraceWriter<File>, OutputError> {
+    let created = clocks();
+    let header = FileHeader::new(trace_id(&created), created.realtime_ns, created.monotonic_ns);
+    let begin = || {
+        let mut writer = TraceWriter::new(file.handle()?, &header)?;
+        writer.write_records(now_ns(), first)?;
+        Ok(writer)
+    };
+    begin().map_err(|error| match error {
+        FormatError::Io(error) => file.failed(error),
+        other => file.failed(io::Error::other(other)),
+    })
+}
+
+/// Writes all findings until there are no more; ends the trace with why the
+/// recording ended. Returns the length of the file.
+pub(crate) fn store(
+    mut writer: TraceWriter<File>,
+    file: TraceFile,
     findings: &Receiver<Findings>,
     queue: &QueueGauge,
     shared: &Shared,
@@ -31,11 +51,7 @@ pub(crate) fn store(
         FormatError::Io(error) => file.give_up(whole_len, error),
         other => file.give_up(whole_len, io::Error::other(other)),
     };
-    let handle = file.try_clone().map_err(|error| file.give_up(0, error))?;
-    let created = clocks();
-    let header = FileHeader::new(trace_id(&created), created.realtime_ns, created.monotonic_ns);
-    let mut writer = TraceWriter::new(handle, &header).map_err(|e| failed(0, e))?;
-    let result = write_all(&mut writer, &file, first, findings, queue, shared, max_size);
+    let result = write_all(&mut writer, &file, findings, queue, shared, max_size);
     let whole_len = writer.bytes_written();
     result.map_err(|error| failed(whole_len, error))?;
     writer.finish().map_err(|error| failed(whole_len, error))?;
@@ -43,15 +59,13 @@ pub(crate) fn store(
 }
 
 fn write_all(
-    writer: &mut TraceWriter<TraceFile>,
+    writer: &mut TraceWriter<File>,
     file: &TraceFile,
-    first: &[Record],
     findings: &Receiver<Findings>,
     queue: &QueueGauge,
     shared: &Shared,
     max_size: u64,
 ) -> Result<(), FormatError> {
-    writer.write_records(now_ns(), first)?;
     let mut cost_at = now_ns();
     loop {
         let received = match findings.recv_timeout(Duration::from_nanos(COST_INTERVAL_NS)) {
