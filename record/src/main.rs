@@ -70,13 +70,17 @@ fn print_summary(summary: &Summary) {
         0 => String::new(),
         count => format!(" ({count} with truncated stacks)"),
     };
+    let threads = match summary.threads {
+        1 => "1 thread".to_owned(),
+        count => format!("{count} threads"),
+    };
     eprintln!(
-        "{}: {}, {} samples{truncated}, {} lost, {} threads, recorder {:.2} s CPU, {} peak{why}",
+        "{}: {}, {} samples{truncated}, {} lost, {}, recorder {:.2} s CPU, {} peak{why}",
         summary.path.display(),
         bytes(summary.file_size),
         summary.samples,
         summary.lost,
-        summary.threads,
+        threads,
         summary.cpu_ns as f64 / 1e9,
         bytes(summary.peak_rss),
     );
