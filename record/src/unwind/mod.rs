@@ -66,22 +66,26 @@ pub(crate) fn unwind<C: Code>(
     stack: &StackMemory<'_>,
     mut frame: impl FnMut(C::Place),
 ) -> End {
-    // A return address may be the first byte of the next function if the call
-    // does not return; one byte before it is inside the call for sure.
-    let mut is_exact = true;
+    let mut has_called = false;
     for _ in 0..MAX_FRAMES {
-        let lookup = registers.ip.wrapping_sub(u64::from(!is_exact));
+        // A return address may be the first byte of the next function if the
+        // call does not return; one byte before it is inside the call for
+        // sure. So it is after a system call, such as the one at the end of a
+        // signal trampoline.
+        let is_behind = has_called || registers.follow_system_call();
+        let lookup = registers.ip.wrapping_sub(u64::from(is_behind));
         let Some(place) = code.place(lookup) else {
             return End::Truncated(TruncatedReason::BadReturnAddress);
         };
         let step = code.step(&place, &registers, stack);
-        // The kernel made it look as if the instruction before a signal
-        // trampoline had called the handler; there is no such instruction.
-        let place = match step {
-            Ok(Step::Caller { interrupted: true, .. }) => code.place(registers.ip).unwrap_or(place),
+        frame(match &step {
+            // A trampoline is returned to, but did not call: its address is
+            // exact, and only its unwind entry begins one byte early.
+            Ok(Step::Caller { interrupted: true, .. }) if has_called => {
+                code.place(registers.ip).unwrap_or(place)
+            }
             _ => place,
-        };
-        frame(place);
+        });
         let (caller, interrupted) = match step {
             Err(reason) => return End::Truncated(reason),
             Ok(Step::Root(stack_end)) => return End::Root(stack_end),
@@ -92,12 +96,17 @@ pub(crate) fn unwind<C: Code>(
             },
         };
         // A signal handler may run on another stack; otherwise callers are
-        // always further up.
-        if !interrupted && caller.sp() <= registers.sp() {
+        // always further up, unless a function that calls nothing took its
+        // return address off the stack, as vfork does.
+        let is_in_order = match has_called {
+            true => caller.sp() > registers.sp(),
+            false => caller.sp() >= registers.sp(),
+        };
+        if !interrupted && !is_in_order {
             return End::Truncated(TruncatedReason::NoUnwindInfo);
         }
         registers = caller;
-        is_exact = interrupted;
+        has_called = !interrupted;
     }
     End::Truncated(TruncatedReason::TooManyFrames)
 }

@@ -4,6 +4,8 @@
 const PRESERVED: u16 = 1 << 3 | 1 << BP | 1 << SP | 0xf000;
 /// Number of registers that unwind rules may refer to: 16 general ones.
 const GENERAL: usize = 16;
+/// DWARF number of rcx.
+const CX: u16 = 2;
 /// DWARF number of the frame pointer, rbp.
 pub(crate) const BP: u16 = 6;
 /// DWARF number of the stack pointer, rsp.
@@ -51,6 +53,12 @@ impl Registers {
     /// The stack pointer.
     pub(crate) fn sp(&self) -> u64 {
         self.general[usize::from(SP)]
+    }
+
+    /// Whether these are the registers of a thread that makes, or has just
+    /// made, a system call: the instruction leaves its own end in rcx.
+    pub(crate) fn follow_system_call(&self) -> bool {
+        self.get(CX) == Some(self.ip)
     }
 
     /// The register with this DWARF number, if its value is known.
