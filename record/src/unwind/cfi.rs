@@ -28,6 +28,11 @@ const MAX_EXPRESSION_STEPS: u32 = 256;
 /// hand-written assembly often does not, and is never so large.
 const GENERATED_CODE_BYTES: u64 = 64 << 10;
 
+/// Code without unwind information is a program's first function if it lies
+/// at most so far behind the first instruction. That of glibc's loader, from
+/// which libraries are relocated and their constructors called, has 61 bytes.
+const ENTRY_BYTES: u64 = 64;
+
 /// How to get from a frame to its caller.
 #[derive(Debug, Clone)]
 enum Rule {
@@ -163,8 +168,13 @@ impl Cfi {
         }
     }
 
-    /// For code that no entry covers: how long is the piece it is part of?
+    /// For code that no entry covers: is it where the program begins, and if
+    /// not, how long is the piece it is part of?
     fn rule_of_uncovered_code(&self, svma: u64) -> Rule {
+        let entry = self.image.entry_svma;
+        if entry != 0 && svma.checked_sub(entry).is_some_and(|after| after < ENTRY_BYTES) {
+            return Rule::Root;
+        }
         if !self.image.has_unwind_info() {
             return Rule::FramePointer;
         }
@@ -397,5 +407,22 @@ fn evaluate(
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_loader_begins_at_its_root() {
+        let loader = File::open("/lib64/ld-linux-x86-64.so.2").unwrap();
+        let mut cfi = Cfi::new(Image::from_file(loader).unwrap());
+        let entry = cfi.image.entry_svma;
+        assert!(matches!(cfi.find_rule(entry), Rule::Root));
+        // Where it goes on after its first call.
+        assert!(matches!(cfi.find_rule(entry + 8), Rule::Root));
     }
 }

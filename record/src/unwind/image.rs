@@ -33,6 +33,8 @@ pub(crate) struct Image {
     pub(crate) eh_frame: Section,
     /// `.debug_frame`, for files without `.eh_frame`.
     pub(crate) debug_frame: Section,
+    /// Address of the instruction that a program, or its loader, starts at.
+    pub(crate) entry_svma: u64,
     /// Address of `.text`, which pointers may be relative to.
     pub(crate) text_svma: u64,
     /// Address of `.got`, likewise.
@@ -66,7 +68,7 @@ impl Image {
     fn parse<'data, R: ReadRef<'data>>(data: R) -> object::read::Result<Self> {
         let header = Header::parse(data)?;
         let endian = header.endian()?;
-        let mut image = Image::default();
+        let mut image = Image { entry_svma: header.e_entry(endian), ..Image::default() };
         for segment in header.program_headers(endian, data)? {
             match segment.p_type(endian) {
                 elf::PT_LOAD => image.segments.push(Segment {
