@@ -55,7 +55,11 @@ fn resolve(request: &ModuleRequest) -> Result<ModuleSymbols, String> {
     // What is amiss with debug information; the first finding is reported.
     let mut damage = Vec::new();
     let (info_file, info) = debug.as_ref().map_or((&binary_file, &binary), |(f, o)| (*f, o));
-    let shared_file = find::find_supplementary_file(request, info_file.path(), info);
+    // A stripped file may still name the shared part of what it lost.
+    let shared_file = match dwarf::has_debug_info(info) {
+        true => find::find_supplementary_file(request, info_file.path(), info),
+        false => Ok(None),
+    };
     let shared_file = shared_file.unwrap_or_else(|cause| {
         damage.push(cause);
         None

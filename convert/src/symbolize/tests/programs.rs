@@ -70,6 +70,22 @@ fn stripped_program_gives_a_note() {
     assert_eq!(symbols.note, Some(expected));
 }
 
+/// As Debian's programs: `strip` leaves the name of what debug information
+/// shared with other programs, which is of no use without the rest of it.
+#[test]
+fn stripped_program_does_not_miss_the_shared_part() {
+    let workshop = Workshop::new();
+    let program = workshop.build("exporting", "c", C_PROGRAM, "cc -rdynamic");
+    let link = workshop.path("link");
+    let name_and_build_id = b"shared.debug\0\x01\x02\x03\x04";
+    std::fs::write(&link, name_and_build_id).unwrap();
+    let (program_text, link) = (program.display(), link.display());
+    run(&format!("strip {program_text}"));
+    run(&format!("objcopy --add-section .gnu_debugaltlink={link} {program_text}"));
+    let offsets = [0x1000];
+    assert_eq!(symbolize_program(&program, &offsets).note, None);
+}
+
 #[test]
 fn offsets_outside_of_the_file_have_no_name() {
     let dir = Workshop::new();
