@@ -292,16 +292,19 @@ pub enum LossReason {
     Throttled,
     /// The kernel handed over something that makes no sense.
     Malformed,
+    /// Threads lived too short to be sampled.
+    ShortThreads,
     /// A reason that this crate does not know.
     Unknown,
 }
 
 impl LossReason {
-    const CODES: [(u8, LossReason); 4] = [
+    const CODES: [(u8, LossReason); 5] = [
         (0, LossReason::RingFull),
         (1, LossReason::QueueFull),
         (2, LossReason::Throttled),
         (3, LossReason::Malformed),
+        (4, LossReason::ShortThreads),
     ];
 
     /// The reason in words.
@@ -311,6 +314,7 @@ impl LossReason {
             LossReason::QueueFull => "recorder behind",
             LossReason::Throttled => "throttled by the kernel",
             LossReason::Malformed => "malformed event",
+            LossReason::ShortThreads => "threads too short-lived to be sampled",
             LossReason::Unknown => "unknown reason",
         }
     }

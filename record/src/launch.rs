@@ -11,6 +11,7 @@ use std::process::{Child, Command};
 use std::thread::JoinHandle;
 
 use nix::fcntl::OFlag;
+use nix::sys::signal::SigSet;
 use nix::unistd::{close, pipe2};
 
 /// A process that is going to execute a program.
@@ -22,8 +23,8 @@ pub(crate) struct Waiting {
 }
 
 /// Starts a process that waits for [`Waiting::go`] before it executes
-/// `command`. Dropping the result ends it instead.
-pub(crate) fn launch(command: &[OsString]) -> io::Result<Waiting> {
+/// `command` with the given signal mask. Dropping the result ends it instead.
+pub(crate) fn launch(command: &[OsString], signal_mask: SigSet) -> io::Result<Waiting> {
     let (pid_from, pid_to) = pipe2(OFlag::O_CLOEXEC)?;
     let (go_from, go_to) = pipe2(OFlag::O_CLOEXEC)?;
     let (mut pid_from, pid_to) = (File::from(pid_from), File::from(pid_to));
@@ -38,7 +39,8 @@ pub(crate) fn launch(command: &[OsString]) -> io::Result<Waiting> {
         // recorder does.
         close(parents_end)?;
         let mut byte = [0];
-        (&go_from).read_exact(&mut byte)
+        (&go_from).read_exact(&mut byte)?;
+        Ok(signal_mask.thread_set_mask()?)
     };
     // SAFETY: `wait` runs between fork and exec and only makes system calls on
     // descriptors that the child has copies of; it neither allocates nor locks.
@@ -79,7 +81,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("mark");
         let command = ["touch".into(), mark.clone().into()];
-        let waiting = launch(&command).unwrap();
+        let waiting = launch(&command, SigSet::empty()).unwrap();
         assert!(!mark.exists());
         assert!(waiting.go().unwrap().wait().unwrap().success());
         assert!(mark.exists());
@@ -87,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_an_error() {
-        let error = launch(&["/no/such/program".into()]).unwrap().go().unwrap_err();
+        let error =
+            launch(&["/no/such/program".into()], SigSet::empty()).unwrap().go().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -22,13 +22,13 @@ fn main() -> ExitCode {
     };
     let mut notice = |text: &str| {
         if !verbosity.quiet {
-            eprintln!("rec: note: {text}");
+            say(format_args!("rec: note: {text}\n"));
         }
     };
     let result = rz_record::record(&config, &mut watch, &mut notice);
     if show_progress {
         // Clears the progress line.
-        eprint!("\r\x1b[K");
+        say(format_args!("\r\x1b[K"));
     }
     match result {
         Ok(summary) => {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             summary.status.map_or(ExitCode::SUCCESS, exit_code_of)
         }
         Err(error) => {
-            eprintln!("rec: {error}");
+            say(format_args!("rec: {error}\n"));
             ExitCode::from(match &error {
                 RecordError::Launch { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                     127
@@ -54,9 +54,12 @@ fn print_progress(progress: Progress) {
     let Progress { elapsed, samples, lost, file_size } = progress;
     let seconds = elapsed.as_secs_f64();
     let size = bytes(file_size);
-    eprint!("\r{seconds:6.1} s  {samples} samples  {lost} lost  {size}\x1b[K");
-    // A terminal that cannot be written to any more is no reason to stop.
-    let _ = io::stderr().flush();
+    say(format_args!("\r{seconds:6.1} s  {samples} samples  {lost} lost  {size}\x1b[K"));
+}
+
+/// Writes to standard error. A terminal that is gone is no reason to stop.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = io::stderr().write_fmt(text);
 }
 
 fn print_summary(summary: &Summary) {
@@ -74,8 +77,8 @@ fn print_summary(summary: &Summary) {
         1 => "1 thread".to_owned(),
         count => format!("{count} threads"),
     };
-    eprintln!(
-        "{}: {}, {} samples{truncated}, {} lost, {}, recorder {:.2} s CPU, {} peak{why}",
+    say(format_args!(
+        "{}: {}, {} samples{truncated}, {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
         summary.path.display(),
         bytes(summary.file_size),
         summary.samples,
@@ -83,7 +86,7 @@ fn print_summary(summary: &Summary) {
         threads,
         summary.cpu_ns as f64 / 1e9,
         bytes(summary.peak_rss),
-    );
+    ));
 }
 
 /// A number of bytes as people read it.

@@ -1,6 +1,6 @@
 //! What travels between draining the kernel's buffers and unwinding.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
@@ -17,6 +17,12 @@ pub(crate) struct Batch {
     pub(crate) horizon_ns: u64,
     /// Samples that were dropped for lack of room since the batch before.
     pub(crate) dropped: Dropped,
+    /// Other records that were dropped for lack of room.
+    pub(crate) dropped_reports: u64,
+    /// In the last batch: what the events have counted in all.
+    pub(crate) counted: Option<u64>,
+    /// Times that a kernel buffer made no sense and was emptied.
+    pub(crate) malformed: u64,
 }
 
 /// Samples that the recorder had no room for.
@@ -48,6 +54,14 @@ impl Batch {
         self.entries.clear();
         self.horizon_ns = 0;
         self.dropped = Dropped::default();
+        self.dropped_reports = 0;
+        self.malformed = 0;
+        self.counted = None;
+    }
+
+    /// Memory that the batch occupies, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<(u64, usize, usize)>()
     }
 }
 
@@ -82,7 +96,6 @@ impl StackEnds {
 #[derive(Debug, Default)]
 pub(crate) struct QueueGauge {
     bytes: AtomicUsize,
-    peak: AtomicU64,
 }
 
 impl QueueGauge {
@@ -90,11 +103,10 @@ impl QueueGauge {
 
     /// Counts a batch that was queued.
     pub(crate) fn add(&self, bytes: usize) {
-        let now = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.peak.fetch_max(now as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts a batch that was taken.
+    /// Counts a batch that was dealt with.
     pub(crate) fn subtract(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }

@@ -26,27 +26,37 @@ pub(crate) fn resolve(
     shared: &Shared,
     findings: &SyncSender<Findings>,
 ) {
+    let started_ns = now_ns();
     // Records that are too young to be handled before the next batch.
     let mut held = Batch::default();
     let mut flushed = Instant::now();
+    // Fails when the writer has failed and said why; the recording is ending.
+    let hand_on = |tracker: &mut Tracker| findings.send(tracker.take_findings()).map_err(drop);
     while let Ok(batch) = batches.recv() {
-        queue.subtract(batch.bytes.len());
-        held = handle_in_order(&mut tracker, parse, &held, &batch);
-        if batch.dropped.count > 0 {
-            let lost = batch.dropped;
+        let Ok(rest) = handle_in_order(&mut tracker, parse, &held, &batch, hand_on) else { return };
+        held = rest;
+        queue.subtract(batch.size());
+        let lost = batch.dropped;
+        if lost.count > 0 {
             tracker.lose(NO_CPU, LossReason::QueueFull, lost.from_ns, lost.to_ns, lost.count);
+        }
+        if batch.dropped_reports > 0 {
+            tracker.recover_lost_facts(now_ns(), &batch.dropped_reports.to_string());
+        }
+        for _ in 0..batch.malformed {
+            tracker.malformed(now_ns());
+        }
+        if let Some(counted) = batch.counted {
+            tracker.account_for(counted, started_ns, now_ns());
         }
         shared.set_counts(tracker.counts());
         // The drain thread may be gone after its last batch.
         let _ = empty.send(batch);
-        if (flushed.elapsed() >= FLUSH_INTERVAL || tracker.is_block_full())
-            && findings.send(tracker.take_findings()).is_err()
-        {
-            // The writer has failed and said why; the recording is ending.
-            return;
-        }
         if flushed.elapsed() >= FLUSH_INTERVAL {
             flushed = Instant::now();
+            if hand_on(&mut tracker).is_err() {
+                return;
+            }
         }
     }
     tracker.finish(now_ns());
@@ -55,13 +65,14 @@ pub(crate) fn resolve(
 }
 
 /// Handles what is older than the batch's horizon, oldest first, and returns
-/// the rest.
-fn handle_in_order(
+/// the rest. Calls `hand_on` whenever enough for a block was found.
+fn handle_in_order<E>(
     tracker: &mut Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
     held: &Batch,
     batch: &Batch,
-) -> Batch {
+    hand_on: impl Fn(&mut Tracker) -> Result<(), E>,
+) -> Result<Batch, E> {
     let records = |batch: &'_ Batch| {
         let at = |&(time, offset, length): &(u64, usize, usize)| (time, offset..offset + length);
         batch.entries.iter().map(at).collect::<Vec<_>>()
@@ -78,11 +89,14 @@ fn handle_in_order(
             Some(event) => tracker.handle(&event),
             None => tracker.malformed(now_ns()),
         }
+        if tracker.is_block_full() {
+            hand_on(tracker)?;
+        }
     }
     let mut rest = Batch::default();
     for (time, record) in &all[ripe..] {
         rest.entries.push((*time, rest.bytes.len(), record.len()));
         rest.bytes.extend_from_slice(record);
     }
-    rest
+    Ok(rest)
 }

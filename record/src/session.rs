@@ -190,7 +190,7 @@ pub fn record(
     let file = Unpublished::create(&path, config.force)?;
     let mut program = match &config.target {
         Target::Processes(_) => None,
-        Target::Program(command) => Some(Program::start(command)?),
+        Target::Program(command) => Some(Program::start(command, &signals)?),
     };
     let pids = match (&config.target, &program) {
         (Target::Processes(pids), _) => pids.clone(),
@@ -233,7 +233,16 @@ pub fn record(
         Some(program) => program.begin()?,
         None => attachment.enable()?,
     }
-    let file = file.publish()?;
+    let file = match file.publish() {
+        Ok(file) => file,
+        Err(error) => {
+            // The program runs already, and is the user's.
+            if let Some(program) = program {
+                program.wait(&signals)?;
+            }
+            return Err(error.into());
+        }
+    };
 
     let shared = Shared::default();
     let queue = QueueGauge::default();
@@ -252,16 +261,17 @@ pub fn record(
         let writer =
             scope.spawn(move || store(writer, file, &findings, queue, shared, config.max_size));
         let is_over = || resolver.is_finished();
+        // However this ends, the others have to.
+        let stopping = Stop(stop);
         let end = wait_for_end(config, &signals, program.as_mut(), shared, is_over, watch);
         shared.end_ns.store(now_ns(), Ordering::Relaxed);
         shared.end_reason.store(end.into(), Ordering::Relaxed);
-        // Release pairs with the acquire in `drain`.
-        stop.store(true, Ordering::Release);
-        let written = writer.join().map_err(|_| std::io::Error::other("the writer panicked"));
+        drop(stopping);
+        let written = signals.with_usual_effect(|| writer.join());
         (end, written)
     });
-    let file_size = written??;
     let status = program.map(|program| program.wait(&signals)).transpose()?.flatten();
+    let file_size = written?.map_err(|_| std::io::Error::other("the writer panicked"))??;
     let used = cost::now(0, file_size);
     let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
     Ok(Summary {
@@ -276,6 +286,16 @@ pub fn record(
         end,
         status,
     })
+}
+
+/// Ends the other threads when it goes out of scope.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        // Release pairs with the acquire in `drain`.
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Waits until there is a reason to end, and returns it.
@@ -325,8 +345,8 @@ fn wait_for_end(
         let Target::Processes(pids) = &config.target else { continue };
         // Events may be lost, so what they say about the end is checked.
         let nobody_known = count(&shared.live_processes) == 0;
-        let gone = |pid: &u32| procfs::stat(*pid).map_or(true, |stat| stat.is_zombie);
-        if nobody_known && elapsed > TICK && pids.iter().all(gone) {
+        let is_gone = |pid: &u32| !procfs::is_running(*pid);
+        if nobody_known && elapsed > TICK && pids.iter().all(is_gone) {
             return EndReason::TargetsExited;
         }
     }
@@ -342,9 +362,9 @@ struct Program {
 }
 
 impl Program {
-    fn start(command: &[OsString]) -> Result<Self, RecordError> {
+    fn start(command: &[OsString], signals: &Signals) -> Result<Self, RecordError> {
         let name = command.first().map_or_else(String::new, |word| word.to_string_lossy().into());
-        match launch(command) {
+        match launch(command, signals.original_mask()) {
             Ok(waiting) => Ok(Program {
                 pid: waiting.pid,
                 name,

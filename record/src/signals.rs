@@ -1,5 +1,6 @@
 //! Signals that end a recording, read one at a time instead of interrupting.
 
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -13,7 +14,11 @@ use nix::unistd::Pid;
 const SI_KERNEL: i32 = 0x80;
 
 /// The signals that end a recording.
-pub(crate) struct Signals(SignalFd);
+pub(crate) struct Signals {
+    fd: SignalFd,
+    /// The signal mask that we were started with.
+    original: SigSet,
+}
 
 /// Such a signal has come.
 #[derive(Debug, Clone, Copy)]
@@ -27,27 +32,56 @@ impl Signals {
     /// Blocks the signals in this thread and those it starts. They are read
     /// from here.
     pub(crate) fn block() -> io::Result<Self> {
+        let ignored = ignored_signals();
         let mut set = SigSet::empty();
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            set.add(signal);
+            // Under nohup, a hangup is to be ignored.
+            if ignored & 1 << (signal as u64 - 1) == 0 {
+                set.add(signal);
+            }
         }
+        let original = SigSet::thread_get_mask()?;
         set.thread_block()?;
-        Ok(Signals(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Signals { fd, original })
+    }
+
+    /// The signal mask that we were started with, which a program that we
+    /// start should have too.
+    pub(crate) fn original_mask(&self) -> SigSet {
+        self.original
+    }
+
+    /// Lets signals have their usual effect while `run` runs: what a hung disk
+    /// or file system holds up can then still be ended.
+    pub(crate) fn with_usual_effect<T>(&self, run: impl FnOnce() -> T) -> io::Result<T> {
+        let ours = SigSet::thread_get_mask()?;
+        self.original.thread_set_mask()?;
+        let result = run();
+        ours.thread_set_mask()?;
+        Ok(result)
     }
 
     /// Waits for a signal, for a time.
     pub(crate) fn wait(&self, time: Duration) -> Option<Interrupt> {
-        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
         // Rounded up, so that a wait for less than that does not spin.
         let timeout = u16::try_from(time.as_millis() + 1).unwrap_or(u16::MAX);
         // An interrupted wait finds nothing, and is repeated by the caller.
         let _ = poll(&mut fds, PollTimeout::from(timeout));
-        let info = self.0.read_signal().ok().flatten()?;
+        let info = self.fd.read_signal().ok().flatten()?;
         Some(Interrupt {
             signal: Signal::try_from(info.ssi_signo as i32).ok(),
             from_terminal: info.ssi_code == SI_KERNEL,
         })
     }
+}
+
+/// The signals that are ignored, one bit each, from the one numbered 1 on.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 impl Interrupt {

@@ -16,6 +16,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -34,9 +35,9 @@ const MAX_RING_TOTAL: usize = 64 << 20;
 /// Largest sample buffer of one CPU.
 const MAX_RING: usize = 8 << 20;
 /// Smallest sample buffer that is of use: some samples with whole stacks.
-const MIN_RING: usize = 256 << 10;
-/// Buffer of one CPU for reports of what processes do.
-const SIDEBAND_RING: usize = 256 << 10;
+const MIN_RING: usize = 128 << 10;
+/// Largest buffer of one CPU for reports of what processes do; these are small.
+const MAX_SIDEBAND_RING: usize = 1 << 20;
 /// Most bytes of user stack copied with a sample.
 pub(crate) const STACK_BYTES: u32 = 32 << 10;
 
@@ -119,8 +120,12 @@ pub(crate) struct Attachment {
     pub(crate) settled: bool,
     /// Buffers, and events to wait on for them.
     pub(crate) buffers: Vec<CpuBuffers>,
-    /// The other events; open events keep counting.
-    events: Vec<OwnedFd>,
+    /// The other events that sample.
+    samplers: Vec<OwnedFd>,
+    /// The other events that report, which they do as long as they are open.
+    _reporters: Vec<OwnedFd>,
+    ring_len: usize,
+    frequency_hz: u32,
 }
 
 /// The two buffers of a CPU, with the events that own them.
@@ -144,14 +149,27 @@ impl Attachment {
     }
 
     /// Stops sampling.
-    pub(crate) fn disable(&self) -> io::Result<()> {
-        self.sampling_events().try_for_each(sys::disable)
+    pub(crate) fn disable(&self) {
+        for event in self.sampling_events() {
+            if let Err(error) = sys::disable(event) {
+                log::debug!("an event goes on sampling until rec ends: {error}");
+            }
+        }
     }
 
-    /// All sampling events. Those that only report are switched along, which
-    /// makes no difference to them when they are on already.
+    /// What all sampling events have counted, those of ended threads included.
+    pub(crate) fn count(&self) -> u64 {
+        self.sampling_events().filter_map(|event| sys::read_count(event).ok()).sum()
+    }
+
+    /// How long a buffer may go unwatched without running over.
+    pub(crate) fn safe_pause(&self) -> Duration {
+        let samples = self.ring_len / 2 / STACK_BYTES as usize;
+        Duration::from_secs(samples as u64) / self.frequency_hz
+    }
+
     fn sampling_events(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.buffers.iter().map(|buffers| &buffers.sample_event).chain(&self.events)
+        self.buffers.iter().map(|buffers| &buffers.sample_event).chain(&self.samplers)
     }
 }
 
@@ -160,7 +178,30 @@ impl Attachment {
 pub(crate) fn attach(targets: &Targets) -> Result<Attachment, AttachError> {
     raise_file_limit();
     let (event, kernel) = choose_event(targets)?;
-    let mut opener = Opener::new(targets, event, kernel);
+    let cpus = online_cpus();
+    let share = (MAX_RING_TOTAL / cpus.len().max(1)).clamp(MIN_RING, MAX_RING);
+    // A buffer is a power of two of pages.
+    let mut ring_len = (1 << share.ilog2()).max(page_size());
+    loop {
+        match attach_with(targets, event, kernel, &cpus, ring_len) {
+            // A user may lock only so much memory, for all CPUs together.
+            Err(AttachError::NoBuffer(error)) if ring_len > MIN_RING => {
+                log::debug!("buffers of {ring_len} bytes are refused: {error}");
+                ring_len /= 2;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn attach_with(
+    targets: &Targets,
+    event: SampledEvent,
+    kernel: bool,
+    cpus: &[u32],
+    ring_len: usize,
+) -> Result<Attachment, AttachError> {
+    let mut opener = Opener::new(targets, event, kernel, cpus, ring_len);
     let mut quiet_looks = 0;
     let mut looks = 0;
     while quiet_looks < 2 && looks < MAX_LOOKS {
@@ -178,13 +219,16 @@ pub(crate) fn attach(targets: &Targets) -> Result<Attachment, AttachError> {
         pids: opener.pids.into_iter().collect(),
         settled: quiet_looks == 2,
         buffers: opener.buffers,
-        events: opener.events,
+        samplers: opener.samplers,
+        _reporters: opener.reporters,
+        ring_len,
+        frequency_hz: targets.frequency_hz,
     })
 }
 
 /// Opens events and keeps them.
-struct Opener {
-    cpus: Vec<u32>,
+struct Opener<'a> {
+    cpus: &'a [u32],
     sampling: perf_event_open_sys::bindings::perf_event_attr,
     sideband: perf_event_open_sys::bindings::perf_event_attr,
     ring_len: usize,
@@ -192,26 +236,33 @@ struct Opener {
     threads: BTreeSet<u32>,
     sources: FxHashMap<u64, Source>,
     buffers: Vec<CpuBuffers>,
-    events: Vec<OwnedFd>,
+    samplers: Vec<OwnedFd>,
+    reporters: Vec<OwnedFd>,
 }
 
-impl Opener {
-    fn new(targets: &Targets, event: SampledEvent, kernel: bool) -> Self {
-        let cpus = online_cpus();
-        let share = (MAX_RING_TOTAL / cpus.len().max(1)).clamp(MIN_RING, MAX_RING);
-        // A buffer is a power of two of pages.
-        let ring_len = (1 << share.ilog2()).max(page_size());
+impl<'a> Opener<'a> {
+    fn new(
+        targets: &Targets,
+        event: SampledEvent,
+        kernel: bool,
+        cpus: &'a [u32],
+        ring_len: usize,
+    ) -> Self {
         let options = event_options(targets, kernel, ring_len);
         Opener {
             cpus,
             sampling: attr::sampling(event, &options),
-            sideband: attr::sideband(&options),
+            sideband: attr::sideband(&EventOptions {
+                wakeup_bytes: (sideband_len(ring_len) / 4) as u32,
+                ..options
+            }),
             ring_len,
             pids: BTreeSet::new(),
             threads: BTreeSet::new(),
             sources: FxHashMap::default(),
             buffers: Vec::new(),
-            events: Vec::new(),
+            samplers: Vec::new(),
+            reporters: Vec::new(),
         }
     }
 
@@ -221,13 +272,22 @@ impl Opener {
         let mut pids = targets.pids.clone();
         while let Some(pid) = pids.pop() {
             let Ok(before) = procfs::stat(pid) else { continue };
-            if before.is_zombie {
+            if !procfs::is_running(pid) {
                 continue;
             }
             for tid in procfs::threads(pid).unwrap_or_default() {
-                if !self.threads.contains(&tid) && self.open_thread(pid, tid)? {
-                    self.threads.insert(tid);
-                    opened = true;
+                if self.threads.contains(&tid) {
+                    continue;
+                }
+                match self.open_thread(pid, tid) {
+                    Ok(true) => {
+                        self.threads.insert(tid);
+                        opened = true;
+                    }
+                    Ok(false) => {}
+                    // A child may belong to another user, as su's does.
+                    Err(AttachError::OtherUser(_)) if !targets.pids.contains(&pid) => break,
+                    Err(error) => return Err(error),
                 }
             }
             // The number may have passed to another process meanwhile.
@@ -243,7 +303,7 @@ impl Opener {
 
     /// Opens events on one thread; says whether it is still there.
     fn open_thread(&mut self, pid: u32, tid: u32) -> Result<bool, AttachError> {
-        for cpu in self.cpus.clone() {
+        for &cpu in self.cpus {
             let open = |attr| sys::open_event(attr, tid, cpu);
             let (sideband, sample) = match open(&self.sideband)
                 .and_then(|sideband| Ok((sideband, open(&self.sampling)?)))
@@ -264,13 +324,13 @@ impl Opener {
                 Some(buffers) => {
                     sys::redirect_output(&sample, &buffers.sample_event)?;
                     sys::redirect_output(&sideband, &buffers.sideband_event)?;
-                    self.events.push(sample);
-                    self.events.push(sideband);
+                    self.samplers.push(sample);
+                    self.reporters.push(sideband);
                 }
                 None => {
-                    let samples = self.map_samples(&sample)?;
-                    let sideband_ring =
-                        Ring::map(&sideband, SIDEBAND_RING).map_err(AttachError::NoBuffer)?;
+                    let map = |event, len| Ring::map(event, len).map_err(AttachError::NoBuffer);
+                    let samples = map(&sample, self.ring_len)?;
+                    let sideband_ring = map(&sideband, sideband_len(self.ring_len))?;
                     self.buffers.push(CpuBuffers {
                         cpu,
                         sample_event: sample,
@@ -282,23 +342,6 @@ impl Opener {
             }
         }
         Ok(true)
-    }
-
-    /// Maps a buffer for samples, a smaller one if the user may not lock so
-    /// much memory.
-    fn map_samples(&mut self, event: &OwnedFd) -> Result<Ring, AttachError> {
-        loop {
-            match Ring::map(event, self.ring_len) {
-                Ok(ring) => return Ok(ring),
-                Err(error) if self.ring_len > MIN_RING => {
-                    log::debug!("a buffer of {} bytes is refused: {error}", self.ring_len);
-                    self.ring_len /= 2;
-                    let wakeup = wakeup_bytes(self.ring_len);
-                    self.sampling.__bindgen_anon_2.wakeup_watermark = wakeup;
-                }
-                Err(error) => return Err(AttachError::NoBuffer(error)),
-            }
-        }
     }
 
     fn too_many_files(&self, pid: u32) -> AttachError {
@@ -316,12 +359,14 @@ impl Opener {
 /// opening one on the first target.
 fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> {
     let pid = *targets.pids.first().ok_or(AttachError::NoSuchProcess(0))?;
+    // The first thread may have ended while others go on.
+    let tid = procfs::threads(pid).unwrap_or_default().last().copied().unwrap_or(pid);
     let cpu = online_cpus().first().copied().unwrap_or(0);
     let mut kernel = targets.kernel;
     let mut event = SampledEvent::Cycles;
     loop {
         let options = event_options(targets, kernel, MIN_RING);
-        let error = match sys::open_event(&attr::sampling(event, &options), pid, cpu) {
+        let error = match sys::open_event(&attr::sampling(event, &options), tid, cpu) {
             Ok(_) => return Ok((event, kernel)),
             Err(error) => error,
         };
@@ -342,14 +387,15 @@ fn event_options(targets: &Targets, kernel: bool, ring_len: usize) -> EventOptio
         follow: targets.follow,
         start_on_exec: targets.start_on_exec,
         stack_bytes: STACK_BYTES,
-        wakeup_bytes: wakeup_bytes(ring_len),
+        // The recorder looks at its buffers every so often anyway; this wakes
+        // it before one runs full.
+        wakeup_bytes: (ring_len / 2) as u32,
     }
 }
 
-/// The recorder looks at its buffers every so often anyway; this wakes it
-/// before one runs full.
-fn wakeup_bytes(ring_len: usize) -> u32 {
-    (ring_len / 2) as u32
+/// Bytes of a CPU's buffer for reports, given that for samples.
+fn sideband_len(ring_len: usize) -> usize {
+    (ring_len / 4).min(MAX_SIDEBAND_RING)
 }
 
 /// What a failure to open an event on `pid` means to the user.

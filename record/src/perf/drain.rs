@@ -11,7 +11,7 @@ use perf_event_open_sys::bindings::PERF_RECORD_SAMPLE;
 use crate::host::now_ns;
 use crate::perf::attach::Attachment;
 use crate::perf::record::{copy_record, time_of};
-use crate::queue::{Batch, Dropped, QueueGauge, StackEnds};
+use crate::queue::{Batch, QueueGauge, StackEnds};
 
 /// How often buffers are emptied when nothing asks for it sooner.
 const INTERVAL_MS: u8 = 100;
@@ -23,6 +23,11 @@ const SHORTEN_ABOVE: usize = 48 << 20;
 const SHORT_STACK: u64 = 8 << 10;
 /// Bytes waiting to be unwound beyond which samples are dropped.
 const DROP_ABOVE: usize = 96 << 20;
+/// Bytes waiting to be unwound beyond which even reports of what processes do
+/// are dropped; `/proc` has to tell then.
+const DROP_ALL_ABOVE: usize = 128 << 20;
+/// Largest batch whose memory is kept for the next one.
+const KEEP_UP_TO: usize = 8 << 20;
 
 /// Empties the buffers into `batches` until `stop` is set, then once more.
 /// Batches that come back through `empty` are used again.
@@ -38,22 +43,30 @@ pub(crate) fn drain(
         // Read before emptying: what came before it is emptied below.
         let stopping = stop.load(Ordering::Acquire);
         if stopping {
-            // An event whose threads are gone cannot be switched off; it does
-            // not count any more either.
-            let _ = attachment.disable();
+            attachment.disable();
         } else {
             wait(&attachment);
         }
-        let mut batch = empty.try_recv().unwrap_or_default();
-        batch.reset();
+        let mut batch = reusable(empty);
         batch.horizon_ns =
             if stopping { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
         fill(&mut attachment, &mut batch, stack_ends, queue);
-        queue.add(batch.bytes.len());
+        batch.counted = stopping.then(|| attachment.count());
+        queue.add(batch.size());
         if batches.send(batch).is_err() || stopping {
             return;
         }
     }
+}
+
+/// A batch that came back, if its memory is worth keeping; else a new one.
+fn reusable(empty: &Receiver<Batch>) -> Batch {
+    let mut batch = empty.try_iter().last().unwrap_or_default();
+    if batch.size() > KEEP_UP_TO {
+        return Batch::default();
+    }
+    batch.reset();
+    batch
 }
 
 fn wait(attachment: &Attachment) {
@@ -70,7 +83,7 @@ fn wait(attachment: &Attachment) {
     if fds.iter().any(hung_up) {
         // The thread that an event was opened on is gone, and poll will return
         // at once from now on, while other threads go on.
-        std::thread::sleep(Duration::from_millis(u64::from(INTERVAL_MS) / 4));
+        std::thread::sleep(attachment.safe_pause().min(Duration::from_millis(INTERVAL_MS.into())));
     }
 }
 
@@ -80,15 +93,20 @@ fn fill(
     stack_ends: &StackEnds,
     queue: &QueueGauge,
 ) {
-    let Batch { bytes, entries, dropped, .. } = batch;
+    let Batch { bytes, entries, dropped, dropped_reports, malformed, .. } = batch;
     let waiting = queue.bytes();
     for buffers in &mut attachment.buffers {
         for ring in [&mut buffers.sideband, &mut buffers.samples] {
-            ring.drain(|header, record| {
+            let made_sense = ring.drain(|header, record| {
                 let time_ns = time_of(header, record);
                 let backlog = waiting + bytes.len();
-                if header.kind == PERF_RECORD_SAMPLE && backlog > DROP_ABOVE {
-                    Dropped::add(dropped, time_ns);
+                let is_sample = header.kind == PERF_RECORD_SAMPLE;
+                if is_sample && backlog > DROP_ABOVE {
+                    dropped.add(time_ns);
+                    return;
+                }
+                if backlog > DROP_ALL_ABOVE {
+                    *dropped_reports += 1;
                     return;
                 }
                 let limit = if backlog > SHORTEN_ABOVE { SHORT_STACK } else { u64::MAX };
@@ -96,6 +114,7 @@ fn fill(
                 copy_record(header, record, bytes, limit, |tid| stack_ends.get(tid));
                 entries.push((time_ns, start, bytes.len() - start));
             });
+            *malformed += u64::from(!made_sense);
         }
     }
 }

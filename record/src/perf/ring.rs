@@ -51,7 +51,8 @@ impl Ring {
 
     /// Reads what is there, record by record: `handle` gets the header and
     /// a view of each. The space is given back once all have been seen.
-    pub(crate) fn drain(&mut self, mut handle: impl FnMut(RecordHeader, Bytes<'_>)) {
+    /// Returns whether all of it made sense; if not, the rest is skipped.
+    pub(crate) fn drain(&mut self, mut handle: impl FnMut(RecordHeader, Bytes<'_>)) -> bool {
         let page = self.base.as_ptr();
         // SAFETY: the control page is mapped for the life of `self`.
         let head = unsafe { &raw mut (*page).data_head };
@@ -84,6 +85,7 @@ impl Ring {
         }
         // Release: what was read is read before the kernel may overwrite it.
         tail.store(end, Ordering::Release);
+        at == end
     }
 
     /// Copies `out.len()` bytes that start at ring position `at`, and returns

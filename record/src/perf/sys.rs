@@ -57,6 +57,15 @@ pub(crate) fn disable(event: &OwnedFd) -> io::Result<()> {
     check(unsafe { ioctls::DISABLE(event.as_raw_fd(), 0) })
 }
 
+/// What the event and its inherited copies have counted.
+pub(crate) fn read_count(event: &OwnedFd) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    match nix::unistd::read(event, &mut bytes)? {
+        8 => Ok(u64::from_ne_bytes(bytes)),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
 fn check(result: i32) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

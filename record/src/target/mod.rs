@@ -81,8 +81,11 @@ pub(crate) struct Tracker {
     records: Vec<Record>,
     samples: Vec<Sample>,
     counts: Counts,
-    /// Time of the last event of each CPU, where a loss may have begun.
-    last_seen: FxHashMap<u32, u64>,
+    /// Sum of all samples' weights.
+    weight: u64,
+    /// Time of the last event in each buffer, named by CPU and whether it is
+    /// for samples: where a loss may have begun.
+    last_seen: FxHashMap<(u32, bool), u64>,
     /// Since when an event is throttled on a CPU.
     throttled: FxHashMap<(u64, u32), u64>,
     stack_ends: Arc<StackEnds>,
@@ -108,6 +111,7 @@ impl Tracker {
             records: Vec::new(),
             samples: Vec::new(),
             counts: Counts::default(),
+            weight: 0,
             last_seen: FxHashMap::default(),
             throttled: FxHashMap::default(),
             stack_ends,
@@ -147,6 +151,7 @@ impl Tracker {
         {
             return;
         }
+        let buffer = (event.cpu, source.is_none_or(|source| source.samples));
         let owner = source.map_or(event.tid, |source| source.thread);
         match &event.what {
             What::Sample(sample) => self.sample(event, owner, sample),
@@ -166,11 +171,11 @@ impl Tracker {
             &What::Forked { pid, tid } => self.fork(event, pid, tid),
             What::Exited => self.exit(event.tid, event.time_ns),
             &What::Lost { count } => {
-                let from_ns = self.last_seen.get(&event.cpu).copied().unwrap_or(event.time_ns);
-                if source.is_none_or(|source| source.samples) {
+                let from_ns = self.last_seen.get(&buffer).copied().unwrap_or(event.time_ns);
+                if buffer.1 {
                     self.lose(event.cpu, LossReason::RingFull, from_ns, event.time_ns, count);
                 } else {
-                    self.recover_lost_facts(event.time_ns, count);
+                    self.recover_lost_facts(event.time_ns, &count.to_string());
                 }
             }
             What::Throttled => {
@@ -182,7 +187,20 @@ impl Tracker {
                 }
             }
         }
-        self.last_seen.insert(event.cpu, event.time_ns);
+        self.last_seen.insert(buffer, event.time_ns);
+    }
+
+    /// Notes CPU time that no sample stands for, though it should: timers of
+    /// threads that live shorter than one period never fire.
+    pub(crate) fn account_for(&mut self, counted: u64, from_ns: u64, to_ns: u64) {
+        let Some(average) = self.weight.checked_div(self.counts.samples) else { return };
+        let missing = counted.saturating_sub(self.weight + self.counts.lost * average);
+        // Each thread keeps part of a period to itself, and a thread that was
+        // found while attaching may be counted twice.
+        if average > 0 && missing > counted / 10 && missing > 20 * average {
+            let count = missing / average;
+            self.lose(NO_CPU, LossReason::ShortThreads, from_ns, to_ns, count);
+        }
     }
 
     /// Notes that events are missing.
@@ -263,6 +281,7 @@ impl Tracker {
             stack = Some(self.interner.stack(stack, frame));
         }
         self.counts.samples += 1;
+        self.weight += sample.weight;
         let thread = self.threads.get(&event.tid).map_or(u32::MAX, |thread| thread.id);
         self.samples.push(Sample {
             time_ns: event.time_ns,
@@ -344,13 +363,13 @@ impl Tracker {
 
     fn map(&mut self, pid: u32, time_ns: u64, entry: MapEntry) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
-        let is_file = entry.path.starts_with('/') && entry.inode != 0;
+        let is_file = entry.is_file();
         if is_file && process.exe.is_empty() {
             // The kernel maps a program before the libraries it needs.
             process.exe = entry.path.clone();
             self.records.push(Record::Process(process.record(pid)));
         }
-        if !process.space.insert(entry.clone()) || !is_file {
+        if !process.map(entry.clone()) || !is_file {
             return;
         }
         let module = self.modules.of_mapping(&entry, pid, process.id, &mut self.records);
@@ -386,6 +405,13 @@ impl Tracker {
     }
 
     fn fork(&mut self, event: &RawEvent<'_>, pid: u32, tid: u32) {
+        if let Some(old) = self.threads.get(&tid)
+            && old.owner != tid
+            && old.start_ns < event.time_ns
+        {
+            // Its end was not reported.
+            self.exit(tid, event.time_ns);
+        }
         let Some(parent) = self.threads.get(&event.tid) else { return };
         // A thread with events of its own counts with those.
         let owner = if self.direct.contains(&tid) { tid } else { parent.owner };
@@ -408,11 +434,11 @@ impl Tracker {
     }
 
     fn exit(&mut self, tid: u32, time_ns: u64) {
-        let Some(thread) = self.threads.remove(&tid) else { return };
-        self.stack_ends.remove(tid);
         // The number may be given to a new thread, which has no events of its
         // own.
         self.direct.remove(&tid);
+        let Some(thread) = self.threads.remove(&tid) else { return };
+        self.stack_ends.remove(tid);
         self.records.push(Record::ThreadExit(Exit { id: thread.id, time_ns }));
         if let Entry::Occupied(mut process) = self.processes.entry(thread.pid) {
             process.get_mut().live_threads -= 1;
@@ -423,12 +449,26 @@ impl Tracker {
         }
     }
 
-    /// Facts were lost: looks at `/proc` again for what can still be found.
-    fn recover_lost_facts(&mut self, time_ns: u64, count: u64) {
-        let text = format!("{count} reports of what processes did were lost; some may be missing");
+    /// Reports of what processes did are missing: looks at `/proc` for what
+    /// can still be found out.
+    pub(crate) fn recover_lost_facts(&mut self, time_ns: u64, count: &str) {
+        let text = format!(
+            "{count} reports of what processes did were lost: threads and names may be missing"
+        );
         self.records.push(Record::Note(Note { text }));
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
+            let alive = match procfs::is_running(pid) {
+                true => procfs::threads(pid).unwrap_or_default(),
+                false => Vec::new(),
+            };
+            let is_ghost =
+                |(tid, thread): &(&u32, &Thread)| thread.pid == pid && !alive.contains(tid);
+            let ghosts: Vec<u32> =
+                self.threads.iter().filter(is_ghost).map(|(tid, _)| *tid).collect();
+            for tid in ghosts {
+                self.exit(tid, time_ns);
+            }
             for entry in procfs::executable_maps(pid).unwrap_or_default() {
                 self.map(pid, time_ns, entry);
             }
@@ -459,7 +499,7 @@ impl Tracker {
         let name = name.to_owned();
         let record = rz_format::Thread { id, process, tid, start_ns, name: name.clone() };
         self.records.push(Record::Thread(record));
-        self.threads.insert(tid, Thread { id, pid, owner, name, stack_end: 0 });
+        self.threads.insert(tid, Thread { id, pid, owner, start_ns, name, stack_end: 0 });
         if let Some(process) = self.processes.get_mut(&pid) {
             process.live_threads += 1;
         }

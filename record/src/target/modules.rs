@@ -2,7 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use nix::fcntl::OFlag;
 use rustc_hash::FxHashMap;
@@ -52,7 +54,7 @@ impl Modules {
     ) -> u32 {
         let identity = if entry.path == "[vdso]" {
             Identity::Vdso
-        } else if entry.inode != 0 && entry.path.starts_with('/') {
+        } else if entry.is_file() {
             let path = entry.path.clone();
             Identity::File { device: entry.device, inode: entry.inode, path }
         } else {
@@ -138,21 +140,24 @@ impl Description {
 fn open_mapped(entry: &MapEntry, pid: u32) -> io::Result<File> {
     let mut failure = io::ErrorKind::NotFound.into();
     for path in procfs::mapped_file_candidates(pid, entry) {
-        // A name may lead to a device or a named pipe by now; opening one of
-        // these must not block or set anything off.
-        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-            Ok(file) => {
-                let meta = file.metadata()?;
-                if meta.is_file() && meta.ino() == entry.inode {
-                    return Ok(file);
-                }
-                failure = io::Error::other("replaced by another file");
-            }
+        match open_if_inode(&path, entry.inode) {
+            Ok(file) => return Ok(file),
             Err(error) => failure = error,
         }
     }
     Err(failure)
+}
+
+/// Opens a regular file, if it has the inode. The name may lead to a device or
+/// a named pipe by now, whose mere opening may set something off; what it
+/// leads to is looked at first.
+fn open_if_inode(path: &Path, inode: u64) -> io::Result<File> {
+    let place = OpenOptions::new().read(true).custom_flags(OFlag::O_PATH.bits()).open(path)?;
+    let meta = place.metadata()?;
+    if !meta.is_file() || meta.ino() != inode {
+        return Err(io::Error::other("replaced by another file"));
+    }
+    File::open(format!("/proc/self/fd/{}", place.as_raw_fd()))
 }
 
 /// The vDSO, if the process maps the same one as we do.

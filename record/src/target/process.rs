@@ -4,11 +4,11 @@ use std::io::IoSliceMut;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use rz_format::{ModuleKind, Record, TruncatedReason};
 
 use crate::target::modules::Modules;
-use crate::target::procfs;
+use crate::target::procfs::{self, MapEntry};
 use crate::target::space::AddressSpace;
 use crate::unwind::{Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
 
@@ -33,8 +33,8 @@ pub(crate) struct Process {
     argv0: String,
     name: String,
     rescanned_ns: Option<u64>,
-    /// Whether a return address in generated code comes after a call.
-    known_calls: FxHashMap<u64, bool>,
+    /// Return addresses that come after a call, as far as it was looked.
+    known_calls: FxHashSet<u64>,
 }
 
 /// A thread that is being recorded.
@@ -46,6 +46,8 @@ pub(crate) struct Thread {
     /// The thread whose events it counts with; its own id or that of the one
     /// it inherited them from.
     pub(crate) owner: u32,
+    /// When it appeared; 0 if before the recording.
+    pub(crate) start_ns: u64,
     /// Its name.
     pub(crate) name: String,
     /// Where its stack ends as far as unwinding is concerned; 0 if unknown.
@@ -66,8 +68,17 @@ impl Process {
             argv0: procfs::argv0(pid),
             name: name.to_owned(),
             rescanned_ns: None,
-            known_calls: FxHashMap::default(),
+            known_calls: FxHashSet::default(),
         }
+    }
+
+    /// Takes in a mapping, over whatever was there. Returns whether it is new.
+    pub(crate) fn map(&mut self, entry: MapEntry) -> bool {
+        if !entry.is_file() {
+            // Code may have been generated anew.
+            self.known_calls.clear();
+        }
+        self.space.insert(entry)
     }
 
     /// The process as it is written into the trace.
@@ -109,7 +120,9 @@ pub(crate) struct Place {
 }
 
 impl ProcessCode<'_> {
-    /// Looks for mappings that no event told of, such as the vDSO after exec.
+    /// Looks for mappings that no event told of, such as those made before a
+    /// loss. What is known is kept: this looks at the present, and the sample
+    /// is from the past, when the process may have run another program.
     fn rescan(&mut self) {
         let due = self
             .process
@@ -118,7 +131,7 @@ impl ProcessCode<'_> {
         if due {
             self.process.rescanned_ns = Some(self.time_ns);
             for entry in procfs::executable_maps(self.pid).unwrap_or_default() {
-                self.process.space.insert(entry);
+                self.process.space.fill(entry);
             }
         }
     }
@@ -163,16 +176,18 @@ impl Code for ProcessCode<'_> {
     }
 
     fn follows_call(&mut self, return_address: u64) -> bool {
-        if let Some(known) = self.process.known_calls.get(&return_address) {
-            return *known;
+        if self.process.known_calls.contains(&return_address) {
+            return true;
+        }
+        let is_code = self.place(return_address.wrapping_sub(1)).is_some();
+        if !is_code || !reads_as_call(self.pid, return_address) {
+            return false;
         }
         if self.process.known_calls.len() >= MAX_KNOWN_CALLS {
             self.process.known_calls.clear();
         }
-        let is_code = self.place(return_address.wrapping_sub(1)).is_some();
-        let found = is_code && reads_as_call(self.pid, return_address);
-        self.process.known_calls.insert(return_address, found);
-        found
+        self.process.known_calls.insert(return_address);
+        true
     }
 }
 

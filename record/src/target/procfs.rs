@@ -22,6 +22,18 @@ pub(crate) struct MapEntry {
     pub(crate) path: String,
 }
 
+impl MapEntry {
+    /// Whether this shows a file that code was linked into, and not memory
+    /// that only looks like a file to the kernel: generated code is put there,
+    /// so that it can be mapped twice, and code that is moved to large pages.
+    pub(crate) fn is_file(&self) -> bool {
+        const MEMORY: [&str; 4] = ["/memfd:", "/dev/zero", "/anon_hugepage", "/SYSV"];
+        self.inode != 0
+            && self.path.starts_with('/')
+            && !MEMORY.iter().any(|prefix| self.path.starts_with(prefix))
+    }
+}
+
 /// One number for a device's two.
 pub(crate) fn device(major: u32, minor: u32) -> u64 {
     u64::from(major) << 32 | u64::from(minor)
@@ -106,6 +118,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
+/// Whether a process has a thread that has not ended. A process whose first
+/// thread has ended looks like a zombie, but others may go on.
+pub(crate) fn is_running(pid: u32) -> bool {
+    stat(pid).is_ok_and(|stat| !stat.is_zombie || threads(pid).is_ok_and(|all| all.len() > 1))
+}
+
 /// The name of a thread.
 pub(crate) fn thread_name(pid: u32, tid: u32) -> String {
     let name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
@@ -118,10 +136,11 @@ pub(crate) fn executable(pid: u32) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The first word of the command line.
+/// The first word of the command line. Servers that write their state over it,
+/// such as PostgreSQL, may have user names behind that word.
 pub(crate) fn argv0(pid: u32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let first = line.split(|byte| matches!(byte, 0 | b' ')).next().unwrap_or_default();
     String::from_utf8_lossy(first).into_owned()
 }
 

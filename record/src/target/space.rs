@@ -53,6 +53,14 @@ impl AddressSpace {
         true
     }
 
+    /// Adds a mapping where there is none.
+    pub(crate) fn fill(&mut self, entry: MapEntry) {
+        let first = self.mappings.partition_point(|m| m.entry.end <= entry.start);
+        if self.mappings.get(first).is_none_or(|next| next.entry.start >= entry.end) {
+            self.insert(entry);
+        }
+    }
+
     /// Whether a mapping holds `address`.
     pub(crate) fn holds(&mut self, address: u64) -> bool {
         self.find_mut(address).is_some()
@@ -98,5 +106,10 @@ mod tests {
         assert!(!space.holds(99));
         assert!(!space.holds(400));
         assert!(!space.insert(entry(5, 5, 0, "empty")));
+        space.fill(entry(399, 500, 0, "in the way"));
+        space.fill(entry(0, 101, 0, "in the way"));
+        space.fill(entry(400, 500, 0, "free"));
+        assert_eq!(space.find_mut(450).unwrap().entry.path, "free");
+        assert_eq!(space.mappings.len(), 6);
     }
 }

@@ -123,12 +123,19 @@ impl Cfi {
         };
         cfi.entries = if !cfi.image.debug_frame.data.is_empty() {
             list_entries(&debug_frame(&cfi.image), &cfi.bases)
-        } else if cfi.image.eh_frame_hdr.data.is_empty() {
-            list_entries(&eh_frame(&cfi.image), &cfi.bases)
-        } else {
+        } else if cfi.has_search_table() {
             Vec::new()
+        } else {
+            list_entries(&eh_frame(&cfi.image), &cfi.bases)
         };
         cfi
+    }
+
+    /// Whether `.eh_frame` can be searched; linkers leave the table out if they
+    /// do not understand all entries.
+    fn has_search_table(&self) -> bool {
+        let header = eh_frame_hdr(&self.image).parse(&self.bases, 8);
+        header.is_ok_and(|header| header.table().is_some())
     }
 
     /// Unwinds the frame at `file_offset`, which is inside its instruction.
@@ -155,7 +162,7 @@ impl Cfi {
         let rule = if !self.image.debug_frame.data.is_empty() {
             let section = debug_frame(&self.image);
             find_in_list(&section, &self.bases, &self.entries, &mut self.context, svma)
-        } else if self.image.eh_frame_hdr.data.is_empty() {
+        } else if !self.entries.is_empty() {
             let section = eh_frame(&self.image);
             find_in_list(&section, &self.bases, &self.entries, &mut self.context, svma)
         } else {

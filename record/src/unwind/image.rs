@@ -4,8 +4,10 @@
 //! The pieces are read, not mapped: a file that shrinks while it is looked at
 //! gives an error then, not a SIGBUS in the recorder.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
@@ -14,9 +16,13 @@ use rz_format::Segment;
 
 type Header = elf::FileHeader64<LittleEndian>;
 
-/// Largest unwind table that is loaded. The largest programs have tenths of
-/// it.
-const MAX_SECTION: u64 = 256 << 20;
+/// Most bytes that are read of one file, which may be made up to harm us. The
+/// unwind tables of the largest programs have tenths of it.
+const MAX_READ: u64 = 256 << 20;
+/// Largest note that is looked at for a build-id.
+const MAX_NOTE: u64 = 64 << 10;
+/// Most loaded segments; real files have four to a dozen.
+const MAX_SEGMENTS: usize = 128;
 
 /// The parts of an ELF file that unwinding needs.
 #[derive(Debug, Default)]
@@ -54,8 +60,8 @@ impl Image {
     /// Reads a file. Fails if it is no x86-64 ELF file.
     pub(crate) fn from_file(file: File) -> io::Result<Self> {
         let file_size = file.metadata()?.len();
-        let cache = ReadCache::new(file);
-        let mut image = Self::parse(&cache).map_err(io::Error::other)?;
+        let bounded = Bounded { file: ReadCache::new(file), left: Cell::new(MAX_READ) };
+        let mut image = Self::parse(&bounded).map_err(io::Error::other)?;
         image.file_size = file_size;
         Ok(image)
     }
@@ -76,7 +82,7 @@ impl Image {
                     length: segment.p_filesz(endian),
                     svma: segment.p_vaddr(endian),
                 }),
-                elf::PT_NOTE => {
+                elf::PT_NOTE if segment.p_filesz(endian) <= MAX_NOTE => {
                     // A damaged note costs the build-id only.
                     let Ok(Some(mut notes)) = segment.notes(endian, data) else { continue };
                     while let Ok(Some(note)) = notes.next() {
@@ -89,10 +95,12 @@ impl Image {
                 _ => {}
             }
         }
+        // As a trace, and a search for an address, can do with.
+        image.segments.truncate(MAX_SEGMENTS);
         let sections = header.sections(endian, data)?;
         let load = |name: &[u8]| -> object::read::Result<Section> {
             match sections.section_by_name(endian, name) {
-                Some((_, section)) if section.sh_size(endian) <= MAX_SECTION => Ok(Section {
+                Some((_, section)) => Ok(Section {
                     svma: section.sh_addr(endian),
                     // Compressed debug sections are of no use for unwinding.
                     data: match section.compression(endian, data)? {
@@ -100,7 +108,7 @@ impl Image {
                         Some(_) => Vec::new(),
                     },
                 }),
-                _ => Ok(Section::default()),
+                None => Ok(Section::default()),
             }
         };
         let address = |name: &[u8]| {
@@ -130,9 +138,52 @@ impl Image {
     }
 }
 
+/// A file of which only so much is read.
+struct Bounded {
+    file: ReadCache<File>,
+    left: Cell<u64>,
+}
+
+impl<'a> ReadRef<'a> for &'a Bounded {
+    fn len(self) -> Result<u64, ()> {
+        (&self.file).len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        self.left.set(self.left.get().checked_sub(size).ok_or(())?);
+        (&self.file).read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        (&self.file).read_bytes_at_until(range, delimiter)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_made_up_size_is_not_read() {
+        // Our own executable with a note that is said to have 4 GiB, and a
+        // section header table that is said to have as many entries, in a
+        // file that really is that long, at least in name.
+        let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+        let headers = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+        let count = u16::from_le_bytes(bytes[56..58].try_into().unwrap()) as usize;
+        for header in (0..count).map(|i| headers + i * 56) {
+            if bytes[header..header + 4] == elf::PT_NOTE.0.to_le_bytes() {
+                bytes[header + 32..header + 40].copy_from_slice(&(4u64 << 30).to_le_bytes());
+            }
+        }
+        let sections = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
+        bytes[60..62].copy_from_slice(&[0, 0]);
+        bytes[sections + 32..sections + 40].copy_from_slice(&(1u64 << 26).to_le_bytes());
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, &bytes).unwrap();
+        file.set_len(8 << 30).unwrap();
+        assert!(Image::from_file(file).is_err());
+    }
 
     #[test]
     fn our_own_executable() {

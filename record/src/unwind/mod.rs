@@ -90,10 +90,12 @@ pub(crate) fn unwind<C: Code>(
             Err(reason) => return End::Truncated(reason),
             Ok(Step::Root(stack_end)) => return End::Root(stack_end),
             Ok(Step::Caller { registers, interrupted }) => (registers, interrupted),
-            Ok(Step::UseFramePointer) => match frame_pointer_step(code, &registers, stack) {
-                Ok(caller) => (caller, false),
-                Err(end) => return end,
-            },
+            Ok(Step::UseFramePointer) => {
+                match frame_pointer_step(code, &registers, stack, has_called) {
+                    Ok(caller) => (caller, false),
+                    Err(end) => return end,
+                }
+            }
         };
         // A signal handler may run on another stack; otherwise callers are
         // always further up, unless a function that calls nothing took its
@@ -116,14 +118,16 @@ fn frame_pointer_step(
     code: &mut impl Code,
     registers: &Registers,
     stack: &StackMemory<'_>,
+    has_called: bool,
 ) -> Result<Registers, End> {
     let unusable = End::Truncated(TruncatedReason::NoUnwindInfo);
     let frame = registers.get(BP).ok_or(unusable)?;
-    if frame == 0 {
-        // By convention, the outermost frame.
+    if frame == 0 && has_called {
+        // By convention, the outermost frame. In an innermost one, it may be
+        // a number like any other.
         return Err(End::Root(registers.sp()));
     }
-    if frame % 8 != 0 || frame < registers.sp() {
+    if frame == 0 || frame % 8 != 0 || frame < registers.sp() {
         return Err(unusable);
     }
     if stack.is_beyond(frame.wrapping_add(8)) {
@@ -137,7 +141,8 @@ fn frame_pointer_step(
     if !code.follows_call(return_address) {
         return Err(End::Truncated(TruncatedReason::BadReturnAddress));
     }
-    let mut caller = registers.preserved_by_callee();
+    // What else the code may have put away is not known.
+    let mut caller = registers.with_nothing_known();
     caller.ip = return_address;
     caller.set(SP, Some(frame + 16));
     caller.set(BP, Some(previous));

@@ -84,6 +84,11 @@ impl Registers {
         }
     }
 
+    /// The registers without any that is known.
+    pub(crate) fn with_nothing_known(self) -> Self {
+        Registers { known: 0, ..self }
+    }
+
     /// What a caller still has of these registers if nothing is said about
     /// them: those that the ABI makes a callee preserve.
     pub(crate) fn preserved_by_callee(self) -> Self {
