@@ -42,6 +42,11 @@ impl<T> Defined<T> {
         self.indices.get(&id).copied()
     }
 
+    fn get_mut(&mut self, id: u32) -> Option<&mut T> {
+        let index = self.index_of(id)?;
+        self.values.get_mut(index)
+    }
+
     /// Everything, in order of appearance.
     pub(super) fn values(&self) -> &[T] {
         &self.values
@@ -95,7 +100,7 @@ impl Facts {
             Record::Recording(recording) => drop(self.recording.get_or_insert(recording)),
             Record::Clock(clock) => drop(self.clock.get_or_insert(clock)),
             Record::Event(event) => self.events.add(event.id, event),
-            Record::Process(process) => self.processes.add(process.id, process),
+            Record::Process(process) => self.add_process(process),
             Record::Thread(thread) => self.threads.add(thread.id, thread),
             Record::Module(module) => self.modules.add(module.id, module),
             Record::ThreadName(name) => self.rename(name),
@@ -109,6 +114,16 @@ impl Facts {
                 self.notes.push(note.text);
             }
             _ => {}
+        }
+    }
+
+    /// A process that has just executed a program is announced before its
+    /// executable is known, and once more with it.
+    fn add_process(&mut self, process: Process) {
+        match self.processes.get_mut(process.id) {
+            Some(known) if known.exe.is_empty() => known.exe = process.exe,
+            Some(_) => {}
+            None => self.processes.add(process.id, process),
         }
     }
 
