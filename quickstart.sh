@@ -14,7 +14,11 @@ TRACE=$OUT/trace.rz
 started=()
 scratch=$(mktemp -d)
 
-step() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$'\033[1m' plain=$'\033[0m'
+fi
+step() { printf '\n%s== %s%s\n' "$bold" "$1" "$plain"; }
 
 clean_up() {
     for pid in "${started[@]}"; do
