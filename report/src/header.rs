@@ -118,14 +118,18 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
 
 /// How many samples are missing, and why.
 pub(crate) fn lost(info: &Info) -> String {
-    if info.lost == 0 {
-        return "none".to_owned();
-    }
     let share = percent(lost_percent(info));
-    let mut text = format!("{} ({share} of what was due)", count(info.lost));
-    let reasons = info.losses.iter().filter(|(_, lost)| *lost > 0);
-    let reasons: Vec<String> =
-        reasons.map(|(reason, lost)| format!("{} {}", count(*lost), clean(reason))).collect();
+    let mut text = match info.lost {
+        0 if info.losses.is_empty() => return "none".to_owned(),
+        0 => "an unknown number".to_owned(),
+        lost => format!("{} ({share} of what was due)", count(lost)),
+    };
+    let reason = |(reason, lost): &(String, u64)| match lost {
+        // How long sampling was held back is known, but not what was missed.
+        0 => clean(reason).to_string(),
+        lost => format!("{} {}", count(*lost), clean(reason)),
+    };
+    let reasons: Vec<String> = info.losses.iter().map(reason).collect();
     if !reasons.is_empty() {
         text += &format!(": {}", reasons.join(", "));
     }
@@ -197,6 +201,18 @@ trace.rz: app (pid 4242) and 1 other process
   cost      31.0 ms of CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&builder.profile, Some(0)), expected[1..]);
+    }
+
+    #[test]
+    fn what_was_held_back_is_said_without_a_number() {
+        let throttled = ("throttled by the kernel for 1.2 s".to_owned(), 0);
+        let mut info = Info { samples: 90, losses: vec![throttled], ..Info::default() };
+        assert_eq!(lost(&info), "an unknown number: throttled by the kernel for 1.2 s");
+        info.lost = 10;
+        info.losses.insert(0, ("kernel buffer full".to_owned(), 10));
+        let expected = "10 (10.0% of what was due): 10 kernel buffer full, \
+                        throttled by the kernel for 1.2 s";
+        assert_eq!(lost(&info), expected);
     }
 
     #[test]
