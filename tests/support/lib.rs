@@ -18,12 +18,16 @@
 //! passes because it could not run.
 #![forbid(unsafe_code)]
 
+mod call_tree;
 mod folded;
 mod locate;
+mod recorder;
 mod run;
 mod target;
 
+pub use call_tree::{CallTree, Checked};
 pub use folded::Folded;
 pub use locate::{binary, program, program_path, temp_dir, text, tool, workspace_root};
+pub use recorder::{Recorder, Trace, send, wait_until};
 pub use run::{Output, conv, rec, report, run};
 pub use target::Target;
