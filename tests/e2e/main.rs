@@ -1,4 +1,7 @@
 //! End-to-end tests, one module per theme.
 
+mod attach;
 mod consumers;
+mod launch;
 mod stacks;
+mod workspace;

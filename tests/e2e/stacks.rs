@@ -128,18 +128,19 @@ fn sixty_four_threads() {
     }
 }
 
+const RAISED: &str = "
+    main > outer
+    outer > middle now_ns
+    middle > inner
+    inner >> on_signal
+    inner > inner_burn
+    on_signal > handler_burn
+    handler_burn inner_burn > work
+";
+
 #[test]
 fn signal_sent_by_the_program() {
-    let tree = "
-        main > outer
-        outer > middle now_ns
-        middle > inner
-        inner >> on_signal
-        inner > inner_burn
-        on_signal > handler_burn
-        handler_burn inner_burn > work
-    ";
-    let folded = check("sigframe", &["0", "raise"], tree);
+    let folded = check("sigframe", &["0", "raise"], RAISED);
     assert_chance(&folded, ";on_signal;handler_burn", 0.8);
     assert_chance(&folded, ";inner;inner_burn", 0.2);
     // The frame between the two is named as what it is.
@@ -174,6 +175,12 @@ fn signal_on_a_stack_of_its_own() {
     let cut = ";[truncated];inner_burn;work_[i];__restore_rt;on_signal;handler_burn";
     assert!(folded.share(cut) > 0.05, "{}", folded.head(9));
     assert_eq!(folded.count("[truncated]"), folded.count(";on_signal"), "{}", folded.head(9));
+
+    let folded = record("sigframe", &["0", "raise", "alt"]);
+    let checked = CallTree::parse(RAISED).check(&folded, short_name);
+    assert!(checked.complete > 50, "{checked:?}");
+    assert_chance(&folded, ";__restore_rt;on_signal;handler_burn", 0.8);
+    assert_eq!(folded.count(";main;outer;middle;inner;inner_burn"), folded.count(";inner_burn"));
 }
 
 #[test]
