@@ -148,3 +148,104 @@ fn frame_pointer_step(
     caller.set(BP, Some(previous));
     Ok(caller)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Functions of 16 bytes each, numbered by address. What a step does
+    /// depends on the number.
+    struct Functions {
+        step: fn(u64, &Registers) -> Result<Step, TruncatedReason>,
+    }
+
+    impl Code for Functions {
+        type Place = u64;
+
+        fn place(&mut self, address: u64) -> Option<u64> {
+            (address < 0x1000).then_some(address)
+        }
+
+        fn step(
+            &mut self,
+            place: &u64,
+            registers: &Registers,
+            _stack: &StackMemory<'_>,
+        ) -> Result<Step, TruncatedReason> {
+            (self.step)(place / 16, registers)
+        }
+
+        fn follows_call(&mut self, _return_address: u64) -> bool {
+            false
+        }
+    }
+
+    /// Registers in the kernel's order: all zero but for cx, sp and ip.
+    fn registers(cx: u64, sp: u64, ip: u64) -> Registers {
+        let mut slots = [0; REGISTER_COUNT];
+        (slots[2], slots[STACK_POINTER_SLOT], slots[8]) = (cx, sp, ip);
+        Registers::from_slots(&slots)
+    }
+
+    fn caller(ip: u64, sp: u64, interrupted: bool) -> Result<Step, TruncatedReason> {
+        Ok(Step::Caller { registers: registers(0, sp, ip), interrupted })
+    }
+
+    fn check(
+        start: Registers,
+        step: fn(u64, &Registers) -> Result<Step, TruncatedReason>,
+        expected: &[u64],
+        end: End,
+    ) {
+        let mut places = Vec::new();
+        let stack = StackMemory::new(start.sp(), &[]);
+        let found = unwind(&mut Functions { step }, start, &stack, |place| places.push(place));
+        assert_eq!((&places[..], found), (expected, end), "{places:x?}");
+    }
+
+    #[test]
+    fn a_caller_is_looked_up_inside_its_call() {
+        let step = |function, _: &Registers| match function {
+            1 => caller(0x30, 8, false),
+            _ => Ok(Step::Root(8)),
+        };
+        check(registers(0, 0, 0x10), step, &[0x10, 0x2f], End::Root(8));
+    }
+
+    #[test]
+    fn a_system_call_at_the_end_of_a_function() {
+        let step = |function, _: &Registers| match function {
+            1 => Ok(Step::Root(0)),
+            _ => Err(TruncatedReason::NoUnwindInfo),
+        };
+        check(registers(0x20, 0, 0x20), step, &[0x1f], End::Root(0));
+    }
+
+    #[test]
+    fn a_signal_handler_on_a_lower_stack() {
+        let step = |function, _: &Registers| match function {
+            // The handler returns to the trampoline, whose unwind entry
+            // starts a byte early.
+            1 => caller(0x30, 0x508, false),
+            2 => caller(0x50, 0x100, true),
+            _ => Ok(Step::Root(0x100)),
+        };
+        check(registers(0, 0x500, 0x10), step, &[0x10, 0x30, 0x50], End::Root(0x100));
+    }
+
+    #[test]
+    fn a_return_address_in_a_register() {
+        let step = |function, registers: &Registers| match function {
+            1 => caller(0x28, registers.sp(), false),
+            _ => Ok(Step::Root(0)),
+        };
+        check(registers(0, 0, 0x10), step, &[0x10, 0x27], End::Root(0));
+    }
+
+    #[test]
+    fn a_stack_that_does_not_go_up() {
+        let step = |_, _: &Registers| caller(0x28, 8, false);
+        let truncated = End::Truncated(TruncatedReason::NoUnwindInfo);
+        check(registers(0, 0, 0x10), step, &[0x10, 0x27], truncated);
+    }
+}
