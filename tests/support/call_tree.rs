@@ -77,7 +77,7 @@ impl CallTree {
             let complain = |why: &str| -> ! { panic!("{why} in {count} samples:\n{stack}") };
             let frames: Vec<&str> = stack.split(';').skip(1).collect();
             let is_kernel = |frame: &&str| frame.ends_with("_[k]");
-            let user = frames.iter().position(|frame| is_kernel(&frame)).unwrap_or(frames.len());
+            let user = frames.iter().position(is_kernel).unwrap_or(frames.len());
             if !frames[user..].iter().all(is_kernel) {
                 complain("the kernel calls the program");
             }
@@ -120,7 +120,7 @@ impl Checked {
     #[track_caller]
     pub fn assert_complete(self) {
         let Checked { complete, truncated } = self;
-        assert!(complete >= 100, "only {complete} samples, and {truncated} truncated");
+        assert!(complete >= 40, "only {complete} samples, and {truncated} truncated");
         assert!(truncated * 99 <= complete, "{truncated} truncated, {complete} complete");
     }
 }
