@@ -21,13 +21,21 @@
 mod call_tree;
 mod folded;
 mod locate;
+mod plain_user;
+mod ram_disk;
 mod recorder;
 mod run;
+mod sysctl;
 mod target;
+mod terminal;
 
 pub use call_tree::{CallTree, Checked};
 pub use folded::Folded;
-pub use locate::{binary, program, program_path, temp_dir, text, tool, workspace_root};
+pub use locate::{binary, names_in, program, program_path, temp_dir, text, tool, workspace_root};
+pub use plain_user::PlainUser;
+pub use ram_disk::RamDisk;
 pub use recorder::{Recorder, Trace, send, wait_until};
 pub use run::{Output, conv, rec, report, run};
+pub use sysctl::Sysctl;
 pub use target::Target;
+pub use terminal::{quoted, run_in_terminal};

@@ -1,6 +1,7 @@
 //! Finds the workspace, its binaries, the target programs and other tools.
 
 use std::env;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -53,6 +54,17 @@ pub fn tool(name: &str) -> PathBuf {
 /// A fresh folder for one test, gone when it ends.
 pub fn temp_dir() -> TempDir {
     tempfile::Builder::new().prefix("rz-test-").tempdir().expect("a temporary folder")
+}
+
+/// The names in a folder, sorted.
+pub fn names_in(dir: &Path) -> Vec<String> {
+    let entries = dir.read_dir().unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let name = |entry: std::io::Result<DirEntry>| {
+        entry.expect("an entry").file_name().to_string_lossy().into_owned()
+    };
+    let mut names: Vec<String> = entries.map(name).collect();
+    names.sort();
+    names
 }
 
 /// A path as text, for a command line.

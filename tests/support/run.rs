@@ -38,6 +38,20 @@ impl Output {
         assert_eq!(self.status.code(), Some(code), "{self}");
         self
     }
+
+    /// Panics unless the command exited with `code`, printed nothing, and
+    /// complained in one line that begins with its own name and contains all
+    /// of `parts`.
+    #[track_caller]
+    pub fn refused(self, code: i32, parts: &[&str]) {
+        let output = self.code(code);
+        let own_line = ["rec: ", "conv: ", "report: "].iter().any(|n| output.stderr.starts_with(n));
+        let one_line = output.stderr.lines().count() == 1;
+        assert!(output.stdout.is_empty() && own_line && one_line, "{output}");
+        for part in parts {
+            assert!(output.stderr.contains(part), "no {part:?} in\n{output}");
+        }
+    }
 }
 
 impl std::fmt::Display for Output {
