@@ -4,5 +4,7 @@ mod attach;
 mod bad_input;
 mod consumers;
 mod launch;
+mod pipes;
 mod stacks;
+mod unprivileged;
 mod workspace;
