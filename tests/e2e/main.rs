@@ -5,6 +5,7 @@ mod bad_input;
 mod consumers;
 mod launch;
 mod pipes;
+mod real;
 mod stacks;
 mod unprivileged;
 mod workspace;
