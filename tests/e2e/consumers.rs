@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rz_convert::export::{ExportOptions, Format, export};
+use rz_tests::text;
 use tempfile::TempDir;
 
 mod fixture;
@@ -160,6 +161,38 @@ fn inferno_draws_every_frame() {
     }
 }
 
+/// A recording takes the same way as the profile that was made up.
+#[test]
+fn a_recording_reaches_every_consumer() {
+    let directory = rz_tests::temp_dir();
+    let trace = directory.path().join("trace.rz");
+    let command = rz_tests::program("cppdemo");
+    rz_tests::rec(&["-q", "-F", "499", "-o", text(&trace), "--", &command[0], "1.5"]).success();
+    let converted = |name: &str| {
+        let directory = rz_tests::temp_dir();
+        let path = directory.path().join(name);
+        rz_tests::conv(&["-q", text(&trace), "-o", text(&path)]).success();
+        Exported { path, directory }
+    };
+
+    let profile = converted("t.pb.gz");
+    let top = pprof(&profile, &["-top", "-cum"]);
+    for expected in ["File: cppdemo", "Type: cpu", "shapes::run", "shapes::Circle::area"] {
+        assert!(top.contains(expected), "no {expected:?} in:\n{top}");
+    }
+    // Its lines have the time that was spent in what they call: flat,
+    // cumulative, number, text.
+    let list = pprof(&profile, &["-list", "shapes::Circle::area"]);
+    let lines = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut work = lines.filter(|words| words.last() == Some(&"work(1);"));
+    assert!(work.any(|words| words[1].ends_with('s')), "{list}");
+
+    let page = speedscope_page(&converted("t.speedscope.json"));
+    for expected in ["all threads", "cppdemo (", ">work<", ">operator()<"] {
+        assert!(page.contains(expected), "no {expected:?} in the page of speedscope");
+    }
+}
+
 /// An export in a directory of its own, where consumers may leave files too.
 struct Exported {
     path: PathBuf,
@@ -232,11 +265,7 @@ fn speedscope_page(trace: &Exported) -> String {
     let content = base64(&fs::read(&trace.path).unwrap());
     fs::write(&script, format!("speedscope.loadFileFromBase64('trace', '{content}')")).unwrap();
     output_of(
-        Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
-            .args(["--no-first-run", "--disable-background-networking"])
-            .args(["--disable-component-update", "--disable-sync"])
-            .arg(format!("--user-data-dir={}", directory.join("chromium").display()))
+        rz_tests::browser(directory)
             // Time runs ahead until the page is idle: no sleep, no race.
             .args(["--virtual-time-budget=20000", "--dump-dom"])
             .arg(format!(

@@ -3,6 +3,7 @@
 mod attach;
 mod bad_input;
 mod consumers;
+mod diff;
 mod launch;
 mod pipes;
 mod real;

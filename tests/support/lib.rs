@@ -18,6 +18,7 @@
 //! passes because it could not run.
 #![forbid(unsafe_code)]
 
+mod browser;
 mod call_tree;
 mod folded;
 mod locate;
@@ -29,6 +30,7 @@ mod sysctl;
 mod target;
 mod terminal;
 
+pub use browser::{browser, screenshot};
 pub use call_tree::{CallTree, Checked};
 pub use folded::Folded;
 pub use locate::{binary, names_in, program, program_path, temp_dir, text, tool, workspace_root};

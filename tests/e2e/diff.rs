@@ -1,0 +1,188 @@
+//! What changed between two recordings is told from what chance does, and
+//! drawn as pictures that browsers show.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rz_tests::{Target, conv, program, rec, report, run, screenshot, temp_dir, text, tool};
+use tempfile::TempDir;
+
+/// The same load at another rate, for another time, has not changed.
+#[test]
+fn the_same_load_at_another_rate() {
+    let dir = temp_dir();
+    let target = undisturbed("split");
+    let before = recorded(&dir, "before.rz", &[&target], &["-F", "99", "-d", "2"]);
+    let after = recorded(&dir, "after.rz", &[&target], &["-F", "499", "-d", "3"]);
+    let diff = report(&["--diff", text(&before), text(&after)]).success();
+    let rows = rows(&diff.stdout);
+    // Of ten rows, one in two comparisons is beyond the limit by chance; three
+    // are in one of a hundred.
+    let beyond = rows.iter().filter(|row| row.self_delta.is_beyond_noise()).count();
+    assert!(beyond <= 2, "{diff}");
+    let beyond = |name: &str| row(&rows, name).total_delta.is_beyond_noise();
+    let beyond = ["hot", "warm", "cold"].into_iter().filter(|name| beyond(name)).count();
+    assert!(beyond <= 1, "{diff}");
+    assert!(diff.stdout.contains("99 Hz") && diff.stdout.contains("499 Hz"), "{diff}");
+    let hot = row(&rows, "hot");
+    assert!(!hot.is_new && !hot.is_gone, "{diff}");
+}
+
+/// Twice the load is more of everything; the other way round, less.
+#[test]
+fn twice_the_load_is_more_and_half_of_it_less() {
+    let dir = temp_dir();
+    let targets = [undisturbed("split"), undisturbed("split")];
+    let options = ["-F", "499", "-d", "1"];
+    let one = recorded(&dir, "one.rz", &[&targets[0]], &options);
+    let two = recorded(&dir, "two.rz", &[&targets[0], &targets[1]], &options);
+    for (before, after, sign) in [(&one, &two, 1.0), (&two, &one, -1.0)] {
+        let diff = report(&["--diff", text(before), text(after), "--by", "total"]).success();
+        let rows = rows(&diff.stdout);
+        for name in ["main", "run", "hot"] {
+            let delta = row(&rows, name).total_delta;
+            assert!(delta.is_beyond_noise() && delta.percent * sign > 20.0, "{name}: {diff}");
+        }
+    }
+}
+
+#[test]
+fn what_is_gone_and_what_is_new() {
+    let dir = temp_dir();
+    let options = ["-F", "499", "-d", "1"];
+    let before = recorded(&dir, "before.rz", &[&undisturbed("split")], &options);
+    let after = recorded(&dir, "after.rz", &[&undisturbed("cppdemo")], &options);
+    let diff = report(&["--diff", text(&before), text(&after), "--limit", "1000"]).success();
+    let rows = rows(&diff.stdout);
+    for name in ["hot", "warm", "run"] {
+        let row = row(&rows, name);
+        assert!(row.is_gone && row.total_delta.is_beyond_noise(), "{name}: {diff}");
+        assert!(row.total_delta.percent < 0.0, "{name}: {diff}");
+    }
+    for name in ["shapes::Circle::area() const", "shapes::run(unsigned long)"] {
+        let row = row(&rows, name);
+        assert!(row.is_new && row.total_delta.is_beyond_noise(), "{name}: {diff}");
+        assert!(row.total_delta.percent > 0.0, "{name}: {diff}");
+    }
+}
+
+#[test]
+fn pictures_that_browsers_show() {
+    let dir = temp_dir();
+    let options = ["-F", "499", "-d", "1"];
+    let before = recorded(&dir, "before.rz", &[&undisturbed("split")], &options);
+    let after = recorded(&dir, "after.rz", &[&undisturbed("cppdemo")], &options);
+    let (before, after) = (text(&before), text(&after));
+    for (name, args) in [
+        ("flame.svg", &[after] as &[&str]),
+        ("icicle.svg", &[after, "--inverted"]),
+        ("diff.svg", &["--diff", before, after]),
+    ] {
+        let svg = dir.path().join(name);
+        let output = report(&[args, &["--svg", text(&svg)]].concat()).success();
+        assert_eq!(output.stderr, format!("report: wrote {}\n", svg.display()));
+        // A parser that is stricter than browsers.
+        let parse = "import sys, xml.dom.minidom as x; \
+                     print(len(x.parse(sys.argv[1]).getElementsByTagName('title')))";
+        let titles = run(Command::new(tool("python3")).args(["-c", parse, text(&svg)])).success();
+        assert!(titles.stdout.trim().parse::<u32>().unwrap() > 10, "{titles}");
+        // An empty page has about 5 KB.
+        let picture = screenshot(&svg);
+        assert!(picture > 20_000, "{name}: {picture} bytes");
+    }
+    // Beside the trace, if no name is given.
+    report(&[after, "--svg"]).success();
+    assert!(dir.path().join("after.svg").is_file());
+    report(&["--diff", before, after, "--svg"]).success();
+    assert!(dir.path().join("after.diff.svg").is_file());
+}
+
+/// Recordings of different things are not compared, and nor is one that is
+/// empty: that is said, and is no error.
+#[test]
+fn a_recording_against_an_empty_one() {
+    let dir = temp_dir();
+    let (idle, busy) = (dir.path().join("idle.rz"), dir.path().join("busy.rz"));
+    rec(&["-q", "-o", text(&idle), "--", "sleep", "0.3"]).success();
+    let command = program("split");
+    rec(&["-q", "-F", "499", "-o", text(&busy), "--", &command[0], "0.5"]).success();
+    let diff = report(&["--diff", text(&idle), text(&busy)]).success();
+    assert!(row(&rows(&diff.stdout), "hot").is_new, "{diff}");
+    conv(&[text(&idle), "--to", "folded", "-o", "-"]).success();
+}
+
+/// A target that gets the CPU whenever it wants, whoever else is at work on
+/// this machine: what is compared is CPU time per time of day.
+fn undisturbed(name: &str) -> Target {
+    Target::spawn(Command::new(tool("nice")).args(["-n", "-20"]).args(program(name)))
+}
+
+fn recorded(dir: &TempDir, name: &str, targets: &[&Target], options: &[&str]) -> PathBuf {
+    let path: &Path = &dir.path().join(name);
+    let mut args = options.to_vec();
+    let pids: Vec<String> = targets.iter().map(|target| target.pid().to_string()).collect();
+    for pid in &pids {
+        args.extend(["-p", pid]);
+    }
+    args.extend(["-q", "-o", text(path)]);
+    rec(&args).success();
+    path.to_owned()
+}
+
+/// A function in a comparison.
+#[derive(Debug)]
+struct Row {
+    self_delta: Delta,
+    total_delta: Delta,
+    is_new: bool,
+    is_gone: bool,
+    name: String,
+}
+
+/// A change as it is printed: nothing, noise (`~`), or more than that.
+#[derive(Debug, Clone, Copy)]
+struct Delta {
+    percent: f64,
+    is_noise: bool,
+}
+
+impl Delta {
+    fn parse(text: &str) -> Self {
+        let number = text.trim_start_matches('~');
+        let percent = if number == "-" { 0.0 } else { number.parse().unwrap() };
+        Delta { percent, is_noise: number == "-" || text.starts_with('~') }
+    }
+
+    fn is_beyond_noise(self) -> bool {
+        !self.is_noise
+    }
+}
+
+/// The table of `report --diff`.
+fn rows(shown: &str) -> Vec<Row> {
+    let lines = shown.lines().skip_while(|line| !line.starts_with("FUNCTIONS")).skip(2);
+    lines
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (mark, name) = match words[6] {
+                "new:" | "gone:" => (words[6], &words[7..]),
+                _ => ("", &words[6..]),
+            };
+            // The last word is the module.
+            let name = name[..name.len() - 1].join(" ");
+            Row {
+                self_delta: Delta::parse(words[2]),
+                total_delta: Delta::parse(words[5]),
+                is_new: mark == "new:",
+                is_gone: mark == "gone:",
+                name,
+            }
+        })
+        .collect()
+}
+
+#[track_caller]
+fn row<'r>(rows: &'r [Row], name: &str) -> &'r Row {
+    rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no {name} in {rows:#?}"))
+}
