@@ -11,6 +11,7 @@ use std::process::{Child, Command};
 use std::thread::JoinHandle;
 
 use nix::fcntl::OFlag;
+use nix::libc;
 use nix::sys::signal::SigSet;
 use nix::unistd::{close, pipe2};
 
@@ -39,7 +40,11 @@ pub(crate) fn launch(command: &[OsString], signal_mask: SigSet) -> io::Result<Wa
         // recorder does.
         close(parents_end)?;
         let mut byte = [0];
-        (&go_from).read_exact(&mut byte)?;
+        if (&go_from).read_exact(&mut byte).is_err() {
+            // Nobody is left to be told why, and std would abort over it.
+            // SAFETY: ends the process at once, which is always allowed.
+            unsafe { libc::_exit(127) }
+        }
         Ok(signal_mask.thread_set_mask()?)
     };
     // SAFETY: `wait` runs between fork and exec and only makes system calls on
