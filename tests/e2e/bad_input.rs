@@ -157,12 +157,12 @@ fn rec_onto_a_full_disk() {
 /// what came before.
 #[test]
 fn rec_until_the_disk_is_full() {
-    let disk = RamDisk::new(200);
+    let disk = RamDisk::new(32);
     let path = disk.path().join("t.rz");
     // Children without end: facts about each are written.
     let target = Target::start("forker", &[]);
     let pid = target.pid().to_string();
-    let args = ["--follow", "-F", "9973", "-d", "100", "-p", &pid, "-o", text(&path)];
+    let args = ["--follow", "-F", "9973", "-d", "60", "-p", &pid, "-o", text(&path)];
     let output = rec(&args);
     let said = match output.status.code() {
         Some(0) => output.stderr.contains("the disk reached its limit"),

@@ -6,6 +6,7 @@ mod consumers;
 mod diff;
 mod launch;
 mod pipes;
+mod quickstart;
 mod real;
 mod stacks;
 mod unprivileged;

@@ -1,0 +1,32 @@
+//! The first thing that a newcomer runs does what it promises.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rz_tests::{run, workspace_root};
+
+#[test]
+fn quickstart_runs_to_its_end() {
+    let root = workspace_root();
+    // Built already, or this takes as long as a release build.
+    rz_tests::binary("rec");
+    let files = ["trace.rz", "flame.svg", "speedscope.json", "profile.pb.gz", "stacks.folded"]
+        .map(|name| root.join("quickstart-out").join(name));
+    for old in files.iter().filter(|file| file.exists()) {
+        fs::remove_file(old).unwrap();
+    }
+    let output = run(Command::new(root.join("quickstart.sh")).env_remove("CARGO_TARGET_DIR"));
+    let output = output.success();
+    assert!(output.stdout.contains("TOP FUNCTIONS") && output.stdout.contains("== Done"));
+    assert!(!output.stdout.contains('\x1b'), "{output}");
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(file.metadata().is_ok_and(|meta| meta.len() > 0), "{name}: {output}");
+        assert!(output.stdout.contains(name), "{name}: {output}");
+    }
+    // A server of its own, which it ended.
+    let line = output.stdout.lines().find(|line| line.starts_with("redis-server, process "));
+    let pid = line.and_then(|line| line.split([' ', ',']).nth(3)).expect("a redis-server");
+    assert!(!Path::new("/proc").join(pid).exists(), "{line:?}");
+}
