@@ -86,6 +86,20 @@ fn a_thread_has_its_latest_name() {
 }
 
 #[test]
+fn a_process_gets_its_executable_later() {
+    let mut trace = Trace::new();
+    for (id, exe) in [(0, "/bin/app"), (0, "/bin/other"), (1, "")] {
+        let exe = exe.to_owned();
+        trace.records(&[Record::Process(Process { id, pid: 7 + id, exe, ..Process::default() })]);
+    }
+    let profile = load_bytes(&trace.finish());
+    let shown = |process: &profile::Process| (process.pid, process.exe.clone());
+    let shown: Vec<_> = profile.processes.iter().map(shown).collect();
+    assert_eq!(shown, [(7, "/bin/app".to_owned()), (8, String::new())]);
+    assert_eq!(profile.processes[0].name, "app");
+}
+
+#[test]
 fn losses_by_reason() {
     let loss = |class, reason: LossReason, to_ns, count| {
         Record::Loss(Loss { cpu: 0, class, reason: reason.into(), from_ns: 0, to_ns, count })
