@@ -4,6 +4,8 @@ mod attach;
 mod bad_input;
 mod consumers;
 mod diff;
+mod endings;
+mod files;
 mod launch;
 mod pipes;
 mod quickstart;

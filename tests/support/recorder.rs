@@ -11,7 +11,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::profile::Profile;
-use rz_format::{Block, Damage, Reader, Record};
+use rz_format::{Block, Damage, EndReason, Reader, Record, rebuild_index};
 use tempfile::TempDir;
 
 use crate::folded::Folded;
@@ -73,6 +73,15 @@ impl Recorder {
     /// Sends a signal to `rec`.
     pub fn signal(&self, signal: Signal) {
         send(self.child.id(), signal);
+    }
+
+    /// Blocks in the trace so far. Every second brings some.
+    pub fn blocks(&self) -> usize {
+        let path = self.path();
+        let mut file =
+            File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        // The header may not be there yet.
+        rebuild_index(&mut file).map_or(0, |blocks| blocks.len())
     }
 
     /// Whether `rec` has ended.
@@ -140,6 +149,19 @@ impl Trace {
     pub fn profile(&self) -> Profile {
         let options = LoadOptions { timeline: true, debug_dirs: Vec::new() };
         load(&self.path(), &options).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Why the recording ended, as the trace says; panics if it does not, or
+    /// if the trace is damaged.
+    #[track_caller]
+    pub fn end_reason(&self) -> EndReason {
+        let (records, damage) = self.records();
+        assert_eq!(damage, [], "{}", self.output);
+        let mut ends = records.iter().filter_map(|record| match record {
+            Record::End(end) => Some(end.reason.into()),
+            _ => None,
+        });
+        ends.next().unwrap_or_else(|| panic!("no end: {}", self.output))
     }
 
     /// All facts in the trace, and what is damaged in it.

@@ -59,6 +59,11 @@ impl Target {
         self.child.id()
     }
 
+    /// The process id as text, for a command line.
+    pub fn pid_text(&self) -> String {
+        self.pid().to_string()
+    }
+
     /// Waits until the program prints a line that begins with `start`, and
     /// returns what follows in that line.
     pub fn wait_for(&self, start: &str) -> String {
