@@ -359,8 +359,10 @@ impl<'a> Opener<'a> {
 /// opening one on the first target.
 fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> {
     let pid = *targets.pids.first().ok_or(AttachError::NoSuchProcess(0))?;
-    // The first thread may have ended while others go on.
-    let tid = procfs::threads(pid).unwrap_or_default().last().copied().unwrap_or(pid);
+    // The first thread may have ended while others go on, and these may end
+    // between being found and being tried.
+    let mut others = procfs::threads(pid).unwrap_or_default().into_iter();
+    let mut tid = pid;
     let cpu = online_cpus().first().copied().unwrap_or(0);
     let mut kernel = targets.kernel;
     let mut event = SampledEvent::Cycles;
@@ -375,6 +377,7 @@ fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> 
                 event = SampledEvent::CpuClock;
             }
             Errno::EACCES | Errno::EPERM if kernel => kernel = false,
+            Errno::ESRCH => tid = others.next().ok_or(AttachError::NoSuchProcess(pid))?,
             _ => return Err(explain(error, pid)),
         }
     }
