@@ -18,10 +18,10 @@ fn the_same_load_at_another_rate() {
     let after = recorded(&dir, "after.rz", &[&target], &["-F", "499", "-d", "3"]);
     let diff = report(&["--diff", text(&before), text(&after)]).success();
     let rows = rows(&diff.stdout);
-    // Of ten rows, one in two comparisons is beyond the limit by chance; three
-    // are in one of a hundred.
+    // Of ten rows, one in two comparisons is beyond the limit by chance, and
+    // four hardly ever are; all would be if rates or times were mixed up.
     let beyond = rows.iter().filter(|row| row.self_delta.is_beyond_noise()).count();
-    assert!(beyond <= 2, "{diff}");
+    assert!(beyond <= 3, "{diff}");
     let beyond = |name: &str| row(&rows, name).total_delta.is_beyond_noise();
     let beyond = ["hot", "warm", "cold"].into_iter().filter(|name| beyond(name)).count();
     assert!(beyond <= 1, "{diff}");
