@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rz_tests::{Target, conv, program, rec, report, run, screenshot, temp_dir, text, tool};
 use tempfile::TempDir;
@@ -12,8 +11,7 @@ use tempfile::TempDir;
 #[test]
 fn the_same_load_at_another_rate() {
     let dir = temp_dir();
-    let _alone = alone();
-    let target = undisturbed("split");
+    let target = favoured("split");
     let before = recorded(&dir, "before.rz", &[&target], &["-F", "99", "-d", "2"]);
     let after = recorded(&dir, "after.rz", &[&target], &["-F", "499", "-d", "3"]);
     let diff = report(&["--diff", text(&before), text(&after)]).success();
@@ -34,7 +32,6 @@ fn the_same_load_at_another_rate() {
 #[test]
 fn twice_the_load_is_more_and_half_of_it_less() {
     let dir = temp_dir();
-    let _alone = alone();
     let targets = [favoured("split"), favoured("split")];
     let options = ["-F", "499", "-d", "1"];
     let one = recorded(&dir, "one.rz", &[&targets[0]], &options);
@@ -114,22 +111,10 @@ fn a_recording_against_an_empty_one() {
     conv(&[text(&idle), "--to", "folded", "-o", "-"]).success();
 }
 
-/// A target that has a CPU for itself, whoever else is at work on this
-/// machine: what is compared is CPU time per time of day. Needs root.
-fn undisturbed(name: &str) -> Target {
-    Target::spawn(Command::new(tool("chrt")).args(["--fifo", "1"]).args(program(name)))
-}
-
-/// A target that has most of a CPU, and leaves some to the recorder.
+/// A target that gets what it can of a CPU even if something else is at work on
+/// this machine: what is compared is CPU time per time of day. Needs root.
 fn favoured(name: &str) -> Target {
     Target::spawn(Command::new(tool("nice")).args(["-n", "-20"]).args(program(name)))
-}
-
-/// For tests that compare how much CPU time a target gets: one at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    // Another such test that has failed is no reason not to run.
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn recorded(dir: &TempDir, name: &str, targets: &[&Target], options: &[&str]) -> PathBuf {

@@ -174,7 +174,8 @@ fn signal_on_a_stack_of_its_own() {
     assert!(checked.complete > 40, "{checked:?}");
     let cut = ";[truncated];inner_burn;work_[i];__restore_rt;on_signal;handler_burn";
     assert!(folded.share(cut) > 0.05, "{}", folded.head(9));
-    assert_eq!(folded.count("[truncated]"), folded.count(";on_signal"), "{}", folded.head(9));
+    let above = folded.count(";__restore_rt");
+    assert_eq!(folded.count("[truncated]"), above, "{}", folded.head(9));
 
     let folded = record("sigframe", &["0", "raise", "alt"]);
     let checked = CallTree::parse(RAISED).check(&folded, short_name);
