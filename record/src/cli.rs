@@ -54,6 +54,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_kernel: bool,
 
+    /// Copy up to this much of a thread's stack with each sample, up to 63K.
+    /// More finds the callers of deeper stacks and slows the target down more
+    #[arg(long, value_name = "SIZE", default_value = "32K", value_parser = parse_stack_size)]
+    stack_size: u32,
+
     /// Stop when the file reaches this size: bytes, or with K, M or G
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size)]
     max_size: u64,
@@ -117,6 +122,7 @@ impl Arguments {
             force: self.force,
             follow: self.follow || (starts && !self.no_follow),
             kernel: !self.no_kernel,
+            stack_bytes: self.stack_size,
             max_size: self.max_size,
             command_line,
             target: match starts {
@@ -137,6 +143,15 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err("a recording cannot last no time at all".to_owned());
     }
     Ok(duration)
+}
+
+fn parse_stack_size(text: &str) -> Result<u32, String> {
+    // A perf record has at most 64 KiB, and something else in it, too.
+    const ALLOWED: std::ops::RangeInclusive<u64> = 1 << 10..=63 << 10;
+    match parse_size(text)? {
+        size if ALLOWED.contains(&size) => Ok(size as u32 / 8 * 8),
+        _ => Err("must be between 1K and 63K".to_owned()),
+    }
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {
@@ -199,5 +214,8 @@ mod tests {
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(parse_size("3M"), Ok(3 << 20));
         assert_eq!(parse_size("10"), Ok(10));
+        assert_eq!(parse_stack_size("63K"), Ok(63 << 10));
+        assert_eq!(parse_stack_size("1027"), Ok(1024));
+        assert!(parse_stack_size("64K").is_err());
     }
 }

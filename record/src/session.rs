@@ -53,6 +53,9 @@ pub struct Config {
     pub follow: bool,
     /// Whether to sample in kernel mode, if that is allowed.
     pub kernel: bool,
+    /// Most bytes of user stack to copy with a sample, a multiple of 8. The
+    /// kernel copies as many whether they are in use or not.
+    pub stack_bytes: u32,
     /// Bytes of file at which the recording ends.
     pub max_size: u64,
     /// The command line, as it is written into the trace.
@@ -145,6 +148,7 @@ pub enum RecordError {
 pub(crate) struct Shared {
     samples: AtomicU64,
     truncated: AtomicU64,
+    too_deep: AtomicU64,
     lost: AtomicU64,
     threads: AtomicU64,
     live_processes: AtomicU64,
@@ -164,6 +168,7 @@ impl Shared {
     pub(crate) fn set_counts(&self, counts: Counts) {
         self.samples.store(counts.samples, Ordering::Relaxed);
         self.truncated.store(counts.truncated, Ordering::Relaxed);
+        self.too_deep.store(counts.too_deep, Ordering::Relaxed);
         self.lost.store(counts.lost, Ordering::Relaxed);
         self.threads.store(counts.threads, Ordering::Relaxed);
         self.live_processes.store(counts.live_processes, Ordering::Relaxed);
@@ -202,6 +207,7 @@ pub fn record(
         frequency_hz: config.frequency_hz,
         kernel: config.kernel,
         follow: config.follow,
+        stack_bytes: config.stack_bytes,
         start_on_exec: program.is_some(),
     };
     let mut attachment = perf::attach(&targets)?;
@@ -274,6 +280,14 @@ pub fn record(
     let file_size = written?.map_err(|_| std::io::Error::other("the writer panicked"))??;
     let used = cost::now(0, file_size);
     let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    let too_deep = count(&shared.too_deep);
+    if too_deep > count(&shared.samples) / 100 {
+        notice(&format!(
+            "{too_deep} stacks are deeper than the {} KiB that are copied of each: \
+             see --stack-size",
+            config.stack_bytes >> 10
+        ));
+    }
     Ok(Summary {
         path,
         file_size,
@@ -428,7 +442,7 @@ fn first_records(
         follow: config.follow,
         kernel: attachment.kernel,
         uid: nix::unistd::geteuid().as_raw(),
-        stack_bytes: perf::STACK_BYTES,
+        stack_bytes: config.stack_bytes,
         start_ns,
     };
     let mut records = vec![

@@ -1,10 +1,12 @@
 //! How recordings end, and what the recorder says of itself by then.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
+use rz_convert::load::{LoadOptions, load};
 use rz_format::{EndReason, LossReason, Record};
-use rz_tests::{Recorder, Target, Trace, send, wait_until};
+use rz_tests::{Recorder, Target, Trace, binary, report, send, temp_dir, text, tool, wait_until};
 
 #[test]
 fn ends_when_the_target_does() {
@@ -91,4 +93,64 @@ fn accounts_for_itself() {
         let Record::Loss(loss) = record else { continue };
         assert_eq!(LossReason::from(loss.reason), LossReason::Throttled, "{loss:?}");
     }
+}
+
+/// Timers of threads that live shorter than a period never fire. That is no
+/// reason to say that nothing was lost.
+#[test]
+fn says_when_threads_are_too_short_to_be_sampled() {
+    let target = Target::start("storm", &[]);
+    let trace = Trace::of(target.pid(), "1", &[]);
+    let (records, _) = trace.records();
+    let short: u8 = LossReason::ShortThreads.into();
+    let missing: u64 = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Loss(loss) if loss.reason == short => Some(loss.count),
+            _ => None,
+        })
+        .sum();
+    assert!(missing > 20, "{missing}: {}", trace.output);
+    let report = report(&[text(&trace.path())]).success();
+    assert!(report.stdout.contains("threads too short-lived to be sampled"), "{report}");
+}
+
+/// A hangup ends a recording, but not under nohup.
+#[test]
+fn goes_on_under_nohup() {
+    let target = Target::start("split", &[]);
+    let dir = temp_dir();
+    let path = dir.path().join("trace.rz");
+    let mut command = Command::new(tool("nohup"));
+    command.arg(binary("rec")).args(["-d", "2", "-p", &target.pid_text(), "-o"]).arg(&path);
+    let mut recorder = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_until("rec to begin", || path.exists());
+    send(recorder.id(), Signal::SIGHUP);
+    assert!(recorder.wait().unwrap().success());
+    let profile = load(&path, &LoadOptions::default()).unwrap();
+    assert!(profile.info.duration_ns > 1_900_000_000, "{} ns", profile.info.duration_ns);
+}
+
+/// A terminal that is closed ends a recording well, though there is nobody
+/// left to tell.
+#[test]
+fn ends_well_when_its_terminal_goes_away() {
+    let target = Target::start("split", &[]);
+    let dir = temp_dir();
+    let path = dir.path().join("trace.rz");
+    let rec = binary("rec");
+    let line = format!("exec {} -d 100 -p {} -o {}", text(&rec), target.pid(), text(&path));
+    let mut command = Command::new(tool("script"));
+    command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut terminal = command.spawn().unwrap();
+    wait_until("rec to begin", || path.exists());
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    let ended = || {
+        let mut file = fs::File::open(&path).unwrap();
+        let mut reader = rz_format::Reader::new(&mut file).unwrap();
+        while reader.next_block().unwrap().is_some() {}
+        reader.damage().is_empty()
+    };
+    wait_until("rec to end the trace", ended);
 }

@@ -38,9 +38,6 @@ const MAX_RING: usize = 8 << 20;
 const MIN_RING: usize = 128 << 10;
 /// Largest buffer of one CPU for reports of what processes do; these are small.
 const MAX_SIDEBAND_RING: usize = 1 << 20;
-/// Most bytes of user stack copied with a sample.
-pub(crate) const STACK_BYTES: u32 = 32 << 10;
-
 /// What to attach to, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Targets {
@@ -52,6 +49,8 @@ pub(crate) struct Targets {
     pub(crate) kernel: bool,
     /// Whether to record children too.
     pub(crate) follow: bool,
+    /// Most bytes of user stack to copy with a sample, a multiple of 8.
+    pub(crate) stack_bytes: u32,
     /// Sampling starts when the target executes a new program.
     pub(crate) start_on_exec: bool,
 }
@@ -125,6 +124,7 @@ pub(crate) struct Attachment {
     /// The other events that report, which they do as long as they are open.
     _reporters: Vec<OwnedFd>,
     ring_len: usize,
+    stack_bytes: u32,
     frequency_hz: u32,
 }
 
@@ -164,7 +164,7 @@ impl Attachment {
 
     /// How long a buffer may go unwatched without running over.
     pub(crate) fn safe_pause(&self) -> Duration {
-        let samples = self.ring_len / 2 / STACK_BYTES as usize;
+        let samples = self.ring_len / 2 / self.stack_bytes as usize;
         Duration::from_secs(samples as u64) / self.frequency_hz
     }
 
@@ -222,6 +222,7 @@ fn attach_with(
         samplers: opener.samplers,
         _reporters: opener.reporters,
         ring_len,
+        stack_bytes: targets.stack_bytes,
         frequency_hz: targets.frequency_hz,
     })
 }
@@ -389,7 +390,7 @@ fn event_options(targets: &Targets, kernel: bool, ring_len: usize) -> EventOptio
         kernel,
         follow: targets.follow,
         start_on_exec: targets.start_on_exec,
-        stack_bytes: STACK_BYTES,
+        stack_bytes: targets.stack_bytes,
         // The recorder looks at its buffers every so often anyway; this wakes
         // it before one runs full.
         wakeup_bytes: (ring_len / 2) as u32,

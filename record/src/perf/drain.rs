@@ -76,11 +76,11 @@ fn wait(attachment: &Attachment) {
         .flat_map(|buffers| [&buffers.sample_event, &buffers.sideband_event])
         .map(|event| PollFd::new(event.as_fd(), PollFlags::POLLIN))
         .collect();
-    let hung_up =
-        |fd: &PollFd<'_>| fd.revents().is_some_and(|events| events.contains(PollFlags::POLLHUP));
+    let ended = PollFlags::POLLHUP | PollFlags::POLLERR;
+    let has_ended = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| events.intersects(ended));
     // An interrupted wait is as good as a finished one.
     let _ = poll(&mut fds, PollTimeout::from(INTERVAL_MS));
-    if fds.iter().any(hung_up) {
+    if fds.iter().any(has_ended) {
         // The thread that an event was opened on is gone, and poll will return
         // at once from now on, while other threads go on.
         std::thread::sleep(attachment.safe_pause().min(Duration::from_millis(INTERVAL_MS.into())));

@@ -8,6 +8,6 @@ mod ring;
 mod sys;
 
 pub use attach::AttachError;
-pub(crate) use attach::{Attachment, STACK_BYTES, Targets, attach};
+pub(crate) use attach::{Attachment, Targets, attach};
 pub(crate) use drain::drain;
 pub(crate) use record::parse;

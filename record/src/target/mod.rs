@@ -56,6 +56,8 @@ pub(crate) struct Counts {
     pub(crate) samples: u64,
     /// Samples whose stack was not followed to its root.
     pub(crate) truncated: u64,
+    /// Those of them whose stack is deeper than what was copied.
+    pub(crate) too_deep: u64,
     /// Events lost.
     pub(crate) lost: u64,
     /// Threads seen.
@@ -335,13 +337,14 @@ impl Tracker {
             }
             End::Truncated(reason) => {
                 self.counts.truncated += 1;
-                if reason == TruncatedReason::StackTooDeep
-                    && let Some(thread) = self.threads.get_mut(&event.tid)
-                {
+                if reason == TruncatedReason::StackTooDeep {
+                    self.counts.too_deep += 1;
                     // What was taken for the end may have been that of a
                     // coroutine's stack.
-                    thread.stack_end = 0;
                     self.stack_ends.remove(event.tid);
+                    if let Some(thread) = self.threads.get_mut(&event.tid) {
+                        thread.stack_end = 0;
+                    }
                 }
                 self.frames.push(Frame::Truncated(reason));
             }
