@@ -35,6 +35,8 @@ def main():
         print_machine()
         runnable = []
         for recorder in recorders(options.rec):
+            if options.recorder and recorder.name not in options.recorder:
+                continue
             if recorder.skip:
                 print(f"skipped: {recorder.name}: {recorder.skip}")
             else:
@@ -42,7 +44,7 @@ def main():
         if options.only != "slowdown":
             compare_cost(runnable, options)
         if options.only != "cost":
-            for hz in (99, options.hz):
+            for hz in options.slowdown_hz:
                 compare_slowdown(runnable, hz, options)
     finally:
         if options.allow_sysctl and paranoid() != before:
@@ -54,7 +56,11 @@ def parse_options():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each table (5)")
     parser.add_argument("--seconds", type=float, default=5, help="length of a recording (5)")
-    parser.add_argument("--hz", type=int, default=997, help="the high rate (997); the low one is 99")
+    parser.add_argument("--hz", type=int, default=997, help="the rate for the cost (997)")
+    parser.add_argument("--slowdown-hz", type=int, nargs="+", default=[99, 997], metavar="HZ",
+                        help="the rates for the slowdown (99 997)")
+    parser.add_argument("--recorder", action="append", metavar="NAME",
+                        help="only this one, as it is named in the tables; may be repeated")
     parser.add_argument("--rec", default=os.path.join(ROOT, "target/dist/rec"), help="the rec to run")
     parser.add_argument("--only", choices=["cost", "slowdown"], help="just one of the tables")
     parser.add_argument("--allow-sysctl", action="store_true",
