@@ -49,6 +49,12 @@ def _samply_samples(output, _log):
     return sum(thread["samples"]["length"] for thread in profile["threads"])
 
 
+def _rec(rec, *options):
+    def command(pid, hz, seconds, output):
+        return [rec, "-F", str(hz), "-d", f"{seconds:g}", "-p", str(pid), *options, "-o", output]
+    return command
+
+
 def _perf(*call_graph):
     def command(pid, hz, seconds, output):
         # perf ends when the command after -- does.
@@ -69,19 +75,15 @@ def paranoid():
 
 def recorders(rec):
     """All recorders, in the order of the tables; `rec` is the path of rz's."""
+    rec_skip = "" if os.path.exists(rec) else f"{rec} is missing, run ./build.sh"
     perf = "" if shutil.which("perf") else "perf is not installed"
     samply = _find_samply()
     samply_skip = "" if samply else "samply is neither in PATH nor in /opt/peers/bin"
     if samply and paranoid() > 1:
         samply_skip = "samply needs kernel.perf_event_paranoid ≤ 1, see --allow-sysctl"
     return [
-        Recorder(
-            "rec",
-            lambda pid, hz, seconds, output:
-                [rec, "-F", str(hz), "-d", f"{seconds:g}", "-p", str(pid), "-o", output],
-            _rec_samples,
-            "" if os.path.exists(rec) else f"{rec} is missing, run ./build.sh",
-        ),
+        Recorder("rec", _rec(rec), _rec_samples, rec_skip),
+        Recorder("rec --stack-size 8K", _rec(rec, "--stack-size", "8K"), _rec_samples, rec_skip),
         Recorder("perf record -g", _perf("-g"), _perf_samples, perf),
         Recorder("perf record --call-graph dwarf", _perf("--call-graph", "dwarf"), _perf_samples, perf),
         Recorder(
