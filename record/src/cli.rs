@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     no_kernel: bool,
 
     /// Copy up to this much of a thread's stack with each sample, up to 63K.
-    /// More finds the callers of deeper stacks and slows the target down more
+    /// More finds the callers of deeper stacks and fills the buffers sooner
     #[arg(long, value_name = "SIZE", default_value = "32K", value_parser = parse_stack_size)]
     stack_size: u32,
 
