@@ -212,7 +212,8 @@ pub fn record(
     };
     let mut attachment = perf::attach(&targets)?;
     let stack_ends = Arc::new(StackEnds::default());
-    let mut tracker = Tracker::new(config.follow, Arc::clone(&stack_ends));
+    let usual_weight = attachment.event.usual_weight(config.frequency_hz);
+    let mut tracker = Tracker::new(config.follow, usual_weight, Arc::clone(&stack_ends));
     tracker.add_sources(std::mem::take(&mut attachment.sources));
     if program.is_none() {
         for pid in &attachment.pids {

@@ -16,6 +16,15 @@ pub(crate) enum SampledEvent {
 }
 
 impl SampledEvent {
+    /// What a sample stands for at a frequency, in the event's unit; 0 if that
+    /// varies.
+    pub(crate) fn usual_weight(self, frequency_hz: u32) -> u64 {
+        match self {
+            SampledEvent::Cycles => 0,
+            SampledEvent::CpuClock => 1_000_000_000 / u64::from(frequency_hz),
+        }
+    }
+
     /// The event as it is written into the trace.
     pub(crate) fn describe(self, frequency_hz: u32) -> rz_format::Event {
         let (name, unit) = match self {

@@ -85,6 +85,8 @@ pub(crate) struct Tracker {
     counts: Counts,
     /// Sum of all samples' weights.
     weight: u64,
+    /// What a sample should stand for; 0 if that varies.
+    usual_weight: u64,
     /// Time of the last event in each buffer, named by CPU and whether it is
     /// for samples: where a loss may have begun.
     last_seen: FxHashMap<(u32, bool), u64>,
@@ -96,8 +98,9 @@ pub(crate) struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker of nothing. `follow` says whether children are recorded.
-    pub(crate) fn new(follow: bool, stack_ends: Arc<StackEnds>) -> Self {
+    /// A tracker of nothing. `follow` says whether children are recorded, and
+    /// `usual_weight` what a sample should stand for; 0 if that varies.
+    pub(crate) fn new(follow: bool, usual_weight: u64, stack_ends: Arc<StackEnds>) -> Self {
         Tracker {
             follow,
             sources: FxHashMap::default(),
@@ -114,6 +117,7 @@ impl Tracker {
             samples: Vec::new(),
             counts: Counts::default(),
             weight: 0,
+            usual_weight,
             last_seen: FxHashMap::default(),
             throttled: FxHashMap::default(),
             stack_ends,
@@ -195,7 +199,7 @@ impl Tracker {
     /// Notes CPU time that no sample stands for, though it should: timers of
     /// threads that live shorter than one period never fire.
     pub(crate) fn account_for(&mut self, counted: u64, from_ns: u64, to_ns: u64) {
-        let Some(average) = self.weight.checked_div(self.counts.samples) else { return };
+        let average = self.weight.checked_div(self.counts.samples).unwrap_or(self.usual_weight);
         let missing = counted.saturating_sub(self.weight + self.counts.lost * average);
         // Each thread keeps part of a period to itself, and a thread that was
         // found while attaching may be counted twice.
