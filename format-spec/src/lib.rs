@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod codes;
 mod column;
 mod error;
 mod header;

@@ -8,6 +8,7 @@
 
 use bincode::{Decode, Encode};
 
+use crate::codes::coded;
 use crate::error::FormatError;
 use crate::varint::{read_bytes, read_varint, write_varint};
 
@@ -193,26 +194,12 @@ pub enum ModuleKind {
     Unknown,
 }
 
-impl ModuleKind {
-    const CODES: [(u8, ModuleKind); 4] = [
-        (0, ModuleKind::File),
-        (1, ModuleKind::Kernel),
-        (2, ModuleKind::Vdso),
-        (3, ModuleKind::Anonymous),
-    ];
-}
-
-impl From<u8> for ModuleKind {
-    fn from(code: u8) -> Self {
-        let known = Self::CODES.iter().find(|(c, _)| *c == code);
-        known.map_or(ModuleKind::Unknown, |(_, kind)| *kind)
-    }
-}
-
-impl From<ModuleKind> for u8 {
-    fn from(kind: ModuleKind) -> Self {
-        ModuleKind::CODES.iter().find(|(_, k)| *k == kind).map_or(u8::MAX, |(code, _)| *code)
-    }
+coded! {
+    ModuleKind: u8,
+    0 => File,
+    1 => Kernel,
+    2 => Vdso,
+    3 => Anonymous,
 }
 
 /// Something that code addresses belong to.
@@ -299,14 +286,6 @@ pub enum LossReason {
 }
 
 impl LossReason {
-    const CODES: [(u8, LossReason); 5] = [
-        (0, LossReason::RingFull),
-        (1, LossReason::QueueFull),
-        (2, LossReason::Throttled),
-        (3, LossReason::Malformed),
-        (4, LossReason::ShortThreads),
-    ];
-
     /// The reason in words.
     pub fn describe(self) -> &'static str {
         match self {
@@ -320,17 +299,13 @@ impl LossReason {
     }
 }
 
-impl From<u8> for LossReason {
-    fn from(code: u8) -> Self {
-        let known = Self::CODES.iter().find(|(c, _)| *c == code);
-        known.map_or(LossReason::Unknown, |(_, reason)| *reason)
-    }
-}
-
-impl From<LossReason> for u8 {
-    fn from(reason: LossReason) -> Self {
-        LossReason::CODES.iter().find(|(_, r)| *r == reason).map_or(u8::MAX, |(code, _)| *code)
-    }
+coded! {
+    LossReason: u8,
+    0 => RingFull,
+    1 => QueueFull,
+    2 => Throttled,
+    3 => Malformed,
+    4 => ShortThreads,
 }
 
 /// Class of events in a [`Loss`]: CPU samples.
@@ -388,26 +363,12 @@ pub enum EndReason {
     Unknown,
 }
 
-impl EndReason {
-    const CODES: [(u8, EndReason); 4] = [
-        (0, EndReason::Duration),
-        (1, EndReason::TargetsExited),
-        (2, EndReason::Interrupted),
-        (3, EndReason::Limit),
-    ];
-}
-
-impl From<u8> for EndReason {
-    fn from(code: u8) -> Self {
-        let known = Self::CODES.iter().find(|(c, _)| *c == code);
-        known.map_or(EndReason::Unknown, |(_, reason)| *reason)
-    }
-}
-
-impl From<EndReason> for u8 {
-    fn from(reason: EndReason) -> Self {
-        EndReason::CODES.iter().find(|(_, r)| *r == reason).map_or(u8::MAX, |(code, _)| *code)
-    }
+coded! {
+    EndReason: u8,
+    0 => Duration,
+    1 => TargetsExited,
+    2 => Interrupted,
+    3 => Limit,
 }
 
 /// The recording ended.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use crate::block::MAX_ROWS;
+use crate::codes::coded;
 use crate::column::{Encoding, Table, write_column, write_row_count};
 use crate::error::FormatError;
 use crate::varint::{read_bounded, write_varint};
@@ -57,14 +58,6 @@ pub enum TruncatedReason {
 }
 
 impl TruncatedReason {
-    const CODES: [(u64, TruncatedReason); 5] = [
-        (0, TruncatedReason::StackTooDeep),
-        (1, TruncatedReason::NoUnwindInfo),
-        (2, TruncatedReason::BadReturnAddress),
-        (3, TruncatedReason::TooManyFrames),
-        (4, TruncatedReason::NoRegisters),
-    ];
-
     /// The reason in words.
     pub fn describe(self) -> &'static str {
         match self {
@@ -76,15 +69,15 @@ impl TruncatedReason {
             TruncatedReason::Unknown => "unknown reason",
         }
     }
+}
 
-    fn from_code(code: u64) -> Self {
-        let known = Self::CODES.iter().find(|(c, _)| *c == code);
-        known.map_or(TruncatedReason::Unknown, |(_, reason)| *reason)
-    }
-
-    fn code(self) -> u64 {
-        Self::CODES.iter().find(|(_, r)| *r == self).map_or(u64::MAX, |(code, _)| *code)
-    }
+coded! {
+    TruncatedReason: u64,
+    0 => StackTooDeep,
+    1 => NoUnwindInfo,
+    2 => BadReturnAddress,
+    3 => TooManyFrames,
+    4 => NoRegisters,
 }
 
 /// A frame and the stack that called it.
@@ -140,7 +133,7 @@ impl StackDefs {
 
         let parts = self.frames.iter().map(|frame| match *frame {
             Frame::Code { module, offset } => (KIND_CODE, u64::from(module), offset),
-            Frame::Truncated(reason) => (KIND_TRUNCATED, 0, reason.code()),
+            Frame::Truncated(reason) => (KIND_TRUNCATED, 0, reason.into()),
             Frame::Unknown => (u64::MAX, 0, 0),
         });
         write_row_count(&mut out, self.frames.len());
@@ -176,7 +169,7 @@ impl StackDefs {
         let frames = kinds.into_iter().zip(modules).zip(offsets);
         let frames = frames.map(|((kind, module), offset)| match (kind, u32::try_from(module)) {
             (KIND_CODE, Ok(module)) => Frame::Code { module, offset },
-            (KIND_TRUNCATED, _) => Frame::Truncated(TruncatedReason::from_code(offset)),
+            (KIND_TRUNCATED, _) => Frame::Truncated(offset.into()),
             _ => Frame::Unknown,
         });
         let frames = frames.collect();
