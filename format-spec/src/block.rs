@@ -31,6 +31,14 @@ impl BlockKind {
     pub const SAMPLES: BlockKind = BlockKind(0x8003);
     /// Where the other blocks are; the last block of a file.
     pub const INDEX: BlockKind = BlockKind(0x0004);
+    /// Intervals off the CPU.
+    pub const WAITS: BlockKind = BlockKind(0x0005);
+    /// System calls.
+    pub const CALLS: BlockKind = BlockKind(0x0006);
+    /// Definitions of texts that system calls refer to.
+    pub const TEXTS: BlockKind = BlockKind(0x0007);
+    /// Exact sums of waits and system calls.
+    pub const TOTALS: BlockKind = BlockKind(0x0008);
 
     /// Whether a reader that does not know this kind must refuse the file.
     pub fn is_critical(self) -> bool {
@@ -39,18 +47,29 @@ impl BlockKind {
 
     /// Whether this crate knows the kind.
     pub fn is_known(self) -> bool {
-        [Self::RECORDS, Self::STACKS, Self::SAMPLES, Self::INDEX].contains(&self)
+        self.name().is_some()
+    }
+
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::RECORDS => "records",
+            Self::STACKS => "stacks",
+            Self::SAMPLES => "samples",
+            Self::INDEX => "index",
+            Self::WAITS => "waits",
+            Self::CALLS => "calls",
+            Self::TEXTS => "texts",
+            Self::TOTALS => "totals",
+            _ => return None,
+        })
     }
 }
 
 impl fmt::Display for BlockKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::RECORDS => f.write_str("records"),
-            Self::STACKS => f.write_str("stacks"),
-            Self::SAMPLES => f.write_str("samples"),
-            Self::INDEX => f.write_str("index"),
-            BlockKind(other) => write!(f, "{other:#06x}"),
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{:#06x}", self.0),
         }
     }
 }

@@ -76,7 +76,13 @@ impl<'a> Table<'a> {
     /// Takes a table off the front of `input`; everything up to its end
     /// belongs to it.
     pub(crate) fn read(input: &mut &'a [u8]) -> Result<Self, FormatError> {
-        let rows = read_bounded(input, "row count", MAX_ROWS as u64)?;
+        Self::read_at_most(MAX_ROWS, input)
+    }
+
+    /// As [`Table::read`], for tables whose rows are so wide that fewer are
+    /// allowed.
+    pub(crate) fn read_at_most(limit: usize, input: &mut &'a [u8]) -> Result<Self, FormatError> {
+        let rows = read_bounded(input, "row count", limit as u64)?;
         let count = read_bounded(input, "column count", 255)?;
         let mut columns = Vec::with_capacity(count);
         for _ in 0..count {
@@ -139,6 +145,11 @@ fn decode(encoding: u8, mut data: &[u8], rows: usize) -> Result<Vec<u64>, Format
             value: rest.len() as u64,
         }),
     }
+}
+
+/// A column's value as a number that has to fit 32 bits.
+pub(crate) fn to_u32(value: u64, what: &'static str) -> Result<u32, FormatError> {
+    u32::try_from(value).map_err(|_| FormatError::InvalidValue { what, value })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod calls;
 mod codes;
 mod column;
 mod error;
@@ -20,19 +21,26 @@ mod reader;
 mod record;
 mod samples;
 mod stacks;
+mod texts;
+mod totals;
 mod varint;
+mod waits;
 mod writer;
 
 pub use block::{BLOCK_HEADER_LEN, BlockKind, MAX_PAYLOAD, MAX_ROWS, SYNC};
+pub use calls::{Call, MAX_CALLS};
 pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
 pub use index::IndexEntry;
 pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
 pub use record::{
-    CLASS_SAMPLES, Clock, Cost, End, EndReason, Event, Exit, Host, Loss, LossReason, Mapping,
-    Module, ModuleKind, NO_CPU, Note, Process, Record, Recording, Segment, Symbol, Thread,
-    ThreadName,
+    CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, CLASS_WAITS, CallDetail, Captured, Clock, Cost, End,
+    EndReason, Event, Exit, Host, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU, Note,
+    OpenFile, Process, Record, Recording, Segment, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};
+pub use texts::{TextDefs, TextId, TextInterner};
+pub use totals::{HISTOGRAM_BUCKETS, Histogram, MAX_TOTALS, Total, TotalClass};
+pub use waits::{Seen, Wait, WaitState};
 pub use writer::TraceWriter;

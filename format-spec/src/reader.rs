@@ -6,12 +6,16 @@ use std::io::{Read, Seek, SeekFrom};
 use crate::block::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, SYNC, block_checksum, stored_checksum,
 };
+use crate::calls::{Call, decode_calls};
 use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};
 use crate::index::{IndexEntry, TRAILER_LEN, TRAILER_MAGIC, decode_index, find_index};
 use crate::record::{Record, read_records};
 use crate::samples::{Sample, decode_samples};
 use crate::stacks::StackDefs;
+use crate::texts::TextDefs;
+use crate::totals::{Total, decode_totals};
+use crate::waits::{Wait, decode_waits};
 
 /// How much is searched at a time for the next block behind damage.
 const SEARCH_CHUNK: usize = 1 << 20;
@@ -29,6 +33,14 @@ pub enum Block {
     Stacks(StackDefs),
     /// CPU samples, by thread, then time.
     Samples(Vec<Sample>),
+    /// Intervals off the CPU, by thread, then time.
+    Waits(Vec<Wait>),
+    /// System calls, by thread and number, then time.
+    Calls(Vec<Call>),
+    /// Definitions of texts.
+    Texts(TextDefs),
+    /// Exact sums.
+    Totals(Vec<Total>),
     /// A block of an unknown kind that may be skipped.
     Skipped(BlockKind),
 }
@@ -275,6 +287,10 @@ fn decode_block(header: &BlockHeader, stored: &[u8]) -> Result<Option<Block>, Fo
         BlockKind::RECORDS => Some(Block::Records(read_records(payload)?)),
         BlockKind::STACKS => Some(Block::Stacks(StackDefs::decode(payload)?)),
         BlockKind::SAMPLES => Some(Block::Samples(decode_samples(payload)?)),
+        BlockKind::WAITS => Some(Block::Waits(decode_waits(payload)?)),
+        BlockKind::CALLS => Some(Block::Calls(decode_calls(payload)?)),
+        BlockKind::TEXTS => Some(Block::Texts(TextDefs::decode(payload)?)),
+        BlockKind::TOTALS => Some(Block::Totals(decode_totals(payload)?)),
         BlockKind::INDEX => None,
         other => Some(Block::Skipped(other)),
     })

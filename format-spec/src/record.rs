@@ -52,6 +52,12 @@ pub enum Record {
     End(End),
     /// Something a reader should know.
     Note(Note),
+    /// What was recorded besides samples.
+    Captured(Captured),
+    /// A file that a process had open when the recording found it.
+    OpenFile(OpenFile),
+    /// Where a process was when the recording found it.
+    WorkingDirectory(WorkingDirectory),
 }
 
 /// The machine that was recorded.
@@ -281,6 +287,8 @@ pub enum LossReason {
     Malformed,
     /// Threads lived too short to be sampled.
     ShortThreads,
+    /// The kernel's table of sums was full.
+    TableFull,
     /// A reason that this crate does not know.
     Unknown,
 }
@@ -294,6 +302,7 @@ impl LossReason {
             LossReason::Throttled => "throttled by the kernel",
             LossReason::Malformed => "malformed event",
             LossReason::ShortThreads => "threads too short-lived to be sampled",
+            LossReason::TableFull => "kernel table full",
             LossReason::Unknown => "unknown reason",
         }
     }
@@ -306,10 +315,17 @@ coded! {
     2 => Throttled,
     3 => Malformed,
     4 => ShortThreads,
+    5 => TableFull,
 }
 
 /// Class of events in a [`Loss`]: CPU samples.
 pub const CLASS_SAMPLES: u8 = 0;
+/// Class of events in a [`Loss`]: intervals off the CPU.
+pub const CLASS_WAITS: u8 = 1;
+/// Class of events in a [`Loss`]: system calls.
+pub const CLASS_CALLS: u8 = 2;
+/// Class of events in a [`Loss`]: waits and system calls that are in no total.
+pub const CLASS_TOTALS: u8 = 3;
 /// CPU of a [`Loss`] that is not tied to one.
 pub const NO_CPU: u32 = u32::MAX;
 
@@ -387,6 +403,69 @@ pub struct Note {
     pub text: String,
 }
 
+/// How much of system calls was recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CallDetail {
+    /// Nothing.
+    #[default]
+    None,
+    /// Totals.
+    Totals,
+    /// Totals, and every call.
+    Calls,
+    /// An amount that this crate does not know.
+    Unknown,
+}
+
+coded! {
+    CallDetail: u8,
+    0 => None,
+    1 => Totals,
+    2 => Calls,
+}
+
+/// What was recorded besides samples.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Captured {
+    /// Whether all processes of the machine were recorded.
+    pub system_wide: bool,
+    /// Whether intervals off the CPU were recorded.
+    pub waits: bool,
+    /// Intervals and calls that took so long, in nanoseconds, are recorded
+    /// with a stack of their own; shorter ones share one stack for so much of
+    /// their time.
+    pub stack_threshold_ns: u64,
+    /// How much of system calls was recorded: a [`CallDetail`] as a number.
+    pub calls: u8,
+    /// System calls that were recorded; empty if all were.
+    pub call_numbers: Vec<u32>,
+    /// Calls that took less, in nanoseconds, are only in the totals.
+    pub slower_than_ns: u64,
+}
+
+/// A file that a process had open when the recording found it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct OpenFile {
+    /// The process.
+    pub process: u32,
+    /// The file descriptor.
+    pub fd: u32,
+    /// When that was, on the trace's clock.
+    pub time_ns: u64,
+    /// What `/proc/PID/fd` shows: a path, or such as `socket:[1234]`.
+    pub target: String,
+}
+
+/// Where a process was when the recording found it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct WorkingDirectory {
+    /// The process.
+    pub process: u32,
+    /// Its current directory.
+    pub path: String,
+}
+
 /// Writes the two directions between tags and record types, so that they
 /// cannot disagree.
 macro_rules! tagged {
@@ -438,6 +517,9 @@ tagged! {
     14 => Cost,
     15 => End,
     16 => Note,
+    17 => Captured,
+    18 => OpenFile,
+    19 => WorkingDirectory,
 }
 
 fn config() -> impl bincode::config::Config {

@@ -1,6 +1,6 @@
 //! CPU samples as a table of columns.
 
-use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
 use crate::error::FormatError;
 use crate::stacks::StackId;
 use crate::varint::write_varint;
@@ -77,10 +77,6 @@ pub(crate) fn decode_samples(mut payload: &[u8]) -> Result<Vec<Sample>, FormatEr
             })
         })
         .collect()
-}
-
-fn to_u32(value: u64, what: &'static str) -> Result<u32, FormatError> {
-    u32::try_from(value).map_err(|_| FormatError::InvalidValue { what, value })
 }
 
 #[cfg(test)]

@@ -3,17 +3,26 @@
 use std::io::Write;
 
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, check_payload_len};
+use crate::calls::{Call, MAX_CALLS, encode_calls};
 use crate::error::FormatError;
 use crate::header::FileHeader;
 use crate::index::{IndexEntry, encode_index, trailer};
 use crate::record::{Record, write_record};
 use crate::samples::{Sample, encode_samples};
 use crate::stacks::StackDefs;
+use crate::texts::TextDefs;
+use crate::totals::{MAX_TOTALS, Total, encode_totals};
+use crate::waits::{Wait, encode_waits};
 
 /// zstd's default: columns hardly gain from more.
 const COMPRESSION_LEVEL: i32 = 3;
 /// Payload of a records block at which the next one is started.
 const RECORDS_BLOCK: usize = 1 << 20;
+
+/// Earliest and latest of some pairs of times; `None` if there are no pairs.
+fn span(times: impl Iterator<Item = (u64, u64)>) -> Option<(u64, u64)> {
+    times.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
+}
 
 /// Writes blocks to `out`, each whole in one call, so that what was written
 /// stays readable if the process ends at any moment.
@@ -83,11 +92,46 @@ impl<W: Write> TraceWriter<W> {
 
     /// Writes samples, in whatever order; they are sorted in place.
     pub fn write_samples(&mut self, samples: &mut [Sample]) -> Result<(), FormatError> {
-        let times = samples.iter().map(|s| s.time_ns);
-        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
+        let Some((first, last)) = span(samples.iter().map(|s| (s.time_ns, s.time_ns))) else {
             return Ok(());
         };
         self.write_block(BlockKind::SAMPLES, first, last, &encode_samples(samples))
+    }
+
+    /// Writes intervals off the CPU, in whatever order; they are sorted in
+    /// place.
+    pub fn write_waits(&mut self, waits: &mut [Wait]) -> Result<(), FormatError> {
+        let times = waits.iter().map(|w| (w.end_ns.saturating_sub(w.duration_ns), w.end_ns));
+        let Some((first, last)) = span(times) else { return Ok(()) };
+        self.write_block(BlockKind::WAITS, first, last, &encode_waits(waits))
+    }
+
+    /// Writes definitions of texts; must come before what refers to them.
+    pub fn write_texts(&mut self, time_ns: u64, defs: &TextDefs) -> Result<(), FormatError> {
+        if defs.is_empty() {
+            return Ok(());
+        }
+        self.write_block(BlockKind::TEXTS, time_ns, time_ns, &defs.encode())
+    }
+
+    /// Writes system calls, in whatever order; they are sorted in place.
+    pub fn write_calls(&mut self, calls: &mut [Call]) -> Result<(), FormatError> {
+        for calls in calls.chunks_mut(MAX_CALLS) {
+            let end = |call: &Call| call.start_ns.saturating_add(call.duration_ns);
+            let times = calls.iter().map(|call| (call.start_ns, end(call)));
+            let Some((first, last)) = span(times) else { continue };
+            self.write_block(BlockKind::CALLS, first, last, &encode_calls(calls))?;
+        }
+        Ok(())
+    }
+
+    /// Writes sums up to `time_ns`, in whatever order; they are sorted in
+    /// place.
+    pub fn write_totals(&mut self, time_ns: u64, totals: &mut [Total]) -> Result<(), FormatError> {
+        for totals in totals.chunks_mut(MAX_TOTALS) {
+            self.write_block(BlockKind::TOTALS, time_ns, time_ns, &encode_totals(totals))?;
+        }
+        Ok(())
     }
 
     /// Writes the index and the trailer, and returns the output.

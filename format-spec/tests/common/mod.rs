@@ -40,7 +40,90 @@ pub fn small_trace() -> Vec<u8> {
         writer.write_samples(&mut samples).unwrap();
     }
     writer.write_records(4_000_000_000, &last_records()).unwrap();
+    write_waits_and_calls(&mut writer, stacks[0]);
     writer.finish().unwrap()
+}
+
+/// What version 1.1 has added.
+fn write_waits_and_calls(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) {
+    let captured = Captured {
+        system_wide: false,
+        waits: true,
+        stack_threshold_ns: 1_000_000,
+        calls: CallDetail::Calls.into(),
+        call_numbers: vec![0, 257],
+        slower_than_ns: 500,
+    };
+    let open_file = OpenFile { process: 0, fd: 1, time_ns: 1_950, target: "/dev/null".into() };
+    let records = [
+        Record::Captured(captured),
+        Record::OpenFile(open_file),
+        Record::WorkingDirectory(WorkingDirectory { process: 0, path: "/srv".into() }),
+    ];
+    writer.write_records(4_100_000_000, &records).unwrap();
+
+    let wait = Wait {
+        end_ns: 9_000_000,
+        thread: 1,
+        cpu: 1,
+        duration_ns: 7_000_000,
+        queued_ns: 5_000,
+        state: WaitState::Sleeping,
+        syscall: Some(202),
+        stack,
+        weight: 7_000_000,
+        seen: Seen { late: true, unfinished: false },
+    };
+    let short = Wait { state: WaitState::Preempted, duration_ns: 40_000, syscall: None, ..wait };
+    let short = Wait { end_ns: 9_500_000, weight: 1_000_000, seen: Seen::default(), ..short };
+    writer.write_waits(&mut [wait, short]).unwrap();
+
+    let mut texts = TextInterner::<RandomState>::default();
+    let path = texts.text(b"/etc/passwd");
+    writer.write_texts(4_200_000_000, &texts.take_new()).unwrap();
+    let call = Call {
+        start_ns: 5_000,
+        thread: 0,
+        number: 257,
+        duration_ns: 2_000,
+        result: 3,
+        args: [-100i64 as u64, 0x7ffc_0000_1000, 0, 0, 0, 0],
+        texts: [Some(path), None],
+        stack,
+        stack_weight: 1_000_000,
+        count: 1,
+        seen: Seen::default(),
+    };
+    let failed = Call { start_ns: 8_000, result: -2, stack: None, stack_weight: 0, ..call };
+    let read = Call { number: 0, args: [3, 0x7ffc_0000_2000, 64, 0, 0, 0], ..failed };
+    let read = Call { result: 64, texts: [None; 2], count: 8, ..read };
+    let seen = Seen { late: false, unfinished: true };
+    let unfinished = Call { thread: 1, start_ns: 9_900, seen, ..read };
+    writer.write_calls(&mut [call, failed, read, unfinished]).unwrap();
+
+    let mut histogram = Histogram::default();
+    histogram.0[10] = 2;
+    let total = Total {
+        class: TotalClass::Calls,
+        thread: Some(0),
+        number: Some(257),
+        count: 2,
+        errors: 1,
+        total_ns: 4_000,
+        min_ns: 2_000,
+        max_ns: 2_000,
+        histogram,
+        ..Total::default()
+    };
+    let waits = Total { class: TotalClass::Waits, queued_ns: 5, ..total.clone() };
+    let submitted = Total {
+        class: TotalClass::IoUring,
+        thread: None,
+        number: Some(22),
+        count: 9,
+        ..Total::default()
+    };
+    writer.write_totals(4_300_000_000, &mut [total, waits, submitted]).unwrap();
 }
 
 fn records() -> Vec<Record> {
