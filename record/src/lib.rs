@@ -7,7 +7,10 @@
 //! vDSO's.
 #![deny(unsafe_code)]
 
+mod bpf;
+mod capture;
 mod cost;
+mod cursor;
 mod event;
 mod host;
 mod launch;
@@ -21,7 +24,10 @@ mod store;
 mod target;
 mod unwind;
 
+pub use bpf::BpfError;
 pub use output::OutputError;
 pub use perf::AttachError;
-pub use rz_format::EndReason;
-pub use session::{Config, Progress, RecordError, Summary, Target, record};
+pub use rz_format::{CallDetail, EndReason};
+pub use session::{
+    CallOptions, CallStacks, Config, Progress, RecordError, Summary, Target, TierChoice, record,
+};

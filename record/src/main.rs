@@ -51,10 +51,10 @@ fn main() -> ExitCode {
 }
 
 fn print_progress(progress: Progress) {
-    let Progress { elapsed, samples, lost, file_size } = progress;
+    let Progress { elapsed, events, lost, file_size } = progress;
     let seconds = elapsed.as_secs_f64();
     let size = bytes(file_size);
-    say(format_args!("\r{seconds:6.1} s  {samples} samples  {lost} lost  {size}\x1b[K"));
+    say(format_args!("\r{seconds:6.1} s  {events} events  {lost} lost  {size}\x1b[K"));
 }
 
 /// Writes to standard error. A terminal that is gone is no reason to stop.
@@ -71,14 +71,19 @@ fn print_summary(summary: &Summary) {
     };
     let truncated = match summary.truncated {
         0 => String::new(),
-        count => format!(" ({count} with truncated stacks)"),
+        count => format!(" {count} truncated stacks,"),
     };
     let threads = match summary.threads {
         1 => "1 thread".to_owned(),
         count => format!("{count} threads"),
     };
+    let count = |number, what| match number {
+        0 => String::new(),
+        number => format!(" {number} {what},"),
+    };
+    let (waits, calls) = (count(summary.waits, "waits"), count(summary.calls, "calls"));
     say(format_args!(
-        "{}: {}, {} samples{truncated}, {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
+        "{}: {}, {} samples,{waits}{calls}{truncated} {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
         summary.path.display(),
         bytes(summary.file_size),
         summary.samples,
