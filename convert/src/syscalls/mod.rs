@@ -15,6 +15,7 @@
 
 mod address;
 pub mod decode;
+pub mod files;
 mod names;
 mod text;
 

@@ -14,8 +14,8 @@ use argument::{fd, mode, with_flags};
 
 /// Writes a whole call, such as `close(3</etc/passwd>) = 0`.
 ///
-/// `name_of` says what a file descriptor is, without bytes
-/// that would break a line. Where calls change that,
+/// `name_of` says what a file descriptor is, escaped as in
+/// [`FdTable::name`](super::files::FdTable::name). Where calls change that,
 /// use [`arguments`] before and [`result`] after following the call.
 pub fn line<'n>(call: &Call, name_of: impl Fn(i32) -> Option<&'n str>) -> String {
     let mut out = String::new();
