@@ -36,6 +36,10 @@ pub fn write<'n>(
         Kind::SockaddrOut | Kind::Pointer => pointer(out, value),
         Kind::Int => number(out, (bits as i32).into()),
         Kind::Id if bits == u32::MAX => out.push_str("-1"),
+        // The mask of the operations with a bitset.
+        Kind::Uint if syscall.name == "futex" && index == 5 && bits == u32::MAX => {
+            out.push_str("FUTEX_BITSET_MATCH_ANY");
+        }
         Kind::Uint | Kind::Id => number(out, bits.into()),
         Kind::Long => number(out, (value as i64).into()),
         Kind::Size => number(out, value.into()),

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::table::MAX_BYTES;
 use super::{FdTable, Span};
-use crate::syscalls::{Call, Outcome, decode};
+use crate::syscalls::{Call, decode};
 
 /// Most processes that are followed at a time.
 const MAX_PROCESSES: usize = 1 << 16;
@@ -130,9 +130,7 @@ impl FdTables {
     pub fn line(&mut self, pid: u32, call: &Call, span: Span) -> String {
         let mut out = String::new();
         decode::arguments(&mut out, call, |fd| self.table(pid)?.name(fd));
-        if matches!(call.outcome, Outcome::Returned(_)) {
-            self.apply(pid, call, span);
-        }
+        self.apply(pid, call, span);
         decode::result(&mut out, call, |fd| self.table(pid)?.name(fd));
         out
     }

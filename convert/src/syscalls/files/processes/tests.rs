@@ -1,7 +1,7 @@
 //! Sequences of calls, and what descriptors are after them.
 
 use super::*;
-use crate::syscalls::Blob;
+use crate::syscalls::{Blob, Outcome};
 
 const FDCWD: u64 = -100i32 as u32 as u64;
 const CLOEXEC: u64 = libc::O_CLOEXEC as u64;
@@ -237,6 +237,23 @@ fn children_copy_or_share() {
     replay.call(1, "clone", &[17, 0], -11, b"");
     replay.tables.exit(5);
     assert!(replay.tables.table(5).is_none());
+}
+
+#[test]
+fn what_did_not_return_changed_nothing_but_exit() {
+    let mut replay = Replay::new();
+    let span = Span { entered_ns: 11, left_ns: 12 };
+    for (name, expect, still_there) in [
+        ("close", "close(0</dev/pts/1>) <unfinished ...>", true),
+        ("exit", "exit(0) = ?", true),
+        ("exit_group", "exit_group(0) = ?", false),
+    ] {
+        let number = rz_syscalls::number(name).unwrap();
+        let call = Call { number, args: [0; 6], outcome: Outcome::Unfinished, blobs: [None; 2] };
+        assert_eq!(replay.tables.line(1, &call, span), expect);
+        let name = replay.tables.table(1).and_then(|table| table.name(0));
+        assert_eq!(name.is_some(), still_there, "{expect}");
+    }
 }
 
 #[test]
