@@ -7,3 +7,4 @@ pub mod mapped_file;
 pub mod output;
 pub mod profile;
 pub mod symbolize;
+pub mod syscalls;
