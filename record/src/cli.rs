@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{CallDetail, CallOptions, CallStacks, Config, Target, TierChoice};
 
@@ -71,8 +72,9 @@ pub(crate) struct Arguments {
     /// network, process, memory, signal, ipc, desc), `!` to leave one out; or
     /// only their exact numbers and times (summary)
     #[arg(long, value_name = "LIST", num_args = 0..=1, require_equals = true,
-          default_missing_value = "all", help_heading = "More than samples")]
-    syscalls: Option<String>,
+          default_missing_value = "all", value_parser = syscall_list::parse,
+          help_heading = "More than samples")]
+    syscalls: Option<(CallDetail, Vec<u32>)>,
 
     /// Record only system calls in detail that take at least so long; all are
     /// counted
@@ -166,12 +168,9 @@ impl Arguments {
                 _ => log::LevelFilter::Debug,
             },
         };
-        let calls = self.syscalls.map(|list| CallOptions {
-            detail: match list.as_str() {
-                "summary" => CallDetail::Totals,
-                _ => CallDetail::Calls,
-            },
-            numbers: Vec::new(),
+        let calls = self.syscalls.map(|(detail, numbers)| CallOptions {
+            detail,
+            numbers,
             slower_than_ns: self.slower_than.map_or(0, nanos),
             stacks: match self.syscall_stacks {
                 Stacks::None => CallStacks::None,

@@ -1,6 +1,7 @@
 //! `rec`: records a live process into a trace.
 
 mod cli;
+mod syscall_list;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};

@@ -20,6 +20,7 @@ use aya::programs::iter::IterLink;
 use aya::{Btf, Ebpf, EbpfError};
 use nix::errno::Errno;
 use rz_format::CallDetail;
+use rz_syscalls::Captured;
 
 use super::drain::{Pressure, Rings};
 use super::events::{self, CpuEvents};
@@ -33,6 +34,10 @@ use crate::target::procfs;
 /// Value of `UNTIL_EXEC` and `LIVE` in the set of processes.
 const UNTIL_EXEC: u32 = 1;
 const LIVE: u32 = 2;
+/// Values of `enum capture`.
+const CAPTURE_TEXT: u8 = 1;
+const CAPTURE_ADDRESS_IN: u8 = 2;
+const CAPTURE_ADDRESS_OUT: u8 = 3;
 /// Rows of sums: several for each thread.
 const MAX_TOTALS: u32 = 1 << 20;
 /// Buffers of one CPU for each class of events, and of all CPUs together.
@@ -317,8 +322,20 @@ fn set_up_calls(ebpf: &mut Ebpf, options: &Options) -> Result<(), MapError> {
     Ok(())
 }
 
-fn call_info(_number: u32) -> CallInfo {
-    [1, 6, 0, 0, 0, 0, 0, 0]
+/// What the programs have to know of a system call that is recorded.
+fn call_info(number: u32) -> CallInfo {
+    // Of an unknown call, all arguments may mean something.
+    let Some(call) = rz_syscalls::by_number(number) else { return [1, 6, 0, 0, 0, 0, 0, 0] };
+    let mut info = [1, call.args.len() as u8, 0, 0, 0, 0, 0, 0];
+    for (at, capture) in call.captures().take(2).enumerate() {
+        let (what, len_arg) = match capture.what {
+            Captured::Text => (CAPTURE_TEXT, 0),
+            Captured::SockaddrIn { len_arg } => (CAPTURE_ADDRESS_IN, len_arg),
+            Captured::SockaddrOut { len_ptr_arg } => (CAPTURE_ADDRESS_OUT, len_ptr_arg),
+        };
+        (info[2 + at], info[4 + at], info[6 + at]) = (what, capture.arg as u8, len_arg as u8);
+    }
+    info
 }
 
 /// Puts the targets into the set of processes, and returns them with the
