@@ -80,34 +80,49 @@ static __always_inline __u32 used_bytes(const struct where *where, __u32 tid)
 	return settings.stack_bytes;
 }
 
+// A user stack that is being copied.
+struct copy {
+	__u8 *to;
+	__u64 from;
+	__u32 wanted;
+	__u32 done;
+};
+
+// Copies up to the end of a page.
+static long copy_page(__u32 index, struct copy *copy)
+{
+	__u32 done = copy->done;
+	__u32 length = PAGE - ((copy->from + done) & (PAGE - 1));
+
+	if (done >= copy->wanted)
+		return 1;
+	if (length > copy->wanted - done)
+		length = copy->wanted - done;
+	if (done > MAX_USER_BYTES - PAGE || length > PAGE)
+		return 1;
+	if (bpf_probe_read_user(copy->to + done, length, (void *)(copy->from + done)))
+		return 1;
+	copy->done = done + length;
+	return 0;
+}
+
 // Copies the current thread's user stack to `to`, page by page as far as
 // there is one; returns the number of bytes.
 static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where, __u32 tid)
 {
-	__u64 pointer = where->slots[7];
-	__u32 wanted, done = 0;
+	struct copy copy = { .to = to, .from = where->slots[7] };
 
 	if (!where->has_registers)
 		return 0;
-	wanted = used_bytes(where, tid);
-	if (wanted > MAX_USER_BYTES)
-		wanted = MAX_USER_BYTES;
-	if (wanted <= PAGE && !bpf_probe_read_user(to, wanted, (void *)pointer))
-		return wanted;
-	for (int i = 0; i <= MAX_USER_BYTES / PAGE; i++) {
-		__u32 length = PAGE - ((pointer + done) & (PAGE - 1));
-
-		if (done >= wanted)
-			break;
-		if (length > wanted - done)
-			length = wanted - done;
-		if (done > MAX_USER_BYTES - PAGE || length > PAGE)
-			break;
-		if (bpf_probe_read_user(to + done, length, (void *)(pointer + done)))
-			break;
-		done += length;
-	}
-	return done;
+	copy.wanted = used_bytes(where, tid);
+	if (copy.wanted > MAX_USER_BYTES)
+		copy.wanted = MAX_USER_BYTES;
+	// Nearly always the end of the stack is known, and not far.
+	if (copy.wanted <= PAGE &&
+	    !bpf_probe_read_user(to, copy.wanted, (void *)copy.from))
+		return copy.wanted;
+	bpf_loop(MAX_USER_BYTES / PAGE + 1, copy_page, &copy, 0);
+	return copy.done <= MAX_USER_BYTES ? copy.done : 0;
 }
 
 // Copies the user stack behind the kernel addresses that are there already;

@@ -17,7 +17,7 @@ const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
 #[command(name = "rec", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Attach to this process; may be given more than once
-    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["command", "all"],
+    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["command", "all", "check"],
           conflicts_with_all = ["command", "all"], value_parser = clap::value_parser!(u32).range(1..))]
     pid: Vec<u32>,
 
@@ -102,6 +102,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size)]
     max_size: u64,
 
+    /// Say what can be recorded here, and what to change where something cannot
+    #[arg(long, exclusive = true)]
+    pub(crate) check: bool,
+
     /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -121,6 +125,9 @@ Examples:
   rec -d 10 -F 997 -p 4242 -o t.rz
   rec -p $(pidof nginx) -p $(pidof php-fpm) --follow
   rec -o build.rz -- make -j8      a command and its children until it exits
+  rec -p 4242 --off-cpu            where its threads wait, too
+  rec -p 4242 --syscalls=network,!poll --slower-than 1ms
+  rec -a --syscalls=summary        exact counts and times, whole machine
 
 Exit status: that of COMMAND if one was started; else 0 if recorded, 1 if not,
 2 for wrong usage, 126 or 127 if COMMAND cannot be run or is not found.

@@ -9,6 +9,7 @@
 
 mod bpf;
 mod capture;
+mod check;
 mod cost;
 mod cursor;
 mod event;
@@ -25,6 +26,7 @@ mod target;
 mod unwind;
 
 pub use bpf::BpfError;
+pub use check::{Ability, check};
 pub use output::OutputError;
 pub use perf::AttachError;
 pub use rz_format::{CallDetail, EndReason};

@@ -9,11 +9,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Parser;
-use rz_record::{EndReason, Progress, RecordError, Summary};
+use rz_record::{Ability, EndReason, Progress, RecordError, Summary};
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let (config, verbosity) = cli::Arguments::parse().into_config(&typed);
+    let arguments = cli::Arguments::parse();
+    if arguments.check {
+        return print_abilities(&rz_record::check());
+    }
+    let (config, verbosity) = arguments.into_config(&typed);
     env_logger::Builder::new().filter_level(verbosity.level).format_timestamp(None).init();
     let show_progress = !verbosity.quiet && io::stderr().is_terminal();
     let mut watch = |progress: Progress| {
@@ -49,6 +53,21 @@ fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// Prints what can be recorded; fails if nothing can.
+fn print_abilities(abilities: &[Ability]) -> ExitCode {
+    let width = abilities.iter().map(|ability| ability.what.len()).max().unwrap_or(0);
+    let mut out = io::stdout().lock();
+    for Ability { what, verdict } in abilities {
+        let (works, why) = match verdict {
+            Ok(how) => ("yes", how),
+            Err(why) => ("no ", why),
+        };
+        // Nobody may be reading.
+        let _ = writeln!(out, "{works}  {what:width$}  {why}");
+    }
+    ExitCode::from(u8::from(abilities.iter().all(|ability| ability.verdict.is_err())))
 }
 
 fn print_progress(progress: Progress) {
