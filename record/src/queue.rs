@@ -49,14 +49,12 @@ impl Batch {
     /// `time_ns`, and for how many bytes of its stack. If not, it is counted
     /// as lost.
     pub(crate) fn admit(&mut self, class: u8, time_ns: u64) -> Option<u64> {
-        match self.backlog + self.bytes.len() {
-            0..=SHORTEN_ABOVE => Some(u64::MAX),
-            0..=DROP_ABOVE => Some(SHORT_STACK),
-            _ => {
-                self.lose(LossReason::QueueFull, class, time_ns, time_ns, 1);
-                None
-            }
+        let waiting = self.backlog + self.bytes.len();
+        if waiting > DROP_ABOVE {
+            self.lose(LossReason::QueueFull, class, time_ns, time_ns, 1);
+            return None;
         }
+        Some(if waiting > SHORTEN_ABOVE { SHORT_STACK } else { u64::MAX })
     }
 
     /// Whether there is room for a report of what a process does. If not, it
