@@ -6,4 +6,6 @@ pub mod load;
 pub mod mapped_file;
 pub mod output;
 pub mod profile;
+pub mod reason;
+pub mod select;
 pub mod symbolize;

@@ -7,6 +7,9 @@
 //! records ─► facts ──────────────────────────────┬─► info
 //! stacks  ─► dictionary ─┬► touched ─► locations ├─► profile
 //! samples ─► sums ───────┘             (named)   ┘
+//! waits   ─►                                     │
+//! calls   ─►  counts ────────────────────────────┤
+//! totals  ─► sums per thread ────────────────────┘
 //! ```
 //!
 //! A trace can be damaged, and can be made to do harm. What a lost block
@@ -14,6 +17,7 @@
 //! anything grow: ids are only ever keys.
 
 mod assemble;
+pub(crate) mod calls;
 mod dictionary;
 mod facts;
 mod info;
@@ -22,6 +26,7 @@ mod locations;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -30,10 +35,12 @@ use std::path::{Path, PathBuf};
 use rz_format::{Block, BlockKind, FormatError, Reader};
 
 use crate::profile::Profile;
+use calls::CallCounts;
 use dictionary::StackDictionary;
 use facts::Facts;
 use info::Reading;
 use sums::Sums;
+use totals::Totals;
 
 /// How to load a trace.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +50,15 @@ pub struct LoadOptions {
     /// Directories to look for binaries and debug files in, before the
     /// recorded paths.
     pub debug_dirs: Vec<PathBuf>,
+}
+
+/// What is read from a trace.
+struct Tables {
+    facts: Facts,
+    stacks: StackDictionary,
+    sums: Sums,
+    totals: Totals,
+    calls: CallCounts,
 }
 
 /// Why a trace could not be loaded. The message is one line and complete: it
@@ -88,34 +104,44 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let file = BufReader::new(File::open(path).map_err(io)?);
     let mut reader = Reader::new(file).map_err(format)?;
 
-    let mut facts = Facts::default();
-    let mut stacks = StackDictionary::default();
-    let mut sums = Sums::new(options.timeline);
+    let mut tables = Tables {
+        facts: Facts::default(),
+        stacks: StackDictionary::default(),
+        sums: Sums::new(options.timeline),
+        totals: Totals::default(),
+        calls: CallCounts::default(),
+    };
     let mut skipped: Vec<BlockKind> = Vec::new();
     while let Some(block) = reader.next_block().map_err(format)? {
         match block {
-            Block::Records(records) => records.into_iter().for_each(|r| facts.add(r)),
-            Block::Stacks(definitions) => stacks.add(definitions),
-            Block::Samples(samples) => sums.add(&samples),
+            Block::Records(records) => records.into_iter().for_each(|r| tables.facts.add(r)),
+            Block::Stacks(definitions) => tables.stacks.add(definitions),
+            Block::Samples(samples) => tables.sums.add_samples(&samples),
+            Block::Waits(waits) => tables.sums.add_waits(&waits),
+            Block::Calls(calls) => {
+                tables.sums.add_calls(&calls);
+                tables.calls.add(&calls);
+            }
+            Block::Totals(totals) => tables.totals.add(&totals),
             Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
             _ => {}
         }
     }
 
-    let mut profile = assemble::assemble(&facts, &stacks, &sums, &options.debug_dirs);
+    let mut profile = assemble::assemble(&tables, &options.debug_dirs);
     let reading = Reading {
         header: reader.header(),
         damage: reader.damage(),
         skipped: &skipped,
         file_size: meta.len(),
-        last_sample_ns: sums.last_ns(),
+        last_sample_ns: tables.sums.last_ns(),
     };
-    info::fill(&mut profile, &facts, &reading);
-    if options.timeline && profile.timeline.is_none() {
-        profile.info.notes.push(format!(
-            "{} samples are too many to be kept in order of time: equal stacks are added up",
-            profile.info.samples
-        ));
+    info::fill(&mut profile, &tables.facts, &reading);
+    if options.timeline {
+        let notes = tables.sums.without_timeline().map(|class| {
+            format!("{class} are too many to be kept in order of time: equal stacks are added up")
+        });
+        profile.info.notes.extend(notes);
     }
     Ok(profile)
 }

@@ -30,7 +30,7 @@ impl Builder {
             file_size: 4096,
             ..Info::default()
         };
-        let event = Event { name: "cpu-clock".into(), unit: Unit::Nanoseconds, frequency_hz: 100 };
+        let event = Event { name: "cpu-clock".into(), frequency_hz: 100, ..Event::default() };
         let module = |kind, name: &str| Module { kind, name: name.into(), ..Module::default() };
         let mut builder = Builder {
             profile: Profile {
@@ -51,7 +51,8 @@ impl Builder {
 
     pub fn process(&mut self, name: &str, pid: u32) -> ProcessId {
         let exe = format!("/usr/bin/{name}");
-        self.profile.processes.push(Process { pid, name: name.into(), exe });
+        let kernel = false;
+        self.profile.processes.push(Process { pid, name: name.into(), exe, kernel });
         self.profile.processes.len() - 1
     }
 

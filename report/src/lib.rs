@@ -12,11 +12,11 @@ pub mod change;
 pub mod diff;
 pub mod diff_flame;
 pub mod diff_table;
+pub mod error;
 pub mod flame;
 pub mod format;
 pub mod header;
 pub mod hotpath;
-pub mod select;
 pub mod style;
 pub mod summary;
 pub mod symbols;
@@ -25,6 +25,7 @@ pub mod threads;
 pub mod top;
 pub mod tree;
 pub mod view;
+pub mod wording;
 
 #[cfg(test)]
 mod fixture;

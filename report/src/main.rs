@@ -11,12 +11,13 @@ use anyhow::{Context, Result, ensure};
 use cli::{Config, Input, View};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
-use rz_convert::profile::Profile;
+use rz_convert::profile::{EventId, Profile};
+use rz_convert::select::{find_event, select_event};
 use rz_report::diff::compare;
 use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_table::write_diff;
+use rz_report::error::ReportError;
 use rz_report::flame::write_flame_graph;
-use rz_report::select::{ReportError, select_event};
 use rz_report::style::Style;
 use rz_report::summary::{SummaryOptions, write_summary};
 use rz_report::tree::write_tree_report;
@@ -40,8 +41,8 @@ fn run(config: &Config) -> Result<()> {
 
 fn show(config: &Config, trace: &Path) -> Result<()> {
     refuse_to_overwrite(config, &[trace])?;
-    let (profile, name) = (read(config, trace)?, file_name(trace));
-    let event = select_event(&profile, config.event.as_deref())?;
+    let (mut profile, name) = (read(config, trace)?, file_name(trace));
+    let event = event_of(&mut profile, config)?;
     write_text(config, |out, style| match config.view {
         View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
         View::Summary { threads } => {
@@ -54,18 +55,27 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
 
 fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
     refuse_to_overwrite(config, &[before, after])?;
-    let (first, first_name) = (read(config, before)?, file_name(before));
-    let (second, second_name) = (read(config, after)?, file_name(after));
+    let (mut first, first_name) = (read(config, before)?, file_name(before));
+    let (mut second, second_name) = (read(config, after)?, file_name(after));
     // Files of the same name in two directories are told apart by their paths.
     let same = first_name == second_name;
     let name = |path: &Path, name: String| if same { path.display().to_string() } else { name };
     let (first_name, second_name) = (name(before, first_name), name(after, second_name));
-    let event = config.event.as_deref();
-    let first = (&first, first_name.as_str(), select_event(&first, event)?);
-    let second = (&second, second_name.as_str(), select_event(&second, event)?);
+    let (first_event, second_event) =
+        (event_of(&mut first, config)?, event_of(&mut second, config)?);
+    let first = (&first, first_name.as_str(), first_event);
+    let second = (&second, second_name.as_str(), second_event);
     let diff = compare(first, second, config.by)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
     write_svg(config, |out| write_diff_flame_graph(out, &diff))
+}
+
+/// The event that was asked for, which may be without samples, or else the
+/// first one with samples.
+fn event_of(profile: &mut Profile, config: &Config) -> Result<Option<EventId>> {
+    let name = config.event.as_deref();
+    let found = select_event(profile, name)?;
+    Ok(found.or_else(|| find_event(profile, name?)))
 }
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
