@@ -9,3 +9,4 @@ pub mod profile;
 pub mod reason;
 pub mod select;
 pub mod symbolize;
+pub mod syscalls;
