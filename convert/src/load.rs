@@ -58,6 +58,7 @@ struct Tables {
     stacks: StackDictionary,
     sums: Sums,
     totals: Totals,
+    open_waits: Totals,
     calls: CallCounts,
 }
 
@@ -109,6 +110,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         stacks: StackDictionary::default(),
         sums: Sums::new(options.timeline),
         totals: Totals::default(),
+        open_waits: Totals::default(),
         calls: CallCounts::default(),
     };
     let mut skipped: Vec<BlockKind> = Vec::new();
@@ -117,7 +119,10 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
             Block::Records(records) => records.into_iter().for_each(|r| tables.facts.add(r)),
             Block::Stacks(definitions) => tables.stacks.add(definitions),
             Block::Samples(samples) => tables.sums.add_samples(&samples),
-            Block::Waits(waits) => tables.sums.add_waits(&waits),
+            Block::Waits(waits) => {
+                tables.sums.add_waits(&waits);
+                tables.open_waits.add_open(&waits);
+            }
             Block::Calls(calls) => {
                 tables.sums.add_calls(&calls);
                 tables.calls.add(&calls);

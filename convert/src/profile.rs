@@ -65,6 +65,9 @@ pub struct Profile {
     /// Exact sums, one per class, thread, state and number; sorted by that.
     /// [`Total::thread`] is a [`ThreadId`].
     pub totals: Vec<Total>,
+    /// Intervals that were not over at the end, which are in no total, added
+    /// up in the same way.
+    pub open_waits: Vec<Total>,
     /// What the single system calls of the trace tell besides their stacks.
     pub calls: Calls,
 }

@@ -20,14 +20,13 @@ pub fn checked_number(number: u32) -> u32 {
     if number & !COMPAT < MAX_NUMBER { number } else { UNKNOWN_CALL }
 }
 
-/// The name of a call, such as `futex`; `call_1000` for one that has none
-/// here, and `call32_3` for one of the 32-bit interface.
+/// The name of a call, such as `futex`; `syscall_0x3e8` for one that has none
+/// here.
 pub fn call_name(number: u32) -> Cow<'static, str> {
     match (rz_syscalls::name(number), checked_number(number)) {
         (Some(name), _) => name.into(),
         (None, UNKNOWN_CALL) => "unknown".into(),
-        (None, number) if number & COMPAT != 0 => format!("call32_{}", number & !COMPAT).into(),
-        (None, number) => format!("call_{number}").into(),
+        (None, number) => format!("syscall_{number:#x}").into(),
     }
 }
 
@@ -85,8 +84,8 @@ mod tests {
         check(Stopped, Some(0), false, "stopped");
         check(Unknown, Some(0), false, "read");
         check(Unknown, None, false, "unknown");
-        check(Sleeping, Some(4000), false, "call_4000");
-        check(Sleeping, Some(COMPAT + 3), false, "call32_3");
+        check(Sleeping, Some(4000), false, "syscall_0xfa0");
+        check(Sleeping, Some(COMPAT + 3), false, "syscall_0x40000003");
         check(Sleeping, Some(u32::MAX), false, "unknown");
     }
 

@@ -18,8 +18,10 @@ use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_table::write_diff;
 use rz_report::error::ReportError;
 use rz_report::flame::write_flame_graph;
+use rz_report::off_cpu::write_off_cpu;
 use rz_report::style::Style;
 use rz_report::summary::{SummaryOptions, write_summary};
+use rz_report::syscalls::{SyscallOptions, write_syscalls};
 use rz_report::tree::write_tree_report;
 
 fn main() -> ExitCode {
@@ -49,6 +51,15 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
             let options = SummaryOptions { limit: config.limit, by: config.by, threads };
             write_summary(out, style, &name, &profile, event, options)
         }
+        View::OffCpu { threads } => {
+            let options = SummaryOptions { limit: config.limit, by: config.by, threads };
+            write_off_cpu(out, style, &name, &profile, event, options)
+        }
+        View::Syscalls { by, threads } => {
+            let options = SyscallOptions { limit: config.limit, by, threads };
+            write_syscalls(out, style, &name, &profile, event, options)
+        }
+        View::List(_) => Err(io::Error::other("system calls cannot be listed yet")),
     })?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
 }

@@ -113,7 +113,7 @@ pub(crate) fn write_top(
 }
 
 /// An amount as its share of all weight, and as weight.
-fn share(amount: Amount, all: u64, unit: Unit) -> [(String, Paint); 2] {
+pub(crate) fn share(amount: Amount, all: u64, unit: Unit) -> [(String, Paint); 2] {
     let share = percent_of(amount.weight, all);
     let paint = Paint::for_percent(share);
     [(percent(share), paint), (weight(unit, amount.weight), paint)]

@@ -1,7 +1,7 @@
 //! Adds up the exact sums of a trace.
 
 use rustc_hash::FxHashMap;
-use rz_format::{Total, TotalClass, WaitState};
+use rz_format::{HISTOGRAM_BUCKETS, Histogram, Total, TotalClass, Wait, WaitState};
 
 use crate::reason::checked_number;
 
@@ -32,6 +32,28 @@ impl Totals {
             let (class, thread, state, number) = key;
             let empty = || Total { class, thread, state, number, ..Total::default() };
             self.sums.entry(key).or_insert_with(empty).add(total);
+        }
+    }
+
+    /// Adds waits that were not over.
+    pub(super) fn add_open(&mut self, waits: &[Wait]) {
+        for wait in waits.iter().filter(|wait| wait.seen.unfinished) {
+            let mut histogram = Histogram::default();
+            let bucket = wait.duration_ns.checked_ilog2().unwrap_or(0) as usize;
+            histogram.0[bucket.min(HISTOGRAM_BUCKETS - 1)] = 1;
+            self.add(&[Total {
+                class: TotalClass::Waits,
+                thread: Some(wait.thread),
+                state: wait.state,
+                number: wait.syscall,
+                count: 1,
+                errors: 0,
+                total_ns: wait.duration_ns,
+                min_ns: wait.duration_ns,
+                max_ns: wait.duration_ns,
+                queued_ns: wait.queued_ns,
+                histogram,
+            }]);
         }
     }
 
