@@ -1,6 +1,8 @@
 //! Loads rz traces, symbolizes them, and writes them in other formats.
 #![deny(unsafe_code)]
 
+pub use load::call_list as calls;
+
 pub mod export;
 pub mod load;
 pub mod mapped_file;

@@ -17,7 +17,8 @@
 //! anything grow: ids are only ever keys.
 
 mod assemble;
-pub(crate) mod calls;
+mod call_counts;
+pub mod call_list;
 mod dictionary;
 mod facts;
 mod info;
@@ -35,7 +36,7 @@ use std::path::{Path, PathBuf};
 use rz_format::{Block, BlockKind, FormatError, Reader};
 
 use crate::profile::Profile;
-use calls::CallCounts;
+use call_counts::CallCounts;
 use dictionary::StackDictionary;
 use facts::Facts;
 use info::Reading;
@@ -85,6 +86,30 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The error about a file.
+    fn of(path: &Path, cause: FormatError) -> Self {
+        let path = path.to_owned();
+        match cause {
+            FormatError::Io(cause) => LoadError::Io { path, cause },
+            cause => LoadError::Format { path, cause },
+        }
+    }
+}
+
+/// Opens a trace; its size in bytes comes with it.
+fn open(path: &Path) -> Result<(Reader<BufReader<File>>, u64), LoadError> {
+    let io = |cause| LoadError::Io { path: path.to_owned(), cause };
+    let meta = fs::metadata(path).map_err(io)?;
+    if !meta.is_file() {
+        // Opening a named pipe would wait for a writer.
+        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    let file = BufReader::new(File::open(path).map_err(io)?);
+    let reader = Reader::new(file).map_err(|cause| LoadError::of(path, cause))?;
+    Ok((reader, meta.len()))
+}
+
 /// Reads `path`, symbolizes it with what is found on this machine, and sums
 /// up its samples.
 ///
@@ -92,19 +117,8 @@ pub enum LoadError {
 /// this program understands. Damage inside it costs what was damaged, and is
 /// described in the profile's notes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
-    let io = |cause| LoadError::Io { path: path.to_owned(), cause };
-    let format = |cause| match cause {
-        FormatError::Io(cause) => LoadError::Io { path: path.to_owned(), cause },
-        cause => LoadError::Format { path: path.to_owned(), cause },
-    };
-    let meta = fs::metadata(path).map_err(io)?;
-    if !meta.is_file() {
-        // Opening a named pipe would wait for a writer.
-        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let file = BufReader::new(File::open(path).map_err(io)?);
-    let mut reader = Reader::new(file).map_err(format)?;
-
+    let format = |cause| LoadError::of(path, cause);
+    let (mut reader, file_size) = open(path)?;
     let mut tables = Tables {
         facts: Facts::default(),
         stacks: StackDictionary::default(),
@@ -138,7 +152,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         header: reader.header(),
         damage: reader.damage(),
         skipped: &skipped,
-        file_size: meta.len(),
+        file_size,
         last_sample_ns: tables.sums.last_ns(),
     };
     info::fill(&mut profile, &tables.facts, &reading);

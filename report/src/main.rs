@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use cli::{Config, Input, View};
+use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{EventId, Profile};
@@ -18,6 +19,7 @@ use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_table::write_diff;
 use rz_report::error::ReportError;
 use rz_report::flame::write_flame_graph;
+use rz_report::list::{ListOptions, write_list};
 use rz_report::off_cpu::write_off_cpu;
 use rz_report::style::Style;
 use rz_report::summary::{SummaryOptions, write_summary};
@@ -43,6 +45,9 @@ fn run(config: &Config) -> Result<()> {
 
 fn show(config: &Config, trace: &Path) -> Result<()> {
     refuse_to_overwrite(config, &[trace])?;
+    if let View::List(options) = config.view {
+        return show_list(config, trace, options);
+    }
     let (mut profile, name) = (read(config, trace)?, file_name(trace));
     let event = event_of(&mut profile, config)?;
     write_text(config, |out, style| match config.view {
@@ -59,9 +64,22 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
             let options = SyscallOptions { limit: config.limit, by, threads };
             write_syscalls(out, style, &name, &profile, event, options)
         }
-        View::List(_) => Err(io::Error::other("system calls cannot be listed yet")),
+        // Is no view of a profile.
+        View::List(_) => Ok(()),
     })?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
+}
+
+fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> {
+    let kept = CallOptions {
+        last: options.tail.is_some(),
+        errors: options.errors,
+        ..CallOptions::default()
+    };
+    let list = load_calls(trace, &kept)?;
+    ensure!(list.recorded, "{}: no system calls were recorded", trace.display());
+    say_notes(&list.notes, "");
+    write_text(config, |out, _| write_list(out, &list, options))
 }
 
 fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
@@ -97,10 +115,14 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
         Input::One(_) => String::new(),
         Input::Two(..) => format!("{}: ", path.display()),
     };
-    for note in &profile.info.notes {
+    say_notes(&profile.info.notes, &whose);
+    Ok(profile)
+}
+
+fn say_notes(notes: &[String], whose: &str) {
+    for note in notes {
         eprintln!("report: note: {whose}{}", rz_report::format::clean(note));
     }
-    Ok(profile)
 }
 
 /// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`

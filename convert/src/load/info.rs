@@ -35,20 +35,12 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         info.os = os.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ");
         info.cpus = host.cpus;
     }
-    info.start_ns = reading.header.created_ns;
     if let Some(recording) = &facts.recording {
         info.recorder = recording.recorder.clone();
         info.tier = recording.tier.clone();
         info.command = recording.command.clone();
-        info.start_ns = recording.start_ns;
     }
-    let (monotonic, realtime) = match &facts.clock {
-        Some(clock) => (clock.monotonic_ns, clock.realtime_ns),
-        None => (reading.header.created_ns, reading.header.created_unix_ns),
-    };
-    info.start_unix_ns = realtime
-        .saturating_add(info.start_ns.saturating_sub(monotonic))
-        .saturating_sub(monotonic.saturating_sub(info.start_ns));
+    (info.start_ns, info.start_unix_ns) = start(facts, reading.header);
     let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(reading.last_sample_ns);
     let end_ns = facts.end.as_ref().map_or(last_seen, |end| end.time_ns);
     info.duration_ns = end_ns.saturating_sub(info.start_ns);
@@ -63,10 +55,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     }
     info.file_size = reading.file_size;
 
-    let mut notes = limited(reading.damage, "more damaged places");
-    if facts.end.is_none() && reading.damage.is_empty() {
-        notes.push("the recording has no end: the recorder may have been killed".to_owned());
-    }
+    let mut notes = file_notes(facts, reading.damage);
     let skipped: Vec<String> = reading
         .skipped
         .iter()
@@ -74,15 +63,37 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         .collect();
     notes.extend(limited(&skipped, "more unknown kinds of blocks"));
     notes.extend(facts.notes.iter().cloned());
+    notes.extend(lost_calls_note(facts));
     for (losses, what) in [
         (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),
-        (&info.lost_calls, "system calls are missing, but for their totals"),
         (&info.lost_totals, "intervals off the CPU and system calls are missing, and in no total"),
     ] {
         notes.extend(losses_note(losses, what));
     }
     notes.append(&mut info.notes);
     info.notes = notes;
+}
+
+/// When the recording started, on the trace's clock and since the Unix epoch.
+pub(super) fn start(facts: &Facts, header: &FileHeader) -> (u64, u64) {
+    let start_ns = facts.recording.as_ref().map_or(header.created_ns, |r| r.start_ns);
+    let (monotonic, realtime) = match &facts.clock {
+        Some(clock) => (clock.monotonic_ns, clock.realtime_ns),
+        None => (header.created_ns, header.created_unix_ns),
+    };
+    let start_unix_ns = realtime
+        .saturating_add(start_ns.saturating_sub(monotonic))
+        .saturating_sub(monotonic.saturating_sub(start_ns));
+    (start_ns, start_unix_ns)
+}
+
+/// Notes about a file that is not whole.
+pub(super) fn file_notes(facts: &Facts, damage: &[Damage]) -> Vec<String> {
+    let mut notes = limited(damage, "more damaged places");
+    if facts.end.is_none() && damage.is_empty() {
+        notes.push("the recording has no end: the recorder may have been killed".to_owned());
+    }
+    notes
 }
 
 /// What is missing of a class.
@@ -93,6 +104,12 @@ fn losses(facts: &Facts, class: u8) -> Losses {
         losses.reasons.push(describe(reason.into(), sum));
     }
     losses
+}
+
+/// A sentence about the system calls that are missing, if any are.
+pub(super) fn lost_calls_note(facts: &Facts) -> Option<String> {
+    let what = "system calls are missing, but for their totals";
+    losses_note(&losses(facts, CLASS_CALLS), what)
 }
 
 /// A sentence about what is missing, if anything is.

@@ -173,9 +173,9 @@ fn losses_by_class() {
     assert_eq!(
         info.notes,
         [
-            "2 intervals off the CPU are missing, but for their totals (kernel buffer full)",
             "18446744073709551615 system calls are missing, but for their totals (kernel buffer \
              full)",
+            "2 intervals off the CPU are missing, but for their totals (kernel buffer full)",
             "an unknown number of intervals off the CPU and system calls are missing, and in no \
              total (kernel buffer full)"
         ]

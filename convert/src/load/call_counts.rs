@@ -24,8 +24,8 @@ pub(super) struct CallCounts {
     in_flight: FxHashMap<u32, (u64, u64)>,
 }
 
-/// The error that a result is, if it is one.
-pub(crate) fn errno(call: &Call) -> Option<u32> {
+/// The error that a call returned, if it failed.
+pub fn errno(call: &Call) -> Option<u32> {
     let is_error = !call.seen.unfinished && (-MAX_ERRNO..0).contains(&call.result);
     is_error.then(|| call.result.unsigned_abs() as u32)
 }
