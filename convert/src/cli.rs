@@ -18,6 +18,8 @@ pub struct Config {
     pub output: Option<PathBuf>,
     /// Keep threads apart in folded stacks.
     pub threads: bool,
+    /// The event to convert.
+    pub event: Option<String>,
     /// Where to look for binaries and debug files first.
     pub debug_dirs: Vec<PathBuf>,
     /// Say nothing but errors.
@@ -47,6 +49,13 @@ struct Args {
     #[arg(long)]
     threads: bool,
 
+    /// What to convert: `cpu` (or the event's own name), `off-cpu`,
+    /// `syscalls`, or `wall`, which is cpu and off-cpu in one [default: cpu;
+    /// all for pprof]. Folded stacks count samples of cpu, and microseconds
+    /// of the others
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+
     /// Look here for binaries and debug files first; may be repeated
     #[arg(long = "debug-dir", value_name = "DIR")]
     debug_dirs: Vec<PathBuf>,
@@ -61,6 +70,7 @@ Examples:
   conv trace.rz --to speedscope             writes trace.speedscope.json
   conv trace.rz -o out.pb.gz                then: go tool pprof -http : out.pb.gz
   conv trace.rz --to folded | inferno-flamegraph > flame.svg
+  conv trace.rz --to folded --event off-cpu | flamegraph.pl --countname us > waits.svg
   conv trace.rz --to folded --debug-dir ./target/release -o -
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
@@ -77,7 +87,7 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
 }
 
 fn config_from(args: Args) -> Result<Config, clap::Error> {
-    let Args { input, to, output, threads, debug_dirs, quiet } = args;
+    let Args { input, to, output, threads, event, debug_dirs, quiet } = args;
     let format = match (to, &output) {
         (Some(format), _) => format,
         (None, Some(path)) if path != Path::new("-") => {
@@ -97,7 +107,7 @@ fn config_from(args: Args) -> Result<Config, clap::Error> {
             return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
         }
     };
-    Ok(Config { input, format, output, threads, debug_dirs, quiet })
+    Ok(Config { input, format, output, threads, event, debug_dirs, quiet })
 }
 
 /// All formats, one a line.

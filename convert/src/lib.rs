@@ -1,10 +1,14 @@
 //! Loads rz traces, symbolizes them, and writes them in other formats.
 #![deny(unsafe_code)]
 
+pub use load::call_list as calls;
+
 pub mod export;
 pub mod load;
 pub mod mapped_file;
 pub mod output;
 pub mod profile;
+pub mod reason;
+pub mod select;
 pub mod symbolize;
 pub mod syscalls;

@@ -7,6 +7,9 @@
 //! records ─► facts ──────────────────────────────┬─► info
 //! stacks  ─► dictionary ─┬► touched ─► locations ├─► profile
 //! samples ─► sums ───────┘             (named)   ┘
+//! waits   ─►                                     │
+//! calls   ─►  counts ────────────────────────────┤
+//! totals  ─► sums per thread ────────────────────┘
 //! ```
 //!
 //! A trace can be damaged, and can be made to do harm. What a lost block
@@ -14,6 +17,8 @@
 //! anything grow: ids are only ever keys.
 
 mod assemble;
+mod call_counts;
+pub mod call_list;
 mod dictionary;
 mod facts;
 mod info;
@@ -22,6 +27,7 @@ mod locations;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
@@ -30,10 +36,12 @@ use std::path::{Path, PathBuf};
 use rz_format::{Block, BlockKind, FormatError, Reader};
 
 use crate::profile::Profile;
+use call_counts::CallCounts;
 use dictionary::StackDictionary;
 use facts::Facts;
 use info::Reading;
 use sums::Sums;
+use totals::Totals;
 
 /// How to load a trace.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +51,16 @@ pub struct LoadOptions {
     /// Directories to look for binaries and debug files in, before the
     /// recorded paths.
     pub debug_dirs: Vec<PathBuf>,
+}
+
+/// What is read from a trace.
+struct Tables {
+    facts: Facts,
+    stacks: StackDictionary,
+    sums: Sums,
+    totals: Totals,
+    open_waits: Totals,
+    calls: CallCounts,
 }
 
 /// Why a trace could not be loaded. The message is one line and complete: it
@@ -68,6 +86,30 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The error about a file.
+    fn of(path: &Path, cause: FormatError) -> Self {
+        let path = path.to_owned();
+        match cause {
+            FormatError::Io(cause) => LoadError::Io { path, cause },
+            cause => LoadError::Format { path, cause },
+        }
+    }
+}
+
+/// Opens a trace; its size in bytes comes with it.
+fn open(path: &Path) -> Result<(Reader<BufReader<File>>, u64), LoadError> {
+    let io = |cause| LoadError::Io { path: path.to_owned(), cause };
+    let meta = fs::metadata(path).map_err(io)?;
+    if !meta.is_file() {
+        // Opening a named pipe would wait for a writer.
+        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    let file = BufReader::new(File::open(path).map_err(io)?);
+    let reader = Reader::new(file).map_err(|cause| LoadError::of(path, cause))?;
+    Ok((reader, meta.len()))
+}
+
 /// Reads `path`, symbolizes it with what is found on this machine, and sums
 /// up its samples.
 ///
@@ -75,47 +117,50 @@ pub enum LoadError {
 /// this program understands. Damage inside it costs what was damaged, and is
 /// described in the profile's notes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
-    let io = |cause| LoadError::Io { path: path.to_owned(), cause };
-    let format = |cause| match cause {
-        FormatError::Io(cause) => LoadError::Io { path: path.to_owned(), cause },
-        cause => LoadError::Format { path: path.to_owned(), cause },
+    let format = |cause| LoadError::of(path, cause);
+    let (mut reader, file_size) = open(path)?;
+    let mut tables = Tables {
+        facts: Facts::default(),
+        stacks: StackDictionary::default(),
+        sums: Sums::new(options.timeline),
+        totals: Totals::default(),
+        open_waits: Totals::default(),
+        calls: CallCounts::default(),
     };
-    let meta = fs::metadata(path).map_err(io)?;
-    if !meta.is_file() {
-        // Opening a named pipe would wait for a writer.
-        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let file = BufReader::new(File::open(path).map_err(io)?);
-    let mut reader = Reader::new(file).map_err(format)?;
-
-    let mut facts = Facts::default();
-    let mut stacks = StackDictionary::default();
-    let mut sums = Sums::new(options.timeline);
     let mut skipped: Vec<BlockKind> = Vec::new();
     while let Some(block) = reader.next_block().map_err(format)? {
         match block {
-            Block::Records(records) => records.into_iter().for_each(|r| facts.add(r)),
-            Block::Stacks(definitions) => stacks.add(definitions),
-            Block::Samples(samples) => sums.add(&samples),
+            Block::Records(records) => records.into_iter().for_each(|r| tables.facts.add(r)),
+            Block::Stacks(definitions) => tables.stacks.add(definitions),
+            Block::Samples(samples) => tables.sums.add_samples(&samples),
+            Block::Waits(waits) => {
+                tables.sums.add_waits(&waits);
+                tables.open_waits.add_open(&waits);
+            }
+            Block::Calls(calls) => {
+                tables.sums.add_calls(&calls);
+                tables.calls.add(&calls);
+            }
+            Block::Totals(totals) => tables.totals.add(&totals),
             Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
             _ => {}
         }
     }
 
-    let mut profile = assemble::assemble(&facts, &stacks, &sums, &options.debug_dirs);
+    let mut profile = assemble::assemble(&tables, &options.debug_dirs);
     let reading = Reading {
         header: reader.header(),
         damage: reader.damage(),
         skipped: &skipped,
-        file_size: meta.len(),
-        last_sample_ns: sums.last_ns(),
+        file_size,
+        last_sample_ns: tables.sums.last_ns(),
     };
-    info::fill(&mut profile, &facts, &reading);
-    if options.timeline && profile.timeline.is_none() {
-        profile.info.notes.push(format!(
-            "{} samples are too many to be kept in order of time: equal stacks are added up",
-            profile.info.samples
-        ));
+    info::fill(&mut profile, &tables.facts, &reading);
+    if options.timeline {
+        let notes = tables.sums.without_timeline().map(|class| {
+            format!("{class} are too many to be kept in order of time: equal stacks are added up")
+        });
+        profile.info.notes.extend(notes);
     }
     Ok(profile)
 }

@@ -11,6 +11,7 @@ use anyhow::{anyhow, ensure};
 use rz_convert::export::{ExportOptions, export};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
+use rz_convert::select::{find_event, select_event};
 
 mod cli;
 
@@ -40,13 +41,22 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
     }
     let options =
         LoadOptions { timeline: config.format.needs_timeline(), debug_dirs: config.debug_dirs };
-    let profile = load(&config.input, &options)?;
+    let mut profile = load(&config.input, &options)?;
     if !config.quiet {
         for note in &profile.info.notes {
             say(format_args!("note: {note}"));
         }
     }
-    let options = ExportOptions { threads: config.threads };
+    let event = match config.event.as_deref() {
+        None => None,
+        Some(name) => {
+            let selected = select_event(&mut profile, Some(name));
+            let event = selected.map_err(|error| anyhow!("{}: {error}", config.input.display()))?;
+            // One without samples is there, and gives an empty output.
+            event.or_else(|| find_event(&profile, name))
+        }
+    };
+    let options = ExportOptions { threads: config.threads, event };
     let written = destination.write(|out| export(&profile, config.format, &options, out));
     let Destination::File(path) = &destination else { return Ok(written?) };
     written.map_err(|error| anyhow!("{}: {error}", path.display()))?;

@@ -44,8 +44,9 @@ impl Destination {
             Destination::Stdout => {
                 let mut pipe = Pipe { out: io::stdout().lock(), closed: false };
                 let mut out = BufWriter::with_capacity(64 << 10, &mut pipe);
-                produce(&mut out)?;
-                Ok(out.flush()?)
+                let written = produce(&mut out).and_then(|()| Ok(out.flush()?));
+                drop(out);
+                if pipe.closed { Ok(()) } else { written }
             }
             Destination::File(path) if is_special(path) => {
                 let mut out = BufWriter::new(fs::OpenOptions::new().write(true).open(path)?);
@@ -94,38 +95,30 @@ fn output_permissions() -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
-/// Standard output that swallows what is written after its reader has gone.
+/// Standard output that remembers that its reader has gone, so that the error
+/// stops what produces the output but is not told.
 struct Pipe<W> {
     out: W,
     closed: bool,
 }
 
 impl<W: Write> Pipe<W> {
-    fn unless_closed(
-        &mut self,
-        done: usize,
-        run: impl FnOnce(&mut W) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        if self.closed {
-            return Ok(done);
-        }
-        match run(&mut self.out) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
-                self.closed = true;
-                Ok(done)
-            }
-            result => result,
-        }
+    fn noting<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        self.closed |= result.as_ref().err().is_some_and(broken);
+        result
     }
 }
 
 impl<W: Write> Write for Pipe<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.unless_closed(bytes.len(), |out| out.write(bytes))
+        let written = self.out.write(bytes);
+        self.noting(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.unless_closed(0, |out| out.flush().map(|()| 0)).map(|_| ())
+        let flushed = self.out.flush();
+        self.noting(flushed)
     }
 }
 

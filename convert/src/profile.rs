@@ -11,6 +11,13 @@
 //!        └► stack ─► location ─► lines (inlined calls, innermost first) ─► function
 //!             └► parent stack      └► module
 //! ```
+//!
+//! Intervals off the CPU and system calls are events beside the CPU's, and
+//! their stacks end in a frame that says why ([`FrameKind::Wait`]). What is
+//! exact about them, because no sampling is involved, is in
+//! [`Profile::totals`].
+
+pub use rz_format::{CallDetail, Captured, Histogram, Total, TotalClass, WaitState};
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
 /// or a length of time.
@@ -36,7 +43,7 @@ pub type StackId = usize;
 pub struct Profile {
     /// Facts about the recording as a whole.
     pub info: Info,
-    /// What was counted. A CPU recording has one.
+    /// What was counted: the CPU's events, then what else was recorded.
     pub events: Vec<Event>,
     /// Every process seen, in order of appearance.
     pub processes: Vec<Process>,
@@ -55,6 +62,49 @@ pub struct Profile {
     /// Single samples in order of time, if they were asked for and not too
     /// many; `None` otherwise.
     pub timeline: Option<Vec<TimedSample>>,
+    /// Exact sums, one per class, thread, state and number; sorted by that.
+    /// [`Total::thread`] is a [`ThreadId`].
+    pub totals: Vec<Total>,
+    /// Intervals that were not over at the end, which are in no total, added
+    /// up in the same way.
+    pub open_waits: Vec<Total>,
+    /// What the single system calls of the trace tell besides their stacks.
+    pub calls: Calls,
+}
+
+/// System calls that were recorded one by one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// How many.
+    pub rows: u64,
+    /// How many were made, if only one in so many was recorded.
+    pub counted: u64,
+    /// How many failed, by number and error; sorted by that.
+    pub failed: Vec<FailedCalls>,
+    /// Calls of which not all was seen, by number; sorted by that.
+    pub in_flight: Vec<InFlightCalls>,
+}
+
+/// Calls that failed in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailedCalls {
+    /// The call.
+    pub number: u32,
+    /// The error.
+    pub errno: u32,
+    /// How many.
+    pub count: u64,
+}
+
+/// Calls that had begun before the recording or were not over at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFlightCalls {
+    /// The call.
+    pub number: u32,
+    /// How many there were at the start.
+    pub at_start: u64,
+    /// How many there were at the end.
+    pub at_end: u64,
 }
 
 /// Facts about the recording as a whole.
@@ -78,14 +128,23 @@ pub struct Info {
     pub start_ns: Nanos,
     /// For how long samples were taken.
     pub duration_ns: Nanos,
-    /// Samples in the trace, lost ones not included.
+    /// What was recorded besides samples of the CPU.
+    pub captured: Captured,
+    /// Samples of the CPU in the trace, lost ones not included.
     pub samples: u64,
-    /// Samples whose stack could not be followed to its root.
+    /// Those whose stack could not be followed to its root.
     pub truncated: u64,
-    /// Samples that were due and are missing.
+    /// Samples of the CPU that were due and are missing.
     pub lost: u64,
-    /// Where samples went missing: one entry per reason, with a count.
+    /// Where samples of the CPU went missing: one entry per reason, with a
+    /// count.
     pub losses: Vec<(String, u64)>,
+    /// Intervals off the CPU that are missing; totals have them.
+    pub lost_waits: Losses,
+    /// System calls that are missing; totals have them.
+    pub lost_calls: Losses,
+    /// Intervals and system calls that are in no total.
+    pub lost_totals: Losses,
     /// CPU time the recorder itself used.
     pub recorder_cpu_ns: Nanos,
     /// Peak resident memory of the recorder, in bytes.
@@ -97,9 +156,42 @@ pub struct Info {
     pub notes: Vec<String>,
 }
 
+/// What is missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// How many.
+    pub count: u64,
+    /// One entry per reason, with a count; 0 if it is not known.
+    pub reasons: Vec<(String, u64)>,
+}
+
+/// What an [`Event`] is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// Running on a CPU.
+    #[default]
+    Cpu,
+    /// Not running: [`OFF_CPU`].
+    OffCpu,
+    /// Being in a system call, running or not: [`SYSCALLS`].
+    Syscalls,
+    /// Running or not: [`WALL`].
+    Wall,
+}
+
+/// Name of the event whose samples are intervals off the CPU.
+pub const OFF_CPU: &str = "off-cpu";
+/// Name of the event whose samples are system calls.
+pub const SYSCALLS: &str = "syscalls";
+/// Name of the event made of the CPU's and [`OFF_CPU`].
+pub const WALL: &str = "wall";
+
 /// A kind of thing that was sampled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
+    /// What it is about.
+    pub kind: EventKind,
     /// The event's name, such as `cpu-clock` or `cycles`.
     pub name: String,
     /// What a weight counts.
@@ -128,6 +220,8 @@ pub struct Process {
     pub name: String,
     /// The executable's path; empty if unknown.
     pub exe: String,
+    /// Whether it is a thread of the kernel, which has no user mode.
+    pub kernel: bool,
 }
 
 /// A thread of a process.
@@ -216,6 +310,9 @@ pub enum FrameKind {
     /// Stands for a stack whose definition is missing from a damaged file;
     /// always a root.
     Lost,
+    /// Says why a thread did not run, or which system call it made, as in
+    /// `[off-CPU: futex]` and `[syscall: read]`; always the innermost frame.
+    Wait,
 }
 
 /// A function and the source line inside it.
@@ -254,7 +351,7 @@ pub struct Sample {
 /// One sample at its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedSample {
-    /// When, on the trace's clock.
+    /// When, on the trace's clock; of an interval, when it began.
     pub time_ns: Nanos,
     /// What was counted.
     pub event: EventId,

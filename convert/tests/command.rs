@@ -6,16 +6,22 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// A directory with the golden vector in it, called `small.rz`.
+/// A directory with the golden vectors in it: that of format 1.0, called
+/// `small.rz`, and that of format 1.1, called `waits.rz`.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("small.rz"), vector()).unwrap();
+    fs::write(directory.path().join("waits.rz"), vector_of("v1.1")).unwrap();
     directory
 }
 
 fn vector() -> Vec<u8> {
+    vector_of("v1.0")
+}
+
+fn vector_of(version: &str) -> Vec<u8> {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
-    fs::read(vectors.join("v1.0/small.rz")).unwrap()
+    fs::read(vectors.join(version).join("small.rz")).unwrap()
 }
 
 fn conv(directory: &Path, arguments: &str) -> Output {
@@ -77,6 +83,50 @@ fn to_a_file_of_each_format() {
 }
 
 #[test]
+fn an_event_is_chosen_by_name() {
+    let directory = directory();
+    let check = |event: &str, expected: &str| {
+        let arguments = format!("waits.rz --to folded -q {event}");
+        let output = conv(directory.path(), &arguments);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{event}");
+        assert_eq!(output.status.code(), Some(0), "{event}");
+    };
+    let below = |leaf| format!("app;[app+0x401040];[app+0x401200];[libc.so.6+0x45000]{leaf}\n");
+    check("", FOLDED);
+    check("--event cpu", FOLDED);
+    check("--event cpu-clock", FOLDED);
+    let waits = below(";[off-CPU: futex] 7000") + &below(";[off-CPU: preempted] 1000");
+    check("--event off-cpu", &waits);
+    check("--event syscalls", &below(";[syscall: openat] 1000"));
+    let wall = format!(
+        "app 750000\n{}{waits}{}{}",
+        below(" 750000"),
+        "app;[app+0x401040];[app+0x401200];do_syscall_64_[k] 750000\n",
+        "app;[truncated];[app+0x401300] 750000\n"
+    );
+    check("--event wall", &wall);
+}
+
+#[test]
+fn an_unknown_event_is_told_the_known_ones() {
+    let directory = directory();
+    let check = |arguments: &str, expected: &str| {
+        let said = errors(directory.path(), &format!("{arguments} -o x.folded"), 1);
+        assert_eq!(said.lines().last(), Some(expected));
+        assert!(!directory.path().join("x.folded").exists());
+    };
+    check(
+        "waits.rz -q --event cycles",
+        "conv: waits.rz: no event \"cycles\" in the trace; it has cpu-clock, off-cpu, syscalls",
+    );
+    for event in ["off-cpu", "syscalls", "wall"] {
+        let expected =
+            format!("conv: small.rz: no event \"{event}\" in the trace; it has cpu-clock");
+        check(&format!("small.rz -q --event {event}"), &expected);
+    }
+}
+
+#[test]
 fn unknown_formats_are_told_the_known_ones() {
     let directory = directory();
     for arguments in ["small.rz --to svg", "small.rz -o x.svg", "small.rz"] {
@@ -113,7 +163,7 @@ fn failures_are_one_line_and_leave_nothing_behind() {
     newer[8] = 2;
     check_failure(
         Some(&newer),
-        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.0: use a \
+        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.1: use a \
          newer rz",
     );
 }

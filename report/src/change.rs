@@ -1,7 +1,5 @@
 //! Tells a change between two recordings from sampling noise.
 
-use rz_convert::profile::Unit;
-
 use crate::calltree::Amount;
 
 /// The same thing in both recordings.
@@ -74,15 +72,6 @@ impl Change {
     /// Whether the change is within `limit` standard errors.
     pub fn is_noise(&self, limit: f64) -> bool {
         self.delta().abs() <= limit * self.standard_error
-    }
-}
-
-/// What a rate of weight per nanosecond is multiplied by to be shown, and
-/// what it is called then.
-pub fn rate_scale(unit: Unit) -> (f64, &'static str) {
-    match unit {
-        Unit::Nanoseconds => (100.0, "% of one core"),
-        _ => (1e3, "million cycles per second"),
     }
 }
 

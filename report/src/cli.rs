@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
+use rz_convert::profile::{OFF_CPU, SYSCALLS, WALL};
+use rz_report::calls::SortCalls;
+use rz_report::list::ListOptions;
 use rz_report::top::SortBy;
 use rz_report::tree::TreeOptions;
 use rz_report::view::Direction;
@@ -18,6 +21,12 @@ Examples:
   report trace.rz --inverted --svg -       an icicle graph to standard output
   report --diff before.rz after.rz         what changed, per second of wall time
   report --diff before.rz after.rz --svg diff.svg
+  report trace.rz --off-cpu                why threads waited, where, and which
+  report trace.rz --wall --svg             running and waiting in one flame graph
+  report trace.rz --syscalls               calls, errors, times, and where from
+  report trace.rz --syscalls --list --errors --tail 20
+                                           the last 20 calls that failed
+  report --diff before.rz after.rz --event off-cpu
 
 self: samples in which a function ran itself. total: self and all it called.
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -45,21 +54,45 @@ struct Args {
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
     svg: Option<Option<PathBuf>>,
 
-    /// How many functions to list
+    /// Show why and where threads waited; with --tree, --inverted or --svg
+    /// the call tree of waiting
+    #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
+    off_cpu: bool,
+    /// Show running and waiting together
+    #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
+    wall: bool,
+    /// Show the system calls; with --tree, --inverted or --svg the call tree
+    /// of the time in them
+    #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
+    syscalls: bool,
+    /// Show another event: cpu, off-cpu, syscalls, wall, or the name that the
+    /// header gives
+    #[arg(long, value_name = "NAME", help_heading = "What", group = "what")]
+    event: Option<String>,
+    /// List every system call that was recorded, in order of time, in lines
+    /// as of strace -f -tt -T -y
+    #[arg(long, requires = "syscalls", conflicts_with_all = ["tree", "inverted", "svg"], help_heading = "What")]
+    list: bool,
+    /// List only the last N calls
+    #[arg(long, value_name = "N", requires = "list", help_heading = "What")]
+    tail: Option<usize>,
+    /// List only calls that failed
+    #[arg(long, requires = "list", help_heading = "What")]
+    errors: bool,
+
+    /// How many functions, stacks or system calls to list
     #[arg(long, value_name = "N", default_value_t = 25, help_heading = "Detail")]
     limit: usize,
-    /// Sort functions by self or total
-    #[arg(long, value_enum, default_value = "self", help_heading = "Detail")]
-    by: By,
+    /// Sort functions by self or total [default: self; total of what waited],
+    /// system calls by total (time), count or errors [default: total]
+    #[arg(long, value_enum, hide_possible_values = true, help_heading = "Detail")]
+    by: Option<By>,
     /// List every thread, not only the ten busiest
     #[arg(long, help_heading = "Detail")]
     threads: bool,
     /// Leave out subtrees below this share of all samples
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent, help_heading = "Detail")]
     min_percent: f64,
-    /// Show this event, where a trace has several
-    #[arg(long, value_name = "NAME", help_heading = "Detail")]
-    event: Option<String>,
 
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
@@ -74,6 +107,8 @@ enum By {
     #[value(name = "self")]
     SelfWeight,
     Total,
+    Count,
+    Errors,
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
@@ -125,6 +160,20 @@ pub enum View {
     },
     /// The call tree.
     Tree(TreeOptions),
+    /// Why threads waited.
+    OffCpu {
+        /// How many threads to list.
+        threads: usize,
+    },
+    /// Sums of system calls.
+    Syscalls {
+        /// What they are sorted by.
+        by: SortCalls,
+        /// How many threads to list.
+        threads: usize,
+    },
+    /// Every system call.
+    List(ListOptions),
 }
 
 /// Reads the command line; ends the process if it is wrong or asks for help.
@@ -134,14 +183,41 @@ pub fn parse() -> Config {
 
 fn config(args: Args) -> Result<Config, clap::Error> {
     let direction = if args.inverted { Direction::Inverted } else { Direction::TopDown };
+    let threads = if args.threads { usize::MAX } else { 10 };
+    let sort_calls = match args.by {
+        Some(By::Count) => SortCalls::Count,
+        Some(By::Errors) => SortCalls::Errors,
+        _ => SortCalls::Time,
+    };
     let view = if args.tree || args.inverted {
         View::Tree(TreeOptions { direction, min_percent: args.min_percent })
+    } else if args.list {
+        View::List(ListOptions { tail: args.tail, errors: args.errors })
+    } else if args.off_cpu {
+        View::OffCpu { threads }
+    } else if args.syscalls {
+        View::Syscalls { by: sort_calls, threads }
     } else {
-        View::Summary { threads: if args.threads { usize::MAX } else { 10 } }
+        View::Summary { threads }
     };
-    let by = match args.by {
-        By::SelfWeight => SortBy::SelfWeight,
-        By::Total => SortBy::TotalWeight,
+    let by = match (args.by, &view) {
+        (Some(By::Count | By::Errors), View::Syscalls { .. }) => SortBy::TotalWeight,
+        (Some(By::Count | By::Errors), _) => {
+            let message = "--by count and --by errors are for the table of --syscalls";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(By::SelfWeight), View::Syscalls { .. }) => {
+            let message = "system calls are sorted by total, count or errors";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(By::Total), _) | (None, View::OffCpu { .. }) => SortBy::TotalWeight,
+        _ => SortBy::SelfWeight,
+    };
+    let event = match (args.off_cpu, args.wall, args.syscalls) {
+        (true, _, _) => Some(OFF_CPU.to_owned()),
+        (_, true, _) => Some(WALL.to_owned()),
+        (_, _, true) => Some(SYSCALLS.to_owned()),
+        _ => args.event,
     };
     let input = match (args.trace, <[PathBuf; 2]>::try_from(args.diff)) {
         (_, Ok([before, after])) => Input::Two(before, after),
@@ -160,7 +236,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         let message = "the text and the flame graph cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let (limit, event, debug_dirs) = (args.limit, args.event, args.debug_dir);
+    let (limit, debug_dirs) = (args.limit, args.debug_dir);
     Ok(Config { input, view, direction, svg, text, by, limit, event, debug_dirs })
 }
 
@@ -190,6 +266,23 @@ mod tests {
     }
 
     #[test]
+    fn events_and_views() {
+        let check = |line: &str, event: Option<&str>, view: &str| {
+            let config = config_of(line).unwrap();
+            assert_eq!(config.event.as_deref(), event, "{line}");
+            assert!(format!("{:?}", config.view).starts_with(view), "{line}: {:?}", config.view);
+        };
+        check("report t.rz", None, "Summary");
+        check("report t.rz --event off-cpu", Some("off-cpu"), "Summary");
+        check("report t.rz --off-cpu", Some("off-cpu"), "OffCpu");
+        check("report t.rz --off-cpu --tree", Some("off-cpu"), "Tree");
+        check("report t.rz --wall", Some("wall"), "Summary");
+        check("report t.rz --syscalls --by count", Some("syscalls"), "Syscalls { by: Count");
+        check("report t.rz --syscalls --list --tail 5", Some("syscalls"), "List(ListOptions");
+        check("report --diff a.rz b.rz --event syscalls", Some("syscalls"), "Summary");
+    }
+
+    #[test]
     fn contradictions_are_refused() {
         use ErrorKind::*;
         let check = |line: &str, kind| assert_eq!(config_of(line).unwrap_err(), kind, "{line}");
@@ -201,5 +294,16 @@ mod tests {
         check("report t.rz --svg - -o -", ArgumentConflict);
         check("report t.rz --min-percent 101", ValueValidation);
         check("report t.rz --by name", InvalidValue);
+        check("report t.rz --by count", ArgumentConflict);
+        check("report t.rz --off-cpu --by errors", ArgumentConflict);
+        check("report t.rz --syscalls --by self", ArgumentConflict);
+        check("report t.rz --syscalls --tree --by count", ArgumentConflict);
+        check("report t.rz --off-cpu --wall", ArgumentConflict);
+        check("report t.rz --off-cpu --event cpu", ArgumentConflict);
+        check("report --diff a.rz b.rz --off-cpu", ArgumentConflict);
+        check("report t.rz --list", MissingRequiredArgument);
+        check("report t.rz --syscalls --tail 5", MissingRequiredArgument);
+        check("report t.rz --syscalls --errors", MissingRequiredArgument);
+        check("report t.rz --syscalls --list --svg", ArgumentConflict);
     }
 }

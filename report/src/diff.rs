@@ -7,11 +7,11 @@
 //! [noise](crate::change::Change::is_noise).
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{Event, EventId, Info, Profile, Unit};
+use rz_convert::profile::{Event, EventId, EventKind, Info, Profile, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::change::{Change, Exposure, Pair};
-use crate::select::ReportError;
+use crate::error::ReportError;
 use crate::symbols::{Naming, SymbolId, Symbols};
 use crate::top::{self, SortBy};
 
@@ -125,7 +125,8 @@ pub fn compare<'a>(
     Ok(diff)
 }
 
-static NO_EVENT: Event = Event { name: String::new(), unit: Unit::Nanoseconds, frequency_hz: 0 };
+static NO_EVENT: Event =
+    Event { kind: EventKind::Cpu, name: String::new(), unit: Unit::Nanoseconds, frequency_hz: 0 };
 
 fn check_comparable(
     before: &Profile,
@@ -365,7 +366,12 @@ mod tests {
     fn what_has_no_common_scale_is_refused() {
         let before = Builder::of(&[("main", 1)]);
         let mut after = before.clone();
-        after.events[0] = Event { name: "cycles".into(), unit: Unit::Cycles, frequency_hz: 100 };
+        after.events[0] = Event {
+            name: "cycles".into(),
+            unit: Unit::Cycles,
+            frequency_hz: 100,
+            ..NO_EVENT.clone()
+        };
         let error = |after: &Profile| {
             let after = (after, "after.rz", Some(0));
             compare((&before, "before.rz", Some(0)), after, SortBy::SelfWeight)

@@ -12,12 +12,13 @@ use inferno::flamegraph::TextTruncateDirection;
 use inferno::flamegraph::color::Color;
 use rz_convert::profile::Unit;
 
-use crate::change::{Change, rate_scale};
+use crate::change::Change;
 use crate::diff::{Diff, Node};
+use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
-use crate::select::ReportError;
 use crate::view::Direction;
+use crate::wording::{rate_scale, wording};
 
 /// Changes within this many standard errors stay white. A picture has
 /// hundreds of frames, so it takes more than a table's row to be coloured:
@@ -28,16 +29,17 @@ const NOISE_LIMIT: f64 = 3.0;
 pub fn write_diff_flame_graph(out: &mut dyn Write, diff: &Diff<'_>) -> Result<(), ReportError> {
     let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node)).collect();
     let (before, after) = (clean(diff.before.name), clean(diff.after.name));
-    let (_, unit) = rate_scale(diff.before.event.unit);
+    let (_, unit) = rate_scale(diff.before.event);
+    let width = match diff.before.event.unit {
+        Unit::Nanoseconds => format!("{} per s", wording(diff.before.event.kind).width),
+        _ => "k cycles per s".to_owned(),
+    };
     let caption = Caption {
         title: format!("{before} → {after}, in {unit}"),
         subtitle: "width: the larger of both · colour: relative change of total, \
                    red more, blue less, white within noise (3 standard errors)"
             .to_owned(),
-        unit: match diff.before.event.unit {
-            Unit::Nanoseconds => "µs of CPU time per s",
-            _ => "k cycles per s",
-        },
+        unit: &width,
         factor: 1e-3,
         truncate: TextTruncateDirection::Right,
     };
@@ -49,7 +51,7 @@ fn frame(diff: &Diff<'_>, node: &Node) -> Frame {
     let per_second = |rate: f64| (rate * 1e9).round() as u64;
     let own = diff.change(node.self_);
     let change = diff.change(node.total);
-    let (factor, _) = rate_scale(diff.before.event.unit);
+    let (factor, _) = rate_scale(diff.before.event);
     let (before, after) = (change.before * factor, change.after * factor);
     // The unit also keeps inferno from taking the number for one of its own.
     let unit = match diff.before.event.unit {

@@ -2,15 +2,16 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::Unit;
+use rz_convert::profile::{Event, Unit};
 
-use crate::change::{Change, NOISE_LIMIT, Pair, rate_scale};
+use crate::change::{Change, NOISE_LIMIT, Pair};
 use crate::diff::{Diff, Side};
 use crate::format::{clean, count, duration, percent, shorten, weight};
-use crate::header::{host, lost_percent, start_time};
+use crate::header::{host, lost_count, lost_percent, start_time};
 use crate::style::{Paint, Style};
 use crate::table::{self, write_table};
 use crate::top::SortBy;
+use crate::wording::{rate_scale, wording};
 
 /// Below this many columns the totals of both sides make room for names.
 const WIDE: usize = 100;
@@ -31,7 +32,7 @@ pub fn write_diff(
 
 fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result<()> {
     let sides = [&diff.before, &diff.after];
-    let (factor, unit) = rate_scale(diff.before.event.unit);
+    let (factor, unit) = rate_scale(diff.before.event);
     let total = diff.total();
     let of_both = |show: &dyn Fn(&Side<'_>) -> String| sides.map(show);
     let lines: [(&str, [String; 2]); 9] = [
@@ -39,7 +40,7 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         ("host", of_both(&|side| host(side.info))),
         ("recorded", of_both(&|side| start_time(side.info))),
         ("duration", of_both(&|side| duration(side.info.duration_ns))),
-        ("rate", of_both(&|side| format!("{} Hz", side.event.frequency_hz))),
+        ("rate", of_both(&|side| rate(side.event))),
         ("samples", of_both(&|side| count(side.total.samples))),
         ("lost", of_both(&|side| lost(side))),
         ("weight", of_both(&|side| weight(side.event.unit, side.total.weight))),
@@ -49,7 +50,7 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         ),
     ];
     let label = |key| match (key, diff.before.event.unit) {
-        ("weight", Unit::Nanoseconds) => "CPU time",
+        ("weight", Unit::Nanoseconds) => wording(diff.before.event.kind).time,
         ("weight", other) => other.name(),
         (key, _) => key,
     };
@@ -78,7 +79,7 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         delta_text(total, factor)
     )?;
     for side in sides {
-        let share = lost_percent(side.info);
+        let share = lost_percent(side.info, side.event.kind, side.total.samples);
         if share >= DOUBTFUL_LOSS {
             let (name, share) = (clean(side.name), percent(share));
             writeln!(
@@ -90,10 +91,19 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     Ok(())
 }
 
-fn lost(side: &Side<'_>) -> String {
-    match side.info.lost {
+/// Samples per second; what is not sampled in time has no rate.
+fn rate(event: &Event) -> String {
+    match event.frequency_hz {
         0 => "none".to_owned(),
-        n => format!("{} ({})", count(n), percent(lost_percent(side.info))),
+        hz => format!("{hz} Hz"),
+    }
+}
+
+fn lost(side: &Side<'_>) -> String {
+    let share = percent(lost_percent(side.info, side.event.kind, side.total.samples));
+    match lost_count(side.info, side.event.kind) {
+        0 => "none".to_owned(),
+        n => format!("{} ({share})", count(n)),
     }
 }
 
@@ -114,7 +124,7 @@ fn delta_paint(change: Change) -> Paint {
 }
 
 fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) -> io::Result<()> {
-    let (factor, unit) = rate_scale(diff.before.event.unit);
+    let (factor, unit) = rate_scale(diff.before.event);
     let shown = diff.rows.len().min(limit);
     let of = match diff.rows.len() - shown {
         0 => String::new(),

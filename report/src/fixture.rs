@@ -9,7 +9,8 @@ pub const PERIOD: u64 = 10_000_000;
 ///
 /// A name's suffix says what the frame is: `_[k]` kernel, `_[j]` JIT, `_[i]`
 /// inlined into the frame before it. `[truncated]` stands for callers that
-/// could not be followed.
+/// could not be followed, and what starts with `[off-CPU` or `[syscall` says
+/// why.
 pub struct Builder {
     pub profile: Profile,
 }
@@ -30,7 +31,7 @@ impl Builder {
             file_size: 4096,
             ..Info::default()
         };
-        let event = Event { name: "cpu-clock".into(), unit: Unit::Nanoseconds, frequency_hz: 100 };
+        let event = Event { name: "cpu-clock".into(), frequency_hz: 100, ..Event::default() };
         let module = |kind, name: &str| Module { kind, name: name.into(), ..Module::default() };
         let mut builder = Builder {
             profile: Profile {
@@ -51,7 +52,8 @@ impl Builder {
 
     pub fn process(&mut self, name: &str, pid: u32) -> ProcessId {
         let exe = format!("/usr/bin/{name}");
-        self.profile.processes.push(Process { pid, name: name.into(), exe });
+        let kernel = false;
+        self.profile.processes.push(Process { pid, name: name.into(), exe, kernel });
         self.profile.processes.len() - 1
     }
 
@@ -76,6 +78,9 @@ impl Builder {
         while i < frames.len() {
             let (kind, module, name) = match frames[i] {
                 "[truncated]" => (FrameKind::Truncated, None, "[truncated]"),
+                frame if frame.starts_with("[off-CPU") || frame.starts_with("[syscall") => {
+                    (FrameKind::Wait, None, frame)
+                }
                 frame => match (frame.strip_suffix("_[k]"), frame.strip_suffix("_[j]")) {
                     (Some(name), _) => (FrameKind::Kernel, Some(1), name),
                     (_, Some(name)) => (FrameKind::Jit, Some(2), name),

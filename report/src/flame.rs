@@ -9,16 +9,20 @@ use std::io::Write;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, Options, TextTruncateDirection};
-use rz_convert::profile::{EventId, FrameKind, Profile, Unit};
+use rz_convert::profile::{EventId, EventKind, FrameKind, Profile, Unit};
 
 use crate::calltree::{CallTree, NodeKind};
+use crate::error::ReportError;
 use crate::format::{clean, count, duration};
-use crate::select::ReportError;
 use crate::view::{Direction, call_tree, min_weight};
+use crate::wording::wording;
 
 /// Frames narrower than this share of the picture, in percent, are not drawn:
 /// they are a quarter of a pixel, and would make most of the file.
 const MIN_WIDTH_PERCENT: f64 = 0.02;
+
+/// Colour of frames that are no function.
+const REASON: Color = Color { r: 190, g: 190, b: 190 };
 
 /// One frame of a picture. The first one is the root and is its own parent;
 /// every other one comes after its parent.
@@ -53,27 +57,35 @@ pub fn write_flame_graph(
     event: Option<EventId>,
     direction: Direction,
 ) -> Result<(), ReportError> {
-    let event = event.ok_or(ReportError::NothingToDraw)?;
+    let kind = event.map_or(EventKind::Cpu, |event| profile.events[event].kind);
+    let words = wording(kind);
+    let nothing = ReportError::NothingToDraw { why: words.none };
+    let Some(event) = event.filter(|&event| profile.total_weight(event) > 0) else {
+        return Err(nothing);
+    };
     let (tree, symbols) = call_tree(profile, event, direction, MIN_WIDTH_PERCENT);
     let frames: Vec<Frame> = tree
         .nodes
         .iter()
         .map(|node| {
             let label = label(&symbols[node.symbol].name, node.kind, node.inlined);
-            let color = color_of(&label);
+            let color = match node.kind {
+                NodeKind::Frame(FrameKind::Wait) => REASON,
+                _ => color_of(&label),
+            };
             Frame { parent: node.parent, label, self_width: node.self_.weight, color }
         })
         .collect();
     let (unit, factor) = match profile.events[event].unit {
-        Unit::Nanoseconds => ("µs of CPU time", 1e-3),
+        Unit::Nanoseconds => (words.width, 1e-3),
         _ => ("k cycles", 1e-3),
     };
     let what = match direction {
-        Direction::TopDown => "CPU flame graph",
-        Direction::Inverted => "CPU icicle graph, callers below",
+        Direction::TopDown => "flame graph",
+        Direction::Inverted => "icicle graph, callers below",
     };
     let caption = Caption {
-        title: format!("{what}: {}", clean(name)),
+        title: format!("{} {what}: {}", words.graph, clean(name)),
         subtitle: subtitle(profile, event, &tree),
         unit,
         factor,
@@ -104,6 +116,9 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
     }
     if has(FrameKind::Jit) {
         legend.push("JIT green");
+    }
+    if has(FrameKind::Wait) {
+        legend.push("reason grey");
     }
     if !legend.is_empty() {
         parts.push(legend.join(", "));
@@ -142,7 +157,7 @@ pub(crate) fn draw(
 ) -> Result<(), ReportError> {
     let lines = folded(frames);
     if lines.is_empty() {
-        return Err(ReportError::NothingToDraw);
+        return Err(ReportError::NothingToDraw { why: wording(EventKind::Cpu).none });
     }
     let mut palette = PaletteMap::default();
     // Inferno's own root has no name; a name without a colour gets a random one.
@@ -315,6 +330,6 @@ mod tests {
     fn nothing_to_draw_is_an_error() {
         let profile = Profile::default();
         let drawn = write_flame_graph(&mut Vec::new(), "t", &profile, None, Direction::TopDown);
-        assert!(matches!(drawn, Err(ReportError::NothingToDraw)));
+        assert!(matches!(drawn, Err(ReportError::NothingToDraw { .. })));
     }
 }

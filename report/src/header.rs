@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use rz_convert::profile::{Event, EventId, Info, Profile, Unit};
+use rz_convert::profile::{Event, EventId, EventKind, Info, Losses, Profile, Unit};
 
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
 use crate::style::{Paint, Style};
 use crate::threads;
+use crate::wording::wording;
 
 /// Writes the header of a report about `event` of `profile`; `name` is what
 /// to call the trace.
@@ -29,8 +30,9 @@ pub fn write_header(
     line("host", &host(info))?;
     line("recorded", &recorded(info, event.map(|id| &profile.events[id])))?;
     line("samples", &samples(profile, event))?;
-    line("lost", &lost(info))?;
-    if info.truncated > 0 {
+    let kind = event.map_or(EventKind::Cpu, |id| profile.events[id].kind);
+    line("lost", &lost(info, kind))?;
+    if kind == EventKind::Cpu && info.truncated > 0 {
         line("truncated", &truncated(info))?;
     }
     line("cost", &cost(info))
@@ -95,11 +97,14 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     let rows = threads::threads(profile, event);
     let mut total = Amount::default();
     rows.iter().for_each(|row| total.add(row.amount));
-    let unit = profile.events[event].unit;
+    if total.samples == 0 {
+        return "none".to_owned();
+    }
+    let Event { kind, unit, .. } = profile.events[event];
     let mut text = format!("{} = {}", count(total.samples), weight(unit, total.weight));
     if unit == Unit::Nanoseconds {
-        text += " of CPU";
-        if profile.info.duration_ns > 0 {
+        text += &format!(" {}", wording(kind).spent);
+        if profile.info.duration_ns > 0 && kind == EventKind::Cpu {
             let cores = total.weight as f64 / profile.info.duration_ns as f64;
             text += &format!(" = {cores:.2} cores");
         }
@@ -116,29 +121,61 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     }
 }
 
-/// How many samples are missing, and why.
-pub(crate) fn lost(info: &Info) -> String {
-    let share = percent(lost_percent(info));
-    let mut text = match info.lost {
-        0 if info.losses.is_empty() => return "none".to_owned(),
-        0 => "an unknown number".to_owned(),
-        lost => format!("{} ({share} of what was due)", count(lost)),
+/// How much of what an event of this kind counts is missing, and why.
+pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
+    let mut parts = Vec::new();
+    if matches!(kind, EventKind::Cpu | EventKind::Wall) {
+        let share = percent(lost_percent(info, EventKind::Cpu, info.samples));
+        let number = match info.lost {
+            0 => "an unknown number".to_owned(),
+            lost => format!("{} ({share} of what was due)", count(lost)),
+        };
+        parts.extend(with_reasons(&info.losses, number));
+    }
+    let interval = |number: u64, noun: &str| match number {
+        0 => format!("an unknown number of {noun}s"),
+        _ => counted(number, noun),
     };
+    if matches!(kind, EventKind::OffCpu | EventKind::Wall) {
+        let Losses { count, reasons } = &info.lost_waits;
+        parts.extend(with_reasons(reasons, interval(*count, "interval")));
+    }
+    if kind == EventKind::Syscalls {
+        let Losses { count, reasons } = &info.lost_calls;
+        parts.extend(with_reasons(reasons, interval(*count, "call")));
+    }
+    if kind != EventKind::Cpu {
+        let Losses { count, reasons } = &info.lost_totals;
+        parts.extend(with_reasons(reasons, interval(*count, "event") + " in no total"));
+    }
+    if parts.is_empty() { "none".to_owned() } else { parts.join("; ") }
+}
+
+/// A number and the reasons for it, if there are any.
+fn with_reasons(reasons: &[(String, u64)], number: String) -> Option<String> {
     let reason = |(reason, lost): &(String, u64)| match lost {
         // How long sampling was held back is known, but not what was missed.
         0 => clean(reason).to_string(),
         lost => format!("{} {}", count(*lost), clean(reason)),
     };
-    let reasons: Vec<String> = info.losses.iter().map(reason).collect();
-    if !reasons.is_empty() {
-        text += &format!(": {}", reasons.join(", "));
-    }
-    text
+    let reasons: Vec<String> = reasons.iter().map(reason).collect();
+    (!reasons.is_empty()).then(|| format!("{number}: {}", reasons.join(", ")))
 }
 
-/// The share of due samples that are missing, in percent.
-pub(crate) fn lost_percent(info: &Info) -> f64 {
-    percent_of(info.lost, info.samples.saturating_add(info.lost))
+/// How many samples of an event of this kind are missing.
+pub(crate) fn lost_count(info: &Info, kind: EventKind) -> u64 {
+    match kind {
+        EventKind::OffCpu => info.lost_waits.count,
+        EventKind::Syscalls => info.lost_calls.count,
+        EventKind::Wall => info.lost.saturating_add(info.lost_waits.count),
+        _ => info.lost,
+    }
+}
+
+/// The share of due samples that are missing, in percent; `samples` are there.
+pub(crate) fn lost_percent(info: &Info, kind: EventKind, samples: u64) -> f64 {
+    let lost = lost_count(info, kind);
+    percent_of(lost, samples.saturating_add(lost))
 }
 
 fn truncated(info: &Info) -> String {
@@ -207,12 +244,33 @@ trace.rz: app (pid 4242) and 1 other process
     fn what_was_held_back_is_said_without_a_number() {
         let throttled = ("throttled by the kernel for 1.2 s".to_owned(), 0);
         let mut info = Info { samples: 90, losses: vec![throttled], ..Info::default() };
-        assert_eq!(lost(&info), "an unknown number: throttled by the kernel for 1.2 s");
+        assert_eq!(
+            lost(&info, EventKind::Cpu),
+            "an unknown number: throttled by the kernel for 1.2 s"
+        );
         info.lost = 10;
         info.losses.insert(0, ("kernel buffer full".to_owned(), 10));
         let expected = "10 (10.0% of what was due): 10 kernel buffer full, \
                         throttled by the kernel for 1.2 s";
-        assert_eq!(lost(&info), expected);
+        assert_eq!(lost(&info, EventKind::Cpu), expected);
+    }
+
+    #[test]
+    fn each_kind_of_event_has_losses_of_its_own() {
+        let losses = |count, reason: &str| Losses { count, reasons: vec![(reason.into(), count)] };
+        let mut info = Info { samples: 90, ..Info::default() };
+        assert_eq!(lost(&info, EventKind::Wall), "none");
+        info.lost_waits = losses(1, "kernel buffer full");
+        info.lost_calls = losses(2_000, "recorder behind");
+        assert_eq!(lost(&info, EventKind::Cpu), "none");
+        assert_eq!(lost(&info, EventKind::OffCpu), "1 interval: 1 kernel buffer full");
+        assert_eq!(lost(&info, EventKind::Syscalls), "2,000 calls: 2,000 recorder behind");
+        info.lost_totals = losses(0, "kernel table full");
+        assert_eq!(
+            lost(&info, EventKind::Wall),
+            "1 interval: 1 kernel buffer full; an unknown number of events in no total: kernel \
+             table full"
+        );
     }
 
     #[test]

@@ -7,24 +7,33 @@
 //! writer it is given.
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod calltree;
 pub mod change;
 pub mod diff;
 pub mod diff_flame;
 pub mod diff_table;
+pub mod error;
 pub mod flame;
 pub mod format;
 pub mod header;
+pub mod histogram;
 pub mod hotpath;
-pub mod select;
+pub mod list;
+pub mod off_cpu;
+pub mod stacks;
 pub mod style;
 pub mod summary;
+mod sums_table;
 pub mod symbols;
+pub mod syscalls;
 pub mod table;
 pub mod threads;
 pub mod top;
 pub mod tree;
 pub mod view;
+pub mod waits;
+pub mod wording;
 
 #[cfg(test)]
 mod fixture;

@@ -9,16 +9,21 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use cli::{Config, Input, View};
+use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
-use rz_convert::profile::Profile;
+use rz_convert::profile::{EventId, Profile};
+use rz_convert::select::{find_event, select_event};
 use rz_report::diff::compare;
 use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_table::write_diff;
+use rz_report::error::ReportError;
 use rz_report::flame::write_flame_graph;
-use rz_report::select::{ReportError, select_event};
+use rz_report::list::{ListOptions, write_list};
+use rz_report::off_cpu::write_off_cpu;
 use rz_report::style::Style;
 use rz_report::summary::{SummaryOptions, write_summary};
+use rz_report::syscalls::{SyscallOptions, write_syscalls};
 use rz_report::tree::write_tree_report;
 
 fn main() -> ExitCode {
@@ -40,32 +45,66 @@ fn run(config: &Config) -> Result<()> {
 
 fn show(config: &Config, trace: &Path) -> Result<()> {
     refuse_to_overwrite(config, &[trace])?;
-    let (profile, name) = (read(config, trace)?, file_name(trace));
-    let event = select_event(&profile, config.event.as_deref())?;
+    if let View::List(options) = config.view {
+        return show_list(config, trace, options);
+    }
+    let (mut profile, name) = (read(config, trace)?, file_name(trace));
+    let event = event_of(&mut profile, config)?;
     write_text(config, |out, style| match config.view {
         View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
         View::Summary { threads } => {
             let options = SummaryOptions { limit: config.limit, by: config.by, threads };
             write_summary(out, style, &name, &profile, event, options)
         }
+        View::OffCpu { threads } => {
+            let options = SummaryOptions { limit: config.limit, by: config.by, threads };
+            write_off_cpu(out, style, &name, &profile, event, options)
+        }
+        View::Syscalls { by, threads } => {
+            let options = SyscallOptions { limit: config.limit, by, threads };
+            write_syscalls(out, style, &name, &profile, event, options)
+        }
+        // Is no view of a profile.
+        View::List(_) => Ok(()),
     })?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
 }
 
+fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> {
+    let kept = CallOptions {
+        last: options.tail.is_some(),
+        errors: options.errors,
+        ..CallOptions::default()
+    };
+    let list = load_calls(trace, &kept)?;
+    ensure!(list.recorded, "{}: no system calls were recorded", trace.display());
+    say_notes(&list.notes, "");
+    write_text(config, |out, _| write_list(out, &list, options))
+}
+
 fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
     refuse_to_overwrite(config, &[before, after])?;
-    let (first, first_name) = (read(config, before)?, file_name(before));
-    let (second, second_name) = (read(config, after)?, file_name(after));
+    let (mut first, first_name) = (read(config, before)?, file_name(before));
+    let (mut second, second_name) = (read(config, after)?, file_name(after));
     // Files of the same name in two directories are told apart by their paths.
     let same = first_name == second_name;
     let name = |path: &Path, name: String| if same { path.display().to_string() } else { name };
     let (first_name, second_name) = (name(before, first_name), name(after, second_name));
-    let event = config.event.as_deref();
-    let first = (&first, first_name.as_str(), select_event(&first, event)?);
-    let second = (&second, second_name.as_str(), select_event(&second, event)?);
+    let (first_event, second_event) =
+        (event_of(&mut first, config)?, event_of(&mut second, config)?);
+    let first = (&first, first_name.as_str(), first_event);
+    let second = (&second, second_name.as_str(), second_event);
     let diff = compare(first, second, config.by)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
     write_svg(config, |out| write_diff_flame_graph(out, &diff))
+}
+
+/// The event that was asked for, which may be without samples, or else the
+/// first one with samples.
+fn event_of(profile: &mut Profile, config: &Config) -> Result<Option<EventId>> {
+    let name = config.event.as_deref();
+    let found = select_event(profile, name)?;
+    Ok(found.or_else(|| find_event(profile, name?)))
 }
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
@@ -76,10 +115,14 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
         Input::One(_) => String::new(),
         Input::Two(..) => format!("{}: ", path.display()),
     };
-    for note in &profile.info.notes {
+    say_notes(&profile.info.notes, &whose);
+    Ok(profile)
+}
+
+fn say_notes(notes: &[String], whose: &str) {
+    for note in notes {
         eprintln!("report: note: {whose}{}", rz_report::format::clean(note));
     }
-    Ok(profile)
 }
 
 /// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`

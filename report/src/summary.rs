@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventId, Profile, Unit};
+use rz_convert::profile::{EventId, EventKind, Profile, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId};
 use crate::format::{clean, count, percent, percent_of, shorten, weight, weight_title};
@@ -15,6 +15,7 @@ use crate::threads::threads;
 use crate::top::{self, SortBy};
 use crate::tree::frame_name;
 use crate::view::{Direction, call_tree};
+use crate::wording::wording;
 
 /// What a summary shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,20 @@ pub struct SummaryOptions {
     pub threads: usize,
 }
 
+/// The event, if there are samples of it.
+pub(crate) fn with_samples(profile: &Profile, event: Option<EventId>) -> Option<EventId> {
+    event.filter(|&event| profile.samples.iter().any(|sample| sample.event == event))
+}
+
 /// What is said instead of tables when nothing was sampled.
-pub const NO_SAMPLES: &str = "no samples: the target did not run on a CPU while it was recorded";
+pub(crate) fn write_no_samples(
+    out: &mut dyn Write,
+    profile: &Profile,
+    event: Option<EventId>,
+) -> io::Result<()> {
+    let kind = event.map_or(EventKind::Cpu, |event| profile.events[event].kind);
+    writeln!(out, "no samples: {}", wording(kind).none)
+}
 
 /// Writes the summary of `event` of `profile`; `name` is what to call the
 /// trace. Without an event, or without samples of it, it is a header and one
@@ -42,8 +55,9 @@ pub fn write_summary(
     options: SummaryOptions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let Some(event) = event else {
-        return writeln!(out, "\n{NO_SAMPLES}");
+    let Some(event) = with_samples(profile, event) else {
+        writeln!(out)?;
+        return write_no_samples(out, profile, event);
     };
     let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
     let unit = profile.events[event].unit;
@@ -52,12 +66,19 @@ pub fn write_summary(
     write_threads(out, style, profile, event, options)
 }
 
-fn write_title(out: &mut dyn Write, style: Style, title: &str, note: &str) -> io::Result<()> {
+/// Writes the headline of a table.
+pub(crate) fn write_title(
+    out: &mut dyn Write,
+    style: Style,
+    title: &str,
+    note: &str,
+) -> io::Result<()> {
     let gap = if note.is_empty() { "" } else { "  " };
     writeln!(out, "\n{}{gap}{}", style.paint(Paint::Bold, title), style.paint(Paint::Dim, note))
 }
 
-fn write_top(
+/// Writes the functions of a top-down tree.
+pub(crate) fn write_top(
     out: &mut dyn Write,
     style: Style,
     tree: &CallTree,
@@ -92,7 +113,7 @@ fn write_top(
 }
 
 /// An amount as its share of all weight, and as weight.
-fn share(amount: Amount, all: u64, unit: Unit) -> [(String, Paint); 2] {
+pub(crate) fn share(amount: Amount, all: u64, unit: Unit) -> [(String, Paint); 2] {
     let share = percent_of(amount.weight, all);
     let paint = Paint::for_percent(share);
     [(percent(share), paint), (weight(unit, amount.weight), paint)]

@@ -20,7 +20,7 @@ use crate::calltree::{CallTree, Node, NodeId, NodeKind, ROOT};
 use crate::format::{counted, percent, percent_of, shorten};
 use crate::header::write_header;
 use crate::style::{Paint, Style};
-use crate::summary::NO_SAMPLES;
+use crate::summary::{with_samples, write_no_samples};
 use crate::symbols::Symbols;
 use crate::table::MIN_NAME_WIDTH;
 use crate::view::{Direction, call_tree, min_weight};
@@ -46,8 +46,8 @@ pub fn write_tree_report(
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
     writeln!(out)?;
-    let Some(event) = event else {
-        return writeln!(out, "{NO_SAMPLES}");
+    let Some(event) = with_samples(profile, event) else {
+        return write_no_samples(out, profile, event);
     };
     let (tree, symbols) = call_tree(profile, event, options.direction, options.min_percent);
     write_tree(out, style, &tree, &symbols, options)

@@ -53,3 +53,46 @@ fn wrong_usage_exits_with_2() {
     check("a.rz --tree --inverted", 2, "cannot be used with");
     check("a.rz --limit many", 2, "invalid value");
 }
+
+/// What `report` prints of the vector of format 1.1, which is called `t.rz`.
+fn shown(arguments: &str) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    fs::copy(vectors.join("v1.1/small.rz"), directory.path().join("t.rz")).unwrap();
+    fs::copy(vectors.join("v1.0/small.rz"), directory.path().join("old.rz")).unwrap();
+    report(directory.path(), arguments)
+}
+
+#[test]
+fn every_view_of_waits_and_calls() {
+    let check = |arguments: &str, expected: &[&str]| {
+        let output = shown(arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments}");
+        for line in expected {
+            assert!(text.contains(line), "{arguments}: {text}");
+        }
+    };
+    check("t.rz", &["300 = 3.00 s of CPU", "(cpu-clock, perf tier)"]);
+    check("t.rz --off-cpu", &["8.00 ms off the CPU", "WHY THREADS WAITED", "futex ← "]);
+    check("t.rz --off-cpu --tree", &["87.5%   87.5%  ├─ [off-CPU: futex]"]);
+    check("t.rz --off-cpu --svg -", &["Off-CPU flame graph: t.rz"]);
+    check("t.rz --wall", &["3.01 s on and off the CPU", "[off-CPU: futex]"]);
+    check("t.rz --syscalls", &["exact sums of 2 calls, 1 failed", "ENOENT  openat", "READ"]);
+    check("t.rz --syscalls --inverted", &["[syscall: openat]"]);
+    check("--diff t.rz t.rz --event off-cpu", &["off CPU     8.00 ms", "in % of one thread"]);
+    check("t.rz --syscalls --list", &[" = ? <unfinished ...>", "[pid 4242] ", "(1 of 8)\n"]);
+}
+
+#[test]
+fn what_was_not_recorded_is_said() {
+    let check = |arguments: &str, expected: &str| {
+        let output = shown(arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}");
+        assert_eq!(text.lines().last(), Some(expected), "{arguments}");
+    };
+    check("old.rz --off-cpu", "report: no event \"off-cpu\" in the trace; it has cpu-clock");
+    check("old.rz --wall", "report: no event \"wall\" in the trace; it has cpu-clock");
+    check("old.rz --syscalls --list", "report: old.rz: no system calls were recorded");
+}

@@ -204,7 +204,7 @@ fn exported(format: Format) -> Exported {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(format!("trace.{}", format.extension()));
     let mut file = fs::File::create(&path).unwrap();
-    let options = ExportOptions { threads: true };
+    let options = ExportOptions { threads: true, ..ExportOptions::default() };
     export(&fixture::profile(), format, &options, &mut file).unwrap();
     Exported { path, directory }
 }

@@ -55,8 +55,14 @@ pub(super) fn profile() -> Profile {
             name: "cpu-clock".into(),
             unit: Unit::Nanoseconds,
             frequency_hz: 1000,
+            ..Event::default()
         }],
-        processes: vec![Process { pid: 10, name: "app".into(), exe: "/bin/app".into() }],
+        processes: vec![Process {
+            pid: 10,
+            name: "app".into(),
+            exe: "/bin/app".into(),
+            kernel: false,
+        }],
         threads: vec![thread(10, "app"), thread(11, "worker;1")],
         modules: vec![
             Module { kind: ModuleKind::Kernel, name: "[kernel]".into(), ..Module::default() },
@@ -100,5 +106,39 @@ pub(super) fn profile() -> Profile {
             sample(1, Some(6), 4),
         ],
         timeline: Some(timeline.enumerate().map(timed).collect()),
+        ..Profile::default()
     }
+}
+
+/// [`profile`] with intervals off the CPU: two waits for 2.5 ms in all below
+/// stack 3, and one that is too short to be seen in microseconds.
+pub(super) fn with_waits() -> Profile {
+    let mut profile = profile();
+    profile.events.push(Event {
+        kind: EventKind::OffCpu,
+        name: OFF_CPU.into(),
+        ..Event::default()
+    });
+    profile.functions.push(Function { name: "[off-CPU: futex]".into(), ..Function::default() });
+    let line = Line { function: profile.functions.len() - 1, line: 0 };
+    profile.locations.push(Location {
+        kind: FrameKind::Wait,
+        lines: vec![line],
+        ..Location::default()
+    });
+    let location = profile.locations.len() - 1;
+    profile.stacks.push(StackNode { parent: Some(3), location });
+    let stack = Some(profile.stacks.len() - 1);
+    let sample = |thread, stack, count, weight| Sample { event: 1, thread, stack, count, weight };
+    profile.samples.push(sample(0, stack, 2, 2_500_400));
+    profile.samples.push(sample(1, None, 1, 400));
+    let timed =
+        |time_ns, thread, stack, weight| TimedSample { time_ns, event: 1, thread, stack, weight };
+    let timeline = [
+        timed(0, 0, stack, 500_000),
+        timed(3, 1, None, 400),
+        timed(1_000_000, 0, stack, 2_000_400),
+    ];
+    profile.timeline.get_or_insert_default().extend(timeline);
+    profile
 }

@@ -1,6 +1,7 @@
 //! Folded stacks: `root;caller;callee COUNT`, one line per distinct stack.
 //!
-//! Counts are numbers of samples. Lines are sorted frame by frame from the
+//! Counts are numbers of samples for events of the CPU, else microseconds, as
+//! bcc's `offcputime -f` prints them; what rounds to none is left out. Lines are sorted frame by frame from the
 //! root, so that two outputs can be compared line by line. Memory follows the
 //! number of distinct stacks, not the length of their text.
 
@@ -10,7 +11,8 @@ use rustc_hash::FxHashMap;
 
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
-use crate::profile::{FrameKind, FunctionId, Location, Profile, Sample};
+use crate::profile::{EventKind, FrameKind, FunctionId, Location, Profile, Sample};
+use crate::select::default_event;
 
 /// Writes the profile; see the module's documentation.
 ///
@@ -33,12 +35,20 @@ pub(super) fn write(
             }
         })
         .collect();
+    let Some(event) = options.event.or_else(|| default_event(profile)) else { return Ok(()) };
+    let counted = profile.events[event].kind == EventKind::Cpu;
     let entry = |sample: &Sample| {
         let node = sample.stack.map(|stack| tree.node_of(stack));
-        ((roots[sample.thread].as_str(), node), sample.count)
+        let amount = if counted { sample.count } else { sample.weight };
+        ((roots[sample.thread].as_str(), node), amount)
     };
-    let mut entries: Vec<_> = profile.samples.iter().map(entry).collect();
+    let samples = profile.samples.iter().filter(|sample| sample.event == event);
+    let mut entries: Vec<_> = samples.map(entry).collect();
     sum_by_key(&mut entries);
+    if !counted {
+        entries.iter_mut().for_each(|(_, ns)| *ns = ns.saturating_add(500) / 1000);
+        entries.retain(|&(_, us)| us > 0);
+    }
 
     let mut path = Vec::new();
     for ((root, node), count) in entries {
@@ -157,7 +167,7 @@ mod tests {
 
     fn folded(options: &ExportOptions) -> String {
         let mut out = Vec::new();
-        export(&fixture::profile(), Format::Folded, options, &mut out).unwrap();
+        export(&fixture::with_waits(), Format::Folded, options, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -177,7 +187,7 @@ app;main;helper 7
     #[test]
     fn threads_are_kept_apart_on_request() {
         assert_eq!(
-            folded(&ExportOptions { threads: true }),
+            folded(&ExportOptions { threads: true, ..ExportOptions::default() }),
             "\
 app-10/10;main;<T as Run>::run;helper_[i];read_[k] 3
 app-10/10;main;helper 2
@@ -186,6 +196,12 @@ worker:1-10/11;[truncated];helper 4
 worker:1-10/11;main;helper 5
 "
         );
+    }
+
+    #[test]
+    fn waits_are_in_microseconds() {
+        let options = ExportOptions { event: Some(1), ..ExportOptions::default() };
+        assert_eq!(folded(&options), "app;main;helper;[off-CPU: futex] 2500\n");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::profile::Profile;
+use crate::profile::{EventId, Profile};
 
 mod folded;
 mod pprof;
@@ -99,6 +99,11 @@ pub struct ExportOptions {
     /// Keep threads apart where the format adds them up by default. Only
     /// [`Format::Folded`] does; the others always name the thread.
     pub threads: bool,
+    /// Write this event only. Without it [`Format::Pprof`] gets all events,
+    /// the others the one that [`select_event`] chooses.
+    ///
+    /// [`select_event`]: crate::select::select_event
+    pub event: Option<EventId>,
 }
 
 /// Why a profile could not be exported.
@@ -119,8 +124,8 @@ pub fn export(
 ) -> Result<(), ExportError> {
     match format {
         Format::Folded => folded::write(profile, options, out)?,
-        Format::Speedscope => speedscope::write(profile, out)?,
-        Format::Pprof => pprof::write(profile, out)?,
+        Format::Speedscope => speedscope::write(profile, options.event, out)?,
+        Format::Pprof => pprof::write(profile, options.event, out)?,
     }
     Ok(())
 }

@@ -7,7 +7,11 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
-use crate::profile::{Function, ModuleId, ModuleKind, Profile, Unit};
+use crate::profile::{
+    Event, EventId, EventKind, Function, ModuleId, ModuleKind, OFF_CPU, Profile, SYSCALLS, Sample,
+    Unit, WALL,
+};
+use crate::select::default_event;
 
 mod proto;
 
@@ -18,24 +22,32 @@ const SAMPLES_AT_ONCE: usize = 4096;
 ///
 /// Tables keep the profile's order, so an id is an index plus one; only the
 /// main binary's mapping is moved to the front, where pprof looks for it.
-pub(super) fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+/// Without an `event` all events are written, with a column of values each.
+pub(super) fn write(
+    profile: &Profile,
+    event: Option<EventId>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     // The level that Go's own profiles have: the default takes three times as
     // long to save a sixth.
     let mut out = GzBuilder::new().mtime(0).write(out, Compression::fast());
     let mut strings = Strings::default();
-    let values = Values::of(profile, &mut strings);
+    let values = Values::of(profile, event, &mut strings);
     // Parts of a message written one after the other are one message to every
     // protobuf reader: its repeated fields append. So not all has to be in
     // memory at once.
     out.write_all(&head(profile, &values, &mut strings).encode_to_vec())?;
     for samples in profile.samples.chunks(SAMPLES_AT_ONCE) {
-        let sample = samples.iter().map(|sample| {
+        let sample = samples.iter().filter_map(|sample| {
+            let weights = values.of_event[sample.event]?;
             let (thread, process) = profile.thread(sample.thread);
             let locations = std::iter::successors(sample.stack, |&id| profile.stacks[id].parent);
             let mut value = vec![0; values.types.len()];
-            value[0] = signed(sample.count);
-            value[values.of_event[sample.event]] = signed(sample.weight);
-            proto::Sample {
+            if values.is_counted(profile, sample) {
+                value[0] = signed(sample.count);
+            }
+            value[weights] = signed(sample.weight);
+            Some(proto::Sample {
                 location_id: locations.map(|id| to_id(profile.stacks[id].location)).collect(),
                 value,
                 label: vec![
@@ -43,7 +55,7 @@ pub(super) fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
                     strings.number_label("pid", process.pid),
                     strings.number_label("tid", thread.tid),
                 ],
-            }
+            })
         });
         let part = proto::Profile { sample: sample.collect(), ..proto::Profile::default() };
         out.write_all(&part.encode_to_vec())?;
@@ -86,10 +98,10 @@ fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Pro
         function,
         time_nanos: signed(profile.info.start_unix_ns),
         duration_nanos: signed(profile.info.duration_ns),
-        period_type: values.types.get(1).copied(),
-        period: period(profile),
+        period_type: values.main_type(),
+        period: period(profile, values.main),
         comment: comments(profile).iter().map(|comment| strings.id(comment)).collect(),
-        default_sample_type: values.types.get(1).map_or(0, |measured| measured.r#type),
+        default_sample_type: values.main_type().map_or(0, |measured| measured.r#type),
         ..proto::Profile::default()
     }
 }
@@ -98,42 +110,72 @@ fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Pro
 /// per kind of measurement.
 struct Values {
     types: Vec<proto::ValueType>,
-    /// Column of each event's weights.
-    of_event: Vec<usize>,
+    /// Column of each event's weights; `None` for those that are not written.
+    of_event: Vec<Option<usize>>,
+    /// The event that is shown first.
+    main: Option<EventId>,
 }
 
 impl Values {
-    fn of(profile: &Profile, strings: &mut Strings) -> Values {
+    /// The columns for `wanted`, or for all events.
+    fn of(profile: &Profile, wanted: Option<EventId>, strings: &mut Strings) -> Values {
         let mut value_type = |name, unit| {
             let (r#type, unit) = (strings.id(name), strings.id(unit));
             proto::ValueType { r#type, unit }
         };
         let mut types = vec![value_type("samples", "count")];
-        let mut of_event = Vec::new();
-        for event in &profile.events {
-            let measured = match event.unit {
-                Unit::Nanoseconds => value_type("cpu", "nanoseconds"),
-                Unit::Cycles => value_type("cycles", "count"),
-            };
+        let mut of_event = vec![None; profile.events.len()];
+        for (id, event) in profile.events.iter().enumerate() {
+            if wanted.is_some_and(|wanted| wanted != id) {
+                continue;
+            }
+            let (name, unit) = measurement(event);
+            let measured = value_type(name, unit);
             let column = types.iter().position(|&known| known == measured).unwrap_or(types.len());
             if column == types.len() {
                 types.push(measured);
             }
-            of_event.push(column);
+            of_event[id] = Some(column);
         }
-        Values { types, of_event }
+        let any = (!profile.events.is_empty()).then_some(0);
+        let main = wanted.or_else(|| default_event(profile)).or(any);
+        Values { types, of_event, main }
+    }
+
+    /// What is shown first, and what the period is measured in.
+    fn main_type(&self) -> Option<proto::ValueType> {
+        self.main.and_then(|event| self.of_event[event]).map(|column| self.types[column])
+    }
+
+    /// Whether a sample is one of those in the first column, which are of one
+    /// kind: samples of the CPU and intervals off it make no sum.
+    fn is_counted(&self, profile: &Profile, sample: &Sample) -> bool {
+        let kind = |event: EventId| profile.events[event].kind;
+        self.main.is_some_and(|main| kind(main) == kind(sample.event))
     }
 }
 
-/// Weight between two samples, in the unit of the first event.
-fn period(profile: &Profile) -> i64 {
-    let Some(event) = profile.events.first() else { return 0 };
+/// Name and unit of what an event measures.
+fn measurement(event: &Event) -> (&'static str, &'static str) {
+    match (event.kind, event.unit) {
+        (EventKind::OffCpu, _) => (OFF_CPU, "nanoseconds"),
+        (EventKind::Syscalls, _) => (SYSCALLS, "nanoseconds"),
+        (EventKind::Wall, _) => (WALL, "nanoseconds"),
+        (EventKind::Cpu, Unit::Nanoseconds) => ("cpu", "nanoseconds"),
+        (EventKind::Cpu, Unit::Cycles) => ("cycles", "count"),
+    }
+}
+
+/// Weight between two samples of an event, in its unit; 0 if there is none.
+fn period(profile: &Profile, event: Option<EventId>) -> i64 {
+    let Some(id) = event else { return 0 };
+    let event = &profile.events[id];
     match event.unit {
         Unit::Nanoseconds => 1_000_000_000_i64.checked_div(event.frequency_hz.into()).unwrap_or(0),
         Unit::Cycles => {
-            let samples = profile.samples.iter().filter(|sample| sample.event == 0);
+            let samples = profile.samples.iter().filter(|sample| sample.event == id);
             let count: u64 = samples.map(|sample| sample.count).sum();
-            signed(profile.total_weight(0).checked_div(count).unwrap_or(0))
+            signed(profile.total_weight(id).checked_div(count).unwrap_or(0))
         }
     }
 }
@@ -266,8 +308,12 @@ mod tests {
     use crate::profile::Event;
 
     fn written(profile: &Profile) -> (Vec<u8>, proto::Profile) {
+        written_event(profile, None)
+    }
+
+    fn written_event(profile: &Profile, event: Option<EventId>) -> (Vec<u8>, proto::Profile) {
         let mut out = Vec::new();
-        write(profile, &mut out).unwrap();
+        write(profile, event, &mut out).unwrap();
         let mut raw = Vec::new();
         flate2::read::GzDecoder::new(&out[..]).read_to_end(&mut raw).unwrap();
         (out, proto::Profile::decode(&raw[..]).unwrap())
@@ -321,12 +367,33 @@ mod tests {
 
     #[test]
     fn cycles_have_their_own_column() {
-        let cycles = Event { name: "cycles".into(), unit: Unit::Cycles, frequency_hz: 99 };
+        let cycles = Event {
+            name: "cycles".into(),
+            unit: Unit::Cycles,
+            frequency_hz: 99,
+            ..Event::default()
+        };
         let (_, pprof) = written(&Profile { events: vec![cycles], ..fixture::profile() });
         let text = |id: i64| pprof.string_table[id as usize].as_str();
         assert_eq!(text(pprof.sample_type[1].r#type), "cycles");
         assert_eq!(text(pprof.sample_type[1].unit), "count");
         assert_eq!(pprof.period, 1000, "the average weight of a sample");
+    }
+
+    #[test]
+    fn events_have_columns_of_their_own() {
+        let check = |event, types: &[&str], main: &str, first: &[i64], last: &[i64]| {
+            let (_, pprof) = written_event(&fixture::with_waits(), event);
+            let text = |id: i64| pprof.string_table[id as usize].as_str();
+            let names: Vec<_> = pprof.sample_type.iter().map(|t| text(t.r#type)).collect();
+            assert_eq!((&*names, text(pprof.default_sample_type)), (types, main));
+            let values = |sample: Option<&proto::Sample>| sample.unwrap().value.clone();
+            assert_eq!(values(pprof.sample.first()), first);
+            assert_eq!(values(pprof.sample.last()), last);
+        };
+        check(None, &["samples", "cpu", "off-cpu"], "cpu", &[3, 3000, 0], &[0, 0, 400]);
+        check(Some(0), &["samples", "cpu"], "cpu", &[3, 3000], &[4, 4000]);
+        check(Some(1), &["samples", "off-cpu"], "off-cpu", &[2, 2_500_400], &[1, 400]);
     }
 
     #[test]

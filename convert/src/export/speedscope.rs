@@ -2,7 +2,8 @@
 //!
 //! One profile per thread after one for all threads. Samples are in order of
 //! time if the profile has a timeline and the file stays small enough for
-//! speedscope, else equal stacks are added up.
+//! speedscope, else equal stacks are added up. An interval off the CPU or a
+//! system call stands where it began and is as wide as the time it stands for.
 
 use std::io::{self, Write};
 
@@ -10,7 +11,8 @@ use rustc_hash::FxHashMap;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::tree::{Label, NodeId, Tree, sum_by_key};
-use crate::profile::{Event, EventId, Profile, Unit};
+use crate::profile::{Event, EventId, EventKind, Profile, Unit};
+use crate::select::default_event;
 
 /// Above this many bytes of samples a timeline is given up: from 128 MiB on
 /// speedscope parses with a slower reader, and runs out of memory above about
@@ -18,12 +20,18 @@ use crate::profile::{Event, EventId, Profile, Unit};
 const LARGEST_TIMELINE: u64 = 100 << 20;
 
 /// Writes the profile; see the module's documentation.
-pub(super) fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(
+    profile: &Profile,
+    event: Option<EventId>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let (frames, frame_of) = frames(profile);
     let tree =
         Tree::build(profile, |location, line| frame_of[location.lines[line].function] as Label);
+    let any = (!profile.events.is_empty()).then_some(0);
+    let event = event.or_else(|| default_event(profile)).or(any);
     let profiles: Vec<Sampled> =
-        (0..profile.events.len()).flat_map(|event| event_profiles(profile, &tree, event)).collect();
+        event.map_or_else(Vec::new, |event| event_profiles(profile, &tree, event));
     let process = profile.processes.first().map_or("trace", |process| &process.name);
     let name = match profile.info.host.as_str() {
         "" => process.to_owned(),
@@ -102,7 +110,7 @@ struct Series {
 /// The profiles of one event: all threads first, then each thread that was
 /// sampled.
 fn event_profiles<'a>(profile: &Profile, tree: &'a Tree, event: EventId) -> Vec<Sampled<'a>> {
-    let Event { name: event_name, unit, .. } = &profile.events[event];
+    let Event { kind, name: event_name, unit, .. } = &profile.events[event];
     let series = timeline_series(profile, tree, event)
         .filter(|series| text_size(tree, series) <= LARGEST_TIMELINE)
         .unwrap_or_else(|| summed_series(profile, tree, event));
@@ -113,7 +121,10 @@ fn event_profiles<'a>(profile: &Profile, tree: &'a Tree, event: EventId) -> Vec<
     std::iter::once(("all threads".to_owned(), series.all))
         .chain(threads.filter(|(_, entries)| !entries.is_empty()))
         .map(|(name, entries)| Sampled {
-            name: if profile.events.len() > 1 { format!("{name}, {event_name}") } else { name },
+            name: match kind {
+                EventKind::Cpu => name,
+                _ => format!("{name}, {event_name}"),
+            },
             unit: match unit {
                 Unit::Nanoseconds => "nanoseconds",
                 Unit::Cycles => "none",
@@ -125,11 +136,17 @@ fn event_profiles<'a>(profile: &Profile, tree: &'a Tree, event: EventId) -> Vec<
 }
 
 /// Samples in order of time, where one stack's consecutive samples are added
-/// up, as speedscope itself would draw them; `None` without a timeline.
+/// up, as speedscope itself would draw them; `None` without a timeline, or if
+/// the event's samples are not in it.
 fn timeline_series(profile: &Profile, tree: &Tree, event: EventId) -> Option<Series> {
     let timeline = profile.timeline.as_ref()?;
+    let here = timeline.iter().filter(|sample| sample.event == event);
+    let summed = profile.samples.iter().filter(|sample| sample.event == event);
+    if here.clone().count() as u64 != summed.map(|sample| sample.count).sum::<u64>() {
+        return None;
+    }
     let mut series = Series { all: vec![], of_thread: vec![vec![]; profile.threads.len()] };
-    for sample in timeline.iter().filter(|sample| sample.event == event) {
+    for sample in here {
         let entry = (sample.stack.map(|stack| tree.node_of(stack)), sample.weight);
         for entries in [&mut series.all, &mut series.of_thread[sample.thread]] {
             match entries.last_mut() {
@@ -218,7 +235,7 @@ mod tests {
 
     fn speedscope(profile: &Profile) -> String {
         let mut out = Vec::new();
-        write(profile, &mut out).unwrap();
+        write(profile, None, &mut out).unwrap();
         // A line for each frame and each profile's name and samples.
         let json = String::from_utf8(out).unwrap();
         json.replace("},{", "},\n{").replace(",\"samples\"", ",\n \"samples\"")
@@ -241,6 +258,37 @@ mod tests {
  "samples":[[0,2],[],[4,2]],"weights":[5000,1000,4000]}]}
 "#
         );
+    }
+
+    #[test]
+    fn an_event_is_chosen() {
+        let written = |event| {
+            let mut out = Vec::new();
+            write(&fixture::with_waits(), event, &mut out).unwrap();
+            let json = String::from_utf8(out).unwrap();
+            json.split_once("\"profiles\":").unwrap().1.replace("},{", "},\n{")
+        };
+        assert_eq!(
+            written(Some(1)),
+            r#"[{"type":"sampled","name":"all threads, off-cpu","unit":"nanoseconds","startValue":0,"endValue":2500800,"samples":[[0,2,5],[],[0,2,5]],"weights":[500000,400,2000400]},
+{"type":"sampled","name":"app (10/10), off-cpu","unit":"nanoseconds","startValue":0,"endValue":2500400,"samples":[[0,2,5]],"weights":[2500400]},
+{"type":"sampled","name":"worker;1 (10/11), off-cpu","unit":"nanoseconds","startValue":0,"endValue":400,"samples":[[]],"weights":[400]}]}
+"#
+        );
+        // That of the CPU, if it is not said.
+        assert_eq!(written(None), written(Some(0)));
+    }
+
+    #[test]
+    fn a_timeline_without_the_event_is_not_taken_for_it() {
+        let mut profile = fixture::with_waits();
+        profile.timeline.as_mut().unwrap().retain(|sample| sample.event == 0);
+        let (_, frame_of) = frames(&profile);
+        let label =
+            |location: &Location, line: usize| frame_of[location.lines[line].function] as Label;
+        let tree = Tree::build(&profile, label);
+        assert!(timeline_series(&profile, &tree, 0).is_some());
+        assert!(timeline_series(&profile, &tree, 1).is_none());
     }
 
     #[test]

@@ -2,23 +2,24 @@
 
 use std::path::PathBuf;
 
+use rustc_hash::FxHashMap;
+use rz_format::Total;
+
+use super::Tables;
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
 use super::locations::{LOST, Locations};
-use super::sums::{Key, Sums, key};
+use super::sums::{Key, Row, Sums, What};
 use crate::profile::{
-    Event, FrameKind, LocationId, Process, Profile, Sample, StackId, StackNode, Thread,
-    TimedSample, Unit,
+    CallDetail, Event, EventKind, FrameKind, LocationId, OFF_CPU, Process, Profile, SYSCALLS,
+    Sample, StackId, StackNode, Thread, TimedSample, Unit,
 };
+use crate::reason::{call_name, wait_reason};
 
 /// Everything but [`Profile::info`], of which only the numbers of samples and
 /// the notes about names and stacks are set.
-pub(super) fn assemble(
-    facts: &Facts,
-    dictionary: &StackDictionary,
-    sums: &Sums,
-    debug_dirs: &[PathBuf],
-) -> Profile {
+pub(super) fn assemble(tables: &Tables, debug_dirs: &[PathBuf]) -> Profile {
+    let Tables { facts, stacks: dictionary, sums, totals, open_waits, calls } = tables;
     let touched = touched_stacks(dictionary, sums);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();
@@ -26,47 +27,49 @@ pub(super) fn assemble(
     let mut stacks = Stacks::new(dictionary, &touched, &mut locations);
 
     let mut profile = Profile::default();
-    add_events_and_threads(&mut profile, facts, sums);
+    let events = EventIds::add_events(&mut profile, tables);
+    add_threads(&mut profile, tables);
+    let thread_index = |id: u32| index_or_end(facts.threads.index_of(id), facts.threads.values());
+    let (threads, processes) = (&profile.threads, &profile.processes);
     let mut resolve = |key: Key| {
-        let event = index_or_end(facts.events.index_of(key.event), facts.events.values());
-        let thread = index_or_end(facts.threads.index_of(key.thread), facts.threads.values());
+        let thread = thread_index(key.thread);
         let stack = key.stack.map(|id| stacks.of_id(id, dictionary, &mut locations));
-        (event, thread, stack)
+        let kernel = processes[threads[thread].process].kernel;
+        let stack = stacks.with_reason(stack, key.what, kernel, &mut locations);
+        (events.of(key.what, facts), thread, stack)
     };
-    profile.samples = sums
-        .amounts()
-        .map(|(&key, amount)| {
-            let (event, thread, stack) = resolve(key);
-            Sample { event, thread, stack, count: amount.count, weight: amount.weight }
-        })
-        .collect();
-    profile.timeline = sums.timeline().map(|samples| {
-        let timed = samples.iter().map(|sample| {
-            let (event, thread, stack) = resolve(key(sample));
-            TimedSample { time_ns: sample.time_ns, event, thread, stack, weight: sample.weight }
-        });
-        let mut timeline: Vec<TimedSample> = timed.collect();
+    let sum = |(&key, amount): (&Key, &super::sums::Amount)| {
+        let (event, thread, stack) = resolve(key);
+        Sample { event, thread, stack, count: amount.count, weight: amount.weight }
+    };
+    let mut samples: Vec<Sample> = sums.amounts().map(sum).collect();
+    let timed = |row: &Row| {
+        let (event, thread, stack) = resolve(row.key);
+        TimedSample { time_ns: row.time_ns, event, thread, stack, weight: row.weight }
+    };
+    profile.timeline = sums.timeline().map(|rows| {
+        let mut timeline: Vec<TimedSample> = rows.map(timed).collect();
         timeline.sort_by_key(|sample| sample.time_ns);
         timeline
     });
     // What is missing has one id, so that some samples may now be the same.
-    profile.samples.sort_unstable_by_key(|s| (s.event, s.thread, s.stack));
-    profile.samples.dedup_by(|next, first| {
-        let same =
-            (next.event, next.thread, next.stack) == (first.event, first.thread, first.stack);
-        if same {
-            first.count += next.count;
-            first.weight += next.weight;
-        }
-        same
-    });
+    add_up_equal(&mut samples);
+    profile.samples = samples;
+    profile.totals = totals_of_threads(totals.sums(), thread_index);
+    profile.open_waits = totals_of_threads(open_waits.sums(), thread_index);
+    profile.calls = calls.finish();
 
-    let count = |root| {
-        let is_it = |sample: &&Sample| sample.stack.is_some_and(|s| stacks.roots[s] == root);
+    let count = |root, kind: Option<EventKind>| {
+        let is_it = |sample: &&Sample| {
+            sample.stack.is_some_and(|s| stacks.roots[s] == root)
+                && kind.is_none_or(|kind| profile.events[sample.event].kind == kind)
+        };
         profile.samples.iter().filter(is_it).map(|sample| sample.count).sum::<u64>()
     };
-    let (truncated, lost) = (count(FrameKind::Truncated), count(FrameKind::Lost));
-    profile.info.samples = profile.samples.iter().map(|sample| sample.count).sum();
+    let truncated = count(FrameKind::Truncated, Some(EventKind::Cpu));
+    let lost = count(FrameKind::Lost, None);
+    let is_cpu = |sample: &&Sample| profile.events[sample.event].kind == EventKind::Cpu;
+    profile.info.samples = profile.samples.iter().filter(is_cpu).map(|s| s.count).sum();
     profile.info.truncated = truncated;
     profile.info.notes = locations.notes;
     if lost > 0 {
@@ -81,20 +84,101 @@ pub(super) fn assemble(
     profile
 }
 
+/// Sorts samples and adds up those that have all in common.
+fn add_up_equal(samples: &mut Vec<Sample>) {
+    let key = |sample: &Sample| (sample.event, sample.thread, sample.stack);
+    samples.sort_unstable_by_key(key);
+    samples.dedup_by(|next, first| {
+        let same = key(next) == key(first);
+        if same {
+            first.count += next.count;
+            first.weight += next.weight;
+        }
+        same
+    });
+}
+
+/// Exact sums by the threads of the profile.
+fn totals_of_threads<'t>(
+    sums: impl Iterator<Item = &'t Total>,
+    thread_index: impl Fn(u32) -> usize,
+) -> Vec<Total> {
+    let key = |total: &Total| (total.class, total.thread, total.state, total.number);
+    let mut totals: Vec<Total> = sums
+        .map(|total| {
+            let thread = total.thread.map(|id| thread_index(id) as u32);
+            Total { thread, ..total.clone() }
+        })
+        .collect();
+    totals.sort_unstable_by_key(key);
+    totals.dedup_by(|next, first| {
+        let same = key(next) == key(first);
+        if same {
+            first.add(next);
+        }
+        same
+    });
+    totals
+}
+
 /// The index of something with an id, or the one behind the last, which is
 /// where the placeholder for what is missing goes.
 fn index_or_end<T>(index: Option<usize>, values: &[T]) -> usize {
     index.unwrap_or(values.len())
 }
 
-/// Adds events, processes and threads in order of appearance, and behind them
-/// a placeholder if anything refers to one that is missing.
-fn add_events_and_threads(profile: &mut Profile, facts: &Facts, sums: &Sums) {
-    profile.events = facts.events.values().iter().map(event).collect();
-    if sums.amounts().any(|(key, _)| facts.events.index_of(key.event).is_none()) {
-        profile.events.push(Event { name: LOST.to_owned(), ..Event::default() });
+/// Which events a profile has.
+struct EventIds {
+    /// Those of the trace come first, then the placeholder for what is
+    /// missing, if there is need for it.
+    off_cpu: usize,
+    syscalls: usize,
+}
+
+impl EventIds {
+    /// Adds events in order of appearance, then those for what was recorded
+    /// besides samples.
+    fn add_events(profile: &mut Profile, tables: &Tables) -> EventIds {
+        let facts = &tables.facts;
+        let mut has_waits = facts.captured.as_ref().is_some_and(|captured| captured.waits);
+        let detail = facts.captured.as_ref().map_or(0, |captured| captured.calls);
+        let mut has_calls =
+            !tables.calls.is_empty() || CallDetail::from(detail) != CallDetail::None;
+        let mut lost = false;
+        for (key, _) in tables.sums.amounts() {
+            match key.what {
+                What::Sample(event) => lost |= facts.events.index_of(event).is_none(),
+                What::Wait(..) => has_waits = true,
+                What::Call(_) => has_calls = true,
+            }
+        }
+        profile.events = facts.events.values().iter().map(event).collect();
+        let mut add = |wanted, kind, name: &str| {
+            if wanted {
+                profile.events.push(Event { kind, name: name.to_owned(), ..Event::default() });
+            }
+            profile.events.len().saturating_sub(1)
+        };
+        add(lost, EventKind::Cpu, LOST);
+        let off_cpu = add(has_waits, EventKind::OffCpu, OFF_CPU);
+        let syscalls = add(has_calls, EventKind::Syscalls, SYSCALLS);
+        EventIds { off_cpu, syscalls }
     }
 
+    /// The event that something is a sample of.
+    fn of(&self, what: What, facts: &Facts) -> usize {
+        match what {
+            What::Sample(id) => index_or_end(facts.events.index_of(id), facts.events.values()),
+            What::Wait(..) => self.off_cpu,
+            What::Call(_) => self.syscalls,
+        }
+    }
+}
+
+/// Adds processes and threads in order of appearance, and behind them a
+/// placeholder if anything refers to one that is missing.
+fn add_threads(profile: &mut Profile, tables: &Tables) {
+    let Tables { facts, sums, totals, .. } = tables;
     let processes = &facts.processes;
     let thread = |recorded: &rz_format::Thread| {
         let new_name = facts.thread_names.get(&recorded.id).map(|new| &new.name);
@@ -105,7 +189,11 @@ fn add_events_and_threads(profile: &mut Profile, facts: &Facts, sums: &Sums) {
         }
     };
     profile.threads = facts.threads.values().iter().map(thread).collect();
-    if sums.amounts().any(|(key, _)| facts.threads.index_of(key.thread).is_none()) {
+    let mut used = sums
+        .amounts()
+        .map(|(key, _)| key.thread)
+        .chain(totals.sums().filter_map(|total| total.thread));
+    if used.any(|id| facts.threads.index_of(id).is_none()) {
         let process = processes.values().len();
         profile.threads.push(Thread { process, tid: 0, name: LOST.to_owned() });
     }
@@ -118,11 +206,24 @@ fn add_events_and_threads(profile: &mut Profile, facts: &Facts, sums: &Sums) {
 
 fn event(recorded: &rz_format::Event) -> Event {
     let unit = if recorded.unit == 1 { Unit::Cycles } else { Unit::Nanoseconds };
-    Event { name: recorded.name.clone(), unit, frequency_hz: recorded.frequency_hz }
+    let (name, frequency_hz) = (recorded.name.clone(), recorded.frequency_hz);
+    Event { kind: EventKind::Cpu, name, unit, frequency_hz }
 }
 
 fn process(recorded: &rz_format::Process) -> Process {
-    Process { pid: recorded.pid, name: recorded.name.clone(), exe: recorded.exe.clone() }
+    Process {
+        pid: recorded.pid,
+        name: recorded.name.clone(),
+        exe: recorded.exe.clone(),
+        kernel: is_kernel_thread(recorded),
+    }
+}
+
+/// Whether this is `kthreadd`, which has the pid 2, or a child of it. In a
+/// container that pid is any other process's, but that has a program.
+fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
+    let has_program = !recorded.exe.is_empty() || !recorded.argv0.is_empty();
+    !has_program && [recorded.pid, recorded.parent_pid].contains(&2)
 }
 
 /// Which stacks samples refer to, directly or as callers; one entry for each.
@@ -160,13 +261,26 @@ struct Stacks {
     of_recorded: Vec<Option<StackId>>,
     /// The node for all that is missing, once there is need for it.
     lost: Option<StackId>,
+    /// Location of each reason and, below, of each name of one.
+    of_reason: FxHashMap<(What, bool), LocationId>,
+    of_name: FxHashMap<String, LocationId>,
+    /// Nodes of reasons by what they are called from.
+    with_reason: FxHashMap<(Option<StackId>, LocationId), StackId>,
 }
 
 impl Stacks {
     fn new(dictionary: &StackDictionary, touched: &[bool], locations: &mut Locations) -> Self {
         let recorded = dictionary.stacks.values();
         let of_recorded = vec![None; recorded.len()];
-        let mut this = Stacks { nodes: Vec::new(), roots: Vec::new(), of_recorded, lost: None };
+        let mut this = Stacks {
+            nodes: Vec::new(),
+            roots: Vec::new(),
+            of_recorded,
+            lost: None,
+            of_reason: FxHashMap::default(),
+            of_name: FxHashMap::default(),
+            with_reason: FxHashMap::default(),
+        };
         // In ascending order callers come first.
         for (index, node) in recorded.iter().enumerate().filter(|(index, _)| touched[*index]) {
             let frame = dictionary.frames.index_of(node.frame);
@@ -195,6 +309,39 @@ impl Stacks {
     ) -> StackId {
         let known = dictionary.stacks.index_of(id).and_then(|index| self.of_recorded[index]);
         known.unwrap_or_else(|| self.lost(locations))
+    }
+
+    /// A stack with one more frame, innermost, that says why its thread waited
+    /// or what it called; samples of the CPU have none.
+    fn with_reason(
+        &mut self,
+        stack: Option<StackId>,
+        what: What,
+        kernel_thread: bool,
+        locations: &mut Locations,
+    ) -> Option<StackId> {
+        let location = match self.of_reason.get(&(what, kernel_thread)) {
+            Some(&known) => known,
+            None => {
+                let name = match what {
+                    What::Sample(_) => return stack,
+                    What::Wait(state, call) => {
+                        format!("[off-CPU: {}]", wait_reason(state, call, kernel_thread))
+                    }
+                    What::Call(number) => format!("[syscall: {}]", call_name(number)),
+                };
+                let location =
+                    *self.of_name.entry(name).or_insert_with_key(|name| locations.add_wait(name));
+                self.of_reason.insert((what, kernel_thread), location);
+                location
+            }
+        };
+        if let Some(&known) = self.with_reason.get(&(stack, location)) {
+            return Some(known);
+        }
+        let node = self.add(stack, location, FrameKind::Wait);
+        self.with_reason.insert((stack, location), node);
+        Some(node)
     }
 
     fn lost(&mut self, locations: &mut Locations) -> StackId {

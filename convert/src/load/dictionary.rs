@@ -28,7 +28,7 @@ impl<T> Dictionary<T> {
     /// those at or below a known one can only come from a made-up file: the
     /// first definition stays. Beyond [`MAX_VALUES`] all are left out, which
     /// is as if they were lost.
-    fn add(&mut self, first: u32, values: Vec<T>) {
+    pub(super) fn add(&mut self, first: u32, values: Vec<T>) {
         let next = self.next_id();
         let known = next.saturating_sub(u64::from(first)) as usize;
         if known >= values.len() || self.values.len() + values.len() > MAX_VALUES {

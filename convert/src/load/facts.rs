@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use rz_format::{
-    CLASS_SAMPLES, Clock, Cost, End, Event, Host, Loss, Module, Process, Record, Recording, Symbol,
-    Thread, ThreadName,
+    CLASS_TOTALS, Captured, Clock, Cost, End, Event, Host, Loss, Module, Process, Record,
+    Recording, Symbol, Thread, ThreadName,
 };
 
 /// Memory for definitions, in bytes: made-up blocks compress so well that a
@@ -56,7 +56,7 @@ impl<T> Defined<T> {
 /// What went missing for one reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct LossSum {
-    /// Samples.
+    /// How many.
     pub(super) count: u64,
     /// Time in which they were due, added up over CPUs.
     pub(super) duration_ns: u64,
@@ -77,8 +77,9 @@ pub(super) struct Facts {
     pub(super) thread_names: FxHashMap<u32, ThreadName>,
     /// By module id.
     pub(super) symbols: FxHashMap<u32, Vec<Symbol>>,
-    /// By reason.
-    pub(super) losses: BTreeMap<u8, LossSum>,
+    /// By class and reason.
+    pub(super) losses: BTreeMap<(u8, u8), LossSum>,
+    pub(super) captured: Option<Captured>,
     /// The last one.
     pub(super) cost: Option<Cost>,
     pub(super) end: Option<End>,
@@ -105,6 +106,7 @@ impl Facts {
             Record::Module(module) => self.modules.add(module.id, module),
             Record::ThreadName(name) => self.rename(name),
             Record::Symbol(symbol) => self.symbols.entry(symbol.module).or_default().push(symbol),
+            Record::Captured(captured) => drop(self.captured.get_or_insert(captured)),
             Record::Loss(loss) => self.add_loss(&loss),
             Record::Cost(cost) => self.cost = Some(cost),
             Record::End(end) => self.end = Some(end),
@@ -135,8 +137,9 @@ impl Facts {
     }
 
     fn add_loss(&mut self, loss: &Loss) {
-        if loss.class == CLASS_SAMPLES {
-            let sum = self.losses.entry(loss.reason).or_default();
+        // The classes have consecutive numbers, this being the last one.
+        if loss.class <= CLASS_TOTALS {
+            let sum = self.losses.entry((loss.class, loss.reason)).or_default();
             let duration = loss.to_ns.saturating_sub(loss.from_ns);
             sum.count = sum.count.saturating_add(loss.count);
             sum.duration_ns = sum.duration_ns.saturating_add(duration);

@@ -2,10 +2,13 @@
 
 use std::fmt::Display;
 
-use rz_format::{BlockKind, Damage, FileHeader, LossReason};
+use rz_format::{
+    BlockKind, CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, CLASS_WAITS, Damage, FileHeader,
+    LossReason,
+};
 
 use super::facts::{Facts, LossSum};
-use crate::profile::Profile;
+use crate::profile::{Losses, Profile};
 
 /// Notes about one kind of damage, at most.
 const MAX_NOTES: usize = 10;
@@ -32,35 +35,27 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         info.os = os.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ");
         info.cpus = host.cpus;
     }
-    info.start_ns = reading.header.created_ns;
     if let Some(recording) = &facts.recording {
         info.recorder = recording.recorder.clone();
         info.tier = recording.tier.clone();
         info.command = recording.command.clone();
-        info.start_ns = recording.start_ns;
     }
-    let (monotonic, realtime) = match &facts.clock {
-        Some(clock) => (clock.monotonic_ns, clock.realtime_ns),
-        None => (reading.header.created_ns, reading.header.created_unix_ns),
-    };
-    info.start_unix_ns = realtime
-        .saturating_add(info.start_ns.saturating_sub(monotonic))
-        .saturating_sub(monotonic.saturating_sub(info.start_ns));
+    (info.start_ns, info.start_unix_ns) = start(facts, reading.header);
     let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(reading.last_sample_ns);
     let end_ns = facts.end.as_ref().map_or(last_seen, |end| end.time_ns);
     info.duration_ns = end_ns.saturating_sub(info.start_ns);
-    info.lost = facts.losses.values().fold(0, |sum, loss| loss.count.saturating_add(sum));
-    info.losses = facts.losses.iter().map(|(&reason, sum)| describe(reason.into(), sum)).collect();
+    Losses { count: info.lost, reasons: info.losses } = losses(facts, CLASS_SAMPLES);
+    info.lost_waits = losses(facts, CLASS_WAITS);
+    info.lost_calls = losses(facts, CLASS_CALLS);
+    info.lost_totals = losses(facts, CLASS_TOTALS);
+    info.captured = facts.captured.clone().unwrap_or_default();
     if let Some(cost) = &facts.cost {
         info.recorder_cpu_ns = cost.user_ns.saturating_add(cost.system_ns);
         info.recorder_peak_rss = cost.peak_rss;
     }
     info.file_size = reading.file_size;
 
-    let mut notes = limited(reading.damage, "more damaged places");
-    if facts.end.is_none() && reading.damage.is_empty() {
-        notes.push("the recording has no end: the recorder may have been killed".to_owned());
-    }
+    let mut notes = file_notes(facts, reading.damage);
     let skipped: Vec<String> = reading
         .skipped
         .iter()
@@ -68,11 +63,67 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         .collect();
     notes.extend(limited(&skipped, "more unknown kinds of blocks"));
     notes.extend(facts.notes.iter().cloned());
+    notes.extend(lost_calls_note(facts));
+    for (losses, what) in [
+        (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),
+        (&info.lost_totals, "intervals off the CPU and system calls are missing, and in no total"),
+    ] {
+        notes.extend(losses_note(losses, what));
+    }
     notes.append(&mut info.notes);
     info.notes = notes;
 }
 
-/// A reason for losses, in words, and the number of samples.
+/// When the recording started, on the trace's clock and since the Unix epoch.
+pub(super) fn start(facts: &Facts, header: &FileHeader) -> (u64, u64) {
+    let start_ns = facts.recording.as_ref().map_or(header.created_ns, |r| r.start_ns);
+    let (monotonic, realtime) = match &facts.clock {
+        Some(clock) => (clock.monotonic_ns, clock.realtime_ns),
+        None => (header.created_ns, header.created_unix_ns),
+    };
+    let start_unix_ns = realtime
+        .saturating_add(start_ns.saturating_sub(monotonic))
+        .saturating_sub(monotonic.saturating_sub(start_ns));
+    (start_ns, start_unix_ns)
+}
+
+/// Notes about a file that is not whole.
+pub(super) fn file_notes(facts: &Facts, damage: &[Damage]) -> Vec<String> {
+    let mut notes = limited(damage, "more damaged places");
+    if facts.end.is_none() && damage.is_empty() {
+        notes.push("the recording has no end: the recorder may have been killed".to_owned());
+    }
+    notes
+}
+
+/// What is missing of a class.
+fn losses(facts: &Facts, class: u8) -> Losses {
+    let mut losses = Losses::default();
+    for (&(_, reason), sum) in facts.losses.range((class, 0)..=(class, u8::MAX)) {
+        losses.count = losses.count.saturating_add(sum.count);
+        losses.reasons.push(describe(reason.into(), sum));
+    }
+    losses
+}
+
+/// A sentence about the system calls that are missing, if any are.
+pub(super) fn lost_calls_note(facts: &Facts) -> Option<String> {
+    let what = "system calls are missing, but for their totals";
+    losses_note(&losses(facts, CLASS_CALLS), what)
+}
+
+/// A sentence about what is missing, if anything is.
+fn losses_note(losses: &Losses, what: &str) -> Option<String> {
+    let reasons: Vec<&str> = losses.reasons.iter().map(|(reason, _)| reason.as_str()).collect();
+    let reasons = reasons.join(", ");
+    match losses.count {
+        _ if losses.reasons.is_empty() => None,
+        0 => Some(format!("an unknown number of {what} ({reasons})")),
+        count => Some(format!("{count} {what} ({reasons})")),
+    }
+}
+
+/// A reason for losses, in words, and how many.
 fn describe(reason: LossReason, sum: &LossSum) -> (String, u64) {
     let text = reason.describe();
     let text = match reason {

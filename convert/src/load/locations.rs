@@ -80,6 +80,12 @@ impl Locations {
         self.add(location)
     }
 
+    /// Adds a location that says why a thread waited or what it called.
+    pub(super) fn add_wait(&mut self, name: &str) -> LocationId {
+        let location = self.plain(FrameKind::Wait, name, 0);
+        self.add(location)
+    }
+
     fn add(&mut self, location: Location) -> LocationId {
         self.locations.push(location);
         self.locations.len() - 1

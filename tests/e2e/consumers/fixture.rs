@@ -100,11 +100,13 @@ fn tables() -> Profile {
             name: "cpu-clock".into(),
             unit: Unit::Nanoseconds,
             frequency_hz: 1000,
+            ..Event::default()
         }],
         processes: vec![Process {
             pid: 4242,
             name: "matrix".into(),
             exe: "/opt/matrix/bin/matrix".into(),
+            kernel: false,
         }],
         threads: vec![thread(4242, "matrix"), thread(4243, "loader")],
         modules: vec![

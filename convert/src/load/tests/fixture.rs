@@ -57,6 +57,21 @@ impl Trace {
         self.writer.write_samples(&mut times.zip(stacks).map(sample).collect::<Vec<_>>()).unwrap();
     }
 
+    /// Writes one block of waits.
+    pub fn waits(&mut self, waits: &[Wait]) {
+        self.writer.write_waits(&mut waits.to_vec()).unwrap();
+    }
+
+    /// Writes one block of calls.
+    pub fn calls(&mut self, calls: &[Call]) {
+        self.writer.write_calls(&mut calls.to_vec()).unwrap();
+    }
+
+    /// Writes one block of totals.
+    pub fn totals(&mut self, totals: &[Total]) {
+        self.writer.write_totals(START, &mut totals.to_vec()).unwrap();
+    }
+
     /// The usual end of a recording.
     pub fn finish(mut self) -> Vec<u8> {
         self.records(&[Record::End(End { time_ns: START + 2_000_000_000, reason: 0 })]);
@@ -105,10 +120,17 @@ pub fn load_bytes(bytes: &[u8]) -> Profile {
 
 /// Path of the vector of format 1.0.
 pub fn golden_vector() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors/v1.0/small.rz")
+    vector("v1.0")
 }
 
-/// Each sum in a line: `thread: outermost;…;innermost count weight`.
+/// Path of the vector of a version.
+pub fn vector(version: &str) -> PathBuf {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    vectors.join(version).join("small.rz")
+}
+
+/// Each sum in a line: `thread: outermost;…;innermost count weight`, after the
+/// event if it is not the CPU's.
 pub fn describe(profile: &Profile) -> String {
     let mut lines = Vec::new();
     for sample in &profile.samples {
@@ -117,7 +139,12 @@ pub fn describe(profile: &Profile) -> String {
         frames.reverse();
         let (thread, _) = profile.thread(sample.thread);
         let stack = frames.join(";");
-        lines.push(format!("{}: {stack} {} {}\n", thread.name, sample.count, sample.weight));
+        let event = &profile.events[sample.event];
+        let event = match event.kind {
+            profile::EventKind::Cpu => String::new(),
+            _ => format!("{} ", event.name),
+        };
+        lines.push(format!("{event}{}: {stack} {} {}\n", thread.name, sample.count, sample.weight));
     }
     lines.sort();
     lines.concat()
@@ -133,19 +160,22 @@ fn describe_location(profile: &Profile, location: &profile::Location) -> String 
         FrameKind::Jit => "_j",
         FrameKind::Truncated => "_t",
         FrameKind::Lost => "_l",
+        FrameKind::Wait => "",
     };
     format!("{}{mark}", names.join(">"))
 }
 
 /// Fails unless every id leads somewhere and orders are as documented.
 #[track_caller]
-fn assert_consistent(profile: &Profile) {
+pub fn assert_consistent(profile: &Profile) {
     for (id, node) in profile.stacks.iter().enumerate() {
         assert!(node.parent.is_none_or(|parent| parent < id));
         let kind = profile.locations[node.location].kind;
         let is_root = matches!(kind, FrameKind::Truncated | FrameKind::Lost);
         assert!(!is_root || node.parent.is_none());
     }
+    let threads = profile.totals.iter().filter_map(|total| total.thread);
+    threads.for_each(|thread| assert!((thread as usize) < profile.threads.len()));
     for location in &profile.locations {
         assert!(!location.lines.is_empty());
         assert!(location.module.is_none_or(|module| module < profile.modules.len()));

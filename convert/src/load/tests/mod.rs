@@ -4,3 +4,4 @@ mod damage;
 mod fixture;
 mod names;
 mod sums;
+mod waits;

@@ -1,0 +1,74 @@
+//! Counts what single system calls tell besides their stacks.
+
+use rustc_hash::FxHashMap;
+use rz_format::Call;
+
+use crate::profile::{Calls, FailedCalls, InFlightCalls};
+use crate::reason::{UNKNOWN_CALL, checked_number};
+
+/// Largest number of an error.
+const MAX_ERRNO: i64 = 4095;
+
+/// Kinds of failures that are told apart, at most; further ones are those of
+/// an unknown call.
+const MAX_FAILURES: usize = 1 << 16;
+
+/// What the calls of a trace add up to.
+#[derive(Debug, Default)]
+pub(super) struct CallCounts {
+    rows: u64,
+    counted: u64,
+    /// By number and error.
+    failed: FxHashMap<(u32, u32), u64>,
+    /// By number: at the start and at the end.
+    in_flight: FxHashMap<u32, (u64, u64)>,
+}
+
+/// The error that a call returned, if it failed.
+pub fn errno(call: &Call) -> Option<u32> {
+    let is_error = !call.seen.unfinished && (-MAX_ERRNO..0).contains(&call.result);
+    is_error.then(|| call.result.unsigned_abs() as u32)
+}
+
+impl CallCounts {
+    /// Adds the calls of a block.
+    pub(super) fn add(&mut self, calls: &[Call]) {
+        for call in calls {
+            let number = checked_number(call.number);
+            self.rows += 1;
+            self.counted = self.counted.saturating_add(call.count);
+            if let Some(errno) = errno(call) {
+                let mut key = (number, errno);
+                if self.failed.len() >= MAX_FAILURES && !self.failed.contains_key(&key) {
+                    key.0 = UNKNOWN_CALL;
+                }
+                let count = self.failed.entry(key).or_default();
+                *count = count.saturating_add(call.count);
+            }
+            if call.seen.late || call.seen.unfinished {
+                let (start, end) = self.in_flight.entry(number).or_default();
+                *start += u64::from(call.seen.late);
+                *end += u64::from(call.seen.unfinished);
+            }
+        }
+    }
+
+    /// Whether there was any call.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The counts, sorted.
+    pub(super) fn finish(&self) -> Calls {
+        let failed = self.failed.iter();
+        let mut failed: Vec<FailedCalls> =
+            failed.map(|(&(number, errno), &count)| FailedCalls { number, errno, count }).collect();
+        failed.sort_unstable_by_key(|failed| (failed.number, failed.errno));
+        let in_flight = self.in_flight.iter();
+        let mut in_flight: Vec<InFlightCalls> = in_flight
+            .map(|(&number, &(at_start, at_end))| InFlightCalls { number, at_start, at_end })
+            .collect();
+        in_flight.sort_unstable_by_key(|calls| calls.number);
+        Calls { rows: self.rows, counted: self.counted, failed, in_flight }
+    }
+}

@@ -1,0 +1,387 @@
+//! Loads single system calls, to be listed in order of time.
+//!
+//! Memory is bounded: of very many calls only the first or the last ones are
+//! kept. What is needed to follow file descriptors comes with them.
+
+use std::path::Path;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+pub use rz_format::Call;
+use rz_format::{Block, CLASS_CALLS, CallDetail, FormatError, OpenFile, Record, TextDefs, TextId};
+
+pub use super::call_counts::errno as call_errno;
+use super::dictionary::Dictionary;
+use super::facts::Facts;
+use super::{LoadError, info, open};
+
+/// Calls that are kept, at most, unless it is said otherwise.
+pub const MAX_CALLS_KEPT: usize = 1 << 21;
+
+/// Memory for texts, and for what is known of open files, in bytes each.
+const MAX_BYTES: usize = 256 << 20;
+
+/// Which calls to load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Keep the last ones, if there are too many, and not the first ones.
+    pub last: bool,
+    /// Calls that did not fail are of no interest, but for following file
+    /// descriptors.
+    pub errors: bool,
+    /// Calls to keep, at most.
+    pub limit: usize,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        CallOptions { last: false, errors: false, limit: MAX_CALLS_KEPT }
+    }
+}
+
+/// The system calls of a trace.
+#[derive(Debug, Default)]
+pub struct CallList {
+    /// The calls in order of their beginnings.
+    pub calls: Vec<Call>,
+    /// What else happened to file descriptors, in order of time.
+    pub changes: Vec<FileChange>,
+    /// Files that were open at the start, by process number.
+    pub open_files: Vec<(u32, OpenFile)>,
+    /// Working directories at the start, by process number.
+    pub directories: Vec<(u32, String)>,
+    /// Whether all that is done to file descriptors is here, but for losses.
+    /// If not, what they are cannot be told.
+    pub files_are_complete: bool,
+    /// Whether calls were recorded at all, one by one or only their totals.
+    pub recorded: bool,
+    /// Things a reader should know, one sentence each.
+    pub notes: Vec<String>,
+    threads: FxHashMap<u32, CallThread>,
+    texts: Dictionary<Box<[u8]>>,
+    start_ns: u64,
+    start_unix_ns: u64,
+}
+
+/// The thread that made a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallThread {
+    /// Number of its process on the host.
+    pub pid: u32,
+    /// Its own number.
+    pub tid: u32,
+}
+
+/// Something that changed what file descriptors are, apart from calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileChange {
+    /// When, on the trace's clock.
+    pub time_ns: u64,
+    /// What happened.
+    pub what: FileEvent,
+}
+
+/// What changed what file descriptors are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileEvent {
+    /// A process made another one.
+    Forked {
+        /// The process.
+        parent: u32,
+        /// The new one.
+        child: u32,
+    },
+    /// Calls are missing, so that nothing is known any more.
+    Lost,
+}
+
+impl CallList {
+    /// The thread that made a call; `None` if its definition is missing.
+    pub fn thread(&self, call: &Call) -> Option<CallThread> {
+        self.threads.get(&call.thread).copied()
+    }
+
+    /// A text that a call refers to; `None` if its definition is missing.
+    pub fn text(&self, id: TextId) -> Option<&[u8]> {
+        self.texts.index_of(id).map(|index| &*self.texts.values()[index])
+    }
+
+    /// A time of the trace's clock in nanoseconds since the Unix epoch.
+    pub fn unix_ns(&self, time_ns: u64) -> u64 {
+        let later = time_ns.saturating_sub(self.start_ns);
+        let earlier = self.start_ns.saturating_sub(time_ns);
+        self.start_unix_ns.saturating_add(later).saturating_sub(earlier)
+    }
+}
+
+/// Reads the system calls of the trace at `path`.
+///
+/// # Errors
+/// As [`load`](super::load): only if the file cannot be read or is no trace.
+pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadError> {
+    let format = |cause: FormatError| LoadError::of(path, cause);
+    let (mut reader, _) = open(path)?;
+    let mut facts = Facts::default();
+    let mut files = Files::default();
+    let mut texts = Texts::default();
+    let mut kept = Kept::new(*options);
+    while let Some(block) = reader.next_block().map_err(format)? {
+        match block {
+            Block::Records(records) => {
+                for record in records {
+                    files.add(&record);
+                    facts.add(record);
+                }
+            }
+            Block::Texts(definitions) => texts.add(definitions),
+            Block::Calls(calls) => calls.into_iter().for_each(|call| kept.add(call)),
+            _ => {}
+        }
+    }
+    let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
+    let mut list =
+        CallList { start_ns, start_unix_ns, texts: texts.dictionary, ..CallList::default() };
+    list.notes = info::file_notes(&facts, reader.damage());
+    list.notes.extend(facts.notes.iter().cloned());
+    list.notes.extend(info::lost_calls_note(&facts));
+    list.threads = threads(&facts);
+    let captured = facts.captured.as_ref();
+    let detail = captured.map_or(CallDetail::None, |captured| captured.calls.into());
+    list.recorded = detail != CallDetail::None || kept.seen > 0;
+    let all_files = captured.is_none_or(|captured| {
+        captured.slower_than_ns == 0 && has_file_calls(&captured.call_numbers)
+    });
+    if !all_files {
+        list.notes.push(
+            "file descriptors have no names: not all calls that close files were recorded"
+                .to_owned(),
+        );
+    }
+    if detail == CallDetail::Totals {
+        list.notes.push("only totals of system calls were recorded: see --syscalls".to_owned());
+    }
+    let (recorded, first_lost) = (kept.seen, kept.lost_first());
+    list.calls = kept.finish();
+    if recorded > list.calls.len() as u64 && !options.errors {
+        let which = if options.last { "last" } else { "first" };
+        list.notes.push(format!(
+            "of {recorded} system calls only the {which} {} are kept in memory",
+            list.calls.len()
+        ));
+    }
+    // What the first ones opened and closed is unknown.
+    list.files_are_complete = all_files && !first_lost;
+    files.finish(&facts, &mut list);
+    Ok(list)
+}
+
+/// Whether all calls that close files are among these; empty: all calls are.
+fn has_file_calls(numbers: &[u32]) -> bool {
+    const CLOSING: [&str; 6] = ["close", "close_range", "dup2", "dup3", "execve", "execveat"];
+    let recorded = |name: &&str| rz_syscalls::number(name).is_some_and(|nr| numbers.contains(&nr));
+    numbers.is_empty() || CLOSING.iter().all(recorded)
+}
+
+fn threads(facts: &Facts) -> FxHashMap<u32, CallThread> {
+    let thread = |thread: &rz_format::Thread| {
+        let process = facts.processes.index_of(thread.process);
+        let pid = process.map_or(0, |index| facts.processes.values()[index].pid);
+        (thread.id, CallThread { pid, tid: thread.tid })
+    };
+    facts.threads.values().iter().map(thread).collect()
+}
+
+/// The texts that calls refer to.
+#[derive(Debug, Default)]
+struct Texts {
+    dictionary: Dictionary<Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Texts {
+    fn add(&mut self, definitions: TextDefs) {
+        let text_size = |text: &Vec<u8>| text.len() + size_of::<Box<[u8]>>();
+        let bytes: usize = definitions.texts.iter().map(text_size).sum();
+        if self.bytes + bytes <= MAX_BYTES {
+            self.bytes += bytes;
+            let texts = definitions.texts.into_iter().map(Vec::into_boxed_slice);
+            self.dictionary.add(definitions.first, texts.collect());
+        }
+    }
+}
+
+/// What is known of file descriptors besides calls.
+#[derive(Debug, Default)]
+struct Files {
+    /// With ids of processes in place of numbers.
+    open_files: Vec<OpenFile>,
+    directories: Vec<(u32, String)>,
+    /// Ends of processes, or of the programs that they ran, by id.
+    ends: FxHashMap<u32, u64>,
+    losses: Vec<u64>,
+    bytes: usize,
+}
+
+impl Files {
+    fn add(&mut self, record: &Record) {
+        let text = match record {
+            Record::OpenFile(file) => file.target.len(),
+            Record::WorkingDirectory(directory) => directory.path.len(),
+            Record::ProcessExit(_) => 0,
+            Record::Loss(loss) if loss.class == CLASS_CALLS => 0,
+            _ => return,
+        };
+        self.bytes += size_of::<OpenFile>() + text;
+        if self.bytes > MAX_BYTES {
+            return;
+        }
+        match record {
+            Record::OpenFile(file) => self.open_files.push(file.clone()),
+            Record::WorkingDirectory(directory) => {
+                self.directories.push((directory.process, directory.path.clone()));
+            }
+            Record::ProcessExit(exit) => drop(self.ends.insert(exit.id, exit.time_ns)),
+            Record::Loss(loss) => self.losses.push(loss.from_ns),
+            _ => {}
+        }
+    }
+
+    fn finish(self, facts: &Facts, list: &mut CallList) {
+        let processes = facts.processes.values();
+        let pid_of = |id: u32| Some(processes[facts.processes.index_of(id)?].pid);
+        let files = self.open_files.into_iter();
+        list.open_files = files.filter_map(|file| Some((pid_of(file.process)?, file))).collect();
+        let directories = self.directories.into_iter();
+        list.directories = directories.filter_map(|(id, path)| Some((pid_of(id)?, path))).collect();
+        // A process that replaces its program ends and begins at once.
+        let ended: FxHashSet<(u32, u64)> = processes
+            .iter()
+            .filter_map(|process| Some((process.pid, *self.ends.get(&process.id)?)))
+            .collect();
+        let forked = processes.iter().filter(|process| {
+            process.start_ns > 0 && !ended.contains(&(process.pid, process.start_ns))
+        });
+        let forked = forked.map(|process| FileChange {
+            time_ns: process.start_ns,
+            what: FileEvent::Forked { parent: process.parent_pid, child: process.pid },
+        });
+        let losses = self.losses.into_iter();
+        let losses = losses.map(|time_ns| FileChange { time_ns, what: FileEvent::Lost });
+        list.changes = forked.chain(losses).collect();
+        list.changes.sort_by_key(|change| change.time_ns);
+    }
+}
+
+/// The calls that are kept.
+#[derive(Debug)]
+struct Kept {
+    options: CallOptions,
+    calls: Vec<Call>,
+    seen: u64,
+    dropped: bool,
+}
+
+impl Kept {
+    fn new(options: CallOptions) -> Self {
+        Kept { options, calls: Vec::new(), seen: 0, dropped: false }
+    }
+
+    fn add(&mut self, call: Call) {
+        self.seen += 1;
+        if self.options.errors && call_errno(&call).is_none() && !may_change_files(call.number) {
+            return;
+        }
+        self.calls.push(call);
+        // A quarter more, so that sorting out is rare.
+        if self.calls.len() >= self.options.limit.saturating_add(self.options.limit / 4 + 1) {
+            self.shrink();
+        }
+    }
+
+    /// Sorts out what is too much.
+    fn shrink(&mut self) {
+        let CallOptions { limit, last, .. } = self.options;
+        let Some(more) = self.calls.len().checked_sub(limit).filter(|&more| more > 0) else {
+            return;
+        };
+        self.dropped = true;
+        if limit == 0 {
+            self.calls.clear();
+        } else if last {
+            self.calls.select_nth_unstable_by_key(more, |call| call.start_ns);
+            self.calls.drain(..more);
+        } else {
+            self.calls.select_nth_unstable_by_key(limit - 1, |call| call.start_ns);
+            self.calls.truncate(limit);
+        }
+    }
+
+    /// Whether the first calls are not there.
+    fn lost_first(&self) -> bool {
+        self.options.last && (self.dropped || self.calls.len() > self.options.limit)
+    }
+
+    fn finish(mut self) -> Vec<Call> {
+        self.shrink();
+        self.calls.sort_by_key(|call| (call.start_ns, call.thread));
+        self.calls
+    }
+}
+
+/// Whether what a call returns may be a new file descriptor.
+pub fn makes_fd(number: u32) -> bool {
+    let syscall = rz_syscalls::by_number(number);
+    syscall.is_some_and(|call| call.returns == rz_syscalls::Returns::Fd || call.name == "fcntl")
+}
+
+/// Whether a call never returns.
+pub fn never_returns(number: u32) -> bool {
+    matches!(rz_syscalls::name(number), Some("exit" | "exit_group"))
+}
+
+/// Whether a call may change what file descriptors are. Says so of all but
+/// the most frequent ones that do not.
+pub fn may_change_files(number: u32) -> bool {
+    const FREQUENT: &[&str] = &[
+        "read",
+        "write",
+        "readv",
+        "writev",
+        "pread64",
+        "pwrite64",
+        "recvfrom",
+        "sendto",
+        "sendmsg",
+        "poll",
+        "ppoll",
+        "select",
+        "pselect6",
+        "epoll_wait",
+        "epoll_pwait",
+        "epoll_ctl",
+        "futex",
+        "nanosleep",
+        "clock_nanosleep",
+        "clock_gettime",
+        "gettimeofday",
+        "lseek",
+        "stat",
+        "fstat",
+        "lstat",
+        "newfstatat",
+        "statx",
+        "access",
+        "mmap",
+        "munmap",
+        "mprotect",
+        "madvise",
+        "brk",
+        "rt_sigaction",
+        "rt_sigprocmask",
+        "sched_yield",
+        "getpid",
+        "gettid",
+        "fsync",
+        "fdatasync",
+    ];
+    !rz_syscalls::name(number).is_some_and(|name| FREQUENT.contains(&name))
+}

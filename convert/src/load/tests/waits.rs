@@ -1,0 +1,239 @@
+//! Intervals off the CPU, system calls, and the exact sums of both.
+
+use rz_format::*;
+
+use super::fixture::*;
+use crate::load::{LoadOptions, load};
+use crate::profile::{self, Calls, EventKind, FailedCalls, InFlightCalls, Profile};
+
+const FUTEX: u32 = 202;
+const READ: u32 = 0;
+
+fn captured(waits: bool, calls: CallDetail) -> Record {
+    Record::Captured(Captured { waits, calls: calls.into(), ..Captured::default() })
+}
+
+fn wait(state: WaitState, syscall: Option<u32>, stack: Option<StackId>) -> Wait {
+    let end_ns = START + 1_000;
+    Wait { end_ns, duration_ns: 400, weight: 500, state, syscall, stack, ..Wait::default() }
+}
+
+fn call(number: u32, stack: Option<StackId>, stack_weight: u64) -> Call {
+    let start_ns = START + 100;
+    Call { start_ns, number, stack, stack_weight, count: 1, ..Call::default() }
+}
+
+fn names(profile: &Profile) -> Vec<&str> {
+    profile.events.iter().map(|event| event.name.as_str()).collect()
+}
+
+#[test]
+fn stacks_say_why_threads_waited() {
+    let mut trace = Trace::new();
+    let stack = trace.stack(&[code(3, 1), code(1, 2)]);
+    trace.define_stacks();
+    trace.samples(&[stack]);
+    use WaitState::*;
+    trace.waits(&[
+        wait(Sleeping, Some(FUTEX), stack),
+        wait(Blocked, Some(FUTEX), stack),
+        wait(Preempted, Some(FUTEX), stack),
+        wait(Io, Some(READ), stack),
+        wait(Sleeping, None, stack),
+        wait(Stopped, None, None),
+    ]);
+    trace.calls(&[call(READ, stack, 30), call(READ, stack, 40), call(READ, stack, 0)]);
+    let profile = load_bytes(&trace.finish());
+    assert_eq!(names(&profile), ["cpu-clock", "off-cpu", "syscalls"]);
+    assert_eq!(
+        describe(&profile),
+        "\
+main: [anon]_j;[kernel+0x2]_k 1 10
+off-cpu main: [anon]_j;[kernel+0x2]_k;[off-CPU: disk in read] 1 500
+off-cpu main: [anon]_j;[kernel+0x2]_k;[off-CPU: futex] 2 1000
+off-cpu main: [anon]_j;[kernel+0x2]_k;[off-CPU: page fault] 1 500
+off-cpu main: [anon]_j;[kernel+0x2]_k;[off-CPU: preempted] 1 500
+off-cpu main: [off-CPU: stopped] 1 500
+syscalls main: [anon]_j;[kernel+0x2]_k;[syscall: read] 2 70
+"
+    );
+    assert_eq!((profile.info.samples, profile.calls.rows), (1, 3));
+}
+
+#[test]
+fn events_are_there_if_they_were_recorded() {
+    let check = |record: Option<Record>, expected: &[&str]| {
+        let mut trace = Trace::new();
+        trace.records(record.as_slice());
+        let profile = load_bytes(&trace.finish());
+        assert_eq!(names(&profile), expected);
+        assert!(profile.samples.is_empty());
+    };
+    check(None, &["cpu-clock"]);
+    check(Some(captured(false, CallDetail::None)), &["cpu-clock"]);
+    check(Some(captured(true, CallDetail::None)), &["cpu-clock", "off-cpu"]);
+    check(Some(captured(false, CallDetail::Totals)), &["cpu-clock", "syscalls"]);
+    check(Some(captured(true, CallDetail::Calls)), &["cpu-clock", "off-cpu", "syscalls"]);
+}
+
+#[test]
+fn a_kernel_thread_has_no_page_faults() {
+    let mut trace = Trace::new();
+    let thread = Thread { id: 1, process: 1, tid: 9, name: "kworker".into(), ..Thread::default() };
+    trace.records(&[
+        Record::Process(Process { id: 1, pid: 9, parent_pid: 2, ..Process::default() }),
+        Record::Thread(thread),
+    ]);
+    let wait = wait(WaitState::Blocked, None, None);
+    trace.waits(&[wait, Wait { thread: 1, ..wait }]);
+    assert_eq!(
+        describe(&load_bytes(&trace.finish())),
+        "off-cpu kworker: [off-CPU: blocked] 1 500\noff-cpu main: [off-CPU: page fault] 1 500\n"
+    );
+}
+
+#[test]
+fn the_timeline_has_intervals_where_they_began() {
+    let mut trace = Trace::new();
+    trace.samples(&[None]);
+    trace.waits(&[wait(WaitState::Sleeping, Some(FUTEX), None)]);
+    trace.calls(&[call(READ, None, 30)]);
+    let options = LoadOptions { timeline: true, ..LoadOptions::default() };
+    let profile = load_with(&trace.finish(), &options).unwrap();
+    let timed = |s: &profile::TimedSample| (s.time_ns - START, s.event, s.weight);
+    let timeline: Vec<_> = profile.timeline.iter().flatten().map(timed).collect();
+    assert_eq!(timeline, [(0, 0, 10), (100, 2, 30), (600, 1, 500)]);
+}
+
+#[test]
+fn totals_of_one_kind_add_up() {
+    let total = |thread, count, max_ns| Total {
+        class: TotalClass::Calls,
+        thread,
+        number: Some(READ),
+        count,
+        total_ns: 10 * count,
+        max_ns,
+        ..Total::default()
+    };
+    let mut trace = Trace::new();
+    trace.totals(&[total(Some(0), 3, 9), total(None, 1, 1)]);
+    trace
+        .totals(&[total(Some(0), 2, 5), Total { class: TotalClass::Unknown, ..total(None, 1, 1) }]);
+    let profile = load_bytes(&trace.finish());
+    let totals = profile.totals.iter().map(|t| (t.thread, t.count, t.total_ns, t.max_ns));
+    assert_eq!(totals.collect::<Vec<_>>(), [(None, 1, 10, 1), (Some(0), 5, 50, 9)]);
+}
+
+#[test]
+fn calls_that_failed_or_were_in_flight() {
+    let failed = |number, errno: i64| Call { result: -errno, ..call(number, None, 0) };
+    let seen = |late, unfinished| Call { seen: Seen { late, unfinished }, ..failed(FUTEX, 11) };
+    let mut trace = Trace::new();
+    trace.calls(&[
+        failed(READ, 11),
+        Call { count: 8, ..failed(READ, 11) },
+        failed(READ, 4),
+        // A large negative number is an address.
+        failed(READ, 4096),
+        seen(true, false),
+        seen(false, true),
+        seen(false, true),
+    ]);
+    let failed = |number, errno, count| FailedCalls { number, errno, count };
+    assert_eq!(
+        load_bytes(&trace.finish()).calls,
+        Calls {
+            rows: 7,
+            counted: 14,
+            failed: vec![failed(READ, 4, 1), failed(READ, 11, 9), failed(FUTEX, 11, 1)],
+            in_flight: vec![InFlightCalls { number: FUTEX, at_start: 1, at_end: 2 }],
+        }
+    );
+}
+
+#[test]
+fn losses_by_class() {
+    let loss = |class, count| {
+        let reason = LossReason::RingFull.into();
+        Record::Loss(Loss { class, reason, count, ..Loss::default() })
+    };
+    let mut trace = Trace::new();
+    trace.records(&[
+        loss(CLASS_SAMPLES, 1),
+        loss(CLASS_WAITS, 2),
+        loss(CLASS_CALLS, 3),
+        loss(CLASS_CALLS, u64::MAX),
+        loss(CLASS_TOTALS, 0),
+    ]);
+    let info = load_bytes(&trace.finish()).info;
+    let counts = [info.lost, info.lost_waits.count, info.lost_calls.count, info.lost_totals.count];
+    assert_eq!(counts, [1, 2, u64::MAX, 0]);
+    assert_eq!(info.lost_waits.reasons, [("kernel buffer full".to_owned(), 2)]);
+    assert_eq!(
+        info.notes,
+        [
+            "18446744073709551615 system calls are missing, but for their totals (kernel buffer \
+             full)",
+            "2 intervals off the CPU are missing, but for their totals (kernel buffer full)",
+            "an unknown number of intervals off the CPU and system calls are missing, and in no \
+             total (kernel buffer full)"
+        ]
+    );
+}
+
+#[test]
+fn what_is_defined_nowhere_is_lost() {
+    let mut trace = Trace::new();
+    let (nowhere, made_up) = (u32::MAX, Some(u32::MAX));
+    let lost_wait = wait(WaitState::Unknown, made_up, Some(StackId::MAX));
+    trace.waits(&[
+        Wait { thread: nowhere, weight: u64::MAX, ..lost_wait },
+        Wait { thread: 1, duration_ns: u64::MAX, end_ns: 0, weight: u64::MAX, ..lost_wait },
+    ]);
+    trace.calls(&[Call {
+        thread: nowhere,
+        start_ns: u64::MAX,
+        duration_ns: u64::MAX,
+        count: u64::MAX,
+        texts: [made_up; 2],
+        result: i64::MIN,
+        ..call(nowhere, Some(7), u64::MAX)
+    }]);
+    let total = Total { count: u64::MAX, total_ns: u64::MAX, ..Total::default() };
+    let total = Total { thread: Some(nowhere), number: Some(nowhere - 1), ..total };
+    trace.totals(&[total.clone(), Total { thread: Some(nowhere - 1), ..total }]);
+    let profile = load_bytes(&trace.finish());
+    assert_eq!(
+        describe(&profile),
+        format!("off-cpu [lost]: [lost]_l;[off-CPU: unknown] 2 {}\n", i64::MAX)
+            + "syscalls [lost]: [lost]_l;[syscall: unknown] 1 0\n"
+    );
+    let [total] = &profile.totals[..] else { panic!("{:?}", profile.totals) };
+    assert_eq!((total.thread, total.count, total.number), (Some(1), u64::MAX, Some(u32::MAX)));
+    assert_eq!(profile.calls.counted, u64::MAX);
+}
+
+#[test]
+fn the_vector_of_format_1_1() {
+    let profile = load(&vector("v1.1"), &LoadOptions::default()).unwrap();
+    assert_consistent(&profile);
+    let kinds: Vec<_> = profile.events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::Cpu, EventKind::OffCpu, EventKind::Syscalls]);
+    let text = describe(&profile);
+    let added: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("[off-CPU") || line.contains("[syscall"))
+        .collect();
+    assert_eq!(
+        added,
+        [
+            "off-cpu worker-1: [app+0x401040];[app+0x401200];[libc.so.6+0x45000];[off-CPU: futex] 1 7000000",
+            "off-cpu worker-1: [app+0x401040];[app+0x401200];[libc.so.6+0x45000];[off-CPU: preempted] 1 1000000",
+            "syscalls app: [app+0x401040];[app+0x401200];[libc.so.6+0x45000];[syscall: openat] 1 1000000",
+        ]
+    );
+    let kinds: Vec<_> = profile.totals.iter().map(|total| (total.class, total.count)).collect();
+    use profile::TotalClass::*;
+    assert_eq!(kinds, [(Waits, 2), (Calls, 2), (IoUring, 9)]);
+}

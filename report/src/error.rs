@@ -1,0 +1,31 @@
+//! Why a report could not be made.
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// Two traces count different things and have no common scale.
+    #[error("cannot compare {before} with {after}: the traces count different things")]
+    DifferentEvents {
+        /// Event and unit of the first trace.
+        before: String,
+        /// Event and unit of the second trace.
+        after: String,
+    },
+    /// A trace does not say for how long it recorded, so that nothing can be
+    /// given per second.
+    #[error("cannot compare: the {side} trace has no recorded duration")]
+    NoDuration {
+        /// `before` or `after`.
+        side: &'static str,
+    },
+    /// There is nothing that a picture could show.
+    #[error("no samples to draw: {why}")]
+    NothingToDraw {
+        /// Why there are none.
+        why: &'static str,
+    },
+    /// The report could not be written.
+    #[error("cannot write the report: {0}")]
+    Io(#[from] std::io::Error),
+}

@@ -1,0 +1,524 @@
+//! Lists system calls in lines like those of `strace -f -tt -T -y`.
+//!
+//! Calls come in order of their beginnings, but what file descriptors are
+//! changes when calls end. A line whose result is a new descriptor therefore
+//! waits for the end of its call, and those after it wait with it:
+//!
+//! ```text
+//! 1 accept(4) ──────────────────► = 7<TCP:…>     written last, shown first
+//! 2   read(5</a>) ─► = 3                         waits for line 1
+//! 3          close(5</a>) ─► = 0                 waits for line 1
+//! ```
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::io::{self, Write};
+
+use rz_convert::calls::{
+    Call as Recorded, CallList, FileEvent, call_errno, makes_fd, may_change_files, never_returns,
+};
+use rz_convert::reason::call_name;
+use rz_convert::syscalls::files::{FdTable, FdTables, Span};
+use rz_convert::syscalls::{Blob, Call, Outcome, decode};
+
+/// Lines that wait for a call's end, at most. Beyond that the first one is
+/// written without the name of its new descriptor.
+const MAX_WAITING: usize = 1 << 16;
+
+/// Length at which paths are cut.
+const CUT_AT: usize = 255;
+
+/// The process of threads that are not known.
+const NO_PID: u32 = u32::MAX;
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListOptions {
+    /// Only the last so many calls.
+    pub tail: Option<usize>,
+    /// Only calls that failed.
+    pub errors: bool,
+}
+
+/// Writes a line per call. Times of day are those of UTC.
+pub fn write_list(out: &mut dyn Write, list: &CallList, options: ListOptions) -> io::Result<()> {
+    let is_shown = |call: &&Recorded| !options.errors || call_errno(call).is_some();
+    let mut skipped = match options.tail {
+        Some(tail) => list.calls.iter().filter(is_shown).count().saturating_sub(tail),
+        None => 0,
+    };
+    let mut replay = Replay::new(list);
+    let mut lines = Lines::default();
+    for call in &list.calls {
+        replay.advance(call.start_ns, &mut lines);
+        let mut shown = is_shown(&call);
+        if shown && skipped > 0 {
+            skipped -= 1;
+            shown = false;
+        }
+        replay.enter(call, shown.then_some(&mut lines));
+        lines.write_finished(out)?;
+    }
+    replay.advance(u64::MAX, &mut lines);
+    lines.write_finished(out)
+}
+
+/// Lines in order, some of which are not finished.
+#[derive(Default)]
+struct Lines {
+    queue: VecDeque<Line>,
+    /// Number of the first line of the queue.
+    first: u64,
+}
+
+struct Line {
+    text: String,
+    /// What is to be done when the call ends.
+    waiting: Option<Waiting>,
+}
+
+/// The end of a line that waits for the name of a descriptor.
+struct Waiting {
+    /// The result without that name.
+    bare_result: String,
+    /// What comes behind the result.
+    end: String,
+}
+
+impl Lines {
+    /// Adds a line, and returns its number.
+    fn push(&mut self, line: Line) -> u64 {
+        self.queue.push_back(line);
+        self.first + self.queue.len() as u64 - 1
+    }
+
+    /// Writes the result of a line that waits for it.
+    fn finish(&mut self, number: u64, write_result: impl FnOnce(&mut String)) {
+        let index = number.checked_sub(self.first);
+        let Some(line) = index.and_then(|index| self.queue.get_mut(index as usize)) else { return };
+        if let Some(waiting) = line.waiting.take() {
+            write_result(&mut line.text);
+            line.text += &waiting.end;
+        }
+    }
+
+    /// Writes the lines up to the first one that is not finished.
+    fn write_finished(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        while let Some(line) = self.queue.front() {
+            match &line.waiting {
+                None => writeln!(out, "{}", line.text)?,
+                Some(_) if self.queue.len() <= MAX_WAITING => return Ok(()),
+                Some(Waiting { bare_result, end }) => {
+                    writeln!(out, "{}{bare_result}{end}", line.text)?;
+                }
+            }
+            self.queue.pop_front();
+            self.first += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A call that has begun and not ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entered {
+    left_ns: u64,
+    /// Index into the list.
+    index: usize,
+    /// The line that waits for it.
+    line: Option<u64>,
+}
+
+/// Follows file descriptors through a list of calls.
+struct Replay<'l> {
+    list: &'l CallList,
+    /// Index of the next call.
+    next: usize,
+    /// Index of the next change.
+    next_change: usize,
+    entered: BinaryHeap<Reverse<Entered>>,
+    tables: FdTables,
+}
+
+impl<'l> Replay<'l> {
+    fn new(list: &'l CallList) -> Self {
+        let mut tables = FdTables::default();
+        if list.files_are_complete {
+            let mut of_process: BTreeMap<u32, FdTable> = BTreeMap::new();
+            for (pid, path) in &list.directories {
+                of_process.insert(*pid, FdTable::new(Some(path.as_bytes())));
+            }
+            for (pid, file) in &list.open_files {
+                if let Ok(fd) = i32::try_from(file.fd) {
+                    of_process.entry(*pid).or_default().add(fd, file.target.as_bytes(), None);
+                }
+            }
+            of_process.into_iter().for_each(|(pid, table)| tables.start(pid, table));
+        }
+        Replay { list, next: 0, next_change: 0, entered: BinaryHeap::new(), tables }
+    }
+
+    /// Takes in what happened up to a time, and finishes lines.
+    fn advance(&mut self, until_ns: u64, lines: &mut Lines) {
+        loop {
+            let left = self.entered.peek().map(|Reverse(call)| call.left_ns);
+            let change = self.list.changes.get(self.next_change);
+            match (left, change) {
+                (left, Some(change))
+                    if change.time_ns <= until_ns && left.is_none_or(|l| change.time_ns <= l) =>
+                {
+                    self.next_change += 1;
+                    match change.what {
+                        FileEvent::Lost => self.tables = FdTables::default(),
+                        FileEvent::Forked { parent, child } => {
+                            self.tables.fork(parent, child, false);
+                        }
+                    }
+                }
+                (Some(left_ns), _) if left_ns <= until_ns => {
+                    let Some(Reverse(entered)) = self.entered.pop() else { return };
+                    self.leave(entered, lines);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// A call ends.
+    fn leave(&mut self, entered: Entered, lines: &mut Lines) {
+        let recorded = &self.list.calls[entered.index];
+        let (call, pid) = (self.call(recorded), self.pid(recorded));
+        self.apply(recorded, &call, entered.left_ns);
+        if let Some(line) = entered.line {
+            lines.finish(line, |text| decode::result(text, &call, |fd| self.name_of(pid, fd)));
+        }
+    }
+
+    /// The next call begins; gets a line in `lines`.
+    fn enter(&mut self, recorded: &Recorded, lines: Option<&mut Lines>) {
+        let index = self.next;
+        self.next += 1;
+        let call = self.call(recorded);
+        let waits =
+            !recorded.seen.unfinished && call_errno(recorded).is_none() && makes_fd(call.number);
+        let line = lines.map(|lines| {
+            let mut text = self.start_of_line(recorded, &call);
+            let end = end_of_line(recorded);
+            let mut result = String::new();
+            match recorded.seen.unfinished {
+                true if !never_returns(call.number) => result += " = ? <unfinished ...>",
+                // Only a new descriptor has a name, which it has not yet.
+                _ => decode::result(&mut result, &call, |_| None),
+            }
+            if waits {
+                let waiting = Some(Waiting { bare_result: result, end });
+                return lines.push(Line { text, waiting });
+            }
+            text += &result;
+            text += &end;
+            lines.push(Line { text, waiting: None })
+        });
+        if !recorded.seen.unfinished {
+            let left_ns = recorded.start_ns.saturating_add(recorded.duration_ns);
+            self.entered.push(Reverse(Entered { left_ns, index, line }));
+        } else if never_returns(call.number) {
+            self.apply(recorded, &call, recorded.start_ns);
+        }
+    }
+
+    /// Takes in what a call did to file descriptors.
+    fn apply(&mut self, recorded: &Recorded, call: &Call, left_ns: u64) {
+        if !self.list.files_are_complete {
+        } else if recorded.count > 1 && may_change_files(recorded.number) {
+            // Others like it were not recorded.
+            self.tables = FdTables::default();
+        } else {
+            let span = Span { entered_ns: recorded.start_ns, left_ns };
+            self.tables.apply(self.pid(recorded), call, span);
+        }
+    }
+
+    fn pid(&self, recorded: &Recorded) -> u32 {
+        self.list.thread(recorded).map_or(NO_PID, |thread| thread.pid)
+    }
+
+    fn name_of(&self, pid: u32, fd: i32) -> Option<&str> {
+        self.tables.table(pid)?.name(fd)
+    }
+
+    /// The call as the decoder takes it.
+    fn call(&self, recorded: &Recorded) -> Call<'l> {
+        let list = self.list;
+        let blob = |id: Option<u32>| {
+            let bytes = list.text(id?)?;
+            Some(if bytes.len() == CUT_AT { Blob::cut(bytes) } else { Blob::whole(bytes) })
+        };
+        Call {
+            number: recorded.number,
+            args: recorded.args,
+            outcome: match recorded.seen.unfinished {
+                true => Outcome::Unfinished,
+                false => Outcome::Returned(recorded.result),
+            },
+            blobs: recorded.texts.map(blob),
+        }
+    }
+
+    /// Thread, time, name and arguments.
+    fn start_of_line(&self, recorded: &Recorded, call: &Call) -> String {
+        let thread = self.list.thread(recorded);
+        let tid = thread.map_or_else(|| "?".to_owned(), |thread| thread.tid.to_string());
+        let time = time_of_day(self.list.unix_ns(recorded.start_ns));
+        let mut text = format!("[pid {tid}] {time} ");
+        let late = recorded.seen.late;
+        if late {
+            text += "<... ";
+        }
+        // What began before the recording may have been seen only at its end.
+        if late && recorded.args == [0; 6] {
+            text += &call_name(recorded.number);
+        } else {
+            let pid = self.pid(recorded);
+            decode::arguments(&mut text, call, |fd| self.name_of(pid, fd));
+        }
+        if late {
+            text += " resumed>";
+        }
+        text
+    }
+}
+
+/// Hours, minutes, seconds and microseconds.
+fn time_of_day(unix_ns: u64) -> String {
+    let us = unix_ns / 1_000;
+    let seconds = us / 1_000_000;
+    let (hours, minutes) = (seconds / 3_600 % 24, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, us % 1_000_000)
+}
+
+/// How long a call took, and what it stands for.
+fn end_of_line(recorded: &Recorded) -> String {
+    let mut text = String::new();
+    if !recorded.seen.unfinished {
+        let us = recorded.duration_ns / 1_000;
+        text += &format!(" <{}.{:06}>", us / 1_000_000, us % 1_000_000);
+    }
+    if recorded.count > 1 {
+        text += &format!(" (1 of {})", recorded.count);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_convert::calls::{CallOptions, load_calls};
+    use rz_format::{
+        CLASS_CALLS, Call, CallDetail, Captured, FileHeader, Loss, OpenFile, Process, Record, Seen,
+        TextDefs, Thread, TraceWriter,
+    };
+
+    use super::{CallList, ListOptions, MAX_WAITING, write_list};
+    use crate::fixture::text;
+
+    /// 12:34:56 on some day.
+    const START_UNIX: u64 = 1_700_051_696_000_000_000;
+
+    const READ: u32 = 0;
+    const CLOSE: u32 = 3;
+    const ACCEPT: u32 = 43;
+    const OPENAT: u32 = 257;
+    const EXIT_GROUP: u32 = 231;
+
+    fn call(number: u32, times: (u64, u64), args: &[u64], result: i64) -> Call {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        let (start_ns, duration_ns) = (times.0 * 1_000, times.1 * 1_000);
+        Call { number, start_ns, duration_ns, args: all, result, count: 1, ..Call::default() }
+    }
+
+    fn openat(times: (u64, u64), text: u32, result: i64) -> Call {
+        let at = i64::from(-100_i32) as u64;
+        Call { texts: [Some(text), None], ..call(OPENAT, times, &[at, 0x7000, 0], result) }
+    }
+
+    /// A process 7 with threads 7 and 8, which has `/etc/hosts` open as 3.
+    fn check(calls: &[Call], records: &[Record], options: ListOptions, expected: &str) {
+        let header = FileHeader::new([1; 16], START_UNIX, 0);
+        let mut writer = TraceWriter::new(Vec::new(), &header).unwrap();
+        let thread = |id, tid| Record::Thread(Thread { id, tid, ..Thread::default() });
+        let target = "/etc/hosts".to_owned();
+        let facts = [
+            Record::Process(Process { id: 0, pid: 7, ..Process::default() }),
+            thread(0, 7),
+            thread(1, 8),
+            Record::OpenFile(OpenFile { process: 0, fd: 3, time_ns: 0, target }),
+        ];
+        writer.write_records(0, &facts).unwrap();
+        writer.write_records(0, records).unwrap();
+        let texts = vec![b"/tmp/a".to_vec(), b"/gone".to_vec()];
+        writer.write_texts(0, &TextDefs { first: 0, texts }).unwrap();
+        writer.write_calls(&mut calls.to_vec()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("t.rz");
+        std::fs::write(&path, writer.finish().unwrap()).unwrap();
+        let kept = CallOptions {
+            last: options.tail.is_some(),
+            errors: options.errors,
+            ..CallOptions::default()
+        };
+        let list = load_calls(&path, &kept).unwrap();
+        assert_eq!(text(|out| write_list(out, &list, options)), expected);
+    }
+
+    fn calls() -> Vec<Call> {
+        vec![
+            call(READ, (5, 1), &[3, 0x1000, 10], 10),
+            openat((10, 2), 0, 4),
+            call(READ, (13, 1), &[4, 0x1000, 10], 0),
+            openat((15, 1), 1, -2),
+            call(CLOSE, (20, 1), &[4], 0),
+            call(CLOSE, (30, 1), &[4], -9),
+        ]
+    }
+
+    #[test]
+    fn lines_as_of_strace() {
+        let expected = "
+[pid 7] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>
+[pid 7] 12:34:56.000010 openat(AT_FDCWD, \"/tmp/a\", O_RDONLY) = 4</tmp/a> <0.000002>
+[pid 7] 12:34:56.000013 read(4</tmp/a>, 0x1000, 10) = 0 <0.000001>
+[pid 7] 12:34:56.000015 openat(AT_FDCWD, \"/gone\", O_RDONLY) = -1 ENOENT (No such file or directory) <0.000001>
+[pid 7] 12:34:56.000020 close(4</tmp/a>) = 0 <0.000001>
+[pid 7] 12:34:56.000030 close(4) = -1 EBADF (Bad file descriptor) <0.000001>
+";
+        check(&calls(), &[], ListOptions::default(), &expected[1..]);
+        let lines: Vec<&str> = expected[1..].split_inclusive('\n').collect();
+        let tail = ListOptions { tail: Some(2), errors: false };
+        check(&calls(), &[], tail, &lines[4..].concat());
+        let errors = ListOptions { tail: None, errors: true };
+        check(&calls(), &[], errors, &[lines[3], lines[5]].concat());
+        check(&calls(), &[], ListOptions { tail: Some(1), errors: true }, lines[5]);
+    }
+
+    #[test]
+    fn a_descriptor_is_what_it_is_when_calls_overlap() {
+        // While thread 8 waits for a connection, thread 7 closes what had the
+        // number that the connection will get.
+        let accept = Call { thread: 1, ..call(ACCEPT, (1, 20), &[9, 0, 0], 4) };
+        let calls = [
+            openat((0, 1), 0, 4),
+            accept,
+            call(CLOSE, (5, 1), &[4], 0),
+            Call { thread: 1, ..call(READ, (30, 1), &[4, 0x1000, 10], 0) },
+        ];
+        let expected = "
+[pid 7] 12:34:56.000000 openat(AT_FDCWD, \"/tmp/a\", O_RDONLY) = 4</tmp/a> <0.000001>
+[pid 8] 12:34:56.000001 accept(9, NULL, NULL) = 4<socket> <0.000020>
+[pid 7] 12:34:56.000005 close(4</tmp/a>) = 0 <0.000001>
+[pid 8] 12:34:56.000030 read(4<socket>, 0x1000, 10) = 0 <0.000001>
+";
+        check(&calls, &[], ListOptions::default(), &expected[1..]);
+    }
+
+    #[test]
+    fn calls_of_which_not_all_was_seen() {
+        let seen = |late, unfinished, call| Call { seen: Seen { late, unfinished }, ..call };
+        let calls = [
+            seen(true, false, call(READ, (1, 3), &[], 5)),
+            seen(true, false, call(READ, (2, 3), &[3, 0x1000, 9], 5)),
+            seen(false, true, call(READ, (7, 9), &[3, 0x1000, 9], 0)),
+            Call { count: 8, ..call(READ, (8, 1), &[3, 0x1000, 9], 1) },
+            seen(false, true, call(EXIT_GROUP, (9, 0), &[1], 0)),
+        ];
+        let expected = "
+[pid 7] 12:34:56.000001 <... read resumed> = 5 <0.000003>
+[pid 7] 12:34:56.000002 <... read(3</etc/hosts>, 0x1000, 9) resumed> = 5 <0.000003>
+[pid 7] 12:34:56.000007 read(3</etc/hosts>, 0x1000, 9) = ? <unfinished ...>
+[pid 7] 12:34:56.000008 read(3</etc/hosts>, 0x1000, 9) = 1 <0.000001> (1 of 8)
+[pid 7] 12:34:56.000009 exit_group(1) = ?
+";
+        check(&calls, &[], ListOptions::default(), &expected[1..]);
+    }
+
+    #[test]
+    fn names_are_not_guessed() {
+        let read = call(READ, (5, 1), &[3, 0x1000, 10], 10);
+        let named = "[pid 7] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>\n";
+        let bare = "[pid 7] 12:34:56.000005 read(3, 0x1000, 10) = 10 <0.000001>\n";
+        let check = |record: Record, expected| {
+            check(&[read], &[record], ListOptions::default(), expected);
+        };
+        let captured = |call_numbers, slower_than_ns| {
+            Record::Captured(Captured {
+                calls: CallDetail::Calls.into(),
+                call_numbers,
+                slower_than_ns,
+                ..Captured::default()
+            })
+        };
+        let lost = |from_ns| {
+            Record::Loss(Loss { class: CLASS_CALLS, from_ns, count: 1, ..Loss::default() })
+        };
+        check(captured(Vec::new(), 0), named);
+        check(captured(vec![READ], 0), bare);
+        check(captured(Vec::new(), 1_000), bare);
+        check(lost(9_000), named);
+        check(lost(1_000), bare);
+    }
+
+    #[test]
+    fn a_child_has_the_files_of_its_parent() {
+        let child = [
+            Record::Process(Process {
+                id: 1,
+                pid: 9,
+                parent_pid: 7,
+                start_ns: 3_000,
+                ..Process::default()
+            }),
+            Record::Thread(Thread { id: 2, process: 1, tid: 9, ..Thread::default() }),
+        ];
+        let calls = [
+            Call { thread: 2, ..call(READ, (5, 1), &[3, 0x1000, 10], 10) },
+            Call { thread: 2, ..call(CLOSE, (7, 1), &[3], 0) },
+            call(READ, (9, 1), &[3, 0x1000, 10], 10),
+        ];
+        let expected = "
+[pid 9] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>
+[pid 9] 12:34:56.000007 close(3</etc/hosts>) = 0 <0.000001>
+[pid 7] 12:34:56.000009 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>
+";
+        check(&calls, &child, ListOptions::default(), &expected[1..]);
+    }
+
+    #[test]
+    fn what_is_defined_nowhere_is_unknown() {
+        let calls = [
+            Call {
+                thread: u32::MAX,
+                texts: [Some(u32::MAX); 2],
+                duration_ns: u64::MAX,
+                count: u64::MAX,
+                result: i64::MIN,
+                ..openat((1, 0), 0, 0)
+            },
+            Call { start_ns: u64::MAX, result: i64::MAX, ..call(u32::MAX, (0, 0), &[], 0) },
+        ];
+        let expected = "
+[pid ?] 12:34:56.000001 openat(AT_FDCWD, 0x7000, O_RDONLY) = 0 <18446744073.709551> (1 of 18446744073709551615)
+[pid 7] 23:34:33.709551 syscall_0xffffffff(0x0, 0x0, 0x0, 0x0, 0x0, 0x0) = 9223372036854775807 <0.000000>
+";
+        check(&calls, &[], ListOptions::default(), &expected[1..]);
+    }
+
+    #[test]
+    fn lines_wait_for_a_descriptor_but_not_for_ever() {
+        let accept = Call { thread: 1, ..call(ACCEPT, (0, 1 << 30), &[9, 0, 0], 4) };
+        let reads = (1..=MAX_WAITING as u64).map(|at| call(READ, (at, 0), &[5, 0, 0], 0));
+        let mut list = CallList::default();
+        list.calls = std::iter::once(accept).chain(reads).collect();
+        let text = text(|out| write_list(out, &list, ListOptions::default()));
+        assert_eq!(text.lines().count(), MAX_WAITING + 1);
+        assert!(text.lines().next().is_some_and(|line| line.contains(" = 4 <")), "{text:.200}");
+    }
+}

@@ -1,0 +1,226 @@
+//! The report about waiting: why threads did not run, where, and which.
+
+use std::io::{self, Write};
+
+use rz_convert::profile::{EventId, EventKind, Profile, Total};
+
+use crate::format::{count, counted, duration};
+use crate::header::write_header;
+use crate::stacks::write_stacks;
+use crate::style::{Paint, Style};
+use crate::summary::{SummaryOptions, with_samples, write_no_samples, write_title, write_top};
+use crate::sums_table::{DURATION_TITLES, duration_columns, thread_name};
+use crate::table::{Row, write_table};
+use crate::view::{Direction, call_tree};
+use crate::waits::{ThreadTime, by_reason, by_thread, open_by_reason};
+
+/// Writes why threads waited, from exact sums, then where, from the samples
+/// of `event`, and which threads.
+pub fn write_off_cpu(
+    out: &mut dyn Write,
+    style: Style,
+    name: &str,
+    profile: &Profile,
+    event: Option<EventId>,
+    options: SummaryOptions,
+) -> io::Result<()> {
+    write_header(out, style, name, profile, event)?;
+    write_reasons(out, style, profile, options.limit)?;
+    match with_samples(profile, event) {
+        None => {
+            writeln!(out)?;
+            write_no_samples(out, profile, event)?;
+        }
+        Some(event) => {
+            let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
+            write_stacks(out, style, &tree, &symbols, options.limit)?;
+            write_top(out, style, &tree, &symbols, profile.events[event].unit, options)?;
+        }
+    }
+    write_threads(out, style, profile, options.threads)
+}
+
+fn write_reasons(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let reasons = by_reason(profile);
+    let mut all = Total::default();
+    reasons.iter().for_each(|reason| all.add(&reason.sum));
+    let note = match all.count {
+        0 => "no wait ended while it was recorded".to_owned(),
+        n => format!(
+            "exact sums of {}: {}, of which {} ready to run",
+            counted(n, "wait"),
+            duration(all.total_ns),
+            duration(all.queued_ns)
+        ),
+    };
+    write_title(out, style, "WHY THREADS WAITED", &note)?;
+    if !reasons.is_empty() {
+        let rows: Vec<Row> = reasons
+            .iter()
+            .take(limit)
+            .map(|reason| {
+                let mut numbers = vec![(count(reason.sum.count), Paint::Plain)];
+                numbers.extend(duration_columns(&reason.sum, all.total_ns));
+                numbers.push((duration(reason.sum.queued_ns), Paint::Plain));
+                Row { numbers, text: reason.name.clone(), suffix: String::new() }
+            })
+            .collect();
+        let titles = [&["waits"], &DURATION_TITLES[..], &["ready", "reason"]].concat();
+        write_table(out, style, &titles, &rows)?;
+    }
+    write_open(out, style, profile, limit)
+}
+
+/// What was not over at the end, which exact sums leave out.
+fn write_open(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let reasons = open_by_reason(profile);
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    write_title(out, style, "STILL WAITING AT THE END", "in none of the sums above")?;
+    let rows: Vec<Row> = reasons
+        .iter()
+        .take(limit)
+        .map(|reason| {
+            let durations = [reason.sum.total_ns, reason.sum.max_ns].map(duration);
+            let numbers = [count(reason.sum.count)].into_iter().chain(durations);
+            let numbers = numbers.map(|text| (text, Paint::Plain)).collect();
+            Row { numbers, text: reason.name.clone(), suffix: String::new() }
+        })
+        .collect();
+    write_table(out, style, &["waits", "time", "max", "reason"], &rows)
+}
+
+fn write_threads(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let threads = by_thread(profile);
+    if threads.is_empty() {
+        return Ok(());
+    }
+    let shown = threads.len().min(limit);
+    let some = match threads.len() - shown {
+        0 => String::new(),
+        _ => format!("; {shown} of {}", count(threads.len() as u64)),
+    };
+    let note = format!("off the CPU and ready to run: exact, on the CPU: sampled{some}");
+    write_title(out, style, "THREADS", &note)?;
+    let has_cpu = profile.events.iter().any(|event| event.kind == EventKind::Cpu);
+    let several = profile.processes.len() > 1;
+    let row = |row: &ThreadTime| {
+        let on_cpu = if has_cpu { duration(row.on_cpu_ns) } else { "-".to_owned() };
+        let (tid, text, suffix) = thread_name(profile, row.thread, several);
+        let numbers = vec![
+            duration(row.waits.total_ns),
+            on_cpu,
+            duration(row.waits.queued_ns),
+            count(row.waits.count),
+            tid,
+        ];
+        let numbers = numbers.into_iter().map(|text| (text, Paint::Plain)).collect();
+        Row { numbers, text, suffix }
+    };
+    let table: Vec<Row> = threads[..shown].iter().map(row).collect();
+    write_table(out, style, &["off CPU", "on CPU", "ready", "waits", "tid", "thread"], &table)
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_convert::profile::{Event, Histogram, OFF_CPU, WaitState};
+
+    use super::*;
+    use crate::fixture::{Builder, text};
+    use crate::top::SortBy;
+
+    const OPTIONS: SummaryOptions =
+        SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
+
+    fn total(thread: u32, state: WaitState, number: Option<u32>, each_ns: u64) -> Total {
+        let mut histogram = Histogram::default();
+        histogram.0[each_ns.ilog2() as usize] = 10;
+        Total {
+            thread: Some(thread),
+            state,
+            number,
+            count: 10,
+            total_ns: 10 * each_ns,
+            min_ns: each_ns,
+            max_ns: each_ns,
+            queued_ns: 1_000_000,
+            histogram,
+            ..Total::default()
+        }
+    }
+
+    #[test]
+    fn the_whole_page() {
+        let mut builder = Builder::new();
+        let lock = builder.stack(&["main", "lock", "do_futex_[k]", "[off-CPU: futex]"]);
+        let preempted = builder.stack(&["main", "work", "[off-CPU: preempted]"]);
+        let work = builder.stack(&["main", "work"]);
+        builder.sample(0, work, 100);
+        builder.thread(0, "pool-1", 4243);
+        let kind = EventKind::OffCpu;
+        let mut profile = builder.profile;
+        profile.events.push(Event { kind, name: OFF_CPU.into(), ..Event::default() });
+        for (stack, count, weight) in [(lock, 4, 3_900_000_000), (preempted, 1, 20_000_000)] {
+            profile.samples.push(rz_convert::profile::Sample {
+                event: 1,
+                thread: 0,
+                stack: Some(stack),
+                count,
+                weight,
+            });
+        }
+        profile.totals = vec![
+            total(0, WaitState::Sleeping, Some(202), 400_000_000),
+            total(0, WaitState::Preempted, Some(202), 1_000_000),
+        ];
+        let open = Total { count: 1, queued_ns: 0, ..total(1, WaitState::Sleeping, None, 1) };
+        let open_ns = 9_000_000_000;
+        profile.open_waits = vec![Total { total_ns: open_ns, max_ns: open_ns, ..open }];
+        let options = SummaryOptions { limit: 2, ..OPTIONS };
+        let report =
+            text(|out| write_off_cpu(out, Style::default(), "t.rz", &profile, Some(1), options));
+        let expected = "
+WHY THREADS WAITED  exact sums of 20 waits: 4.01 s, of which 2.00 ms ready to run
+waits     time  share     mean       p50       p99      max    ready  reason
+   10   4.00 s  99.8%   400 ms   ~400 ms   ~400 ms   400 ms  1.00 ms  futex
+   10  10.0 ms   0.2%  1.00 ms  ~1.00 ms  ~1.00 ms  1.00 ms  1.00 ms  preempted
+
+STILL WAITING AT THE END  in none of the sums above
+waits    time     max  reason
+    1  9.00 s  9.00 s  page fault
+
+TOP STACKS  sampled in proportion to time; without kernel functions
+share     time  samples  stack, innermost first
+99.5%   3.90 s        4  futex ← lock ← main
+ 0.5%  20.0 ms        1  preempted ← work ← main
+
+TOP FUNCTIONS  by total, 2 of 6
+ self    time   total    time  function
+ 0.0%    0 ns  100.0%  3.92 s  main  app
+99.5%  3.90 s   99.5%  3.90 s  [off-CPU: futex]
+
+THREADS  off the CPU and ready to run: exact, on the CPU: sampled
+off CPU  on CPU    ready  waits   tid  thread
+ 9.00 s    0 ns     0 ns      1  4243  pool-1
+ 4.01 s  1.00 s  2.00 ms     20  4242  app
+";
+        let (_, report) = report.split_once("\n\n").unwrap();
+        assert_eq!(report, &expected[1..]);
+    }
+}
