@@ -245,6 +245,8 @@ static __always_inline void hand_over_unfinished(struct task_struct *task, struc
 	call->result = 0;
 	call->seen |= SEEN_UNFINISHED;
 	bpf_ringbuf_submit(call, BPF_RB_NO_WAKEUP);
+	// It is not to be handed over again when it returns.
+	thread->call_since = 0;
 }
 
 static __always_inline void call_never_returns(struct task_struct *task)
@@ -254,7 +256,6 @@ static __always_inline void call_never_returns(struct task_struct *task)
 	if (!thread)
 		return;
 	hand_over_unfinished(task, thread);
-	thread->call_since = 0;
 }
 
 // At the start of the recording: takes down who is in a call already.
