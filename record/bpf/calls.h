@@ -3,8 +3,6 @@
 
 #define EXECVE 59
 #define EXECVEAT 322
-// Added to the numbers of calls by the 32-bit interface.
-#define COMPAT 0x40000000
 #define MAX_ERRNO 4095
 
 ROOM(struct call_in_full, call)
@@ -47,6 +45,9 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 			thread->epoch = task->start_time;
 	}
 	thread->call_since = 0;
+	// Those of the 32-bit interface have other numbers.
+	if (task->thread_info.status & TS_COMPAT)
+		return 0;
 	info = bpf_map_lookup_elem(&call_infos, &number);
 	if (!info || !info->wanted)
 		return 0;
