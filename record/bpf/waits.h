@@ -153,12 +153,10 @@ SEC("iter/task")
 int find_waiting(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct thread *thread;
+	struct thread *thread = task ? thread_of(task) : NULL;
 
-	if (!task || bpf_task_storage_get(&threads, task, 0, 0))
-		return 0;
-	thread = thread_of(task);
-	if (!thread || task->on_cpu)
+	// Whoever has stopped running since the programs are attached is known.
+	if (!thread || thread->off_since || task->on_cpu)
 		return 0;
 	thread->off_state = state_of(task, false, task->__state);
 	thread->off_syscall = syscall_of(task);
