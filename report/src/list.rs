@@ -361,11 +361,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.rz");
         std::fs::write(&path, writer.finish().unwrap()).unwrap();
-        let kept = CallOptions {
-            last: options.tail.is_some(),
-            errors: options.errors,
-            ..CallOptions::default()
-        };
+        let kept =
+            CallOptions { tail: options.tail, errors: options.errors, ..CallOptions::default() };
         let list = load_calls(&path, &kept).unwrap();
         assert_eq!(text(|out| write_list(out, &list, options)), expected);
     }
