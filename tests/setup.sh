@@ -26,17 +26,22 @@ missing_packages() {
     done <<'LIST'
 binutils objcopy
 chromium chromium
+clang-14 clang-14
 file file
 g++ g++
 gcc gcc
 linux-perf perf
+llvm-14 llvm-strip-14
 make make
 nodejs node
 npm npm
 python3 python3
 redis-server redis-server
 redis-tools redis-benchmark
+strace strace
 LIST
+    # The headers of the programs that rec loads into the kernel.
+    [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
     # The static link of rec, and of one target program, needs libc.a.
     [ "$(gcc -print-file-name=libc.a 2>/dev/null)" != libc.a ] || echo libc6-dev
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv

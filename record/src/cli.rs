@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser};
-use rz_record::{Config, Target};
+use crate::syscall_list;
+use clap::{ArgAction, Parser, ValueEnum};
+use rz_record::{CallDetail, CallOptions, CallStacks, Config, Target, TierChoice};
 
 /// How long an attached recording lasts if nothing is said: a profiler that
 /// was left attached by mistake has caused outages.
@@ -16,9 +17,13 @@ const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
 #[command(name = "rec", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Attach to this process; may be given more than once
-    #[arg(short, long = "pid", value_name = "PID", required_unless_present = "command",
-          conflicts_with = "command", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["command", "all", "check"],
+          conflicts_with_all = ["command", "all"], value_parser = clap::value_parser!(u32).range(1..))]
     pid: Vec<u32>,
+
+    /// Record all processes of the machine
+    #[arg(short, long, conflicts_with = "command")]
+    all: bool,
 
     /// Stop after this time: seconds, or with a unit such as 500ms or 2m
     /// [default: 30 when attaching, until it exits when starting a command]
@@ -59,9 +64,47 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "32K", value_parser = parse_stack_size)]
     stack_size: u32,
 
+    /// Record where and for how long threads wait, too
+    #[arg(long, help_heading = "More than samples")]
+    off_cpu: bool,
+
+    /// Record system calls, too: all, or only some, by name or by set (file,
+    /// network, process, memory, signal, ipc, desc), `!` to leave one out; or
+    /// only their exact numbers and times (summary)
+    #[arg(long, value_name = "LIST", num_args = 0..=1, require_equals = true,
+          default_missing_value = "all", value_parser = syscall_list::parse,
+          help_heading = "More than samples")]
+    syscalls: Option<(CallDetail, Vec<u32>)>,
+
+    /// Record only system calls in detail that take at least so long; all are
+    /// counted
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "syscalls",
+          help_heading = "More than samples")]
+    slower_than: Option<Duration>,
+
+    /// Record the stack of system calls: of slow and failed ones and others in
+    /// proportion to their time, of all, or of none
+    #[arg(long, value_enum, default_value = "sampled", help_heading = "More than samples")]
+    syscall_stacks: Stacks,
+
+    /// Waits and calls that take so long get a stack each; of shorter ones, one
+    /// gets a stack for so much of their time
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = parse_duration,
+          help_heading = "More than samples")]
+    stack_threshold: Duration,
+
+    /// Record by bpf programs (new threads and children are never missed), or
+    /// by perf events on each thread (needs no rights for one's own processes)
+    #[arg(long, value_enum, default_value = "auto")]
+    tier: Tier,
+
     /// Stop when the file reaches this size: bytes, or with K, M or G
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size)]
     max_size: u64,
+
+    /// Say what can be recorded here, and what to change where something cannot
+    #[arg(long, exclusive = true)]
+    pub(crate) check: bool,
 
     /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
@@ -82,11 +125,28 @@ Examples:
   rec -d 10 -F 997 -p 4242 -o t.rz
   rec -p $(pidof nginx) -p $(pidof php-fpm) --follow
   rec -o build.rz -- make -j8      a command and its children until it exits
+  rec -p 4242 --off-cpu            where its threads wait, too
+  rec -p 4242 --syscalls=network,!poll --slower-than 1ms
+  rec -a --syscalls=summary        exact counts and times, whole machine
 
 Exit status: that of COMMAND if one was started; else 0 if recorded, 1 if not,
 2 for wrong usage, 126 or 127 if COMMAND cannot be run or is not found.
 
 Read the trace with `report t.rz`, or convert it with `conv t.rz --to speedscope`.";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Tier {
+    Auto,
+    Bpf,
+    Perf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Stacks {
+    None,
+    Sampled,
+    All,
+}
 
 /// How much `rec` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,23 +175,46 @@ impl Arguments {
                 _ => log::LevelFilter::Debug,
             },
         };
+        let calls = self.syscalls.map(|(detail, numbers)| CallOptions {
+            detail,
+            numbers,
+            slower_than_ns: self.slower_than.map_or(0, nanos),
+            stacks: match self.syscall_stacks {
+                Stacks::None => CallStacks::None,
+                Stacks::Sampled => CallStacks::Sampled,
+                Stacks::All => CallStacks::All,
+            },
+        });
         let config = Config {
             duration: self.duration.or((!starts).then_some(DEFAULT_ATTACHED)),
             frequency_hz: self.frequency,
             output: self.output,
             force: self.force,
-            follow: self.follow || (starts && !self.no_follow),
+            follow: self.follow || self.all || (starts && !self.no_follow),
             kernel: !self.no_kernel,
             stack_bytes: self.stack_size,
+            tier: match self.tier {
+                Tier::Auto => TierChoice::Auto,
+                Tier::Bpf => TierChoice::Bpf,
+                Tier::Perf => TierChoice::Perf,
+            },
+            waits: self.off_cpu,
+            calls,
+            stack_threshold_ns: nanos(self.stack_threshold),
             max_size: self.max_size,
             command_line,
-            target: match starts {
-                true => Target::Program(self.command),
-                false => Target::Processes(self.pid),
+            target: match (starts, self.all) {
+                (true, _) => Target::Program(self.command),
+                (false, true) => Target::Machine,
+                (false, false) => Target::Processes(self.pid),
             },
         };
         (config, verbosity)
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

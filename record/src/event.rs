@@ -1,5 +1,7 @@
 //! What a capture tier hands to the rest of the recorder, one event at a time.
 
+use rz_format::{Seen, WaitState};
+
 use crate::unwind::Registers;
 
 /// Something that happened, at a time on the trace's clock.
@@ -23,7 +25,16 @@ pub(crate) struct RawEvent<'a> {
 #[derive(Debug)]
 pub(crate) enum What<'a> {
     /// A thread was interrupted to see where it is.
-    Sample(RawSample<'a>),
+    Sample {
+        /// What the sample stands for, in the event's unit.
+        weight: u64,
+        /// Where it was.
+        place: RawStack<'a>,
+    },
+    /// A thread runs again, or is looked at while it waits.
+    Waited(RawWait<'a>),
+    /// A system call returned, or is looked at before it did.
+    Called(RawCall<'a>),
     /// Memory became executable in the event's process.
     Mapped {
         /// The mapping's address range.
@@ -68,13 +79,65 @@ pub(crate) enum What<'a> {
 
 /// Where a thread was.
 #[derive(Debug)]
-pub(crate) struct RawSample<'a> {
-    /// What the sample stands for, in the event's unit.
-    pub(crate) weight: u64,
+pub(crate) struct RawStack<'a> {
     /// Kernel addresses as little-endian `u64`s, innermost first.
     pub(crate) kernel: &'a [u8],
     /// Registers in user mode; `None` if the thread has no user mode.
     pub(crate) registers: Option<Registers>,
     /// The stack from the stack pointer on, as much as was copied.
     pub(crate) stack: &'a [u8],
+}
+
+/// An interval off the CPU that ends with the event; see [`rz_format::Wait`].
+#[derive(Debug)]
+pub(crate) struct RawWait<'a> {
+    /// How long it was, in nanoseconds.
+    pub(crate) duration_ns: u64,
+    /// How much of that the thread was ready to run.
+    pub(crate) queued_ns: u64,
+    /// Off-CPU time that it stands for, in nanoseconds.
+    pub(crate) weight: u64,
+    /// What the thread was.
+    pub(crate) state: WaitState,
+    /// The system call it was in.
+    pub(crate) syscall: Option<u32>,
+    /// Whether all of it was seen.
+    pub(crate) seen: Seen,
+    /// Where the thread was.
+    pub(crate) place: RawStack<'a>,
+}
+
+/// A system call that ends with the event; see [`rz_format::Call`].
+#[derive(Debug)]
+pub(crate) struct RawCall<'a> {
+    /// When it began.
+    pub(crate) start_ns: u64,
+    /// How long it took, in nanoseconds.
+    pub(crate) duration_ns: u64,
+    /// What it returned.
+    pub(crate) result: i64,
+    /// Its arguments.
+    pub(crate) args: [u64; 6],
+    /// Its number.
+    pub(crate) number: u32,
+    /// Calls that it stands for.
+    pub(crate) count: u64,
+    /// Whether all of it was seen.
+    pub(crate) seen: Seen,
+    /// What its arguments point to.
+    pub(crate) texts: [Option<&'a [u8]>; 2],
+    /// Where it was made, and how much time in calls that stands for.
+    pub(crate) place: Option<(RawStack<'a>, u64)>,
+}
+
+/// Exact sums of one thread, as the kernel keeps them.
+#[derive(Debug, Clone)]
+pub(crate) struct RawTotal {
+    /// The thread's id.
+    pub(crate) tid: u32,
+    /// When the thread started, or executed its program: with its id, what
+    /// identifies it.
+    pub(crate) epoch_ns: u64,
+    /// The sums; the thread is not filled in.
+    pub(crate) total: rz_format::Total,
 }

@@ -7,7 +7,11 @@
 //! vDSO's.
 #![deny(unsafe_code)]
 
+mod bpf;
+mod capture;
+mod check;
 mod cost;
+mod cursor;
 mod event;
 mod host;
 mod launch;
@@ -21,7 +25,11 @@ mod store;
 mod target;
 mod unwind;
 
+pub use bpf::BpfError;
+pub use check::{Ability, check};
 pub use output::OutputError;
 pub use perf::AttachError;
-pub use rz_format::EndReason;
-pub use session::{Config, Progress, RecordError, Summary, Target, record};
+pub use rz_format::{CallDetail, EndReason};
+pub use session::{
+    CallOptions, CallStacks, Config, Progress, RecordError, Summary, Target, TierChoice, record,
+};

@@ -1,6 +1,7 @@
 //! `rec`: records a live process into a trace.
 
 mod cli;
+mod syscall_list;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -8,11 +9,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Parser;
-use rz_record::{EndReason, Progress, RecordError, Summary};
+use rz_record::{Ability, EndReason, Progress, RecordError, Summary};
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let (config, verbosity) = cli::Arguments::parse().into_config(&typed);
+    let arguments = cli::Arguments::parse();
+    if arguments.check {
+        return print_abilities(&rz_record::check());
+    }
+    let (config, verbosity) = arguments.into_config(&typed);
     env_logger::Builder::new().filter_level(verbosity.level).format_timestamp(None).init();
     let show_progress = !verbosity.quiet && io::stderr().is_terminal();
     let mut watch = |progress: Progress| {
@@ -50,11 +55,26 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints what can be recorded; fails if nothing can.
+fn print_abilities(abilities: &[Ability]) -> ExitCode {
+    let width = abilities.iter().map(|ability| ability.what.len()).max().unwrap_or(0);
+    let mut out = io::stdout().lock();
+    for Ability { what, verdict } in abilities {
+        let (works, why) = match verdict {
+            Ok(how) => ("yes", how),
+            Err(why) => ("no ", why),
+        };
+        // Nobody may be reading.
+        let _ = writeln!(out, "{works}  {what:width$}  {why}");
+    }
+    ExitCode::from(u8::from(abilities.iter().all(|ability| ability.verdict.is_err())))
+}
+
 fn print_progress(progress: Progress) {
-    let Progress { elapsed, samples, lost, file_size } = progress;
+    let Progress { elapsed, events, lost, file_size } = progress;
     let seconds = elapsed.as_secs_f64();
     let size = bytes(file_size);
-    say(format_args!("\r{seconds:6.1} s  {samples} samples  {lost} lost  {size}\x1b[K"));
+    say(format_args!("\r{seconds:6.1} s  {events} events  {lost} lost  {size}\x1b[K"));
 }
 
 /// Writes to standard error. A terminal that is gone is no reason to stop.
@@ -71,14 +91,19 @@ fn print_summary(summary: &Summary) {
     };
     let truncated = match summary.truncated {
         0 => String::new(),
-        count => format!(" ({count} with truncated stacks)"),
+        count => format!(" {count} truncated stacks,"),
     };
     let threads = match summary.threads {
         1 => "1 thread".to_owned(),
         count => format!("{count} threads"),
     };
+    let count = |number, what| match number {
+        0 => String::new(),
+        number => format!(" {number} {what},"),
+    };
+    let (waits, calls) = (count(summary.waits, "waits"), count(summary.calls, "calls"));
     say(format_args!(
-        "{}: {}, {} samples{truncated}, {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
+        "{}: {}, {} samples,{waits}{calls}{truncated} {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
         summary.path.display(),
         bytes(summary.file_size),
         summary.samples,

@@ -1,62 +1,104 @@
 //! What travels between draining the kernel's buffers and unwinding.
 
+use std::mem::take;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
+use rz_format::{Loss, LossReason, NO_CPU};
+
+use crate::event::RawTotal;
+
+/// Bytes waiting to be unwound beyond which stacks are shortened.
+const SHORTEN_ABOVE: usize = 48 << 20;
+/// What they are shortened to.
+const SHORT_STACK: u64 = 8 << 10;
+/// Bytes waiting to be unwound beyond which samples, waits and calls are
+/// dropped.
+const DROP_ABOVE: usize = 96 << 20;
+/// Bytes waiting to be unwound beyond which even reports of what processes do
+/// are dropped; `/proc` has to tell then.
+const DROP_ALL_ABOVE: usize = 128 << 20;
 
 /// Records copied out of the kernel's buffers at one time.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// The records, one after the other.
-    pub(crate) bytes: Vec<u8>,
-    /// Time, offset and length of each.
-    pub(crate) entries: Vec<(u64, usize, usize)>,
+    bytes: Vec<u8>,
+    /// Time, offset and length of each record.
+    entries: Vec<(u64, usize, usize)>,
     /// Everything that happened before this time is in this batch or an
     /// earlier one.
     pub(crate) horizon_ns: u64,
-    /// Samples that were dropped for lack of room since the batch before.
-    pub(crate) dropped: Dropped,
-    /// Other records that were dropped for lack of room.
+    /// Bytes in batches that were not dealt with when this one was begun.
+    pub(crate) backlog: usize,
+    /// Events that are missing.
+    pub(crate) losses: Vec<Loss>,
+    /// Reports of what processes do that were dropped for lack of room.
     pub(crate) dropped_reports: u64,
-    /// In the last batch: what the events have counted in all.
+    /// In the last batch: what the events have counted in all, if they belong
+    /// to threads.
     pub(crate) counted: Option<u64>,
+    /// Sums that are final.
+    pub(crate) totals: Vec<RawTotal>,
     /// Times that a kernel buffer made no sense and was emptied.
     pub(crate) malformed: u64,
 }
 
-/// Samples that the recorder had no room for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Dropped {
-    /// How many.
-    pub(crate) count: u64,
-    /// When the first of them was taken.
-    pub(crate) from_ns: u64,
-    /// When the last of them was taken.
-    pub(crate) to_ns: u64,
-}
-
-impl Dropped {
-    /// Counts one more.
-    pub(crate) fn add(&mut self, time_ns: u64) {
-        if self.count == 0 || time_ns < self.from_ns {
-            self.from_ns = time_ns;
-        }
-        self.to_ns = self.to_ns.max(time_ns);
-        self.count += 1;
-    }
-}
-
 impl Batch {
+    /// Whether there is room for an event of `class` that happened at
+    /// `time_ns`, and for how many bytes of its stack. If not, it is counted
+    /// as lost.
+    pub(crate) fn admit(&mut self, class: u8, time_ns: u64) -> Option<u64> {
+        let waiting = self.backlog + self.bytes.len();
+        if waiting > DROP_ABOVE {
+            self.lose(LossReason::QueueFull, class, time_ns, time_ns, 1);
+            return None;
+        }
+        Some(if waiting > SHORTEN_ABOVE { SHORT_STACK } else { u64::MAX })
+    }
+
+    /// Whether there is room for a report of what a process does. If not, it
+    /// is counted.
+    pub(crate) fn admit_report(&mut self) -> bool {
+        let admitted = self.backlog + self.bytes.len() <= DROP_ALL_ABOVE;
+        self.dropped_reports += u64::from(!admitted);
+        admitted
+    }
+
+    /// Adds a record, which `write` appends to what it is given.
+    pub(crate) fn push(&mut self, time_ns: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.entries.push((time_ns, start, self.bytes.len() - start));
+    }
+
+    /// The records with their times, in the order in which they were added.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.entries.iter().map(|&(time, at, length)| (time, &self.bytes[at..at + length]))
+    }
+
+    /// Counts events as lost.
+    pub(crate) fn lose(&mut self, reason: LossReason, class: u8, from: u64, to: u64, count: u64) {
+        let reason = reason.into();
+        match self.losses.iter_mut().find(|loss| (loss.class, loss.reason) == (class, reason)) {
+            Some(loss) => {
+                loss.from_ns = loss.from_ns.min(from);
+                loss.to_ns = loss.to_ns.max(to);
+                loss.count += count;
+            }
+            None => {
+                let (cpu, from_ns, to_ns) = (NO_CPU, from, to);
+                self.losses.push(Loss { cpu, class, reason, from_ns, to_ns, count });
+            }
+        }
+    }
+
     /// Empties the batch and keeps its memory.
     pub(crate) fn reset(&mut self) {
-        self.bytes.clear();
-        self.entries.clear();
-        self.horizon_ns = 0;
-        self.dropped = Dropped::default();
-        self.dropped_reports = 0;
-        self.malformed = 0;
-        self.counted = None;
+        let (mut bytes, mut entries) = (take(&mut self.bytes), take(&mut self.entries));
+        bytes.clear();
+        entries.clear();
+        *self = Batch { bytes, entries, ..Batch::default() };
     }
 
     /// Memory that the batch occupies, in bytes.
@@ -65,28 +107,46 @@ impl Batch {
     }
 }
 
-/// Where each thread's stack ends, as unwinding found out; tells draining how
-/// much of a sample's stack copy is worth keeping.
+/// Where each thread's stack ends, as unwinding found out; tells capturing how
+/// much of a stack is worth copying.
 #[derive(Debug, Default)]
-pub(crate) struct StackEnds(Mutex<FxHashMap<u32, u64>>);
+pub(crate) struct StackEnds(Mutex<Ends>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    by_tid: FxHashMap<u32, u64>,
+    /// What was set since somebody last asked.
+    changed: FxHashMap<u32, u64>,
+}
 
 impl StackEnds {
     /// Sets a thread's end of stack.
     pub(crate) fn set(&self, tid: u32, end: u64) {
-        self.lock().insert(tid, end);
+        let mut ends = self.lock();
+        ends.by_tid.insert(tid, end);
+        ends.changed.insert(tid, end);
     }
 
     /// Forgets a thread.
     pub(crate) fn remove(&self, tid: u32) {
-        self.lock().remove(&tid);
+        let mut ends = self.lock();
+        // 0 is nowhere.
+        if ends.by_tid.remove(&tid).is_some() {
+            ends.changed.insert(tid, 0);
+        }
     }
 
     /// A thread's end of stack, if it is known.
     pub(crate) fn get(&self, tid: u32) -> Option<u64> {
-        self.lock().get(&tid).copied()
+        self.lock().by_tid.get(&tid).copied()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, FxHashMap<u32, u64>> {
+    /// What has changed since the last call; 0 for what was forgotten.
+    pub(crate) fn take_changes(&self) -> FxHashMap<u32, u64> {
+        take(&mut self.lock().changed)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Ends> {
         // Each operation leaves the map whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,8 +4,6 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use rz_format::{LossReason, NO_CPU};
-
 use crate::event::RawEvent;
 use crate::host::now_ns;
 use crate::queue::{Batch, QueueGauge};
@@ -36,10 +34,10 @@ pub(crate) fn resolve(
         let Ok(rest) = handle_in_order(&mut tracker, parse, &held, &batch, hand_on) else { return };
         held = rest;
         queue.subtract(batch.size());
-        let lost = batch.dropped;
-        if lost.count > 0 {
-            tracker.lose(NO_CPU, LossReason::QueueFull, lost.from_ns, lost.to_ns, lost.count);
+        for loss in &batch.losses {
+            tracker.lose(loss.clone());
         }
+        tracker.add_totals(&batch.totals);
         if batch.dropped_reports > 0 {
             tracker.recover_lost_facts(now_ns(), &batch.dropped_reports.to_string());
         }
@@ -73,14 +71,7 @@ fn handle_in_order<E>(
     batch: &Batch,
     hand_on: impl Fn(&mut Tracker) -> Result<(), E>,
 ) -> Result<Batch, E> {
-    let records = |batch: &'_ Batch| {
-        let at = |&(time, offset, length): &(u64, usize, usize)| (time, offset..offset + length);
-        batch.entries.iter().map(at).collect::<Vec<_>>()
-    };
-    let mut all: Vec<(u64, &[u8])> = Vec::with_capacity(held.entries.len() + batch.entries.len());
-    for source in [held, batch] {
-        all.extend(records(source).into_iter().map(|(time, range)| (time, &source.bytes[range])));
-    }
+    let mut all: Vec<(u64, &[u8])> = held.records().chain(batch.records()).collect();
     // Stable: records of one buffer with equal times stay in their order.
     all.sort_by_key(|(time, _)| *time);
     let ripe = all.partition_point(|(time, _)| *time < batch.horizon_ns);
@@ -95,8 +86,7 @@ fn handle_in_order<E>(
     }
     let mut rest = Batch::default();
     for (time, record) in &all[ripe..] {
-        rest.entries.push((*time, rest.bytes.len(), record.len()));
-        rest.bytes.extend_from_slice(record);
+        rest.push(*time, |out| out.extend_from_slice(record));
     }
     Ok(rest)
 }

@@ -18,17 +18,19 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rz_format::{EndReason, Host, Note, Record, Recording};
+use rz_format::{CallDetail, Captured, EndReason, Host, Note, Record, Recording};
 
+use crate::bpf::{self, BpfError};
+use crate::capture::{Attached, drain};
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::launch::{Waiting, launch};
 use crate::output::{OutputError, Unpublished};
-use crate::perf::{self, AttachError, Attachment, Targets};
+use crate::perf::{self, AttachError, Targets};
 use crate::queue::{QueueGauge, StackEnds};
 use crate::resolve::resolve;
 use crate::signals::{Interrupt, Signals};
 use crate::store::{self, store};
-use crate::target::{Counts, Tracker, procfs};
+use crate::target::{Counts, Policy, Scope, Tracker, procfs};
 use crate::{cost, output};
 
 /// How often the recording looks whether it should end.
@@ -56,6 +58,15 @@ pub struct Config {
     /// Most bytes of user stack to copy with a sample, a multiple of 8. The
     /// kernel copies as many whether they are in use or not.
     pub stack_bytes: u32,
+    /// How to record.
+    pub tier: TierChoice,
+    /// Whether to record intervals off the CPU.
+    pub waits: bool,
+    /// What to record of system calls; `None` for nothing.
+    pub calls: Option<CallOptions>,
+    /// Waits and calls that take so long get a stack each, shorter ones one
+    /// for so much of their time, in nanoseconds.
+    pub stack_threshold_ns: u64,
     /// Bytes of file at which the recording ends.
     pub max_size: u64,
     /// The command line, as it is written into the trace.
@@ -69,6 +80,45 @@ pub enum Target {
     Processes(Vec<u32>),
     /// A program to start.
     Program(Vec<OsString>),
+    /// All processes of the machine but this one.
+    Machine,
+}
+
+/// How to record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TierChoice {
+    /// By bpf programs if that is possible, else by perf events.
+    #[default]
+    Auto,
+    /// By bpf programs.
+    Bpf,
+    /// By perf events on each thread.
+    Perf,
+}
+
+/// What to record of system calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// How much.
+    pub detail: CallDetail,
+    /// Which, by number; all if there is none.
+    pub numbers: Vec<u32>,
+    /// Those that take less, in nanoseconds, are only counted.
+    pub slower_than_ns: u64,
+    /// Which of them get a stack.
+    pub stacks: CallStacks,
+}
+
+/// Which system calls get a stack.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CallStacks {
+    /// None.
+    None,
+    /// Slow and failed ones, and others in proportion to their time.
+    #[default]
+    Sampled,
+    /// All that are written.
+    All,
 }
 
 /// How far a recording is.
@@ -76,8 +126,8 @@ pub enum Target {
 pub struct Progress {
     /// Time since it began.
     pub elapsed: Duration,
-    /// Samples taken.
-    pub samples: u64,
+    /// Samples, waits and calls written.
+    pub events: u64,
     /// Events lost.
     pub lost: u64,
     /// Bytes in the file.
@@ -93,7 +143,11 @@ pub struct Summary {
     pub file_size: u64,
     /// Samples taken.
     pub samples: u64,
-    /// Samples whose stack was not followed to its root.
+    /// Intervals off the CPU written.
+    pub waits: u64,
+    /// System calls written.
+    pub calls: u64,
+    /// Stacks that were not followed to their root.
     pub truncated: u64,
     /// Events lost.
     pub lost: u64,
@@ -116,6 +170,17 @@ pub enum RecordError {
     /// Attaching failed.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// The bpf tier is needed and cannot be used.
+    #[error("{what}: {cause}; `rec --check` says what works here")]
+    Bpf {
+        /// What needs it.
+        what: &'static str,
+        /// Why it cannot be used.
+        cause: BpfError,
+    },
+    /// Something was asked for that only the bpf tier can do.
+    #[error("{0} needs the bpf tier: leave out --tier perf")]
+    NotInPerfTier(&'static str),
     /// The trace file could not be made or written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -147,6 +212,8 @@ pub enum RecordError {
 #[derive(Default)]
 pub(crate) struct Shared {
     samples: AtomicU64,
+    waits: AtomicU64,
+    calls: AtomicU64,
     truncated: AtomicU64,
     too_deep: AtomicU64,
     lost: AtomicU64,
@@ -167,6 +234,8 @@ impl Shared {
     /// Publishes what the tracker counted.
     pub(crate) fn set_counts(&self, counts: Counts) {
         self.samples.store(counts.samples, Ordering::Relaxed);
+        self.waits.store(counts.waits, Ordering::Relaxed);
+        self.calls.store(counts.calls, Ordering::Relaxed);
         self.truncated.store(counts.truncated, Ordering::Relaxed);
         self.too_deep.store(counts.too_deep, Ordering::Relaxed);
         self.lost.store(counts.lost, Ordering::Relaxed);
@@ -194,7 +263,7 @@ pub fn record(
     let path = config.output.clone().unwrap_or_else(|| default_name(&config.target));
     let file = Unpublished::create(&path, config.force)?;
     let mut program = match &config.target {
-        Target::Processes(_) => None,
+        Target::Processes(_) | Target::Machine => None,
         Target::Program(command) => Some(Program::start(command, &signals)?),
     };
     let pids = match (&config.target, &program) {
@@ -202,43 +271,42 @@ pub fn record(
         (_, Some(program)) => vec![program.pid],
         (_, None) => Vec::new(),
     };
-    let targets = Targets {
-        pids,
-        frequency_hz: config.frequency_hz,
-        kernel: config.kernel,
-        follow: config.follow,
-        stack_bytes: config.stack_bytes,
-        start_on_exec: program.is_some(),
-    };
-    let mut attachment = perf::attach(&targets)?;
+    let mut attached = attach(config, &pids, program.is_some())?;
     let stack_ends = Arc::new(StackEnds::default());
-    let usual_weight = attachment.event.usual_weight(config.frequency_hz);
-    let mut tracker = Tracker::new(config.follow, usual_weight, Arc::clone(&stack_ends));
-    tracker.add_sources(std::mem::take(&mut attachment.sources));
+    let policy = Policy {
+        scope: match (&config.target, attached.tier) {
+            (_, "perf") => Scope::Opened,
+            (Target::Machine, _) => Scope::AllBut(std::process::id()),
+            _ => Scope::Processes(pids.clone()),
+        },
+        follow: config.follow,
+        usual_weight: attached.usual_weight,
+        open_files: config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls),
+    };
+    let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
+    tracker.add_sources(std::mem::take(&mut attached.sources));
     if program.is_none() {
-        for pid in &attachment.pids {
+        for pid in &attached.pids {
             tracker.adopt(*pid);
         }
     }
-    let mut notes = Vec::new();
-    if config.kernel && !attachment.kernel {
-        notes.push(
+    if config.kernel && !attached.kernel {
+        attached.notes.push(
             "kernel stacks are left out: recording them needs root, CAP_PERFMON, or \
-             kernel.perf_event_paranoid at 1 or less",
+             kernel.perf_event_paranoid at 1 or less"
+                .to_owned(),
         );
     }
-    if !attachment.settled {
-        notes.push(
-            "the target starts threads faster than they can be attached to; some are missing",
-        );
-    }
-    notes.iter().for_each(|note| notice(note));
+    attached.notes.iter().for_each(|note| notice(note));
 
-    let first = first_records(config, &targets, &attachment, &notes, now_ns());
+    let first = first_records(config, &pids, &attached, now_ns());
     let writer = store::begin(&file, &first)?;
-    match &mut program {
-        Some(program) => program.begin()?,
-        None => attachment.enable()?,
+    // In the perf tier the program itself enables the events when it begins.
+    if program.is_none() || attached.tier == "bpf" {
+        attached.capture.enable()?;
+    }
+    if let Some(program) = &mut program {
+        program.begin()?;
     }
     let file = match file.publish() {
         Ok(file) => file,
@@ -260,10 +328,18 @@ pub fn record(
     let (end, written) = thread::scope(|scope| {
         let (queue, shared, stop, stack_ends) = (&queue, &shared, &stop, &stack_ends);
         scope.spawn(move || {
-            perf::drain(attachment, stop, stack_ends, queue, &batch_sender, &empty);
+            drain(attached.capture, stop, stack_ends, queue, &batch_sender, &empty);
         });
         let resolver = scope.spawn(move || {
-            resolve(tracker, perf::parse, &batches, &empty_sender, queue, shared, &findings_sender);
+            resolve(
+                tracker,
+                attached.parse,
+                &batches,
+                &empty_sender,
+                queue,
+                shared,
+                &findings_sender,
+            );
         });
         let writer =
             scope.spawn(move || store(writer, file, &findings, queue, shared, config.max_size));
@@ -293,6 +369,8 @@ pub fn record(
         path,
         file_size,
         samples: count(&shared.samples),
+        waits: count(&shared.waits),
+        calls: count(&shared.calls),
         truncated: count(&shared.truncated),
         lost: count(&shared.lost),
         threads: count(&shared.threads),
@@ -350,7 +428,7 @@ fn wait_for_end(
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         watch(Progress {
             elapsed,
-            samples: count(&shared.samples),
+            events: count(&shared.samples) + count(&shared.waits) + count(&shared.calls),
             lost: count(&shared.lost),
             file_size: count(&shared.written),
         });
@@ -427,32 +505,88 @@ impl Program {
     }
 }
 
-fn first_records(
-    config: &Config,
-    targets: &Targets,
-    attachment: &Attachment,
-    notes: &[&str],
-    start_ns: u64,
-) -> Vec<Record> {
+/// Attaches by the tier that was asked for, or by the best one there is.
+fn attach(config: &Config, pids: &[u32], start_on_exec: bool) -> Result<Attached, RecordError> {
+    let needs_bpf = if config.waits {
+        Some("--off-cpu")
+    } else if config.calls.is_some() {
+        Some("--syscalls")
+    } else if matches!(config.target, Target::Machine) {
+        Some("--all")
+    } else {
+        None
+    };
+    if config.tier == TierChoice::Perf {
+        if let Some(what) = needs_bpf {
+            return Err(RecordError::NotInPerfTier(what));
+        }
+    } else {
+        let options = bpf::Options {
+            pids: pids.to_vec(),
+            all: matches!(config.target, Target::Machine),
+            frequency_hz: config.frequency_hz,
+            kernel: config.kernel,
+            follow: config.follow,
+            stack_bytes: config.stack_bytes,
+            start_on_exec,
+            waits: config.waits,
+            calls: config.calls.clone(),
+            stack_threshold_ns: config.stack_threshold_ns,
+        };
+        match (bpf::attach(&options), needs_bpf) {
+            (Ok(attached), _) => return Ok(attached),
+            (Err(BpfError::NoSuchProcess(pid)), _) => {
+                return Err(AttachError::NoSuchProcess(pid).into());
+            }
+            (Err(cause), Some(what)) => return Err(RecordError::Bpf { what, cause }),
+            (Err(cause), None) if config.tier == TierChoice::Bpf => {
+                return Err(RecordError::Bpf { what: "--tier bpf", cause });
+            }
+            (Err(cause), None) => log::info!("recording by perf events: {cause}"),
+        }
+    }
+    let targets = Targets {
+        pids: pids.to_vec(),
+        frequency_hz: config.frequency_hz,
+        kernel: config.kernel,
+        follow: config.follow,
+        stack_bytes: config.stack_bytes,
+        start_on_exec,
+    };
+    Ok(perf::attach(&targets)?)
+}
+
+fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u64) -> Vec<Record> {
     let host: Host = describe(online_cpus().len() as u32);
     let recording = Recording {
         recorder: env!("CARGO_PKG_VERSION").to_owned(),
         command: config.command_line.clone(),
-        tier: "perf".to_owned(),
-        targets: targets.pids.clone(),
+        tier: attached.tier.to_owned(),
+        targets: pids.to_vec(),
         follow: config.follow,
-        kernel: attachment.kernel,
+        kernel: attached.kernel,
         uid: nix::unistd::geteuid().as_raw(),
         stack_bytes: config.stack_bytes,
         start_ns,
     };
+    let calls = config.calls.clone().unwrap_or_default();
+    let captured = Captured {
+        system_wide: matches!(config.target, Target::Machine),
+        waits: config.waits,
+        stack_threshold_ns: config.stack_threshold_ns,
+        calls: calls.detail.into(),
+        call_numbers: calls.numbers,
+        slower_than_ns: calls.slower_than_ns,
+    };
     let mut records = vec![
         Record::Host(host),
         Record::Recording(recording),
-        Record::Event(attachment.event.describe(config.frequency_hz)),
+        Record::Captured(captured),
+        Record::Event(attached.event.clone()),
         Record::Clock(clocks()),
     ];
-    records.extend(notes.iter().map(|text| Record::Note(Note { text: (*text).to_owned() })));
+    let note = |text: &String| Record::Note(Note { text: text.clone() });
+    records.extend(attached.notes.iter().map(note));
     records
 }
 
@@ -476,6 +610,7 @@ fn default_name(target: &Target) -> PathBuf {
             let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
             (name, std::process::id())
         }
+        Target::Machine => ("machine".to_owned(), std::process::id()),
     };
     output::default_name(&command, pid, std::time::SystemTime::now())
 }

@@ -73,15 +73,19 @@ fn write_all(
             Err(RecvTimeoutError::Timeout) => Findings::default(),
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let Findings { mut records, stacks, mut samples } = received;
+        let mut found = received;
         let now = now_ns();
         if now - cost_at >= COST_INTERVAL_NS {
             cost_at = now;
-            records.push(Record::Cost(cost::now(queue.bytes(), writer.bytes_written())));
+            found.records.push(Record::Cost(cost::now(queue.bytes(), writer.bytes_written())));
         }
-        writer.write_records(now, &records)?;
-        writer.write_stacks(now, &stacks)?;
-        writer.write_samples(&mut samples)?;
+        writer.write_records(now, &found.records)?;
+        writer.write_stacks(now, &found.stacks)?;
+        writer.write_texts(now, &found.texts)?;
+        writer.write_samples(&mut found.samples)?;
+        writer.write_waits(&mut found.waits)?;
+        writer.write_calls(&mut found.calls)?;
+        writer.write_totals(now, &mut found.totals)?;
         shared.written.store(writer.bytes_written(), Ordering::Relaxed);
         if writer.bytes_written() >= max_size || file.is_disk_nearly_full() {
             shared.limit_reached.store(true, Ordering::Relaxed);

@@ -43,7 +43,7 @@ fn rec_of_a_zombie() {
 #[test]
 fn rec_of_a_process_that_exits_at_once() {
     let dir = temp_dir();
-    let target = Target::start("split", &["0.2"]);
+    let target = Target::start("split", &["1"]);
     let pid = target.pid().to_string();
     let output = run(rec_in(&dir).args(["-d", "60", "-p", &pid, "-o", "t.rz"])).success();
     assert!(output.stderr.contains("(the target exited)"), "{output}");

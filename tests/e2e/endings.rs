@@ -95,12 +95,12 @@ fn accounts_for_itself() {
     }
 }
 
-/// Timers of threads that live shorter than a period never fire. That is no
-/// reason to say that nothing was lost.
+/// Timers of threads that live shorter than a period never fire in the perf
+/// tier. That is no reason to say that nothing was lost.
 #[test]
 fn says_when_threads_are_too_short_to_be_sampled() {
     let target = Target::start("storm", &[]);
-    let trace = Trace::of(target.pid(), "1", &[]);
+    let trace = Trace::of(target.pid(), "1", &["--tier", "perf"]);
     let (records, _) = trace.records();
     let short: u8 = LossReason::ShortThreads.into();
     let missing: u64 = records

@@ -122,7 +122,7 @@ fn progress_is_for_terminals() {
         format!("{} -d 1 -p {pid} -o {} {more}", tool("rec"), quoted(text(&path)))
     };
     let shown = run_in_terminal(&recording("a.rz", "")).success().stdout;
-    assert!(shown.contains("\r") && shown.contains(" samples  0 lost  "), "{shown:?}");
+    assert!(shown.contains("\r") && shown.contains(" events  0 lost  "), "{shown:?}");
     // Cleared before the summary, which stays.
     let last = shown.trim_end().rsplit("\r\x1b[K").next().unwrap();
     assert!(last.starts_with(text(&dir.path().join("a.rz"))), "{shown:?}");

@@ -6,7 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::folded::Folded;
 
 /// Where libc starts programs and threads.
-const ENTRIES: [&str; 6] = ["_start", "clone3", "__clone3", "clone", "__clone", "__GI___clone3"];
+const ENTRIES: [&str; 7] = [
+    "_start",
+    // The dynamic loader's.
+    "_dl_start_user",
+    "clone3",
+    "__clone3",
+    "clone",
+    "__clone",
+    "__GI___clone3",
+];
 
 /// Who calls whom among a program's own functions.
 ///

@@ -22,10 +22,12 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustc_hash::FxHashMap;
 
+use crate::capture::Attached;
 use crate::host::{online_cpus, page_size};
 use crate::perf::attr::{self, EventOptions, SampledEvent};
+use crate::perf::record::parse;
 use crate::perf::ring::Ring;
-use crate::perf::sys;
+use crate::perf::sys::{self, Whose};
 use crate::target::{Source, procfs};
 
 /// Looks at the list of threads before giving up on one that never settles.
@@ -107,10 +109,6 @@ pub enum AttachError {
 
 /// Open events and their buffers.
 pub(crate) struct Attachment {
-    /// What samples.
-    pub(crate) event: SampledEvent,
-    /// Whether kernel mode is sampled.
-    pub(crate) kernel: bool,
     /// Whom event numbers belong to.
     pub(crate) sources: FxHashMap<u64, Source>,
     /// The processes, children that are followed included.
@@ -144,12 +142,12 @@ pub(crate) struct CpuBuffers {
 
 impl Attachment {
     /// Starts sampling.
-    pub(crate) fn enable(&self) -> io::Result<()> {
+    pub(crate) fn enable_sampling(&self) -> io::Result<()> {
         self.sampling_events().try_for_each(sys::enable)
     }
 
     /// Stops sampling.
-    pub(crate) fn disable(&self) {
+    pub(crate) fn disable_sampling(&self) {
         for event in self.sampling_events() {
             if let Err(error) = sys::disable(event) {
                 log::debug!("an event goes on sampling until rec ends: {error}");
@@ -175,7 +173,7 @@ impl Attachment {
 
 /// Opens events on all threads of the targets. Events that report what
 /// processes do are on when this returns; sampling is not.
-pub(crate) fn attach(targets: &Targets) -> Result<Attachment, AttachError> {
+pub(crate) fn attach(targets: &Targets) -> Result<Attached, AttachError> {
     raise_file_limit();
     let (event, kernel) = choose_event(targets)?;
     let cpus = online_cpus();
@@ -189,8 +187,29 @@ pub(crate) fn attach(targets: &Targets) -> Result<Attachment, AttachError> {
                 log::debug!("buffers of {ring_len} bytes are refused: {error}");
                 ring_len /= 2;
             }
-            result => return result,
+            result => return result.map(|attachment| describe(attachment, event, kernel)),
         }
+    }
+}
+
+fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> Attached {
+    let mut notes = Vec::new();
+    if !attachment.settled {
+        notes.push(
+            "the target starts threads faster than they can be attached to; some are missing"
+                .to_owned(),
+        );
+    }
+    Attached {
+        parse,
+        tier: "perf",
+        event: event.describe(attachment.frequency_hz),
+        usual_weight: event.usual_weight(attachment.frequency_hz),
+        kernel,
+        pids: std::mem::take(&mut attachment.pids),
+        sources: std::mem::take(&mut attachment.sources),
+        notes,
+        capture: Box::new(attachment),
     }
 }
 
@@ -213,8 +232,6 @@ fn attach_with(
         return Err(AttachError::NoSuchProcess(*pid));
     }
     Ok(Attachment {
-        event,
-        kernel,
         sources: opener.sources,
         pids: opener.pids.into_iter().collect(),
         settled: quiet_looks == 2,
@@ -305,7 +322,7 @@ impl<'a> Opener<'a> {
     /// Opens events on one thread; says whether it is still there.
     fn open_thread(&mut self, pid: u32, tid: u32) -> Result<bool, AttachError> {
         for &cpu in self.cpus {
-            let open = |attr| sys::open_event(attr, tid, cpu);
+            let open = |attr| sys::open_event(attr, Whose::Thread(tid), cpu);
             let (sideband, sample) = match open(&self.sideband)
                 .and_then(|sideband| Ok((sideband, open(&self.sampling)?)))
             {
@@ -369,7 +386,8 @@ fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> 
     let mut event = SampledEvent::Cycles;
     loop {
         let options = event_options(targets, kernel, MIN_RING);
-        let error = match sys::open_event(&attr::sampling(event, &options), tid, cpu) {
+        let error = match sys::open_event(&attr::sampling(event, &options), Whose::Thread(tid), cpu)
+        {
             Ok(_) => return Ok((event, kernel)),
             Err(error) => error,
         };

@@ -1,13 +1,17 @@
 //! The perf tier: events on each thread and CPU, inherited by new threads.
+//! Opening events and reading their buffers serves the bpf tier as well.
 
 mod attach;
-mod attr;
+pub(crate) mod attr;
 mod drain;
 mod record;
 mod ring;
-mod sys;
+pub(crate) mod sys;
 
 pub use attach::AttachError;
-pub(crate) use attach::{Attachment, Targets, attach};
-pub(crate) use drain::drain;
+pub(crate) use attach::{Targets, attach};
+pub(crate) use attr::{EventOptions, SampledEvent};
+pub(crate) use drain::{INTERVAL_MS, drain_ring};
 pub(crate) use record::parse;
+pub(crate) use ring::Ring;
+pub(crate) use sys::Whose;

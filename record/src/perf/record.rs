@@ -10,7 +10,8 @@
 
 use perf_event_open_sys::bindings as sys;
 
-use crate::event::{RawEvent, RawSample, What};
+use crate::cursor::Cursor;
+use crate::event::{RawEvent, RawStack, What};
 use crate::perf::ring::{Bytes, RecordHeader};
 use crate::target::device;
 use crate::unwind::{REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT};
@@ -159,19 +160,12 @@ fn parse_sample(mut input: Cursor<'_>) -> Option<RawEvent<'_>> {
     let kernel = kernel_part(input.take(chain_len)?);
     let registers = match input.u64()? {
         0 => None,
-        _ => {
-            let values = input.take(REGISTER_COUNT * 8)?;
-            let mut slots = [0; REGISTER_COUNT];
-            for (slot, bytes) in slots.iter_mut().zip(values.as_chunks().0) {
-                *slot = u64::from_le_bytes(*bytes);
-            }
-            Some(Registers::from_slots(&slots))
-        }
+        _ => Some(Registers::from_slots(&input.u64s::<REGISTER_COUNT>()?)),
     };
     let stack_len = usize::try_from(input.u64()?).ok()?;
     let stack = input.take(stack_len)?;
-    let sample = RawSample { weight, kernel, registers, stack };
-    Some(RawEvent { time_ns, source, pid, tid, cpu, what: What::Sample(sample) })
+    let what = What::Sample { weight, place: RawStack { kernel, registers, stack } };
+    Some(RawEvent { time_ns, source, pid, tid, cpu, what })
 }
 
 /// The addresses behind the marker that starts the kernel's part of a chain.
@@ -183,33 +177,6 @@ fn kernel_part(chain: &[u8]) -> &[u8] {
 /// Text up to its terminating zero.
 fn text(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-/// Takes values off the front of a record.
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,26 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use perf_event_open_sys::bindings::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
 use perf_event_open_sys::ioctls;
 
-/// Opens an event on one thread (`tid` > 0), on one CPU.
-pub(crate) fn open_event(attr: &perf_event_attr, tid: u32, cpu: u32) -> io::Result<OwnedFd> {
+/// Whose events to count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose {
+    /// One thread's.
+    Thread(u32),
+    /// Everybody's.
+    All,
+}
+
+/// Opens an event of one thread or of all, on one CPU.
+pub(crate) fn open_event(attr: &perf_event_attr, whose: Whose, cpu: u32) -> io::Result<OwnedFd> {
+    let pid = match whose {
+        Whose::Thread(tid) => tid as i32,
+        Whose::All => -1,
+    };
     let mut attr = *attr;
     attr.size = size_of::<perf_event_attr>() as u32;
     // SAFETY: `attr` is a live, initialized perf_event_attr that says its own
@@ -17,7 +30,7 @@ pub(crate) fn open_event(attr: &perf_event_attr, tid: u32, cpu: u32) -> io::Resu
     let fd = unsafe {
         perf_event_open_sys::perf_event_open(
             &mut attr,
-            tid as i32,
+            pid,
             cpu as i32,
             -1,
             PERF_FLAG_FD_CLOEXEC.into(),
@@ -43,6 +56,12 @@ pub(crate) fn event_id(event: &OwnedFd) -> io::Result<u64> {
 pub(crate) fn redirect_output(event: &OwnedFd, ring_owner: &OwnedFd) -> io::Result<()> {
     // SAFETY: both descriptors are open; no memory is passed.
     check(unsafe { ioctls::SET_OUTPUT(event.as_raw_fd(), ring_owner.as_raw_fd()) })
+}
+
+/// Runs a program in the kernel each time the event is due.
+pub(crate) fn set_program(event: &OwnedFd, program: &impl AsFd) -> io::Result<()> {
+    // SAFETY: both descriptors are open; no memory is passed.
+    check(unsafe { ioctls::SET_BPF(event.as_raw_fd(), program.as_fd().as_raw_fd() as u32) })
 }
 
 /// Starts counting, in inherited copies too.

@@ -1,33 +1,35 @@
 //! The processes being recorded: what is known of them changes with every
 //! event, and samples are resolved against what is known at their time.
 
+mod identity;
 mod modules;
 mod names;
 mod process;
 pub(crate) mod procfs;
 mod space;
+mod stacks;
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    CLASS_SAMPLES, Exit, Frame, Loss, LossReason, Mapping, ModuleKind, NO_CPU, Note, Record,
-    Sample, StackDefs, StackInterner, ThreadName, TruncatedReason,
+    CLASS_SAMPLES, Call, Exit, Loss, LossReason, Mapping, NO_CPU, Note, OpenFile, Record, Sample,
+    StackDefs, StackId, TextDefs, TextInterner, ThreadName, Total, TruncatedReason, Wait,
+    WorkingDirectory,
 };
 
-use crate::event::{RawEvent, RawSample, What};
+use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
+use crate::host::now_ns;
 use crate::queue::StackEnds;
-use crate::unwind::{self, End, StackMemory};
-use modules::Modules;
-use process::{Process, ProcessCode, Thread};
+use identity::EndedThreads;
+use process::{Process, Thread};
 use procfs::MapEntry;
 pub(crate) use procfs::device;
+use stacks::{Moment, Stacks};
 
-/// Distinct stacks remembered; with more, equal ones are defined once again.
-/// This many take about 100 MiB.
-const MAX_KNOWN_STACKS: usize = 1 << 20;
+/// Bytes of texts remembered; with more, equal ones are defined once again.
+const MAX_KNOWN_TEXTS: usize = 16 << 20;
 
 /// Who an event's number belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +40,36 @@ pub(crate) struct Source {
     pub(crate) samples: bool,
 }
 
+/// Whose events are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Threads that events were opened on, and those that inherited them: no
+    /// others are reported.
+    Opened,
+    /// All processes are reported, but only these are recorded, and their
+    /// children if these are followed.
+    Processes(Vec<u32>),
+    /// All processes but this one.
+    AllBut(u32),
+}
+
 /// What the tracker found since it was last asked, ready to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     /// Facts.
     pub(crate) records: Vec<Record>,
-    /// Definitions that the samples refer to.
+    /// Definitions that the events refer to.
     pub(crate) stacks: StackDefs,
+    /// Definitions that the calls refer to.
+    pub(crate) texts: TextDefs,
     /// Samples.
     pub(crate) samples: Vec<Sample>,
+    /// Intervals off the CPU.
+    pub(crate) waits: Vec<Wait>,
+    /// System calls.
+    pub(crate) calls: Vec<Call>,
+    /// Exact sums.
+    pub(crate) totals: Vec<Total>,
 }
 
 /// Counts for the progress line and the summary.
@@ -54,7 +77,11 @@ pub(crate) struct Findings {
 pub(crate) struct Counts {
     /// Samples taken.
     pub(crate) samples: u64,
-    /// Samples whose stack was not followed to its root.
+    /// Intervals off the CPU written.
+    pub(crate) waits: u64,
+    /// System calls written.
+    pub(crate) calls: u64,
+    /// Stacks that were not followed to their root.
     pub(crate) truncated: u64,
     /// Those of them whose stack is deeper than what was copied.
     pub(crate) too_deep: u64,
@@ -66,62 +93,62 @@ pub(crate) struct Counts {
     pub(crate) live_processes: u64,
 }
 
+/// What to record of the processes.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    /// Whose events are recorded.
+    pub(crate) scope: Scope,
+    /// Whether children are recorded.
+    pub(crate) follow: bool,
+    /// What a sample should stand for; 0 if that varies.
+    pub(crate) usual_weight: u64,
+    /// Whether to take down which files processes have open.
+    pub(crate) open_files: bool,
+}
+
 /// Follows the recorded processes through their events.
 pub(crate) struct Tracker {
-    follow: bool,
+    policy: Policy,
     sources: FxHashMap<u64, Source>,
     /// Threads that events were opened on.
     direct: FxHashSet<u32>,
     processes: FxHashMap<u32, Process>,
     threads: FxHashMap<u32, Thread>,
+    ended: EndedThreads,
     next_process: u32,
     next_thread: u32,
-    modules: Modules,
-    interner: StackInterner<FxBuildHasher>,
-    kernel_addresses: BTreeSet<u64>,
-    vdso_offsets: BTreeSet<u64>,
-    records: Vec<Record>,
-    samples: Vec<Sample>,
+    stacks: Stacks,
+    texts: TextInterner<FxBuildHasher>,
+    found: Findings,
     counts: Counts,
     /// Sum of all samples' weights.
     weight: u64,
-    /// What a sample should stand for; 0 if that varies.
-    usual_weight: u64,
     /// Time of the last event in each buffer, named by CPU and whether it is
     /// for samples: where a loss may have begun.
     last_seen: FxHashMap<(u32, bool), u64>,
     /// Since when an event is throttled on a CPU.
     throttled: FxHashMap<(u64, u32), u64>,
-    stack_ends: Arc<StackEnds>,
-    /// Frames of the sample at hand, innermost first.
-    frames: Vec<Frame>,
 }
 
 impl Tracker {
-    /// A tracker of nothing. `follow` says whether children are recorded, and
-    /// `usual_weight` what a sample should stand for; 0 if that varies.
-    pub(crate) fn new(follow: bool, usual_weight: u64, stack_ends: Arc<StackEnds>) -> Self {
+    /// A tracker of nothing.
+    pub(crate) fn new(policy: Policy, stack_ends: Arc<StackEnds>) -> Self {
         Tracker {
-            follow,
+            policy,
             sources: FxHashMap::default(),
             direct: FxHashSet::default(),
             processes: FxHashMap::default(),
             threads: FxHashMap::default(),
+            ended: EndedThreads::default(),
             next_process: 0,
             next_thread: 0,
-            modules: Modules::default(),
-            interner: StackInterner::default(),
-            kernel_addresses: BTreeSet::new(),
-            vdso_offsets: BTreeSet::new(),
-            records: Vec::new(),
-            samples: Vec::new(),
+            stacks: Stacks::new(stack_ends),
+            texts: TextInterner::default(),
+            found: Findings::default(),
             counts: Counts::default(),
             weight: 0,
-            usual_weight,
             last_seen: FxHashMap::default(),
             throttled: FxHashMap::default(),
-            stack_ends,
-            frames: Vec::new(),
         }
     }
 
@@ -131,17 +158,34 @@ impl Tracker {
         self.sources.extend(sources);
     }
 
-    /// Takes in a process that runs already, as `/proc` shows it, with the
-    /// threads that events were opened on. The others will be reported.
+    /// Takes in a process that runs already, as `/proc` shows it. If events
+    /// belong to threads, other threads than theirs will be reported.
     pub(crate) fn adopt(&mut self, pid: u32) {
         let id = self.new_process(pid, 0, &procfs::thread_name(pid, pid), procfs::executable(pid));
         for entry in procfs::executable_maps(pid).unwrap_or_default() {
             self.map(pid, 0, entry);
         }
         let mut threads = procfs::threads(pid).unwrap_or_default();
-        threads.retain(|tid| self.direct.contains(tid));
+        if self.policy.scope == Scope::Opened {
+            threads.retain(|tid| self.direct.contains(tid));
+        }
         for tid in threads {
             self.new_thread(pid, id, tid, tid, 0, &procfs::thread_name(pid, tid));
+        }
+        if self.policy.open_files {
+            self.take_down_open_files(pid, id);
+        }
+    }
+
+    fn take_down_open_files(&mut self, pid: u32, process: u32) {
+        let time_ns = now_ns();
+        if let Some(path) = procfs::working_directory(pid) {
+            let directory = WorkingDirectory { process, path };
+            self.found.records.push(Record::WorkingDirectory(directory));
+        }
+        for (fd, target) in procfs::open_files(pid) {
+            let file = OpenFile { process, fd, time_ns, target };
+            self.found.records.push(Record::OpenFile(file));
         }
     }
 
@@ -160,7 +204,9 @@ impl Tracker {
         let buffer = (event.cpu, source.is_none_or(|source| source.samples));
         let owner = source.map_or(event.tid, |source| source.thread);
         match &event.what {
-            What::Sample(sample) => self.sample(event, owner, sample),
+            What::Sample { weight, place } => self.sample(event, owner, *weight, place),
+            What::Waited(wait) => self.wait(event, wait),
+            What::Called(call) => self.call(event, call),
             &What::Mapped { start, end, file_offset, device, inode, path } => {
                 let path = String::from_utf8_lossy(path).into_owned();
                 let entry = MapEntry { start, end, file_offset, device, inode, path };
@@ -179,7 +225,13 @@ impl Tracker {
             &What::Lost { count } => {
                 let from_ns = self.last_seen.get(&buffer).copied().unwrap_or(event.time_ns);
                 if buffer.1 {
-                    self.lose(event.cpu, LossReason::RingFull, from_ns, event.time_ns, count);
+                    self.lose_samples(
+                        event.cpu,
+                        LossReason::RingFull,
+                        from_ns,
+                        event.time_ns,
+                        count,
+                    );
                 } else {
                     self.recover_lost_facts(event.time_ns, &count.to_string());
                 }
@@ -189,7 +241,7 @@ impl Tracker {
             }
             What::Unthrottled => {
                 if let Some(from_ns) = self.throttled.remove(&(event.source, event.cpu)) {
-                    self.lose(event.cpu, LossReason::Throttled, from_ns, event.time_ns, 0);
+                    self.lose_samples(event.cpu, LossReason::Throttled, from_ns, event.time_ns, 0);
                 }
             }
         }
@@ -199,33 +251,31 @@ impl Tracker {
     /// Notes CPU time that no sample stands for, though it should: timers of
     /// threads that live shorter than one period never fire.
     pub(crate) fn account_for(&mut self, counted: u64, from_ns: u64, to_ns: u64) {
-        let average = self.weight.checked_div(self.counts.samples).unwrap_or(self.usual_weight);
+        let average =
+            self.weight.checked_div(self.counts.samples).unwrap_or(self.policy.usual_weight);
         let missing = counted.saturating_sub(self.weight + self.counts.lost * average);
         // Each thread keeps part of a period to itself, and a thread that was
         // found while attaching may be counted twice.
         if average > 0 && missing > counted / 10 && missing > 20 * average {
             let count = missing / average;
-            self.lose(NO_CPU, LossReason::ShortThreads, from_ns, to_ns, count);
+            self.lose_samples(NO_CPU, LossReason::ShortThreads, from_ns, to_ns, count);
         }
     }
 
     /// Notes that events are missing.
-    pub(crate) fn lose(
-        &mut self,
-        cpu: u32,
-        reason: LossReason,
-        from_ns: u64,
-        to_ns: u64,
-        count: u64,
-    ) {
-        self.counts.lost += count;
+    pub(crate) fn lose(&mut self, loss: Loss) {
+        self.counts.lost += loss.count;
+        self.found.records.push(Record::Loss(loss));
+    }
+
+    fn lose_samples(&mut self, cpu: u32, reason: LossReason, from_ns: u64, to_ns: u64, count: u64) {
         let (class, reason) = (CLASS_SAMPLES, reason.into());
-        self.records.push(Record::Loss(Loss { cpu, class, reason, from_ns, to_ns, count }));
+        self.lose(Loss { cpu, class, reason, from_ns, to_ns, count });
     }
 
     /// Notes an event that made no sense.
     pub(crate) fn malformed(&mut self, time_ns: u64) {
-        self.lose(NO_CPU, LossReason::Malformed, time_ns, time_ns, 1);
+        self.lose_samples(NO_CPU, LossReason::Malformed, time_ns, time_ns, 1);
     }
 
     /// What happened so far, in numbers.
@@ -235,16 +285,25 @@ impl Tracker {
 
     /// Whether enough has been found to be written.
     pub(crate) fn is_block_full(&self) -> bool {
-        const SAMPLES_PER_BLOCK: usize = 1 << 16;
-        self.samples.len() >= SAMPLES_PER_BLOCK || self.interner.is_block_full()
+        const ROWS_PER_BLOCK: usize = 1 << 16;
+        let found = &self.found;
+        let rows = found.samples.len().max(found.waits.len()).max(found.calls.len());
+        rows >= ROWS_PER_BLOCK || self.stacks.is_block_full() || self.texts.is_block_full()
     }
 
     /// Takes what was found since the last call.
     pub(crate) fn take_findings(&mut self) -> Findings {
-        Findings {
-            records: std::mem::take(&mut self.records),
-            stacks: self.interner.take_new(),
-            samples: std::mem::take(&mut self.samples),
+        self.found.stacks = self.stacks.take_new();
+        self.found.texts = self.texts.take_new();
+        std::mem::take(&mut self.found)
+    }
+
+    /// Takes in sums of threads that have been reported.
+    pub(crate) fn add_totals(&mut self, totals: &[RawTotal]) {
+        for RawTotal { tid, epoch_ns, total } in totals {
+            let goes_on = || self.threads.get(tid).map(|thread| thread.id);
+            let thread = self.ended.find(*tid, *epoch_ns).or_else(goes_on);
+            self.found.totals.push(Total { thread, ..total.clone() });
         }
     }
 
@@ -252,107 +311,102 @@ impl Tracker {
     /// and the names of the kernel's and the vDSO's code that was seen.
     pub(crate) fn finish(&mut self, time_ns: u64) {
         for ((_, cpu), from_ns) in std::mem::take(&mut self.throttled) {
-            self.lose(cpu, LossReason::Throttled, from_ns, time_ns, 0);
+            self.lose_samples(cpu, LossReason::Throttled, from_ns, time_ns, 0);
         }
 
         let mut add = |symbols: std::io::Result<Vec<Record>>, of: &str| match symbols {
-            Ok(symbols) => self.records.extend(symbols),
+            Ok(symbols) => self.found.records.extend(symbols),
             Err(error) => {
                 let text = format!("the names of {of} could not be read: {error}");
-                self.records.push(Record::Note(Note { text }));
+                self.found.records.push(Record::Note(Note { text }));
             }
         };
-        if !self.kernel_addresses.is_empty() {
-            let module = self.modules.kernel(&mut Vec::new());
-            add(names::kernel_symbols(&self.kernel_addresses, module), "kernel functions");
+        let Stacks { modules, kernel_addresses, vdso_offsets, .. } = &mut self.stacks;
+        if !kernel_addresses.is_empty() {
+            let module = modules.kernel(&mut Vec::new());
+            add(names::kernel_symbols(kernel_addresses, module), "kernel functions");
         }
-        if let Some(module) = self.modules.vdso().filter(|_| !self.vdso_offsets.is_empty()) {
-            add(names::vdso_symbols(&self.vdso_offsets, module), "vDSO functions");
+        if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
+            add(names::vdso_symbols(vdso_offsets, module), "vDSO functions");
         }
     }
 
-    fn sample(&mut self, event: &RawEvent<'_>, owner: u32, sample: &RawSample<'_>) {
+    fn sample(&mut self, event: &RawEvent<'_>, owner: u32, weight: u64, place: &RawStack<'_>) {
         if !self.threads.contains_key(&event.tid) {
             self.find_unannounced(event, owner);
         }
-        self.frames.clear();
-        self.kernel_frames(sample.kernel);
-        self.user_frames(event, sample);
-        if self.interner.len().1 >= MAX_KNOWN_STACKS {
-            self.interner.forget();
-        }
-        let mut stack = None;
-        for frame in self.frames.iter().rev() {
-            let frame = self.interner.frame(*frame);
-            stack = Some(self.interner.stack(stack, frame));
-        }
+        let stack = self.stack(event, place);
         self.counts.samples += 1;
-        self.weight += sample.weight;
-        let thread = self.threads.get(&event.tid).map_or(u32::MAX, |thread| thread.id);
-        self.samples.push(Sample {
+        self.weight += weight;
+        self.found.samples.push(Sample {
             time_ns: event.time_ns,
             event: 0,
-            thread,
+            thread: self.thread_id(event),
             cpu: event.cpu,
             stack,
-            weight: sample.weight,
+            weight,
         });
     }
 
-    fn kernel_frames(&mut self, addresses: &[u8]) {
-        if addresses.is_empty() {
-            return;
+    fn wait(&mut self, event: &RawEvent<'_>, wait: &RawWait<'_>) {
+        if !self.threads.contains_key(&event.tid) {
+            self.find_unannounced(event, event.tid);
         }
-        let module = self.modules.kernel(&mut self.records);
-        for (i, bytes) in addresses.as_chunks().0.iter().enumerate() {
-            // All but the innermost are return addresses.
-            let offset = u64::from_le_bytes(*bytes).wrapping_sub(u64::from(i > 0));
-            self.kernel_addresses.insert(offset);
-            self.frames.push(Frame::Code { module, offset });
-        }
+        let stack = self.stack(event, &wait.place);
+        self.counts.waits += 1;
+        self.found.waits.push(Wait {
+            end_ns: event.time_ns,
+            thread: self.thread_id(event),
+            cpu: event.cpu,
+            duration_ns: wait.duration_ns,
+            queued_ns: wait.queued_ns,
+            state: wait.state,
+            syscall: wait.syscall,
+            stack,
+            weight: wait.weight,
+            seen: wait.seen,
+        });
     }
 
-    fn user_frames(&mut self, event: &RawEvent<'_>, sample: &RawSample<'_>) {
-        let Some(registers) = sample.registers else { return };
-        let Some(process) = self.processes.get_mut(&event.pid) else { return };
-        let stack = StackMemory::new(registers.sp(), sample.stack);
-        let mut code = ProcessCode {
-            pid: event.pid,
-            time_ns: event.time_ns,
-            process,
-            modules: &mut self.modules,
-            records: &mut self.records,
-        };
-        let (frames, vdso_offsets) = (&mut self.frames, &mut self.vdso_offsets);
-        let end = unwind::unwind(&mut code, registers, &stack, |place| {
-            if place.kind == ModuleKind::Vdso {
-                vdso_offsets.insert(place.offset);
-            }
-            frames.push(Frame::Code { module: place.module, offset: place.offset });
-        });
-        match end {
-            End::Root(stack_end) => {
-                if let Some(thread) = self.threads.get_mut(&event.tid)
-                    && thread.stack_end != stack_end
-                {
-                    thread.stack_end = stack_end;
-                    self.stack_ends.set(event.tid, stack_end);
-                }
-            }
-            End::Truncated(reason) => {
-                self.counts.truncated += 1;
-                if reason == TruncatedReason::StackTooDeep {
-                    self.counts.too_deep += 1;
-                    // What was taken for the end may have been that of a
-                    // coroutine's stack.
-                    self.stack_ends.remove(event.tid);
-                    if let Some(thread) = self.threads.get_mut(&event.tid) {
-                        thread.stack_end = 0;
-                    }
-                }
-                self.frames.push(Frame::Truncated(reason));
-            }
+    fn call(&mut self, event: &RawEvent<'_>, call: &RawCall<'_>) {
+        if !self.threads.contains_key(&event.tid) {
+            self.find_unannounced(event, event.tid);
         }
+        let stack = call.place.as_ref().and_then(|(place, _)| self.stack(event, place));
+        if self.texts.bytes() > MAX_KNOWN_TEXTS {
+            self.texts.forget();
+        }
+        self.counts.calls += 1;
+        self.found.calls.push(Call {
+            start_ns: call.start_ns,
+            thread: self.thread_id(event),
+            number: call.number,
+            duration_ns: call.duration_ns,
+            result: call.result,
+            args: call.args,
+            texts: call.texts.map(|text| text.map(|text| self.texts.text(text))),
+            stack,
+            stack_weight: call.place.as_ref().map_or(0, |(_, weight)| *weight),
+            count: call.count,
+            seen: call.seen,
+        });
+    }
+
+    /// The number of the event's thread, which should be known.
+    fn thread_id(&self, event: &RawEvent<'_>) -> u32 {
+        self.threads.get(&event.tid).map_or(u32::MAX, |thread| thread.id)
+    }
+
+    /// The number of the stack that the event's thread had.
+    fn stack(&mut self, event: &RawEvent<'_>, place: &RawStack<'_>) -> Option<StackId> {
+        let moment = Moment { time_ns: event.time_ns, pid: event.pid, tid: event.tid };
+        let process = self.processes.get_mut(&event.pid);
+        let thread = self.threads.get_mut(&event.tid);
+        let records = &mut self.found.records;
+        let (stack, truncated) = self.stacks.number(moment, place, process, thread, records);
+        self.counts.truncated += u64::from(truncated.is_some());
+        self.counts.too_deep += u64::from(truncated == Some(TruncatedReason::StackTooDeep));
+        stack
     }
 
     /// Takes in a thread whose start was not reported.
@@ -374,16 +428,17 @@ impl Tracker {
         if is_file && process.exe.is_empty() {
             // The kernel maps a program before the libraries it needs.
             process.exe = entry.path.clone();
-            self.records.push(Record::Process(process.record(pid)));
+            self.found.records.push(Record::Process(process.record(pid)));
         }
         if !process.map(entry.clone()) || !is_file {
             return;
         }
-        let module = self.modules.of_mapping(&entry, pid, process.id, &mut self.records);
+        let module =
+            self.stacks.modules.of_mapping(&entry, pid, process.id, &mut self.found.records);
         if let Some(mapping) = process.space.find_mut(entry.start) {
             mapping.module = Some(module);
         }
-        self.records.push(Record::Mapping(Mapping {
+        self.found.records.push(Record::Mapping(Mapping {
             process: process.id,
             module,
             start: entry.start,
@@ -394,6 +449,9 @@ impl Tracker {
     }
 
     fn exec(&mut self, event: &RawEvent<'_>, owner: u32, name: &str) {
+        if !self.is_wanted(event.pid) {
+            return;
+        }
         // Only the thread that called exec survives, as the first thread.
         let others: Vec<u32> =
             self.threads.iter().filter(|(_, t)| t.pid == event.pid).map(|(tid, _)| *tid).collect();
@@ -404,11 +462,22 @@ impl Tracker {
         self.new_thread(event.pid, id, event.tid, owner, event.time_ns, name);
     }
 
+    /// Whether a process that executes a program is to be recorded.
+    fn is_wanted(&self, pid: u32) -> bool {
+        match &self.policy.scope {
+            Scope::Opened => true,
+            Scope::Processes(targets) => {
+                self.processes.contains_key(&pid) || targets.contains(&pid)
+            }
+            Scope::AllBut(own) => pid != *own,
+        }
+    }
+
     fn rename(&mut self, event: &RawEvent<'_>, name: &str) {
         let Some(thread) = self.threads.get_mut(&event.tid) else { return };
         thread.name = name.to_owned();
         let (thread, time_ns, name) = (thread.id, event.time_ns, name.to_owned());
-        self.records.push(Record::ThreadName(ThreadName { thread, time_ns, name }));
+        self.found.records.push(Record::ThreadName(ThreadName { thread, time_ns, name }));
     }
 
     fn fork(&mut self, event: &RawEvent<'_>, pid: u32, tid: u32) {
@@ -429,7 +498,7 @@ impl Tracker {
             {
                 self.new_thread(pid, process.id, tid, owner, event.time_ns, &name);
             }
-        } else if self.follow && !self.processes.contains_key(&pid) {
+        } else if self.policy.follow && !self.processes.contains_key(&pid) {
             let Some(parent) = self.processes.get(&event.pid) else { return };
             let (exe, space) = (parent.exe.clone(), parent.space.clone());
             let id = self.new_process(pid, event.time_ns, &name, exe);
@@ -445,12 +514,17 @@ impl Tracker {
         // own.
         self.direct.remove(&tid);
         let Some(thread) = self.threads.remove(&tid) else { return };
-        self.stack_ends.remove(tid);
-        self.records.push(Record::ThreadExit(Exit { id: thread.id, time_ns }));
+        self.stacks.forget_end(tid);
+        if self.policy.scope != Scope::Opened {
+            self.ended.add(tid, time_ns, thread.id);
+        }
+        self.found.records.push(Record::ThreadExit(Exit { id: thread.id, time_ns }));
         if let Entry::Occupied(mut process) = self.processes.entry(thread.pid) {
             process.get_mut().live_threads -= 1;
             if process.get().live_threads == 0 {
-                self.records.push(Record::ProcessExit(Exit { id: process.get().id, time_ns }));
+                self.found
+                    .records
+                    .push(Record::ProcessExit(Exit { id: process.get().id, time_ns }));
                 process.remove();
             }
         }
@@ -462,7 +536,7 @@ impl Tracker {
         let text = format!(
             "{count} reports of what processes did were lost: threads and names may be missing"
         );
-        self.records.push(Record::Note(Note { text }));
+        self.found.records.push(Record::Note(Note { text }));
         let pids: Vec<u32> = self.processes.keys().copied().collect();
         for pid in pids {
             let alive = match procfs::is_running(pid) {
@@ -486,7 +560,7 @@ impl Tracker {
         let id = self.next_process;
         self.next_process += 1;
         let process = Process::new(id, pid, start_ns, name, exe);
-        self.records.push(Record::Process(process.record(pid)));
+        self.found.records.push(Record::Process(process.record(pid)));
         self.processes.insert(pid, process);
         id
     }
@@ -505,7 +579,7 @@ impl Tracker {
         self.counts.threads += 1;
         let name = name.to_owned();
         let record = rz_format::Thread { id, process, tid, start_ns, name: name.clone() };
-        self.records.push(Record::Thread(record));
+        self.found.records.push(Record::Thread(record));
         self.threads.insert(tid, Thread { id, pid, owner, start_ns, name, stack_end: 0 });
         if let Some(process) = self.processes.get_mut(&pid) {
             process.live_threads += 1;

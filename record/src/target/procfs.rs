@@ -80,6 +80,12 @@ pub(crate) fn threads(pid: u32) -> io::Result<Vec<u32>> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
+/// All processes.
+pub(crate) fn processes() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// The children of all threads of a process.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let of_thread = |tid| {
@@ -134,6 +140,22 @@ pub(crate) fn thread_name(pid: u32, tid: u32) -> String {
 pub(crate) fn executable(pid: u32) -> String {
     let path = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     path.to_string_lossy().into_owned()
+}
+
+/// The current directory as the process sees it; `None` if it may not be read.
+pub(crate) fn working_directory(pid: u32) -> Option<String> {
+    let path = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    Some(path.to_string_lossy().into_owned())
+}
+
+/// File descriptors and what they lead to: a path, or such as `socket:[12]`.
+pub(crate) fn open_files(pid: u32) -> Vec<(u32, String)> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let file = |entry: fs::DirEntry| {
+        let fd = entry.file_name().to_str()?.parse().ok()?;
+        Some((fd, fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
+    };
+    entries.filter_map(|entry| file(entry.ok()?)).collect()
 }
 
 /// The first word of the command line. Servers that write their state over it,

@@ -1,0 +1,317 @@
+// System calls: taken down when they begin, handed over when they return.
+#pragma once
+
+#define EXECVE 59
+#define EXECVEAT 322
+// Added to the numbers of calls by the 32-bit interface.
+#define COMPAT 0x40000000
+#define MAX_ERRNO 4095
+
+ROOM(struct call_in_full, call)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CALLS);
+	__type(key, __u32);
+	__type(value, struct call_info);
+} call_infos SEC(".maps");
+
+static __always_inline bool is_exec(__u64 number)
+{
+	return number == EXECVE || number == EXECVEAT;
+}
+
+SEC("raw_tp/sys_enter")
+int on_call(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	__u32 number = ctx->args[1];
+	struct call_info *info;
+
+	if (!thread) {
+		__u32 tracking = tracking_of(task->tgid);
+
+		// The one that starts the program belongs to it.
+		if (!tracking || (tracking == UNTIL_EXEC && !is_exec(number)))
+			return 0;
+		thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!thread)
+			return 0;
+		if (!thread->epoch)
+			thread->epoch = task->start_time;
+	}
+	thread->call_since = 0;
+	info = bpf_map_lookup_elem(&call_infos, &number);
+	if (!info || !info->wanted)
+		return 0;
+	thread->call_number = number;
+	thread->call_seen = 0;
+	thread->call_since = bpf_ktime_get_ns();
+	if (is_exec(number))
+		thread->program[0] = 0;
+	return 0;
+}
+
+static __always_inline void describe_call(struct call *call, struct task_struct *task,
+					  struct thread *thread, const struct pt_regs *regs,
+					  const struct call_info *info, __u64 now)
+{
+	__u64 args[6] = { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 };
+
+	fill_head(&call->head, KIND_CALL, now, task);
+	call->start = thread->call_since;
+	call->duration = now - thread->call_since;
+	call->number = thread->call_number;
+	call->seen = thread->call_seen;
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		call->args[i] = i < info->args ? args[i] : 0;
+	call->count = 1;
+	call->stack_weight = 0;
+	call->text_len[0] = call->text_len[1] = 0;
+}
+
+static __always_inline __u64 arg(const struct call *call, __u32 at)
+{
+	return at < 6 ? call->args[at] : 0;
+}
+
+// Reads what an argument points to; returns its length plus one.
+static __always_inline __u16 read_text(__u8 *to, const struct call *call,
+				       const struct call_info *info, const struct thread *thread,
+				       int which)
+{
+	void *from = (void *)arg(call, info->arg[which]);
+	__u32 length = arg(call, info->len_arg[which]);
+	__u64 size;
+	long read;
+
+	switch (info->capture[which]) {
+	case CAPTURE_PATH:
+		if (is_exec(call->number) && thread->program[0])
+			read = bpf_probe_read_kernel_str(to, MAX_PATH + 1, thread->program);
+		else
+			read = bpf_probe_read_user_str(to, MAX_PATH + 1, from);
+		// It counts the terminating zero.
+		return read > 0 ? read : 0;
+	case CAPTURE_ADDRESS_OUT:
+		if (call->result < 0 || !from ||
+		    bpf_probe_read_user(&length, sizeof(length),
+					(void *)arg(call, info->len_arg[which])))
+			return 0;
+		break;
+	case CAPTURE_ADDRESS_IN:
+		break;
+	default:
+		return 0;
+	}
+	size = length > MAX_ADDRESS ? MAX_ADDRESS : length;
+	// Shows the verifier what the compiler knows.
+	asm volatile("%0 &= 0xff" : "+r"(size));
+	return size && !bpf_probe_read_user(to, size, from) ? size + 1 : 0;
+}
+
+// What the stack of a call stands for; `*wanted` says whether to take one.
+static __always_inline __u64 stack_weight(struct thread *thread, __u64 duration, bool failed,
+					  bool *wanted)
+{
+	__u64 threshold = settings.stack_threshold_ns;
+	__u64 weight;
+
+	if (settings.call_stacks == 2 || duration >= threshold)
+		weight = duration;
+	else
+		weight = due(&thread->call_credit, duration, threshold);
+	*wanted = settings.call_stacks && (weight || failed || settings.call_stacks == 2);
+	return settings.call_stacks ? weight : 0;
+}
+
+SEC("raw_tp/sys_exit")
+int on_return(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct control *values;
+	struct call_info *info;
+	struct call_room *room;
+	struct pt_regs regs;
+	struct total *total;
+	__u64 now, duration, weight, length = 0;
+	__s64 result = ctx->args[1];
+	bool failed = result < 0 && result >= -MAX_ERRNO;
+	bool with_stack;
+	__u32 only = 0, thin = 1, number;
+
+	if (!thread || !thread->call_since)
+		return 0;
+	number = thread->call_number;
+	info = bpf_map_lookup_elem(&call_infos, &number);
+	// Attempts to start the program that did not succeed are the recorder's.
+	if (!info || (is_exec(number) && tracking_of(task->tgid) != LIVE)) {
+		thread->call_since = 0;
+		return 0;
+	}
+	now = bpf_ktime_get_ns();
+	duration = now - thread->call_since;
+
+	struct total_key key = {
+		.epoch = thread->epoch,
+		.tid = task->pid,
+		.class = TOTAL_CALLS,
+		.number_plus_one = number + 1,
+	};
+	// How long a call took that began before the recording is not known.
+	if (!(thread->call_seen & SEEN_LATE)) {
+		total = add_total(&key, duration);
+		if (total && failed)
+			total->errors++;
+	}
+	if (settings.calls < 2 || duration < settings.slower_than_ns)
+		goto done;
+	weight = stack_weight(thread, duration, failed, &with_stack);
+	values = bpf_map_lookup_elem(&control, &only);
+	if (values && values->thin > 1 && duration < settings.stack_threshold_ns) {
+		thin = values->thin;
+		// A call that stands for time as well is always written.
+		if (!weight && bpf_get_prandom_u32() % thin)
+			goto done;
+	}
+	if (bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]))
+		goto done;
+	if (!with_stack && !info->capture[0]) {
+		struct call *call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
+
+		if (!call) {
+			lose(LOST_CALLS);
+			goto done;
+		}
+		describe_call(call, task, thread, &regs, info, now);
+		call->result = result;
+		call->count = thin;
+		bpf_ringbuf_submit(call, wakeup(&calls));
+		goto done;
+	}
+	room = call_room();
+	if (!room)
+		goto done;
+	describe_call(&room->record.call, task, thread, &regs, info, now);
+	room->record.call.result = result;
+	room->record.call.count = thin;
+	room->record.call.stack_weight = weight;
+	room->record.call.text_len[0] =
+		read_text(room->record.texts[0], &room->record.call, info, thread, 0);
+	room->record.call.text_len[1] =
+		read_text(room->record.texts[1], &room->record.call, info, thread, 1);
+	room->record.where.has_registers = 0;
+	room->record.where.kernel_bytes = 0;
+	room->record.where.user_bytes = 0;
+	if (with_stack) {
+		fill_registers(&room->record.where, &regs);
+		length = append_user_stack(&room->record.where, room->stack, task->pid);
+	}
+	if (length <= STACK_ROOM &&
+	    bpf_ringbuf_output(&calls, room, sizeof(room->record) + length, wakeup(&calls)))
+		lose(LOST_CALLS);
+done:
+	thread->call_since = 0;
+	return 0;
+}
+
+// Hands over a call that ends with its thread, or with the recording.
+static __always_inline void hand_over_unfinished(struct task_struct *task, struct thread *thread)
+{
+	struct pt_regs regs;
+	struct call_info *info;
+	struct call *call;
+	__u32 number = thread->call_number;
+
+	if (settings.calls < 2 || !thread->call_since)
+		return;
+	info = bpf_map_lookup_elem(&call_infos, &number);
+	if (!info || bpf_probe_read_kernel(&regs, sizeof(regs), (void *)bpf_task_pt_regs(task)))
+		return;
+	call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
+	if (!call) {
+		lose(LOST_CALLS);
+		return;
+	}
+	describe_call(call, task, thread, &regs, info, bpf_ktime_get_ns());
+	call->result = 0;
+	call->seen |= SEEN_UNFINISHED;
+	bpf_ringbuf_submit(call, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void call_never_returns(struct task_struct *task)
+{
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+
+	if (!thread)
+		return;
+	hand_over_unfinished(task, thread);
+	thread->call_since = 0;
+}
+
+// At the start of the recording: takes down who is in a call already.
+SEC("iter/task")
+int find_calling(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct thread *thread;
+	struct call_info *info;
+	__u32 number;
+
+	thread = task ? thread_of(task) : NULL;
+	if (!thread || thread->call_since || task->on_cpu)
+		return 0;
+	number = syscall_of(task);
+	if (!number--)
+		return 0;
+	info = bpf_map_lookup_elem(&call_infos, &number);
+	if (!info || !info->wanted)
+		return 0;
+	thread->call_number = number;
+	thread->call_seen = SEEN_LATE;
+	thread->call_since = bpf_ktime_get_ns();
+	return 0;
+}
+
+// At the end: hands over the calls that go on.
+SEC("iter/task")
+int find_still_calling(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct thread *thread = task ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
+
+	if (thread)
+		hand_over_unfinished(task, thread);
+	return 0;
+}
+
+SEC("raw_tp/io_uring_submit_req")
+int on_io_uring_request(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct io_kiocb *request = (struct io_kiocb *)ctx->args[0];
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = thread_of(task);
+	struct total *total;
+
+	if (!thread)
+		return 0;
+
+	struct total_key key = {
+		.epoch = thread->epoch,
+		.tid = task->pid,
+		.class = TOTAL_IO_URING,
+		.number_plus_one = BPF_CORE_READ(request, opcode) + 1,
+	};
+	total = total_of(&key);
+	if (total)
+		total->count++;
+	return 0;
+}

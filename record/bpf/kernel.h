@@ -1,0 +1,54 @@
+// What we use of the kernel's types, by name: offsets are filled in from the
+// running kernel's BTF when the programs are loaded (CO-RE).
+#pragma once
+
+#define KERNEL_TYPE __attribute__((preserve_access_index))
+
+#define PF_KTHREAD 0x00200000
+#define TASK_INTERRUPTIBLE 0x1
+#define TASK_UNINTERRUPTIBLE 0x2
+#define TASK_STOPPED 0x4
+#define TASK_TRACED 0x8
+// Code segment of 32-bit programs on x86-64.
+#define USER32_CS 0x23
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+} KERNEL_TYPE;
+
+struct sched_info {
+	unsigned long pcount;
+} KERNEL_TYPE;
+
+struct task_struct {
+	unsigned int flags;
+	unsigned int __state;
+	int on_cpu;
+	unsigned in_iowait : 1;
+	int pid;
+	int tgid;
+	__u64 start_time;
+	struct sched_info sched_info;
+	struct signal_struct *signal;
+} KERNEL_TYPE;
+
+struct linux_binprm {
+	const char *filename;
+} KERNEL_TYPE;
+
+struct io_kiocb {
+	__u8 opcode;
+} KERNEL_TYPE;
+
+struct bpf_iter_meta {
+	void *seq;
+} KERNEL_TYPE;
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+} KERNEL_TYPE;

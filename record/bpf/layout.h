@@ -1,0 +1,149 @@
+// What the programs share with the recorder: settings, and the records in the
+// ring buffers. `record/src/bpf/layout.rs` says the same in Rust; all fields
+// are naturally aligned, without holes.
+#pragma once
+
+// Set before the programs are loaded.
+struct settings {
+	__u32 self_pid;			// the recorder, which is never recorded
+	__u32 all;			// record every process
+	__u32 follow;			// record children
+	__u32 kernel;			// record kernel stacks
+	__u32 stack_bytes;		// most to copy of a user stack
+	__u32 waits;			// record intervals off the CPU
+	__u32 calls;			// system calls: 0 no, 1 totals, 2 every call
+	__u32 call_stacks;		// 0 none, 1 in proportion to time, 2 all
+	__u64 stack_threshold_ns;	// of waits and calls
+	__u64 slower_than_ns;		// calls that take less are only counted
+};
+
+// Set at any time.
+struct control {
+	__u32 thin;			// write one call in so many; 1 for all
+	__u32 wait_scale;		// the threshold of waits times so much
+};
+
+// What is said about a tracked process.
+enum tracking {
+	UNTIL_EXEC = 1,			// not yet: it has to execute its program
+	LIVE = 2,
+};
+
+enum kind {
+	// Beyond the numbers of perf's own records, which travel beside ours.
+	KIND_SAMPLE = 0x1001,
+	KIND_WAIT = 0x1002,
+	KIND_CALL = 0x1003,
+};
+
+// How much of a wait or call was seen.
+#define SEEN_LATE 1
+#define SEEN_UNFINISHED 2
+
+// Values of the format's WaitState.
+enum wait_state { PREEMPTED, SLEEPING, BLOCKED, IO, STOPPED };
+
+// Values of the format's TotalClass.
+enum total_class { TOTAL_WAITS, TOTAL_CALLS, TOTAL_IO_URING };
+
+// Starts every record.
+struct head {
+	__u32 kind;
+	__u32 cpu;
+	__u64 time;
+	__u32 pid;
+	__u32 tid;
+};
+
+#define SLOTS 17
+#define MAX_KERNEL_BYTES 1016		// 127 frames, as many as perf has
+#define MAX_USER_BYTES 0x10000
+
+// Where a thread was. Behind the record it is part of follow the kernel
+// addresses and the bytes of the user stack.
+struct where {
+	__u32 has_registers;
+	__u32 kernel_bytes;
+	__u32 user_bytes;
+	__u32 unused;
+	__u64 slots[SLOTS];		// in the order of perf_regs.h
+};
+
+struct sample {
+	struct head head;
+	__u64 weight;
+	struct where where;
+};
+
+struct wait {
+	struct head head;
+	__u64 duration;
+	__u64 queued;
+	__u64 weight;
+	__u32 state;
+	__u32 syscall_plus_one;
+	__u32 seen;
+	__u32 unused;
+	struct where where;
+};
+
+#define MAX_PATH 255
+#define MAX_ADDRESS 128
+
+struct call {
+	struct head head;
+	__u64 start;
+	__u64 duration;
+	__s64 result;
+	__u64 args[6];
+	__u64 stack_weight;
+	__u32 number;
+	__u32 count;
+	__u32 seen;
+	__u16 text_len[2];		// bytes + 1; 0 for none
+};
+
+// A call with texts or a stack. Both texts follow, in fields of fixed size,
+// then what belongs to `where`.
+struct call_in_full {
+	struct call call;
+	struct where where;
+	__u8 texts[2][MAX_PATH + 1];
+};
+
+// Which thread's waits or calls of which kind.
+struct total_key {
+	__u64 epoch;			// when it started, or executed its program
+	__u32 tid;
+	__u8 class;
+	__u8 state;
+	__u16 number_plus_one;
+};
+
+#define BUCKETS 40
+
+struct total {
+	__u64 count;
+	__u64 errors;
+	__u64 total_ns;
+	__u64 min_ns;
+	__u64 max_ns;
+	__u64 queued_ns;
+	__u32 histogram[BUCKETS];
+};
+
+// What is read of a call's arguments when it returns.
+enum capture { CAPTURE_NONE, CAPTURE_PATH, CAPTURE_ADDRESS_IN, CAPTURE_ADDRESS_OUT };
+
+#define MAX_CALLS 512
+
+struct call_info {
+	__u8 wanted;
+	__u8 args;			// how many it takes
+	__u8 capture[2];
+	__u8 arg[2];			// which argument
+	__u8 len_arg[2];		// which one says, or points to, its length
+};
+
+// What could not be handed over, counted per CPU.
+enum loss { LOST_SAMPLES, LOST_WAITS, LOST_CALLS, LOST_TOTALS, LOSSES };

@@ -1,0 +1,137 @@
+// State that the programs share, and small things that all of them do.
+#pragma once
+
+const volatile struct settings settings = {};
+
+// Sizes of the maps are set by the recorder.
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} samples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOSSES);
+	__type(key, __u32);
+	__type(value, __u64);
+} losses SEC(".maps");
+
+// Processes that are recorded, by thread group; of no use with settings.all.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} tracked SEC(".maps");
+
+// Where threads' user stacks end, as far as the recorder found out.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u64);
+} stack_ends SEC(".maps");
+
+// What is known of a recorded thread; goes away with it.
+struct thread {
+	__u64 epoch;			// see struct total_key
+	__u64 off_since;		// 0 while it runs
+	__u64 ready_since;		// 0 while it runs or waits
+	__u64 off_credit;		// time off the CPU until the next short wait is written
+	__u64 call_since;		// 0 while it is in no call
+	__u64 call_credit;
+	__u32 off_state;
+	__u32 off_syscall;		// plus one
+	__u32 call_number;
+	__u16 off_seen;
+	__u16 call_seen;
+	char program[MAX_PATH + 1];	// that it is executing, until execve returns
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+static __always_inline void lose(__u32 what)
+{
+	__u64 *count = bpf_map_lookup_elem(&losses, &what);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline __u32 tracking_of(__u32 pid)
+{
+	__u32 *tracking;
+
+	if (settings.all)
+		return pid && pid != settings.self_pid ? LIVE : 0;
+	tracking = bpf_map_lookup_elem(&tracked, &pid);
+	return tracking ? *tracking : 0;
+}
+
+// What is known of a thread; NULL if it is not recorded.
+static __always_inline struct thread *thread_of(struct task_struct *task)
+{
+	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+
+	if (thread || tracking_of(task->tgid) != LIVE || task->flags & PF_KTHREAD)
+		return thread;
+	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (thread && !thread->epoch)
+		thread->epoch = task->start_time;
+	return thread;
+}
+
+// Wakes the recorder before a ring runs full; otherwise it looks by itself.
+static __always_inline __u64 wakeup(void *ring)
+{
+	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+
+	return waiting > bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4 ? BPF_RB_FORCE_WAKEUP
+								       : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void fill_head(struct head *head, __u32 kind, __u64 time,
+				      struct task_struct *task)
+{
+	head->kind = kind;
+	head->cpu = bpf_get_smp_processor_id();
+	head->time = time;
+	head->pid = task->tgid;
+	head->tid = task->pid;
+}
+
+// Whether a short wait or call is to stand for the time since the last such
+// one. Points are put on the thread's time at random distances of `threshold`
+// on average, and whoever holds one is taken; returns what it stands for.
+static __always_inline __u64 due(__u64 *credit, __u64 duration, __u64 threshold)
+{
+	__u64 weight = 0;
+
+	for (int i = 0; i < 3; i++) {
+		if (!*credit)
+			// Half the threshold to one and a half.
+			*credit = threshold / 2 + (threshold * (bpf_get_prandom_u32() >> 16) >> 16) + 1;
+		if (*credit > duration) {
+			*credit -= duration;
+			break;
+		}
+		duration -= *credit;
+		*credit = 0;
+		weight += threshold;
+	}
+	return weight;
+}

@@ -1,0 +1,22 @@
+// The kernel's part of the recorder. See docs/ARCHITECTURE.md for how it works
+// together with the rest, and Makefile for how the object is made.
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+#include <linux/ptrace.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+#include "kernel.h"
+#include "layout.h"
+#include "maps.h"
+#include "stack.h"
+#include "totals.h"
+#include "sample.h"
+#include "waits.h"
+#include "calls.h"
+#include "track.h"
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,144 @@
+// Takes down where a thread is: registers, kernel stack, used user stack.
+#pragma once
+
+#define PAGE 4096
+
+// What follows a record's fixed part: kernel addresses, then the user stack.
+#define STACK_ROOM (MAX_KERNEL_BYTES + MAX_USER_BYTES)
+
+// Room to put records of a type together, one for each CPU; too large for the
+// stack, and for a per-CPU map. Each type has its own, as the timer's program
+// may interrupt the others.
+#define ROOM(RECORD, NAME)                                                  \
+	struct NAME##_room {                                                \
+		RECORD record;                                              \
+		__u8 stack[STACK_ROOM];                                     \
+	};                                                                  \
+	struct {                                                            \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                           \
+		__uint(max_entries, 1);                                     \
+		__type(key, __u32);                                         \
+		__type(value, struct NAME##_room);                          \
+	} NAME##_rooms SEC(".maps");                                        \
+	static __always_inline struct NAME##_room *NAME##_room(void)        \
+	{                                                                   \
+		__u32 cpu = bpf_get_smp_processor_id();                     \
+                                                                            \
+		return bpf_map_lookup_elem(&NAME##_rooms, &cpu);            \
+	}
+
+static __always_inline bool is_user_mode(const struct pt_regs *regs)
+{
+	return (regs->cs & 3) == 3;
+}
+
+static __always_inline void fill_registers(struct where *where, const struct pt_regs *regs)
+{
+	__u64 *slots = where->slots;
+
+	// Programs of 32 bits have other registers.
+	where->has_registers = regs->cs != USER32_CS;
+	slots[0] = regs->rax;
+	slots[1] = regs->rbx;
+	slots[2] = regs->rcx;
+	slots[3] = regs->rdx;
+	slots[4] = regs->rsi;
+	slots[5] = regs->rdi;
+	slots[6] = regs->rbp;
+	slots[7] = regs->rsp;
+	slots[8] = regs->rip;
+	slots[9] = regs->r8;
+	slots[10] = regs->r9;
+	slots[11] = regs->r10;
+	slots[12] = regs->r11;
+	slots[13] = regs->r12;
+	slots[14] = regs->r13;
+	slots[15] = regs->r14;
+	slots[16] = regs->r15;
+}
+
+// Takes the registers with which a thread entered the kernel.
+static __always_inline void fill_entry_registers(struct where *where, struct task_struct *task)
+{
+	struct pt_regs regs;
+
+	where->has_registers = 0;
+	if (task->flags & PF_KTHREAD)
+		return;
+	if (!bpf_probe_read_kernel(&regs, sizeof(regs), (void *)bpf_task_pt_regs(task)))
+		fill_registers(where, &regs);
+}
+
+// Bytes of a user stack that are worth copying.
+static __always_inline __u32 used_bytes(const struct where *where, __u32 tid)
+{
+	__u64 *end = bpf_map_lookup_elem(&stack_ends, &tid);
+	__u64 pointer = where->slots[7];
+
+	if (end && pointer < *end && *end - pointer < settings.stack_bytes)
+		return *end - pointer;
+	return settings.stack_bytes;
+}
+
+// A user stack that is being copied.
+struct copy {
+	__u8 *to;
+	__u64 from;
+	__u32 wanted;
+	__u32 done;
+};
+
+// Copies up to the end of a page.
+static long copy_page(__u32 index, struct copy *copy)
+{
+	__u32 done = copy->done;
+	__u32 length = PAGE - ((copy->from + done) & (PAGE - 1));
+
+	if (done >= copy->wanted)
+		return 1;
+	if (length > copy->wanted - done)
+		length = copy->wanted - done;
+	if (done > MAX_USER_BYTES - PAGE || length > PAGE)
+		return 1;
+	if (bpf_probe_read_user(copy->to + done, length, (void *)(copy->from + done)))
+		return 1;
+	copy->done = done + length;
+	return 0;
+}
+
+// Copies the current thread's user stack to `to`, page by page as far as
+// there is one; returns the number of bytes.
+static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where, __u32 tid)
+{
+	struct copy copy = { .to = to, .from = where->slots[7] };
+
+	if (!where->has_registers)
+		return 0;
+	copy.wanted = used_bytes(where, tid);
+	if (copy.wanted > MAX_USER_BYTES)
+		copy.wanted = MAX_USER_BYTES;
+	// Nearly always the end of the stack is known, and not far.
+	if (copy.wanted <= PAGE &&
+	    !bpf_probe_read_user(to, copy.wanted, (void *)copy.from))
+		return copy.wanted;
+	bpf_loop(MAX_USER_BYTES / PAGE + 1, copy_page, &copy, 0);
+	return copy.done <= MAX_USER_BYTES ? copy.done : 0;
+}
+
+// Copies the user stack behind the kernel addresses that are there already;
+// returns the number of bytes of both.
+static __always_inline __u64 append_user_stack(struct where *where, __u8 *stack, __u32 tid)
+{
+	__u32 kernel = where->kernel_bytes;
+
+	if (kernel > MAX_KERNEL_BYTES)
+		kernel = MAX_KERNEL_BYTES;
+	where->user_bytes = copy_user_stack(stack + kernel, where, tid);
+	return kernel + where->user_bytes;
+}
+
+// Length of a helper's answer, which is negative if it failed.
+static __always_inline __u32 length_of(long answer)
+{
+	return answer > 0 && answer <= MAX_KERNEL_BYTES ? answer : 0;
+}

@@ -1,0 +1,244 @@
+//! Takes what the programs hand over, and tells them when it is too much.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use aya::Ebpf;
+use aya::maps::{MapData, RingBuf};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rz_format::{CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, LossReason};
+
+use super::attach::Attachment;
+use super::events::CpuEvents;
+use super::layout::{LOSSES, shortened_len, time_of, total};
+use crate::capture::Capture;
+use crate::host::now_ns;
+use crate::perf::{INTERVAL_MS, drain_ring};
+use crate::queue::{Batch, StackEnds};
+
+/// Bytes of calls taken at one time above which fewer are asked for.
+const MANY_CALL_BYTES: usize = 6 << 20;
+/// Bytes that wait to be dealt with above which fewer calls are asked for.
+const LONG_BACKLOG: usize = 24 << 20;
+/// Waits per second above which stacks of short ones are taken more rarely.
+const MANY_WAITS: u64 = 10_000;
+/// The rarest that calls are written, and by what the threshold of waits is
+/// multiplied at most.
+const MAX_SCALE: u32 = 1 << 12;
+/// How long there must be room before more is asked for again.
+const CALM_NS: u64 = 2_000_000_000;
+
+/// The programs' buffers, one for each class, so that none can crowd out
+/// another.
+pub(super) struct Rings {
+    samples: RingBuf<MapData>,
+    waits: RingBuf<MapData>,
+    calls: RingBuf<MapData>,
+    ready: Epoll,
+}
+
+impl Rings {
+    /// Takes the buffers from the programs, and waits for those of `events` as
+    /// well.
+    pub(super) fn take(ebpf: &mut Ebpf, events: &[CpuEvents]) -> io::Result<Self> {
+        let mut ring = |name| {
+            let map = ebpf.take_map(name).ok_or(io::ErrorKind::NotFound)?;
+            RingBuf::try_from(map).map_err(io::Error::other)
+        };
+        let (samples, waits, calls) = (ring("samples")?, ring("waits")?, ring("calls")?);
+        let ready = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        // Only when woken: there is always something in a buffer.
+        let add = |fd: BorrowedFd<'_>| {
+            ready.add(fd, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))
+        };
+        add(samples.as_fd())?;
+        add(waits.as_fd())?;
+        add(calls.as_fd())?;
+        for events in events {
+            add(events.reporter.as_fd())?;
+        }
+        Ok(Rings { samples, waits, calls, ready })
+    }
+}
+
+/// How hard it is to keep up.
+#[derive(Debug)]
+pub(super) struct Pressure {
+    /// One call in so many is asked for.
+    thin: u32,
+    /// The threshold of waits is multiplied by so much.
+    wait_scale: u32,
+    /// When it was last too much.
+    pressed_ns: u64,
+    waits: u64,
+    waits_since_ns: u64,
+}
+
+impl Default for Pressure {
+    fn default() -> Self {
+        Pressure { thin: 1, wait_scale: 1, pressed_ns: 0, waits: 0, waits_since_ns: 0 }
+    }
+}
+
+impl Pressure {
+    /// Takes in how much came at one time. Returns what to set if that has
+    /// changed: one call in how many, and the factor of the waits' threshold.
+    fn adjust(
+        &mut self,
+        now_ns: u64,
+        call_bytes: usize,
+        waits: u64,
+        backlog: usize,
+    ) -> Option<(u32, u32)> {
+        let before = (self.thin, self.wait_scale);
+        self.waits += waits;
+        if call_bytes > MANY_CALL_BYTES || backlog > LONG_BACKLOG {
+            self.thin = (self.thin * 2).min(MAX_SCALE);
+            self.pressed_ns = now_ns;
+        }
+        let elapsed_ns = now_ns.saturating_sub(self.waits_since_ns);
+        if elapsed_ns >= 1_000_000_000 {
+            let many = self.waits.saturating_mul(1_000_000_000) / elapsed_ns > MANY_WAITS;
+            if many && self.waits_since_ns > 0 {
+                self.wait_scale = (self.wait_scale * 2).min(MAX_SCALE);
+                self.pressed_ns = now_ns;
+            }
+            (self.waits, self.waits_since_ns) = (0, now_ns);
+        }
+        if now_ns.saturating_sub(self.pressed_ns) > CALM_NS {
+            self.thin = (self.thin / 2).max(1);
+            self.wait_scale = (self.wait_scale / 2).max(1);
+            self.pressed_ns = now_ns;
+        }
+        let after = (self.thin, self.wait_scale);
+        (before != after).then_some(after)
+    }
+}
+
+impl Capture for Attachment {
+    fn enable(&mut self) -> io::Result<()> {
+        self.start().map_err(io::Error::other)
+    }
+
+    fn wait(&self) {
+        let mut events = [EpollEvent::empty(); 8];
+        // An interrupted wait is as good as a finished one.
+        let _ = self.rings.ready.wait(&mut events, EpollTimeout::from(INTERVAL_MS));
+    }
+
+    fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {
+        for events in &mut self.events {
+            drain_ring(&mut events.ring, batch, stack_ends);
+        }
+        take(&mut self.rings.samples, CLASS_SAMPLES, batch);
+        let (waits, _) = take(&mut self.rings.waits, CLASS_WAITS, batch);
+        let (_, call_bytes) = take(&mut self.rings.calls, CLASS_CALLS, batch);
+
+        let now_ns = now_ns();
+        self.report_losses(batch, now_ns);
+        if let Some((thin, wait_scale)) =
+            self.pressure.adjust(now_ns, call_bytes, waits, batch.backlog)
+        {
+            let mut control = [0; 8];
+            control[..4].copy_from_slice(&thin.to_le_bytes());
+            control[4..].copy_from_slice(&wait_scale.to_le_bytes());
+            if let Err(error) = self.control.set(0, control, 0) {
+                log::warn!("the amount of events cannot be changed: {error}");
+            }
+        }
+        for (tid, end) in stack_ends.take_changes() {
+            // Only makes the next copy longer than it had to be.
+            let _ = self.stack_ends.insert(tid, end, 0);
+        }
+    }
+
+    fn disable(&mut self) {
+        self.end();
+    }
+
+    fn finish(&mut self, batch: &mut Batch) {
+        for row in self.totals.iter() {
+            match row {
+                Ok((key, value)) => batch.totals.extend(total(&key, &value)),
+                Err(error) => {
+                    log::warn!("some totals are missing: {error}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Attachment {
+    fn report_losses(&mut self, batch: &mut Batch, now_ns: u64) {
+        for (index, class) in LOSSES.into_iter().enumerate() {
+            let Ok(counts) = self.losses.get(&(index as u32), 0) else { continue };
+            let count: u64 = counts.iter().sum();
+            let new = count.saturating_sub(self.lost[index]);
+            if new > 0 {
+                let reason = match class {
+                    rz_format::CLASS_TOTALS => LossReason::TableFull,
+                    _ => LossReason::RingFull,
+                };
+                batch.lose(reason, class, self.looked_ns, now_ns, new);
+                self.lost[index] = count;
+            }
+        }
+        self.looked_ns = now_ns;
+    }
+}
+
+/// Moves what is in a buffer to `batch`; returns how many records, and bytes,
+/// that were.
+fn take(ring: &mut RingBuf<MapData>, class: u8, batch: &mut Batch) -> (u64, usize) {
+    // What comes while we take is for the next time, or this might not end.
+    let deadline_ns = now_ns();
+    let (mut records, mut bytes) = (0, 0);
+    while let Some(record) = ring.next() {
+        let time_ns = time_of(&record);
+        records += 1;
+        bytes += record.len();
+        if let Some(limit) = batch.admit(class, time_ns) {
+            let length = match limit {
+                u64::MAX => record.len(),
+                limit => shortened_len(&record, limit),
+            };
+            batch.push(time_ns, |out| out.extend_from_slice(&record[..length]));
+        }
+        if time_ns > deadline_ns {
+            break;
+        }
+    }
+    (records, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn calls_are_thinned_under_pressure_and_come_back() {
+        let mut pressure = Pressure::default();
+        let mut at = |second, bytes| pressure.adjust(second * SECOND, bytes, 0, 0);
+        assert_eq!(at(10, MANY_CALL_BYTES), None);
+        assert_eq!(at(11, MANY_CALL_BYTES + 1), Some((2, 1)));
+        assert_eq!(at(12, MANY_CALL_BYTES + 1), Some((4, 1)));
+        assert_eq!(at(13, 0), None);
+        assert_eq!(at(15, 0), Some((2, 1)));
+        assert_eq!(at(16, 0), None);
+        assert_eq!(at(18, 0), Some((1, 1)));
+        assert_eq!(at(30, 0), None);
+    }
+
+    #[test]
+    fn many_waits_are_sampled_more_rarely() {
+        let mut pressure = Pressure::default();
+        let mut at = |second, waits| pressure.adjust(second * SECOND, 0, waits, 0);
+        assert_eq!(at(10, 5), None);
+        assert_eq!(at(11, MANY_WAITS), None);
+        assert_eq!(at(12, MANY_WAITS + 1), Some((1, 2)));
+        assert_eq!(at(15, 0), Some((1, 1)));
+    }
+}

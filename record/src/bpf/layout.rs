@@ -1,0 +1,258 @@
+//! The records and map values of the programs in the kernel, byte by byte as
+//! `record/bpf/layout.h` lays them out.
+
+use rz_format::{CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, HISTOGRAM_BUCKETS, Total};
+
+use crate::cursor::Cursor;
+use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
+use crate::unwind::{REGISTER_COUNT, Registers};
+
+/// Kinds of records. perf's own numbers are smaller.
+const KIND_SAMPLE: u32 = 0x1001;
+const KIND_WAIT: u32 = 0x1002;
+const KIND_CALL: u32 = 0x1003;
+
+/// Offset of a record's time.
+const TIME_AT: usize = 8;
+/// Longest path, and with the zero that ends it.
+const MAX_PATH: usize = 255;
+const TEXT_ROOM: usize = MAX_PATH + 1;
+/// Length of a call's record that has neither texts nor a stack.
+#[cfg(test)]
+const CALL_LEN: usize = 24 + 24 + 48 + 8 + 12 + 4;
+
+/// A key of the table of sums.
+pub(super) type TotalKey = [u8; 16];
+/// A value of the table of sums.
+pub(super) type TotalValue = [u8; 6 * 8 + HISTOGRAM_BUCKETS * 4];
+/// What to do about a system call.
+pub(super) type CallInfo = [u8; 8];
+/// What may be changed while recording.
+pub(super) type Control = [u8; 8];
+
+/// Number of system calls that are known.
+pub(super) const MAX_CALLS: u32 = 512;
+/// What can be lost in the kernel, in the order of `enum loss`.
+pub(super) const LOSSES: [u8; 4] =
+    [CLASS_SAMPLES, CLASS_WAITS, CLASS_CALLS, rz_format::CLASS_TOTALS];
+
+/// Settings that are fixed when the programs are loaded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    pub(super) self_pid: u32,
+    pub(super) all: bool,
+    pub(super) follow: bool,
+    pub(super) kernel: bool,
+    pub(super) stack_bytes: u32,
+    pub(super) waits: bool,
+    /// 0 no, 1 totals, 2 every call.
+    pub(super) calls: u32,
+    /// 0 none, 1 in proportion to time, 2 all.
+    pub(super) call_stacks: u32,
+    pub(super) stack_threshold_ns: u64,
+    pub(super) slower_than_ns: u64,
+}
+
+impl Settings {
+    /// The settings as the programs have them.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let numbers = [
+            self.self_pid,
+            self.all.into(),
+            self.follow.into(),
+            self.kernel.into(),
+            self.stack_bytes,
+            self.waits.into(),
+            self.calls,
+            self.call_stacks,
+        ];
+        let mut bytes = numbers.map(u32::to_le_bytes).concat();
+        bytes.extend_from_slice(&self.stack_threshold_ns.to_le_bytes());
+        bytes.extend_from_slice(&self.slower_than_ns.to_le_bytes());
+        bytes
+    }
+}
+
+/// When a record of ours was made; 0 if it is too short to say.
+pub(super) fn time_of(record: &[u8]) -> u64 {
+    let bytes = record.get(TIME_AT..).and_then(|rest| rest.first_chunk());
+    bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Reads a record of ours, or one of perf's. `None` for records of no interest
+/// and for those that make no sense.
+pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
+    let mut input = Cursor(record);
+    let kind = input.u32()?;
+    if !(KIND_SAMPLE..=KIND_CALL).contains(&kind) {
+        return crate::perf::parse(record);
+    }
+    let cpu = input.u32()?;
+    let time_ns = input.u64()?;
+    let (pid, tid) = (input.u32()?, input.u32()?);
+    let what = match kind {
+        KIND_SAMPLE => What::Sample { weight: input.u64()?, place: place(&mut input)? },
+        KIND_WAIT => What::Waited(wait(&mut input)?),
+        _ => What::Called(call(&mut input)?),
+    };
+    // Events of perf have numbers from 1 on.
+    Some(RawEvent { time_ns, source: 0, pid, tid, cpu, what })
+}
+
+fn wait<'a>(input: &mut Cursor<'a>) -> Option<RawWait<'a>> {
+    let (duration_ns, queued_ns, weight) = (input.u64()?, input.u64()?, input.u64()?);
+    let (state, syscall) = (input.u32()?, input.u32()?);
+    let (seen, _unused) = (input.u32()?, input.u32()?);
+    Some(RawWait {
+        duration_ns,
+        queued_ns: queued_ns.min(duration_ns),
+        weight,
+        state: (state as u8).into(),
+        syscall: syscall.checked_sub(1),
+        seen: (seen as u8).into(),
+        place: place(input)?,
+    })
+}
+
+fn call<'a>(input: &mut Cursor<'a>) -> Option<RawCall<'a>> {
+    let (start_ns, duration_ns, result) = (input.u64()?, input.u64()?, input.u64()? as i64);
+    let args = input.u64s()?;
+    let stack_weight = input.u64()?;
+    let (number, count, seen) = (input.u32()?, input.u32()?, input.u32()?);
+    let text_lens = [input.u16()?, input.u16()?];
+    let mut texts = [None; 2];
+    let mut stack = None;
+    if !input.0.is_empty() {
+        let fixed = where_(input)?;
+        for (text, length) in texts.iter_mut().zip(text_lens) {
+            let room = input.take(TEXT_ROOM)?;
+            *text = usize::from(length).checked_sub(1).and_then(|length| room.get(..length));
+        }
+        let place = fixed.with_stack(input)?;
+        stack = place.registers.is_some().then_some((place, stack_weight));
+    }
+    let (count, seen) = (count.into(), (seen as u8).into());
+    Some(RawCall { start_ns, duration_ns, result, args, number, count, seen, texts, place: stack })
+}
+
+/// The fixed part of a stack.
+struct Where {
+    registers: Option<Registers>,
+    kernel_bytes: usize,
+    user_bytes: usize,
+}
+
+fn where_(input: &mut Cursor<'_>) -> Option<Where> {
+    let has_registers = input.u32()? != 0;
+    let (kernel_bytes, user_bytes) = (input.u32()? as usize, input.u32()? as usize);
+    input.u32()?;
+    let slots = input.u64s::<REGISTER_COUNT>()?;
+    let registers = has_registers.then(|| Registers::from_slots(&slots));
+    Some(Where { registers, kernel_bytes, user_bytes })
+}
+
+impl Where {
+    fn with_stack<'a>(self, input: &mut Cursor<'a>) -> Option<RawStack<'a>> {
+        let kernel = input.take(self.kernel_bytes)?;
+        // Behind the end of a stack that was shortened there is nothing.
+        let stack = input.take(self.user_bytes.min(input.0.len()))?;
+        Some(RawStack { kernel, registers: self.registers, stack })
+    }
+}
+
+fn place<'a>(input: &mut Cursor<'a>) -> Option<RawStack<'a>> {
+    where_(input)?.with_stack(input)
+}
+
+/// How much of a record is kept if its user stack is cut to `limit` bytes.
+pub(super) fn shortened_len(record: &[u8], limit: u64) -> usize {
+    let user_bytes = parse(record).map_or(0, |event| match &event.what {
+        What::Sample { place, .. } => place.stack.len(),
+        What::Waited(wait) => wait.place.stack.len(),
+        What::Called(call) => call.place.as_ref().map_or(0, |(place, _)| place.stack.len()),
+        _ => 0,
+    });
+    record.len() - user_bytes.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Sums as the kernel keeps them.
+pub(super) fn total(key: &TotalKey, value: &TotalValue) -> Option<RawTotal> {
+    let mut key = Cursor(key);
+    let (epoch_ns, tid) = (key.u64()?, key.u32()?);
+    let &[class, state] = key.take(2)? else { return None };
+    let number = key.u16()?;
+    let mut value = Cursor(value);
+    let [count, errors, total_ns, min_ns, max_ns, queued_ns] = value.u64s()?;
+    let mut total = Total {
+        class: class.into(),
+        thread: None,
+        state: state.into(),
+        number: u32::from(number).checked_sub(1),
+        count,
+        errors,
+        total_ns,
+        min_ns,
+        max_ns,
+        queued_ns,
+        ..Total::default()
+    };
+    for bucket in &mut total.histogram.0 {
+        *bucket = value.u32()?.into();
+    }
+    Some(RawTotal { tid, epoch_ns, total })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u32, rest: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = [kind, 1].map(u32::to_le_bytes).concat();
+        bytes.extend_from_slice(&99u64.to_le_bytes());
+        bytes.extend_from_slice(&[7u32, 8].map(u32::to_le_bytes).concat());
+        rest.iter().for_each(|part| bytes.extend_from_slice(part));
+        bytes
+    }
+
+    fn stack(user_bytes: u32) -> Vec<u8> {
+        let mut bytes = [1, 8, user_bytes, 0].map(u32::to_le_bytes).concat();
+        bytes.extend_from_slice(&[0; REGISTER_COUNT * 8]);
+        bytes.extend_from_slice(&5u64.to_le_bytes());
+        bytes.extend(vec![3; user_bytes as usize]);
+        bytes
+    }
+
+    #[test]
+    fn a_cut_record_is_refused_at_every_length() {
+        let sample = record(KIND_SAMPLE, &[&1u64.to_le_bytes(), &stack(0)]);
+        assert!(matches!(parse(&sample).unwrap().what, What::Sample { weight: 1, .. }));
+        for length in 0..sample.len() {
+            assert!(parse(&sample[..length]).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_call_with_and_without_more() {
+        let mut call = [50u64, 49, -2i64 as u64].map(u64::to_le_bytes).concat();
+        call.extend_from_slice(&[1u64, 2, 3, 4, 5, 6, 1_000].map(u64::to_le_bytes).concat());
+        call.extend_from_slice(&[257u32, 8, 0].map(u32::to_le_bytes).concat());
+        call.extend_from_slice(&[3, 0, 0, 0]);
+        let short = record(KIND_CALL, &[&call]);
+        assert_eq!(short.len(), CALL_LEN);
+        let What::Called(parsed) = parse(&short).unwrap().what else { panic!() };
+        assert_eq!((parsed.number, parsed.result, parsed.count), (257, -2, 8));
+        assert!(parsed.place.is_none() && parsed.texts == [None; 2]);
+
+        let mut texts = vec![0; 2 * TEXT_ROOM];
+        texts[..3].copy_from_slice(b"/a\0");
+        let stack = stack(24);
+        let (fixed, rest) = stack.split_at(16 + REGISTER_COUNT * 8);
+        let full = record(KIND_CALL, &[&call, fixed, &texts, rest]);
+        let What::Called(parsed) = parse(&full).unwrap().what else { panic!() };
+        assert_eq!(parsed.texts, [Some(&b"/a"[..]), None]);
+        let (place, weight) = parsed.place.unwrap();
+        assert_eq!((place.kernel.len(), place.stack.len(), weight), (8, 24, 1_000));
+        assert_eq!(shortened_len(&full, 8), full.len() - 16);
+        assert_eq!(shortened_len(&full, u64::MAX), full.len());
+    }
+}

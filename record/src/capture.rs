@@ -1,0 +1,102 @@
+//! What a capture tier is to the rest of the recorder, and the thread that
+//! takes what it captured: copies, and does nothing that can wait.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use rustc_hash::FxHashMap;
+
+use crate::event::RawEvent;
+use crate::host::now_ns;
+use crate::queue::{Batch, QueueGauge, StackEnds};
+use crate::target::Source;
+
+/// An event is in its buffer at most so much later than it takes its time.
+const COMMIT_DELAY_NS: u64 = 2_000_000;
+/// Largest batch whose memory is kept for the next one.
+const KEEP_UP_TO: usize = 8 << 20;
+
+/// A tier that is attached to its targets.
+pub(crate) struct Attached {
+    /// Where events come from.
+    pub(crate) capture: Box<dyn Capture>,
+    /// Reads an event that `capture` has put into a batch.
+    pub(crate) parse: fn(&[u8]) -> Option<RawEvent<'_>>,
+    /// Its name in the trace.
+    pub(crate) tier: &'static str,
+    /// What samples.
+    pub(crate) event: rz_format::Event,
+    /// What a sample stands for, in the event's unit; 0 if that varies.
+    pub(crate) usual_weight: u64,
+    /// Whether kernel mode is sampled.
+    pub(crate) kernel: bool,
+    /// The processes, children that are followed included.
+    pub(crate) pids: Vec<u32>,
+    /// Whom event numbers belong to, if events are opened on threads.
+    pub(crate) sources: FxHashMap<u64, Source>,
+    /// What the user should know, a sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Where events come from.
+pub(crate) trait Capture: Send {
+    /// Starts samples, waits and calls. What processes do is reported already.
+    fn enable(&mut self) -> io::Result<()>;
+
+    /// Waits until there is something to take, or for some tenths of a second.
+    fn wait(&self);
+
+    /// Moves what has been captured into `batch`.
+    fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds);
+
+    /// Ends what [`Capture::enable`] has started. What was captured before can
+    /// still be taken.
+    fn disable(&mut self);
+
+    /// Adds what is only known in the end.
+    fn finish(&mut self, batch: &mut Batch);
+}
+
+/// Takes what is captured into `batches` until `stop` is set, then once more.
+/// Batches that come back through `empty` are used again.
+pub(crate) fn drain(
+    mut capture: Box<dyn Capture>,
+    stop: &AtomicBool,
+    stack_ends: &StackEnds,
+    queue: &QueueGauge,
+    batches: &Sender<Batch>,
+    empty: &Receiver<Batch>,
+) {
+    loop {
+        // Read before taking: what came before it is taken below.
+        let stopping = stop.load(Ordering::Acquire);
+        if stopping {
+            capture.disable();
+        } else {
+            capture.wait();
+        }
+        let mut batch = reusable(empty);
+        batch.horizon_ns =
+            if stopping { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
+        batch.backlog = queue.bytes();
+        capture.fill(&mut batch, stack_ends);
+        if stopping {
+            capture.finish(&mut batch);
+        }
+        queue.add(batch.size());
+        if batches.send(batch).is_err() || stopping {
+            return;
+        }
+    }
+}
+
+/// A batch that came back, if its memory is worth keeping; else a new one.
+fn reusable(empty: &Receiver<Batch>) -> Batch {
+    let mut batch = empty.try_iter().last().unwrap_or_default();
+    if batch.size() > KEEP_UP_TO {
+        return Batch::default();
+    }
+    batch.reset();
+    batch
+}
