@@ -358,11 +358,6 @@ pub fn makes_fd(number: u32) -> bool {
     syscall.is_some_and(|call| call.returns == rz_syscalls::Returns::Fd || call.name == "fcntl")
 }
 
-/// Whether a call never returns.
-pub fn never_returns(number: u32) -> bool {
-    matches!(rz_syscalls::name(number), Some("exit" | "exit_group"))
-}
-
 /// Whether a call may change what file descriptors are. Says so of all but
 /// the most frequent ones that do not.
 pub fn may_change_files(number: u32) -> bool {
