@@ -3,8 +3,6 @@
 
 #define EXECVE 59
 #define EXECVEAT 322
-// Added to the numbers of calls by the 32-bit interface.
-#define COMPAT 0x40000000
 #define MAX_ERRNO 4095
 
 ROOM(struct call_in_full, call)
@@ -47,6 +45,9 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 			thread->epoch = task->start_time;
 	}
 	thread->call_since = 0;
+	// Those of the 32-bit interface have other numbers.
+	if (task->thread_info.status & TS_COMPAT)
+		return 0;
 	info = bpf_map_lookup_elem(&call_infos, &number);
 	if (!info || !info->wanted)
 		return 0;
@@ -245,6 +246,8 @@ static __always_inline void hand_over_unfinished(struct task_struct *task, struc
 	call->result = 0;
 	call->seen |= SEEN_UNFINISHED;
 	bpf_ringbuf_submit(call, BPF_RB_NO_WAKEUP);
+	// It is not to be handed over again when it returns.
+	thread->call_since = 0;
 }
 
 static __always_inline void call_never_returns(struct task_struct *task)
@@ -254,7 +257,6 @@ static __always_inline void call_never_returns(struct task_struct *task)
 	if (!thread)
 		return;
 	hand_over_unfinished(task, thread);
-	thread->call_since = 0;
 }
 
 // At the start of the recording: takes down who is in a call already.

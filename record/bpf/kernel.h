@@ -9,6 +9,7 @@
 #define TASK_UNINTERRUPTIBLE 0x2
 #define TASK_STOPPED 0x4
 #define TASK_TRACED 0x8
+#define TS_COMPAT 0x2
 // Code segment of 32-bit programs on x86-64.
 #define USER32_CS 0x23
 
@@ -24,7 +25,12 @@ struct sched_info {
 	unsigned long pcount;
 } KERNEL_TYPE;
 
+struct thread_info {
+	unsigned int status;
+} KERNEL_TYPE;
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	unsigned int __state;
 	int on_cpu;

@@ -2,9 +2,11 @@
 //! takes what it captured: copies, and does nothing that can wait.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
 
 use crate::event::RawEvent;
@@ -44,8 +46,9 @@ pub(crate) trait Capture: Send {
     /// Starts samples, waits and calls. What processes do is reported already.
     fn enable(&mut self) -> io::Result<()>;
 
-    /// Waits until there is something to take, or for some tenths of a second.
-    fn wait(&self);
+    /// Waits until there is something to take, `stop` can be read, or some
+    /// tenths of a second have passed.
+    fn wait(&self, stop: BorrowedFd<'_>);
 
     /// Moves what has been captured into `batch`.
     fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds);
@@ -58,11 +61,34 @@ pub(crate) trait Capture: Send {
     fn finish(&mut self, batch: &mut Batch);
 }
 
+/// Ends the recording.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    is_set: AtomicBool,
+    wake: EventFd,
+}
+
+impl Stop {
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let wake = EventFd::from_value_and_flags(0, flags)?;
+        Ok(Stop { is_set: AtomicBool::new(false), wake })
+    }
+
+    /// Has [`drain`] end at once.
+    pub(crate) fn set(&self) {
+        // Release pairs with the acquire in `drain`.
+        self.is_set.store(true, Ordering::Release);
+        // If it cannot be woken, it wakes by itself a moment later.
+        let _ = self.wake.write(1);
+    }
+}
+
 /// Takes what is captured into `batches` until `stop` is set, then once more.
 /// Batches that come back through `empty` are used again.
 pub(crate) fn drain(
     mut capture: Box<dyn Capture>,
-    stop: &AtomicBool,
+    stop: &Stop,
     stack_ends: &StackEnds,
     queue: &QueueGauge,
     batches: &Sender<Batch>,
@@ -70,11 +96,11 @@ pub(crate) fn drain(
 ) {
     loop {
         // Read before taking: what came before it is taken below.
-        let stopping = stop.load(Ordering::Acquire);
+        let stopping = stop.is_set.load(Ordering::Acquire);
         if stopping {
             capture.disable();
         } else {
-            capture.wait();
+            capture.wait(stop.wake.as_fd());
         }
         let mut batch = reusable(empty);
         batch.horizon_ns =

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rz_format::{CallDetail, Captured, EndReason, Host, Note, Record, Recording};
 
 use crate::bpf::{self, BpfError};
-use crate::capture::{Attached, drain};
+use crate::capture::{Attached, Stop, drain};
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::launch::{Waiting, launch};
 use crate::output::{OutputError, Unpublished};
@@ -321,7 +321,7 @@ pub fn record(
 
     let shared = Shared::default();
     let queue = QueueGauge::default();
-    let stop = AtomicBool::new(false);
+    let stop = Stop::new()?;
     let (batch_sender, batches) = mpsc::channel();
     let (empty_sender, empty) = mpsc::channel();
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
@@ -345,7 +345,7 @@ pub fn record(
             scope.spawn(move || store(writer, file, &findings, queue, shared, config.max_size));
         let is_over = || resolver.is_finished();
         // However this ends, the others have to.
-        let stopping = Stop(stop);
+        let stopping = StopInTheEnd(stop);
         let end = wait_for_end(config, &signals, program.as_mut(), shared, is_over, watch);
         shared.end_ns.store(now_ns(), Ordering::Relaxed);
         shared.end_reason.store(end.into(), Ordering::Relaxed);
@@ -382,12 +382,11 @@ pub fn record(
 }
 
 /// Ends the other threads when it goes out of scope.
-struct Stop<'a>(&'a AtomicBool);
+struct StopInTheEnd<'a>(&'a Stop);
 
-impl Drop for Stop<'_> {
+impl Drop for StopInTheEnd<'_> {
     fn drop(&mut self) {
-        // Release pairs with the acquire in `drain`.
-        self.0.store(true, Ordering::Release);
+        self.0.set();
     }
 }
 

@@ -241,10 +241,11 @@ impl Attachment {
                 log::debug!("a timer goes on until rec ends: {error}");
             }
         }
-        self.calls.clear();
-        for link in [self.find_still_calling.take(), self.find_still_waiting.take()] {
+        // First, as taking the programs away takes some milliseconds.
+        for link in [self.find_still_waiting.take(), self.find_still_calling.take()] {
             link.map(run).transpose().map_err(|error| still(io::Error::other(error))).ok();
         }
+        self.calls.clear();
         self.waits.clear();
     }
 }

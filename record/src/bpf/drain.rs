@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use rz_format::{CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, LossReason};
 
@@ -120,10 +121,14 @@ impl Capture for Attachment {
         self.start().map_err(io::Error::other)
     }
 
-    fn wait(&self) {
-        let mut events = [EpollEvent::empty(); 8];
+    fn wait(&self, stop: BorrowedFd<'_>) {
+        let ready = self.rings.ready.0.as_fd();
+        let mut fds = [ready, stop].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         // An interrupted wait is as good as a finished one.
-        let _ = self.rings.ready.wait(&mut events, EpollTimeout::from(INTERVAL_MS));
+        let _ = poll(&mut fds, PollTimeout::from(INTERVAL_MS));
+        // What has woken us has done so; the buffers are all looked at anyway.
+        let mut events = [EpollEvent::empty(); 8];
+        let _ = self.rings.ready.wait(&mut events, EpollTimeout::ZERO);
     }
 
     fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {

@@ -1,7 +1,7 @@
 //! Empties the buffers of events that belong to threads.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -22,12 +22,14 @@ impl Capture for Attachment {
         self.enable_sampling()
     }
 
-    fn wait(&self) {
+    fn wait(&self, stop: BorrowedFd<'_>) {
         let mut fds: Vec<PollFd<'_>> = self
             .buffers
             .iter()
             .flat_map(|buffers| [&buffers.sample_event, &buffers.sideband_event])
-            .map(|event| PollFd::new(event.as_fd(), PollFlags::POLLIN))
+            .map(|event| event.as_fd())
+            .chain([stop])
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         let ended = PollFlags::POLLHUP | PollFlags::POLLERR;
         let has_ended =
