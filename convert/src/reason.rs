@@ -30,6 +30,11 @@ pub fn call_name(number: u32) -> Cow<'static, str> {
     }
 }
 
+/// Whether a call never returns.
+pub fn never_returns(number: u32) -> bool {
+    matches!(rz_syscalls::name(number), Some("exit" | "exit_group"))
+}
+
 /// The name of an error that a call returned, such as `ENOENT`.
 pub fn error_name(errno: u32) -> Cow<'static, str> {
     rz_syscalls::errno::name(errno).map_or_else(|| format!("errno {errno}").into(), Cow::from)

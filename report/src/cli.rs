@@ -70,7 +70,7 @@ struct Args {
     #[arg(long, value_name = "NAME", help_heading = "What", group = "what")]
     event: Option<String>,
     /// List every system call that was recorded, in order of time, in lines
-    /// as of strace -f -tt -T -y
+    /// as of strace -f -tt -T -y; times of day are UTC
     #[arg(long, requires = "syscalls", conflicts_with_all = ["tree", "inverted", "svg"], help_heading = "What")]
     list: bool,
     /// List only the last N calls

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use rz_convert::profile::{Event, EventId, EventKind, Info, Losses, Profile, Unit};
+use rz_convert::profile::{Event, EventId, EventKind, FrameKind, Info, Losses, Profile, Unit};
 
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
@@ -32,8 +32,14 @@ pub fn write_header(
     line("samples", &samples(profile, event))?;
     let kind = event.map_or(EventKind::Cpu, |id| profile.events[id].kind);
     line("lost", &lost(info, kind))?;
-    if kind == EventKind::Cpu && info.truncated > 0 {
-        line("truncated", &truncated(info))?;
+    let (truncated, all) = match event {
+        Some(event) if kind != EventKind::Cpu => truncated_samples(profile, event),
+        _ => (info.truncated, info.samples),
+    };
+    if truncated > 0 {
+        let share = percent(percent_of(truncated, all));
+        let stacks = counted(truncated, "stack");
+        line("truncated", &format!("{stacks} ({share}) do not reach their outermost function"))?;
     }
     line("cost", &cost(info))
 }
@@ -178,13 +184,27 @@ pub(crate) fn lost_percent(info: &Info, kind: EventKind, samples: u64) -> f64 {
     percent_of(lost, samples.saturating_add(lost))
 }
 
-fn truncated(info: &Info) -> String {
-    let share = percent(percent_of(info.truncated, info.samples));
-    format!("{} ({share}) do not reach their outermost function", counted(info.truncated, "stack"))
+/// How many samples of an event have a truncated stack, and how many there are.
+fn truncated_samples(profile: &Profile, event: EventId) -> (u64, u64) {
+    let mut is_truncated: Vec<bool> = Vec::with_capacity(profile.stacks.len());
+    for stack in &profile.stacks {
+        is_truncated.push(match stack.parent {
+            Some(parent) => is_truncated[parent],
+            None => profile.locations[stack.location].kind == FrameKind::Truncated,
+        });
+    }
+    let (mut truncated, mut all) = (0, 0_u64);
+    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
+        all = all.saturating_add(sample.count);
+        if sample.stack.is_some_and(|stack| is_truncated[stack]) {
+            truncated += sample.count;
+        }
+    }
+    (truncated, all)
 }
 
 fn cost(info: &Info) -> String {
-    let mut text = format!("{} CPU", duration(info.recorder_cpu_ns));
+    let mut text = format!("{} of CPU", duration(info.recorder_cpu_ns));
     if info.duration_ns > 0 {
         let share = percent(percent_of(info.recorder_cpu_ns, info.duration_ns));
         text += &format!(" ({share} of one core)");
@@ -195,6 +215,8 @@ fn cost(info: &Info) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rz_convert::profile::Sample;
+
     use super::*;
     use crate::fixture::{Builder, text};
 
@@ -211,7 +233,7 @@ trace.rz: app (pid 4242)
   recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
   samples   960 = 9.60 s of CPU = 0.96 cores, in 1 thread
   lost      none
-  cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
+  cost      31.0 ms of CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&profile, Some(0)), expected[1..]);
     }
@@ -235,9 +257,31 @@ trace.rz: app (pid 4242) and 1 other process
   samples   1,980 = 19.8 s of CPU = 1.98 cores, in 2 threads of 2 processes
   lost      20 (1.0% of what was due): 15 ring buffer full, 5 throttled
   truncated 198 stacks (10.0%) do not reach their outermost function
-  cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
+  cost      31.0 ms of CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&builder.profile, Some(0)), expected[1..]);
+    }
+
+    #[test]
+    fn each_event_has_truncated_stacks_of_its_own() {
+        let mut builder = Builder::new();
+        let whole = builder.stack(&["main", "[off-CPU: futex]"]);
+        let cut = builder.stack(&["[truncated]", "work", "[off-CPU: futex]"]);
+        let mut profile = builder.profile;
+        let (kind, name) = (EventKind::OffCpu, "off-cpu".into());
+        profile.events.push(Event { kind, name, ..Event::default() });
+        profile.info.truncated = 1;
+        for (stack, count) in [(whole, 3), (cut, 1)] {
+            let (stack, weight) = (Some(stack), 10);
+            profile.samples.push(Sample { event: 1, thread: 0, stack, count, weight });
+        }
+        let header = header(&profile, Some(1));
+        assert!(
+            header.contains("\n  samples   4 = 20.0 ns off the CPU, in 1 thread\n"),
+            "{header}"
+        );
+        let line = "\n  truncated 1 stack (25.0%) do not reach their outermost function\n";
+        assert!(header.contains(line), "{header}");
     }
 
     #[test]

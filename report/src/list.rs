@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, Write};
 
 use rz_convert::calls::{
-    Call as Recorded, CallList, FileEvent, call_errno, makes_fd, may_change_files, never_returns,
+    Call as Recorded, CallList, FileEvent, call_errno, makes_fd, may_change_files,
 };
-use rz_convert::reason::call_name;
+use rz_convert::reason::{call_name, never_returns};
 use rz_convert::syscalls::files::{FdTable, FdTables, Span};
 use rz_convert::syscalls::{Blob, Call, Outcome, decode};
 
@@ -281,8 +281,10 @@ impl<'l> Replay<'l> {
             let pid = self.pid(recorded);
             decode::arguments(&mut text, call, |fd| self.name_of(pid, fd));
         }
-        if late {
-            text += " resumed>";
+        match (late, recorded.seen.unfinished) {
+            (true, true) => text.push('>'),
+            (true, false) => text += " resumed>",
+            _ => {}
         }
         text
     }
@@ -361,11 +363,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("t.rz");
         std::fs::write(&path, writer.finish().unwrap()).unwrap();
-        let kept = CallOptions {
-            last: options.tail.is_some(),
-            errors: options.errors,
-            ..CallOptions::default()
-        };
+        let kept =
+            CallOptions { tail: options.tail, errors: options.errors, ..CallOptions::default() };
         let list = load_calls(&path, &kept).unwrap();
         assert_eq!(text(|out| write_list(out, &list, options)), expected);
     }
@@ -426,6 +425,7 @@ mod tests {
         let calls = [
             seen(true, false, call(READ, (1, 3), &[], 5)),
             seen(true, false, call(READ, (2, 3), &[3, 0x1000, 9], 5)),
+            seen(true, true, call(READ, (3, 9), &[3, 0x1000, 9], 0)),
             seen(false, true, call(READ, (7, 9), &[3, 0x1000, 9], 0)),
             Call { count: 8, ..call(READ, (8, 1), &[3, 0x1000, 9], 1) },
             seen(false, true, call(EXIT_GROUP, (9, 0), &[1], 0)),
@@ -433,6 +433,7 @@ mod tests {
         let expected = "
 [pid 7] 12:34:56.000001 <... read resumed> = 5 <0.000003>
 [pid 7] 12:34:56.000002 <... read(3</etc/hosts>, 0x1000, 9) resumed> = 5 <0.000003>
+[pid 7] 12:34:56.000003 <... read(3</etc/hosts>, 0x1000, 9)> = ? <unfinished ...>
 [pid 7] 12:34:56.000007 read(3</etc/hosts>, 0x1000, 9) = ? <unfinished ...>
 [pid 7] 12:34:56.000008 read(3</etc/hosts>, 0x1000, 9) = 1 <0.000001> (1 of 8)
 [pid 7] 12:34:56.000009 exit_group(1) = ?

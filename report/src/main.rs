@@ -71,11 +71,7 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
 }
 
 fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> {
-    let kept = CallOptions {
-        last: options.tail.is_some(),
-        errors: options.errors,
-        ..CallOptions::default()
-    };
+    let kept = CallOptions { tail: options.tail, errors: options.errors, ..CallOptions::default() };
     let list = load_calls(trace, &kept)?;
     ensure!(list.recorded, "{}: no system calls were recorded", trace.display());
     say_notes(&list.notes, "");

@@ -172,8 +172,12 @@ fn write_failed(
     let sum = failed.iter().fold(0, |sum: u64, failed| sum.saturating_add(failed.count));
     let exact = all(profile.totals.iter().filter(|total| total.class == TotalClass::Calls)).errors;
     let shown = failed.len().min(limit);
-    let of = if sum == exact { String::new() } else { format!(" of {}", count(exact)) };
-    let note = format!("{}{of}{}", count(sum), some(shown, failed.len()));
+    let differ = match sum == exact {
+        true => String::new(),
+        // Single calls can be lost, left out, or stand for several.
+        false => format!(" recorded one by one, {} in the sums above", count(exact)),
+    };
+    let note = format!("{}{differ}{}", count(sum), some(shown, failed.len()));
     write_title(out, style, "FAILED CALLS", &note)?;
     let table: Vec<Row> = failed[..shown]
         .iter()
@@ -307,7 +311,7 @@ IO_URING REQUESTS  12 submitted
 requests  operation
       12  READ
 
-FAILED CALLS  8 of 9
+FAILED CALLS  8 recorded one by one, 9 in the sums above
 calls   error  call
     6  ENOENT  openat
     2  EAGAIN  read

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn report(directory: &Path, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
@@ -82,6 +82,22 @@ fn every_view_of_waits_and_calls() {
     check("t.rz --syscalls --inverted", &["[syscall: openat]"]);
     check("--diff t.rz t.rz --event off-cpu", &["off CPU     8.00 ms", "in % of one thread"]);
     check("t.rz --syscalls --list", &[" = ? <unfinished ...>", "[pid 4242] ", "(1 of 8)\n"]);
+}
+
+#[test]
+fn a_reader_that_is_gone_is_no_error() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    for arguments in ["--syscalls --list", "--syscalls", "--off-cpu", "--off-cpu --svg -"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+        command.arg(vectors.join("v1.1/small.rz")).args(arguments.split_whitespace());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {stderr}");
+        assert!(stderr.lines().all(|line| line.starts_with("report: note: ")), "{stderr}");
+    }
 }
 
 #[test]

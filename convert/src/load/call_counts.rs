@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use rz_format::Call;
 
 use crate::profile::{Calls, FailedCalls, InFlightCalls};
-use crate::reason::{UNKNOWN_CALL, checked_number};
+use crate::reason::{UNKNOWN_CALL, checked_number, never_returns};
 
 /// Largest number of an error.
 const MAX_ERRNO: i64 = 4095;
@@ -45,10 +45,11 @@ impl CallCounts {
                 let count = self.failed.entry(key).or_default();
                 *count = count.saturating_add(call.count);
             }
-            if call.seen.late || call.seen.unfinished {
+            let at_end = call.seen.unfinished && !never_returns(number);
+            if call.seen.late || at_end {
                 let (start, end) = self.in_flight.entry(number).or_default();
                 *start += u64::from(call.seen.late);
-                *end += u64::from(call.seen.unfinished);
+                *end += u64::from(at_end);
             }
         }
     }

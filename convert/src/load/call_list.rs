@@ -1,7 +1,7 @@
 //! Loads single system calls, to be listed in order of time.
 //!
-//! Memory is bounded: of very many calls only the first or the last ones are
-//! kept. What is needed to follow file descriptors comes with them.
+//! Memory is bounded: of very many calls only the first ones are kept, or the
+//! last ones and those before that changed what file descriptors are.
 
 use std::path::Path;
 
@@ -23,10 +23,9 @@ const MAX_BYTES: usize = 256 << 20;
 /// Which calls to load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallOptions {
-    /// Keep the last ones, if there are too many, and not the first ones.
-    pub last: bool,
-    /// Calls that did not fail are of no interest, but for following file
-    /// descriptors.
+    /// Only the last so many are of interest.
+    pub tail: Option<usize>,
+    /// Only calls that failed are of interest.
     pub errors: bool,
     /// Calls to keep, at most.
     pub limit: usize,
@@ -34,14 +33,15 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> Self {
-        CallOptions { last: false, errors: false, limit: MAX_CALLS_KEPT }
+        CallOptions { tail: None, errors: false, limit: MAX_CALLS_KEPT }
     }
 }
 
 /// The system calls of a trace.
 #[derive(Debug, Default)]
 pub struct CallList {
-    /// The calls in order of their beginnings.
+    /// The calls in order of their beginnings: those of interest, and others
+    /// that changed what file descriptors are.
     pub calls: Vec<Call>,
     /// What else happened to file descriptors, in order of time.
     pub changes: Vec<FileChange>,
@@ -159,17 +159,21 @@ pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadEr
     if detail == CallDetail::Totals {
         list.notes.push("only totals of system calls were recorded: see --syscalls".to_owned());
     }
-    let (recorded, first_lost) = (kept.seen, kept.lost_first());
-    list.calls = kept.finish();
-    if recorded > list.calls.len() as u64 && !options.errors {
-        let which = if options.last { "last" } else { "first" };
-        list.notes.push(format!(
-            "of {recorded} system calls only the {which} {} are kept in memory",
-            list.calls.len()
-        ));
+    let recorded = kept.seen;
+    let dropped;
+    (list.calls, dropped) = kept.finish();
+    if dropped {
+        let limit = options.limit;
+        list.notes.push(match options.tail {
+            None => format!("of {recorded} system calls only the first {limit} are kept in memory"),
+            Some(_) => format!(
+                "of {recorded} system calls only the last {limit} are kept in memory: file \
+                 descriptors have no names"
+            ),
+        });
     }
-    // What the first ones opened and closed is unknown.
-    list.files_are_complete = all_files && !first_lost;
+    // What those that are missing at the front opened and closed is unknown.
+    list.files_are_complete = all_files && (!dropped || options.tail.is_none());
     files.finish(&facts, &mut list);
     Ok(list)
 }
@@ -277,6 +281,7 @@ struct Kept {
     options: CallOptions,
     calls: Vec<Call>,
     seen: u64,
+    /// Whether calls of interest or about files are missing.
     dropped: bool,
 }
 
@@ -299,14 +304,20 @@ impl Kept {
 
     /// Sorts out what is too much.
     fn shrink(&mut self) {
-        let CallOptions { limit, last, .. } = self.options;
-        let Some(more) = self.calls.len().checked_sub(limit).filter(|&more| more > 0) else {
+        let CallOptions { limit, tail, errors } = self.options;
+        if let Some(tail) = tail
+            && !errors
+        {
+            self.thin_out_before(tail);
+        }
+        let more = self.calls.len().saturating_sub(limit);
+        if more == 0 {
             return;
-        };
+        }
         self.dropped = true;
         if limit == 0 {
             self.calls.clear();
-        } else if last {
+        } else if tail.is_some() {
             self.calls.select_nth_unstable_by_key(more, |call| call.start_ns);
             self.calls.drain(..more);
         } else {
@@ -315,15 +326,29 @@ impl Kept {
         }
     }
 
-    /// Whether the first calls are not there.
-    fn lost_first(&self) -> bool {
-        self.options.last && (self.dropped || self.calls.len() > self.options.limit)
+    /// Sorts out calls that do not change files, except for the last ones.
+    fn thin_out_before(&mut self, tail: usize) {
+        let before = self.calls.len().saturating_sub(tail);
+        if before == 0 {
+            return;
+        }
+        if tail > 0 {
+            self.calls.select_nth_unstable_by_key(before, |call| call.start_ns);
+        }
+        let mut index = 0;
+        self.calls.retain(|call| {
+            index += 1;
+            index > before || may_change_files(call.number)
+        });
     }
 
-    fn finish(mut self) -> Vec<Call> {
-        self.shrink();
+    /// The calls in order, and whether any are missing.
+    fn finish(mut self) -> (Vec<Call>, bool) {
+        if self.calls.len() > self.options.limit {
+            self.shrink();
+        }
         self.calls.sort_by_key(|call| (call.start_ns, call.thread));
-        self.calls
+        (self.calls, self.dropped)
     }
 }
 
@@ -331,11 +356,6 @@ impl Kept {
 pub fn makes_fd(number: u32) -> bool {
     let syscall = rz_syscalls::by_number(number);
     syscall.is_some_and(|call| call.returns == rz_syscalls::Returns::Fd || call.name == "fcntl")
-}
-
-/// Whether a call never returns.
-pub fn never_returns(number: u32) -> bool {
-    matches!(rz_syscalls::name(number), Some("exit" | "exit_group"))
 }
 
 /// Whether a call may change what file descriptors are. Says so of all but

@@ -1,5 +1,6 @@
 //! Traces written for the purpose, loaded and described in text.
 
+mod calls;
 mod damage;
 mod fixture;
 mod names;

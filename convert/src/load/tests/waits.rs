@@ -8,6 +8,7 @@ use crate::profile::{self, Calls, EventKind, FailedCalls, InFlightCalls, Profile
 
 const FUTEX: u32 = 202;
 const READ: u32 = 0;
+const EXIT_GROUP: u32 = 231;
 
 fn captured(waits: bool, calls: CallDetail) -> Record {
     Record::Captured(Captured { waits, calls: calls.into(), ..Captured::default() })
@@ -139,13 +140,14 @@ fn calls_that_failed_or_were_in_flight() {
         seen(true, false),
         seen(false, true),
         seen(false, true),
+        Call { number: EXIT_GROUP, ..seen(false, true) },
     ]);
     let failed = |number, errno, count| FailedCalls { number, errno, count };
     assert_eq!(
         load_bytes(&trace.finish()).calls,
         Calls {
-            rows: 7,
-            counted: 14,
+            rows: 8,
+            counted: 15,
             failed: vec![failed(READ, 4, 1), failed(READ, 11, 9), failed(FUTEX, 11, 1)],
             in_flight: vec![InFlightCalls { number: FUTEX, at_start: 1, at_end: 2 }],
         }
