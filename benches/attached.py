@@ -14,6 +14,10 @@ from machine import PROGRAMS
 ATTACH_S = 2.0
 # How long it may take to attach or to end.
 PATIENCE_S = 120
+# How much of what a recorder said is shown if it failed.
+LOG_CHARS = 400
+# What a recorder or its output may make a benchmark fail with.
+FAILURES = (RuntimeError, ValueError, OSError, subprocess.SubprocessError)
 
 
 @dataclass
@@ -85,8 +89,8 @@ class Attached:
             return file.read()
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self._read_log().splitlines() if line.strip()]
-        return " / ".join(lines[-2:]) or "it says nothing"
+        """Everything it said, in one line that is not too long."""
+        return " ".join(self._read_log().split())[:LOG_CHARS] or "it says nothing"
 
 
 def told_by_rec(log: str) -> str:

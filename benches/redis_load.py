@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attached import Attached, told_by_rec
+from attached import FAILURES, Attached, told_by_rec
 from machine import missing, missing_rec
 from measure import spread
 
@@ -168,7 +168,7 @@ def compare(options: argparse.Namespace) -> None:
             for recorder in runnable:
                 try:
                     found[recorder.name].append(record(server, recorder, options.requests))
-                except (RuntimeError, subprocess.SubprocessError) as error:
+                except FAILURES as error:
                     failures[recorder.name] = str(error)
     _print(found, failures, options)
 

@@ -23,7 +23,7 @@ import tempfile
 from dataclasses import dataclass
 
 import redis_load
-from attached import Attached, Outcome, told_by_rec
+from attached import FAILURES, Attached, Outcome, told_by_rec
 from machine import PROGRAMS, REC, describe, prepare
 from measure import spread
 from tracers import Tracer, tracers
@@ -100,6 +100,11 @@ class Traced:
     recorded: int | None
     outcome: Outcome
 
+    @property
+    def added_ns(self) -> float:
+        """What tracing adds to a call."""
+        return self.traced_ns - self.untraced_ns
+
 
 def trace_calls(tracer: Tracer, calls: int) -> Traced:
     """One loop of calls under a tracer, between two without."""
@@ -136,28 +141,32 @@ def compare_calls(options: argparse.Namespace) -> None:
         for tracer in runnable:
             try:
                 found[tracer.name].append(trace_calls(tracer, options.calls))
-            except (RuntimeError, subprocess.SubprocessError) as error:
+            except FAILURES as error:
                 failures[tracer.name] = str(error)
     print(f"\nSystem calls, up to {options.calls} in a loop, {options.rounds} rounds: "
           "median (min to max)\n")
     print("| tracer | untraced, ns per call | traced, ns per call | added, ns per call "
-          "| traced relative to untraced | calls recorded | bytes per recorded call "
+          "| added, relative to the first | traced relative to untraced | calls recorded | bytes per recorded call "
           "| CPU of the tracer, ns per call | rec's own words, last round |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for name, runs in found.items():
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    first = None
+    for tracer in runnable:
+        runs = found[tracer.name]
         if runs:
-            print_calls(name, runs)
+            first = first or statistics.median(run.added_ns for run in runs)
+            print_calls(tracer, runs, first)
     for name, failure in failures.items():
         print(f"\nfailed: {name}: {failure}")
 
 
-def print_calls(name: str, runs: list[Traced]) -> None:
+def print_calls(tracer: Tracer, runs: list[Traced], first_ns: float) -> None:
     whole = "{:.0f}".format
-    print(f"| {name} | {spread((run.untraced_ns for run in runs), whole)} "
+    print(f"| {tracer.name} | {spread((run.untraced_ns for run in runs), whole)} "
           f"| {spread((run.traced_ns for run in runs), whole)} "
-          f"| {spread((run.traced_ns - run.untraced_ns for run in runs), whole)} "
+          f"| {spread((run.added_ns for run in runs), whole)} "
+          f"| {statistics.median(run.added_ns for run in runs) / first_ns:.2f} "
           f"| {spread((run.traced_ns / run.untraced_ns for run in runs), '{:.2f}'.format)} "
-          f"| {share_recorded(runs)} | {bytes_per_call(runs)} "
+          f"| {share_recorded(runs)} | {bytes_per_call(tracer, runs)} "
           f"| {spread((run.outcome.cpu_s * 1e9 / run.calls for run in runs), whole)} "
           f"| {told_by_rec(runs[-1].outcome.log) or '–'} |", flush=True)
 
@@ -169,9 +178,8 @@ def share_recorded(runs: list[Traced]) -> str:
     return spread((min(run.recorded / run.calls, 1) for run in runs), "{:.1%}".format)
 
 
-def bytes_per_call(runs: list[Traced]) -> str:
-    """Size of the output; a summary is as large for any number of calls."""
-    if not all(run.recorded for run in runs):
+def bytes_per_call(tracer: Tracer, runs: list[Traced]) -> str:
+    if tracer.summary or not all(run.recorded for run in runs):
         return f"– ({statistics.median(run.outcome.file_bytes for run in runs):.0f} bytes in all)"
     return spread((run.outcome.file_bytes / run.recorded for run in runs), "{:.1f}".format)
 

@@ -34,6 +34,8 @@ class Tracer:
     calls: Callable[[str, str], int | None]
     part: int = 1
     skip: str = ""
+    # Whether its output is as large for any number of calls.
+    summary: bool = False
 
 
 def _calls_of_rec(_output: str, log: str) -> int | None:
@@ -90,19 +92,20 @@ def tracers(rec: str) -> list[Tracer]:
     strace = missing("strace")
     return [
         Tracer("rec --syscalls", _rec(rec, "--syscalls"), _calls_of_rec, 1, own),
-        Tracer("rec --syscalls=summary", _rec(rec, "--syscalls=summary"), _calls_of_rec, 1, own),
+        Tracer("rec --syscalls=summary", _rec(rec, "--syscalls=summary"), _calls_of_rec, 1, own,
+               summary=True),
         Tracer("bpftrace, count and histogram", _bpftrace, _calls_of_bpftrace, 1,
-               skips["bpftrace"]),
+               skips["bpftrace"], summary=True),
         Tracer("perf record -e raw_syscalls:*", _perf_record, _calls_of_perf_record, 4,
                skips["perf"]),
         Tracer("perf trace", lambda pid, output: ["perf", "trace", "-o", output, "-p", str(pid)],
                _lines, 50, skips["perf"]),
         Tracer("perf trace -s",
                lambda pid, output: ["perf", "trace", "-s", "-o", output, "-p", str(pid)],
-               _calls_of_perf_trace_summary, 50, skips["perf"]),
+               _calls_of_perf_trace_summary, 50, skips["perf"], summary=True),
         Tracer("strace -f", lambda pid, output: ["strace", "-f", "-o", output, "-p", str(pid)],
                _lines, 50, strace),
         Tracer("strace -f -c",
                lambda pid, output: ["strace", "-f", "-c", "-o", output, "-p", str(pid)],
-               _calls_of_strace_summary, 50, strace),
+               _calls_of_strace_summary, 50, strace, summary=True),
     ]
