@@ -41,10 +41,12 @@ class Attached:
         self._name = os.path.basename(command[0])
         self._output = output
         with open(self._log, "w") as log:
-            # A group of its own, so that an interrupt is for it alone.
+            # A group of its own, so that an interrupt is for it alone. Not a
+            # session: that may be scheduled as one group (sched_autogroup),
+            # and a recorder then starve beside a target of 10,000 threads.
             self._process = subprocess.Popen(
                 [os.path.join(PROGRAMS, "rusage"), self._used, *command],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
 
     def __enter__(self):
         return self
