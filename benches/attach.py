@@ -102,7 +102,7 @@ def crowd(threads: int) -> Iterator[int]:
 
 
 def _first_of_rec(attached: Attached, _output: str, hz: int) -> tuple[Outcome, float]:
-    attached.wait_until_recording()
+    attached.wait_until_recording(by_file=True)
     first = time.monotonic() + 1 / hz
     outcome = attached.wait()
     if not re.search(r"[1-9]\d* samples", outcome.log):

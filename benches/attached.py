@@ -57,16 +57,17 @@ class Attached:
             self._process.wait()
         self._dir.cleanup()
 
-    def wait_until_recording(self) -> None:
-        """Returns when it records: rec's file appears then, others get some time."""
-        end = time.monotonic() + (PATIENCE_S if self._name == "rec" else ATTACH_S)
+    def wait_until_recording(self, by_file: bool) -> None:
+        """Returns when it records: `by_file` when its file appears, as rec's
+        does then; else after some time."""
+        end = time.monotonic() + (PATIENCE_S if by_file else ATTACH_S)
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self._name} did not attach: {self._last_words()}")
-            if self._name == "rec" and os.path.exists(self._output):
+            if by_file and os.path.exists(self._output):
                 return
             time.sleep(0.001)
-        if self._name == "rec":
+        if by_file:
             raise RuntimeError(f"{self._name} did not attach in time")
 
     def finish(self) -> Outcome:

@@ -139,7 +139,7 @@ def record(server: Server, recorder: Recorder, requests: int) -> Recorded:
         with tempfile.TemporaryDirectory(prefix="rz-bench-") as folder:
             output = os.path.join(folder, "output")
             with Attached(recorder.command(server.pid, output), output) as attached:
-                attached.wait_until_recording()
+                attached.wait_until_recording(by_file=recorder.name.startswith("rec "))
                 traced = server.load(part)
                 words = told_by_rec(attached.finish().log)
     after = server.load(requests)

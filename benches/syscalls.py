@@ -113,7 +113,7 @@ def trace_calls(tracer: Tracer, calls: int) -> Traced:
         output = os.path.join(folder, "output")
         before = caller.ns_per_call(calls)
         with Attached(tracer.command(caller.pid, output), output) as attached:
-            attached.wait_until_recording()
+            attached.wait_until_recording(by_file=tracer.name.startswith("rec "))
             traced = caller.ns_per_call(part)
             outcome = attached.finish()
         after = caller.ns_per_call(calls)
