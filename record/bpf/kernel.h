@@ -4,11 +4,16 @@
 
 #define KERNEL_TYPE __attribute__((preserve_access_index))
 
+#define PF_IO_WORKER 0x00000010
+#define PF_USER_WORKER 0x00004000
 #define PF_KTHREAD 0x00200000
 #define TASK_INTERRUPTIBLE 0x1
 #define TASK_UNINTERRUPTIBLE 0x2
 #define TASK_STOPPED 0x4
 #define TASK_TRACED 0x8
+#define TASK_DEAD 0x80
+// In a system call by the 32-bit interface.
+#define TS_COMPAT 0x2
 // Code segment of 32-bit programs on x86-64.
 #define USER32_CS 0x23
 
@@ -24,7 +29,12 @@ struct sched_info {
 	unsigned long pcount;
 } KERNEL_TYPE;
 
+struct thread_info {
+	__u32 status;
+} KERNEL_TYPE;
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	unsigned int __state;
 	int on_cpu;
