@@ -26,9 +26,10 @@ static uint64_t deadline;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 
-static void sleep_ns(long ns) {
+FRAME void sleep_ns(long ns) {
     struct timespec time = {0, ns};
     nanosleep(&time, NULL);
+    NOT_A_TAIL_CALL();
 }
 
 FRAME void nap(void) {
