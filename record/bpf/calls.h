@@ -4,6 +4,9 @@
 #define EXECVE 59
 #define EXECVEAT 322
 #define MAX_ERRNO 4095
+#define ERESTARTSYS 512
+#define ERESTART_RESTARTBLOCK 516
+#define SIGKILL_BIT (1UL << 8)
 
 ROOM(struct call_in_full, call)
 
@@ -14,7 +17,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_CALLS);
+	__uint(max_entries, MAX_CALLS + 1);
 	__type(key, __u32);
 	__type(value, struct call_info);
 } call_infos SEC(".maps");
@@ -22,6 +25,13 @@ struct {
 static __always_inline bool is_exec(__u64 number)
 {
 	return number == EXECVE || number == EXECVEAT;
+}
+
+static __always_inline struct call_info *info_of(__u32 number)
+{
+	__u32 at = number & COMPAT ? MAX_CALLS : number;
+
+	return bpf_map_lookup_elem(&call_infos, &at);
 }
 
 SEC("raw_tp/sys_enter")
@@ -45,14 +55,13 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 			thread->epoch = task->start_time;
 	}
 	thread->call_since = 0;
-	// Those of the 32-bit interface have other numbers.
+	thread->late_since = 0;
 	if (task->thread_info.status & TS_COMPAT)
-		return 0;
-	info = bpf_map_lookup_elem(&call_infos, &number);
+		number |= COMPAT;
+	info = info_of(number);
 	if (!info || !info->wanted)
 		return 0;
 	thread->call_number = number;
-	thread->call_seen = 0;
 	thread->call_since = bpf_ktime_get_ns();
 	if (is_exec(number)) {
 		struct pt_regs regs;
@@ -69,25 +78,46 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+// The call that a thread is in.
+struct in_call {
+	__u64 since;
+	__u32 number;
+	__u32 seen;
+};
+
+// Ends the call that a thread is in; false if it is in none. What was found
+// counts only if no beginning was seen: it may have been found too late.
+static __always_inline bool take_call(struct thread *thread, struct in_call *call)
+{
+	bool late = !thread->call_since;
+
+	call->since = late ? thread->late_since : thread->call_since;
+	call->number = late ? thread->late_number : thread->call_number;
+	call->seen = late ? SEEN_LATE : 0;
+	thread->call_since = 0;
+	thread->late_since = 0;
+	return call->since;
+}
+
 static __always_inline void describe_call(struct call *call, struct task_struct *task,
-					  struct thread *thread, const struct pt_regs *regs,
+					  const struct in_call *in, const struct pt_regs *regs,
 					  const struct call_info *info, __u64 now)
 {
-	__u64 args[6] = { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 };
+	bool compat = in->number & COMPAT;
+	__u64 args[6] = {
+		compat ? regs->rbx : regs->rdi, compat ? regs->rcx : regs->rsi, regs->rdx,
+		compat ? regs->rsi : regs->r10, compat ? regs->rdi : regs->r8,
+		compat ? regs->rbp : regs->r9,
+	};
 
 	fill_head(&call->head, KIND_CALL, now, task);
-	call->start = thread->call_since;
-	call->duration = now - thread->call_since;
-	call->number = thread->call_number;
-	call->seen = thread->call_seen;
+	call->start = in->since;
+	call->duration = now - in->since;
+	call->number = in->number;
+	call->seen = in->seen;
 #pragma unroll
 	for (int i = 0; i < 6; i++)
-		call->args[i] = i < info->args ? args[i] : 0;
-	if (is_exec(call->number)) {
-#pragma unroll
-		for (int i = 0; i < 5; i++)
-			call->args[i] = i < info->args ? thread->exec_args[i] : 0;
-	}
+		call->args[i] = i < info->args ? (compat ? (__u32)args[i] : args[i]) : 0;
 	call->count = 1;
 	call->stack_weight = 0;
 	call->text_len[0] = call->text_len[1] = 0;
@@ -133,6 +163,13 @@ static __always_inline __u16 read_text(__u8 *to, const struct call *call,
 	return size && !bpf_probe_read_user(to, size, from) ? size + 1 : 0;
 }
 
+// Whether a call ends because its thread is being killed.
+static __always_inline bool is_killed(struct task_struct *task, __s64 result)
+{
+	return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK &&
+	       task->pending.signal.sig[0] & SIGKILL_BIT;
+}
+
 // What the stack of a call stands for; `*wanted` says whether to take one.
 // A failed call gets one, but a thread whose calls keep failing not too often.
 static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u64 duration,
@@ -167,61 +204,64 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 	__s64 result = ctx->args[1];
 	bool failed = result < 0 && result >= -MAX_ERRNO;
 	bool with_stack;
-	__u32 only = 0, thin = 1, number;
+	__u32 only = 0, thin = 1;
+	struct in_call in;
 
-	if (!thread || !thread->call_since)
+	// A call that was interrupted for good does not return: the thread ends.
+	if (!thread || is_killed(task, result) || !take_call(thread, &in))
 		return 0;
-	number = thread->call_number;
-	info = bpf_map_lookup_elem(&call_infos, &number);
+	info = info_of(in.number);
 	// Attempts to start the program that did not succeed are the recorder's.
-	if (!info || (is_exec(number) && tracking_of(task->tgid) != LIVE)) {
-		thread->call_since = 0;
+	if (!info || (is_exec(in.number) && tracking_of(task->tgid) != LIVE))
 		return 0;
-	}
 	now = bpf_ktime_get_ns();
-	duration = now - thread->call_since;
+	duration = now - in.since;
 
 	struct total_key key = {
 		.epoch = thread->epoch,
 		.tid = task->pid,
 		.class = TOTAL_CALLS,
-		.number_plus_one = number + 1,
+		.number_plus_one = short_number(in.number + 1),
 	};
 	// How long a call took that began before the recording is not known.
-	if (!(thread->call_seen & SEEN_LATE)) {
+	if (!in.seen) {
 		total = add_total(&key, duration);
 		if (total && failed)
 			total->errors++;
 	}
 	if (settings.calls < 2 || duration < settings.slower_than_ns)
-		goto done;
+		return 0;
 	weight = stack_weight(thread, now, duration, failed, &with_stack);
 	values = bpf_map_lookup_elem(&control, &only);
-	if (values && values->thin > 1 && duration < settings.stack_threshold_ns) {
+	// A call that stands for time is always written, and for itself alone;
+	// the others stand for those among them that are not.
+	if (values && values->thin > 1 && !weight && duration < settings.stack_threshold_ns) {
 		thin = values->thin;
-		// A call that stands for time as well is always written.
-		if (!weight && bpf_get_prandom_u32() % thin)
-			goto done;
+		if (bpf_get_prandom_u32() % thin)
+			return 0;
 	}
 	if (bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]))
-		goto done;
+		return 0;
 	if (!with_stack && !info->capture[0]) {
 		struct call *call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
 
 		if (!call) {
 			lose(LOST_CALLS);
-			goto done;
+			return 0;
 		}
-		describe_call(call, task, thread, &regs, info, now);
+		describe_call(call, task, &in, &regs, info, now);
 		call->result = result;
 		call->count = thin;
 		bpf_ringbuf_submit(call, wakeup(&calls));
-		goto done;
+		return 0;
 	}
 	room = call_room();
 	if (!room)
-		goto done;
-	describe_call(&room->record.call, task, thread, &regs, info, now);
+		return 0;
+	describe_call(&room->record.call, task, &in, &regs, info, now);
+	if (is_exec(in.number))
+		__builtin_memcpy(room->record.call.args, thread->exec_args,
+				 sizeof(thread->exec_args));
 	room->record.call.result = result;
 	room->record.call.count = thin;
 	room->record.call.stack_weight = weight;
@@ -239,8 +279,6 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&calls, room, sizeof(room->record) + length, wakeup(&calls)))
 		lose(LOST_CALLS);
-done:
-	thread->call_since = 0;
 	return 0;
 }
 
@@ -250,11 +288,11 @@ static __always_inline void hand_over_unfinished(struct task_struct *task, struc
 	struct pt_regs regs;
 	struct call_info *info;
 	struct call *call;
-	__u32 number = thread->call_number;
+	struct in_call in;
 
-	if (settings.calls < 2 || !thread->call_since)
+	if (!take_call(thread, &in) || settings.calls < 2)
 		return;
-	info = bpf_map_lookup_elem(&call_infos, &number);
+	info = info_of(in.number);
 	if (!info || bpf_probe_read_kernel(&regs, sizeof(regs), (void *)bpf_task_pt_regs(task)))
 		return;
 	call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
@@ -262,21 +300,18 @@ static __always_inline void hand_over_unfinished(struct task_struct *task, struc
 		lose(LOST_CALLS);
 		return;
 	}
-	describe_call(call, task, thread, &regs, info, bpf_ktime_get_ns());
+	describe_call(call, task, &in, &regs, info, bpf_ktime_get_ns());
 	call->result = 0;
 	call->seen |= SEEN_UNFINISHED;
 	bpf_ringbuf_submit(call, BPF_RB_NO_WAKEUP);
-	// It is not to be handed over again when it returns.
-	thread->call_since = 0;
 }
 
 static __always_inline void call_never_returns(struct task_struct *task)
 {
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 
-	if (!thread)
-		return;
-	hand_over_unfinished(task, thread);
+	if (thread)
+		hand_over_unfinished(task, thread);
 }
 
 // At the start of the recording: takes down who is in a call already.
@@ -288,30 +323,34 @@ int find_calling(struct bpf_iter__task *ctx)
 	struct call_info *info;
 	__u32 number;
 
-	thread = task ? thread_of(task) : NULL;
-	if (!thread || thread->call_since || task->on_cpu)
+	thread = task && !is_dead(task) ? thread_of(task) : NULL;
+	// A worker of the kernel has the registers of who made it.
+	if (!thread || thread->call_since || task->on_cpu ||
+	    task->flags & (PF_IO_WORKER | PF_USER_WORKER))
 		return 0;
 	number = syscall_of(task);
 	if (!number--)
 		return 0;
-	info = bpf_map_lookup_elem(&call_infos, &number);
+	info = info_of(number);
 	if (!info || !info->wanted)
 		return 0;
-	thread->call_number = number;
-	thread->call_seen = SEEN_LATE;
-	thread->call_since = bpf_ktime_get_ns();
+	thread->late_number = number;
+	thread->late_since = bpf_ktime_get_ns();
 	return 0;
 }
 
-// At the end: hands over the calls that go on.
+// At the end: hands over the calls that go on; 1 as for waits.
 SEC("iter/task")
 int find_still_calling(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct thread *thread = task ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
 
-	if (thread)
-		hand_over_unfinished(task, thread);
+	if (!thread)
+		return 0;
+	if (settings.calls == 2 && !has_room(&calls, sizeof(struct call)))
+		return 1;
+	hand_over_unfinished(task, thread);
 	return 0;
 }
 

@@ -4,11 +4,15 @@
 
 #define KERNEL_TYPE __attribute__((preserve_access_index))
 
+#define PF_IO_WORKER 0x00000010
+#define PF_USER_WORKER 0x00004000
 #define PF_KTHREAD 0x00200000
 #define TASK_INTERRUPTIBLE 0x1
 #define TASK_UNINTERRUPTIBLE 0x2
 #define TASK_STOPPED 0x4
 #define TASK_TRACED 0x8
+#define TASK_DEAD 0x80
+// In a system call by the 32-bit interface.
 #define TS_COMPAT 0x2
 // Code segment of 32-bit programs on x86-64.
 #define USER32_CS 0x23
@@ -26,7 +30,15 @@ struct sched_info {
 } KERNEL_TYPE;
 
 struct thread_info {
-	unsigned int status;
+	__u32 status;
+} KERNEL_TYPE;
+
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
+struct sigpending {
+	sigset_t signal;
 } KERNEL_TYPE;
 
 struct task_struct {
@@ -40,6 +52,7 @@ struct task_struct {
 	__u64 start_time;
 	struct sched_info sched_info;
 	struct signal_struct *signal;
+	struct sigpending pending;
 } KERNEL_TYPE;
 
 struct vm_area_struct {

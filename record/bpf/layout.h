@@ -111,13 +111,18 @@ struct call_in_full {
 	__u8 texts[2][MAX_PATH + 1];
 };
 
+// Added to the numbers of calls by the 32-bit interface, and what stands for it
+// in a total's key.
+#define COMPAT 0x40000000
+#define SHORT_COMPAT 0x8000
+
 // Which thread's waits or calls of which kind.
 struct total_key {
 	__u64 epoch;			// when it started, or executed its program
 	__u32 tid;
 	__u8 class;
 	__u8 state;
-	__u16 number_plus_one;
+	__u16 number_plus_one;		// with SHORT_COMPAT for COMPAT
 };
 
 #define BUCKETS 40
@@ -135,6 +140,8 @@ struct total {
 // What is read of a call's arguments when it returns.
 enum capture { CAPTURE_NONE, CAPTURE_PATH, CAPTURE_ADDRESS_IN, CAPTURE_ADDRESS_OUT };
 
+// Numbers that are known. Behind them is what to do about calls by the 32-bit
+// interface, which has other numbers.
 #define MAX_CALLS 512
 
 struct call_info {

@@ -48,12 +48,13 @@ struct thread {
 	__u64 ready_since;		// 0 while it runs or waits
 	__u64 off_credit;		// time off the CPU until the next short wait is written
 	__u64 call_since;		// 0 while it is in no call
+	__u64 late_since;		// the same of a call that was found, not seen to begin
 	__u64 call_credit;
 	__u32 off_state;
 	__u32 off_syscall;		// plus one
 	__u32 call_number;
+	__u32 late_number;
 	__u16 off_seen;
-	__u16 call_seen;
 	__u64 failed_at;		// when a failed call last got a stack
 	__u64 exec_args[5];		// of an execve, which replaces them
 	char program[MAX_PATH + 1];	// that it is executing, until execve returns
@@ -95,6 +96,25 @@ static __always_inline struct thread *thread_of(struct task_struct *task)
 	if (thread && !thread->epoch)
 		thread->epoch = task->start_time;
 	return thread;
+}
+
+// Whether the thread is over, and only waits for somebody to look at it.
+static __always_inline bool is_dead(struct task_struct *task)
+{
+	return task->__state & TASK_DEAD;
+}
+
+static __always_inline __u16 short_number(__u32 number_plus_one)
+{
+	return number_plus_one & COMPAT ? number_plus_one | SHORT_COMPAT : number_plus_one;
+}
+
+// Whether a record of `size` bytes fits into a ring now.
+static __always_inline bool has_room(void *ring, __u64 size)
+{
+	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+
+	return waiting + size + BPF_RINGBUF_HDR_SZ <= bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
 }
 
 // Wakes the recorder before a ring runs full; otherwise it looks by itself.

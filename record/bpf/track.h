@@ -23,7 +23,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
 	if (tracking_of(pid) == UNTIL_EXEC)
 		bpf_map_update_elem(&tracked, &pid, &tracking, BPF_EXIST);
-	thread = bpf_task_storage_get(&threads, task, 0, 0);
+	// Even of one that has not waited or called yet: it begins again here.
+	thread = thread_of(task);
 	if (!thread)
 		return 0;
 	thread->epoch = bpf_ktime_get_ns();

@@ -33,7 +33,9 @@ static __always_inline __u32 syscall_of(struct task_struct *task)
 
 	// Interrupts and exceptions leave -1 there.
 	bpf_probe_read_kernel(&number, sizeof(number), &regs->orig_rax);
-	return number >= 0 && number < MAX_CALLS ? number + 1 : 0;
+	if (number < 0 || number >= MAX_CALLS)
+		return 0;
+	return number + 1 + (task->thread_info.status & TS_COMPAT ? COMPAT : 0);
 }
 
 SEC("tp_btf/sched_switch")
@@ -42,7 +44,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 {
 	struct thread *thread;
 
-	if (!prev->pid)
+	// The dead do not wait.
+	if (!prev->pid || prev_state & TASK_DEAD)
 		return 0;
 	thread = thread_of(prev);
 	if (!thread)
@@ -104,11 +107,15 @@ SEC("tp_btf/sched_exit_tp")
 int on_resume(__u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct thread *thread;
 	__u64 since, now, duration, weight, queued, length, threshold;
 	struct wait_room *room;
 	struct total *total;
 
+	// Nobody else ran in between.
+	if (!ctx[0])
+		return 0;
+	thread = bpf_task_storage_get(&threads, task, 0, 0);
 	since = thread ? take_off_since(thread) : 0;
 	if (!since)
 		return 0;
@@ -121,7 +128,7 @@ int on_resume(__u64 *ctx)
 		.tid = task->pid,
 		.class = TOTAL_WAITS,
 		.state = thread->off_state,
-		.number_plus_one = thread->off_syscall,
+		.number_plus_one = short_number(thread->off_syscall),
 	};
 	total = add_total(&key, duration);
 	if (total)
@@ -153,7 +160,7 @@ SEC("iter/task")
 int find_waiting(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct thread *thread = task ? thread_of(task) : NULL;
+	struct thread *thread = task && !is_dead(task) ? thread_of(task) : NULL;
 
 	// Whoever has stopped running since the programs are attached is known.
 	if (!thread || thread->off_since || task->on_cpu)
@@ -161,24 +168,33 @@ int find_waiting(struct bpf_iter__task *ctx)
 	thread->off_state = state_of(task, false, task->__state);
 	thread->off_syscall = syscall_of(task);
 	thread->off_seen = SEEN_LATE;
+	thread->ready_since = thread->off_state == PREEMPTED ? bpf_ktime_get_ns() : 0;
 	thread->off_since = bpf_ktime_get_ns();
-	thread->ready_since = thread->off_state == PREEMPTED ? thread->off_since : 0;
+	// It may have gone on just before that; if just after, it has taken it.
+	if (task->on_cpu)
+		take_off_since(thread);
 	return 0;
 }
 
 // At the end: hands over the waits that go on, with the stack as long as the
-// thread has not run meanwhile.
+// thread has not run meanwhile. A ring without room is what the recorder is
+// told by 1, to come back to the same thread when it has made some.
 SEC("iter.s/task")
 int find_still_waiting(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct thread *thread = task ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
-	__u64 since = thread ? take_off_since(thread) : 0;
 	struct last_wait_room *room;
 	struct wait *wait;
 	__u32 length, kernel, only = 0;
 	unsigned long runs;
+	__u64 since;
 
+	if (!thread || !thread->off_since)
+		return 0;
+	if (!has_room(&waits, sizeof(*room)))
+		return 1;
+	since = take_off_since(thread);
 	if (!since)
 		return 0;
 	runs = task->sched_info.pcount;

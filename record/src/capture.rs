@@ -3,8 +3,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
@@ -18,6 +20,10 @@ use crate::target::Source;
 const COMMIT_DELAY_NS: u64 = 2_000_000;
 /// Largest batch whose memory is kept for the next one.
 const KEEP_UP_TO: usize = 8 << 20;
+/// Bytes waiting to be unwound above which the end of a recording waits.
+const LONG_QUEUE: usize = 24 << 20;
+/// How long it waits before it looks again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// A tier that is attached to its targets.
 pub(crate) struct Attached {
@@ -54,8 +60,9 @@ pub(crate) trait Capture: Send {
     fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds);
 
     /// Ends what [`Capture::enable`] has started. What was captured before can
-    /// still be taken.
-    fn disable(&mut self);
+    /// still be taken. Returns whether that is all: if not, there is more than
+    /// the buffers hold, and this is to be called again when they are empty.
+    fn disable(&mut self) -> bool;
 
     /// Adds what is only known in the end.
     fn finish(&mut self, batch: &mut Batch);
@@ -84,34 +91,44 @@ impl Stop {
     }
 }
 
-/// Takes what is captured into `batches` until `stop` is set, then once more.
-/// Batches that come back through `empty` are used again.
+/// Takes what is captured into `batches` until `stop` is set, then all the rest.
+/// Sets `end_ns` to the time at which capturing ends. Batches that come back
+/// through `empty` are used again.
 pub(crate) fn drain(
     mut capture: Box<dyn Capture>,
     stop: &Stop,
+    end_ns: &AtomicU64,
     stack_ends: &StackEnds,
     queue: &QueueGauge,
     batches: &Sender<Batch>,
     empty: &Receiver<Batch>,
 ) {
     loop {
-        // Read before taking: what came before it is taken below.
-        let stopping = stop.is_set.load(Ordering::Acquire);
-        if stopping {
-            capture.disable();
+        // What came before it is taken below.
+        let is_last = if stop.is_set.load(Ordering::Acquire) {
+            // Now there is time to wait. If nobody takes batches any more,
+            // sending one fails.
+            while queue.bytes() > LONG_QUEUE && batches.send(Batch::default()).is_ok() {
+                thread::sleep(QUEUE_PAUSE);
+            }
+            // The first time counts. Relaxed: the channels order it before its
+            // reader, who waits for the last batch to be dealt with.
+            let _ = end_ns.compare_exchange(0, now_ns(), Ordering::Relaxed, Ordering::Relaxed);
+            capture.disable()
         } else {
             capture.wait(stop.wake.as_fd());
-        }
+            false
+        };
         let mut batch = reusable(empty);
         batch.horizon_ns =
-            if stopping { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
+            if is_last { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
         batch.backlog = queue.bytes();
         capture.fill(&mut batch, stack_ends);
-        if stopping {
+        if is_last {
             capture.finish(&mut batch);
         }
         queue.add(batch.size());
-        if batches.send(batch).is_err() || stopping {
+        if batches.send(batch).is_err() || is_last {
             return;
         }
     }

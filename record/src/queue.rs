@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
-use rz_format::{Loss, LossReason, NO_CPU};
+use rz_format::{CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU};
 
 use crate::event::RawTotal;
 
@@ -14,8 +14,11 @@ const SHORTEN_ABOVE: usize = 48 << 20;
 /// What they are shortened to.
 const SHORT_STACK: u64 = 8 << 10;
 /// Bytes waiting to be unwound beyond which samples, waits and calls are
-/// dropped.
-const DROP_ABOVE: usize = 96 << 20;
+/// dropped: what there may be most of first, so that it cannot crowd out the
+/// rest.
+const DROP_CALLS_ABOVE: usize = 64 << 20;
+const DROP_WAITS_ABOVE: usize = 80 << 20;
+const DROP_SAMPLES_ABOVE: usize = 96 << 20;
 /// Bytes waiting to be unwound beyond which even reports of what processes do
 /// are dropped; `/proc` has to tell then.
 const DROP_ALL_ABOVE: usize = 128 << 20;
@@ -49,8 +52,13 @@ impl Batch {
     /// `time_ns`, and for how many bytes of its stack. If not, it is counted
     /// as lost.
     pub(crate) fn admit(&mut self, class: u8, time_ns: u64) -> Option<u64> {
+        let drop_above = match class {
+            CLASS_CALLS => DROP_CALLS_ABOVE,
+            CLASS_WAITS => DROP_WAITS_ABOVE,
+            _ => DROP_SAMPLES_ABOVE,
+        };
         let waiting = self.backlog + self.bytes.len();
-        if waiting > DROP_ABOVE {
+        if waiting > drop_above {
             self.lose(LossReason::QueueFull, class, time_ns, time_ns, 1);
             return None;
         }
@@ -174,5 +182,28 @@ impl QueueGauge {
     /// Bytes queued.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rz_format::{CLASS_SAMPLES, CLASS_WAITS};
+
+    #[test]
+    fn calls_are_the_first_to_go() {
+        let check = |backlog: usize, expected: [Option<u64>; 3]| {
+            let mut batch = Batch { backlog, ..Batch::default() };
+            let classes = [CLASS_SAMPLES, CLASS_WAITS, CLASS_CALLS];
+            assert_eq!(classes.map(|class| batch.admit(class, 5)), expected, "{backlog}");
+            let lost: u64 = batch.losses.iter().map(|loss| loss.count).sum();
+            assert_eq!(lost, expected.iter().filter(|limit| limit.is_none()).count() as u64);
+        };
+        let (all, short) = (Some(u64::MAX), Some(SHORT_STACK));
+        check(0, [all, all, all]);
+        check(SHORTEN_ABOVE + 1, [short, short, short]);
+        check(DROP_CALLS_ABOVE + 1, [short, short, None]);
+        check(DROP_WAITS_ABOVE + 1, [short, None, None]);
+        check(DROP_SAMPLES_ABOVE + 1, [None, None, None]);
     }
 }

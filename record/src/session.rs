@@ -105,8 +105,8 @@ pub(crate) struct Shared {
 }
 
 // All of these are single numbers that stand for themselves: whoever reads an
-// old one acts a moment later. `end_*` are written before the channel that
-// leads to their reader is closed, which orders them.
+// old one acts a moment later. `end_*` are written before the channels that
+// lead to their reader are closed, which orders them.
 impl Shared {
     /// Publishes what the tracker counted.
     pub(crate) fn set_counts(&self, counts: Counts) {
@@ -281,7 +281,8 @@ fn run(
     let (reason, written) = thread::scope(|scope| {
         let (queue, stop, stack_ends) = (&queue, &stop, &stack_ends);
         scope.spawn(move || {
-            drain(attached.capture, stop, stack_ends, queue, &batch_sender, &empty);
+            let end_ns = &shared.end_ns;
+            drain(attached.capture, stop, end_ns, stack_ends, queue, &batch_sender, &empty);
         });
         let parse = attached.parse;
         let resolver = scope.spawn(move || {
@@ -293,7 +294,6 @@ fn run(
         // However this ends, the others have to.
         let stopping = StopInTheEnd(stop);
         let end = wait_for_end(config, signals, program.as_mut(), shared, is_over, watch);
-        shared.end_ns.store(now_ns(), Ordering::Relaxed);
         shared.end_reason.store(end.into(), Ordering::Relaxed);
         drop(stopping);
         let written = signals.with_usual_effect(|| writer.join());

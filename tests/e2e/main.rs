@@ -2,6 +2,7 @@
 
 mod attach;
 mod bad_input;
+mod calls;
 mod consumers;
 mod diff;
 mod endings;
@@ -11,5 +12,7 @@ mod pipes;
 mod quickstart;
 mod real;
 mod stacks;
+mod tracking;
 mod unprivileged;
+mod waits;
 mod workspace;

@@ -20,6 +20,7 @@
 
 mod browser;
 mod call_tree;
+mod contents;
 mod folded;
 mod locate;
 mod plain_user;
@@ -32,6 +33,7 @@ mod terminal;
 
 pub use browser::{browser, screenshot};
 pub use call_tree::{CallTree, Checked};
+pub use contents::{Contents, Counted};
 pub use folded::Folded;
 pub use locate::{binary, names_in, program, program_path, temp_dir, text, tool, workspace_root};
 pub use plain_user::PlainUser;

@@ -1,8 +1,7 @@
 //! A running `rec`, and the trace that it leaves.
 
 use std::fs::{self, File};
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,9 +10,10 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::profile::Profile;
-use rz_format::{Block, Damage, EndReason, Reader, Record, rebuild_index};
+use rz_format::{Damage, EndReason, Record, rebuild_index};
 use tempfile::TempDir;
 
+use crate::contents::Contents;
 use crate::folded::Folded;
 use crate::locate::{binary, temp_dir, text};
 use crate::run::{Output, conv};
@@ -68,6 +68,11 @@ impl Recorder {
     /// Where the trace is, or will be.
     pub fn path(&self) -> PathBuf {
         self.dir.path().join(TRACE)
+    }
+
+    /// The process id of `rec`.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal to `rec`.
@@ -167,25 +172,18 @@ impl Trace {
     /// All facts in the trace, and what is damaged in it.
     #[track_caller]
     pub fn records(&self) -> (Vec<Record>, Vec<Damage>) {
-        read_records(&self.path())
+        let Contents { records, damage, .. } = self.contents();
+        (records, damage)
+    }
+
+    /// Everything in the trace, row by row.
+    #[track_caller]
+    pub fn contents(&self) -> Contents {
+        Contents::read(&self.path())
     }
 }
 
 const TRACE: &str = "trace.rz";
-
-/// All facts in the trace at `path`, and what is damaged in it.
-#[track_caller]
-fn read_records(path: &Path) -> (Vec<Record>, Vec<Damage>) {
-    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut reader = Reader::new(BufReader::new(file)).unwrap_or_else(|error| panic!("{error}"));
-    let mut all = Vec::new();
-    while let Some(block) = reader.next_block().unwrap_or_else(|error| panic!("{error}")) {
-        if let Block::Records(records) = block {
-            all.extend(records);
-        }
-    }
-    (all, reader.damage().to_vec())
-}
 
 /// Sends a signal to a process that a test has started.
 pub fn send(pid: u32, signal: Signal) {

@@ -12,6 +12,7 @@
 //! the first time, or was there before and is found in `/proc`.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Read};
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
@@ -38,6 +39,8 @@ const LIVE: u32 = 2;
 const CAPTURE_TEXT: u8 = 1;
 const CAPTURE_ADDRESS_IN: u8 = 2;
 const CAPTURE_ADDRESS_OUT: u8 = 3;
+/// Of an unknown call, all arguments may mean something.
+const UNKNOWN_CALL: CallInfo = [1, 6, 0, 0, 0, 0, 0, 0];
 /// Rows of sums: several for each thread.
 const MAX_TOTALS: u32 = 1 << 20;
 /// Buffer for each CPU, and for all CPUs together: of samples and waits, and of
@@ -138,8 +141,10 @@ pub(super) struct Attachment {
     _tracking: Vec<Link>,
     waits: Vec<Link>,
     calls: Vec<Link>,
-    find_still_waiting: Option<IterLink>,
-    find_still_calling: Option<IterLink>,
+    /// Look for what is not over, in the end; last first.
+    last_looks: Vec<IterLink>,
+    /// The one of them that is under way.
+    looking: Option<File>,
     options: Options,
 }
 
@@ -179,12 +184,16 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
     {
         log::info!("requests to io_urings are not counted: {error}");
     }
-    let mut find = |program: &Program, wanted: bool| {
-        let attach = || program.attach_to_threads(&mut ebpf);
-        wanted.then(attach).transpose().map_err(|e| refused("threads", &e))
-    };
-    let find_still_waiting = find(&programs::FIND_STILL_WAITING, options.waits)?;
-    let find_still_calling = find(&programs::FIND_STILL_CALLING, options.calls.is_some())?;
+    let last_looks = [
+        (&programs::FIND_STILL_WAITING, options.waits),
+        (&programs::FIND_STILL_CALLING, options.calls.is_some()),
+    ];
+    let last_looks = last_looks
+        .iter()
+        .filter(|(_, wanted)| *wanted)
+        .map(|(program, _)| program.attach_to_threads(&mut ebpf))
+        .collect::<Result<_, _>>()
+        .map_err(|error| refused("threads", &error))?;
     if events.is_empty() {
         notes.push("no CPU could be sampled".to_owned());
     }
@@ -204,8 +213,8 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
         _tracking: tracking,
         waits: Vec::new(),
         calls: Vec::new(),
-        find_still_waiting,
-        find_still_calling,
+        last_looks,
+        looking: None,
         options: options.clone(),
     };
     Ok(Attached {
@@ -242,20 +251,37 @@ impl Attachment {
         Ok(self.events.iter().try_for_each(|events| crate::perf::sys::enable(&events.tick))?)
     }
 
-    /// Ends them, and has what is not over handed over.
-    pub(super) fn end(&mut self) {
-        let still = |error: io::Error| log::warn!("what was not over is missing: {error}");
+    /// Ends them, and has what is not over handed over. If there is no room
+    /// for all of that, returns false; call it again when there is.
+    pub(super) fn end(&mut self) -> bool {
         for events in &self.events {
             if let Err(error) = crate::perf::sys::disable(&events.tick) {
                 log::debug!("a timer goes on until rec ends: {error}");
             }
         }
         // First, as taking the programs away takes some milliseconds.
-        for link in [self.find_still_waiting.take(), self.find_still_calling.take()] {
-            link.map(run).transpose().map_err(|error| still(io::Error::other(error))).ok();
+        while let Some(result) = self.look() {
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => log::warn!("some of what was not over is missing: {error}"),
+                Ok(()) => {}
+            }
+            self.looking = None;
         }
         self.calls.clear();
         self.waits.clear();
+        true
+    }
+
+    /// Goes on with the last looks; `None` if all are over.
+    fn look(&mut self) -> Option<io::Result<()>> {
+        if self.looking.is_none() {
+            match self.last_looks.pop()?.into_file() {
+                Ok(file) => self.looking = Some(file),
+                Err(error) => return Some(Err(io::Error::other(error))),
+            }
+        }
+        self.looking.as_mut().map(read_all)
     }
 }
 
@@ -265,9 +291,12 @@ fn attach_all(programs: &[Program], ebpf: &mut Ebpf) -> Result<Vec<Link>, Progra
 
 /// Runs a program on all threads.
 fn run(threads: IterLink) -> io::Result<()> {
-    let mut file = threads.into_file().map_err(io::Error::other)?;
-    // It hands over in other ways; reading is what makes it go on.
-    file.read_to_end(&mut Vec::new()).map(drop)
+    read_all(&mut threads.into_file().map_err(io::Error::other)?)
+}
+
+/// The programs hand over in other ways; reading is what makes them go on.
+fn read_all(threads: &mut File) -> io::Result<()> {
+    threads.read_to_end(&mut Vec::new()).map(drop)
 }
 
 fn settings(options: &Options) -> Settings {
@@ -331,13 +360,16 @@ fn set_up_calls(ebpf: &mut Ebpf, options: &Options) -> Result<(), MapError> {
             infos.set(number, call_info(number), 0)?;
         }
     }
+    // The numbers of the 32-bit interface are others.
+    if calls.numbers.is_empty() {
+        infos.set(MAX_CALLS, UNKNOWN_CALL, 0)?;
+    }
     Ok(())
 }
 
 /// What the programs have to know of a system call that is recorded.
 fn call_info(number: u32) -> CallInfo {
-    // Of an unknown call, all arguments may mean something.
-    let Some(call) = rz_syscalls::by_number(number) else { return [1, 6, 0, 0, 0, 0, 0, 0] };
+    let Some(call) = rz_syscalls::by_number(number) else { return UNKNOWN_CALL };
     let mut info = [1, call.args.len() as u8, 0, 0, 0, 0, 0, 0];
     for (at, capture) in call.captures().take(2).enumerate() {
         let (what, len_arg) = match capture.what {
@@ -372,6 +404,12 @@ fn track(ebpf: &mut Ebpf, options: &Options) -> Result<Vec<u32>, BpfError> {
             continue;
         }
         tracked.insert(pid, how, 0).map_err(|error| refused("processes", &error))?;
+        if !procfs::is_running(pid) {
+            // It may have ended before it was in the set, and its number must
+            // not be taken for it later.
+            let _ = tracked.remove(&pid);
+            continue;
+        }
         // From here on its new children are tracked by the program.
         if options.follow && !options.start_on_exec {
             pids.extend(procfs::children(pid));

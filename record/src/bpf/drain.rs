@@ -152,13 +152,16 @@ impl Capture for Attachment {
             }
         }
         for (tid, end) in stack_ends.take_changes() {
-            // Only makes the next copy longer than it had to be.
-            let _ = self.stack_ends.insert(tid, end, 0);
+            // Failing only makes the next copy longer than it had to be.
+            let _ = match end {
+                0 => self.stack_ends.remove(&tid),
+                end => self.stack_ends.insert(tid, end, 0),
+            };
         }
     }
 
-    fn disable(&mut self) {
-        self.end();
+    fn disable(&mut self) -> bool {
+        self.end()
     }
 
     fn finish(&mut self, batch: &mut Batch) {

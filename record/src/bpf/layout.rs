@@ -21,6 +21,11 @@ const TEXT_ROOM: usize = MAX_PATH + 1;
 #[cfg(test)]
 const CALL_LEN: usize = 24 + 24 + 48 + 8 + 12 + 4;
 
+/// Stands for the numbers of calls by the 32-bit interface, and what stands
+/// for it in a key of the table of sums.
+const COMPAT: u32 = 1 << 30;
+const SHORT_COMPAT: u16 = 1 << 15;
+
 /// A key of the table of sums.
 pub(super) type TotalKey = [u8; 16];
 /// A value of the table of sums.
@@ -180,14 +185,17 @@ pub(super) fn total(key: &TotalKey, value: &TotalValue) -> Option<RawTotal> {
     let mut key = Cursor(key);
     let (epoch_ns, tid) = (key.u64()?, key.u32()?);
     let &[class, state] = key.take(2)? else { return None };
-    let number = key.u16()?;
+    let number = key.u16()?.checked_sub(1).map(|number| match number & SHORT_COMPAT {
+        0 => u32::from(number),
+        _ => u32::from(number & !SHORT_COMPAT) | COMPAT,
+    });
     let mut value = Cursor(value);
     let [count, errors, total_ns, min_ns, max_ns, queued_ns] = value.u64s()?;
     let mut total = Total {
         class: class.into(),
         thread: None,
         state: state.into(),
-        number: u32::from(number).checked_sub(1),
+        number,
         count,
         errors,
         total_ns,
@@ -254,5 +262,17 @@ mod tests {
         assert_eq!((place.kernel.len(), place.stack.len(), weight), (8, 24, 1_000));
         assert_eq!(shortened_len(&full, 8), full.len() - 16);
         assert_eq!(shortened_len(&full, u64::MAX), full.len());
+    }
+
+    #[test]
+    fn a_total_of_each_interface() {
+        let number = |key: u16| {
+            let mut bytes = [0; 16];
+            bytes[14..].copy_from_slice(&key.to_le_bytes());
+            total(&bytes, &[0; 6 * 8 + HISTOGRAM_BUCKETS * 4]).unwrap().total.number
+        };
+        assert_eq!([0, 1, 258].map(number), [None, Some(0), Some(257)]);
+        assert_eq!(number(SHORT_COMPAT | 21), Some(COMPAT | 20));
+        assert_eq!(number(SHORT_COMPAT | 1), Some(COMPAT));
     }
 }

@@ -51,8 +51,9 @@ impl Capture for Attachment {
         }
     }
 
-    fn disable(&mut self) {
+    fn disable(&mut self) -> bool {
         self.disable_sampling();
+        true
     }
 
     fn finish(&mut self, batch: &mut Batch) {

@@ -4,6 +4,9 @@ use rustc_hash::FxHashMap;
 
 /// Ended threads remembered; beyond that, all are forgotten.
 const MAX_ENDED: usize = 1 << 20;
+/// For how long after its end is reported a thread may still be seen: it has
+/// to give back its memory.
+const LAST_STEPS_NS: u64 = 10_000_000_000;
 
 /// Threads that have ended, by thread id.
 #[derive(Debug, Default)]
@@ -30,6 +33,13 @@ impl EndedThreads {
         let first_after = ended.partition_point(|(end_ns, _)| *end_ns < start_ns);
         ended.get(first_after).map(|(_, id)| *id)
     }
+
+    /// The number of the thread with this id that has ended not long before
+    /// `time_ns`.
+    pub(super) fn just_ended(&self, tid: u32, time_ns: u64) -> Option<u32> {
+        let (end_ns, id) = self.by_tid.get(&tid)?.last()?;
+        (time_ns.saturating_sub(*end_ns) < LAST_STEPS_NS).then_some(*id)
+    }
 }
 
 #[cfg(test)]
@@ -44,5 +54,8 @@ mod tests {
         let found = [50, 100, 101, 150, 201].map(|start| ended.find(7, start));
         assert_eq!(found, [Some(1), Some(1), Some(2), Some(2), None]);
         assert_eq!(ended.find(8, 50), None);
+        assert_eq!(ended.just_ended(7, 201), Some(2));
+        assert_eq!(ended.just_ended(7, 200 + LAST_STEPS_NS), None);
+        assert_eq!(ended.just_ended(8, 201), None);
     }
 }

@@ -394,7 +394,9 @@ impl Tracker {
 
     /// The number of the event's thread, which should be known.
     fn thread_id(&self, event: &RawEvent<'_>) -> u32 {
-        self.threads.get(&event.tid).map_or(u32::MAX, |thread| thread.id)
+        let goes_on = self.threads.get(&event.tid).map(|thread| thread.id);
+        let ended = || self.ended.just_ended(event.tid, event.time_ns);
+        goes_on.or_else(ended).unwrap_or(u32::MAX)
     }
 
     /// The number of the stack that the event's thread had.
@@ -409,8 +411,12 @@ impl Tracker {
         stack
     }
 
-    /// Takes in a thread whose start was not reported.
+    /// Takes in a thread whose start was not reported, unless it is one that
+    /// is about to be gone.
     fn find_unannounced(&mut self, event: &RawEvent<'_>, owner: u32) {
+        if self.ended.just_ended(event.tid, event.time_ns).is_some() {
+            return;
+        }
         if !self.processes.contains_key(&event.pid) {
             self.adopt(event.pid);
         }

@@ -1,0 +1,200 @@
+//! Everything that is in a trace, row by row, as a test asks about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use rz_format::{
+    Block, Call, Damage, Frame, Loss, Process, Reader, Record, Sample, StackId, StackNode, Thread,
+    Total, TotalClass, Wait,
+};
+
+/// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// All facts.
+    pub records: Vec<Record>,
+    /// What is damaged.
+    pub damage: Vec<Damage>,
+    /// All frames.
+    pub frames: Vec<Frame>,
+    /// All stacks.
+    pub stacks: Vec<StackNode>,
+    /// All texts.
+    pub texts: Vec<Vec<u8>>,
+    /// All samples.
+    pub samples: Vec<Sample>,
+    /// All intervals off the CPU.
+    pub waits: Vec<Wait>,
+    /// All system calls.
+    pub calls: Vec<Call>,
+    /// All sums.
+    pub totals: Vec<Total>,
+}
+
+/// Count and errors of a kind of system calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many there were.
+    pub count: u64,
+    /// How many of them failed.
+    pub errors: u64,
+}
+
+impl Contents {
+    /// Reads the trace at `path`.
+    #[track_caller]
+    pub fn read(path: &Path) -> Self {
+        let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut reader =
+            Reader::new(BufReader::new(file)).unwrap_or_else(|error| panic!("{error}"));
+        let mut all = Contents::default();
+        while let Some(block) = reader.next_block().unwrap_or_else(|error| panic!("{error}")) {
+            match block {
+                Block::Records(records) => all.records.extend(records),
+                Block::Stacks(defs) => {
+                    assert_eq!(defs.first_frame as usize, all.frames.len());
+                    assert_eq!(defs.first_stack as usize, all.stacks.len());
+                    all.frames.extend(defs.frames);
+                    all.stacks.extend(defs.stacks);
+                }
+                Block::Texts(defs) => {
+                    assert_eq!(defs.first as usize, all.texts.len());
+                    all.texts.extend(defs.texts);
+                }
+                Block::Samples(rows) => all.samples.extend(rows),
+                Block::Waits(rows) => all.waits.extend(rows),
+                Block::Calls(rows) => all.calls.extend(rows),
+                Block::Totals(rows) => all.totals.extend(rows),
+                other => panic!("{other:?}"),
+            }
+        }
+        all.damage = reader.damage().to_vec();
+        all
+    }
+
+    /// All threads.
+    pub fn threads(&self) -> impl Iterator<Item = &Thread> {
+        self.records.iter().filter_map(|record| match record {
+            Record::Thread(thread) => Some(thread),
+            _ => None,
+        })
+    }
+
+    /// The processes by id, as the last record about each says.
+    pub fn processes(&self) -> BTreeMap<u32, &Process> {
+        let processes = self.records.iter().filter_map(|record| match record {
+            Record::Process(process) => Some((process.id, process)),
+            _ => None,
+        });
+        processes.collect()
+    }
+
+    /// The last name of each thread, by id.
+    pub fn thread_names(&self) -> BTreeMap<u32, String> {
+        let mut names = BTreeMap::new();
+        for record in &self.records {
+            match record {
+                Record::Thread(thread) => names.insert(thread.id, thread.name.clone()),
+                Record::ThreadName(new) => names.insert(new.thread, new.name.clone()),
+                _ => None,
+            };
+        }
+        names
+    }
+
+    /// The id of the only thread of that name.
+    #[track_caller]
+    pub fn thread_named(&self, name: &str) -> u32 {
+        let names = self.thread_names();
+        let mut found = names.iter().filter(|(_, known)| *known == name);
+        match (found.next(), found.next()) {
+            (Some((id, _)), None) => *id,
+            _ => panic!("not one thread {name:?} among {names:?}"),
+        }
+    }
+
+    /// The id of the only thread with that number.
+    #[track_caller]
+    pub fn thread_with_tid(&self, tid: u32) -> u32 {
+        let ids: Vec<u32> = self.threads().filter(|t| t.tid == tid).map(|t| t.id).collect();
+        assert_eq!(ids.len(), 1, "threads with number {tid}: {ids:?}");
+        ids[0]
+    }
+
+    /// Process ids of the processes that have samples.
+    pub fn sampled_pids(&self) -> BTreeSet<u32> {
+        let processes = self.processes();
+        let owners: BTreeMap<u32, u32> = self.threads().map(|t| (t.id, t.process)).collect();
+        self.samples.iter().map(|sample| processes[&owners[&sample.thread]].pid).collect()
+    }
+
+    /// Records of what is missing.
+    pub fn losses(&self) -> Vec<&Loss> {
+        let losses = self.records.iter().filter_map(|record| match record {
+            Record::Loss(loss) => Some(loss),
+            _ => None,
+        });
+        losses.collect()
+    }
+
+    /// From the start of sampling to the end, in nanoseconds.
+    #[track_caller]
+    pub fn span_ns(&self) -> u64 {
+        let start = self.records.iter().find_map(|record| match record {
+            Record::Recording(recording) => Some(recording.start_ns),
+            _ => None,
+        });
+        let end = self.records.iter().find_map(|record| match record {
+            Record::End(end) => Some(end.time_ns),
+            _ => None,
+        });
+        end.expect("the recording has ended") - start.expect("the recording has begun")
+    }
+
+    /// Counts and errors of system calls in the exact sums, by number.
+    pub fn counted_calls(&self) -> BTreeMap<u32, Counted> {
+        let mut counted: BTreeMap<u32, Counted> = BTreeMap::new();
+        for total in self.totals.iter().filter(|total| total.class == TotalClass::Calls) {
+            let sum = counted.entry(total.number.expect("a call has a number")).or_default();
+            sum.count += total.count;
+            sum.errors += total.errors;
+        }
+        counted
+    }
+
+    /// Sum of a thread's times off the CPU: what is over is in the exact sums,
+    /// what is not has a row.
+    pub fn off_cpu_ns(&self, thread: u32) -> u64 {
+        let is_sum = |t: &&Total| t.class == TotalClass::Waits && t.thread == Some(thread);
+        let over: u64 = self.totals.iter().filter(is_sum).map(|total| total.total_ns).sum();
+        let still = self.waits.iter().filter(|w| w.thread == thread && w.seen.unfinished);
+        over + still.map(|wait| wait.duration_ns).sum::<u64>()
+    }
+
+    /// The same for the part in which the thread was ready to run.
+    pub fn queued_ns(&self, thread: u32) -> u64 {
+        let is_sum = |t: &&Total| t.class == TotalClass::Waits && t.thread == Some(thread);
+        let over: u64 = self.totals.iter().filter(is_sum).map(|total| total.queued_ns).sum();
+        let still = self.waits.iter().filter(|w| w.thread == thread && w.seen.unfinished);
+        over + still.map(|wait| wait.queued_ns).sum::<u64>()
+    }
+
+    /// The text that a row refers to.
+    pub fn text(&self, id: Option<u32>) -> Option<&[u8]> {
+        id.map(|id| self.texts[id as usize].as_slice())
+    }
+
+    /// A stack's frames, innermost first: module and offset of code.
+    pub fn frames_of(&self, stack: StackId) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        let mut next = Some(stack);
+        while let Some(id) = next {
+            let node = self.stacks[id as usize];
+            frames.push(self.frames[node.frame as usize]);
+            next = node.parent;
+        }
+        frames
+    }
+}
