@@ -3,14 +3,13 @@
 import glob
 import gzip
 import json
-import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import Callable
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from machine import missing, missing_rec, paranoid
 
 
 @dataclass
@@ -28,14 +27,14 @@ class Recorder:
     skip: str = ""
 
 
-def _rec_samples(_output, log):
+def rec_samples(_output, log):
     found = re.search(r"(\d+) samples", log)
     if not found:
         raise RuntimeError(f"rec printed no number of samples: {log!r}")
     return int(found.group(1))
 
 
-def _perf_samples(output, _log):
+def perf_samples(output, _log):
     stats = subprocess.run(
         ["perf", "report", "--stats", "--stdio", "-i", output],
         capture_output=True, text=True, check=True,
@@ -68,24 +67,20 @@ def _find_samply():
     return shutil.which("samply") or next(iter(glob.glob("/opt/peers/bin/samply")), None)
 
 
-def paranoid():
-    with open("/proc/sys/kernel/perf_event_paranoid") as file:
-        return int(file.read())
-
-
 def recorders(rec):
     """All recorders, in the order of the tables; `rec` is the path of rz's."""
-    rec_skip = "" if os.path.exists(rec) else f"{rec} is missing, run ./build.sh"
-    perf = "" if shutil.which("perf") else "perf is not installed"
+    rec_skip = missing_rec(rec)
+    perf = missing("perf")
     samply = _find_samply()
     samply_skip = "" if samply else "samply is neither in PATH nor in /opt/peers/bin"
     if samply and paranoid() > 1:
         samply_skip = "samply needs kernel.perf_event_paranoid ≤ 1, see --allow-sysctl"
     return [
-        Recorder("rec", _rec(rec), _rec_samples, rec_skip),
-        Recorder("rec --stack-size 8K", _rec(rec, "--stack-size", "8K"), _rec_samples, rec_skip),
-        Recorder("perf record -g", _perf("-g"), _perf_samples, perf),
-        Recorder("perf record --call-graph dwarf", _perf("--call-graph", "dwarf"), _perf_samples, perf),
+        Recorder("rec", _rec(rec), rec_samples, rec_skip),
+        Recorder("rec --tier perf", _rec(rec, "--tier", "perf"), rec_samples, rec_skip),
+        Recorder("rec --stack-size 8K", _rec(rec, "--stack-size", "8K"), rec_samples, rec_skip),
+        Recorder("perf record -g", _perf("-g"), perf_samples, perf),
+        Recorder("perf record --call-graph dwarf", _perf("--call-graph", "dwarf"), perf_samples, perf),
         Recorder(
             "samply",
             # samply 0.13.1 has no end of its own when it attaches: -d is ignored.

@@ -2,7 +2,9 @@
  *
  * FILE gets "user+system seconds, peak resident KiB, exit code". A process
  * inherits the peak of the one that started it, so the peers are started by
- * this small program and not by the Python script. */
+ * this small program and not by the Python script. An interrupt of both is
+ * for the command only. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -14,8 +16,10 @@ static double seconds(struct timeval t) { return (double)t.tv_sec + (double)t.tv
 int main(int argc, char **argv) {
     if (argc < 3)
         return 2;
+    signal(SIGINT, SIG_IGN);
     pid_t child = fork();
     if (child == 0) {
+        signal(SIGINT, SIG_DFL);
         execvp(argv[2], argv + 2);
         perror(argv[2]);
         _exit(127);

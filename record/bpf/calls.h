@@ -54,8 +54,18 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	thread->call_number = number;
 	thread->call_seen = 0;
 	thread->call_since = bpf_ktime_get_ns();
-	if (is_exec(number))
+	if (is_exec(number)) {
+		struct pt_regs regs;
+
 		thread->program[0] = 0;
+		if (!bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0])) {
+			thread->exec_args[0] = regs.rdi;
+			thread->exec_args[1] = regs.rsi;
+			thread->exec_args[2] = regs.rdx;
+			thread->exec_args[3] = regs.r10;
+			thread->exec_args[4] = regs.r8;
+		}
+	}
 	return 0;
 }
 
@@ -73,6 +83,11 @@ static __always_inline void describe_call(struct call *call, struct task_struct 
 #pragma unroll
 	for (int i = 0; i < 6; i++)
 		call->args[i] = i < info->args ? args[i] : 0;
+	if (is_exec(call->number)) {
+#pragma unroll
+		for (int i = 0; i < 5; i++)
+			call->args[i] = i < info->args ? thread->exec_args[i] : 0;
+	}
 	call->count = 1;
 	call->stack_weight = 0;
 	call->text_len[0] = call->text_len[1] = 0;
@@ -119,8 +134,9 @@ static __always_inline __u16 read_text(__u8 *to, const struct call *call,
 }
 
 // What the stack of a call stands for; `*wanted` says whether to take one.
-static __always_inline __u64 stack_weight(struct thread *thread, __u64 duration, bool failed,
-					  bool *wanted)
+// A failed call gets one, but a thread whose calls keep failing not too often.
+static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u64 duration,
+					  bool failed, bool *wanted)
 {
 	__u64 threshold = settings.stack_threshold_ns;
 	__u64 weight;
@@ -129,6 +145,10 @@ static __always_inline __u64 stack_weight(struct thread *thread, __u64 duration,
 		weight = duration;
 	else
 		weight = due(&thread->call_credit, duration, threshold);
+	if (failed && now - thread->failed_at >= threshold / 10)
+		thread->failed_at = now;
+	else
+		failed = false;
 	*wanted = settings.call_stacks && (weight || failed || settings.call_stacks == 2);
 	return settings.call_stacks ? weight : 0;
 }
@@ -175,7 +195,7 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (settings.calls < 2 || duration < settings.slower_than_ns)
 		goto done;
-	weight = stack_weight(thread, duration, failed, &with_stack);
+	weight = stack_weight(thread, now, duration, failed, &with_stack);
 	values = bpf_map_lookup_elem(&control, &only);
 	if (values && values->thin > 1 && duration < settings.stack_threshold_ns) {
 		thin = values->thin;
@@ -214,7 +234,7 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 	room->record.where.user_bytes = 0;
 	if (with_stack) {
 		fill_registers(&room->record.where, &regs);
-		length = append_user_stack(&room->record.where, room->stack, task->pid);
+		length = append_user_stack(&room->record.where, room->stack, task);
 	}
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&calls, room, sizeof(room->record) + length, wakeup(&calls)))

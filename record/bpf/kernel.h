@@ -42,6 +42,10 @@ struct task_struct {
 	struct signal_struct *signal;
 } KERNEL_TYPE;
 
+struct vm_area_struct {
+	unsigned long vm_end;
+} KERNEL_TYPE;
+
 struct linux_binprm {
 	const char *filename;
 } KERNEL_TYPE;

@@ -54,6 +54,8 @@ struct thread {
 	__u32 call_number;
 	__u16 off_seen;
 	__u16 call_seen;
+	__u64 failed_at;		// when a failed call last got a stack
+	__u64 exec_args[5];		// of an execve, which replaces them
 	char program[MAX_PATH + 1];	// that it is executing, until execve returns
 };
 

@@ -28,7 +28,7 @@ int on_tick(struct bpf_perf_event_data *ctx)
 				length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, 0));
 		fill_entry_registers(&sample->where, task);
 	}
-	length = append_user_stack(&sample->where, room->stack, task->pid);
+	length = append_user_stack(&sample->where, room->stack, task);
 	if (length > STACK_ROOM)
 		return 0;
 	if (bpf_ringbuf_output(&samples, room, sizeof(*sample) + length, wakeup(&samples)))

@@ -69,14 +69,25 @@ static __always_inline void fill_entry_registers(struct where *where, struct tas
 		fill_registers(where, &regs);
 }
 
-// Bytes of a user stack that are worth copying.
-static __always_inline __u32 used_bytes(const struct where *where, __u32 tid)
+static long take_end(struct task_struct *task, struct vm_area_struct *area, __u64 *end)
 {
-	__u64 *end = bpf_map_lookup_elem(&stack_ends, &tid);
-	__u64 pointer = where->slots[7];
+	*end = area->vm_end;
+	return 0;
+}
 
-	if (end && pointer < *end && *end - pointer < settings.stack_bytes)
-		return *end - pointer;
+// Bytes of a user stack that are worth copying: up to its end as far as the
+// recorder knows it, or else to the end of the memory area that it is in.
+static __always_inline __u32 used_bytes(const struct where *where, struct task_struct *task)
+{
+	__u64 pointer = where->slots[7];
+	__u32 tid = task->pid;
+	__u64 *known = bpf_map_lookup_elem(&stack_ends, &tid);
+	__u64 end = known ? *known : 0;
+
+	if (end <= pointer)
+		bpf_find_vma(task, pointer, take_end, &end, 0);
+	if (pointer < end && end - pointer < settings.stack_bytes)
+		return end - pointer;
 	return settings.stack_bytes;
 }
 
@@ -108,13 +119,14 @@ static long copy_page(__u32 index, struct copy *copy)
 
 // Copies the current thread's user stack to `to`, page by page as far as
 // there is one; returns the number of bytes.
-static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where, __u32 tid)
+static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where,
+					     struct task_struct *task)
 {
 	struct copy copy = { .to = to, .from = where->slots[7] };
 
 	if (!where->has_registers)
 		return 0;
-	copy.wanted = used_bytes(where, tid);
+	copy.wanted = used_bytes(where, task);
 	if (copy.wanted > MAX_USER_BYTES)
 		copy.wanted = MAX_USER_BYTES;
 	// Nearly always the end of the stack is known, and not far.
@@ -127,13 +139,14 @@ static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where
 
 // Copies the user stack behind the kernel addresses that are there already;
 // returns the number of bytes of both.
-static __always_inline __u64 append_user_stack(struct where *where, __u8 *stack, __u32 tid)
+static __always_inline __u64 append_user_stack(struct where *where, __u8 *stack,
+						struct task_struct *task)
 {
 	__u32 kernel = where->kernel_bytes;
 
 	if (kernel > MAX_KERNEL_BYTES)
 		kernel = MAX_KERNEL_BYTES;
-	where->user_bytes = copy_user_stack(stack + kernel, where, tid);
+	where->user_bytes = copy_user_stack(stack + kernel, where, task);
 	return kernel + where->user_bytes;
 }
 

@@ -140,7 +140,7 @@ int on_resume(__u64 *ctx)
 		if (settings.kernel)
 			wait->where.kernel_bytes =
 				length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, 2));
-		length = append_user_stack(&wait->where, room->stack, task->pid);
+		length = append_user_stack(&wait->where, room->stack, task);
 		if (length <= STACK_ROOM &&
 		    bpf_ringbuf_output(&waits, room, sizeof(*wait) + length, wakeup(&waits)))
 			lose(LOST_WAITS);
@@ -153,12 +153,10 @@ SEC("iter/task")
 int find_waiting(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct thread *thread;
+	struct thread *thread = task ? thread_of(task) : NULL;
 
-	if (!task || bpf_task_storage_get(&threads, task, 0, 0))
-		return 0;
-	thread = thread_of(task);
-	if (!thread || task->on_cpu)
+	// Whoever has stopped running since the programs are attached is known.
+	if (!thread || thread->off_since || task->on_cpu)
 		return 0;
 	thread->off_state = state_of(task, false, task->__state);
 	thread->off_syscall = syscall_of(task);
@@ -196,7 +194,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 		wait->where.kernel_bytes =
 			length_of(bpf_get_task_stack(task, room->stack, MAX_KERNEL_BYTES, 0));
 	kernel = wait->where.kernel_bytes;
-	length = wait->where.has_registers ? used_bytes(&wait->where, task->pid) : 0;
+	length = wait->where.has_registers ? used_bytes(&wait->where, task) : 0;
 	if (kernel > MAX_KERNEL_BYTES || length > MAX_USER_BYTES)
 		return 0;
 	// It is all or nothing: less is tried if the stack is not as deep.

@@ -3,8 +3,8 @@
 use rz_format::CallDetail;
 
 use crate::bpf;
+use crate::config::CallOptions;
 use crate::perf;
-use crate::session::CallOptions;
 
 /// Something that `rec` can record, on the right machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

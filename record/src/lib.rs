@@ -10,6 +10,7 @@
 mod bpf;
 mod capture;
 mod check;
+mod config;
 mod cost;
 mod cursor;
 mod event;
@@ -17,19 +18,20 @@ mod host;
 mod launch;
 mod output;
 mod perf;
+mod program;
 mod queue;
 mod resolve;
 mod session;
 mod signals;
 mod store;
 mod target;
+mod tier;
 mod unwind;
 
 pub use bpf::BpfError;
 pub use check::{Ability, check};
+pub use config::{CallOptions, CallStacks, Config, Progress, Summary, Target, TierChoice};
 pub use output::OutputError;
 pub use perf::AttachError;
 pub use rz_format::{CallDetail, EndReason};
-pub use session::{
-    CallOptions, CallStacks, Config, Progress, RecordError, Summary, Target, TierChoice, record,
-};
+pub use session::{RecordError, record};

@@ -10,158 +10,35 @@
 //! The queues between them are bounded: what does not fit is shortened, then
 //! dropped and counted, by `drain`; `store` being slow holds up `resolve`.
 
-use std::ffi::OsString;
+use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rz_format::{CallDetail, Captured, EndReason, Host, Note, Record, Recording};
+use rz_format::{CallDetail, Captured, EndReason, Host, Note, Record, Recording, TraceWriter};
 
-use crate::bpf::{self, BpfError};
+use crate::bpf::BpfError;
 use crate::capture::{Attached, Stop, drain};
+use crate::config::{Config, Progress, Summary, Target};
 use crate::host::{clocks, describe, now_ns, online_cpus};
-use crate::launch::{Waiting, launch};
-use crate::output::{OutputError, Unpublished};
-use crate::perf::{self, AttachError, Targets};
+use crate::output::{OutputError, TraceFile, Unpublished};
+use crate::perf::AttachError;
+use crate::program::Program;
 use crate::queue::{QueueGauge, StackEnds};
 use crate::resolve::resolve;
-use crate::signals::{Interrupt, Signals};
+use crate::signals::Signals;
 use crate::store::{self, store};
 use crate::target::{Counts, Policy, Scope, Tracker, procfs};
+use crate::tier::attach;
 use crate::{cost, output};
 
 /// How often the recording looks whether it should end.
 const TICK: Duration = Duration::from_millis(100);
 /// Batches of findings that may wait to be written.
 const FINDINGS_QUEUE: usize = 4;
-
-/// What to record, and how.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// What to record.
-    pub target: Target,
-    /// For how long; without it until the targets end.
-    pub duration: Option<Duration>,
-    /// Samples per second of running time.
-    pub frequency_hz: u32,
-    /// The trace file; without it a name is made from the target and the time.
-    pub output: Option<PathBuf>,
-    /// Whether an existing file is replaced.
-    pub force: bool,
-    /// Whether children are recorded too.
-    pub follow: bool,
-    /// Whether to sample in kernel mode, if that is allowed.
-    pub kernel: bool,
-    /// Most bytes of user stack to copy with a sample, a multiple of 8. The
-    /// kernel copies as many whether they are in use or not.
-    pub stack_bytes: u32,
-    /// How to record.
-    pub tier: TierChoice,
-    /// Whether to record intervals off the CPU.
-    pub waits: bool,
-    /// What to record of system calls; `None` for nothing.
-    pub calls: Option<CallOptions>,
-    /// Waits and calls that take so long get a stack each, shorter ones one
-    /// for so much of their time, in nanoseconds.
-    pub stack_threshold_ns: u64,
-    /// Bytes of file at which the recording ends.
-    pub max_size: u64,
-    /// The command line, as it is written into the trace.
-    pub command_line: Vec<String>,
-}
-
-/// What to record.
-#[derive(Debug, Clone)]
-pub enum Target {
-    /// Processes that run already.
-    Processes(Vec<u32>),
-    /// A program to start.
-    Program(Vec<OsString>),
-    /// All processes of the machine but this one.
-    Machine,
-}
-
-/// How to record.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TierChoice {
-    /// By bpf programs if that is possible, else by perf events.
-    #[default]
-    Auto,
-    /// By bpf programs.
-    Bpf,
-    /// By perf events on each thread.
-    Perf,
-}
-
-/// What to record of system calls.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CallOptions {
-    /// How much.
-    pub detail: CallDetail,
-    /// Which, by number; all if there is none.
-    pub numbers: Vec<u32>,
-    /// Those that take less, in nanoseconds, are only counted.
-    pub slower_than_ns: u64,
-    /// Which of them get a stack.
-    pub stacks: CallStacks,
-}
-
-/// Which system calls get a stack.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CallStacks {
-    /// None.
-    None,
-    /// Slow and failed ones, and others in proportion to their time.
-    #[default]
-    Sampled,
-    /// All that are written.
-    All,
-}
-
-/// How far a recording is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Progress {
-    /// Time since it began.
-    pub elapsed: Duration,
-    /// Samples, waits and calls written.
-    pub events: u64,
-    /// Events lost.
-    pub lost: u64,
-    /// Bytes in the file.
-    pub file_size: u64,
-}
-
-/// What came of a recording.
-#[derive(Debug, Clone)]
-pub struct Summary {
-    /// The trace file.
-    pub path: PathBuf,
-    /// Its size in bytes.
-    pub file_size: u64,
-    /// Samples taken.
-    pub samples: u64,
-    /// Intervals off the CPU written.
-    pub waits: u64,
-    /// System calls written.
-    pub calls: u64,
-    /// Stacks that were not followed to their root.
-    pub truncated: u64,
-    /// Events lost.
-    pub lost: u64,
-    /// Threads seen.
-    pub threads: u64,
-    /// CPU time the recorder used, in nanoseconds.
-    pub cpu_ns: u64,
-    /// Peak memory of the recorder in bytes.
-    pub peak_rss: u64,
-    /// Why it ended.
-    pub end: EndReason,
-    /// How the program that was started ended, if one was.
-    pub status: Option<ExitStatus>,
-}
 
 /// Why nothing, or not everything, was recorded.
 #[derive(Debug, thiserror::Error)]
@@ -243,6 +120,31 @@ impl Shared {
         self.live_processes.store(counts.live_processes, Ordering::Relaxed);
     }
 
+    fn summary(
+        &self,
+        path: PathBuf,
+        file_size: u64,
+        end: EndReason,
+        status: Option<ExitStatus>,
+    ) -> Summary {
+        let used = cost::now(0, file_size);
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Summary {
+            path,
+            file_size,
+            samples: count(&self.samples),
+            waits: count(&self.waits),
+            calls: count(&self.calls),
+            truncated: count(&self.truncated),
+            lost: count(&self.lost),
+            threads: count(&self.threads),
+            cpu_ns: used.user_ns + used.system_ns,
+            peak_rss: used.peak_rss,
+            end,
+            status,
+        }
+    }
+
     /// When and why the recording ended.
     pub(crate) fn end(&self) -> (u64, EndReason) {
         let reason = self.end_reason.load(Ordering::Relaxed).into();
@@ -262,10 +164,44 @@ pub fn record(
     let signals = Signals::block()?;
     let path = config.output.clone().unwrap_or_else(|| default_name(&config.target));
     let file = Unpublished::create(&path, config.force)?;
-    let mut program = match &config.target {
+    let program = match &config.target {
         Target::Processes(_) | Target::Machine => None,
         Target::Program(command) => Some(Program::start(command, &signals)?),
     };
+    let started = start(config, file, program, &signals, notice)?;
+    let shared = Shared::default();
+    let ended = run(config, started, &shared, &signals, watch)?;
+    let status = ended.program.map(|program| program.wait(&signals)).transpose()?.flatten();
+    let summary = shared.summary(path, ended.file_size?, ended.reason, status);
+    if shared.too_deep.load(Ordering::Relaxed) > (summary.samples + summary.waits) / 100 {
+        notice(&format!(
+            "{} stacks are deeper than the {} KiB that are copied of each: see --stack-size",
+            shared.too_deep.load(Ordering::Relaxed),
+            config.stack_bytes >> 10
+        ));
+    }
+    Ok(summary)
+}
+
+/// A recording that has begun.
+struct Started {
+    attached: Attached,
+    tracker: Tracker,
+    stack_ends: Arc<StackEnds>,
+    writer: TraceWriter<File>,
+    file: TraceFile,
+    program: Option<Program>,
+}
+
+/// Attaches, takes in what is there, begins to capture and gives the file its
+/// name.
+fn start(
+    config: &Config,
+    file: Unpublished,
+    mut program: Option<Program>,
+    signals: &Signals,
+    notice: &mut dyn FnMut(&str),
+) -> Result<Started, RecordError> {
     let pids = match (&config.target, &program) {
         (Target::Processes(pids), _) => pids.clone(),
         (_, Some(program)) => vec![program.pid],
@@ -299,86 +235,73 @@ pub fn record(
     }
     attached.notes.iter().for_each(|note| notice(note));
 
-    let first = first_records(config, &pids, &attached, now_ns());
-    let writer = store::begin(&file, &first)?;
     // In the perf tier the program itself enables the events when it begins.
     if program.is_none() || attached.tier == "bpf" {
         attached.capture.enable()?;
     }
+    let first = first_records(config, &pids, &attached, now_ns());
+    let writer = store::begin(&file, &first)?;
     if let Some(program) = &mut program {
         program.begin()?;
     }
-    let file = match file.publish() {
-        Ok(file) => file,
+    match file.publish() {
+        Ok(file) => Ok(Started { attached, tracker, stack_ends, writer, file, program }),
         Err(error) => {
             // The program runs already, and is the user's.
             if let Some(program) = program {
-                program.wait(&signals)?;
+                program.wait(signals)?;
             }
-            return Err(error.into());
+            Err(error.into())
         }
-    };
+    }
+}
 
-    let shared = Shared::default();
+/// A recording that is over, while the program may still go on.
+struct Ended {
+    reason: EndReason,
+    program: Option<Program>,
+    /// Length of the file, if all could be written.
+    file_size: Result<u64, RecordError>,
+}
+
+/// Has the threads do their work until there is a reason to end.
+fn run(
+    config: &Config,
+    started: Started,
+    shared: &Shared,
+    signals: &Signals,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Ended, RecordError> {
+    let Started { attached, tracker, stack_ends, writer, file, mut program } = started;
     let queue = QueueGauge::default();
     let stop = Stop::new()?;
     let (batch_sender, batches) = mpsc::channel();
     let (empty_sender, empty) = mpsc::channel();
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
-    let (end, written) = thread::scope(|scope| {
-        let (queue, shared, stop, stack_ends) = (&queue, &shared, &stop, &stack_ends);
+    let (reason, written) = thread::scope(|scope| {
+        let (queue, stop, stack_ends) = (&queue, &stop, &stack_ends);
         scope.spawn(move || {
             drain(attached.capture, stop, stack_ends, queue, &batch_sender, &empty);
         });
+        let parse = attached.parse;
         let resolver = scope.spawn(move || {
-            resolve(
-                tracker,
-                attached.parse,
-                &batches,
-                &empty_sender,
-                queue,
-                shared,
-                &findings_sender,
-            );
+            resolve(tracker, parse, &batches, &empty_sender, queue, shared, &findings_sender);
         });
         let writer =
             scope.spawn(move || store(writer, file, &findings, queue, shared, config.max_size));
         let is_over = || resolver.is_finished();
         // However this ends, the others have to.
         let stopping = StopInTheEnd(stop);
-        let end = wait_for_end(config, &signals, program.as_mut(), shared, is_over, watch);
+        let end = wait_for_end(config, signals, program.as_mut(), shared, is_over, watch);
         shared.end_ns.store(now_ns(), Ordering::Relaxed);
         shared.end_reason.store(end.into(), Ordering::Relaxed);
         drop(stopping);
         let written = signals.with_usual_effect(|| writer.join());
         (end, written)
     });
-    let status = program.map(|program| program.wait(&signals)).transpose()?.flatten();
-    let file_size = written?.map_err(|_| std::io::Error::other("the writer panicked"))??;
-    let used = cost::now(0, file_size);
-    let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
-    let too_deep = count(&shared.too_deep);
-    if too_deep > count(&shared.samples) / 100 {
-        notice(&format!(
-            "{too_deep} stacks are deeper than the {} KiB that are copied of each: \
-             see --stack-size",
-            config.stack_bytes >> 10
-        ));
-    }
-    Ok(Summary {
-        path,
-        file_size,
-        samples: count(&shared.samples),
-        waits: count(&shared.waits),
-        calls: count(&shared.calls),
-        truncated: count(&shared.truncated),
-        lost: count(&shared.lost),
-        threads: count(&shared.threads),
-        cpu_ns: used.user_ns + used.system_ns,
-        peak_rss: used.peak_rss,
-        end,
-        status,
-    })
+    let panicked = |_| std::io::Error::other("the writer panicked").into();
+    let file_size = written?.map_err(panicked).and_then(|written| written.map_err(Into::into));
+    Ok(Ended { reason, program, file_size })
 }
 
 /// Ends the other threads when it goes out of scope.
@@ -442,117 +365,6 @@ fn wait_for_end(
             return EndReason::TargetsExited;
         }
     }
-}
-
-/// The program that was started for the recording.
-struct Program {
-    pid: u32,
-    name: String,
-    waiting: Option<Waiting>,
-    child: Option<Child>,
-    status: Option<ExitStatus>,
-}
-
-impl Program {
-    fn start(command: &[OsString], signals: &Signals) -> Result<Self, RecordError> {
-        let name = command.first().map_or_else(String::new, |word| word.to_string_lossy().into());
-        match launch(command, signals.original_mask()) {
-            Ok(waiting) => Ok(Program {
-                pid: waiting.pid,
-                name,
-                waiting: Some(waiting),
-                child: None,
-                status: None,
-            }),
-            Err(source) => Err(RecordError::Launch { program: name, source }),
-        }
-    }
-
-    fn begin(&mut self) -> Result<(), RecordError> {
-        if let Some(waiting) = self.waiting.take() {
-            let failed = |source| RecordError::Launch { program: self.name.clone(), source };
-            self.child = Some(waiting.go().map_err(failed)?);
-        }
-        Ok(())
-    }
-
-    fn has_ended(&mut self) -> bool {
-        if let Some(child) = &mut self.child
-            && let Ok(Some(status)) = child.try_wait()
-        {
-            self.status = Some(status);
-        }
-        self.status.is_some()
-    }
-
-    /// Gives a signal that was meant for us alone to the program as well.
-    fn pass_on(&self, interrupt: Interrupt) {
-        if !interrupt.from_terminal {
-            interrupt.send_to(self.pid);
-        }
-    }
-
-    /// Waits for the program to end; not after yet another signal.
-    fn wait(mut self, signals: &Signals) -> Result<Option<ExitStatus>, RecordError> {
-        while !self.has_ended() {
-            if let Some(interrupt) = signals.wait(TICK) {
-                self.pass_on(interrupt);
-                break;
-            }
-        }
-        Ok(self.status)
-    }
-}
-
-/// Attaches by the tier that was asked for, or by the best one there is.
-fn attach(config: &Config, pids: &[u32], start_on_exec: bool) -> Result<Attached, RecordError> {
-    let needs_bpf = if config.waits {
-        Some("--off-cpu")
-    } else if config.calls.is_some() {
-        Some("--syscalls")
-    } else if matches!(config.target, Target::Machine) {
-        Some("--all")
-    } else {
-        None
-    };
-    if config.tier == TierChoice::Perf {
-        if let Some(what) = needs_bpf {
-            return Err(RecordError::NotInPerfTier(what));
-        }
-    } else {
-        let options = bpf::Options {
-            pids: pids.to_vec(),
-            all: matches!(config.target, Target::Machine),
-            frequency_hz: config.frequency_hz,
-            kernel: config.kernel,
-            follow: config.follow,
-            stack_bytes: config.stack_bytes,
-            start_on_exec,
-            waits: config.waits,
-            calls: config.calls.clone(),
-            stack_threshold_ns: config.stack_threshold_ns,
-        };
-        match (bpf::attach(&options), needs_bpf) {
-            (Ok(attached), _) => return Ok(attached),
-            (Err(BpfError::NoSuchProcess(pid)), _) => {
-                return Err(AttachError::NoSuchProcess(pid).into());
-            }
-            (Err(cause), Some(what)) => return Err(RecordError::Bpf { what, cause }),
-            (Err(cause), None) if config.tier == TierChoice::Bpf => {
-                return Err(RecordError::Bpf { what: "--tier bpf", cause });
-            }
-            (Err(cause), None) => log::info!("recording by perf events: {cause}"),
-        }
-    }
-    let targets = Targets {
-        pids: pids.to_vec(),
-        frequency_hz: config.frequency_hz,
-        kernel: config.kernel,
-        follow: config.follow,
-        stack_bytes: config.stack_bytes,
-        start_on_exec,
-    };
-    Ok(perf::attach(&targets)?)
 }
 
 fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u64) -> Vec<Record> {

@@ -27,8 +27,8 @@ use super::events::{self, CpuEvents};
 use super::layout::{CallInfo, Control, LOSSES, MAX_CALLS, Settings, TotalKey, TotalValue, parse};
 use super::programs::{self, Link, Program, Sizes};
 use crate::capture::Attached;
+use crate::config::{CallOptions, CallStacks};
 use crate::host::{now_ns, online_cpus};
-use crate::session::{CallOptions, CallStacks};
 use crate::target::procfs;
 
 /// Value of `UNTIL_EXEC` and `LIVE` in the set of processes.
@@ -40,9 +40,13 @@ const CAPTURE_ADDRESS_IN: u8 = 2;
 const CAPTURE_ADDRESS_OUT: u8 = 3;
 /// Rows of sums: several for each thread.
 const MAX_TOTALS: u32 = 1 << 20;
-/// Buffers of one CPU for each class of events, and of all CPUs together.
-const RING_PER_CPU: u32 = 4 << 20;
-const MAX_RING: u32 = 32 << 20;
+/// Buffer for each CPU, and for all CPUs together: of samples and waits, and of
+/// calls, which come in larger numbers. Ours to read, each counts twice in our
+/// resident memory, as it is mapped twice in a row.
+const RING_PER_CPU: u32 = 1 << 20;
+const MAX_RING: u32 = 16 << 20;
+const CALL_RING_PER_CPU: u32 = 4 << 20;
+const MAX_CALL_RING: u32 = 32 << 20;
 /// The inode of the first pid namespace, by the kernel's definition.
 const INIT_PID_NAMESPACE: &str = "pid:[4026531836]";
 
@@ -222,12 +226,17 @@ impl Attachment {
     pub(super) fn start(&mut self) -> Result<(), ProgramError> {
         if self.options.waits {
             self.waits = attach_all(&programs::WAITS, &mut self.ebpf)?;
-            run(programs::FIND_WAITING.attach_to_threads(&mut self.ebpf)?)?;
         }
         if self.options.calls.is_some() {
             self.calls = attach_all(&programs::CALLS, &mut self.ebpf)?;
             // Fails where it could not be loaded.
             self.calls.extend(programs::IO_URING.attach(&mut self.ebpf).ok());
+        }
+        // Last, as attaching takes some milliseconds: this is when it begins.
+        if self.options.waits {
+            run(programs::FIND_WAITING.attach_to_threads(&mut self.ebpf)?)?;
+        }
+        if self.options.calls.is_some() {
             run(programs::FIND_CALLING.attach_to_threads(&mut self.ebpf)?)?;
         }
         Ok(self.events.iter().try_for_each(|events| crate::perf::sys::enable(&events.tick))?)
@@ -282,13 +291,15 @@ fn settings(options: &Options) -> Settings {
 }
 
 fn sizes(options: &Options, cpus: &[u32], last_cpu: u32) -> Sizes {
-    let ring = (RING_PER_CPU * cpus.len() as u32).next_power_of_two().min(MAX_RING);
+    let ring = |per_cpu: u32, max: u32| {
+        per_cpu.saturating_mul(cpus.len() as u32).min(max).next_power_of_two()
+    };
     let in_detail = options.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls);
     Sizes {
         cpus: last_cpu + 1,
-        samples: ring,
-        waits: if options.waits { ring } else { 0 },
-        calls: if in_detail { ring } else { 0 },
+        samples: ring(RING_PER_CPU, MAX_RING),
+        waits: if options.waits { ring(RING_PER_CPU, MAX_RING) } else { 0 },
+        calls: if in_detail { ring(CALL_RING_PER_CPU, MAX_CALL_RING) } else { 0 },
         totals: if options.waits || options.calls.is_some() { MAX_TOTALS } else { 0 },
     }
 }

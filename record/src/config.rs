@@ -1,0 +1,133 @@
+//! What a recording is asked for, and what comes of it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rz_format::{CallDetail, EndReason};
+
+/// What to record, and how.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What to record.
+    pub target: Target,
+    /// For how long; without it until the targets end.
+    pub duration: Option<Duration>,
+    /// Samples per second of running time.
+    pub frequency_hz: u32,
+    /// The trace file; without it a name is made from the target and the time.
+    pub output: Option<PathBuf>,
+    /// Whether an existing file is replaced.
+    pub force: bool,
+    /// Whether children are recorded too.
+    pub follow: bool,
+    /// Whether to sample in kernel mode, if that is allowed.
+    pub kernel: bool,
+    /// Most bytes of user stack to copy with a sample, a multiple of 8. The
+    /// kernel copies as many whether they are in use or not.
+    pub stack_bytes: u32,
+    /// How to record.
+    pub tier: TierChoice,
+    /// Whether to record intervals off the CPU.
+    pub waits: bool,
+    /// What to record of system calls; `None` for nothing.
+    pub calls: Option<CallOptions>,
+    /// Waits and calls that take so long get a stack each, shorter ones one
+    /// for so much of their time, in nanoseconds.
+    pub stack_threshold_ns: u64,
+    /// Bytes of file at which the recording ends.
+    pub max_size: u64,
+    /// The command line, as it is written into the trace.
+    pub command_line: Vec<String>,
+}
+
+/// What to record.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Processes that run already.
+    Processes(Vec<u32>),
+    /// A program to start.
+    Program(Vec<OsString>),
+    /// All processes of the machine but this one.
+    Machine,
+}
+
+/// How to record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TierChoice {
+    /// By bpf programs if that is possible, else by perf events.
+    #[default]
+    Auto,
+    /// By bpf programs.
+    Bpf,
+    /// By perf events on each thread.
+    Perf,
+}
+
+/// What to record of system calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// How much.
+    pub detail: CallDetail,
+    /// Which, by number; all if there is none.
+    pub numbers: Vec<u32>,
+    /// Those that take less, in nanoseconds, are only counted.
+    pub slower_than_ns: u64,
+    /// Which of them get a stack.
+    pub stacks: CallStacks,
+}
+
+/// Which system calls get a stack.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CallStacks {
+    /// None.
+    None,
+    /// Slow and failed ones, and others in proportion to their time.
+    #[default]
+    Sampled,
+    /// All that are written.
+    All,
+}
+
+/// How far a recording is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// Time since it began.
+    pub elapsed: Duration,
+    /// Samples, waits and calls written.
+    pub events: u64,
+    /// Events lost.
+    pub lost: u64,
+    /// Bytes in the file.
+    pub file_size: u64,
+}
+
+/// What came of a recording.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The trace file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub file_size: u64,
+    /// Samples taken.
+    pub samples: u64,
+    /// Intervals off the CPU written.
+    pub waits: u64,
+    /// System calls written.
+    pub calls: u64,
+    /// Stacks that were not followed to their root.
+    pub truncated: u64,
+    /// Events lost.
+    pub lost: u64,
+    /// Threads seen.
+    pub threads: u64,
+    /// CPU time the recorder used, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Peak memory of the recorder in bytes.
+    pub peak_rss: u64,
+    /// Why it ended.
+    pub end: EndReason,
+    /// How the program that was started ended, if one was.
+    pub status: Option<ExitStatus>,
+}

@@ -1,0 +1,62 @@
+//! Which of the tiers records.
+
+use crate::bpf::{self, BpfError};
+use crate::capture::Attached;
+use crate::config::{Config, Target, TierChoice};
+use crate::perf::{self, AttachError, Targets};
+use crate::session::RecordError;
+
+/// Attaches by the tier that was asked for, or by the best one there is.
+pub(crate) fn attach(
+    config: &Config,
+    pids: &[u32],
+    start_on_exec: bool,
+) -> Result<Attached, RecordError> {
+    let needs_bpf = if config.waits {
+        Some("--off-cpu")
+    } else if config.calls.is_some() {
+        Some("--syscalls")
+    } else if matches!(config.target, Target::Machine) {
+        Some("--all")
+    } else {
+        None
+    };
+    if config.tier == TierChoice::Perf {
+        if let Some(what) = needs_bpf {
+            return Err(RecordError::NotInPerfTier(what));
+        }
+    } else {
+        let options = bpf::Options {
+            pids: pids.to_vec(),
+            all: matches!(config.target, Target::Machine),
+            frequency_hz: config.frequency_hz,
+            kernel: config.kernel,
+            follow: config.follow,
+            stack_bytes: config.stack_bytes,
+            start_on_exec,
+            waits: config.waits,
+            calls: config.calls.clone(),
+            stack_threshold_ns: config.stack_threshold_ns,
+        };
+        match (bpf::attach(&options), needs_bpf) {
+            (Ok(attached), _) => return Ok(attached),
+            (Err(BpfError::NoSuchProcess(pid)), _) => {
+                return Err(AttachError::NoSuchProcess(pid).into());
+            }
+            (Err(cause), Some(what)) => return Err(RecordError::Bpf { what, cause }),
+            (Err(cause), None) if config.tier == TierChoice::Bpf => {
+                return Err(RecordError::Bpf { what: "--tier bpf", cause });
+            }
+            (Err(cause), None) => log::info!("recording by perf events: {cause}"),
+        }
+    }
+    let targets = Targets {
+        pids: pids.to_vec(),
+        frequency_hz: config.frequency_hz,
+        kernel: config.kernel,
+        follow: config.follow,
+        stack_bytes: config.stack_bytes,
+        start_on_exec,
+    };
+    Ok(perf::attach(&targets)?)
+}
