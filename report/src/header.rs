@@ -204,7 +204,7 @@ fn truncated_samples(profile: &Profile, event: EventId) -> (u64, u64) {
 }
 
 fn cost(info: &Info) -> String {
-    let mut text = format!("{} of CPU", duration(info.recorder_cpu_ns));
+    let mut text = format!("{} CPU", duration(info.recorder_cpu_ns));
     if info.duration_ns > 0 {
         let share = percent(percent_of(info.recorder_cpu_ns, info.duration_ns));
         text += &format!(" ({share} of one core)");
@@ -233,7 +233,7 @@ trace.rz: app (pid 4242)
   recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
   samples   960 = 9.60 s of CPU = 0.96 cores, in 1 thread
   lost      none
-  cost      31.0 ms of CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
+  cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&profile, Some(0)), expected[1..]);
     }
@@ -257,7 +257,7 @@ trace.rz: app (pid 4242) and 1 other process
   samples   1,980 = 19.8 s of CPU = 1.98 cores, in 2 threads of 2 processes
   lost      20 (1.0% of what was due): 15 ring buffer full, 5 throttled
   truncated 198 stacks (10.0%) do not reach their outermost function
-  cost      31.0 ms of CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
+  cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&builder.profile, Some(0)), expected[1..]);
     }
@@ -325,7 +325,7 @@ trace.rz: no process
   recorded  at an unknown time, 0 ns
   samples   none
   lost      none
-  cost      0 ns of CPU, 0 B peak memory, 0 B file
+  cost      0 ns CPU, 0 B peak memory, 0 B file
 ";
         assert_eq!(header(&Profile::default(), None), expected[1..]);
     }

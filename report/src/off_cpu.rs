@@ -9,7 +9,7 @@ use crate::header::write_header;
 use crate::stacks::write_stacks;
 use crate::style::{Paint, Style};
 use crate::summary::{SummaryOptions, with_samples, write_no_samples, write_title, write_top};
-use crate::sums_table::{DURATION_TITLES, duration_columns, thread_name};
+use crate::sums_table::{duration_columns, duration_titles, thread_name};
 use crate::table::{Row, write_table};
 use crate::view::{Direction, call_tree};
 use crate::waits::{ThreadTime, by_reason, by_thread, open_by_reason};
@@ -52,7 +52,7 @@ fn write_reasons(
     let note = match all.count {
         0 => "no wait ended while it was recorded".to_owned(),
         n => format!(
-            "exact sums of {}: {}, of which {} ready to run",
+            "exact: {}, {}, {} of it ready to run",
             counted(n, "wait"),
             duration(all.total_ns),
             duration(all.queued_ns)
@@ -65,12 +65,12 @@ fn write_reasons(
             .take(limit)
             .map(|reason| {
                 let mut numbers = vec![(count(reason.sum.count), Paint::Plain)];
-                numbers.extend(duration_columns(&reason.sum, all.total_ns));
+                numbers.extend(duration_columns(style, &reason.sum, all.total_ns));
                 numbers.push((duration(reason.sum.queued_ns), Paint::Plain));
                 Row { numbers, text: reason.name.clone(), suffix: String::new() }
             })
             .collect();
-        let titles = [&["waits"], &DURATION_TITLES[..], &["ready", "reason"]].concat();
+        let titles = [&["waits"], duration_titles(style), &["ready", "reason"]].concat();
         write_table(out, style, &titles, &rows)?;
     }
     write_open(out, style, profile, limit)
@@ -116,7 +116,7 @@ fn write_threads(
         0 => String::new(),
         _ => format!("; {shown} of {}", count(threads.len() as u64)),
     };
-    let note = format!("off the CPU and ready to run: exact, on the CPU: sampled{some}");
+    let note = format!("off CPU and ready to run: exact, on CPU: sampled{some}");
     write_title(out, style, "THREADS", &note)?;
     let has_cpu = profile.events.iter().any(|event| event.kind == EventKind::Cpu);
     let several = profile.processes.len() > 1;
@@ -196,7 +196,7 @@ mod tests {
         let report =
             text(|out| write_off_cpu(out, Style::default(), "t.rz", &profile, Some(1), options));
         let expected = "
-WHY THREADS WAITED  exact sums of 20 waits: 4.01 s, of which 2.00 ms ready to run
+WHY THREADS WAITED  exact: 20 waits, 4.01 s, 2.00 ms of it ready to run
 waits     time  share     mean       p50       p99      max    ready  reason
    10   4.00 s  99.8%   400 ms   ~400 ms   ~400 ms   400 ms  1.00 ms  futex
    10  10.0 ms   0.2%  1.00 ms  ~1.00 ms  ~1.00 ms  1.00 ms  1.00 ms  preempted
@@ -215,7 +215,7 @@ TOP FUNCTIONS  by total, 2 of 6
  0.0%    0 ns  100.0%  3.92 s  main  app
 99.5%  3.90 s   99.5%  3.90 s  [off-CPU: futex]
 
-THREADS  off the CPU and ready to run: exact, on the CPU: sampled
+THREADS  off CPU and ready to run: exact, on CPU: sampled
 off CPU  on CPU    ready  waits   tid  thread
  9.00 s    0 ns     0 ns      1  4243  pool-1
  4.01 s  1.00 s  2.00 ms     20  4242  app

@@ -10,11 +10,11 @@ use rustc_hash::FxHashMap;
 use rz_convert::profile::{FrameKind, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT};
-use crate::format::count;
+use crate::format::{count, shorten};
 use crate::style::{Paint, Style};
 use crate::summary::{share, write_title};
 use crate::symbols::{SymbolId, Symbols};
-use crate::table::{self, write_table};
+use crate::table::{self, MIN_NAME_WIDTH, write_table};
 
 /// Functions shown of one stack, at most.
 const MAX_FRAMES: usize = 12;
@@ -60,8 +60,10 @@ fn innermost(tree: &CallTree, node: NodeId) -> NodeId {
 }
 
 impl Row {
-    /// The stack in a line, innermost first: `futex ← lock ← work ← main`.
-    pub fn text(&self, tree: &CallTree, symbols: &Symbols) -> String {
+    /// The stack in a line, innermost first: `futex ← lock ← work ← main`. What
+    /// has no room in `width` characters is cut off at the outermost end.
+    pub fn text(&self, tree: &CallTree, symbols: &Symbols, width: usize) -> String {
+        const MORE: &str = " ← …";
         let reason = symbols[self.reason].name.as_str();
         let inner = reason.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         let inner = inner.and_then(|text| text.split_once(": "));
@@ -72,12 +74,13 @@ impl Row {
             if node == ROOT || !matches!(frame.kind, NodeKind::Frame(_)) {
                 break;
             }
-            if shown == MAX_FRAMES {
-                text += " ← …";
+            let name = format!(" ← {}", shorten(&symbols[frame.symbol].name, width / 3));
+            let used = [text.as_str(), &name, MORE].map(|part| part.chars().count());
+            if shown == MAX_FRAMES || used.iter().sum::<usize>() > width {
+                text += MORE;
                 break;
             }
-            text += " ← ";
-            text += &symbols[frame.symbol].name;
+            text += &name;
             node = frame.parent;
         }
         text
@@ -101,12 +104,14 @@ pub(crate) fn write_stacks(
     let note = format!("sampled in proportion to time{some}; without kernel functions");
     write_title(out, style, "TOP STACKS", &note)?;
     let all = tree.total().weight;
+    // What the columns of numbers leave on a terminal, about.
+    let room = style.width.map_or(usize::MAX, |w| w.saturating_sub(28).max(MIN_NAME_WIDTH));
     let table: Vec<table::Row> = rows[..shown]
         .iter()
         .map(|row| {
             let mut numbers = share(row.amount, all, Unit::Nanoseconds).to_vec();
             numbers.push((count(row.amount.samples), Paint::Plain));
-            table::Row { numbers, text: row.text(tree, symbols), suffix: String::new() }
+            table::Row { numbers, text: row.text(tree, symbols, room), suffix: String::new() }
         })
         .collect();
     write_table(out, style, &["share", "time", "samples", "stack, innermost first"], &table)
@@ -121,7 +126,8 @@ mod tests {
     fn check(stacks: &[(&str, u64)], expected: &[&str]) {
         let profile = Builder::of(stacks);
         let (tree, symbols) = call_tree(&profile, 0, Direction::TopDown, 0.0);
-        let line = |row: &Row| format!("{} {}", row.amount.samples, row.text(&tree, &symbols));
+        let line =
+            |row: &Row| format!("{} {}", row.amount.samples, row.text(&tree, &symbols, usize::MAX));
         assert_eq!(super::stacks(&tree).iter().map(line).collect::<Vec<_>>(), expected);
     }
 
@@ -142,6 +148,20 @@ mod tests {
     #[test]
     fn a_kernel_thread_has_nothing_else() {
         check(&[("a_[k];b_[k];[off-CPU: sleeping]", 1)], &["1 sleeping ← b ← a"]);
+    }
+
+    #[test]
+    fn the_outermost_functions_are_cut_off() {
+        let profile = Builder::of(&[("main;run;serve;wait;[off-CPU: futex]", 1)]);
+        let (tree, symbols) = call_tree(&profile, 0, Direction::TopDown, 0.0);
+        let row = stacks(&tree)[0];
+        let check = |width, expected: &str| {
+            assert_eq!(row.text(&tree, &symbols, width), expected);
+        };
+        check(80, "futex ← wait ← serve ← run ← main");
+        check(28, "futex ← wait ← serve ← …");
+        check(16, "futex ← wait ← …");
+        check(1, "futex ← …");
     }
 
     #[test]

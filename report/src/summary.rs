@@ -74,6 +74,8 @@ pub(crate) fn write_title(
     note: &str,
 ) -> io::Result<()> {
     let gap = if note.is_empty() { "" } else { "  " };
+    let room = style.width.map_or(usize::MAX, |w| w.saturating_sub(title.len() + gap.len()));
+    let note = &*shorten(note, room.max(MIN_NAME_WIDTH));
     writeln!(out, "\n{}{gap}{}", style.paint(Paint::Bold, title), style.paint(Paint::Dim, note))
 }
 

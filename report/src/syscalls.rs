@@ -12,7 +12,7 @@ use crate::histogram::Axis;
 use crate::stacks::write_stacks;
 use crate::style::{Paint, Style};
 use crate::summary::{with_samples, write_title};
-use crate::sums_table::{DURATION_TITLES, duration_columns, thread_name};
+use crate::sums_table::{duration_columns, duration_titles, is_narrow, thread_name};
 use crate::table::{Row, write_table};
 use crate::view::{Direction, call_tree};
 
@@ -75,7 +75,7 @@ fn write_calls(
     let note = match sum.count {
         0 => "none returned while it was recorded".to_owned(),
         n => format!(
-            "exact sums of {}, {} failed: {}{}",
+            "exact: {}, {} failed, {}{}",
             counted(n, "call"),
             count(sum.errors),
             duration(sum.total_ns),
@@ -94,13 +94,16 @@ fn write_calls(
         .iter()
         .map(|(number, calls)| {
             let mut numbers = plain([count(calls.count), errors(calls.errors)]);
-            numbers.extend(duration_columns(calls, sum.total_ns));
-            numbers.push((axis.draw(&calls.histogram), Paint::Plain));
+            numbers.extend(duration_columns(style, calls, sum.total_ns));
+            if !is_narrow(style) {
+                numbers.push((axis.draw(&calls.histogram), Paint::Plain));
+            }
             row(numbers, call_name(*number).into_owned())
         })
         .collect();
     let span = axis.label();
-    let titles = [&["calls", "errors"], &DURATION_TITLES[..], &[&span, "call"]].concat();
+    let last: &[&str] = if is_narrow(style) { &["call"] } else { &[&span, "call"] };
+    let titles = [&["calls", "errors"], duration_titles(style), last].concat();
     write_table(out, style, &titles, &table)
 }
 
@@ -301,7 +304,7 @@ mod tests {
     #[test]
     fn the_whole_page() {
         let expected = "
-SYSTEM CALLS  exact sums of 10,019 calls, 9 failed: 23.0 ms
+SYSTEM CALLS  exact: 10,019 calls, 9 failed, 23.0 ms
 Of 10,019 calls, 1,500 were recorded one by one; they stand for 10,000.
  calls  errors     time  share     mean       p50       p99      max  256 ns…4.19 ms  call
 10,010       2  23.0 ms  99.9%  2.30 µs   ~406 ns   ~510 ns  2.00 ms         █     ▁  read
@@ -331,6 +334,16 @@ THREADS  exact sums
      9       7  18.0 µs  2.00 µs     -  threads not told apart
 ";
         assert_eq!(page(&profile(), SortCalls::Time), expected[1..]);
+    }
+
+    #[test]
+    fn a_usual_terminal_is_wide_enough() {
+        let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
+        let style = Style { color: false, width: Some(80) };
+        let report = text(|out| write_syscalls(out, style, "t.rz", &profile(), Some(1), options));
+        let widest = report.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{report}");
+        assert!(report.contains("share       p50       p99      max  call\n"), "{report}");
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn every_view_of_waits_and_calls() {
     check("t.rz --off-cpu --tree", &["87.5%   87.5%  ├─ [off-CPU: futex]"]);
     check("t.rz --off-cpu --svg -", &["Off-CPU flame graph: t.rz"]);
     check("t.rz --wall", &["3.01 s on and off the CPU", "[off-CPU: futex]"]);
-    check("t.rz --syscalls", &["exact sums of 2 calls, 1 failed", "ENOENT  openat", "READ"]);
+    check("t.rz --syscalls", &["exact: 2 calls, 1 failed", "ENOENT  openat", "READ"]);
     check("t.rz --syscalls --inverted", &["[syscall: openat]"]);
     check("--diff t.rz t.rz --event off-cpu", &["off CPU     8.00 ms", "in % of one thread"]);
     check("t.rz --syscalls --list", &[" = ? <unfinished ...>", "[pid 4242] ", "(1 of 8)\n"]);

@@ -1,0 +1,197 @@
+//! Makes up waits, calls and totals of extreme values with ids that lead
+//! nowhere, and shows them in every view: nothing may panic or overflow.
+
+use rz_convert::calls::{CallOptions, load_calls};
+use rz_convert::load::{LoadOptions, load};
+use rz_convert::select::{find_event, select_event};
+use rz_format::*;
+use rz_report::calls::SortCalls;
+use rz_report::flame::write_flame_graph;
+use rz_report::list::{ListOptions, write_list};
+use rz_report::off_cpu::write_off_cpu;
+use rz_report::style::Style;
+use rz_report::summary::{SummaryOptions, write_summary};
+use rz_report::syscalls::{SyscallOptions, write_syscalls};
+use rz_report::top::SortBy;
+use rz_report::tree::{TreeOptions, write_tree_report};
+use rz_report::view::Direction;
+
+/// A random sequence, the same each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        // SplitMix64, by Vigna.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A small number, one near an end of the range, or any.
+    fn number(&mut self) -> u64 {
+        match self.next() % 6 {
+            0 => self.next(),
+            1 => u64::MAX - self.next() % 3,
+            2 => i64::MAX as u64 + self.next() % 3,
+            3 => u64::from(u32::MAX) - self.next() % 3,
+            _ => self.next() % 5,
+        }
+    }
+
+    fn id(&mut self) -> u32 {
+        self.number() as u32
+    }
+
+    fn optional_id(&mut self) -> Option<u32> {
+        // The largest id is the one that cannot be written.
+        Some(self.id()).filter(|&id| id != u32::MAX && id % 3 != 0)
+    }
+
+    fn seen(&mut self) -> Seen {
+        Seen::from(self.next() as u8)
+    }
+
+    fn wait(&mut self) -> Wait {
+        Wait {
+            end_ns: self.number(),
+            thread: self.id(),
+            cpu: self.id(),
+            duration_ns: self.number(),
+            queued_ns: self.number(),
+            state: WaitState::from(self.next() as u8 % 6),
+            syscall: self.optional_id(),
+            stack: self.optional_id(),
+            weight: self.number(),
+            seen: self.seen(),
+        }
+    }
+
+    fn call(&mut self) -> Call {
+        const FILES: [u32; 8] = [0, 3, 33, 43, 56, 59, 257, 436];
+        let known = FILES[self.next() as usize % FILES.len()];
+        Call {
+            start_ns: self.number(),
+            thread: self.id(),
+            number: if self.next().is_multiple_of(4) { self.id() } else { known },
+            duration_ns: self.number(),
+            result: self.number() as i64,
+            args: [(); 6].map(|()| self.number()),
+            texts: [self.optional_id(), self.optional_id()],
+            stack: self.optional_id(),
+            stack_weight: self.number(),
+            count: self.number(),
+            seen: self.seen(),
+        }
+    }
+
+    fn total(&mut self) -> Total {
+        let mut histogram = Histogram::default();
+        histogram.0.iter_mut().for_each(|count| *count = self.number());
+        Total {
+            class: TotalClass::from(self.next() as u8 % 4),
+            thread: self.optional_id(),
+            state: WaitState::from(self.next() as u8 % 6),
+            number: self.optional_id(),
+            count: self.number(),
+            errors: self.number(),
+            total_ns: self.number(),
+            min_ns: self.number(),
+            max_ns: self.number(),
+            queued_ns: self.number(),
+            histogram,
+        }
+    }
+
+    fn records(&mut self) -> Vec<Record> {
+        let reason = self.next() as u8 % 7;
+        let class = self.next() as u8 % 5;
+        let times = [self.number(), self.number()];
+        let fd = self.id();
+        vec![
+            Record::Event(Event { id: 0, name: "cpu-clock".into(), unit: 0, frequency_hz: 99 }),
+            Record::Captured(Captured {
+                slower_than_ns: self.number(),
+                call_numbers: vec![self.id(), self.id()],
+                ..Captured::default()
+            }),
+            Record::Process(Process {
+                id: self.id(),
+                pid: self.id(),
+                parent_pid: self.id(),
+                start_ns: self.number(),
+                ..Process::default()
+            }),
+            Record::Thread(Thread { process: self.id(), ..Thread::default() }),
+            Record::OpenFile(OpenFile { process: self.id(), fd, ..OpenFile::default() }),
+            Record::Loss(Loss {
+                class,
+                reason,
+                from_ns: times[0],
+                to_ns: times[1],
+                count: self.number(),
+                cpu: NO_CPU,
+            }),
+        ]
+    }
+
+    fn trace(&mut self) -> Vec<u8> {
+        let header = FileHeader::new([1; 16], self.number(), self.number());
+        let mut writer = TraceWriter::new(Vec::new(), &header).unwrap();
+        writer.write_records(0, &self.records()).unwrap();
+        let frames = vec![Frame::Code { module: self.id(), offset: self.number() }];
+        let stacks =
+            vec![StackNode { parent: None, frame: 0 }, StackNode { parent: Some(0), frame: 0 }];
+        let stacks = StackDefs { first_frame: 0, frames, first_stack: 0, stacks };
+        writer.write_stacks(0, &stacks).unwrap();
+        writer.write_texts(0, &TextDefs { first: 0, texts: vec![vec![0xff; 255]; 3] }).unwrap();
+        let sample = |random: &mut Self| Sample {
+            time_ns: random.number(),
+            thread: random.id(),
+            stack: random.optional_id(),
+            weight: random.number(),
+            ..Sample::default()
+        };
+        writer.write_samples(&mut (0..20).map(|_| sample(self)).collect::<Vec<_>>()).unwrap();
+        writer.write_waits(&mut (0..50).map(|_| self.wait()).collect::<Vec<_>>()).unwrap();
+        writer.write_calls(&mut (0..50).map(|_| self.call()).collect::<Vec<_>>()).unwrap();
+        writer.write_totals(0, &mut (0..50).map(|_| self.total()).collect::<Vec<_>>()).unwrap();
+        writer.finish().unwrap()
+    }
+}
+
+#[test]
+fn every_view_of_nonsense() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.rz");
+    let mut random = Random(1);
+    for round in 0..50 {
+        std::fs::write(&path, random.trace()).unwrap();
+        let options = LoadOptions { timeline: true, ..LoadOptions::default() };
+        let mut profile = load(&path, &options).unwrap();
+        let mut out = Vec::new();
+        let style = Style::default();
+        for name in ["cpu", "off-cpu", "syscalls", "wall"] {
+            let selected = select_event(&mut profile, Some(name)).unwrap();
+            let event = selected.or_else(|| find_event(&profile, name));
+            let page = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
+            write_summary(&mut out, style, "t", &profile, event, page).unwrap();
+            write_off_cpu(&mut out, style, "t", &profile, event, page).unwrap();
+            let page = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
+            write_syscalls(&mut out, style, "t", &profile, event, page).unwrap();
+            let tree = TreeOptions { direction: Direction::Inverted, min_percent: 0.0 };
+            write_tree_report(&mut out, style, "t", &profile, event, tree).unwrap();
+            // There may be nothing to draw.
+            let _ = write_flame_graph(&mut out, "t", &profile, event, Direction::TopDown);
+        }
+        for (tail, errors) in [(None, false), (Some(3), false), (None, true)] {
+            let kept = CallOptions { tail, errors, limit: 20 };
+            let list = load_calls(&path, &kept).unwrap();
+            write_list(&mut out, &list, ListOptions { tail, errors }).unwrap();
+        }
+        let text = String::from_utf8_lossy(&out);
+        for section in ["WHY THREADS WAITED", "SYSTEM CALLS", "[pid "] {
+            assert!(text.contains(section), "round {round}: no {section}");
+        }
+    }
+}
