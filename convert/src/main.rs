@@ -8,10 +8,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{anyhow, ensure};
-use rz_convert::export::{ExportOptions, export};
+use rz_convert::export::{ExportOptions, Format, export};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
-use rz_convert::select::{find_event, select_event};
+use rz_convert::profile::Profile;
+use rz_convert::select::{cpu_event, events_with_samples, find_event, select_event};
 
 mod cli;
 
@@ -48,7 +49,12 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
         }
     }
     let event = match config.event.as_deref() {
-        None => None,
+        None => {
+            if !config.quiet && config.format != Format::Pprof {
+                say_what_is_left(&profile);
+            }
+            None
+        }
         Some(name) => {
             let selected = select_event(&mut profile, Some(name));
             let event = selected.map_err(|error| anyhow!("{}: {error}", config.input.display()))?;
@@ -65,6 +71,18 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
         say(format_args!("wrote {} ({})", path.display(), human_size(size)));
     }
     Ok(())
+}
+
+/// Says why the output is empty if only other events than the CPU's have
+/// samples.
+fn say_what_is_left(profile: &Profile) {
+    let events: Vec<_> = events_with_samples(profile).collect();
+    let has_cpu = cpu_event(profile).is_some_and(|cpu| events.contains(&cpu));
+    if !has_cpu && !events.is_empty() {
+        let names: Vec<_> = events.iter().map(|&id| profile.events[id].name.as_str()).collect();
+        let names = names.join(", ");
+        say(format_args!("note: there are no samples of cpu; choose with --event: {names}"));
+    }
 }
 
 /// Prints a line on standard error; that nobody reads it is no reason to fail.

@@ -50,9 +50,13 @@ pub fn select_event(
 
 /// The CPU's event, if it has samples, else the first one with samples.
 pub fn default_event(profile: &Profile) -> Option<EventId> {
-    let has_samples = |&event: &EventId| has_samples(profile, event);
-    let first = || (0..profile.events.len()).find(has_samples);
-    cpu_event(profile).filter(has_samples).or_else(first)
+    let cpu = cpu_event(profile).filter(|&event| has_samples(profile, event));
+    cpu.or_else(|| events_with_samples(profile).next())
+}
+
+/// The events that have samples, in the order of the profile.
+pub fn events_with_samples(profile: &Profile) -> impl Iterator<Item = EventId> {
+    (0..profile.events.len()).filter(|&event| has_samples(profile, event))
 }
 
 /// The event called `name`, with samples or without.
@@ -92,7 +96,7 @@ pub fn add_wall(profile: &mut Profile) -> Result<EventId, SelectError> {
 }
 
 /// The first event of the CPU, if possible one with samples.
-fn cpu_event(profile: &Profile) -> Option<EventId> {
+pub fn cpu_event(profile: &Profile) -> Option<EventId> {
     let is_cpu = |&event: &EventId| profile.events[event].kind == EventKind::Cpu;
     let mut events = (0..profile.events.len()).filter(is_cpu);
     let first = events.clone().next();

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use rz_format::{End, Event, FileHeader, Process, Record, Thread, TraceWriter, Wait, WaitState};
 use tempfile::TempDir;
 
 /// A directory with the golden vectors in it: that of format 1.0, called
@@ -105,6 +106,41 @@ fn an_event_is_chosen_by_name() {
         "app;[truncated];[app+0x401300] 750000\n"
     );
     check("--event wall", &wall);
+}
+
+#[test]
+fn waits_are_not_written_in_place_of_cpu_samples() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut writer = TraceWriter::new(Vec::new(), &FileHeader::new([1; 16], 1, 1)).unwrap();
+    let records = [
+        Record::Event(Event { name: "cpu-clock".into(), ..Event::default() }),
+        Record::Process(Process { name: "app".into(), ..Process::default() }),
+        Record::Thread(Thread::default()),
+        Record::End(End { time_ns: 10_000, reason: 0 }),
+    ];
+    writer.write_records(1, &records).unwrap();
+    let wait = Wait {
+        state: WaitState::Blocked,
+        end_ns: 9_000,
+        duration_ns: 5_000,
+        weight: 5_000,
+        ..Wait::default()
+    };
+    writer.write_waits(&mut [wait]).unwrap();
+    fs::write(directory.path().join("idle.rz"), writer.finish().unwrap()).unwrap();
+    let check = |arguments: &str, expected: &str, note: &str| {
+        let output = conv(directory.path(), &format!("idle.rz {arguments}"));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected, "{arguments}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), note, "{arguments}");
+        assert_eq!(output.status.code(), Some(0), "{arguments}");
+    };
+    let note = "conv: note: there are no samples of cpu; choose with --event: off-cpu\n";
+    check("--to folded", "", note);
+    check("--to folded -q", "", "");
+    check("--to folded --event off-cpu", "app;[off-CPU: page fault] 5\n", "");
+    let json = conv(directory.path(), "idle.rz --to speedscope").stdout;
+    let json = String::from_utf8(json).unwrap();
+    assert!(!json.contains("5000"), "{json}");
 }
 
 #[test]

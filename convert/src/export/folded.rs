@@ -1,9 +1,10 @@
 //! Folded stacks: `root;caller;callee COUNT`, one line per distinct stack.
 //!
 //! Counts are numbers of samples for events of the CPU, else microseconds, as
-//! bcc's `offcputime -f` prints them; what rounds to none is left out. Lines are sorted frame by frame from the
-//! root, so that two outputs can be compared line by line. Memory follows the
-//! number of distinct stacks, not the length of their text.
+//! bcc's `offcputime -f` prints them; what rounds to none is left out. Lines
+//! are sorted frame by frame from the root, so that two outputs can be compared
+//! line by line. Memory follows the number of distinct stacks, not the length
+//! of their text.
 
 use std::io::{self, Write};
 
@@ -12,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
 use crate::profile::{EventKind, FrameKind, FunctionId, Location, Profile, Sample};
-use crate::select::default_event;
+use crate::select::cpu_event;
 
 /// Writes the profile; see the module's documentation.
 ///
@@ -35,7 +36,7 @@ pub(super) fn write(
             }
         })
         .collect();
-    let Some(event) = options.event.or_else(|| default_event(profile)) else { return Ok(()) };
+    let Some(event) = options.event.or_else(|| cpu_event(profile)) else { return Ok(()) };
     let counted = profile.events[event].kind == EventKind::Cpu;
     let entry = |sample: &Sample| {
         let node = sample.stack.map(|stack| tree.node_of(stack));

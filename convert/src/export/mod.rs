@@ -100,9 +100,8 @@ pub struct ExportOptions {
     /// [`Format::Folded`] does; the others always name the thread.
     pub threads: bool,
     /// Write this event only. Without it [`Format::Pprof`] gets all events,
-    /// the others the one that [`select_event`] chooses.
-    ///
-    /// [`select_event`]: crate::select::select_event
+    /// the others that of the CPU, even if it has no samples: numbers of
+    /// another kind and unit are never written unasked.
     pub event: Option<EventId>,
 }
 

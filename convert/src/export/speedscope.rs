@@ -12,7 +12,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::tree::{Label, NodeId, Tree, sum_by_key};
 use crate::profile::{Event, EventId, EventKind, Profile, Unit};
-use crate::select::default_event;
+use crate::select::cpu_event;
 
 /// Above this many bytes of samples a timeline is given up: from 128 MiB on
 /// speedscope parses with a slower reader, and runs out of memory above about
@@ -28,8 +28,7 @@ pub(super) fn write(
     let (frames, frame_of) = frames(profile);
     let tree =
         Tree::build(profile, |location, line| frame_of[location.lines[line].function] as Label);
-    let any = (!profile.events.is_empty()).then_some(0);
-    let event = event.or_else(|| default_event(profile)).or(any);
+    let event = event.or_else(|| cpu_event(profile));
     let profiles: Vec<Sampled> =
         event.map_or_else(Vec::new, |event| event_profiles(profile, &tree, event));
     let process = profile.processes.first().map_or("trace", |process| &process.name);
