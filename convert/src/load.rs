@@ -33,7 +33,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use rz_format::{Block, BlockKind, FormatError, Reader};
+use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, TotalClass};
 
 use crate::profile::Profile;
 use call_counts::CallCounts;
@@ -60,7 +60,28 @@ struct Tables {
     sums: Sums,
     totals: Totals,
     open_waits: Totals,
+    /// Waits and calls that were over, in case that totals are missing.
+    rows: Totals,
     calls: CallCounts,
+}
+
+impl Tables {
+    /// Puts sums of rows in the place of exact sums that are missing, and says
+    /// of which classes. The recorder writes exact sums at the end.
+    fn replace_missing_totals(&mut self) -> Vec<TotalClass> {
+        let captured = self.facts.captured.as_ref();
+        let calls = captured.map_or(CallDetail::None, |captured| captured.calls.into());
+        let mut classes = vec![
+            (TotalClass::Waits, captured.is_some_and(|captured| captured.waits)),
+            (TotalClass::Calls, calls != CallDetail::None),
+        ];
+        let unended = self.facts.end.is_none();
+        classes.retain(|&(class, wanted)| {
+            !self.totals.has(class) && (self.rows.has(class) || (wanted && unended))
+        });
+        let classes = classes.into_iter().map(|(class, _)| class);
+        classes.inspect(|&class| self.totals.take_class(class, &mut self.rows)).collect()
+    }
 }
 
 /// Why a trace could not be loaded. The message is one line and complete: it
@@ -125,6 +146,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         sums: Sums::new(options.timeline),
         totals: Totals::default(),
         open_waits: Totals::default(),
+        rows: Totals::default(),
         calls: CallCounts::default(),
     };
     let mut skipped: Vec<BlockKind> = Vec::new();
@@ -136,10 +158,12 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
             Block::Waits(waits) => {
                 tables.sums.add_waits(&waits);
                 tables.open_waits.add_open(&waits);
+                tables.rows.add_waits(&waits);
             }
             Block::Calls(calls) => {
                 tables.sums.add_calls(&calls);
                 tables.calls.add(&calls);
+                tables.rows.add_calls(&calls);
             }
             Block::Totals(totals) => tables.totals.add(&totals),
             Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
@@ -147,7 +171,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         }
     }
 
+    let inexact = tables.replace_missing_totals();
     let mut profile = assemble::assemble(&tables, &options.debug_dirs);
+    profile.inexact = inexact;
     let reading = Reading {
         header: reader.header(),
         damage: reader.damage(),

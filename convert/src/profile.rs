@@ -65,6 +65,9 @@ pub struct Profile {
     /// Exact sums, one per class, thread, state and number; sorted by that.
     /// [`Total::thread`] is a [`ThreadId`].
     pub totals: Vec<Total>,
+    /// Classes whose exact sums are missing. [`Profile::totals`] has sums of
+    /// what was recorded one by one in their place, if there is any.
+    pub inexact: Vec<TotalClass>,
     /// Intervals that were not over at the end, which are in no total, added
     /// up in the same way.
     pub open_waits: Vec<Total>,
@@ -75,9 +78,10 @@ pub struct Profile {
 /// System calls that were recorded one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// How many.
+    /// How many of those that totals count: they began and ended while it was
+    /// recorded.
     pub rows: u64,
-    /// How many were made, if only one in so many was recorded.
+    /// How many such calls were made, if only one in so many was recorded.
     pub counted: u64,
     /// How many failed, by number and error; sorted by that.
     pub failed: Vec<FailedCalls>,
@@ -128,6 +132,8 @@ pub struct Info {
     pub start_ns: Nanos,
     /// For how long samples were taken.
     pub duration_ns: Nanos,
+    /// Whether the recording was not ended, as when the recorder is killed.
+    pub cut_short: bool,
     /// What was recorded besides samples of the CPU.
     pub captured: Captured,
     /// Samples of the CPU in the trace, lost ones not included.

@@ -9,6 +9,7 @@ use crate::diff::{Diff, Side};
 use crate::format::{clean, count, duration, percent, shorten, weight};
 use crate::header::{host, lost_count, lost_percent, start_time};
 use crate::style::{Paint, Style};
+use crate::summary::{some_of, write_title};
 use crate::table::{self, write_table};
 use crate::top::SortBy;
 use crate::wording::{rate_scale, wording};
@@ -126,17 +127,13 @@ fn delta_paint(change: Change) -> Paint {
 fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) -> io::Result<()> {
     let (factor, unit) = rate_scale(diff.before.event);
     let shown = diff.rows.len().min(limit);
-    let of = match diff.rows.len() - shown {
-        0 => String::new(),
-        _ => format!(", {shown} of {}", count(diff.rows.len() as u64)),
-    };
+    let of = some_of(shown, diff.rows.len());
     let by = match diff.sorted_by {
         SortBy::SelfWeight => "self",
         SortBy::TotalWeight => "total",
     };
     let note = format!("in {unit}, by change of {by}{of}");
-    let title = style.paint(Paint::Bold, "FUNCTIONS");
-    writeln!(out, "\n{title}  {}", style.paint(Paint::Dim, &note))?;
+    write_title(out, style, "FUNCTIONS", &note)?;
     let wide = style.width.is_none_or(|width| width >= WIDE);
     let rows: Vec<table::Row> = diff.rows[..shown]
         .iter()

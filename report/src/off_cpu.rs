@@ -2,17 +2,21 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventId, EventKind, Profile, Total};
+use rz_convert::profile::{EventId, EventKind, Profile, Total, TotalClass};
 
 use crate::format::{count, counted, duration};
 use crate::header::write_header;
 use crate::stacks::write_stacks;
 use crate::style::{Paint, Style};
-use crate::summary::{SummaryOptions, with_samples, write_no_samples, write_title, write_top};
-use crate::sums_table::{duration_columns, duration_titles, thread_name};
+use crate::summary::{
+    SummaryOptions, some_of, with_samples, write_no_samples, write_title, write_top,
+};
+use crate::sums_table::{
+    duration_columns, duration_titles, sums_note, write_replacement, write_sums, write_thread_sums,
+};
 use crate::table::{Row, write_table};
 use crate::view::{Direction, call_tree};
-use crate::waits::{ThreadTime, by_reason, by_thread, open_by_reason};
+use crate::waits::{Reason, ThreadTime, by_reason, by_thread, open_by_reason};
 
 /// Writes why threads waited, from exact sums, then where, from the samples
 /// of `event`, and which threads.
@@ -49,29 +53,31 @@ fn write_reasons(
     let reasons = by_reason(profile);
     let mut all = Total::default();
     reasons.iter().for_each(|reason| all.add(&reason.sum));
-    let note = match all.count {
+    let shown = reasons.len().min(limit);
+    let exact = match all.count {
         0 => "no wait ended while it was recorded".to_owned(),
         n => format!(
-            "exact: {}, {}, {} of it ready to run",
+            "exact: {}, {}, {} of it ready to run{}",
             counted(n, "wait"),
             duration(all.total_ns),
-            duration(all.queued_ns)
+            duration(all.queued_ns),
+            some_of(shown, reasons.len())
         ),
     };
+    let note = sums_note(profile, TotalClass::Waits, exact);
     write_title(out, style, "WHY THREADS WAITED", &note)?;
+    write_replacement(out, style, profile, TotalClass::Waits, &all, "wait")?;
     if !reasons.is_empty() {
-        let rows: Vec<Row> = reasons
-            .iter()
-            .take(limit)
-            .map(|reason| {
+        write_sums(out, style, |detail| {
+            let row = |reason: &Reason| {
                 let mut numbers = vec![(count(reason.sum.count), Paint::Plain)];
-                numbers.extend(duration_columns(style, &reason.sum, all.total_ns));
+                numbers.extend(duration_columns(detail, &reason.sum, all.total_ns));
                 numbers.push((duration(reason.sum.queued_ns), Paint::Plain));
                 Row { numbers, text: reason.name.clone(), suffix: String::new() }
-            })
-            .collect();
-        let titles = [&["waits"], duration_titles(style), &["ready", "reason"]].concat();
-        write_table(out, style, &titles, &rows)?;
+            };
+            let titles = [&["waits"], duration_titles(detail), &["ready", "reason"]].concat();
+            (titles, reasons[..shown].iter().map(row).collect())
+        })?;
     }
     write_open(out, style, profile, limit)
 }
@@ -87,10 +93,11 @@ fn write_open(
     if reasons.is_empty() {
         return Ok(());
     }
-    write_title(out, style, "STILL WAITING AT THE END", "in none of the sums above")?;
-    let rows: Vec<Row> = reasons
+    let shown = reasons.len().min(limit);
+    let note = format!("in none of the sums above{}", some_of(shown, reasons.len()));
+    write_title(out, style, "STILL WAITING AT THE END", &note)?;
+    let rows: Vec<Row> = reasons[..shown]
         .iter()
-        .take(limit)
         .map(|reason| {
             let durations = [reason.sum.total_ns, reason.sum.max_ns].map(duration);
             let numbers = [count(reason.sum.count)].into_iter().chain(durations);
@@ -111,30 +118,18 @@ fn write_threads(
     if threads.is_empty() {
         return Ok(());
     }
-    let shown = threads.len().min(limit);
-    let some = match threads.len() - shown {
-        0 => String::new(),
-        _ => format!("; {shown} of {}", count(threads.len() as u64)),
-    };
-    let note = format!("off CPU and ready to run: exact, on CPU: sampled{some}");
-    write_title(out, style, "THREADS", &note)?;
+    let inexact = profile.inexact.contains(&TotalClass::Waits);
+    let sums = if inexact { "added up" } else { "exact" };
+    let note = format!("off CPU and ready to run: {sums}, on CPU: sampled");
     let has_cpu = profile.events.iter().any(|event| event.kind == EventKind::Cpu);
-    let several = profile.processes.len() > 1;
+    let titles = ["off CPU", "on CPU", "ready", "waits"];
     let row = |row: &ThreadTime| {
         let on_cpu = if has_cpu { duration(row.on_cpu_ns) } else { "-".to_owned() };
-        let (tid, text, suffix) = thread_name(profile, row.thread, several);
-        let numbers = vec![
-            duration(row.waits.total_ns),
-            on_cpu,
-            duration(row.waits.queued_ns),
-            count(row.waits.count),
-            tid,
-        ];
-        let numbers = numbers.into_iter().map(|text| (text, Paint::Plain)).collect();
-        Row { numbers, text, suffix }
+        let (off_cpu, ready) = (duration(row.waits.total_ns), duration(row.waits.queued_ns));
+        (row.thread, vec![off_cpu, on_cpu, ready, count(row.waits.count)])
     };
-    let table: Vec<Row> = threads[..shown].iter().map(row).collect();
-    write_table(out, style, &["off CPU", "on CPU", "ready", "waits", "tid", "thread"], &table)
+    let threads = threads.iter().map(row).collect();
+    write_thread_sums(out, style, profile, &note, &titles, threads, limit)
 }
 
 #[cfg(test)]
@@ -165,8 +160,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_whole_page() {
+    fn profile() -> Profile {
         let mut builder = Builder::new();
         let lock = builder.stack(&["main", "lock", "do_futex_[k]", "[off-CPU: futex]"]);
         let preempted = builder.stack(&["main", "work", "[off-CPU: preempted]"]);
@@ -192,9 +186,17 @@ mod tests {
         let open = Total { count: 1, queued_ns: 0, ..total(1, WaitState::Sleeping, None, 1) };
         let open_ns = 9_000_000_000;
         profile.open_waits = vec![Total { total_ns: open_ns, max_ns: open_ns, ..open }];
-        let options = SummaryOptions { limit: 2, ..OPTIONS };
-        let report =
-            text(|out| write_off_cpu(out, Style::default(), "t.rz", &profile, Some(1), options));
+        profile
+    }
+
+    fn page(profile: &Profile, style: Style, limit: usize) -> String {
+        let options = SummaryOptions { limit, ..OPTIONS };
+        let report = text(|out| write_off_cpu(out, style, "t.rz", profile, Some(1), options));
+        report.split_once("\n\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn the_whole_page() {
         let expected = "
 WHY THREADS WAITED  exact: 20 waits, 4.01 s, 2.00 ms of it ready to run
 waits     time  share     mean       p50       p99      max    ready  reason
@@ -220,7 +222,50 @@ off CPU  on CPU    ready  waits   tid  thread
  9.00 s    0 ns     0 ns      1  4243  pool-1
  4.01 s  1.00 s  2.00 ms     20  4242  app
 ";
-        let (_, report) = report.split_once("\n\n").unwrap();
-        assert_eq!(report, &expected[1..]);
+        assert_eq!(page(&profile(), Style::default(), 2), expected[1..]);
+    }
+
+    #[test]
+    fn a_terminal_is_never_too_narrow() {
+        let mut profile = profile();
+        let blocked = total(0, WaitState::Io, None, 300_000_000);
+        profile.totals.push(Total { count: 1_000_000, total_ns: 90_000_000_000_000, ..blocked });
+        let page = |width| page(&profile, Style { color: false, width: Some(width) }, 25);
+        for (width, columns) in [
+            (80, "share     mean      max    ready  reason\n"),
+            (120, "share     mean       p50       p99      max    ready  reason\n"),
+        ] {
+            let page = page(width);
+            let widest = page.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{page}");
+            assert!(page.contains(columns), "{page}");
+        }
+        let _ = [0, 1, 10].map(page);
+    }
+
+    #[test]
+    fn a_limited_list_says_so() {
+        let mut profile = profile();
+        profile.open_waits.push(total(0, WaitState::Stopped, None, 5));
+        let page = page(&profile, Style::default(), 1);
+        let expected = [
+            "WHY THREADS WAITED  exact: 20 waits, 4.01 s, 2.00 ms of it ready to run, 1 of 2\n",
+            "STILL WAITING AT THE END  in none of the sums above, 1 of 2\n",
+        ];
+        expected.iter().for_each(|line| assert!(page.contains(line), "{page}"));
+    }
+
+    #[test]
+    fn sums_that_a_killed_recorder_did_not_write_are_not_called_exact() {
+        let mut profile = profile();
+        profile.inexact = vec![TotalClass::Waits];
+        profile.info.cut_short = true;
+        let page = page(&profile, Style::default(), 25);
+        let expected = "
+WHY THREADS WAITED  the exact sums are missing: the recording was not ended
+Added up is what was recorded one by one: 20 waits, 4.01 s.
+waits ";
+        assert!(page.starts_with(&expected[1..]), "{page}");
+        assert!(page.contains("\nTHREADS  off CPU and ready to run: added up, on CPU"), "{page}");
     }
 }

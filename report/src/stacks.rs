@@ -12,7 +12,7 @@ use rz_convert::profile::{FrameKind, Unit};
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT};
 use crate::format::{count, shorten};
 use crate::style::{Paint, Style};
-use crate::summary::{share, write_title};
+use crate::summary::{share, some_of, write_title};
 use crate::symbols::{SymbolId, Symbols};
 use crate::table::{self, MIN_NAME_WIDTH, write_table};
 
@@ -97,10 +97,7 @@ pub(crate) fn write_stacks(
 ) -> io::Result<()> {
     let rows = stacks(tree);
     let shown = rows.len().min(limit);
-    let some = match rows.len() - shown {
-        0 => String::new(),
-        _ => format!(", {shown} of {}", count(rows.len() as u64)),
-    };
+    let some = some_of(shown, rows.len());
     let note = format!("sampled in proportion to time{some}; without kernel functions");
     write_title(out, style, "TOP STACKS", &note)?;
     let all = tree.total().weight;

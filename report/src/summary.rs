@@ -1,5 +1,6 @@
 //! The report's first page: the header, top functions, hot path and threads.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use rz_convert::profile::{EventId, EventKind, Profile, Unit};
@@ -66,6 +67,11 @@ pub fn write_summary(
     write_threads(out, style, profile, event, options)
 }
 
+/// `, 5 of 12` if not all rows are shown.
+pub(crate) fn some_of(shown: usize, of: usize) -> String {
+    if shown == of { String::new() } else { format!(", {shown} of {}", count(of as u64)) }
+}
+
 /// Writes the headline of a table.
 pub(crate) fn write_title(
     out: &mut dyn Write,
@@ -75,8 +81,25 @@ pub(crate) fn write_title(
 ) -> io::Result<()> {
     let gap = if note.is_empty() { "" } else { "  " };
     let room = style.width.map_or(usize::MAX, |w| w.saturating_sub(title.len() + gap.len()));
-    let note = &*shorten(note, room.max(MIN_NAME_WIDTH));
+    let note = &*shorten_note(note, room.max(MIN_NAME_WIDTH));
     writeln!(out, "\n{}{gap}{}", style.paint(Paint::Bold, title), style.paint(Paint::Dim, note))
+}
+
+/// `note` without its last parts if it is too long. A number that was cut in
+/// its middle would be another number.
+fn shorten_note(note: &str, width: usize) -> Cow<'_, str> {
+    if note.chars().count() <= width {
+        return note.into();
+    }
+    let ends = note.match_indices([',', ';']).map(|(at, _)| at);
+    let mut fitting = ends.filter(|&at| {
+        let digits = note[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+        !digits && note[..at].chars().count() + 3 <= width
+    });
+    match fitting.next_back() {
+        Some(at) => format!("{}, …", &note[..at]).into(),
+        None => shorten(note, width),
+    }
 }
 
 /// Writes the functions of a top-down tree.
@@ -96,10 +119,7 @@ pub(crate) fn write_top(
         SortBy::SelfWeight => "self",
         SortBy::TotalWeight => "total",
     };
-    let note = match rows.len() - shown {
-        0 => format!("by {by}"),
-        _ => format!("by {by}, {shown} of {}", count(rows.len() as u64)),
-    };
+    let note = format!("by {by}{}", some_of(shown, rows.len()));
     write_title(out, style, "TOP FUNCTIONS", &note)?;
     let table: Vec<Row> = rows[..shown]
         .iter()
@@ -207,11 +227,8 @@ fn write_threads(
         return Ok(());
     }
     let shown = rows.len().min(options.threads);
-    let note = match rows.len() - shown {
-        0 => String::new(),
-        _ => format!("{shown} of {}", count(rows.len() as u64)),
-    };
-    write_title(out, style, "THREADS", &note)?;
+    let note = some_of(shown, rows.len());
+    write_title(out, style, "THREADS", note.trim_start_matches(", "))?;
     let mut all = Amount::default();
     rows.iter().for_each(|row| all.add(row.amount));
     let unit = profile.events[event].unit;
@@ -330,6 +347,17 @@ total    time  samples   tid  thread
         for width in [0, 1, 10] {
             summary(&profile, Style { color: true, width: Some(width) }, OPTIONS);
         }
+    }
+
+    #[test]
+    fn a_note_is_cut_between_its_parts() {
+        let check = |width, expected: &str| {
+            assert_eq!(shorten_note("exact: 10,020 waits, 4.01 s, 5 of 12", width), expected);
+        };
+        check(36, "exact: 10,020 waits, 4.01 s, 5 of 12");
+        check(35, "exact: 10,020 waits, 4.01 s, …");
+        check(29, "exact: 10,020 waits, …");
+        check(21, "exact:….01 s, 5 of 12");
     }
 
     #[test]

@@ -2,17 +2,20 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{CallDetail, EventId, Profile, Total, TotalClass};
+use rz_convert::profile::{CallDetail, EventId, Profile, ThreadId, Total, TotalClass};
 use rz_convert::reason::{call_name, error_name, uring_name};
 
 use crate::calls::{SortCalls, all, by_number, by_thread};
-use crate::format::{count, counted, duration};
+use crate::format::{count, counted, duration, shorten};
 use crate::header::write_header;
 use crate::histogram::Axis;
 use crate::stacks::write_stacks;
 use crate::style::{Paint, Style};
-use crate::summary::{with_samples, write_title};
-use crate::sums_table::{duration_columns, duration_titles, is_narrow, thread_name};
+use crate::summary::{some_of, with_samples, write_title};
+use crate::sums_table::{
+    Detail, duration_columns, duration_titles, sums_note, write_replacement, write_sums,
+    write_thread_sums,
+};
 use crate::table::{Row, write_table};
 use crate::view::{Direction, call_tree};
 
@@ -58,11 +61,6 @@ fn row(numbers: Vec<(String, Paint)>, text: String) -> Row {
     Row { numbers, text, suffix: String::new() }
 }
 
-/// `, 5 of 12` if not all rows are shown.
-fn some(shown: usize, of: usize) -> String {
-    if shown == of { String::new() } else { format!(", {shown} of {}", count(of as u64)) }
-}
-
 fn write_calls(
     out: &mut dyn Write,
     style: Style,
@@ -72,39 +70,41 @@ fn write_calls(
     let calls = by_number(profile, TotalClass::Calls, options.by);
     let sum = all(calls.iter().map(|(_, sum)| sum));
     let shown = calls.len().min(options.limit);
-    let note = match sum.count {
+    let exact = match sum.count {
         0 => "none returned while it was recorded".to_owned(),
         n => format!(
             "exact: {}, {} failed, {}{}",
             counted(n, "call"),
             count(sum.errors),
             duration(sum.total_ns),
-            some(shown, calls.len())
+            some_of(shown, calls.len())
         ),
     };
+    let note = sums_note(profile, TotalClass::Calls, exact);
     write_title(out, style, "SYSTEM CALLS", &note)?;
+    write_replacement(out, style, profile, TotalClass::Calls, &sum, "call")?;
     for line in about_detail(profile, &sum) {
+        let line = style.width.map_or(line.as_str().into(), |width| shorten(&line, width));
         writeln!(out, "{}", style.paint(Paint::Dim, &line))?;
     }
     if calls.is_empty() {
         return Ok(());
     }
     let axis = Axis::of(calls[..shown].iter().map(|(_, sum)| &sum.histogram));
-    let table: Vec<Row> = calls[..shown]
-        .iter()
-        .map(|(number, calls)| {
+    let span = axis.label();
+    write_sums(out, style, |detail| {
+        let row_of = |(number, calls): &(u32, Total)| {
             let mut numbers = plain([count(calls.count), errors(calls.errors)]);
-            numbers.extend(duration_columns(style, calls, sum.total_ns));
-            if !is_narrow(style) {
+            numbers.extend(duration_columns(detail, calls, sum.total_ns));
+            if detail == Detail::Histogram {
                 numbers.push((axis.draw(&calls.histogram), Paint::Plain));
             }
             row(numbers, call_name(*number).into_owned())
-        })
-        .collect();
-    let span = axis.label();
-    let last: &[&str] = if is_narrow(style) { &["call"] } else { &[&span, "call"] };
-    let titles = [&["calls", "errors"], duration_titles(style), last].concat();
-    write_table(out, style, &titles, &table)
+        };
+        let last: &[&str] = if detail == Detail::Histogram { &[&span, "call"] } else { &["call"] };
+        let titles = [&["calls", "errors"], duration_titles(detail), last].concat();
+        (titles, calls[..shown].iter().map(row_of).collect())
+    })
 }
 
 /// A number of errors; none is an empty cell, as in `strace -c`.
@@ -127,7 +127,7 @@ fn about_detail(profile: &Profile, exact: &Total) -> Vec<String> {
     } else if captured.slower_than_ns > 0 {
         let limit = duration(captured.slower_than_ns);
         lines.push(format!("Single calls were recorded only from {limit} on."));
-    } else if exact.count > 0 && calls.rows < exact.count {
+    } else if !profile.inexact.contains(&TotalClass::Calls) && calls.rows < exact.count {
         let (rows, made) = (count(calls.rows), count(exact.count));
         lines.push(match calls.counted {
             counted if counted > calls.rows => format!(
@@ -152,7 +152,7 @@ fn write_uring(
     }
     let shown = requests.len().min(limit);
     let sum = all(requests.iter().map(|(_, sum)| sum));
-    let note = format!("{} submitted{}", count(sum.count), some(shown, requests.len()));
+    let note = format!("{} submitted{}", count(sum.count), some_of(shown, requests.len()));
     write_title(out, style, "IO_URING REQUESTS", &note)?;
     let table: Vec<Row> = requests[..shown]
         .iter()
@@ -180,7 +180,7 @@ fn write_failed(
         // Single calls can be lost, left out, or stand for several.
         false => format!(" recorded one by one, {} in the sums above", count(exact)),
     };
-    let note = format!("{}{differ}{}", count(sum), some(shown, failed.len()));
+    let note = format!("{}{differ}{}", count(sum), some_of(shown, failed.len()));
     write_title(out, style, "FAILED CALLS", &note)?;
     let table: Vec<Row> = failed[..shown]
         .iter()
@@ -204,7 +204,7 @@ fn write_in_flight(
     }
     calls.sort_by_key(|calls| std::cmp::Reverse(calls.at_start.saturating_add(calls.at_end)));
     let shown = calls.len().min(limit);
-    let note = format!("those at the end are in no sum{}", some(shown, calls.len()));
+    let note = format!("in none of the sums above{}", some_of(shown, calls.len()));
     write_title(out, style, "IN FLIGHT", &note)?;
     let table: Vec<Row> = calls[..shown]
         .iter()
@@ -226,20 +226,16 @@ fn write_threads(
     if threads.len() < 2 {
         return Ok(());
     }
-    let shown = threads.len().min(limit);
-    let note = format!("exact sums{}", some(shown, threads.len()));
-    write_title(out, style, "THREADS", &note)?;
-    let several = profile.processes.len() > 1;
-    let table: Vec<Row> = threads[..shown]
-        .iter()
-        .map(|(thread, sum)| {
-            let (tid, text, suffix) = thread_name(profile, *thread, several);
-            let times = [duration(sum.total_ns), duration(sum.max_ns), tid];
-            let numbers = [count(sum.count), errors(sum.errors)].into_iter().chain(times);
-            Row { numbers: plain(numbers), text, suffix }
-        })
-        .collect();
-    write_table(out, style, &["calls", "errors", "time", "max", "tid", "thread"], &table)
+    let inexact = profile.inexact.contains(&TotalClass::Calls);
+    let note = if inexact { "added up" } else { "exact sums" };
+    let titles = ["calls", "errors", "time", "max"];
+    let row = |(thread, sum): &(Option<ThreadId>, Total)| {
+        let times = [sum.total_ns, sum.max_ns].map(duration);
+        let numbers = [count(sum.count), errors(sum.errors)].into_iter().chain(times);
+        (*thread, numbers.collect())
+    };
+    let threads = threads.iter().map(row).collect();
+    write_thread_sums(out, style, profile, note, &titles, threads, limit)
 }
 
 #[cfg(test)]
@@ -319,7 +315,7 @@ calls   error  call
     6  ENOENT  openat
     2  EAGAIN  read
 
-IN FLIGHT  those at the end are in no sum
+IN FLIGHT  in none of the sums above
 at the start  at the end  call
            1           2  futex
 
@@ -337,13 +333,46 @@ THREADS  exact sums
     }
 
     #[test]
-    fn a_usual_terminal_is_wide_enough() {
-        let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
-        let style = Style { color: false, width: Some(80) };
-        let report = text(|out| write_syscalls(out, style, "t.rz", &profile(), Some(1), options));
-        let widest = report.lines().map(|line| line.chars().count()).max();
-        assert!(widest <= Some(80), "{report}");
-        assert!(report.contains("share       p50       p99      max  call\n"), "{report}");
+    fn a_terminal_is_never_too_narrow() {
+        let mut profile = profile();
+        profile.totals.push(total(Some(0), 230, 10_000_000, 10_000, 3_000_000));
+        profile.totals.push(total(Some(0), 290, 1, 0, 30));
+        profile.info.captured.call_numbers = (0..20).collect();
+        let page = |width| {
+            let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
+            let style = Style { color: false, width: Some(width) };
+            text(|out| write_syscalls(out, style, "t.rz", &profile, Some(1), options))
+        };
+        for (width, columns) in [
+            (80, "share     mean      max  call\n"),
+            (100, "share     mean       p50       p99      max  call\n"),
+            (120, "max  16.0 ns…4.19 ms  call\n"),
+        ] {
+            let page = page(width);
+            let widest = page.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{page}");
+            assert!(page.contains(columns), "{page}");
+        }
+        let _ = [0, 1, 10].map(page);
+    }
+
+    #[test]
+    fn sums_that_a_killed_recorder_did_not_write_are_not_called_exact() {
+        let mut profile = profile();
+        profile.inexact = vec![TotalClass::Calls];
+        let title = "SYSTEM CALLS  the exact sums are missing";
+        let added = "Added up is what was recorded one by one: 10,019 calls, 23.0 ms.";
+        let start = |profile: &Profile| {
+            let page = page(profile, SortCalls::Time);
+            assert!(!page.contains("exact sums\n"), "{page}");
+            page.lines().take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(start(&profile), [title, added]);
+        profile.info.cut_short = true;
+        let title = format!("{title}: the recording was not ended");
+        assert_eq!(start(&profile), [title.as_str(), added]);
+        profile.totals.clear();
+        assert_eq!(start(&profile), [&title, ""]);
     }
 
     #[test]

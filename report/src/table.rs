@@ -22,6 +22,28 @@ pub struct Row {
     pub suffix: String,
 }
 
+/// How wide each column of numbers is.
+fn number_widths(titles: &[&str], rows: &[Row]) -> Vec<usize> {
+    let column_width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.numbers.get(column));
+        let cells = cells.map(|(text, _)| text.chars().count());
+        cells.max().unwrap_or(0).max(titles[column].chars().count())
+    };
+    (0..titles.len() - 1).map(column_width).collect()
+}
+
+/// Whether a terminal has room for a table, with texts of a readable length.
+pub fn fits(style: Style, titles: &[&str], rows: &[Row]) -> bool {
+    let longest = rows.iter().map(|row| row.text.chars().count()).max().unwrap_or(0);
+    room(style, titles, rows) >= longest.min(MIN_NAME_WIDTH)
+}
+
+/// Columns that a terminal has left for the text of a table.
+pub fn room(style: Style, titles: &[&str], rows: &[Row]) -> usize {
+    let used: usize = number_widths(titles, rows).iter().map(|width| width + GAP.len()).sum();
+    style.width.map_or(usize::MAX, |width| width.saturating_sub(used))
+}
+
 /// Writes `rows` under `titles`; the last title is that of the text.
 pub fn write_table(
     out: &mut dyn Write,
@@ -31,15 +53,8 @@ pub fn write_table(
 ) -> io::Result<()> {
     let numeric = titles.len() - 1;
     let chars = |text: &str| text.chars().count();
-    let widths: Vec<usize> = (0..numeric)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.numbers.get(column));
-            cells.map(|(text, _)| chars(text)).max().unwrap_or(0).max(chars(titles[column]))
-        })
-        .collect();
-    let used: usize = widths.iter().map(|width| width + GAP.len()).sum();
-    let room = style.width.map(|width| width.saturating_sub(used).max(MIN_NAME_WIDTH));
-
+    let widths = number_widths(titles, rows);
+    let room = style.width.map(|_| room(style, titles, rows).max(MIN_NAME_WIDTH));
     let padded = |column: usize, text: &str| " ".repeat(widths[column].saturating_sub(chars(text)));
     for (column, title) in titles[..numeric].iter().enumerate() {
         write!(out, "{}{}{GAP}", padded(column, title), style.paint(Paint::Dim, title))?;

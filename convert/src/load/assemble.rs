@@ -19,7 +19,7 @@ use crate::reason::{call_name, wait_reason};
 /// Everything but [`Profile::info`], of which only the numbers of samples and
 /// the notes about names and stacks are set.
 pub(super) fn assemble(tables: &Tables, debug_dirs: &[PathBuf]) -> Profile {
-    let Tables { facts, stacks: dictionary, sums, totals, open_waits, calls } = tables;
+    let Tables { facts, stacks: dictionary, sums, totals, open_waits, calls, .. } = tables;
     let touched = touched_stacks(dictionary, sums);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();

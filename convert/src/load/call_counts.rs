@@ -16,6 +16,8 @@ const MAX_FAILURES: usize = 1 << 16;
 /// What the calls of a trace add up to.
 #[derive(Debug, Default)]
 pub(super) struct CallCounts {
+    any: bool,
+    /// Those that are in totals.
     rows: u64,
     counted: u64,
     /// By number and error.
@@ -30,13 +32,21 @@ pub fn errno(call: &Call) -> Option<u32> {
     is_error.then(|| call.result.unsigned_abs() as u32)
 }
 
+/// Whether a call began and ended while it was recorded: totals have no others.
+pub(super) fn is_in_totals(call: &Call) -> bool {
+    !call.seen.late && !call.seen.unfinished
+}
+
 impl CallCounts {
     /// Adds the calls of a block.
     pub(super) fn add(&mut self, calls: &[Call]) {
         for call in calls {
             let number = checked_number(call.number);
-            self.rows += 1;
-            self.counted = self.counted.saturating_add(call.count);
+            self.any = true;
+            if is_in_totals(call) {
+                self.rows += 1;
+                self.counted = self.counted.saturating_add(call.count);
+            }
             if let Some(errno) = errno(call) {
                 let mut key = (number, errno);
                 if self.failed.len() >= MAX_FAILURES && !self.failed.contains_key(&key) {
@@ -56,7 +66,7 @@ impl CallCounts {
 
     /// Whether there was any call.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows == 0
+        !self.any
     }
 
     /// The counts, sorted.

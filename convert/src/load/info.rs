@@ -43,6 +43,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     (info.start_ns, info.start_unix_ns) = start(facts, reading.header);
     let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(reading.last_sample_ns);
     let end_ns = facts.end.as_ref().map_or(last_seen, |end| end.time_ns);
+    info.cut_short = facts.end.is_none();
     info.duration_ns = end_ns.saturating_sub(info.start_ns);
     Losses { count: info.lost, reasons: info.losses } = losses(facts, CLASS_SAMPLES);
     info.lost_waits = losses(facts, CLASS_WAITS);

@@ -1,17 +1,21 @@
-//! Adds up the exact sums of a trace.
+//! Adds up the exact sums of a trace, and single rows as if they were such.
 
 use rustc_hash::FxHashMap;
-use rz_format::{HISTOGRAM_BUCKETS, Histogram, Total, TotalClass, Wait, WaitState};
+use rz_format::{Call, HISTOGRAM_BUCKETS, Total, TotalClass, Wait, WaitState};
 
+use super::call_counts::{errno, is_in_totals};
 use crate::reason::checked_number;
 
 /// Sums that are kept apart, at most; further ones lose their thread.
 const MAX_TOTALS: usize = 1 << 20;
 
+/// The same of sums that are made of single rows.
+const MAX_SUMS_OF_ROWS: usize = 1 << 16;
+
 /// What totals are added up by: class, thread, state and number.
 type Key = (TotalClass, Option<u32>, WaitState, Option<u32>);
 
-/// The totals of a trace; their threads are ids of the trace.
+/// Totals; their threads are ids of the trace.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     sums: FxHashMap<Key, Total>,
@@ -25,40 +29,81 @@ impl Totals {
                 TotalClass::Waits => total.state,
                 _ => WaitState::Unknown,
             };
-            let mut key = (total.class, total.thread, state, total.number.map(checked_number));
-            if self.sums.len() >= MAX_TOTALS && !self.sums.contains_key(&key) {
-                key.1 = None;
-            }
-            let (class, thread, state, number) = key;
-            let empty = || Total { class, thread, state, number, ..Total::default() };
-            self.sums.entry(key).or_insert_with(empty).add(total);
+            let key = (total.class, total.thread, state, total.number);
+            self.sum(key, MAX_TOTALS).add(total);
         }
+    }
+
+    /// Adds waits that were over.
+    pub(super) fn add_waits(&mut self, waits: &[Wait]) {
+        waits.iter().filter(|wait| !wait.seen.unfinished).for_each(|wait| {
+            // Short ones are there once in so many, and stand for the others.
+            self.add_wait(wait, wait.weight);
+        });
     }
 
     /// Adds waits that were not over.
     pub(super) fn add_open(&mut self, waits: &[Wait]) {
-        for wait in waits.iter().filter(|wait| wait.seen.unfinished) {
-            let mut histogram = Histogram::default();
-            let bucket = wait.duration_ns.checked_ilog2().unwrap_or(0) as usize;
-            histogram.0[bucket.min(HISTOGRAM_BUCKETS - 1)] = 1;
-            self.add(&[Total {
-                class: TotalClass::Waits,
-                thread: Some(wait.thread),
-                state: wait.state,
-                number: wait.syscall,
-                count: 1,
-                errors: 0,
-                total_ns: wait.duration_ns,
-                min_ns: wait.duration_ns,
-                max_ns: wait.duration_ns,
-                queued_ns: wait.queued_ns,
-                histogram,
-            }]);
+        waits.iter().filter(|wait| wait.seen.unfinished).for_each(|wait| {
+            self.add_wait(wait, wait.duration_ns);
+        });
+    }
+
+    fn add_wait(&mut self, wait: &Wait, total_ns: u64) {
+        let key = (TotalClass::Waits, Some(wait.thread), wait.state, wait.syscall);
+        let sum = self.sum(key, MAX_SUMS_OF_ROWS);
+        add_durations(sum, wait.duration_ns, 1, total_ns);
+        sum.queued_ns = sum.queued_ns.saturating_add(wait.queued_ns);
+    }
+
+    /// Adds calls that began and ended while it was recorded.
+    pub(super) fn add_calls(&mut self, calls: &[Call]) {
+        for call in calls.iter().filter(|call| is_in_totals(call)) {
+            let state = WaitState::Unknown;
+            let key = (TotalClass::Calls, Some(call.thread), state, Some(call.number));
+            let sum = self.sum(key, MAX_SUMS_OF_ROWS);
+            let total_ns = call.duration_ns.saturating_mul(call.count);
+            add_durations(sum, call.duration_ns, call.count, total_ns);
+            if errno(call).is_some() {
+                sum.errors = sum.errors.saturating_add(call.count);
+            }
         }
+    }
+
+    /// Takes over the sums of a class.
+    pub(super) fn take_class(&mut self, class: TotalClass, from: &mut Totals) {
+        self.sums.extend(from.sums.extract_if(|key, _| key.0 == class));
+    }
+
+    /// Whether there are sums of a class.
+    pub(super) fn has(&self, class: TotalClass) -> bool {
+        self.sums.keys().any(|key| key.0 == class)
+    }
+
+    /// The sum of a key, or of that without its thread if there are too many.
+    fn sum(&mut self, key: Key, limit: usize) -> &mut Total {
+        let (class, mut thread, state, number) = key;
+        let number = number.map(checked_number);
+        if self.sums.len() >= limit && !self.sums.contains_key(&(class, thread, state, number)) {
+            thread = None;
+        }
+        let empty = || Total { class, thread, state, number, ..Total::default() };
+        self.sums.entry((class, thread, state, number)).or_insert_with(empty)
     }
 
     /// The sums, in no particular order.
     pub(super) fn sums(&self) -> impl Iterator<Item = &Total> {
         self.sums.values()
     }
+}
+
+/// Adds `count` equal durations to a sum, which take `total_ns` together.
+fn add_durations(sum: &mut Total, each_ns: u64, count: u64, total_ns: u64) {
+    let shortest = if sum.count == 0 { each_ns } else { sum.min_ns };
+    (sum.min_ns, sum.max_ns) = (shortest.min(each_ns), sum.max_ns.max(each_ns));
+    let bucket = each_ns.checked_ilog2().unwrap_or(0) as usize;
+    let bucket = &mut sum.histogram.0[bucket.min(HISTOGRAM_BUCKETS - 1)];
+    *bucket = bucket.saturating_add(count);
+    sum.count = sum.count.saturating_add(count);
+    sum.total_ns = sum.total_ns.saturating_add(total_ns);
 }

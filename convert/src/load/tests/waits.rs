@@ -127,6 +127,48 @@ fn totals_of_one_kind_add_up() {
 }
 
 #[test]
+fn rows_are_added_up_where_a_killed_recorder_left_no_totals() {
+    let late = Seen { late: true, ..Seen::default() };
+    let unfinished = Seen { unfinished: true, ..Seen::default() };
+    let waits = [
+        // It stands for others, which had no rows.
+        Wait { queued_ns: 9, ..wait(WaitState::Sleeping, Some(FUTEX), None) },
+        Wait { seen: late, ..wait(WaitState::Sleeping, Some(FUTEX), None) },
+        Wait { seen: unfinished, ..wait(WaitState::Sleeping, Some(FUTEX), None) },
+    ];
+    let read = Call { duration_ns: 7, ..call(READ, None, 0) };
+    let calls = [
+        Call { count: 4, result: -11, ..read },
+        Call { duration_ns: 2, ..read },
+        Call { seen: late, ..read },
+        Call { seen: unfinished, ..read },
+    ];
+    let check = |totals: &[Total], ended: bool, inexact: &[TotalClass], expected: &[&str]| {
+        let mut trace = Trace::new();
+        trace.waits(&waits);
+        trace.calls(&calls);
+        trace.totals(totals);
+        let bytes = if ended { trace.finish() } else { trace.writer.finish().unwrap() };
+        let profile = load_bytes(&bytes);
+        let total = |t: &Total| {
+            format!("{} {} {} {}..{}", t.count, t.errors, t.total_ns, t.min_ns, t.max_ns)
+        };
+        assert_eq!(profile.totals.iter().map(total).collect::<Vec<_>>(), expected);
+        assert_eq!((&profile.inexact[..], profile.info.cut_short), (inexact, !ended));
+    };
+    use TotalClass::{Calls, Waits};
+    let (of_waits, of_calls) = ("2 0 1000 400..400", "5 4 30 2..7");
+    check(&[], false, &[Waits, Calls], &[of_waits, of_calls]);
+    check(&[], true, &[Waits, Calls], &[of_waits, of_calls]);
+    let exact = Total { class: Calls, number: Some(READ), count: 6, ..Total::default() };
+    check(&[exact], true, &[Waits], &[of_waits, "6 0 0 0..0"]);
+    let captured = Record::Captured(Captured { waits: true, ..Captured::default() });
+    let mut trace = Trace::new();
+    trace.records(&[captured]);
+    assert_eq!(load_bytes(&trace.writer.finish().unwrap()).inexact, [Waits]);
+}
+
+#[test]
 fn calls_that_failed_or_were_in_flight() {
     let failed = |number, errno: i64| Call { result: -errno, ..call(number, None, 0) };
     let seen = |late, unfinished| Call { seen: Seen { late, unfinished }, ..failed(FUTEX, 11) };
@@ -146,8 +188,9 @@ fn calls_that_failed_or_were_in_flight() {
     assert_eq!(
         load_bytes(&trace.finish()).calls,
         Calls {
-            rows: 8,
-            counted: 15,
+            // Without those that were in flight, which no total has.
+            rows: 4,
+            counted: 11,
             failed: vec![failed(READ, 4, 1), failed(READ, 11, 9), failed(FUTEX, 11, 1)],
             in_flight: vec![InFlightCalls { number: FUTEX, at_start: 1, at_end: 2 }],
         }
@@ -211,7 +254,8 @@ fn what_is_defined_nowhere_is_lost() {
         format!("off-cpu [lost]: [lost]_l;[off-CPU: unknown] 2 {}\n", i64::MAX)
             + "syscalls [lost]: [lost]_l;[syscall: unknown] 1 0\n"
     );
-    let [total] = &profile.totals[..] else { panic!("{:?}", profile.totals) };
+    let [total, call] = &profile.totals[..] else { panic!("{:?}", profile.totals) };
+    assert_eq!((call.thread, call.count, call.total_ns), (Some(1), u64::MAX, u64::MAX));
     assert_eq!((total.thread, total.count, total.number), (Some(1), u64::MAX, Some(u32::MAX)));
     assert_eq!(profile.calls.counted, u64::MAX);
 }
