@@ -1,7 +1,7 @@
 //! Chooses which of a profile's events is shown.
 
 use crate::profile::{
-    Event, EventId, EventKind, OFF_CPU, Profile, Sample, TimedSample, Unit, WALL,
+    Event, EventId, EventKind, OFF_CPU, Profile, SYSCALLS, Sample, TimedSample, Unit, WALL,
 };
 
 /// Stands for the CPU's event, whatever its name is.
@@ -12,7 +12,7 @@ pub const CPU: &str = "cpu";
 #[non_exhaustive]
 pub enum SelectError {
     /// The trace has no event of the name that was asked for.
-    #[error("no event {wanted:?} in the trace; it has {available}")]
+    #[error("no event {wanted:?} in the trace; it has {available}{}", remedy(.wanted))]
     NoSuchEvent {
         /// The name asked for.
         wanted: String,
@@ -71,7 +71,7 @@ pub fn find_event(profile: &Profile, name: &str) -> Option<EventId> {
 /// # Errors
 /// If the trace has not both, or its CPU event is not measured in time.
 pub fn add_wall(profile: &mut Profile) -> Result<EventId, SelectError> {
-    let (Some(cpu), Some(off_cpu)) = (cpu_event(profile), find_event(profile, OFF_CPU)) else {
+    let Some((cpu, off_cpu)) = parts_of_wall(profile) else {
         return Err(no_such_event(profile, WALL));
     };
     let Event { name, unit, .. } = &profile.events[cpu];
@@ -95,6 +95,17 @@ pub fn add_wall(profile: &mut Profile) -> Result<EventId, SelectError> {
     Ok(event)
 }
 
+/// Whether [`add_wall`] works.
+pub fn can_add_wall(profile: &Profile) -> bool {
+    parts_of_wall(profile).is_some_and(|(cpu, _)| profile.events[cpu].unit == Unit::Nanoseconds)
+}
+
+fn parts_of_wall(profile: &Profile) -> Option<(EventId, EventId)> {
+    let mut events = profile.events.iter();
+    let off_cpu = events.position(|event| event.kind == EventKind::OffCpu)?;
+    Some((cpu_event(profile)?, off_cpu))
+}
+
 /// The first event of the CPU, if possible one with samples.
 pub fn cpu_event(profile: &Profile) -> Option<EventId> {
     let is_cpu = |&event: &EventId| profile.events[event].kind == EventKind::Cpu;
@@ -108,9 +119,21 @@ fn has_samples(profile: &Profile, event: EventId) -> bool {
 }
 
 fn no_such_event(profile: &Profile, wanted: &str) -> SelectError {
-    let names: Vec<&str> = profile.events.iter().map(|event| event.name.as_str()).collect();
+    let mut names: Vec<&str> = profile.events.iter().map(|event| event.name.as_str()).collect();
+    if can_add_wall(profile) && !names.contains(&WALL) {
+        names.push(WALL);
+    }
     let available = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     SelectError::NoSuchEvent { wanted: wanted.to_owned(), available }
+}
+
+/// How to record an event that is missing.
+fn remedy(wanted: &str) -> &'static str {
+    match wanted {
+        OFF_CPU | WALL => ": record with rec --off-cpu",
+        SYSCALLS => ": record with rec --syscalls",
+        _ => "",
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +181,11 @@ mod tests {
         check(Some("off-cpu"), Some(2));
         check(Some("wall"), Some(3));
         let error = select_event(&mut profile(), Some("syscalls")).unwrap_err().to_string();
-        assert_eq!(error, "no event \"syscalls\" in the trace; it has cycles, cpu-clock, off-cpu");
+        assert_eq!(
+            error,
+            "no event \"syscalls\" in the trace; it has cycles, cpu-clock, off-cpu, wall: record \
+             with rec --syscalls"
+        );
         assert_eq!(select_event(&mut Profile::default(), None), Ok(None));
         let mut only_waits = Profile { samples: vec![sample(2, 3)], ..profile() };
         assert_eq!(select_event(&mut only_waits, None), Ok(Some(2)));
@@ -190,6 +217,9 @@ mod tests {
         );
         profile.events.truncate(1);
         let error = add_wall(&mut profile).unwrap_err().to_string();
-        assert_eq!(error, "no event \"wall\" in the trace; it has cycles");
+        assert_eq!(
+            error,
+            "no event \"wall\" in the trace; it has cycles: record with rec --off-cpu"
+        );
     }
 }

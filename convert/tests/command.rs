@@ -153,11 +153,16 @@ fn an_unknown_event_is_told_the_known_ones() {
     };
     check(
         "waits.rz -q --event cycles",
-        "conv: waits.rz: no event \"cycles\" in the trace; it has cpu-clock, off-cpu, syscalls",
+        "conv: waits.rz: no event \"cycles\" in the trace; it has cpu-clock, off-cpu, syscalls, \
+         wall",
     );
-    for event in ["off-cpu", "syscalls", "wall"] {
-        let expected =
-            format!("conv: small.rz: no event \"{event}\" in the trace; it has cpu-clock");
+    for (event, option) in
+        [("off-cpu", "--off-cpu"), ("syscalls", "--syscalls"), ("wall", "--off-cpu")]
+    {
+        let expected = format!(
+            "conv: small.rz: no event \"{event}\" in the trace; it has cpu-clock: record with rec \
+             {option}"
+        );
         check(&format!("small.rz -q --event {event}"), &expected);
     }
 }

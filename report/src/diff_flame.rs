@@ -41,6 +41,7 @@ pub fn write_diff_flame_graph(out: &mut dyn Write, diff: &Diff<'_>) -> Result<()
             .to_owned(),
         unit: &width,
         factor: 1e-3,
+        none: wording(diff.before.event.kind).none,
         truncate: TextTruncateDirection::Right,
     };
     draw(out, &frames, &caption, Direction::TopDown)

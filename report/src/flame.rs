@@ -44,6 +44,8 @@ pub(crate) struct Caption<'a> {
     pub unit: &'a str,
     /// By what to multiply a width to get that unit.
     pub factor: f64,
+    /// Why there may be nothing to draw.
+    pub none: &'static str,
     /// Which end of a label to cut off where it does not fit.
     pub truncate: TextTruncateDirection,
 }
@@ -89,6 +91,7 @@ pub fn write_flame_graph(
         subtitle: subtitle(profile, event, &tree),
         unit,
         factor,
+        none: words.none,
         truncate: TextTruncateDirection::Left,
     };
     draw(out, &frames, &caption, direction)
@@ -157,7 +160,7 @@ pub(crate) fn draw(
 ) -> Result<(), ReportError> {
     let lines = folded(frames);
     if lines.is_empty() {
-        return Err(ReportError::NothingToDraw { why: wording(EventKind::Cpu).none });
+        return Err(ReportError::NothingToDraw { why: caption.none });
     }
     let mut palette = PaletteMap::default();
     // Inferno's own root has no name; a name without a colour gets a random one.

@@ -3,7 +3,11 @@
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use rz_convert::profile::{Event, EventId, EventKind, FrameKind, Info, Losses, Profile, Unit};
+use rustc_hash::FxHashSet;
+use rz_convert::profile::{
+    Event, EventId, EventKind, FrameKind, Info, Losses, OFF_CPU, ProcessId, Profile, SYSCALLS, Unit,
+};
+use rz_convert::select::can_add_wall;
 
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
@@ -39,22 +43,61 @@ pub fn write_header(
     if truncated > 0 {
         let share = percent(percent_of(truncated, all));
         let stacks = counted(truncated, "stack");
-        line("truncated", &format!("{stacks} ({share}) do not reach their outermost function"))?;
+        let (does, their) = if truncated == 1 { ("does", "its") } else { ("do", "their") };
+        let text = format!("{stacks} ({share}) {does} not reach {their} outermost function");
+        line("truncated", &text)?;
+    }
+    if let Some(also) = also(profile, event) {
+        line("also", &also)?;
     }
     line("cost", &cost(info))
 }
 
-/// The recorded processes, the busiest by name.
+/// What else was recorded, and how to see it.
+fn also(profile: &Profile, shown: Option<EventId>) -> Option<String> {
+    let shown = shown.map_or(EventKind::Cpu, |id| profile.events[id].kind);
+    let has = |wanted| profile.events.iter().any(|event| event.kind == wanted);
+    let (mut what, mut options) = (Vec::new(), Vec::new());
+    if has(EventKind::OffCpu) && !matches!(shown, EventKind::OffCpu | EventKind::Wall) {
+        what.push(OFF_CPU);
+        options.push("--off-cpu");
+        if can_add_wall(profile) {
+            options.push("--wall");
+        }
+    }
+    if has(EventKind::Syscalls) && shown != EventKind::Syscalls {
+        what.push(SYSCALLS);
+        options.push("--syscalls");
+    }
+    (!what.is_empty()).then(|| format!("{}: see {}", what.join(", "), options.join(", ")))
+}
+
+/// The recorded processes: the machine's, or by the name of the first.
 fn target(profile: &Profile) -> String {
     let Some(first) = profile.processes.first() else {
         return "no process".to_owned();
     };
-    let others = match profile.processes.len() as u64 - 1 {
+    let processes = count_processes(profile, 0..profile.processes.len());
+    if profile.info.captured.system_wide {
+        return format!("whole machine, {}", processes_text(processes));
+    }
+    let others = match processes - 1 {
         0 => String::new(),
         1 => " and 1 other process".to_owned(),
         n => format!(" and {} other processes", count(n)),
     };
     format!("{} (pid {}){others}", clean(&first.name), first.pid)
+}
+
+/// How many of these are different processes: one that replaces its program
+/// is there once for each.
+fn count_processes(profile: &Profile, ids: impl Iterator<Item = ProcessId>) -> u64 {
+    let pids: FxHashSet<u32> = ids.map(|id| profile.processes[id].pid).collect();
+    pids.len() as u64
+}
+
+fn processes_text(number: u64) -> String {
+    if number == 1 { "1 process".to_owned() } else { format!("{} processes", count(number)) }
 }
 
 /// The host, its system and its size.
@@ -117,13 +160,11 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     } else {
         text += &format!(" {}", unit.name());
     }
-    let mut processes: Vec<_> = rows.iter().map(|r| profile.threads[r.thread].process).collect();
-    processes.sort_unstable();
-    processes.dedup();
+    let processes = rows.iter().map(|row| profile.threads[row.thread].process);
     let threads = counted(rows.len() as u64, "thread");
-    match processes.len() {
+    match count_processes(profile, processes) {
         1 => text + &format!(", in {threads}"),
-        n => text + &format!(", in {threads} of {n} processes"),
+        n => text + &format!(", in {threads} of {}", processes_text(n)),
     }
 }
 
@@ -280,7 +321,7 @@ trace.rz: app (pid 4242) and 1 other process
             header.contains("\n  samples   4 = 20.0 ns off the CPU, in 1 thread\n"),
             "{header}"
         );
-        let line = "\n  truncated 1 stack (25.0%) do not reach their outermost function\n";
+        let line = "\n  truncated 1 stack (25.0%) does not reach its outermost function\n";
         assert!(header.contains(line), "{header}");
     }
 
@@ -315,6 +356,45 @@ trace.rz: app (pid 4242) and 1 other process
             "1 interval: 1 kernel buffer full; an unknown number of events in no total: kernel \
              table full"
         );
+    }
+
+    #[test]
+    fn a_process_of_several_programs_is_one() {
+        let mut builder = Builder::new();
+        let stack = builder.stack(&["main"]);
+        builder.sample(0, stack, 1);
+        let program = builder.process("child", 4242);
+        let thread = builder.thread(program, "child", 4242);
+        builder.sample(thread, stack, 1);
+        let mut profile = builder.profile;
+        let text = header(&profile, Some(0));
+        assert!(text.starts_with("trace.rz: app (pid 4242)\n"), "{text}");
+        assert!(text.contains(" cores, in 2 threads\n"), "{text}");
+        profile.info.captured.system_wide = true;
+        assert!(header(&profile, Some(0)).starts_with("trace.rz: whole machine, 1 process\n"));
+        profile.processes[1].pid = 5000;
+        assert!(header(&profile, Some(0)).starts_with("trace.rz: whole machine, 2 processes\n"));
+    }
+
+    #[test]
+    fn says_what_else_was_recorded() {
+        let check = |kinds: &[EventKind], shown, expected: &str| {
+            let mut profile = Builder::new().profile;
+            let event = |&kind: &EventKind| Event { kind, ..Event::default() };
+            profile.events = kinds.iter().map(event).collect();
+            let text = header(&profile, shown);
+            let line = text.lines().find_map(|line| line.strip_prefix("  also      "));
+            assert_eq!(line.unwrap_or_default(), expected);
+        };
+        use EventKind::{Cpu, OffCpu, Syscalls, Wall};
+        let all = [Cpu, OffCpu, Syscalls];
+        check(&[Cpu], Some(0), "");
+        check(&all, Some(0), "off-cpu, syscalls: see --off-cpu, --wall, --syscalls");
+        check(&all, None, "off-cpu, syscalls: see --off-cpu, --wall, --syscalls");
+        check(&all, Some(1), "syscalls: see --syscalls");
+        check(&all, Some(2), "off-cpu: see --off-cpu, --wall");
+        check(&[Cpu, OffCpu, Wall], Some(2), "");
+        check(&[OffCpu, Syscalls], Some(1), "off-cpu: see --off-cpu");
     }
 
     #[test]

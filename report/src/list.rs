@@ -302,8 +302,8 @@ fn time_of_day(unix_ns: u64) -> String {
 fn end_of_line(recorded: &Recorded) -> String {
     let mut text = String::new();
     if !recorded.seen.unfinished {
-        let us = recorded.duration_ns / 1_000;
-        text += &format!(" <{}.{:06}>", us / 1_000_000, us % 1_000_000);
+        let ns = recorded.duration_ns;
+        text += &format!(" <{}.{:09}>", ns / 1_000_000_000, ns % 1_000_000_000);
     }
     if recorded.count > 1 {
         text += &format!(" (1 of {})", recorded.count);
@@ -383,12 +383,12 @@ mod tests {
     #[test]
     fn lines_as_of_strace() {
         let expected = "
-[pid 7] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>
-[pid 7] 12:34:56.000010 openat(AT_FDCWD, \"/tmp/a\", O_RDONLY) = 4</tmp/a> <0.000002>
-[pid 7] 12:34:56.000013 read(4</tmp/a>, 0x1000, 10) = 0 <0.000001>
-[pid 7] 12:34:56.000015 openat(AT_FDCWD, \"/gone\", O_RDONLY) = -1 ENOENT (No such file or directory) <0.000001>
-[pid 7] 12:34:56.000020 close(4</tmp/a>) = 0 <0.000001>
-[pid 7] 12:34:56.000030 close(4) = -1 EBADF (Bad file descriptor) <0.000001>
+[pid 7] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001000>
+[pid 7] 12:34:56.000010 openat(AT_FDCWD, \"/tmp/a\", O_RDONLY) = 4</tmp/a> <0.000002000>
+[pid 7] 12:34:56.000013 read(4</tmp/a>, 0x1000, 10) = 0 <0.000001000>
+[pid 7] 12:34:56.000015 openat(AT_FDCWD, \"/gone\", O_RDONLY) = -1 ENOENT (No such file or directory) <0.000001000>
+[pid 7] 12:34:56.000020 close(4</tmp/a>) = 0 <0.000001000>
+[pid 7] 12:34:56.000030 close(4) = -1 EBADF (Bad file descriptor) <0.000001000>
 ";
         check(&calls(), &[], ListOptions::default(), &expected[1..]);
         let lines: Vec<&str> = expected[1..].split_inclusive('\n').collect();
@@ -411,10 +411,10 @@ mod tests {
             Call { thread: 1, ..call(READ, (30, 1), &[4, 0x1000, 10], 0) },
         ];
         let expected = "
-[pid 7] 12:34:56.000000 openat(AT_FDCWD, \"/tmp/a\", O_RDONLY) = 4</tmp/a> <0.000001>
-[pid 8] 12:34:56.000001 accept(9, NULL, NULL) = 4<socket> <0.000020>
-[pid 7] 12:34:56.000005 close(4</tmp/a>) = 0 <0.000001>
-[pid 8] 12:34:56.000030 read(4<socket>, 0x1000, 10) = 0 <0.000001>
+[pid 7] 12:34:56.000000 openat(AT_FDCWD, \"/tmp/a\", O_RDONLY) = 4</tmp/a> <0.000001000>
+[pid 8] 12:34:56.000001 accept(9, NULL, NULL) = 4<socket> <0.000020000>
+[pid 7] 12:34:56.000005 close(4</tmp/a>) = 0 <0.000001000>
+[pid 8] 12:34:56.000030 read(4<socket>, 0x1000, 10) = 0 <0.000001000>
 ";
         check(&calls, &[], ListOptions::default(), &expected[1..]);
     }
@@ -431,11 +431,11 @@ mod tests {
             seen(false, true, call(EXIT_GROUP, (9, 0), &[1], 0)),
         ];
         let expected = "
-[pid 7] 12:34:56.000001 <... read resumed> = 5 <0.000003>
-[pid 7] 12:34:56.000002 <... read(3</etc/hosts>, 0x1000, 9) resumed> = 5 <0.000003>
+[pid 7] 12:34:56.000001 <... read resumed> = 5 <0.000003000>
+[pid 7] 12:34:56.000002 <... read(3</etc/hosts>, 0x1000, 9) resumed> = 5 <0.000003000>
 [pid 7] 12:34:56.000003 <... read(3</etc/hosts>, 0x1000, 9)> = ? <unfinished ...>
 [pid 7] 12:34:56.000007 read(3</etc/hosts>, 0x1000, 9) = ? <unfinished ...>
-[pid 7] 12:34:56.000008 read(3</etc/hosts>, 0x1000, 9) = 1 <0.000001> (1 of 8)
+[pid 7] 12:34:56.000008 read(3</etc/hosts>, 0x1000, 9) = 1 <0.000001000> (1 of 8)
 [pid 7] 12:34:56.000009 exit_group(1) = ?
 ";
         check(&calls, &[], ListOptions::default(), &expected[1..]);
@@ -444,8 +444,8 @@ mod tests {
     #[test]
     fn names_are_not_guessed() {
         let read = call(READ, (5, 1), &[3, 0x1000, 10], 10);
-        let named = "[pid 7] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>\n";
-        let bare = "[pid 7] 12:34:56.000005 read(3, 0x1000, 10) = 10 <0.000001>\n";
+        let named = "[pid 7] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001000>\n";
+        let bare = "[pid 7] 12:34:56.000005 read(3, 0x1000, 10) = 10 <0.000001000>\n";
         let check = |record: Record, expected| {
             check(&[read], &[record], ListOptions::default(), expected);
         };
@@ -485,9 +485,9 @@ mod tests {
             call(READ, (9, 1), &[3, 0x1000, 10], 10),
         ];
         let expected = "
-[pid 9] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>
-[pid 9] 12:34:56.000007 close(3</etc/hosts>) = 0 <0.000001>
-[pid 7] 12:34:56.000009 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001>
+[pid 9] 12:34:56.000005 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001000>
+[pid 9] 12:34:56.000007 close(3</etc/hosts>) = 0 <0.000001000>
+[pid 7] 12:34:56.000009 read(3</etc/hosts>, 0x1000, 10) = 10 <0.000001000>
 ";
         check(&calls, &child, ListOptions::default(), &expected[1..]);
     }
@@ -506,8 +506,8 @@ mod tests {
             Call { start_ns: u64::MAX, result: i64::MAX, ..call(u32::MAX, (0, 0), &[], 0) },
         ];
         let expected = "
-[pid ?] 12:34:56.000001 openat(AT_FDCWD, 0x7000, O_RDONLY) = 0 <18446744073.709551> (1 of 18446744073709551615)
-[pid 7] 23:34:33.709551 syscall_0xffffffff(0x0, 0x0, 0x0, 0x0, 0x0, 0x0) = 9223372036854775807 <0.000000>
+[pid ?] 12:34:56.000001 openat(AT_FDCWD, 0x7000, O_RDONLY) = 0 <18446744073.709551615> (1 of 18446744073709551615)
+[pid 7] 23:34:33.709551 syscall_0xffffffff(0x0, 0x0, 0x0, 0x0, 0x0, 0x0) = 9223372036854775807 <0.000000000>
 ";
         check(&calls, &[], ListOptions::default(), &expected[1..]);
     }

@@ -49,7 +49,7 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
         return show_list(config, trace, options);
     }
     let (mut profile, name) = (read(config, trace)?, file_name(trace));
-    let event = event_of(&mut profile, config)?;
+    let event = event_of(&mut profile, config, trace)?;
     write_text(config, |out, style| match config.view {
         View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
         View::Summary { threads } => {
@@ -73,7 +73,11 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
 fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> {
     let kept = CallOptions { tail: options.tail, errors: options.errors, ..CallOptions::default() };
     let list = load_calls(trace, &kept)?;
-    ensure!(list.recorded, "{}: no system calls were recorded", trace.display());
+    ensure!(
+        list.recorded,
+        "{}: no system calls were recorded: record with rec --syscalls",
+        trace.display()
+    );
     say_notes(&list.notes, "");
     write_text(config, |out, _| write_list(out, &list, options))
 }
@@ -87,7 +91,7 @@ fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
     let name = |path: &Path, name: String| if same { path.display().to_string() } else { name };
     let (first_name, second_name) = (name(before, first_name), name(after, second_name));
     let (first_event, second_event) =
-        (event_of(&mut first, config)?, event_of(&mut second, config)?);
+        (event_of(&mut first, config, before)?, event_of(&mut second, config, after)?);
     let first = (&first, first_name.as_str(), first_event);
     let second = (&second, second_name.as_str(), second_event);
     let diff = compare(first, second, config.by)?;
@@ -97,9 +101,9 @@ fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
 
 /// The event that was asked for, which may be without samples, or else the
 /// first one with samples.
-fn event_of(profile: &mut Profile, config: &Config) -> Result<Option<EventId>> {
+fn event_of(profile: &mut Profile, config: &Config, path: &Path) -> Result<Option<EventId>> {
     let name = config.event.as_deref();
-    let found = select_event(profile, name)?;
+    let found = select_event(profile, name).with_context(|| path.display().to_string())?;
     Ok(found.or_else(|| find_event(profile, name?)))
 }
 

@@ -108,7 +108,22 @@ fn what_was_not_recorded_is_said() {
         assert_eq!(output.status.code(), Some(1), "{arguments}");
         assert_eq!(text.lines().last(), Some(expected), "{arguments}");
     };
-    check("old.rz --off-cpu", "report: no event \"off-cpu\" in the trace; it has cpu-clock");
-    check("old.rz --wall", "report: no event \"wall\" in the trace; it has cpu-clock");
-    check("old.rz --syscalls --list", "report: old.rz: no system calls were recorded");
+    let without = |event: &str, option: &str| {
+        format!(
+            "report: old.rz: no event \"{event}\" in the trace; it has cpu-clock: record with rec \
+             {option}"
+        )
+    };
+    check("old.rz --off-cpu", &without("off-cpu", "--off-cpu"));
+    check("old.rz --wall", &without("wall", "--off-cpu"));
+    check("old.rz --syscalls", &without("syscalls", "--syscalls"));
+    check("--diff t.rz old.rz --event off-cpu", &without("off-cpu", "--off-cpu"));
+    check(
+        "old.rz --syscalls --list",
+        "report: old.rz: no system calls were recorded: record with rec --syscalls",
+    );
+    check(
+        "t.rz --event cycles",
+        "report: t.rz: no event \"cycles\" in the trace; it has cpu-clock, off-cpu, syscalls, wall",
+    );
 }
