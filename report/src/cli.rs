@@ -69,20 +69,20 @@ struct Args {
     /// header gives
     #[arg(long, value_name = "NAME", help_heading = "What", group = "what")]
     event: Option<String>,
-    /// List every system call that was recorded, in order of time, in lines
-    /// as of strace -f -tt -T -y; times of day are UTC
+    /// With --syscalls: list every system call that was recorded, in order of
+    /// time, in lines as of strace -f -tt -T -y; times of day are UTC
     #[arg(long, requires = "syscalls", conflicts_with_all = ["tree", "inverted", "svg"], help_heading = "What")]
     list: bool,
-    /// List only the last N calls
+    /// With --list: only the last N calls
     #[arg(long, value_name = "N", requires = "list", help_heading = "What")]
     tail: Option<usize>,
-    /// List only calls that failed
+    /// With --list: only calls that failed
     #[arg(long, requires = "list", help_heading = "What")]
     errors: bool,
 
-    /// How many functions, stacks or system calls to list
-    #[arg(long, value_name = "N", default_value_t = 25, help_heading = "Detail")]
-    limit: usize,
+    /// How many functions, stacks or system calls a table has [default: 25]
+    #[arg(long, value_name = "N", help_heading = "Detail")]
+    limit: Option<usize>,
     /// Sort functions by self or total [default: self; total of what waited],
     /// system calls by total (time), count or errors [default: total]
     #[arg(long, value_enum, hide_possible_values = true, help_heading = "Detail")]
@@ -200,6 +200,10 @@ fn config(args: Args) -> Result<Config, clap::Error> {
     } else {
         View::Summary { threads }
     };
+    if args.list && args.limit.is_some() {
+        let message = "--list has no table to limit; --tail N lists only the last N calls";
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    }
     let by = match (args.by, &view) {
         (Some(By::Count | By::Errors), View::Syscalls { .. }) => SortBy::TotalWeight,
         (Some(By::Count | By::Errors), _) => {
@@ -236,7 +240,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         let message = "the text and the flame graph cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let (limit, debug_dirs) = (args.limit, args.debug_dir);
+    let (limit, debug_dirs) = (args.limit.unwrap_or(25), args.debug_dir);
     Ok(Config { input, view, direction, svg, text, by, limit, event, debug_dirs })
 }
 
@@ -305,5 +309,6 @@ mod tests {
         check("report t.rz --syscalls --tail 5", MissingRequiredArgument);
         check("report t.rz --syscalls --errors", MissingRequiredArgument);
         check("report t.rz --syscalls --list --svg", ArgumentConflict);
+        check("report t.rz --syscalls --list --limit 5", ArgumentConflict);
     }
 }

@@ -15,6 +15,7 @@ use crate::sums_table::{
     duration_columns, duration_titles, sums_note, write_replacement, write_sums, write_thread_sums,
 };
 use crate::table::{Row, write_table};
+use crate::top;
 use crate::view::{Direction, call_tree};
 use crate::waits::{Reason, ThreadTime, by_reason, by_thread, open_by_reason};
 
@@ -38,7 +39,9 @@ pub fn write_off_cpu(
         Some(event) => {
             let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
             write_stacks(out, style, &tree, &symbols, options.limit)?;
-            write_top(out, style, &tree, &symbols, profile.events[event].unit, options)?;
+            let functions = top::functions_without_kernel(&tree);
+            let unit = profile.events[event].unit;
+            write_top(out, style, (&tree, &symbols), functions, unit, options)?;
         }
     }
     write_threads(out, style, profile, options.threads)
@@ -212,7 +215,7 @@ share     time  samples  stack, innermost first
 99.5%   3.90 s        4  futex ← lock ← main
  0.5%  20.0 ms        1  preempted ← work ← main
 
-TOP FUNCTIONS  by total, 2 of 6
+TOP FUNCTIONS  by total, 2 of 5
  self    time   total    time  function
  0.0%    0 ns  100.0%  3.92 s  main  app
 99.5%  3.90 s   99.5%  3.90 s  [off-CPU: futex]
@@ -241,6 +244,14 @@ off CPU  on CPU    ready  waits   tid  thread
             assert!(page.contains(columns), "{page}");
         }
         let _ = [0, 1, 10].map(page);
+    }
+
+    #[test]
+    fn functions_of_the_kernel_are_not_top_functions() {
+        let page = page(&profile(), Style::default(), 25);
+        let (_, functions) = page.split_once("TOP FUNCTIONS").unwrap();
+        assert!(functions.contains("  lock  app\n"), "{page}");
+        assert!(!functions.contains("do_futex"), "{page}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_convert::profile::{FrameKind, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT};
@@ -60,6 +60,15 @@ fn innermost(tree: &CallTree, node: NodeId) -> NodeId {
 }
 
 impl Row {
+    /// The name of its process, in a tree that tells processes apart.
+    fn process(&self, tree: &CallTree) -> Option<SymbolId> {
+        let mut at = self.innermost;
+        while at != ROOT && tree.nodes[at].kind != NodeKind::Process {
+            at = tree.nodes[at].parent;
+        }
+        (at != ROOT).then(|| tree.nodes[at].symbol)
+    }
+
     /// The stack in a line, innermost first: `futex ← lock ← work ← main`. What
     /// has no room in `width` characters is cut off at the outermost end.
     pub fn text(&self, tree: &CallTree, symbols: &Symbols, width: usize) -> String {
@@ -101,23 +110,40 @@ pub(crate) fn write_stacks(
     let note = format!("sampled in proportion to time{some}; without kernel functions");
     write_title(out, style, "TOP STACKS", &note)?;
     let all = tree.total().weight;
-    // What the columns of numbers leave on a terminal, about.
-    let room = style.width.map_or(usize::MAX, |w| w.saturating_sub(28).max(MIN_NAME_WIDTH));
-    let table: Vec<table::Row> = rows[..shown]
+    let processes = rows[..shown].iter().filter_map(|row| row.process(tree));
+    let mut processes = processes.collect::<FxHashSet<_>>();
+    // One process needs no name.
+    if processes.len() == 1 {
+        processes.clear();
+    }
+    let mut table: Vec<table::Row> = rows[..shown]
         .iter()
         .map(|row| {
             let mut numbers = share(row.amount, all, Unit::Nanoseconds).to_vec();
             numbers.push((count(row.amount.samples), Paint::Plain));
-            table::Row { numbers, text: row.text(tree, symbols, room), suffix: String::new() }
+            let process = row.process(tree).filter(|process| processes.contains(process));
+            let suffix = process.map_or_else(String::new, |id| symbols[id].name.clone());
+            table::Row { numbers, text: String::new(), suffix }
         })
         .collect();
-    write_table(out, style, &["share", "time", "samples", "stack, innermost first"], &table)
+    let titles = ["share", "time", "samples", "stack, innermost first"];
+    // Whole functions are left out here, so that the table cuts none in half.
+    let room = table::room(style, &titles, &table).max(MIN_NAME_WIDTH);
+    for (line, row) in table.iter_mut().zip(&rows) {
+        let suffix = match line.suffix.chars().count() {
+            0 => 0,
+            chars => chars + table::GAP.len(),
+        };
+        let room = if room < MIN_NAME_WIDTH + suffix { room } else { room - suffix };
+        line.text = row.text(tree, symbols, room);
+    }
+    write_table(out, style, &titles, &table)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::Builder;
+    use crate::fixture::{Builder, text};
     use crate::view::{Direction, call_tree};
 
     fn check(stacks: &[(&str, u64)], expected: &[&str]) {
@@ -159,6 +185,44 @@ mod tests {
         check(28, "futex ← wait ← serve ← …");
         check(16, "futex ← wait ← …");
         check(1, "futex ← …");
+    }
+
+    #[test]
+    fn no_function_is_cut_in_half_and_each_stack_has_its_process() {
+        let mut builder = Builder::new();
+        let stack = builder.stack(&["main", "run", "serve", "handle", "wait", "[off-CPU: futex]"]);
+        let child = builder.process("worker", 5000);
+        let child = builder.thread(child, "worker", 5000);
+        builder.sample(0, stack, 1_000_000);
+        builder.sample(child, stack, 3);
+        let (tree, symbols) = call_tree(&builder.profile, 0, Direction::TopDown, 0.0);
+        let check = |width, expected: [&str; 2]| {
+            let style = Style { color: false, width };
+            let page = text(|out| write_stacks(out, style, &tree, &symbols, 5));
+            let lines: Vec<_> = page.lines().skip(3).collect();
+            assert_eq!(lines, expected, "{page}");
+        };
+        check(
+            None,
+            [
+                "100.0%  10,000 s  1,000,000  futex ← wait ← handle ← serve ← run ← main  app",
+                " <0.1%   30.0 ms          3  futex ← wait ← handle ← serve ← run ← main  worker",
+            ],
+        );
+        check(
+            Some(69),
+            [
+                "100.0%  10,000 s  1,000,000  futex ← wait ← handle ← serve ← …  app",
+                " <0.1%   30.0 ms          3  futex ← wait ← handle ← …  worker",
+            ],
+        );
+        check(
+            Some(57),
+            [
+                "100.0%  10,000 s  1,000,000  futex ← wait ← handle ← …",
+                " <0.1%   30.0 ms          3  futex ← wait ← handle ← …",
+            ],
+        );
     }
 
     #[test]

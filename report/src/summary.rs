@@ -62,7 +62,8 @@ pub fn write_summary(
     };
     let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
     let unit = profile.events[event].unit;
-    write_top(out, style, &tree, &symbols, unit, options)?;
+    let functions = top::functions(&tree);
+    write_top(out, style, (&tree, &symbols), functions, unit, options)?;
     write_hot_path(out, style, &tree, &symbols)?;
     write_threads(out, style, profile, event, options)
 }
@@ -102,16 +103,15 @@ fn shorten_note(note: &str, width: usize) -> Cow<'_, str> {
     }
 }
 
-/// Writes the functions of a top-down tree.
+/// Writes functions of a top-down tree.
 pub(crate) fn write_top(
     out: &mut dyn Write,
     style: Style,
-    tree: &CallTree,
-    symbols: &Symbols,
+    (tree, symbols): (&CallTree, &Symbols),
+    mut rows: Vec<top::Row>,
     unit: Unit,
     options: SummaryOptions,
 ) -> io::Result<()> {
-    let mut rows = top::functions(tree);
     top::sort(&mut rows, options.by, symbols);
     let all = tree.total().weight;
     let shown = rows.len().min(options.limit);

@@ -9,7 +9,7 @@ use crate::style::{Paint, Style};
 pub const MIN_NAME_WIDTH: usize = 24;
 
 /// Between columns.
-const GAP: &str = "  ";
+pub(crate) const GAP: &str = "  ";
 
 /// One line of a table.
 #[derive(Debug, Clone, Default)]

@@ -30,6 +30,16 @@ pub enum SortBy {
 /// Every function of a top-down tree, in no particular order. The marks for
 /// callers that could not be followed are not functions and are left out.
 pub fn functions(tree: &CallTree) -> Vec<Row> {
+    functions_if(tree, is_function)
+}
+
+/// The same without functions of the kernel, which for waits are nearly all
+/// the same.
+pub fn functions_without_kernel(tree: &CallTree) -> Vec<Row> {
+    functions_if(tree, |kind| is_function(kind) && kind != NodeKind::Frame(FrameKind::Kernel))
+}
+
+fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row> {
     enum Step {
         Enter(usize),
         Leave(usize),
@@ -44,7 +54,7 @@ pub fn functions(tree: &CallTree) -> Vec<Row> {
             Step::Leave(id) => on_path[tree.nodes[id].symbol] -= 1,
             Step::Enter(id) => {
                 let node = &tree.nodes[id];
-                if is_function(node.kind) {
+                if is_shown(node.kind) {
                     let index = *row_of[node.symbol].get_or_insert_with(|| {
                         let (self_, total) = (Amount::default(), Amount::default());
                         rows.push(Row { symbol: node.symbol, self_, total });
