@@ -15,6 +15,8 @@ struct settings {
 	__u32 call_stacks;		// 0 none, 1 in proportion to time, 2 all
 	__u64 stack_threshold_ns;	// of waits and calls
 	__u64 slower_than_ns;		// calls that take less are only counted
+	__u64 hook_start;		// the kernel's function that calls the programs of
+	__u64 hook_length;		// sched_exit_tp, if there are several; 0 if unknown
 };
 
 // Set at any time.

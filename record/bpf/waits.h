@@ -102,6 +102,18 @@ static __always_inline __u64 take_off_since(struct thread *thread)
 											    : 0;
 }
 
+// Takes the kernel stack of the thread that goes on. The innermost two frames
+// are the program and its caller; there is one more if the tracepoint has
+// programs of others as well.
+static __always_inline __u32 stack_behind_hook(void *ctx, __u8 *stack)
+{
+	__u32 length = length_of(bpf_get_stack(ctx, stack, MAX_KERNEL_BYTES, 2));
+
+	if (length && *(__u64 *)stack - settings.hook_start < settings.hook_length)
+		length = length_of(bpf_get_stack(ctx, stack, MAX_KERNEL_BYTES, 3));
+	return length;
+}
+
 // Runs in the thread that goes on, when it has the CPU.
 SEC("tp_btf/sched_exit_tp")
 int on_resume(__u64 *ctx)
@@ -143,10 +155,8 @@ int on_resume(__u64 *ctx)
 		describe_wait(wait, task, thread, since, now);
 		wait->weight = weight;
 		fill_entry_registers(&wait->where, task);
-		// The innermost two frames are this program and its caller.
 		if (settings.kernel)
-			wait->where.kernel_bytes =
-				length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, 2));
+			wait->where.kernel_bytes = stack_behind_hook(ctx, room->stack);
 		length = append_user_stack(&wait->where, room->stack, task->pid);
 		if (length <= STACK_ROOM &&
 		    bpf_ringbuf_output(&waits, room, sizeof(*wait) + length, wakeup(&waits)))
@@ -161,6 +171,7 @@ int find_waiting(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct thread *thread;
+	__u64 now;
 
 	thread = task && !is_dead(task) ? thread_of(task) : NULL;
 	if (!thread || thread->off_since || task->on_cpu)
@@ -168,8 +179,9 @@ int find_waiting(struct bpf_iter__task *ctx)
 	thread->off_state = state_of(task, false, task->__state);
 	thread->off_syscall = syscall_of(task);
 	thread->off_seen = SEEN_LATE;
-	thread->ready_since = thread->off_state == PREEMPTED ? bpf_ktime_get_ns() : 0;
-	thread->off_since = bpf_ktime_get_ns();
+	now = bpf_ktime_get_ns();
+	thread->ready_since = thread->off_state == PREEMPTED ? now : 0;
+	thread->off_since = now;
 	// It may have gone on just before that; if just after, it has taken it.
 	if (task->on_cpu)
 		take_off_since(thread);
@@ -188,6 +200,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 	struct wait *wait;
 	__u32 length, kernel, only = 0;
 	unsigned long runs;
+	bool runs_now;
 	__u64 since;
 
 	if (!thread || !thread->off_since)
@@ -198,6 +211,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 	if (!since)
 		return 0;
 	runs = task->sched_info.pcount;
+	runs_now = task->on_cpu;
 	room = bpf_map_lookup_elem(&last_wait_rooms, &only);
 	if (!room)
 		return 0;
@@ -206,6 +220,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 	wait->seen |= SEEN_UNFINISHED;
 	wait->weight = wait->duration;
 	fill_entry_registers(&wait->where, task);
+	// The kernel leaves out the scheduler's own frames here.
 	if (settings.kernel)
 		wait->where.kernel_bytes =
 			length_of(bpf_get_task_stack(task, room->stack, MAX_KERNEL_BYTES, 0));
@@ -220,7 +235,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 			break;
 		length /= 2;
 	}
-	if (task->sched_info.pcount != runs) {
+	if (runs_now || task->on_cpu || task->sched_info.pcount != runs) {
 		wait->where.has_registers = 0;
 		kernel = wait->where.kernel_bytes = length = 0;
 	}

@@ -133,7 +133,7 @@ fn a_fork_storm() {
     let trace = Trace::record(&["-q", "--off-cpu", "--", text(&program), "2"]);
     let contents = trace.contents();
     let children = children(&trace.output.stdout);
-    assert!(children.len() > 100, "{} children", children.len());
+    assert!(children.len() > 20, "{} children", children.len());
     let pids: BTreeSet<u32> = contents.processes().values().map(|process| process.pid).collect();
     assert_eq!(children.difference(&pids).count(), 0);
     assert_eq!(pids.len(), children.len() + 1, "and their parent");
@@ -157,7 +157,7 @@ fn a_fork_storm_that_runs_already() {
     let target = Target::start("forkstorm", &["0"]);
     let contents = Trace::of(target.pid(), "1", &["-q", "--follow"]).contents();
     let sampled = contents.sampled_pids();
-    assert!(sampled.len() > 50, "{} processes", sampled.len());
+    assert!(sampled.len() > 10, "{} processes", sampled.len());
 }
 
 #[test]

@@ -30,7 +30,7 @@ use super::programs::{self, Link, Program, Sizes};
 use crate::capture::Attached;
 use crate::host::{now_ns, online_cpus};
 use crate::session::{CallOptions, CallStacks};
-use crate::target::procfs;
+use crate::target::{names, procfs};
 
 /// Value of `UNTIL_EXEC` and `LIVE` in the set of processes.
 const UNTIL_EXEC: u32 = 1;
@@ -39,6 +39,8 @@ const LIVE: u32 = 2;
 const CAPTURE_TEXT: u8 = 1;
 const CAPTURE_ADDRESS_IN: u8 = 2;
 const CAPTURE_ADDRESS_OUT: u8 = 3;
+/// What calls the programs of the tracepoint where waits end.
+const HOOK: &[u8] = b"__traceiter_sched_exit_tp";
 /// Of an unknown call, all arguments may mean something.
 const UNKNOWN_CALL: CallInfo = [1, 6, 0, 0, 0, 0, 0, 0];
 /// Rows of sums: several for each thread.
@@ -306,6 +308,10 @@ fn settings(options: &Options) -> Settings {
         }),
         stack_threshold_ns: options.stack_threshold_ns,
         slower_than_ns: calls.map_or(0, |calls| calls.slower_than_ns),
+        hook: match options.waits {
+            true => names::kernel_function(HOOK).unwrap_or_default(),
+            false => (0, 0),
+        },
     }
 }
 

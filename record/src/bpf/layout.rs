@@ -56,6 +56,9 @@ pub(super) struct Settings {
     pub(super) call_stacks: u32,
     pub(super) stack_threshold_ns: u64,
     pub(super) slower_than_ns: u64,
+    /// Address and length of the kernel's function that calls the programs
+    /// which take stacks of waits, if there are several; 0 if unknown.
+    pub(super) hook: (u64, u64),
 }
 
 impl Settings {
@@ -72,8 +75,10 @@ impl Settings {
             self.call_stacks,
         ];
         let mut bytes = numbers.map(u32::to_le_bytes).concat();
-        bytes.extend_from_slice(&self.stack_threshold_ns.to_le_bytes());
-        bytes.extend_from_slice(&self.slower_than_ns.to_le_bytes());
+        let (hook_start, hook_length) = self.hook;
+        for number in [self.stack_threshold_ns, self.slower_than_ns, hook_start, hook_length] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         bytes
     }
 }

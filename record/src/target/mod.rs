@@ -3,7 +3,7 @@
 
 mod identity;
 mod modules;
-mod names;
+pub(crate) mod names;
 mod process;
 pub(crate) mod procfs;
 mod space;

@@ -28,6 +28,28 @@ pub(crate) fn kernel_symbols(addresses: &BTreeSet<u64>, module: u32) -> io::Resu
     Ok(enclosing_symbols(file, addresses)?.into_iter().map(symbol).collect())
 }
 
+/// Address and length of a function of the kernel. `None` if there is none, or
+/// the kernel hides its addresses.
+pub(crate) fn kernel_function(name: &[u8]) -> Option<(u64, u64)> {
+    let file = BufReader::with_capacity(256 << 10, File::open("/proc/kallsyms").ok()?);
+    function_named(file, name)
+}
+
+/// Finds a function in a list in order of addresses; up to the next one, all
+/// is its code.
+fn function_named(lines: impl BufRead, name: &[u8]) -> Option<(u64, u64)> {
+    let mut found = None;
+    for line in lines.split(b'\n').map_while(Result::ok) {
+        let Some((address, _, rest)) = split_line(&line) else { continue };
+        match found {
+            Some(start) if address > start => return Some((start, address - start)),
+            None if rest == name && address != 0 => found = Some(address),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The functions of the vDSO that hold the given offsets in its image.
 pub(crate) fn vdso_symbols(offsets: &BTreeSet<u64>, module: u32) -> io::Result<Vec<Record>> {
     let bytes = procfs::own_vdso()?;
@@ -116,6 +138,20 @@ fn split_line(line: &[u8]) -> Option<(u64, u8, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_ends_where_the_next_one_begins() {
+        let list = "0000000000000008 T before\nffffffff81001000 T alias\n\
+                    ffffffff81001000 T it\nffffffff81001000 T other\n\
+                    ffffffff81001040 t next\n";
+        let check = |name: &[u8], expected| {
+            assert_eq!(function_named(list.as_bytes(), name), expected);
+        };
+        check(b"it", Some((0xffff_ffff_8100_1000, 0x40)));
+        check(b"next", None);
+        check(b"none", None);
+        assert_eq!(function_named(&b"0000000000000000 T it\n"[..], b"it"), None);
+    }
 
     #[test]
     fn each_address_gets_the_closest_symbol_before_it() {
