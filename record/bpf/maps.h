@@ -55,7 +55,9 @@ struct thread {
 	__u32 call_number;
 	__u32 late_number;
 	__u16 off_seen;
-	char program[MAX_PATH + 1];	// that it is executing, until execve returns
+	// What it is executing, until execve returns: the old image is gone then.
+	__u64 exec_args[6];
+	char program[MAX_PATH + 1];
 };
 
 struct {

@@ -203,6 +203,12 @@ fn what_a_call_was_given_and_gave() {
     let missing = ("/no/such/program".to_owned(), -(Errno::ENOENT as i64));
     assert_eq!(execs, [(program.clone(), 0), missing, (program, 0)]);
 
+    for call in rows(&contents, "execve") {
+        let [path, argv, environment, rest @ ..] = call.args;
+        assert!(path > 0 && argv > 0 && environment > 0, "{call:?}");
+        assert_eq!(rest, [0; 3]);
+    }
+
     // Most calls get no stack.
     let with_stack = contents.calls.iter().filter(|call| call.stack.is_some() && call.result >= 0);
     assert!(with_stack.count() < contents.calls.len() / 2);
