@@ -302,7 +302,10 @@ impl Tracker {
         const ROWS_PER_BLOCK: usize = 1 << 16;
         let found = &self.found;
         let rows = found.samples.len().max(found.waits.len()).max(found.calls.len());
-        rows >= ROWS_PER_BLOCK || self.stacks.is_block_full() || self.texts.is_block_full()
+        rows >= ROWS_PER_BLOCK
+            || found.totals.len() >= rz_format::MAX_TOTALS
+            || self.stacks.is_block_full()
+            || self.texts.is_block_full()
     }
 
     /// Takes what was found since the last call.
