@@ -455,6 +455,8 @@ pub struct OpenFile {
     pub time_ns: u64,
     /// What `/proc/PID/fd` shows: a path, or such as `socket:[1234]`.
     pub target: String,
+    /// Whether executing a program closes it: 0 unknown, 1 yes, 2 no.
+    pub close_on_exec: u8,
 }
 
 /// Where a process was when the recording found it.

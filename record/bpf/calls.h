@@ -34,6 +34,19 @@ static __always_inline struct call_info *info_of(__u32 number)
 	return bpf_map_lookup_elem(&call_infos, &at);
 }
 
+static __always_inline void keep_exec_args(struct thread *thread, const void *at)
+{
+	struct pt_regs regs;
+
+	if (bpf_probe_read_kernel(&regs, sizeof(regs), at))
+		return;
+	thread->exec_args[0] = regs.rdi;
+	thread->exec_args[1] = regs.rsi;
+	thread->exec_args[2] = regs.rdx;
+	thread->exec_args[3] = regs.r10;
+	thread->exec_args[4] = regs.r8;
+}
+
 SEC("raw_tp/sys_enter")
 int on_call(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -64,16 +77,8 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 	thread->call_number = number;
 	thread->call_since = bpf_ktime_get_ns();
 	if (is_exec(number)) {
-		struct pt_regs regs;
-
 		thread->program[0] = 0;
-		if (!bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0])) {
-			thread->exec_args[0] = regs.rdi;
-			thread->exec_args[1] = regs.rsi;
-			thread->exec_args[2] = regs.rdx;
-			thread->exec_args[3] = regs.r10;
-			thread->exec_args[4] = regs.r8;
-		}
+		keep_exec_args(thread, (void *)ctx->args[0]);
 	}
 	return 0;
 }
@@ -259,9 +264,11 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 	if (!room)
 		return 0;
 	describe_call(&room->record.call, task, &in, &regs, info, now);
-	if (is_exec(in.number))
-		__builtin_memcpy(room->record.call.args, thread->exec_args,
-				 sizeof(thread->exec_args));
+	if (is_exec(in.number)) {
+#pragma unroll
+		for (int i = 0; i < 6; i++)
+			room->record.call.args[i] = i < info->args ? thread->exec_args[i] : 0;
+	}
 	room->record.call.result = result;
 	room->record.call.count = thin;
 	room->record.call.stack_weight = weight;

@@ -56,8 +56,9 @@ struct thread {
 	__u32 late_number;
 	__u16 off_seen;
 	__u64 failed_at;		// when a failed call last got a stack
-	__u64 exec_args[5];		// of an execve, which replaces them
-	char program[MAX_PATH + 1];	// that it is executing, until execve returns
+	// What it is executing, until execve returns: the old image is gone then.
+	__u64 exec_args[6];
+	char program[MAX_PATH + 1];
 };
 
 struct {

@@ -143,7 +143,8 @@ int on_resume(__u64 *ctx)
 		describe_wait(wait, task, thread, since, now);
 		wait->weight = weight;
 		fill_entry_registers(&wait->where, task);
-		// The innermost two frames are this program and its caller.
+		// The innermost two frames are this program and its caller; there is
+		// one more, which readers leave out, if others have programs here.
 		if (settings.kernel)
 			wait->where.kernel_bytes =
 				length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, 2));
@@ -161,6 +162,7 @@ int find_waiting(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct thread *thread = task && !is_dead(task) ? thread_of(task) : NULL;
+	__u64 now;
 
 	// Whoever has stopped running since the programs are attached is known.
 	if (!thread || thread->off_since || task->on_cpu)
@@ -168,8 +170,9 @@ int find_waiting(struct bpf_iter__task *ctx)
 	thread->off_state = state_of(task, false, task->__state);
 	thread->off_syscall = syscall_of(task);
 	thread->off_seen = SEEN_LATE;
-	thread->ready_since = thread->off_state == PREEMPTED ? bpf_ktime_get_ns() : 0;
-	thread->off_since = bpf_ktime_get_ns();
+	now = bpf_ktime_get_ns();
+	thread->ready_since = thread->off_state == PREEMPTED ? now : 0;
+	thread->off_since = now;
 	// It may have gone on just before that; if just after, it has taken it.
 	if (task->on_cpu)
 		take_off_since(thread);
@@ -188,6 +191,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 	struct wait *wait;
 	__u32 length, kernel, only = 0;
 	unsigned long runs;
+	bool runs_now;
 	__u64 since;
 
 	if (!thread || !thread->off_since)
@@ -198,6 +202,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 	if (!since)
 		return 0;
 	runs = task->sched_info.pcount;
+	runs_now = task->on_cpu;
 	room = bpf_map_lookup_elem(&last_wait_rooms, &only);
 	if (!room)
 		return 0;
@@ -206,6 +211,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 	wait->seen |= SEEN_UNFINISHED;
 	wait->weight = wait->duration;
 	fill_entry_registers(&wait->where, task);
+	// The kernel leaves out the scheduler's own frames here.
 	if (settings.kernel)
 		wait->where.kernel_bytes =
 			length_of(bpf_get_task_stack(task, room->stack, MAX_KERNEL_BYTES, 0));
@@ -220,7 +226,7 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 			break;
 		length /= 2;
 	}
-	if (task->sched_info.pcount != runs) {
+	if (runs_now || task->on_cpu || task->sched_info.pcount != runs) {
 		wait->where.has_registers = 0;
 		kernel = wait->where.kernel_bytes = length = 0;
 	}

@@ -64,8 +64,9 @@ pub(crate) trait Capture: Send {
     /// the buffers hold, and this is to be called again when they are empty.
     fn disable(&mut self) -> bool;
 
-    /// Adds what is only known in the end.
-    fn finish(&mut self, batch: &mut Batch);
+    /// Gives what is only known in the end to `hand_over`, batch by batch, as
+    /// long as that takes them.
+    fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool);
 }
 
 /// Ends the recording.
@@ -106,11 +107,7 @@ pub(crate) fn drain(
     loop {
         // What came before it is taken below.
         let is_last = if stop.is_set.load(Ordering::Acquire) {
-            // Now there is time to wait. If nobody takes batches any more,
-            // sending one fails.
-            while queue.bytes() > LONG_QUEUE && batches.send(Batch::default()).is_ok() {
-                thread::sleep(QUEUE_PAUSE);
-            }
+            wait_for_queue(queue, batches);
             // The first time counts. Relaxed: the channels order it before its
             // reader, who waits for the last batch to be dealt with.
             let _ = end_ns.compare_exchange(0, now_ns(), Ordering::Relaxed, Ordering::Relaxed);
@@ -124,13 +121,29 @@ pub(crate) fn drain(
             if is_last { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
         batch.backlog = queue.bytes();
         capture.fill(&mut batch, stack_ends);
-        if is_last {
-            capture.finish(&mut batch);
-        }
-        queue.add(batch.size());
-        if batches.send(batch).is_err() || is_last {
+        let hand_over = |batch: Batch| {
+            queue.add(batch.size());
+            batches.send(batch).is_ok()
+        };
+        if !hand_over(batch) {
             return;
         }
+        if is_last {
+            capture.finish(&mut |batch| {
+                wait_for_queue(queue, batches);
+                hand_over(batch)
+            });
+            return;
+        }
+    }
+}
+
+/// Waits until there is room for more in the queue, for which there is time in
+/// the end.
+fn wait_for_queue(queue: &QueueGauge, batches: &Sender<Batch>) {
+    // If nobody takes batches any more, sending one fails.
+    while queue.bytes() > LONG_QUEUE && batches.send(Batch::default()).is_ok() {
+        thread::sleep(QUEUE_PAUSE);
     }
 }
 

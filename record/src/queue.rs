@@ -38,7 +38,7 @@ pub(crate) struct Batch {
     pub(crate) losses: Vec<Loss>,
     /// Reports of what processes do that were dropped for lack of room.
     pub(crate) dropped_reports: u64,
-    /// In the last batch: what the events have counted in all, if they belong
+    /// In the end: what the events have counted in all, if they belong
     /// to threads.
     pub(crate) counted: Option<u64>,
     /// Sums that are final.
@@ -111,7 +111,9 @@ impl Batch {
 
     /// Memory that the batch occupies, in bytes.
     pub(crate) fn size(&self) -> usize {
-        self.bytes.capacity() + self.entries.capacity() * size_of::<(u64, usize, usize)>()
+        self.bytes.capacity()
+            + self.entries.capacity() * size_of::<(u64, usize, usize)>()
+            + self.totals.capacity() * size_of::<RawTotal>()
     }
 }
 

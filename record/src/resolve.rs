@@ -38,6 +38,9 @@ pub(crate) fn resolve(
             tracker.lose(loss.clone());
         }
         tracker.add_totals(&batch.totals);
+        if tracker.is_block_full() && hand_on(&mut tracker).is_err() {
+            return;
+        }
         if batch.dropped_reports > 0 {
             tracker.recover_lost_facts(now_ns(), &batch.dropped_reports.to_string());
         }

@@ -221,9 +221,10 @@ fn start(
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
     tracker.add_sources(std::mem::take(&mut attached.sources));
-    if program.is_none() {
-        for pid in &attached.pids {
-            tracker.adopt(*pid);
+    for pid in &attached.pids {
+        match program {
+            None => tracker.adopt(*pid),
+            Some(_) => tracker.expect(*pid),
         }
     }
     if config.kernel && !attached.kernel {

@@ -353,7 +353,7 @@ mod tests {
             Record::Process(Process { id: 0, pid: 7, ..Process::default() }),
             thread(0, 7),
             thread(1, 8),
-            Record::OpenFile(OpenFile { process: 0, fd: 3, time_ns: 0, target }),
+            Record::OpenFile(OpenFile { process: 0, fd: 3, time_ns: 0, target, close_on_exec: 0 }),
         ];
         writer.write_records(0, &facts).unwrap();
         writer.write_records(0, records).unwrap();

@@ -39,13 +39,13 @@ fn rows<'a>(contents: &'a Contents, name: &str) -> Vec<&'a Call> {
     rows
 }
 
-/// What strace counts: calls and errors by name.
-fn strace_counts(what: &str) -> BTreeMap<u32, Counted> {
+/// What strace counts: calls and errors by number.
+fn strace_counts(command: &[&str]) -> BTreeMap<u32, Counted> {
     let dir = temp_dir();
     let table = dir.path().join("table");
     let mut strace = Command::new(tool("strace"));
     strace.args(["-f", "-c", "-U", "calls,errors,name", "-o", text(&table)]);
-    run(strace.args([text(&program_path("callmaker")), what]));
+    run(strace.args(command));
     let table = std::fs::read_to_string(table).unwrap();
     let mut counts = BTreeMap::new();
     let mut added = 0;
@@ -73,8 +73,8 @@ fn strace_counts(what: &str) -> BTreeMap<u32, Counted> {
 }
 
 #[track_caller]
-fn assert_as_strace_counts(what: &str, contents: &Contents) {
-    let expected = strace_counts(what);
+fn assert_as_strace_counts(command: &[&str], contents: &Contents) {
+    let expected = strace_counts(command);
     assert!(expected.len() > 10, "{expected:?}");
     let mut counted = contents.counted_calls();
     // The moment the program begins is where both begin; what strace does not
@@ -92,7 +92,7 @@ fn assert_as_strace_counts(what: &str, contents: &Contents) {
 #[test]
 fn counts_as_strace_does() {
     let contents = calls_of("calls", &["--syscalls"]);
-    assert_as_strace_counts("calls", &contents);
+    assert_as_strace_counts(&[text(&program_path("callmaker")), "calls"], &contents);
     // Each has its row, too; and a row more for each of the three programs
     // and processes that ended.
     let mut by_rows: BTreeMap<u32, Counted> = BTreeMap::new();
@@ -110,9 +110,25 @@ fn counts_as_strace_does() {
 }
 
 #[test]
+fn counts_of_others_as_strace_does() {
+    let check = |command: &[&str]| {
+        let trace = Trace::record(&[&["-q", "--syscalls=summary", "--"], command].concat());
+        println!("{command:?}");
+        assert_as_strace_counts(command, &trace.contents());
+    };
+    // Where output goes makes a difference.
+    let shell = |script: &str| check(&["sh", "-c", &format!("exec >/dev/null 2>&1; {script}")]);
+    shell("ls -lR /etc /no/such/folder; true");
+    shell("trap 'echo usr1' USR1; kill -USR1 $$; (exit 3); ls /etc; ls /no/such/folder; true");
+    shell("exec dd if=/dev/zero of=/dev/null bs=4096 count=1000");
+    let python = tool("python3");
+    shell(&format!("exec env -i PYTHONHASHSEED=0 {} -S -c 'import json'", text(&python)));
+}
+
+#[test]
 fn only_totals() {
     let contents = calls_of("calls", &["--syscalls=summary"]);
-    assert_as_strace_counts("calls", &contents);
+    assert_as_strace_counts(&[text(&program_path("callmaker")), "calls"], &contents);
     assert_eq!(contents.calls, []);
     for total in &contents.totals {
         assert_eq!(total.histogram.0.iter().sum::<u64>(), total.count, "{total:?}");
@@ -127,7 +143,7 @@ fn only_totals() {
 #[test]
 fn calls_of_the_32_bit_interface_are_told_apart() {
     let contents = calls_of("compat", &["--syscalls"]);
-    assert_as_strace_counts("compat", &contents);
+    assert_as_strace_counts(&[text(&program_path("callmaker")), "compat"], &contents);
     let counted = contents.counted_calls();
     assert_eq!(counted[&(COMPAT + 20)], Counted { count: 5, errors: 0 });
     assert_eq!(counted[&(COMPAT + 6)], Counted { count: 2, errors: 2 });
@@ -186,6 +202,12 @@ fn what_a_call_was_given_and_gave() {
     let program = text(&program).to_owned();
     let missing = ("/no/such/program".to_owned(), -(Errno::ENOENT as i64));
     assert_eq!(execs, [(program.clone(), 0), missing, (program, 0)]);
+
+    for call in rows(&contents, "execve") {
+        let [path, argv, environment, rest @ ..] = call.args;
+        assert!(path > 0 && argv > 0 && environment > 0, "{call:?}");
+        assert_eq!(rest, [0; 3]);
+    }
 
     // Most calls get no stack.
     let with_stack = contents.calls.iter().filter(|call| call.stack.is_some() && call.result >= 0);

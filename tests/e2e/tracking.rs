@@ -130,10 +130,11 @@ fn children(stdout: &str) -> BTreeSet<u32> {
 #[test]
 fn a_fork_storm() {
     let program = program_path("forkstorm");
-    let trace = Trace::record(&["-q", "--off-cpu", "--", text(&program), "2"]);
+    let trace = Trace::record(&["-q", "--off-cpu", "--syscalls", "--", text(&program), "2"]);
     let contents = trace.contents();
+    assert_eq!(contents.totals.iter().filter(|total| total.thread.is_none()).count(), 0);
     let children = children(&trace.output.stdout);
-    assert!(children.len() > 100, "{} children", children.len());
+    assert!(children.len() > 20, "{} children", children.len());
     let pids: BTreeSet<u32> = contents.processes().values().map(|process| process.pid).collect();
     assert_eq!(children.difference(&pids).count(), 0);
     assert_eq!(pids.len(), children.len() + 1, "and their parent");
@@ -157,14 +158,14 @@ fn a_fork_storm_that_runs_already() {
     let target = Target::start("forkstorm", &["0"]);
     let contents = Trace::of(target.pid(), "1", &["-q", "--follow"]).contents();
     let sampled = contents.sampled_pids();
-    assert!(sampled.len() > 50, "{} processes", sampled.len());
+    assert!(sampled.len() > 10, "{} processes", sampled.len());
 }
 
 #[test]
 fn the_whole_machine() {
     let (split, deep) = (Target::start("split", &[]), Target::start("deep", &[]));
     let asleep = Target::start("crowd", &["0", "1", "0"]);
-    let recorder = Recorder::start(&["-q", "-d", "1.5", "--all", "--off-cpu"]);
+    let recorder = Recorder::start(&["-q", "-d", "1.5", "--all", "--off-cpu", "--syscalls"]);
     let own = recorder.pid();
     let contents = recorder.finish().contents();
     let sampled = contents.sampled_pids();

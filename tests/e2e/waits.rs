@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rz_format::{Frame, ModuleKind, Record, Seen, Total, TotalClass, Wait, WaitState};
-use rz_tests::{Contents, Recorder, Target, temp_dir, text, tool};
+use rz_tests::{Contents, Recorder, Target, temp_dir, text, tool, wait_until};
 
 /// Numbers of system calls.
 const PAUSE: u32 = 34;
@@ -55,12 +56,16 @@ fn waiter() -> &'static Waiter {
         fs::write(&file, vec![1; 8 << 20]).unwrap();
         fs::File::open(&file).unwrap().sync_all().unwrap();
         let target = Target::start("waiter", &["0", text(&file)]);
-        let recorder = Recorder::start(&["-q", "-d", "60", "--off-cpu", "-p", &target.pid_text()]);
+        let options = ["-q", "-d", "60", "--off-cpu", "-p", &target.pid_text()];
+        let recorder = Recorder::start(&options);
+        // Another one makes the kernel call both in another way.
+        let other = Recorder::start(&options);
         let before = scheduled(target.pid());
         thread::sleep(Duration::from_secs(4));
         let after = scheduled(target.pid());
         recorder.signal(Signal::SIGINT);
         let contents = recorder.finish().contents();
+        drop(other);
         // The two looks and the recording are not of the same moments.
         let kernel = after.into_iter().map(|(tid, after)| {
             let before = &before[&tid];
@@ -106,7 +111,9 @@ fn nothing_is_lost_or_damaged() {
     assert_eq!(contents.losses(), Vec::<&rz_format::Loss>::new());
 }
 
-/// A thread is on a CPU or off it: both together are the time that passed.
+/// A thread is on a CPU or off it: both together are the time that passed. The
+/// kernel counts the switch itself as time on the CPU, we as time off it: that
+/// is a few microseconds for each wait.
 #[test]
 fn on_and_off_make_up_all_time() {
     let waiter = waiter();
@@ -118,7 +125,8 @@ fn on_and_off_make_up_all_time() {
         let off_cpu_ns = waiter.contents.off_cpu_ns(thread.id);
         let name = &waiter.names[&thread.id];
         println!("{name}: {on_cpu_ns} on, {off_cpu_ns} off, {span} in all");
-        assert_near(name, on_cpu_ns + off_cpu_ns, span, span / 50);
+        let waits: u64 = waiter.totals_of(thread.id).map(|total| total.count).sum();
+        assert_near(name, on_cpu_ns + off_cpu_ns, span, span / 50 + 5_000 * waits);
     }
 }
 
@@ -156,8 +164,9 @@ fn waits_in_a_system_call() {
     let count = long.len() as u64;
     assert!((most / 2..=most + 1).contains(&count), "{count} of {most}");
     for wait in &long {
+        // The 20 ms begin in the system call, before it is off the CPU.
         assert_eq!(wait.syscall, Some(CLOCK_NANOSLEEP));
-        assert!(wait.seen != Seen::default() || wait.duration_ns >= 20_000_000, "{wait:?}");
+        assert!(wait.seen != Seen::default() || wait.duration_ns >= 15_000_000, "{wait:?}");
         // Long waits are all there, and stand for themselves.
         assert_eq!(wait.weight, wait.duration_ns);
         assert!(wait.queued_ns <= wait.duration_ns);
@@ -253,10 +262,11 @@ fn user_names(waiter: &Waiter, wait: &Wait) -> Vec<String> {
             |s: &&rz_format::Segment| (s.file_offset..s.file_offset + s.length).contains(&offset);
         let segment = module.segments.iter().find(in_segment).expect("code is in a segment");
         let address = offset - segment.file_offset + segment.svma;
-        let mut addr2line = std::process::Command::new(tool("addr2line"));
-        addr2line.args(["-f", "-e", text(&program), &format!("{address:x}")]);
+        let mut addr2line = Command::new(tool("addr2line"));
+        // With what is inlined, innermost first: the last one is the frame.
+        addr2line.args(["-f", "-i", "-e", text(&program), &format!("{address:x}")]);
         let output = rz_tests::run(&mut addr2line).success();
-        output.stdout.lines().next().unwrap().to_owned()
+        output.stdout.lines().rev().nth(1).unwrap().to_owned()
     };
     offsets.map(|offset| known.entry(offset).or_insert_with(|| name(offset)).clone()).collect()
 }
@@ -292,10 +302,16 @@ fn stacks_lead_to_where_it_waits() {
         let [id] = waiter.named(thread)[..] else { panic!() };
         let mut seen = 0;
         for wait in waiter.waits_of(id).filter(|wait| wait.state == state) {
+            if wait.stack.is_none() {
+                // It went on while it was looked at in the end.
+                assert!(wait.seen.unfinished, "{wait:?}");
+                continue;
+            }
             let (own, inner) = (user_names(waiter, wait), kernel_names(waiter, wait));
             let shown = format!("{thread}: {inner:?} {own:?} {:?}", wait.seen);
             assert!(own.iter().map(String::as_str).eq(user.iter().copied()), "{shown}");
-            assert!(is_scheduler(&inner[0]), "{shown}");
+            // Of a thread that still waits, the kernel does not show these.
+            assert!(is_scheduler(&inner[0]) || wait.seen.unfinished, "{shown}");
             assert!(inner.iter().any(|name| name.contains(kernel)), "{shown}");
             let of_program = |name: &String| name.contains("bpf") || name.contains("on_resume");
             assert!(!inner.iter().any(of_program), "{shown}");
@@ -308,4 +324,35 @@ fn stacks_lead_to_where_it_waits() {
     check("paused", WaitState::Sleeping, "pause", &["paused"]);
     // Where it was interrupted.
     check("hog-0", WaitState::Preempted, "", &["hogs"]);
+}
+
+/// A process that has ended stays until its parent looks at it, which here it
+/// never does; and a process's first thread may end before the others.
+#[test]
+fn the_dead_do_not_wait() {
+    let script = "sleep 0.7 & echo ready; exec sleep 1000";
+    let parent = Target::spawn(Command::new("sh").args(["-c", script]));
+    let script = "import ctypes, threading, time\n\
+                  threading.Thread(target=time.sleep, args=[1000]).start()\n\
+                  print('ready', flush=True)\n\
+                  ctypes.CDLL(None).pthread_exit(None)";
+    let headless = Target::spawn(Command::new(tool("python3")).args(["-c", script]));
+    let first = format!("/proc/{}/task/{0}/stat", headless.pid());
+    wait_until("its end", || fs::read_to_string(&first).unwrap().contains(") Z "));
+    let options = ["-q", "-d", "1.5", "--follow", "--off-cpu", "--syscalls", "-p"];
+    let targets = [&parent.pid_text(), "-p", &headless.pid_text()];
+    let contents = Recorder::start(&[&options[..], &targets[..]].concat()).finish().contents();
+
+    let threads: BTreeMap<u32, u32> = contents.threads().map(|t| (t.id, t.tid)).collect();
+    assert_eq!(threads.len(), 4, "{threads:?}");
+    let tids = |ids: &mut dyn Iterator<Item = u32>| -> BTreeSet<u32> {
+        ids.map(|id| threads[&id]).collect()
+    };
+    let unfinished = contents.waits.iter().filter(|wait| wait.seen.unfinished);
+    let waiting = tids(&mut unfinished.map(|wait| wait.thread));
+    let unfinished = contents.calls.iter().filter(|call| call.seen.late && call.seen.unfinished);
+    let calling = tids(&mut unfinished.map(|call| call.thread));
+    let others = threads.values().copied().filter(|tid| *tid > headless.pid());
+    assert_eq!(waiting, others.chain([parent.pid()]).collect());
+    assert_eq!(calling, waiting);
 }

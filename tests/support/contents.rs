@@ -71,7 +71,25 @@ impl Contents {
             }
         }
         all.damage = reader.damage().to_vec();
+        all.check_threads();
         all
+    }
+
+    /// Panics unless every row is of a thread that is described.
+    #[track_caller]
+    fn check_threads(&self) {
+        let known: BTreeSet<u32> = self.threads().map(|thread| thread.id).collect();
+        let samples = self.samples.iter().map(|sample| sample.thread);
+        let waits = self.waits.iter().map(|wait| wait.thread);
+        let calls = self.calls.iter().map(|call| call.thread);
+        let totals = self.totals.iter().filter_map(|total| total.thread);
+        let unknown: BTreeSet<u32> = samples
+            .chain(waits)
+            .chain(calls)
+            .chain(totals)
+            .filter(|id| !known.contains(id))
+            .collect();
+        assert!(unknown.is_empty(), "rows of threads that are not described: {unknown:?}");
     }
 
     /// All threads.

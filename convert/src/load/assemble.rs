@@ -336,12 +336,25 @@ impl Stacks {
                 location
             }
         };
+        let stack = self.without_tracing(stack, locations);
         if let Some(&known) = self.with_reason.get(&(stack, location)) {
             return Some(known);
         }
         let node = self.add(stack, location, FrameKind::Wait);
         self.with_reason.insert((stack, location), node);
         Some(node)
+    }
+
+    /// A stack without the innermost frames that are there only because it was
+    /// recorded. How many there are depends on who else records meanwhile.
+    fn without_tracing(&self, stack: Option<StackId>, locations: &Locations) -> Option<StackId> {
+        let mut stack = stack;
+        while let Some(id) = stack
+            && locations.is_tracing(self.nodes[id].location)
+        {
+            stack = self.nodes[id].parent;
+        }
+        stack
     }
 
     fn lost(&mut self, locations: &mut Locations) -> StackId {

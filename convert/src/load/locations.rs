@@ -74,6 +74,14 @@ impl Locations {
         this
     }
 
+    /// Whether this is the kernel's code that calls programs at tracepoints.
+    pub(super) fn is_tracing(&self, location: LocationId) -> bool {
+        const TRACING: [&str; 4] = ["__traceiter_", "__bpf_trace_", "bpf_trace_run", "bpf_prog_"];
+        let Location { kind, lines, .. } = &self.locations[location];
+        let name = lines.first().map_or("", |line| &self.functions[line.function].name);
+        *kind == FrameKind::Kernel && TRACING.iter().any(|prefix| name.starts_with(prefix))
+    }
+
     /// Adds the location that stands for stacks that are missing.
     pub(super) fn add_lost(&mut self) -> LocationId {
         let location = self.plain(FrameKind::Lost, LOST, 0);

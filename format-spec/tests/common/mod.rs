@@ -54,7 +54,13 @@ fn write_waits_and_calls(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackI
         call_numbers: vec![0, 257],
         slower_than_ns: 500,
     };
-    let open_file = OpenFile { process: 0, fd: 1, time_ns: 1_950, target: "/dev/null".into() };
+    let open_file = OpenFile {
+        process: 0,
+        fd: 1,
+        time_ns: 1_950,
+        target: "/dev/null".into(),
+        close_on_exec: 2,
+    };
     let records = [
         Record::Captured(captured),
         Record::OpenFile(open_file),

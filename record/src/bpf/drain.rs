@@ -26,6 +26,8 @@ const MANY_WAITS: u64 = 10_000;
 /// The rarest that calls are written, and by what the threshold of waits is
 /// multiplied at most.
 const MAX_SCALE: u32 = 1 << 12;
+/// Sums handed over at one time; there may be a million.
+const TOTALS_PER_BATCH: usize = 1 << 13;
 /// How long there must be room before more is asked for again.
 const CALM_NS: u64 = 2_000_000_000;
 
@@ -164,7 +166,8 @@ impl Capture for Attachment {
         self.end()
     }
 
-    fn finish(&mut self, batch: &mut Batch) {
+    fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
+        let mut batch = Batch::default();
         for row in self.totals.iter() {
             match row {
                 Ok((key, value)) => batch.totals.extend(total(&key, &value)),
@@ -173,7 +176,11 @@ impl Capture for Attachment {
                     break;
                 }
             }
+            if batch.totals.len() >= TOTALS_PER_BATCH && !hand_over(std::mem::take(&mut batch)) {
+                return;
+            }
         }
+        hand_over(batch);
     }
 }
 

@@ -72,8 +72,9 @@ impl Settings {
             self.call_stacks,
         ];
         let mut bytes = numbers.map(u32::to_le_bytes).concat();
-        bytes.extend_from_slice(&self.stack_threshold_ns.to_le_bytes());
-        bytes.extend_from_slice(&self.slower_than_ns.to_le_bytes());
+        for number in [self.stack_threshold_ns, self.slower_than_ns] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         bytes
     }
 }

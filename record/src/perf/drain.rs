@@ -56,8 +56,10 @@ impl Capture for Attachment {
         true
     }
 
-    fn finish(&mut self, batch: &mut Batch) {
+    fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
+        let mut batch = Batch::default();
         batch.counted = Some(self.count());
+        hand_over(batch);
     }
 }
 

@@ -23,9 +23,9 @@ use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
 use crate::host::now_ns;
 use crate::queue::StackEnds;
 use identity::EndedThreads;
-use process::{Process, Thread};
-use procfs::MapEntry;
+use process::{Origin, Process, Thread};
 pub(crate) use procfs::device;
+use procfs::{Belongings, MapEntry};
 use stacks::{Moment, Stacks};
 
 /// Bytes of texts remembered; with more, equal ones are defined once again.
@@ -115,6 +115,8 @@ pub(crate) struct Tracker {
     processes: FxHashMap<u32, Process>,
     threads: FxHashMap<u32, Thread>,
     ended: EndedThreads,
+    /// A process that has not executed its program yet, and what it has open.
+    launched: Option<(u32, Belongings)>,
     next_process: u32,
     next_thread: u32,
     stacks: Stacks,
@@ -140,6 +142,7 @@ impl Tracker {
             processes: FxHashMap::default(),
             threads: FxHashMap::default(),
             ended: EndedThreads::default(),
+            launched: None,
             next_process: 0,
             next_thread: 0,
             stacks: Stacks::new(stack_ends),
@@ -161,7 +164,8 @@ impl Tracker {
     /// Takes in a process that runs already, as `/proc` shows it. If events
     /// belong to threads, other threads than theirs will be reported.
     pub(crate) fn adopt(&mut self, pid: u32) {
-        let id = self.new_process(pid, 0, &procfs::thread_name(pid, pid), procfs::executable(pid));
+        let (name, exe) = (procfs::thread_name(pid, pid), procfs::executable(pid));
+        let id = self.new_process(pid, 0, Origin { name, exe, parent_pid: None });
         for entry in procfs::executable_maps(pid).unwrap_or_default() {
             self.map(pid, 0, entry);
         }
@@ -173,18 +177,28 @@ impl Tracker {
             self.new_thread(pid, id, tid, tid, 0, &procfs::thread_name(pid, tid));
         }
         if self.policy.open_files {
-            self.take_down_open_files(pid, id);
+            self.record_belongings(id, now_ns(), procfs::belongings(pid));
         }
     }
 
-    fn take_down_open_files(&mut self, pid: u32, process: u32) {
-        let time_ns = now_ns();
-        if let Some(path) = procfs::working_directory(pid) {
+    /// Takes in a process that is going to execute the first program. What it
+    /// has open now is what that one has.
+    pub(crate) fn expect(&mut self, pid: u32) {
+        if self.policy.open_files {
+            let mut belongings = procfs::belongings(pid);
+            belongings.files.retain(|file| file.close_on_exec != Some(true));
+            self.launched = Some((pid, belongings));
+        }
+    }
+
+    fn record_belongings(&mut self, process: u32, time_ns: u64, belongings: Belongings) {
+        if let Some(path) = belongings.directory {
             let directory = WorkingDirectory { process, path };
             self.found.records.push(Record::WorkingDirectory(directory));
         }
-        for (fd, target) in procfs::open_files(pid) {
-            let file = OpenFile { process, fd, time_ns, target };
+        for procfs::OpenFile { fd, target, close_on_exec } in belongings.files {
+            let close_on_exec = close_on_exec.map_or(0, |closes| if closes { 1 } else { 2 });
+            let file = OpenFile { process, fd, time_ns, target, close_on_exec };
             self.found.records.push(Record::OpenFile(file));
         }
     }
@@ -288,7 +302,10 @@ impl Tracker {
         const ROWS_PER_BLOCK: usize = 1 << 16;
         let found = &self.found;
         let rows = found.samples.len().max(found.waits.len()).max(found.calls.len());
-        rows >= ROWS_PER_BLOCK || self.stacks.is_block_full() || self.texts.is_block_full()
+        rows >= ROWS_PER_BLOCK
+            || found.totals.len() >= rz_format::MAX_TOTALS
+            || self.stacks.is_block_full()
+            || self.texts.is_block_full()
     }
 
     /// Takes what was found since the last call.
@@ -458,13 +475,18 @@ impl Tracker {
         if !self.is_wanted(event.pid) {
             return;
         }
+        let parent_pid = self.processes.get(&event.pid).map(|process| process.parent_pid);
         // Only the thread that called exec survives, as the first thread.
         let others: Vec<u32> =
             self.threads.iter().filter(|(_, t)| t.pid == event.pid).map(|(tid, _)| *tid).collect();
         for tid in others {
             self.exit(tid, event.time_ns);
         }
-        let id = self.new_process(event.pid, event.time_ns, name, String::new());
+        let origin = Origin { name: name.to_owned(), exe: String::new(), parent_pid };
+        let id = self.new_process(event.pid, event.time_ns, origin);
+        if let Some((_, belongings)) = self.launched.take_if(|(pid, _)| *pid == event.pid) {
+            self.record_belongings(id, event.time_ns, belongings);
+        }
         self.new_thread(event.pid, id, event.tid, owner, event.time_ns, name);
     }
 
@@ -507,7 +529,8 @@ impl Tracker {
         } else if self.policy.follow && !self.processes.contains_key(&pid) {
             let Some(parent) = self.processes.get(&event.pid) else { return };
             let (exe, space) = (parent.exe.clone(), parent.space.clone());
-            let id = self.new_process(pid, event.time_ns, &name, exe);
+            let origin = Origin { name: name.clone(), exe, parent_pid: Some(event.pid) };
+            let id = self.new_process(pid, event.time_ns, origin);
             if let Some(process) = self.processes.get_mut(&pid) {
                 process.space = space;
             }
@@ -562,10 +585,10 @@ impl Tracker {
         }
     }
 
-    fn new_process(&mut self, pid: u32, start_ns: u64, name: &str, exe: String) -> u32 {
+    fn new_process(&mut self, pid: u32, start_ns: u64, origin: Origin) -> u32 {
         let id = self.next_process;
         self.next_process += 1;
-        let process = Process::new(id, pid, start_ns, name, exe);
+        let process = Process::new(id, pid, start_ns, origin);
         self.found.records.push(Record::Process(process.record(pid)));
         self.processes.insert(pid, process);
         id

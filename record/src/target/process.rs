@@ -29,12 +29,23 @@ pub(crate) struct Process {
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
     start_ns: u64,
-    parent_pid: u32,
+    /// Process that started it; 0 if unknown.
+    pub(crate) parent_pid: u32,
     argv0: String,
     name: String,
     rescanned_ns: Option<u64>,
     /// Return addresses that come after a call, as far as it was looked.
     known_calls: FxHashSet<u64>,
+}
+
+/// What a process comes from.
+pub(crate) struct Origin {
+    /// Its name.
+    pub(crate) name: String,
+    /// Path of its executable; empty if unknown.
+    pub(crate) exe: String,
+    /// Process that started it, if that is known.
+    pub(crate) parent_pid: Option<u32>,
 }
 
 /// A thread that is being recorded.
@@ -56,17 +67,20 @@ pub(crate) struct Thread {
 
 impl Process {
     /// A process with no mappings yet. What the caller does not say is looked
-    /// up, and may be gone already.
-    pub(crate) fn new(id: u32, pid: u32, start_ns: u64, name: &str, exe: String) -> Self {
+    /// up, and may be gone already, or have changed: a process whose parent
+    /// has ended is given another one.
+    pub(crate) fn new(id: u32, pid: u32, start_ns: u64, origin: Origin) -> Self {
+        let Origin { name, exe, parent_pid } = origin;
+        let look_up = || procfs::stat(pid).map_or(0, |stat| stat.parent_pid);
         Process {
             id,
             exe,
             space: AddressSpace::default(),
             live_threads: 0,
             start_ns,
-            parent_pid: procfs::stat(pid).map_or(0, |stat| stat.parent_pid),
+            parent_pid: parent_pid.unwrap_or_else(look_up),
             argv0: procfs::argv0(pid),
-            name: name.to_owned(),
+            name,
             rescanned_ns: None,
             known_calls: FxHashSet::default(),
         }

@@ -142,20 +142,44 @@ pub(crate) fn executable(pid: u32) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The current directory as the process sees it; `None` if it may not be read.
-pub(crate) fn working_directory(pid: u32) -> Option<String> {
-    let path = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    Some(path.to_string_lossy().into_owned())
+/// What a process has of the file system.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Belongings {
+    /// Its current directory as it sees it; `None` if it may not be read.
+    pub(crate) directory: Option<String>,
+    /// Its open files.
+    pub(crate) files: Vec<OpenFile>,
 }
 
-/// File descriptors and what they lead to: a path, or such as `socket:[12]`.
-pub(crate) fn open_files(pid: u32) -> Vec<(u32, String)> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+/// An open file of a process.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenFile {
+    /// The file descriptor.
+    pub(crate) fd: u32,
+    /// What it leads to: a path, or such as `socket:[12]`.
+    pub(crate) target: String,
+    /// Whether executing a program closes it, if that may be known.
+    pub(crate) close_on_exec: Option<bool>,
+}
+
+/// The directory and the open files of a process.
+pub(crate) fn belongings(pid: u32) -> Belongings {
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok().map(text);
     let file = |entry: fs::DirEntry| {
         let fd = entry.file_name().to_str()?.parse().ok()?;
-        Some((fd, fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
+        let target = text(fs::read_link(entry.path()).ok()?);
+        Some(OpenFile { fd, target, close_on_exec: close_on_exec(pid, fd) })
     };
-    entries.filter_map(|entry| file(entry.ok()?)).collect()
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    Belongings { directory, files: entries.filter_map(|entry| file(entry.ok()?)).collect() }
+}
+
+fn close_on_exec(pid: u32, fd: u32) -> Option<bool> {
+    const O_CLOEXEC: u64 = 0o2_000_000;
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+    Some(u64::from_str_radix(flags, 8).ok()? & O_CLOEXEC != 0)
 }
 
 /// The first word of the command line. Servers that write their state over it,

@@ -61,6 +61,25 @@ syscalls main: [anon]_j;[kernel+0x2]_k;[syscall: read] 2 70
     assert_eq!((profile.info.samples, profile.calls.rows), (1, 3));
 }
 
+/// With another tool at the same tracepoint, the kernel calls programs by way
+/// of one more function.
+#[test]
+fn who_else_records_does_not_split_stacks() {
+    let mut trace = Trace::new();
+    let symbol = |start: u64, name: &str| {
+        let name = name.to_owned();
+        Record::Symbol(Symbol { module: 1, start, length: 0x10, name, area: String::new() })
+    };
+    trace.records(&[symbol(0x10, "__schedule"), symbol(0x20, "__traceiter_sched_exit_tp")]);
+    let alone = trace.stack(&[code(3, 1), code(1, 0x12)]);
+    let with_another = trace.stack(&[code(3, 1), code(1, 0x12), code(1, 0x22)]);
+    trace.define_stacks();
+    let futex = |stack| wait(WaitState::Sleeping, Some(FUTEX), stack);
+    trace.waits(&[futex(alone), futex(with_another)]);
+    let profile = load_bytes(&trace.finish());
+    assert_eq!(describe(&profile), "off-cpu main: [anon]_j;__schedule_k;[off-CPU: futex] 2 1000\n");
+}
+
 #[test]
 fn events_are_there_if_they_were_recorded() {
     let check = |record: Option<Record>, expected: &[&str]| {
