@@ -21,9 +21,10 @@ use rz_convert::reason::{call_name, never_returns};
 use rz_convert::syscalls::files::{FdTable, FdTables, Span};
 use rz_convert::syscalls::{Blob, Call, Outcome, decode};
 
-/// Lines that wait for a call's end, at most. Beyond that the first one is
-/// written without the name of its new descriptor.
+/// Lines that wait for a call's end, at most, and their bytes. Beyond that the
+/// first one is written without the name of its new descriptor.
 const MAX_WAITING: usize = 1 << 16;
+const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// Length at which paths are cut.
 const CUT_AT: usize = 255;
@@ -69,6 +70,8 @@ struct Lines {
     queue: VecDeque<Line>,
     /// Number of the first line of the queue.
     first: u64,
+    /// What the queue holds, in bytes.
+    bytes: usize,
 }
 
 struct Line {
@@ -85,9 +88,17 @@ struct Waiting {
     end: String,
 }
 
+impl Line {
+    fn bytes(&self) -> usize {
+        let waiting = self.waiting.as_ref().map_or(0, |w| w.bare_result.len() + w.end.len());
+        size_of::<Line>() + self.text.len() + waiting
+    }
+}
+
 impl Lines {
     /// Adds a line, and returns its number.
     fn push(&mut self, line: Line) -> u64 {
+        self.bytes += line.bytes();
         self.queue.push_back(line);
         self.first + self.queue.len() as u64 - 1
     }
@@ -96,22 +107,26 @@ impl Lines {
     fn finish(&mut self, number: u64, write_result: impl FnOnce(&mut String)) {
         let index = number.checked_sub(self.first);
         let Some(line) = index.and_then(|index| self.queue.get_mut(index as usize)) else { return };
+        self.bytes -= line.bytes();
         if let Some(waiting) = line.waiting.take() {
             write_result(&mut line.text);
             line.text += &waiting.end;
         }
+        self.bytes += line.bytes();
     }
 
     /// Writes the lines up to the first one that is not finished.
     fn write_finished(&mut self, out: &mut dyn Write) -> io::Result<()> {
         while let Some(line) = self.queue.front() {
+            let fits = self.queue.len() <= MAX_WAITING && self.bytes <= MAX_WAITING_BYTES;
             match &line.waiting {
                 None => writeln!(out, "{}", line.text)?,
-                Some(_) if self.queue.len() <= MAX_WAITING => return Ok(()),
+                Some(_) if fits => return Ok(()),
                 Some(Waiting { bare_result, end }) => {
                     writeln!(out, "{}{bare_result}{end}", line.text)?;
                 }
             }
+            self.bytes -= line.bytes();
             self.queue.pop_front();
             self.first += 1;
         }
@@ -150,7 +165,12 @@ impl<'l> Replay<'l> {
             }
             for (pid, file) in &list.open_files {
                 if let Ok(fd) = i32::try_from(file.fd) {
-                    of_process.entry(*pid).or_default().add(fd, file.target.as_bytes(), None);
+                    let closes = match file.close_on_exec {
+                        1 => Some(true),
+                        2 => Some(false),
+                        _ => None,
+                    };
+                    of_process.entry(*pid).or_default().add(fd, file.target.as_bytes(), closes);
                 }
             }
             of_process.into_iter().for_each(|(pid, table)| tables.start(pid, table));
@@ -169,10 +189,11 @@ impl<'l> Replay<'l> {
                 {
                     self.next_change += 1;
                     match change.what {
-                        FileEvent::Lost => self.tables = FdTables::default(),
-                        FileEvent::Forked { parent, child } => {
-                            self.tables.fork(parent, child, false);
+                        FileEvent::Lost => self.tables.forget(),
+                        FileEvent::Forked { parent, child, shares } => {
+                            self.tables.fork(parent, child, shares);
                         }
+                        FileEvent::Exited { pid } => self.tables.exit(pid),
                     }
                 }
                 (Some(left_ns), _) if left_ns <= until_ns => {
@@ -231,7 +252,7 @@ impl<'l> Replay<'l> {
         if !self.list.files_are_complete {
         } else if recorded.count > 1 && may_change_files(recorded.number) {
             // Others like it were not recorded.
-            self.tables = FdTables::default();
+            self.tables.forget();
         } else {
             let span = Span { entered_ns: recorded.start_ns, left_ns };
             self.tables.apply(self.pid(recorded), call, span);
@@ -315,11 +336,11 @@ fn end_of_line(recorded: &Recorded) -> String {
 mod tests {
     use rz_convert::calls::{CallOptions, load_calls};
     use rz_format::{
-        CLASS_CALLS, Call, CallDetail, Captured, FileHeader, Loss, OpenFile, Process, Record, Seen,
-        TextDefs, Thread, TraceWriter,
+        CLASS_CALLS, Call, CallDetail, Captured, Exit, FileHeader, Loss, OpenFile, Process, Record,
+        Seen, TextDefs, Thread, TraceWriter,
     };
 
-    use super::{CallList, ListOptions, MAX_WAITING, write_list};
+    use super::{CallList, Line, Lines, ListOptions, MAX_WAITING, Waiting, write_list};
     use crate::fixture::text;
 
     /// 12:34:56 on some day.
@@ -328,6 +349,7 @@ mod tests {
     const READ: u32 = 0;
     const CLOSE: u32 = 3;
     const ACCEPT: u32 = 43;
+    const EXECVE: u32 = 59;
     const OPENAT: u32 = 257;
     const EXIT_GROUP: u32 = 231;
 
@@ -493,6 +515,48 @@ mod tests {
     }
 
     #[test]
+    fn an_inherited_descriptor_keeps_its_name_in_a_new_program() {
+        let check = |close_on_exec, expected: &str| {
+            let target = "/dev/pts/1".to_owned();
+            let file = OpenFile { process: 0, fd: 5, time_ns: 0, target, close_on_exec };
+            let calls = [
+                call(EXECVE, (1, 1), &[0x1000, 0, 0], 0),
+                call(READ, (5, 1), &[5, 0x1000, 10], 10),
+            ];
+            let expected = format!(
+                "[pid 7] 12:34:56.000001 execve(0x1000, NULL, NULL) = 0 <0.000001000>\n\
+                 [pid 7] 12:34:56.000005 read({expected}, 0x1000, 10) = 10 <0.000001000>\n"
+            );
+            check(&calls, &[Record::OpenFile(file)], ListOptions::default(), &expected);
+        };
+        check(0, "5");
+        check(1, "5");
+        check(2, "5</dev/pts/1>");
+        check(3, "5");
+    }
+
+    #[test]
+    fn a_killed_process_leaves_no_names_to_the_next_of_its_number() {
+        let process = |id, start_ns| {
+            // Its parent was not followed.
+            Record::Process(Process { id, pid: 9, parent_pid: 1, start_ns, ..Process::default() })
+        };
+        let thread =
+            |id, process| Record::Thread(Thread { id, process, tid: 9, ..Thread::default() });
+        let exit = Record::ProcessExit(Exit { id: 1, time_ns: 20_000 });
+        let records = [process(1, 3_000), thread(2, 1), exit, process(2, 0), thread(3, 2)];
+        let calls = [
+            Call { thread: 2, ..openat((10, 2), 0, 4) },
+            Call { thread: 3, ..call(READ, (30, 1), &[4, 0x1000, 10], 0) },
+        ];
+        let expected = "
+[pid 9] 12:34:56.000010 openat(AT_FDCWD, \"/tmp/a\", O_RDONLY) = 4</tmp/a> <0.000002000>
+[pid 9] 12:34:56.000030 read(4, 0x1000, 10) = 0 <0.000001000>
+";
+        check(&calls, &records, ListOptions::default(), &expected[1..]);
+    }
+
+    #[test]
     fn what_is_defined_nowhere_is_unknown() {
         let calls = [
             Call {
@@ -521,5 +585,26 @@ mod tests {
         let text = text(|out| write_list(out, &list, ListOptions::default()));
         assert_eq!(text.lines().count(), MAX_WAITING + 1);
         assert!(text.lines().next().is_some_and(|line| line.contains(" = 4 <")), "{text:.200}");
+    }
+
+    #[test]
+    fn long_lines_that_wait_are_bounded_by_their_size() {
+        let mut lines = Lines::default();
+        let line = |text: String, waits: bool| {
+            let waiting = || Waiting { bare_result: " = 4".into(), end: " <9>".into() };
+            Line { text, waiting: waits.then(waiting) }
+        };
+        lines.push(line("accept(3)".into(), true));
+        let mut out = Vec::new();
+        for _ in 0..70 {
+            assert_eq!((out.len(), lines.first), (0, 0));
+            lines.push(line("x".repeat(1 << 20), false));
+            lines.write_finished(&mut out).unwrap();
+            if lines.first > 0 {
+                break;
+            }
+        }
+        assert!(out.starts_with(b"accept(3) = 4 <9>\nxxx"), "{}", out.len());
+        assert_eq!((lines.bytes, lines.first), (0, 65));
     }
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
-use rz_format::{Block, CLASS_CALLS, CallDetail, FormatError, OpenFile, Record, TextDefs, TextId};
+use rz_format::{
+    Block, CLASS_CALLS, CallDetail, FormatError, OpenFile, Process, Record, TextDefs, TextId,
+};
 
 pub use super::call_counts::errno as call_errno;
 use super::dictionary::Dictionary;
@@ -89,6 +91,13 @@ pub enum FileEvent {
         parent: u32,
         /// The new one.
         child: u32,
+        /// Whether both have the same descriptors from then on.
+        shares: bool,
+    },
+    /// A process is gone.
+    Exited {
+        /// The process.
+        pid: u32,
     },
     /// Calls are missing, so that nothing is known any more.
     Lost,
@@ -257,21 +266,72 @@ impl Files {
         let directories = self.directories.into_iter();
         list.directories = directories.filter_map(|(id, path)| Some((pid_of(id)?, path))).collect();
         // A process that replaces its program ends and begins at once.
-        let ended: FxHashSet<(u32, u64)> = processes
-            .iter()
-            .filter_map(|process| Some((process.pid, *self.ends.get(&process.id)?)))
+        let ends = processes.iter().filter_map(|process| {
+            let time_ns = *self.ends.get(&process.id)?;
+            Some((process.pid, time_ns))
+        });
+        let ends: FxHashSet<(u32, u64)> = ends.collect();
+        let starts: FxHashSet<(u32, u64)> =
+            processes.iter().map(|process| (process.pid, process.start_ns)).collect();
+        let mut exited: Vec<FileChange> = ends
+            .difference(&starts)
+            .map(|&(pid, time_ns)| FileChange { time_ns, what: FileEvent::Exited { pid } })
             .collect();
+        exited.sort_unstable_by_key(|change| change.time_ns);
+        let makers = Makers::of(list);
         let forked = processes.iter().filter(|process| {
-            process.start_ns > 0 && !ended.contains(&(process.pid, process.start_ns))
+            process.start_ns > 0 && !ends.contains(&(process.pid, process.start_ns))
         });
-        let forked = forked.map(|process| FileChange {
-            time_ns: process.start_ns,
-            what: FileEvent::Forked { parent: process.parent_pid, child: process.pid },
-        });
+        let forked = forked
+            .map(|process| FileChange { time_ns: process.start_ns, what: makers.forked(process) });
         let losses = self.losses.into_iter();
         let losses = losses.map(|time_ns| FileChange { time_ns, what: FileEvent::Lost });
-        list.changes = forked.chain(losses).collect();
+        // A number that is free at a time can be taken at the same time.
+        list.changes = exited.into_iter().chain(forked).chain(losses).collect();
         list.changes.sort_by_key(|change| change.time_ns);
+    }
+}
+
+/// The calls that made processes, by what they returned.
+struct Makers<'l> {
+    list: &'l CallList,
+    calls: FxHashMap<i64, Vec<&'l Call>>,
+}
+
+impl<'l> Makers<'l> {
+    fn of(list: &'l CallList) -> Self {
+        let makes = |number| {
+            matches!(rz_syscalls::name(number), Some("fork" | "vfork" | "clone" | "clone3"))
+        };
+        let mut calls: FxHashMap<i64, Vec<&Call>> = FxHashMap::default();
+        let finished = list.calls.iter().filter(|call| !call.seen.unfinished && call.result > 0);
+        for call in finished.filter(|call| makes(call.number)) {
+            calls.entry(call.result).or_default().push(call);
+        }
+        Makers { list, calls }
+    }
+
+    /// How a process came about. Who called is asked before what was recorded
+    /// as its parent: with `CLONE_PARENT`, and after the caller is gone, that is
+    /// another one, which has other files.
+    fn forked(&self, process: &Process) -> FileEvent {
+        let child = process.pid;
+        let during = |call: &&&Call| {
+            let end_ns = call.start_ns.saturating_add(call.duration_ns);
+            (call.start_ns..=end_ns).contains(&process.start_ns)
+        };
+        let calls = self.calls.get(&i64::from(child));
+        let call = calls.and_then(|calls| calls.iter().find(during));
+        let maker = call.and_then(|call| Some((call, self.list.thread(call)?.pid)));
+        let Some((call, parent)) = maker else {
+            return FileEvent::Forked { parent: process.parent_pid, child, shares: false };
+        };
+        let flags = match rz_syscalls::name(call.number) {
+            Some("clone") => call.args[0] as i32,
+            // The flags of `clone3` are in memory.
+            _ => 0,
+        };
+        FileEvent::Forked { parent, child, shares: flags & libc::CLONE_FILES != 0 }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::calls::{CallList, CallOptions, FileChange, FileEvent, load_calls};
 
 const READ: u32 = 0;
 const CLOSE: u32 = 3;
+const CLONE: u32 = 56;
 
 fn call(start_ns: u64, number: u32, result: i64) -> Call {
     Call { start_ns, number, result, count: 1, ..Call::default() }
@@ -84,10 +85,35 @@ fn a_process_that_replaces_its_program_is_no_child() {
     trace.records(&[process(1, 9, 50), exit(1, 60), process(2, 9, 60), exit(2, 80)]);
     // The number is given to another process.
     trace.records(&[process(3, 9, 90), loss]);
-    let forked = |time_ns| FileChange { time_ns, what: FileEvent::Forked { parent: 7, child: 9 } };
+    let what = FileEvent::Forked { parent: 7, child: 9, shares: false };
+    let forked = |time_ns| FileChange { time_ns, what };
+    let exited = FileChange { time_ns: 80, what: FileEvent::Exited { pid: 9 } };
     let lost = FileChange { time_ns: 70, what: FileEvent::Lost };
     let list = list(trace, &CallOptions::default());
-    assert_eq!(list.changes, [forked(50), lost, forked(90)]);
+    assert_eq!(list.changes, [forked(50), lost, exited, forked(90)]);
+}
+
+#[test]
+fn who_made_a_process_is_its_parent_whatever_was_recorded() {
+    let process = |id, pid, start_ns| {
+        Record::Process(Process { id, pid, parent_pid: 1, start_ns, ..Process::default() })
+    };
+    let clone = |start_ns, result, flags| Call {
+        duration_ns: 10,
+        args: [flags, 0, 0, 0, 0, 0],
+        ..call(start_ns, CLONE, result)
+    };
+    let mut trace = Trace::new();
+    trace.records(&[process(1, 8, 15), process(2, 9, 25), process(3, 10, 95)]);
+    trace.calls(&[clone(10, 8, 0), clone(20, 9, libc::CLONE_FILES as u64), clone(30, 10, 0)]);
+    let forked = |time_ns, parent, child, shares| {
+        let what = FileEvent::Forked { parent, child, shares };
+        FileChange { time_ns, what }
+    };
+    let list = list(trace, &CallOptions::default());
+    // The last one returned long before that process began.
+    let expected = [forked(15, 7, 8, false), forked(25, 7, 9, true), forked(95, 1, 10, false)];
+    assert_eq!(list.changes, expected);
 }
 
 #[test]

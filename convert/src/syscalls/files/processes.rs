@@ -4,22 +4,29 @@ use rustc_hash::FxHashMap;
 
 use super::table::MAX_BYTES;
 use super::{FdTable, Span};
-use crate::syscalls::{Call, decode};
+use crate::syscalls::Call;
 
 /// Most processes that are followed at a time.
 const MAX_PROCESSES: usize = 1 << 16;
 
+/// Most descriptors that are looked at one after the other or copied, in all.
+/// Programs with thousands of open files that start thousands of others stay
+/// far below; what was made up to take hours stops within seconds.
+const MAX_WORK: u64 = 1 << 28;
+
 /// What the file descriptors of many processes are.
 ///
-/// Bounded in memory: names that are too many are forgotten, and their
-/// descriptors are written as numbers.
-#[derive(Debug, Default)]
+/// Bounded in memory and time: names that are too many are forgotten, and
+/// their descriptors are written as numbers.
+#[derive(Debug)]
 pub struct FdTables {
     /// Which table a process has; processes may share one.
     table_of: FxHashMap<u32, u64>,
     tables: FxHashMap<u64, Shared>,
     next_table: u64,
     bytes: usize,
+    /// How much of [`MAX_WORK`] is left.
+    work_left: u64,
 }
 
 #[derive(Debug)]
@@ -28,10 +35,25 @@ struct Shared {
     users: u32,
 }
 
+impl Default for FdTables {
+    fn default() -> Self {
+        FdTables {
+            table_of: FxHashMap::default(),
+            tables: FxHashMap::default(),
+            next_table: 0,
+            bytes: 0,
+            work_left: MAX_WORK,
+        }
+    }
+}
+
 impl FdTables {
     /// A process and what is known of it; replaces what was known before.
     pub fn start(&mut self, pid: u32, table: FdTable) {
         self.exit(pid);
+        if self.work_left == 0 {
+            return;
+        }
         if self.table_of.len() < MAX_PROCESSES && self.bytes + table.bytes() <= MAX_BYTES {
             self.bytes += table.bytes();
             self.tables.insert(self.next_table, Shared { table, users: 1 });
@@ -78,6 +100,11 @@ impl FdTables {
         }
     }
 
+    /// Forgets everything, as one must after calls were lost.
+    pub fn forget(&mut self) {
+        *self = FdTables { work_left: self.work_left, ..FdTables::default() };
+    }
+
     /// What the descriptors of a process are.
     pub fn table(&self, pid: u32) -> Option<&FdTable> {
         Some(&self.tables.get(self.table_of.get(&pid)?)?.table)
@@ -117,22 +144,16 @@ impl FdTables {
         let id = self.table_of.get(&pid);
         let Some(shared) = id.and_then(|id| self.tables.get_mut(id)) else { return };
         self.bytes -= shared.table.bytes();
+        let before = shared.table.work();
         shared.table.apply(call, span);
+        self.work_left = self.work_left.saturating_sub(shared.table.work() - before);
         if self.bytes + shared.table.bytes() > MAX_BYTES {
             shared.table.forget();
         }
         self.bytes += shared.table.bytes();
-    }
-
-    /// Follows a call like [`FdTables::apply`], and writes it like
-    /// [`decode::line`]: arguments with the names from before the call, the
-    /// result with those from after it.
-    pub fn line(&mut self, pid: u32, call: &Call, span: Span) -> String {
-        let mut out = String::new();
-        decode::arguments(&mut out, call, |fd| self.table(pid)?.name(fd));
-        self.apply(pid, call, span);
-        decode::result(&mut out, call, |fd| self.table(pid)?.name(fd));
-        out
+        if self.work_left == 0 {
+            self.forget();
+        }
     }
 
     /// Gives a process that shares its table one of its own.

@@ -12,6 +12,10 @@ use crate::syscalls::{Blob, Call, Outcome, text};
 
 /// Most bytes of names of one process; what comes after that has no name.
 pub(super) const MAX_BYTES: usize = 64 << 20;
+/// Most descriptors of one process that have names.
+const MAX_OPEN: usize = 1 << 16;
+/// What it costs to copy a descriptor, as so many that are only looked at.
+const COPY: u64 = 8;
 /// What a name costs on top of its text.
 const BYTES_PER_FD: usize = 128;
 
@@ -27,6 +31,10 @@ pub struct FdTable {
     /// The directory that relative paths are seen from, if it is known.
     directory: Option<Arc<str>>,
     bytes: usize,
+    /// How many descriptors may not survive the execution of a program.
+    unkept: usize,
+    /// How many descriptors were looked at one after the other.
+    work: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +45,13 @@ struct Open {
     close_on_exec: Option<bool>,
     since_ns: u64,
     socket: Option<Arc<Socket>>,
+}
+
+impl Open {
+    /// Whether it is known to survive the execution of a program.
+    fn is_kept(&self) -> bool {
+        self.close_on_exec == Some(false)
+    }
 }
 
 impl FdTable {
@@ -62,12 +77,17 @@ impl FdTable {
 
     /// Forgets all names, as one must after calls were lost.
     pub fn forget(&mut self) {
-        *self = FdTable::default();
+        *self = FdTable { work: self.work, ..FdTable::default() };
     }
 
     /// What it costs to keep, about.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How much was done so far that takes the longer the more is open.
+    pub(super) fn work(&self) -> u64 {
+        self.work
     }
 
     /// Follows a call. Calls come in the order in which they were left.
@@ -162,9 +182,8 @@ impl FdTable {
             }
             // What was not closed is still open; where it is not known which
             // it was, its number may mean something else from now on.
-            "execve" | "execveat" => {
-                return self.retain(|_, open| open.close_on_exec == Some(false));
-            }
+            "execve" | "execveat" if self.unkept == 0 => return,
+            "execve" | "execveat" => return self.retain(|_, open| open.is_kept()),
             _ if syscall.returns == Returns::Fd => None,
             _ => return,
         };
@@ -196,13 +215,22 @@ impl FdTable {
     ) {
         self.remove(fd);
         let bytes = name.len() + BYTES_PER_FD;
-        if fd < 0 || self.bytes + bytes > MAX_BYTES {
+        if fd < 0 || self.bytes + bytes > MAX_BYTES || self.open.len() >= MAX_OPEN {
             return;
         }
         self.bytes += bytes;
         let socket = socket.map(Arc::new);
         let open = Open { name: name.into(), close_on_exec, since_ns, socket };
-        Arc::make_mut(&mut self.open).insert(fd, open);
+        self.unkept += usize::from(!open.is_kept());
+        self.open_mut().insert(fd, open);
+    }
+
+    /// To be changed; a copy if others share it.
+    fn open_mut(&mut self) -> &mut BTreeMap<i32, Open> {
+        if Arc::strong_count(&self.open) > 1 {
+            self.work += COPY * self.open.len() as u64;
+        }
+        Arc::make_mut(&mut self.open)
     }
 
     fn insert_socket(&mut self, fd: i32, socket: Socket, flag: Option<bool>, span: Span) {
@@ -258,15 +286,18 @@ impl FdTable {
     fn remove(&mut self, fd: i32) {
         // Asked first so that what is shared is not copied for nothing.
         if self.open.contains_key(&fd)
-            && let Some(open) = Arc::make_mut(&mut self.open).remove(&fd)
+            && let Some(open) = self.open_mut().remove(&fd)
         {
+            self.unkept -= usize::from(!open.is_kept());
             self.bytes -= open.name.len() + BYTES_PER_FD;
         }
     }
 
     fn retain(&mut self, keep: impl Fn(i32, &Open) -> bool) {
+        self.work += self.open.len() as u64;
         if self.open.iter().any(|(fd, open)| !keep(*fd, open)) {
-            Arc::make_mut(&mut self.open).retain(|fd, open| keep(*fd, open));
+            self.open_mut().retain(|fd, open| keep(*fd, open));
+            self.unkept = self.open.values().filter(|open| !open.is_kept()).count();
             let sizes = self.open.values().map(|open| open.name.len() + BYTES_PER_FD);
             self.bytes = sizes.sum();
         }
@@ -274,9 +305,15 @@ impl FdTable {
 
     fn set_close_on_exec(&mut self, first: i32, last: i32, flag: bool) {
         if first <= last && self.open.range(first..=last).next().is_some() {
-            for (_, open) in Arc::make_mut(&mut self.open).range_mut(first..=last) {
+            let (mut work, mut unkept) = (0, self.unkept);
+            for (_, open) in self.open_mut().range_mut(first..=last) {
+                unkept -= usize::from(!open.is_kept());
                 open.close_on_exec = Some(flag);
+                unkept += usize::from(flag);
+                work += 1;
             }
+            self.unkept = unkept;
+            self.work += work;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sequences of calls, and what descriptors are after them.
 
 use super::*;
-use crate::syscalls::{Blob, Outcome};
+use crate::syscalls::{Blob, Outcome, decode};
 
 const FDCWD: u64 = -100i32 as u32 as u64;
 const CLOEXEC: u64 = libc::O_CLOEXEC as u64;
@@ -47,7 +47,17 @@ impl Replay {
         let number = rz_syscalls::number(name).unwrap();
         let blob = (!blob.is_empty()).then_some(Blob::whole(blob));
         let outcome = Outcome::Returned(result);
-        self.tables.line(pid, &Call { number, args: all, outcome, blobs: [blob, None] }, span)
+        self.line(pid, &Call { number, args: all, outcome, blobs: [blob, None] }, span)
+    }
+
+    /// Follows a call, and writes it like [`decode::line`]: arguments with the
+    /// names from before the call, the result with those from after it.
+    fn line(&mut self, pid: u32, call: &Call, span: Span) -> String {
+        let mut out = String::new();
+        decode::arguments(&mut out, call, |fd| self.tables.table(pid)?.name(fd));
+        self.tables.apply(pid, call, span);
+        decode::result(&mut out, call, |fd| self.tables.table(pid)?.name(fd));
+        out
     }
 
     fn check(&self, pid: u32, fd: i32, expect: &str) {
@@ -250,7 +260,7 @@ fn what_did_not_return_changed_nothing_but_exit() {
     ] {
         let number = rz_syscalls::number(name).unwrap();
         let call = Call { number, args: [0; 6], outcome: Outcome::Unfinished, blobs: [None; 2] };
-        assert_eq!(replay.tables.line(1, &call, span), expect);
+        assert_eq!(replay.line(1, &call, span), expect);
         let name = replay.tables.table(1).and_then(|table| table.name(0));
         assert_eq!(name.is_some(), still_there, "{expect}");
     }
@@ -291,4 +301,43 @@ fn names_are_bounded() {
     assert!(replay.tables.table_of.len() <= MAX_PROCESSES);
     // Those without room are no error.
     assert_eq!(replay.call(u32::MAX, "close", &[3], 0, b""), "close(3) = 0");
+}
+
+/// Calls without text of process 1, one after the other.
+fn apply_all(tables: &mut FdTables, calls: impl Iterator<Item = (u32, &'static str, u64, i64)>) {
+    for (index, (pid, name, arg, result)) in calls.enumerate() {
+        let number = rz_syscalls::number(name).unwrap();
+        let (outcome, left_ns) = (Outcome::Returned(result), index as u64 + 1);
+        let call = Call { number, args: [arg, u64::MAX, 0, 0, 0, 0], outcome, blobs: [None; 2] };
+        tables.apply(pid, &call, Span { entered_ns: left_ns, left_ns });
+    }
+}
+
+#[test]
+fn many_programs_with_many_open_files_take_no_hours() {
+    let epolls = |pid| (0..100_000).map(move |fd| (pid, "epoll_create", 100, fd));
+    let mut tables = FdTables::default();
+    apply_all(&mut tables, epolls(1));
+    // Each looks at nothing: all of them are known to stay open.
+    apply_all(&mut tables, (0..200_000).map(|_| (1, "execve", 0, 0)));
+    let table = tables.table(1).unwrap();
+    assert_eq!((table.name(65_535), table.name(65_536)), (Some("anon_inode:[eventpoll]"), None));
+    // Each of these looks at all, or copies all: names end, and not the patience.
+    for calls in [
+        &[(1, "close_range", 80_000, 0)][..],
+        &[(1, "epoll_create1", 1 << 19, 9), (1, "execve", 0, 0)],
+        &[
+            (1, "fork", 0, 2),
+            (1, "close", 5, 0),
+            (1, "epoll_create", 1, 5),
+            (2, "exit_group", 0, 0),
+        ],
+    ] {
+        // What a table of so many costs 64 times.
+        let mut tables = FdTables { work_left: 1 << 22, ..FdTables::default() };
+        apply_all(&mut tables, epolls(1));
+        let many = (0..600).map(|index| calls[index % calls.len()]);
+        apply_all(&mut tables, many);
+        assert!(tables.table(1).is_none() && tables.work_left == 0, "{calls:?}");
+    }
 }
