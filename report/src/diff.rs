@@ -7,10 +7,11 @@
 //! [noise](crate::change::Change::is_noise).
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{Event, EventId, EventKind, Info, Profile, Unit};
+use rz_convert::profile::{Event, EventId, EventKind, Info, Profile, TotalClass, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::change::{Change, Exposure, Pair};
+use crate::diff_sums::{SumRow, class_of, compare_sums, has_exact};
 use crate::error::ReportError;
 use crate::symbols::{Naming, SymbolId, Symbols};
 use crate::top::{self, SortBy};
@@ -71,6 +72,9 @@ pub struct Diff<'a> {
     pub sorted_by: SortBy,
     /// Every node of either call tree; the first one is the root.
     pub nodes: Vec<Node>,
+    /// Exact sums of waits or system calls by name, if both recordings have
+    /// them.
+    pub sums: Option<Vec<SumRow>>,
 }
 
 /// A profile to compare, what to call it, and which of its events.
@@ -80,8 +84,8 @@ pub type Input<'a> = (&'a Profile, &'a str, Option<EventId>);
 /// Rows are sorted by the size of the change of self or total.
 ///
 /// # Errors
-/// If they count different things, or one does not say for how long it
-/// recorded.
+/// If they count different things, one does not say for how long it recorded,
+/// or one has only sums and the other one only samples.
 pub fn compare<'a>(
     before: Input<'a>,
     after: Input<'a>,
@@ -113,7 +117,13 @@ pub fn compare<'a>(
         event: event.unwrap_or(any_event),
         total: tree.total(),
     };
+    let class = class_of(any_event.kind);
+    let sums = class.and_then(|class| compare_sums(before.0, after.0, class));
+    if let (Some(class), None) = (class, &sums) {
+        check_common_ground([before, after], [&first_tree, &second_tree], class)?;
+    }
     let mut diff = Diff {
+        sums,
         before: side(before, first_event, &first_tree),
         after: side(after, second_event, &second_tree),
         rows: merge_rows(&first_tree, &second_tree),
@@ -123,6 +133,21 @@ pub fn compare<'a>(
     };
     diff.sort_rows();
     Ok(diff)
+}
+
+/// Refuses to compare sums with samples.
+fn check_common_ground(
+    inputs: [Input<'_>; 2],
+    trees: [&CallTree; 2],
+    class: TotalClass,
+) -> Result<(), ReportError> {
+    for (index, (profile, name, _)) in inputs.into_iter().enumerate() {
+        let other = trees[1 - index].total().samples;
+        if has_exact(profile, class) && trees[index].total().samples == 0 && other > 0 {
+            return Err(ReportError::OnlySums { name: name.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 static NO_EVENT: Event =

@@ -6,6 +6,7 @@ use rz_convert::profile::{Event, Unit};
 
 use crate::change::{Change, NOISE_LIMIT, Pair};
 use crate::diff::{Diff, Side};
+use crate::diff_sums::{class_of, write_sum_rows};
 use crate::format::{clean, count, duration, percent, shorten, weight};
 use crate::header::{host, lost_count, lost_percent, start_time};
 use crate::style::{Paint, Style};
@@ -28,6 +29,14 @@ pub fn write_diff(
     limit: usize,
 ) -> io::Result<()> {
     write_sides(out, style, diff)?;
+    let sides = [&diff.before, &diff.after];
+    if let (Some(sums), Some(class)) = (&diff.sums, class_of(diff.before.event.kind)) {
+        let wall_ns = sides.map(|side| side.info.duration_ns);
+        write_sum_rows(out, style, (sums, class), wall_ns, limit)?;
+        if let Some(side) = sides.into_iter().find(|side| side.total.samples == 0) {
+            return writeln!(out, "\nStacks are not compared: {} has none.", clean(side.name));
+        }
+    }
     write_rows(out, style, diff, limit)
 }
 
@@ -59,7 +68,10 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     let room = style.width.map_or(usize::MAX, |width| (width.saturating_sub(16) / 2).max(16));
     let widest = lines.iter().map(|(_, [before, _])| before.chars().count()).max();
     let column = widest.unwrap_or(0).min(room);
-    for (key, [before, after]) in &lines {
+    // Without samples on both sides there are only sums.
+    let sampled = diff.sums.is_none() || sides.iter().all(|side| side.total.samples > 0);
+    let lines = if sampled { &lines[..] } else { &lines[..7] };
+    for (key, [before, after]) in lines {
         let (before, after) = (shorten(before, room), shorten(after, room));
         let paint = if *key == "trace" { Paint::Bold } else { Paint::Plain };
         let gap = " ".repeat(column.saturating_sub(before.chars().count()) + 2);
@@ -70,6 +82,9 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
             style.paint(paint, &before),
             style.paint(paint, &after)
         )?;
+    }
+    if !sampled {
+        return Ok(());
     }
     let [before_ns, after_ns] = sides.map(|side| duration(side.info.duration_ns));
     let event = clean(&diff.before.event.name);

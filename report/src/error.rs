@@ -19,6 +19,12 @@ pub enum ReportError {
         /// `before` or `after`.
         side: &'static str,
     },
+    /// One trace has only exact sums, and the other one has none.
+    #[error("cannot compare: {name} has only sums, which the other trace has not")]
+    OnlySums {
+        /// The trace with sums.
+        name: String,
+    },
     /// There is nothing that a picture could show.
     #[error("no samples to draw: {why}")]
     NothingToDraw {

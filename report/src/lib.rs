@@ -12,6 +12,7 @@ pub mod calltree;
 pub mod change;
 pub mod diff;
 pub mod diff_flame;
+pub mod diff_sums;
 pub mod diff_table;
 pub mod error;
 pub mod flame;
