@@ -35,6 +35,11 @@ pub fn never_returns(number: u32) -> bool {
     matches!(rz_syscalls::name(number), Some("exit" | "exit_group"))
 }
 
+/// Whether a call returned an error: a result below those may be an address.
+pub fn is_error(result: i64) -> bool {
+    (-4095..0).contains(&result)
+}
+
 /// The name of an error that a call returned, such as `ENOENT`.
 pub fn error_name(errno: u32) -> Cow<'static, str> {
     rz_syscalls::errno::name(errno).map_or_else(|| format!("errno {errno}").into(), Cow::from)

@@ -226,11 +226,8 @@ impl<'l> Replay<'l> {
             let mut text = self.start_of_line(recorded, &call);
             let end = end_of_line(recorded);
             let mut result = String::new();
-            match recorded.seen.unfinished {
-                true if !never_returns(call.number) => result += " = ? <unfinished ...>",
-                // Only a new descriptor has a name, which it has not yet.
-                _ => decode::result(&mut result, &call, |_| None),
-            }
+            // Only a new descriptor has a name, which it has not yet.
+            decode::result(&mut result, &call, |_| None);
             if waits {
                 let waiting = Some(Waiting { bare_result: result, end });
                 return lines.push(Line { text, waiting });

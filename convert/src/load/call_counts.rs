@@ -4,10 +4,7 @@ use rustc_hash::FxHashMap;
 use rz_format::Call;
 
 use crate::profile::{Calls, FailedCalls, InFlightCalls};
-use crate::reason::{UNKNOWN_CALL, checked_number, never_returns};
-
-/// Largest number of an error.
-const MAX_ERRNO: i64 = 4095;
+use crate::reason::{UNKNOWN_CALL, checked_number, is_error, never_returns};
 
 /// Kinds of failures that are told apart, at most; further ones are those of
 /// an unknown call.
@@ -28,8 +25,8 @@ pub(super) struct CallCounts {
 
 /// The error that a call returned, if it failed.
 pub fn errno(call: &Call) -> Option<u32> {
-    let is_error = !call.seen.unfinished && (-MAX_ERRNO..0).contains(&call.result);
-    is_error.then(|| call.result.unsigned_abs() as u32)
+    let failed = !call.seen.unfinished && is_error(call.result);
+    failed.then(|| call.result.unsigned_abs() as u32)
 }
 
 /// Whether a call began and ended while it was recorded: totals have no others.

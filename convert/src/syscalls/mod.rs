@@ -19,6 +19,8 @@ pub mod files;
 mod names;
 mod text;
 
+use crate::reason::is_error;
+
 /// A call as it was recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -76,9 +78,4 @@ impl<'a> Call<'a> {
             _ => None,
         }
     }
-}
-
-/// Results from here on are errors, those below may be addresses.
-fn is_error(result: i64) -> bool {
-    (-4095..0).contains(&result)
 }

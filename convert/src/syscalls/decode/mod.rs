@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use rz_syscalls::{Returns, Syscall, errno};
 
 use super::names::file;
-use super::{Call, Outcome, is_error};
+use super::{Call, Outcome};
+use crate::reason::{is_error, never_returns};
 use argument::{fd, mode, with_flags};
 
 /// Writes a whole call, such as `close(3</etc/passwd>) = 0`.
@@ -51,13 +52,9 @@ pub fn result<'n>(out: &mut String, call: &Call, name_of: impl Fn(i32) -> Option
     let syscall = rz_syscalls::by_number(call.number);
     let value = match call.outcome {
         Outcome::Returned(value) => value,
-        // These never return.
-        Outcome::Unfinished if matches!(syscall, Some(call) if is_exit(call)) => {
-            out.push_str(" = ?");
-            return;
-        }
         Outcome::Unfinished => {
-            out.push_str(" <unfinished ...>");
+            let exits = never_returns(call.number);
+            out.push_str(if exits { " = ?" } else { " = ? <unfinished ...>" });
             return;
         }
     };
@@ -91,10 +88,6 @@ pub fn result<'n>(out: &mut String, call: &Call, name_of: impl Fn(i32) -> Option
             let _ = write!(out, "{value}");
         }
     }
-}
-
-fn is_exit(syscall: &Syscall) -> bool {
-    matches!(syscall.name, "exit" | "exit_group")
 }
 
 /// Indices of the arguments that the kernel looks at: the others hold whatever

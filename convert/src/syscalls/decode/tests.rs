@@ -281,8 +281,8 @@ fn fcntl_and_ioctl() {
 fn unusual_ends() {
     for (name, expect) in [
         ("exit_group", "exit_group(1) = ?"),
-        ("close", "close(1) <unfinished ...>"),
-        ("rt_sigreturn", "rt_sigreturn() <unfinished ...>"),
+        ("close", "close(1) = ? <unfinished ...>"),
+        ("rt_sigreturn", "rt_sigreturn() = ? <unfinished ...>"),
     ] {
         assert_eq!(decode(name, &[1], Outcome::Unfinished, [None, None]), expect);
     }

@@ -254,7 +254,7 @@ fn what_did_not_return_changed_nothing_but_exit() {
     let mut replay = Replay::new();
     let span = Span { entered_ns: 11, left_ns: 12 };
     for (name, expect, still_there) in [
-        ("close", "close(0</dev/pts/1>) <unfinished ...>", true),
+        ("close", "close(0</dev/pts/1>) = ? <unfinished ...>", true),
         ("exit", "exit(0) = ?", true),
         ("exit_group", "exit_group(0) = ?", false),
     ] {
