@@ -6,10 +6,11 @@ use std::io::{self, Write};
 use rz_convert::profile::{EventId, EventKind, Profile, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId};
-use crate::format::{clean, count, percent, percent_of, shorten, weight, weight_title};
+use crate::format::{count, percent, percent_of, shorten, weight, weight_title};
 use crate::header::write_header;
 use crate::hotpath::hot_path;
 use crate::style::{Paint, Style};
+use crate::sums_table::thread_name;
 use crate::symbols::{Symbol, Symbols};
 use crate::table::{MIN_NAME_WIDTH, Row, write_table};
 use crate::threads::threads;
@@ -236,15 +237,11 @@ fn write_threads(
     let table: Vec<Row> = rows[..shown]
         .iter()
         .map(|row| {
-            let (thread, process) = profile.thread(row.thread);
+            let (tid, text, suffix) = thread_name(profile, Some(row.thread), several);
             let mut numbers = share(row.amount, all.weight, unit).to_vec();
             numbers.push((count(row.amount.samples), Paint::Plain));
-            numbers.push((thread.tid.to_string(), Paint::Plain));
-            let suffix = match several {
-                true => format!("{} ({})", clean(&process.name), process.pid),
-                false => String::new(),
-            };
-            Row { numbers, text: clean(&thread.name).into_owned(), suffix }
+            numbers.push((tid, Paint::Plain));
+            Row { numbers, text, suffix }
         })
         .collect();
     write_table(out, style, &["total", weight_title(unit), "samples", "tid", "thread"], &table)

@@ -117,7 +117,7 @@ pub(crate) fn write_thread_sums(
 }
 
 /// Number, name and, with several processes, process of a thread.
-fn thread_name(
+pub(crate) fn thread_name(
     profile: &Profile,
     thread: Option<ThreadId>,
     several: bool,
