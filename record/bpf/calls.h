@@ -176,10 +176,10 @@ static __always_inline bool is_killed(struct task_struct *task, __s64 result)
 }
 
 // Every failed call gets a stack, unless a thread's calls keep failing: then
-// one in each `interval`, after the first hundred.
+// one in each `interval`, after the first thousand.
 static __always_inline bool may_fail_with_stack(struct thread *thread, __u64 now, __u64 interval)
 {
-	__u64 earliest = now - 100 * interval;
+	__u64 earliest = now - 1000 * interval;
 
 	if (thread->failed_until < earliest)
 		thread->failed_until = earliest;
