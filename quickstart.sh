@@ -139,11 +139,22 @@ show() {
     "$@"
 }
 
+step "What can be recorded here"
+show $bin/rec --check
+# Waits and system calls need root and a recent kernel.
+more=()
+for option in --off-cpu --syscalls; do
+    if $bin/rec --check | grep -q "^yes .*($option)"; then more+=("$option"); fi
+done
+
 step "Recording 5 seconds of it, while it runs"
-show $bin/rec -d 5 -p "$target" -o $TRACE --force
+show $bin/rec -d 5 -p "$target" "${more[@]}" -o $TRACE --force
 
 step "What it did"
 show $bin/report $TRACE
+for option in "${more[@]}"; do
+    show $bin/report $TRACE "$option" --limit 5
+done
 
 step "Writing other formats"
 show $bin/report $TRACE --svg $OUT/flame.svg
@@ -168,5 +179,6 @@ Next, look at a process of your own:
 
     $bin/rec -d 30 -p PID -o trace.rz
     $bin/report trace.rz --tree
+    $bin/report trace.rz --syscalls --list --tail 20
     $bin/report --diff before.rz after.rz
 NEXT

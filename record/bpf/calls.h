@@ -175,8 +175,21 @@ static __always_inline bool is_killed(struct task_struct *task, __s64 result)
 	       task->pending.signal.sig[0] & SIGKILL_BIT;
 }
 
+// Every failed call gets a stack, unless a thread's calls keep failing: then
+// one in each `interval`, after the first thousand.
+static __always_inline bool may_fail_with_stack(struct thread *thread, __u64 now, __u64 interval)
+{
+	__u64 earliest = now - 1000 * interval;
+
+	if (thread->failed_until < earliest)
+		thread->failed_until = earliest;
+	if (thread->failed_until + interval > now)
+		return false;
+	thread->failed_until += interval;
+	return true;
+}
+
 // What the stack of a call stands for; `*wanted` says whether to take one.
-// A failed call gets one, but a thread whose calls keep failing not too often.
 static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u64 duration,
 					  bool failed, bool *wanted)
 {
@@ -187,10 +200,7 @@ static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u6
 		weight = duration;
 	else
 		weight = due(&thread->call_credit, duration, threshold);
-	if (failed && now - thread->failed_at >= threshold / 10)
-		thread->failed_at = now;
-	else
-		failed = false;
+	failed = failed && may_fail_with_stack(thread, now, threshold / 10);
 	*wanted = settings.call_stacks && (weight || failed || settings.call_stacks == 2);
 	return settings.call_stacks ? weight : 0;
 }

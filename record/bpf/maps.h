@@ -55,7 +55,7 @@ struct thread {
 	__u32 call_number;
 	__u32 late_number;
 	__u16 off_seen;
-	__u64 failed_at;		// when a failed call last got a stack
+	__u64 failed_until;		// the time that stacks of failed calls have used up
 	// What it is executing, until execve returns: the old image is gone then.
 	__u64 exec_args[6];
 	char program[MAX_PATH + 1];

@@ -19,6 +19,10 @@ fn quickstart_runs_to_its_end() {
     let output = run(Command::new(root.join("quickstart.sh")).env_remove("CARGO_TARGET_DIR"));
     let output = output.success();
     assert!(output.stdout.contains("TOP FUNCTIONS") && output.stdout.contains("== Done"));
+    // The tests run as root on a kernel that can do all of it.
+    for title in ["WHY THREADS WAITED", "SYSTEM CALLS"] {
+        assert!(output.stdout.contains(title), "{title}: {output}");
+    }
     assert!(!output.stdout.contains('\x1b'), "{output}");
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap();

@@ -291,7 +291,10 @@ fn kernel_names(waiter: &Waiter, wait: &Wait) -> Vec<String> {
         Frame::Code { module, offset } if Some(module) == kernel => Some(offset),
         _ => None,
     });
-    frames.map(|at| symbols.range(..=at).next_back().unwrap().1.to_string()).collect()
+    let names = frames.map(|at| symbols.range(..=at).next_back().unwrap().1.to_string());
+    // There if somebody else has programs at the tracepoint; readers leave it
+    // out.
+    names.skip_while(|name| name.starts_with("__traceiter_")).collect()
 }
 
 #[test]
