@@ -10,9 +10,9 @@ struct settings {
 	__u32 follow;			// record children
 	__u32 kernel;			// record kernel stacks
 	__u32 stack_bytes;		// most to copy of a user stack
-	__u32 waits;			// record intervals off the CPU
 	__u32 calls;			// system calls: 0 no, 1 totals, 2 every call
 	__u32 call_stacks;		// 0 none, 1 in proportion to time, 2 all
+	__u32 unused;
 	__u64 stack_threshold_ns;	// of waits and calls
 	__u64 slower_than_ns;		// calls that take less are only counted
 };

@@ -307,7 +307,6 @@ fn settings(options: &Options) -> Settings {
         follow: options.follow,
         kernel: options.kernel,
         stack_bytes: options.stack_bytes,
-        waits: options.waits,
         calls: calls.map_or(0, |calls| u8::from(calls.detail).into()),
         call_stacks: calls.map_or(0, |calls| match calls.stacks {
             CallStacks::None => 0,

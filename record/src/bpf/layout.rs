@@ -49,7 +49,6 @@ pub(super) struct Settings {
     pub(super) follow: bool,
     pub(super) kernel: bool,
     pub(super) stack_bytes: u32,
-    pub(super) waits: bool,
     /// 0 no, 1 totals, 2 every call.
     pub(super) calls: u32,
     /// 0 none, 1 in proportion to time, 2 all.
@@ -67,9 +66,9 @@ impl Settings {
             self.follow.into(),
             self.kernel.into(),
             self.stack_bytes,
-            self.waits.into(),
             self.calls,
             self.call_stacks,
+            0,
         ];
         let mut bytes = numbers.map(u32::to_le_bytes).concat();
         for number in [self.stack_threshold_ns, self.slower_than_ns] {
