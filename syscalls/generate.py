@@ -253,19 +253,23 @@ def uring_operations():
     return [f'    "{name}",' for name in listed + newer]
 
 
-def write(name, lines, head, tail="];\n"):
-    made = "// Written by generate.py; do not edit.\n"
+def write(name, what, lines, head, tail="];\n"):
+    made = f"//! {what}. Written by `generate.py`; do not edit.\n"
     (SOURCES / name).write_text(made + head + "\n".join(lines) + "\n" + tail)
 
 
 def main():
     if not EVENTS.is_dir():
         raise SystemExit("no events of system calls: mount tracefs, and run this as root")
-    write("table.rs", syscalls(), "\nuse crate::Syscall;\nuse crate::call::{arg, call};\n"
-          "use crate::kind::Kind::*;\nuse crate::kind::Returns;\n\n/// All calls, by number.\npub(crate) static SYSCALLS: &[Syscall] = &[\n")
-    write("errno_table.rs", errors(), "\n/// Number, name and message of each error, by number.\n"
+    write("table.rs", "The system calls of x86-64", syscalls(),
+          "\nuse crate::Syscall;\nuse crate::call::{arg, call};\n"
+          "use crate::kind::Kind::*;\nuse crate::kind::Returns;\n\n"
+          "/// All calls, by number.\npub(crate) static SYSCALLS: &[Syscall] = &[\n")
+    write("errno_table.rs", "The errors of the kernel", errors(),
+          "\n/// Number, name and message of each error, by number.\n"
           "pub(crate) static ERRORS: &[(u32, &str, &str)] = &[\n")
-    write("uring_table.rs", uring_operations(), "\n/// Operations of io_uring, each at its number.\n"
+    write("uring_table.rs", "The operations of io_uring", uring_operations(),
+          "\n/// Operations of io_uring, each at its number.\n"
           "pub(crate) static OPERATIONS: &[&str] = &[\n")
 
 

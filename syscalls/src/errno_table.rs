@@ -1,4 +1,4 @@
-// Written by generate.py; do not edit.
+//! The errors of the kernel. Written by `generate.py`; do not edit.
 
 /// Number, name and message of each error, by number.
 pub(crate) static ERRORS: &[(u32, &str, &str)] = &[

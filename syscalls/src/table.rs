@@ -1,4 +1,4 @@
-// Written by generate.py; do not edit.
+//! The system calls of x86-64. Written by `generate.py`; do not edit.
 
 use crate::Syscall;
 use crate::call::{arg, call};

@@ -1,4 +1,4 @@
-// Written by generate.py; do not edit.
+//! The operations of io_uring. Written by `generate.py`; do not edit.
 
 /// Operations of io_uring, each at its number.
 pub(crate) static OPERATIONS: &[&str] = &[
