@@ -58,19 +58,14 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	return 0;
 }
 
-static __always_inline int woken(struct task_struct *task)
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *task)
 {
 	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
 
 	if (thread && thread->off_since && !thread->ready_since)
 		thread->ready_since = bpf_ktime_get_ns();
 	return 0;
-}
-
-SEC("tp_btf/sched_wakeup")
-int BPF_PROG(on_wakeup, struct task_struct *task)
-{
-	return woken(task);
 }
 
 static __always_inline __u64 wait_threshold(void)

@@ -407,6 +407,7 @@ fn track(ebpf: &mut Ebpf, options: &Options) -> Result<Vec<u32>, BpfError> {
             // It may have ended before it was in the set, and its number must
             // not be taken for it later.
             let _ = tracked.remove(&pid);
+            found.remove(&pid);
             continue;
         }
         // From here on its new children are tracked by the program.

@@ -349,9 +349,7 @@ impl Tracker {
     }
 
     fn sample(&mut self, event: &RawEvent<'_>, owner: u32, weight: u64, place: &RawStack<'_>) {
-        if !self.threads.contains_key(&event.tid) {
-            self.find_unannounced(event, owner);
-        }
+        self.find_if_unannounced(event, owner);
         let stack = self.stack(event, place);
         self.counts.samples += 1;
         self.weight += weight;
@@ -366,9 +364,7 @@ impl Tracker {
     }
 
     fn wait(&mut self, event: &RawEvent<'_>, wait: &RawWait<'_>) {
-        if !self.threads.contains_key(&event.tid) {
-            self.find_unannounced(event, event.tid);
-        }
+        self.find_if_unannounced(event, event.tid);
         let stack = self.stack(event, &wait.place);
         self.counts.waits += 1;
         self.found.waits.push(Wait {
@@ -386,9 +382,7 @@ impl Tracker {
     }
 
     fn call(&mut self, event: &RawEvent<'_>, call: &RawCall<'_>) {
-        if !self.threads.contains_key(&event.tid) {
-            self.find_unannounced(event, event.tid);
-        }
+        self.find_if_unannounced(event, event.tid);
         let stack = call.place.as_ref().and_then(|(place, _)| self.stack(event, place));
         if self.texts.bytes() > MAX_KNOWN_TEXTS {
             self.texts.forget();
@@ -428,9 +422,12 @@ impl Tracker {
         stack
     }
 
-    /// Takes in a thread whose start was not reported, unless it is one that
-    /// is about to be gone.
-    fn find_unannounced(&mut self, event: &RawEvent<'_>, owner: u32) {
+    /// Takes in the event's thread if its start was not reported, unless it is
+    /// one that is about to be gone.
+    fn find_if_unannounced(&mut self, event: &RawEvent<'_>, owner: u32) {
+        if self.threads.contains_key(&event.tid) {
+            return;
+        }
         if self.ended.just_ended(event.tid, event.time_ns).is_some() {
             return;
         }
