@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from attached import FAILURES, Attached, Outcome, told_by_rec
-from machine import PROGRAMS, REC, describe, missing, missing_rec, prepare
+from machine import BENCH_PROGRAMS, REC, describe, missing, missing_rec, prepare
 from measure import spread
 
 
@@ -89,7 +89,7 @@ def parse_options() -> argparse.Namespace:
 @contextlib.contextmanager
 def crowd(threads: int) -> Iterator[int]:
     """Runs the program of many threads; gives its process id when all run."""
-    process = subprocess.Popen([os.path.join(PROGRAMS, "crowd"), str(threads)],
+    process = subprocess.Popen([os.path.join(BENCH_PROGRAMS, "crowd"), str(threads)],
                                stdout=subprocess.PIPE)
     try:
         if process.stdout.readline() != b"ready\n":

@@ -8,7 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-from machine import PROGRAMS
+from machine import BENCH_PROGRAMS
 
 # How long a recorder gets to attach, where nothing tells that it has.
 ATTACH_S = 2.0
@@ -45,7 +45,7 @@ class Attached:
             # session: that may be scheduled as one group (sched_autogroup),
             # and a recorder then starve beside a target of 10,000 threads.
             self._process = subprocess.Popen(
-                [os.path.join(PROGRAMS, "rusage"), self._used, *command],
+                [os.path.join(BENCH_PROGRAMS, "rusage"), self._used, *command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
 
     def __enter__(self):

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAMS = os.path.join(ROOT, "target/programs")
+# Apart from the programs of the tests: some have the same name.
+BENCH_PROGRAMS = os.path.join(ROOT, "target/bench-programs")
 REC = os.path.join(ROOT, "target/dist/rec")
 
 # Where Debian has the programs.
@@ -45,8 +47,10 @@ def prepare() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     programs = os.path.join(ROOT, "tests/programs")
     subprocess.run(["make", "--silent", "-C", programs, "../../target/programs/deep20"], check=True)
+    os.makedirs(BENCH_PROGRAMS, exist_ok=True)
     for name in ["rusage", "calls", "crowd"]:
-        source, binary = os.path.join(ROOT, "benches", name + ".c"), os.path.join(PROGRAMS, name)
+        source = os.path.join(ROOT, "benches", name + ".c")
+        binary = os.path.join(BENCH_PROGRAMS, name)
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-D_GNU_SOURCE",
                         "-I", programs, "-o", binary, source], check=True)
 

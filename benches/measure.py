@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from bpf_time import BpfPrograms
-from machine import PROGRAMS, counts_bpf_time
+from machine import BENCH_PROGRAMS, PROGRAMS, counts_bpf_time
 
 # How long a recorder gets to attach before the target's speed is taken.
 ATTACH_S = 1.0
@@ -73,7 +73,7 @@ class Recording:
         self._used = os.path.join(self._dir.name, "used")
         command = recorder.command(pid, hz, seconds, self._output)
         self._process = subprocess.Popen(
-            [os.path.join(PROGRAMS, "rusage"), self._used, *command],
+            [os.path.join(BENCH_PROGRAMS, "rusage"), self._used, *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
 

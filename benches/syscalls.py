@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import redis_load
 from attached import FAILURES, Attached, Outcome, told_by_rec
-from machine import PROGRAMS, REC, describe, prepare
+from machine import BENCH_PROGRAMS, REC, describe, prepare
 from measure import spread
 from tracers import Tracer, tracers
 
@@ -65,7 +65,7 @@ class Caller:
     """The program calls, which does system calls when asked."""
 
     def __enter__(self):
-        program = os.path.join(PROGRAMS, "calls")
+        program = os.path.join(BENCH_PROGRAMS, "calls")
         self._process = subprocess.Popen(
             [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         return self
