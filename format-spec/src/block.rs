@@ -39,6 +39,10 @@ impl BlockKind {
     pub const TEXTS: BlockKind = BlockKind(0x0007);
     /// Exact sums of waits and system calls.
     pub const TOTALS: BlockKind = BlockKind(0x0008);
+    /// Allocations, one by one or sampled.
+    pub const ALLOCATIONS: BlockKind = BlockKind(0x0009);
+    /// Exact counts of allocations.
+    pub const HEAP_COUNTS: BlockKind = BlockKind(0x000A);
 
     /// Whether a reader that does not know this kind must refuse the file.
     pub fn is_critical(self) -> bool {
@@ -60,6 +64,8 @@ impl BlockKind {
             Self::CALLS => "calls",
             Self::TEXTS => "texts",
             Self::TOTALS => "totals",
+            Self::ALLOCATIONS => "allocations",
+            Self::HEAP_COUNTS => "heap counts",
             _ => return None,
         })
     }

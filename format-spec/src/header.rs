@@ -8,7 +8,7 @@ pub const MAGIC: [u8; 8] = *b"\x89RZ1\r\n\x1a\n";
 /// Major version that this crate reads and writes.
 pub const MAJOR: u16 = 1;
 /// Newest minor version that this crate knows.
-pub const MINOR: u16 = 1;
+pub const MINOR: u16 = 2;
 /// Size of the file header in bytes.
 pub const HEADER_LEN: usize = 64;
 

@@ -10,12 +10,14 @@
 //! allocates more than a block's declared limits, whatever the file holds.
 #![forbid(unsafe_code)]
 
+mod allocations;
 mod block;
 mod calls;
 mod codes;
 mod column;
 mod error;
 mod header;
+mod heap_counts;
 mod index;
 mod reader;
 mod record;
@@ -27,16 +29,19 @@ mod varint;
 mod waits;
 mod writer;
 
+pub use allocations::{Allocation, AllocationKind};
 pub use block::{BLOCK_HEADER_LEN, BlockKind, MAX_PAYLOAD, MAX_ROWS, SYNC};
 pub use calls::{Call, MAX_CALLS};
 pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
+pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};
 pub use index::IndexEntry;
 pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
 pub use record::{
-    CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, CLASS_WAITS, CallDetail, Captured, Clock, Cost, End,
-    EndReason, Event, Exit, Host, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU, Note,
-    OpenFile, Process, Record, Recording, Segment, Symbol, Thread, ThreadName, WorkingDirectory,
+    AllocationSource, Allocations, Allocator, CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES,
+    CLASS_TOTALS, CLASS_WAITS, CallDetail, Captured, Clock, Cost, End, EndReason, Event, Exit,
+    Host, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU, Note, OpenFile, Process, Record,
+    Recording, Segment, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};

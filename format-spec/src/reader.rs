@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::io::{Read, Seek, SeekFrom};
 
+use crate::allocations::{Allocation, decode_allocations};
 use crate::block::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, SYNC, block_checksum, stored_checksum,
 };
 use crate::calls::{Call, decode_calls};
 use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};
+use crate::heap_counts::{HeapCounts, decode_heap_counts};
 use crate::index::{IndexEntry, TRAILER_LEN, TRAILER_MAGIC, decode_index, find_index};
 use crate::record::{Record, read_records};
 use crate::samples::{Sample, decode_samples};
@@ -41,6 +43,10 @@ pub enum Block {
     Texts(TextDefs),
     /// Exact sums.
     Totals(Vec<Total>),
+    /// Allocations, in the order in which they happened.
+    Allocations(Vec<Allocation>),
+    /// Exact counts of allocations, by thread, then time.
+    HeapCounts(Vec<HeapCounts>),
     /// A block of an unknown kind that may be skipped.
     Skipped(BlockKind),
 }
@@ -291,6 +297,8 @@ fn decode_block(header: &BlockHeader, stored: &[u8]) -> Result<Option<Block>, Fo
         BlockKind::CALLS => Some(Block::Calls(decode_calls(payload)?)),
         BlockKind::TEXTS => Some(Block::Texts(TextDefs::decode(payload)?)),
         BlockKind::TOTALS => Some(Block::Totals(decode_totals(payload)?)),
+        BlockKind::ALLOCATIONS => Some(Block::Allocations(decode_allocations(payload)?)),
+        BlockKind::HEAP_COUNTS => Some(Block::HeapCounts(decode_heap_counts(payload)?)),
         BlockKind::INDEX => None,
         other => Some(Block::Skipped(other)),
     })

@@ -58,6 +58,10 @@ pub enum Record {
     OpenFile(OpenFile),
     /// Where a process was when the recording found it.
     WorkingDirectory(WorkingDirectory),
+    /// How allocations were recorded.
+    Allocations(Allocations),
+    /// Whose allocations were recorded.
+    Allocator(Allocator),
 }
 
 /// The machine that was recorded.
@@ -111,7 +115,7 @@ pub struct Event {
     pub id: u32,
     /// Name, such as `cpu-clock` or `cycles`.
     pub name: String,
-    /// What a weight counts: 0 nanoseconds, 1 cycles.
+    /// What a weight counts: 0 nanoseconds, 1 cycles, 2 bytes.
     pub unit: u8,
     /// Samples per second of running time that were asked for.
     pub frequency_hz: u32,
@@ -289,6 +293,10 @@ pub enum LossReason {
     ShortThreads,
     /// The kernel's table of sums was full.
     TableFull,
+    /// They happened in a signal handler that interrupted the hook.
+    Nested,
+    /// There were more threads than buffers for them.
+    NoBuffer,
     /// A reason that this crate does not know.
     Unknown,
 }
@@ -303,6 +311,8 @@ impl LossReason {
             LossReason::Malformed => "malformed event",
             LossReason::ShortThreads => "threads too short-lived to be sampled",
             LossReason::TableFull => "kernel table full",
+            LossReason::Nested => "in signal handlers that interrupted the hook",
+            LossReason::NoBuffer => "too many threads",
             LossReason::Unknown => "unknown reason",
         }
     }
@@ -316,6 +326,8 @@ coded! {
     3 => Malformed,
     4 => ShortThreads,
     5 => TableFull,
+    6 => Nested,
+    7 => NoBuffer,
 }
 
 /// Class of events in a [`Loss`]: CPU samples.
@@ -326,6 +338,8 @@ pub const CLASS_WAITS: u8 = 1;
 pub const CLASS_CALLS: u8 = 2;
 /// Class of events in a [`Loss`]: waits and system calls that are in no total.
 pub const CLASS_TOTALS: u8 = 3;
+/// Class of events in a [`Loss`]: allocations and frees.
+pub const CLASS_ALLOCATIONS: u8 = 4;
 /// CPU of a [`Loss`] that is not tied to one.
 pub const NO_CPU: u32 = u32::MAX;
 
@@ -468,6 +482,44 @@ pub struct WorkingDirectory {
     pub path: String,
 }
 
+/// How allocations were recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Allocations {
+    /// By what: an [`AllocationSource`] as a number.
+    pub source: u8,
+    /// Average number of bytes between samples; 0 if all were recorded.
+    pub interval: u64,
+}
+
+/// What reported allocations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AllocationSource {
+    /// A library that was loaded with the program: from its beginning on.
+    #[default]
+    Hook,
+    /// Probes in the code of a running process: objects allocated before are
+    /// not known.
+    Probes,
+    /// A source that this crate does not know.
+    Unknown,
+}
+
+coded! {
+    AllocationSource: u8,
+    0 => Hook,
+    1 => Probes,
+}
+
+/// The library or program that a process allocates with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Allocator {
+    /// The process.
+    pub process: u32,
+    /// Path of the file that holds the functions.
+    pub path: String,
+}
+
 /// Writes the two directions between tags and record types, so that they
 /// cannot disagree.
 macro_rules! tagged {
@@ -522,6 +574,8 @@ tagged! {
     17 => Captured,
     18 => OpenFile,
     19 => WorkingDirectory,
+    20 => Allocations,
+    21 => Allocator,
 }
 
 fn config() -> impl bincode::config::Config {
@@ -577,7 +631,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damage_never_panics(tag in 1u8..18, body: Vec<u8>) {
+        fn damage_never_panics(tag in 1u8..22, body: Vec<u8>) {
             let mut payload = vec![tag];
             write_varint(&mut payload, body.len() as u64);
             payload.extend(body);

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
+use crate::allocations::{Allocation, encode_allocations};
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, check_payload_len};
 use crate::calls::{Call, MAX_CALLS, encode_calls};
 use crate::error::FormatError;
 use crate::header::FileHeader;
+use crate::heap_counts::{HeapCounts, MAX_HEAP_COUNTS, encode_heap_counts};
 use crate::index::{IndexEntry, encode_index, trailer};
 use crate::record::{Record, write_record};
 use crate::samples::{Sample, encode_samples};
@@ -16,6 +18,8 @@ use crate::waits::{Wait, encode_waits};
 
 /// zstd's default: columns hardly gain from more.
 const COMPRESSION_LEVEL: i32 = 3;
+/// Rows of an allocations block, which make about a megabyte.
+const MAX_ALLOCATIONS: usize = 1 << 17;
 /// Payload of a records block at which the next one is started.
 const RECORDS_BLOCK: usize = 1 << 20;
 
@@ -130,6 +134,31 @@ impl<W: Write> TraceWriter<W> {
     pub fn write_totals(&mut self, time_ns: u64, totals: &mut [Total]) -> Result<(), FormatError> {
         for totals in totals.chunks_mut(MAX_TOTALS) {
             self.write_block(BlockKind::TOTALS, time_ns, time_ns, &encode_totals(totals))?;
+        }
+        Ok(())
+    }
+
+    /// Writes allocations, in the order in which they happened.
+    pub fn write_allocations(&mut self, rows: &[Allocation]) -> Result<(), FormatError> {
+        for rows in rows.chunks(MAX_ALLOCATIONS) {
+            let Some((first, last)) = span(rows.iter().map(|row| (row.time_ns, row.time_ns)))
+            else {
+                continue;
+            };
+            self.write_block(BlockKind::ALLOCATIONS, first, last, &encode_allocations(rows))?;
+        }
+        Ok(())
+    }
+
+    /// Writes counts of allocations, in whatever order; they are sorted in
+    /// place.
+    pub fn write_heap_counts(&mut self, rows: &mut [HeapCounts]) -> Result<(), FormatError> {
+        for rows in rows.chunks_mut(MAX_HEAP_COUNTS) {
+            let Some((first, last)) = span(rows.iter().map(|row| (row.time_ns, row.time_ns)))
+            else {
+                continue;
+            };
+            self.write_block(BlockKind::HEAP_COUNTS, first, last, &encode_heap_counts(rows))?;
         }
         Ok(())
     }

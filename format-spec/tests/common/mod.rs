@@ -41,6 +41,7 @@ pub fn small_trace() -> Vec<u8> {
     }
     writer.write_records(4_000_000_000, &last_records()).unwrap();
     write_waits_and_calls(&mut writer, stacks[0]);
+    write_allocations(&mut writer, stacks[0]);
     writer.finish().unwrap()
 }
 
@@ -130,6 +131,56 @@ fn write_waits_and_calls(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackI
         ..Total::default()
     };
     writer.write_totals(4_300_000_000, &mut [total, waits, submitted]).unwrap();
+}
+
+/// What version 1.2 has added.
+fn write_allocations(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) {
+    let source = AllocationSource::Hook.into();
+    let records = [
+        Record::Allocations(Allocations { source, interval: 524_288 }),
+        Record::Allocator(Allocator { process: 0, path: "/lib/libc.so.6".into() }),
+    ];
+    writer.write_records(4_400_000_000, &records).unwrap();
+    let malloc = Allocation {
+        time_ns: 6_000,
+        thread: 0,
+        kind: AllocationKind::Malloc,
+        address: 0x5555_0000_1010,
+        size: 100_000,
+        stack,
+        allocations: 17,
+        interval: 524_288,
+    };
+    let free = Allocation {
+        time_ns: 8_000,
+        thread: 1,
+        kind: AllocationKind::Free,
+        size: 0,
+        stack: None,
+        allocations: 3,
+        ..malloc
+    };
+    writer.write_allocations(&[malloc, free]).unwrap();
+    let mut sizes = Histogram::default();
+    (sizes.0[4], sizes.0[16]) = (16, 1);
+    let counts = HeapCounts {
+        time_ns: 10_000_000,
+        thread: Some(0),
+        allocations: 17,
+        bytes: 100_256,
+        frees: 12,
+        failed: 1,
+        mmaps: 2,
+        mapped: 8192,
+        munmaps: 1,
+        unmapped: 4096,
+        break_up: 135_168,
+        break_down: 4096,
+        sizes,
+    };
+    let other = HeapCounts { thread: Some(1), allocations: 0, bytes: 0, frees: 1, ..counts };
+    let other = HeapCounts { sizes: Histogram::default(), ..other };
+    writer.write_heap_counts(&mut [counts, other]).unwrap();
 }
 
 fn records() -> Vec<Record> {

@@ -1,0 +1,177 @@
+//! Allocations as a table of columns: what was allocated and given back, one
+//! by one, in the order in which it happened.
+
+use crate::codes::coded;
+use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
+use crate::error::FormatError;
+use crate::stacks::StackId;
+use crate::varint::write_varint;
+use crate::waits::optional_u32;
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AllocationKind {
+    /// It was given back.
+    #[default]
+    Free,
+    /// It was given back by `realloc`, which allocated another, maybe at the
+    /// same address.
+    ReallocFree,
+    /// It was allocated by `malloc`, or by `operator new` through it.
+    Malloc,
+    /// It was allocated by `calloc`.
+    Calloc,
+    /// It was allocated by `realloc` or `reallocarray`.
+    Realloc,
+    /// It was allocated by `posix_memalign` or another function that aligns.
+    Aligned,
+    /// It was allocated by a function that this crate does not know.
+    Unknown,
+}
+
+coded! {
+    AllocationKind: u8,
+    0 => Free,
+    1 => ReallocFree,
+    2 => Malloc,
+    3 => Calloc,
+    4 => Realloc,
+    5 => Aligned,
+}
+
+impl AllocationKind {
+    /// Whether an object was given back, and not allocated.
+    pub fn is_free(self) -> bool {
+        matches!(self, Self::Free | Self::ReallocFree)
+    }
+}
+
+/// An object was allocated or given back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// When, in nanoseconds on the trace's clock. Written in whole
+    /// microseconds, rounded down; rows are in order all the same.
+    pub time_ns: u64,
+    /// Id of the thread that did it.
+    pub thread: u32,
+    /// What happened.
+    pub kind: AllocationKind,
+    /// Address of the object.
+    pub address: u64,
+    /// Bytes that were asked for; 0 where it was given back.
+    pub size: u64,
+    /// Where it was allocated; `None` if nothing is known, or where it was
+    /// given back.
+    pub stack: Option<StackId>,
+    /// Allocations that the thread had made by then, this one included. 0 if
+    /// every one has a row.
+    pub allocations: u64,
+    /// Average number of bytes between samples; 0 if every allocation has a
+    /// row. One of `size` bytes has a row with a probability of
+    /// 1 − exp(−`size` / `interval`).
+    pub interval: u64,
+}
+
+/// Nanoseconds in a unit of the time column: what tells more takes more room
+/// than all the rest.
+const TIME_UNIT_NS: u64 = 1_000;
+
+/// Column ids of the allocation table.
+mod column {
+    pub const TIME: u8 = 0;
+    pub const THREAD: u8 = 1;
+    pub const KIND: u8 = 2;
+    pub const ADDRESS: u8 = 3;
+    pub const SIZE: u8 = 4;
+    pub const STACK: u8 = 5;
+    pub const ALLOCATIONS: u8 = 6;
+    pub const INTERVAL: u8 = 7;
+}
+
+/// The payload of an allocations block. The order of rows stays.
+pub(crate) fn encode_allocations(rows: &[Allocation]) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_row_count(&mut out, rows.len());
+    write_varint(&mut out, 8);
+    let mut column = |id, encoding, value: fn(&Allocation) -> u64| {
+        write_column(&mut out, id, encoding, rows.iter().map(value));
+    };
+    column(column::TIME, Encoding::Delta, |a| a.time_ns / TIME_UNIT_NS);
+    column(column::THREAD, Encoding::RunLength, |a| a.thread.into());
+    column(column::KIND, Encoding::Plain, |a| u8::from(a.kind).into());
+    column(column::ADDRESS, Encoding::Delta, |a| a.address);
+    column(column::SIZE, Encoding::Plain, |a| a.size);
+    column(column::STACK, Encoding::Plain, |a| a.stack.map_or(0, |id| u64::from(id) + 1));
+    column(column::ALLOCATIONS, Encoding::Plain, |a| a.allocations);
+    column(column::INTERVAL, Encoding::RunLength, |a| a.interval);
+    out
+}
+
+/// Reads the payload of an allocations block.
+pub(crate) fn decode_allocations(mut payload: &[u8]) -> Result<Vec<Allocation>, FormatError> {
+    let table = Table::read(&mut payload)?;
+    let times = table.column(column::TIME, 0)?;
+    let threads = table.column(column::THREAD, 0)?;
+    let kinds = table.column(column::KIND, u64::MAX)?;
+    let addresses = table.column(column::ADDRESS, 0)?;
+    let sizes = table.column(column::SIZE, 0)?;
+    let stacks = table.column(column::STACK, 0)?;
+    let allocations = table.column(column::ALLOCATIONS, 0)?;
+    let intervals = table.column(column::INTERVAL, 0)?;
+    (0..table.rows())
+        .map(|row| {
+            Ok(Allocation {
+                time_ns: times[row].saturating_mul(TIME_UNIT_NS),
+                thread: to_u32(threads[row], "thread id")?,
+                kind: u8::try_from(kinds[row])
+                    .map_or(AllocationKind::Unknown, AllocationKind::from),
+                address: addresses[row],
+                size: sizes[row],
+                stack: optional_u32(stacks[row], "stack id")?,
+                allocations: allocations[row],
+                interval: intervals[row],
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn allocations() -> impl Strategy<Value = Vec<Allocation>> {
+        let numbers = (any::<u32>(), any::<u32>(), 0u8..6, 0u32..u32::MAX);
+        let allocation = (numbers, any::<[u64; 4]>()).prop_map(|(numbers, more)| {
+            let (time_us, thread, kind, stack) = numbers;
+            let [address, size, allocations, interval] = more;
+            Allocation {
+                time_ns: u64::from(time_us) * TIME_UNIT_NS,
+                thread,
+                kind: kind.into(),
+                address,
+                size,
+                stack: stack.checked_sub(1),
+                allocations,
+                interval,
+            }
+        });
+        proptest::collection::vec(allocation, 0..50)
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(rows in allocations()) {
+            prop_assert_eq!(decode_allocations(&encode_allocations(&rows)).unwrap(), rows);
+        }
+
+        #[test]
+        fn damage_never_panics(rows in allocations(), at: usize, bit in 0u8..8) {
+            let mut bytes = encode_allocations(&rows);
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            let _ = decode_allocations(&bytes);
+        }
+    }
+}
