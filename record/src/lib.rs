@@ -30,7 +30,9 @@ mod unwind;
 
 pub use bpf::BpfError;
 pub use check::{Ability, check};
-pub use config::{CallOptions, CallStacks, Config, Progress, Summary, Target, TierChoice};
+pub use config::{
+    AllocationOptions, CallOptions, CallStacks, Config, Progress, Summary, Target, TierChoice,
+};
 pub use output::OutputError;
 pub use perf::AttachError;
 pub use rz_format::{CallDetail, EndReason};

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
-use rz_format::{CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU};
+use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU};
 
-use crate::event::RawTotal;
+use crate::event::{RawHeapCounts, RawTotal};
 
 /// Bytes waiting to be unwound beyond which stacks are shortened.
 const SHORTEN_ABOVE: usize = 48 << 20;
@@ -43,6 +43,8 @@ pub(crate) struct Batch {
     pub(crate) counted: Option<u64>,
     /// Sums that are final.
     pub(crate) totals: Vec<RawTotal>,
+    /// Counts of allocations since those before.
+    pub(crate) heap_counts: Vec<RawHeapCounts>,
     /// Times that a kernel buffer made no sense and was emptied.
     pub(crate) malformed: u64,
 }
@@ -53,7 +55,7 @@ impl Batch {
     /// as lost.
     pub(crate) fn admit(&mut self, class: u8, time_ns: u64) -> Option<u64> {
         let drop_above = match class {
-            CLASS_CALLS => DROP_CALLS_ABOVE,
+            CLASS_CALLS | CLASS_ALLOCATIONS => DROP_CALLS_ABOVE,
             CLASS_WAITS => DROP_WAITS_ABOVE,
             _ => DROP_SAMPLES_ABOVE,
         };
@@ -114,6 +116,7 @@ impl Batch {
         self.bytes.capacity()
             + self.entries.capacity() * size_of::<(u64, usize, usize)>()
             + self.totals.capacity() * size_of::<RawTotal>()
+            + self.heap_counts.capacity() * size_of::<RawHeapCounts>()
     }
 }
 

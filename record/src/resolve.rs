@@ -37,7 +37,9 @@ pub(crate) fn resolve(
         for loss in &batch.losses {
             tracker.lose(loss.clone());
         }
+        tracker.settle(batch.horizon_ns);
         tracker.add_totals(&batch.totals);
+        tracker.add_heap_counts(&batch.heap_counts);
         if tracker.is_block_full() && hand_on(&mut tracker).is_err() {
             return;
         }
@@ -60,6 +62,7 @@ pub(crate) fn resolve(
             }
         }
     }
+    tracker.settle(u64::MAX);
     tracker.finish(now_ns());
     // If the writer has failed, it has said why.
     let _ = findings.send(tracker.take_findings());

@@ -91,6 +91,7 @@ pub(crate) struct Shared {
     samples: AtomicU64,
     waits: AtomicU64,
     calls: AtomicU64,
+    allocations: AtomicU64,
     truncated: AtomicU64,
     too_deep: AtomicU64,
     lost: AtomicU64,
@@ -113,6 +114,7 @@ impl Shared {
         self.samples.store(counts.samples, Ordering::Relaxed);
         self.waits.store(counts.waits, Ordering::Relaxed);
         self.calls.store(counts.calls, Ordering::Relaxed);
+        self.allocations.store(counts.allocations, Ordering::Relaxed);
         self.truncated.store(counts.truncated, Ordering::Relaxed);
         self.too_deep.store(counts.too_deep, Ordering::Relaxed);
         self.lost.store(counts.lost, Ordering::Relaxed);
@@ -135,6 +137,7 @@ impl Shared {
             samples: count(&self.samples),
             waits: count(&self.waits),
             calls: count(&self.calls),
+            allocations: count(&self.allocations),
             truncated: count(&self.truncated),
             lost: count(&self.lost),
             threads: count(&self.threads),
@@ -351,7 +354,10 @@ fn wait_for_end(
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         watch(Progress {
             elapsed,
-            events: count(&shared.samples) + count(&shared.waits) + count(&shared.calls),
+            events: [&shared.samples, &shared.waits, &shared.calls, &shared.allocations]
+                .map(count)
+                .iter()
+                .sum(),
             lost: count(&shared.lost),
             file_size: count(&shared.written),
         });

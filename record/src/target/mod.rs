@@ -1,6 +1,7 @@
 //! The processes being recorded: what is known of them changes with every
 //! event, and samples are resolved against what is known at their time.
 
+mod heap;
 mod identity;
 mod modules;
 mod names;
@@ -14,14 +15,15 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    CLASS_SAMPLES, Call, Exit, Loss, LossReason, Mapping, NO_CPU, Note, OpenFile, Record, Sample,
-    StackDefs, StackId, TextDefs, TextInterner, ThreadName, Total, TruncatedReason, Wait,
-    WorkingDirectory,
+    Allocation, CLASS_SAMPLES, Call, Exit, HeapCounts, Loss, LossReason, Mapping, NO_CPU, Note,
+    OpenFile, Record, Sample, StackDefs, StackId, TextDefs, TextInterner, ThreadName, Total,
+    TruncatedReason, Wait, WorkingDirectory,
 };
 
 use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
 use crate::host::now_ns;
 use crate::queue::StackEnds;
+use heap::Unsettled;
 use identity::EndedThreads;
 use process::{Origin, Process, Thread};
 pub(crate) use procfs::device;
@@ -70,6 +72,10 @@ pub(crate) struct Findings {
     pub(crate) calls: Vec<Call>,
     /// Exact sums.
     pub(crate) totals: Vec<Total>,
+    /// Allocations, in the order in which they happened.
+    pub(crate) allocations: Vec<Allocation>,
+    /// Counts of allocations.
+    pub(crate) heap_counts: Vec<HeapCounts>,
 }
 
 /// Counts for the progress line and the summary.
@@ -81,6 +87,8 @@ pub(crate) struct Counts {
     pub(crate) waits: u64,
     /// System calls written.
     pub(crate) calls: u64,
+    /// Allocations, and objects given back, that were written.
+    pub(crate) allocations: u64,
     /// Stacks that were not followed to their root.
     pub(crate) truncated: u64,
     /// Those of them whose stack is deeper than what was copied.
@@ -122,6 +130,7 @@ pub(crate) struct Tracker {
     stacks: Stacks,
     texts: TextInterner<FxBuildHasher>,
     found: Findings,
+    unsettled: Unsettled,
     counts: Counts,
     /// Sum of all samples' weights.
     weight: u64,
@@ -148,6 +157,7 @@ impl Tracker {
             stacks: Stacks::new(stack_ends),
             texts: TextInterner::default(),
             found: Findings::default(),
+            unsettled: Unsettled::default(),
             counts: Counts::default(),
             weight: 0,
             last_seen: FxHashMap::default(),
@@ -221,6 +231,7 @@ impl Tracker {
             What::Sample { weight, place } => self.sample(event, owner, *weight, place),
             What::Waited(wait) => self.wait(event, wait),
             What::Called(call) => self.call(event, call),
+            What::Allocated(allocation) => self.allocation(event, allocation),
             &What::Mapped { start, end, file_offset, device, inode, path } => {
                 let path = String::from_utf8_lossy(path).into_owned();
                 let entry = MapEntry { start, end, file_offset, device, inode, path };
@@ -301,7 +312,9 @@ impl Tracker {
     pub(crate) fn is_block_full(&self) -> bool {
         const ROWS_PER_BLOCK: usize = 1 << 16;
         let found = &self.found;
-        let rows = found.samples.len().max(found.waits.len()).max(found.calls.len());
+        let events = [found.samples.len(), found.waits.len(), found.calls.len()];
+        let more = [found.allocations.len(), found.heap_counts.len()];
+        let rows = events.into_iter().chain(more).max().unwrap_or(0);
         rows >= ROWS_PER_BLOCK
             || found.totals.len() >= rz_format::MAX_TOTALS
             || self.stacks.is_block_full()
