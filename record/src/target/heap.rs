@@ -4,7 +4,8 @@
 use rz_format::{Allocation, HeapCounts};
 
 use super::Tracker;
-use crate::event::{RawAllocation, RawEvent, RawHeapCounts};
+use super::stacks::Moment;
+use crate::event::{RawAllocation, RawHeapCounts};
 
 /// Allocations that are not ready to be written.
 #[derive(Debug, Default)]
@@ -30,12 +31,12 @@ impl Unsettled {
 
 impl Tracker {
     /// Takes in an allocation, or an object that was given back.
-    pub(super) fn allocation(&mut self, event: &RawEvent<'_>, allocation: &RawAllocation<'_>) {
-        self.find_if_unannounced(event, event.tid);
-        let stack = allocation.place.as_ref().and_then(|place| self.stack(event, place));
+    pub(super) fn allocation(&mut self, moment: Moment, allocation: &RawAllocation<'_>) {
+        self.find_if_unannounced(moment, moment.tid);
+        let stack = allocation.place.as_ref().and_then(|place| self.stack(moment, place));
         let row = Allocation {
-            time_ns: event.time_ns,
-            thread: self.thread_id(event),
+            time_ns: moment.time_ns,
+            thread: self.thread_id(moment),
             kind: allocation.kind,
             address: allocation.address,
             size: allocation.size,
