@@ -3,6 +3,7 @@
 mod calls;
 mod damage;
 mod fixture;
+mod heap;
 mod names;
 mod sums;
 mod waits;
