@@ -181,8 +181,13 @@ mod with_stack {
         match count.checked_mul(size) {
             // SAFETY: the program's own call.
             Some(size) => unsafe { realloc(object, size, sp, bp) },
-            // SAFETY: the program's own call.
-            None => unsafe { real::reallocarray(object, count, size) },
+            None => {
+                if let Some(slot) = thread::slot() {
+                    add(&slot.counts().failed, 1);
+                }
+                // SAFETY: the program's own call, which fails.
+                unsafe { real::reallocarray(object, count, size) }
+            }
         }
     }
 

@@ -130,7 +130,7 @@ unsafe fn set_up(environment: *mut *mut c_char) -> Result<bool, u32> {
     if !matches!(control.mode.load(Relaxed), mode::SAMPLED | mode::FULL) {
         return Ok(false);
     }
-    if !is_first() {
+    if !symbols::is_first(c"malloc") {
         return Err(NOT_FIRST);
     }
     clock::choose(control.clock);
@@ -147,17 +147,6 @@ unsafe fn set_up(environment: *mut *mut c_char) -> Result<bool, u32> {
     IS_SET_UP.store(true, Relaxed);
     start(control);
     Ok(true)
-}
-
-/// Whether calls to `malloc` go to this library.
-#[cfg(not(test))]
-fn is_first() -> bool {
-    symbols::first(c"malloc") == Some(crate::entry::malloc as *mut ())
-}
-
-#[cfg(test)]
-fn is_first() -> bool {
-    symbols::first(c"malloc").is_none()
 }
 
 extern "C" fn after_fork() {

@@ -55,20 +55,26 @@ const STT_GNU_IFUNC: u8 = 10;
 
 /// The function of that name in the objects that come after this library.
 pub(crate) fn next(name: &CStr) -> Option<*mut ()> {
+    let mut objects = objects();
+    objects.find(|object| is_own(object))?;
+    objects.find_map(|object| Tables::of(object)?.find(name))
+}
+
+/// Whether the program gets this library's function of that name.
+pub(crate) fn is_first(name: &CStr) -> bool {
+    let has_it = |object: &&LinkMap| Tables::of(object).is_some_and(|it| it.find(name).is_some());
+    objects().find(has_it).is_some_and(is_own)
+}
+
+/// Whether an object is this library.
+fn is_own(object: &LinkMap) -> bool {
     let own: *const Dynamic;
     // SAFETY: the address of the library's dynamic section, which the linker
     // names so.
     unsafe {
         asm!("lea {}, [rip + _DYNAMIC]", out(reg) own, options(pure, nomem, nostack));
     }
-    let mut objects = objects();
-    objects.find(|object| object.dynamic == own)?;
-    objects.find_map(|object| Tables::of(object)?.find(name))
-}
-
-/// The function of that name that the program gets.
-pub(crate) fn first(name: &CStr) -> Option<*mut ()> {
-    objects().find_map(|object| Tables::of(object)?.find(name))
+    object.dynamic == own
 }
 
 /// All objects, the program first, then libraries as they are searched.
@@ -206,5 +212,6 @@ mod tests {
         // Chosen when the program starts.
         assert!(next(c"strlen").is_some());
         assert_eq!(next(c"no_such_function"), None);
+        assert!(!is_first(c"getpid"));
     }
 }

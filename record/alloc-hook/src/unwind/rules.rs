@@ -7,9 +7,9 @@
 use core::mem::MaybeUninit;
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register,
-    RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection,
-    UnwindTableRow, X86_64,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, ParsedEhFrameHdr,
+    Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression,
+    UnwindSection, UnwindTableRow, X86_64,
 };
 
 use crate::real::Object;
@@ -25,6 +25,10 @@ const MAX_ROWS: usize = 4;
 /// Code that no entry covers is a program's first function if it lies at most
 /// so far behind the first instruction.
 const ENTRY_BYTES: usize = 64;
+/// Code that no entry covers, in an object that has entries, is taken to be
+/// generated if there is at least so much of it in one piece: generated code
+/// keeps frame pointers, hand-written assembly often does not.
+const GENERATED_CODE_BYTES: u64 = 64 << 10;
 
 /// Room to evaluate call frame information in.
 pub(crate) type Context = UnwindContext<usize, Inline>;
@@ -184,8 +188,7 @@ pub(crate) fn follows_call(address: usize) -> bool {
 /// What of a loaded object's file is needed.
 #[derive(Debug)]
 struct Module {
-    start: usize,
-    end: usize,
+    /// Its first instruction; 0 if it has none, or is not known.
     entry: usize,
     /// Its `.eh_frame_hdr`; 0 if it has none.
     table: usize,
@@ -205,9 +208,9 @@ struct Header {
 impl Module {
     fn at(address: usize) -> Option<Self> {
         let object = Object::at(address)?;
-        let mut module =
-            Module { start: object.start, end: object.end, entry: 0, table: object.unwind_table };
-        // SAFETY: an object begins with its first segment, which is mapped.
+        let mut module = Module { entry: 0, table: object.unwind_table };
+        // SAFETY: something of the object is mapped there: the beginning, or
+        // if there are gaps in it, that of one of its segments.
         let header = unsafe { &*(object.start as *const Header) };
         if header.magic == *b"\x7fELF" && header.entry != 0 && !object.map.is_null() {
             // SAFETY: the loader's entry for it begins with its base address.
@@ -220,51 +223,78 @@ impl Module {
         if self.table == 0 {
             return Some(Rule::simple(End::Chain));
         }
-        match self.find_in_table(address as u64, context) {
+        let table = Table::at(self.table).ok()?;
+        match table.rule(address as u64, context) {
             Ok(rule) => rule,
-            Err(gimli::Error::NoUnwindInfoForAddress)
-                if address.wrapping_sub(self.entry) < ENTRY_BYTES =>
-            {
-                Some(Rule::simple(End::Root))
+            Err(gimli::Error::NoUnwindInfoForAddress) => {
+                let is_first = self.entry != 0 && address.wrapping_sub(self.entry) < ENTRY_BYTES;
+                let end = match table.is_in_gap(address as u64) {
+                    _ if is_first => End::Root,
+                    Ok(true) => End::Chain,
+                    _ => End::Unknown,
+                };
+                Some(Rule::simple(end))
             }
             Err(_) => None,
         }
     }
+}
 
-    /// The object's memory from `address` on.
-    fn from(&self, address: usize) -> Slice {
-        let length = if (self.start..self.end).contains(&address) { self.end - address } else { 0 };
-        // SAFETY: of the object, which stays loaded while one of its functions
-        // runs. There may be gaps between its segments, but what is asked for
-        // is in one segment, and the tables in it do not lead out of it.
-        let bytes = unsafe { core::slice::from_raw_parts(address as *const u8, length) };
-        EndianSlice::new(bytes, LittleEndian)
+/// A loaded object's call frame information.
+struct Table {
+    header: ParsedEhFrameHdr<Slice>,
+    section: EhFrame<Slice>,
+    bases: BaseAddresses,
+}
+
+impl Table {
+    /// That of which the `.eh_frame_hdr` is at `address`.
+    fn at(address: usize) -> gimli::Result<Self> {
+        let bases = BaseAddresses::default().set_eh_frame_hdr(address as u64);
+        let header = EhFrameHdr::new(memory_from(address), LittleEndian).parse(&bases, 8)?;
+        let Pointer::Direct(start) = header.eh_frame_ptr() else {
+            return Err(gimli::Error::NoUnwindInfoForAddress);
+        };
+        let mut section = EhFrame::new(memory_from(start as usize), LittleEndian);
+        section.set_address_size(8);
+        Ok(Table { header, section, bases: bases.set_eh_frame(start) })
     }
 
-    fn find_in_table(
+    /// The rule at an address; `None` if it cannot be put into one.
+    fn rule(
         &self,
         address: u64,
         context: &mut MaybeUninit<Context>,
     ) -> gimli::Result<Option<Rule>> {
-        let none = gimli::Error::NoUnwindInfoForAddress;
-        let bases = BaseAddresses::default().set_eh_frame_hdr(self.table as u64);
-        let data = self.from(self.table);
-        let header = EhFrameHdr::new(data.slice(), LittleEndian).parse(&bases, 8)?;
-        let Pointer::Direct(start) = header.eh_frame_ptr() else { return Err(none) };
-        let bases = bases.set_eh_frame(start);
-        let entries = self.from(start as usize);
-        let mut section = EhFrame::new(entries.slice(), LittleEndian);
-        section.set_address_size(8);
-        let table = header.table().ok_or(none)?;
-        let entry = table.fde_for_address(&section, &bases, address, EhFrame::cie_from_offset)?;
+        let Table { header, section, bases } = self;
+        let table = header.table().ok_or(gimli::Error::NoUnwindInfoForAddress)?;
+        let entry = table.fde_for_address(section, bases, address, EhFrame::cie_from_offset)?;
         if entry.is_signal_trampoline() {
             return Ok(Some(Rule::simple(End::Signal)));
         }
         let context = context.write(Context::new_in());
-        let row = entry.unwind_info_for_address(&section, &bases, context, address)?;
-        let expression = |code: UnwindExpression<usize>| Some(code.get(&section).ok()?.0.slice());
+        let row = entry.unwind_info_for_address(section, bases, context, address)?;
+        let expression = |code: UnwindExpression<usize>| Some(code.get(section).ok()?.0.slice());
         Ok(Rule::from_row(row, expression))
     }
+
+    /// Whether no entry covers so large a piece of code that it was generated.
+    fn is_in_gap(&self, address: u64) -> gimli::Result<bool> {
+        let Table { header, section, bases } = self;
+        let table = header.table().ok_or(gimli::Error::NoUnwindInfoForAddress)?;
+        let before = table.lookup(address, bases)?;
+        let offset = table.pointer_to_offset(before)?;
+        let entry = section.fde_from_offset(bases, offset, EhFrame::cie_from_offset)?;
+        let end = entry.initial_address().saturating_add(entry.len());
+        Ok(table.lookup(end.saturating_add(GENERATED_CODE_BYTES), bases)? == before)
+    }
+}
+
+/// What is loaded from `address` on, up to the end of an object or segment.
+fn memory_from(address: usize) -> &'static [u8] {
+    let end = Object::at(address).map_or(address, |object| object.end);
+    // SAFETY: it stays loaded while one of its functions runs.
+    unsafe { core::slice::from_raw_parts(address as *const u8, end.saturating_sub(address)) }
 }
 
 #[cfg(test)]
