@@ -90,8 +90,8 @@ pub struct Heap {
     /// recording, or their row was lost.
     pub unknown_frees: u64,
     /// Objects that must have been given back, because another one was
-    /// allocated at their address: that row was lost. They are in no sum but
-    /// [`Sums::allocated`].
+    /// allocated at their address: that row was lost. They count as there until
+    /// then, and as neither temporary nor there at the end.
     pub missing_frees: u64,
     /// Objects that were not followed because too many were there at a time.
     /// They are in no sum but [`Sums::allocated`].
