@@ -90,8 +90,8 @@ pub struct Heap {
     /// recording, or their row was lost.
     pub unknown_frees: u64,
     /// Objects that must have been given back, because another one was
-    /// allocated at their address: that row was lost. They are in no sum but
-    /// [`Sums::allocated`].
+    /// allocated at their address: that row was lost. They count as there until
+    /// then, and as neither temporary nor there at the end.
     pub missing_frees: u64,
     /// Objects that were not followed because too many were there at a time.
     /// They are in no sum but [`Sums::allocated`].
@@ -160,8 +160,6 @@ pub struct Live {
     pub most: f64,
     /// At the end of the slice.
     pub last: f64,
-    /// Whether anything changed in the slice.
-    pub(crate) seen: bool,
 }
 
 /// What was allocated during a slice of time.
@@ -173,16 +171,6 @@ pub struct Rate {
     pub bytes: f64,
     /// Objects given back.
     pub frees: f64,
-}
-
-impl Slice for Live {
-    fn join(&mut self, later: &Self) {
-        if later.seen {
-            self.most = if self.seen { self.most.max(later.most) } else { later.most };
-            self.last = later.last;
-            self.seen = true;
-        }
-    }
 }
 
 impl Slice for Rate {

@@ -3,12 +3,11 @@
 use rz_format::*;
 
 use super::fixture::*;
-use crate::heap::{Heap, HeapOptions, Metric, Runtime, Sum, Suppressions, show};
-use crate::load::{LoadOptions, load};
-use crate::profile::{EventKind, Profile, Unit};
+use crate::heap::{Heap, HeapOptions, Sum};
+use crate::load::LoadOptions;
 
 /// A trace with threads 0 (process 0) and 1, 2 of the processes given.
-fn trace(interval: u64, processes: &[u32]) -> Trace {
+pub(super) fn trace(interval: u64, processes: &[u32]) -> Trace {
     let mut trace = Trace::new();
     for (id, &process) in (1..).zip(processes) {
         if process > 0 {
@@ -30,7 +29,13 @@ fn trace(interval: u64, processes: &[u32]) -> Trace {
 }
 
 /// Row number `n` happens n microseconds after the start.
-fn row(n: u64, thread: u32, kind: AllocationKind, address: u64, size: u64) -> Allocation {
+pub(super) fn row(
+    n: u64,
+    thread: u32,
+    kind: AllocationKind,
+    address: u64,
+    size: u64,
+) -> Allocation {
     let time_ns = START + n * 1000;
     Allocation { time_ns, thread, kind, address, size, ..Allocation::default() }
 }
@@ -38,7 +43,7 @@ fn row(n: u64, thread: u32, kind: AllocationKind, address: u64, size: u64) -> Al
 /// Rows of a script: words like `0m16@100`, which is thread, what (malloc,
 /// calloc, realloc, aligned, free, xfree of realloc), size, address in hex,
 /// and the stack that `stacks` has under a letter at the end, if any.
-fn rows(script: &str, stacks: &[Option<StackId>]) -> Vec<Allocation> {
+pub(super) fn rows(script: &str, stacks: &[Option<StackId>]) -> Vec<Allocation> {
     let parse = |(n, word): (u64, &str)| {
         let (head, tail) = word.split_once('@').unwrap();
         let thread = head[..1].parse().unwrap();
@@ -60,7 +65,7 @@ fn rows(script: &str, stacks: &[Option<StackId>]) -> Vec<Allocation> {
     (0..).zip(script.split_whitespace()).map(parse).collect()
 }
 
-fn heap_of(trace: Trace) -> Heap {
+pub(super) fn heap_of(trace: Trace) -> Heap {
     load_bytes(&trace.finish()).heap.unwrap()
 }
 
@@ -72,7 +77,7 @@ fn full(script: &str, processes: &[u32]) -> Heap {
 }
 
 /// Objects and bytes.
-fn amount(sum: &Sum) -> (u64, u64) {
+pub(super) fn amount(sum: &Sum) -> (u64, u64) {
     assert!(sum.objects.is_exact() && sum.bytes.is_exact());
     assert_eq!(sum.recorded, sum.objects.rounded());
     (sum.recorded, sum.bytes.rounded())
@@ -233,221 +238,4 @@ fn counts_are_exact() {
     assert_eq!((heap.rate.slice_ns, rate), (10_000_000, vec![9.0, 18.0, 9.0]));
     // The sites are not made to fit.
     assert_eq!(heap.total.allocated.objects.rounded(), 1);
-}
-
-/// A generator of numbers in 0..1: xorshift, with the seed's bits mixed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-#[test]
-fn estimates_are_right_on_average_and_intervals_in_19_of_20() {
-    const INTERVAL: u64 = 1000;
-    const SEEDS: u64 = 200;
-    let sizes: Vec<u64> = (0..600).map(|n| [64, 100, 700, 5000][n % 4] + n as u64 % 13).collect();
-    let truth = (sizes.len() as f64, sizes.iter().sum::<u64>() as f64);
-    let (mut objects, mut bytes, mut inside) = (0.0, 0.0, 0);
-    let mut live = 0.0;
-    for seed in 1..=SEEDS {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut rows = Vec::new();
-        for (n, &size) in (0..).zip(&sizes) {
-            let p = 1.0 - (-(size as f64) / INTERVAL as f64).exp();
-            if random.next() < p {
-                let malloc = row(n, 0, AllocationKind::Malloc, 16 * (n + 1), size);
-                rows.push(Allocation { interval: INTERVAL, allocations: n + 1, ..malloc });
-                if n % 3 == 0 {
-                    rows.push(row(n, 0, AllocationKind::Free, 16 * (n + 1), 0));
-                }
-            }
-        }
-        let mut trace = trace(INTERVAL, &[]);
-        trace.writer.write_allocations(&rows).unwrap();
-        let heap = heap_of(trace);
-        let sum = &heap.total.allocated;
-        objects += sum.objects.value;
-        bytes += sum.bytes.value;
-        live += heap.total.at_end.bytes.value;
-        let (low, high) = sum.bytes.interval();
-        inside += u64::from((low..=high).contains(&truth.1));
-        assert!(heap.peak.live.bytes.value >= heap.total.at_end.bytes.value * 0.999);
-    }
-    let seeds = SEEDS as f64;
-    // Averages vary by a fourteenth of what single ones do: by 2.5 and 0.2 %.
-    assert!((objects / seeds / truth.0 - 1.0).abs() < 0.06, "{objects}");
-    assert!((bytes / seeds / truth.1 - 1.0).abs() < 0.005, "{bytes}");
-    let left: u64 = (0..).zip(&sizes).filter(|(n, _)| n % 3 != 0).map(|(_, size)| size).sum();
-    assert!((live / seeds / left as f64 - 1.0).abs() < 0.01, "{live}");
-    assert!((180..=199).contains(&inside), "{inside} of {SEEDS}");
-}
-
-#[test]
-fn hostile_rows_do_no_harm() {
-    let mut trace = trace(0, &[]);
-    let mut rows = Vec::new();
-    for n in 0..200u64 {
-        let kind = AllocationKind::from((n % 9) as u8);
-        // The encoder knows no code for unknown kinds but the largest.
-        for (size, interval) in [(u64::MAX, 0), (u64::MAX, 1), (1, u64::MAX), (0, 7)] {
-            rows.push(Allocation {
-                time_ns: if n % 2 == 0 { u64::MAX } else { n },
-                thread: [0, 5, u32::MAX][n as usize % 3],
-                address: n % 5,
-                allocations: u64::MAX - n * 7,
-                interval,
-                stack: Some(n as u32),
-                ..row(0, 0, kind, 0, size)
-            });
-        }
-    }
-    trace.writer.write_allocations(&rows).unwrap();
-    let counts = HeapCounts { bytes: u64::MAX, time_ns: u64::MAX, ..HeapCounts::default() };
-    trace.writer.write_heap_counts(&mut [counts, counts, HeapCounts::default()]).unwrap();
-    let exit = |id, time_ns| Record::ProcessExit(Exit { id, time_ns });
-    trace.records(&[exit(0, u64::MAX), exit(77, 0), exit(0, 1)]);
-    let mut profile = load_bytes(&trace.finish());
-    let heap = profile.heap.clone().unwrap();
-    assert!(heap.total.allocated.recorded > 0 && heap.missing_frees > 0);
-    assert!(heap.live.slices.len() <= 200 && heap.rate.slices.len() <= 200);
-    assert!(heap.total.allocated.bytes.interval().1.is_finite());
-    for metric in Metric::ALL {
-        let event = show(&mut profile, metric).unwrap();
-        assert!(profile.total_weight(event) <= i64::MAX as u64);
-        assert_consistent(&profile);
-    }
-}
-
-/// Two stacks, `[anon]` and, called by it, a function of the kernel; 100 bytes
-/// left by the first one, 30 by the second one, which had 8 more.
-fn two_sites() -> Profile {
-    let mut trace = trace(0, &[]);
-    let (a, b) = (trace.stack(&[code(3, 1)]), trace.stack(&[code(3, 1), code(1, 2)]));
-    trace.define_stacks();
-    let rows = rows("0m100@a:A 0m30@b:B 0c8@c:B 0f@c", &[a, b]);
-    trace.writer.write_allocations(&rows).unwrap();
-    load_bytes(&trace.finish())
-}
-
-#[test]
-fn metrics_are_samples_of_the_event() {
-    let mut profile = two_sites();
-    let check = |profile: &Profile, unit, expected: &str| {
-        assert_eq!(describe(profile), expected);
-        let event = profile.events.iter().find(|event| event.kind == EventKind::Alloc).unwrap();
-        assert_eq!((event.name.as_str(), event.unit), ("alloc", unit));
-    };
-    let lines = |first: &str, second: &str| {
-        format!("alloc main: [anon]_j {first}\nalloc main: [anon]_j;[kernel+0x2]_k {second}\n")
-    };
-    check(&profile, Unit::Bytes, &lines("1 100", "2 38"));
-    for (metric, unit, first, second) in [
-        (Metric::Count, Unit::Count, "1 1", "2 2"),
-        (Metric::Live, Unit::Bytes, "1 100", "1 30"),
-        (Metric::LiveCount, Unit::Count, "1 1", "1 1"),
-        (Metric::Peak, Unit::Bytes, "1 100", "2 38"),
-        (Metric::Bytes, Unit::Bytes, "1 100", "2 38"),
-    ] {
-        assert_eq!(show(&mut profile, metric), Some(1));
-        check(&profile, unit, &lines(first, second));
-    }
-    show(&mut profile, Metric::Temporary);
-    check(&profile, Unit::Count, "alloc main: [anon]_j;[kernel+0x2]_k 1 1\n");
-    assert_eq!(show(&mut Profile::default(), Metric::Bytes), None);
-}
-
-#[test]
-fn leaks_are_suppressed_by_any_frame() {
-    let profile = two_sites();
-    let heap = profile.heap.as_ref().unwrap();
-    let check = |file: &str, left: (u64, u64), suppressed: (u64, u64), used: &[&str]| {
-        let leaks = heap.leaks(&profile, &file.parse().unwrap());
-        assert_eq!((amount(&leaks.total), amount(&leaks.suppressed)), (left, suppressed), "{file}");
-        let names: Vec<_> = leaks.used.iter().map(|(s, _)| s.pattern.as_str()).collect();
-        assert_eq!(names, used);
-    };
-    check("", (2, 130), (0, 0), &[]);
-    check("leak:nothing\nleak:^[kernel+", (1, 100), (1, 30), &["^[kernel+"]);
-    check("leak:anon]$", (0, 0), (2, 130), &["anon]$"]);
-    check("leak:anon\nleak:kernel", (0, 0), (2, 130), &["anon", "kernel"]);
-    let leaks = heap.leaks(&profile, &Suppressions::default());
-    let sites: Vec<_> = leaks.sites.iter().map(|&i| amount(&heap.sites[i].sums.at_end)).collect();
-    assert_eq!(sites, [(1, 100), (1, 30)]);
-}
-
-#[test]
-fn runtimes_and_allocators_of_processes() {
-    let mut trace = trace(0, &[1]);
-    let mapping = |process, module| {
-        Record::Mapping(Mapping { process, module, length: 1, ..Mapping::default() })
-    };
-    let allocator =
-        |process, path: &str| Record::Allocator(Allocator { process, path: path.into() });
-    trace.records(&[
-        module(9, ModuleKind::File, "/usr/lib/libpython3.11.so.1.0"),
-        mapping(1, 9),
-        mapping(0, 0),
-        mapping(99, 9),
-        allocator(0, "/lib/libc.so.6"),
-        allocator(0, "/lib/libc.so.6"),
-        allocator(99, "/lib/libc.so.6"),
-    ]);
-    trace.writer.write_allocations(&rows("0m1@a 1m1@b", &[])).unwrap();
-    let heap = heap_of(trace);
-    let shown: Vec<_> =
-        heap.processes.iter().map(|p| (&p.allocators[..], &p.runtimes[..])).collect();
-    let libc = ["/lib/libc.so.6".to_owned()];
-    assert_eq!(shown, [(&libc[..], &[][..]), (&[], &[Runtime::Python])]);
-    assert_eq!(heap.runtimes(), [Runtime::Python]);
-    assert_eq!(heap.notes().len(), 1);
-}
-
-#[test]
-fn losses_of_allocations() {
-    let mut trace = trace(0, &[]);
-    let reason = LossReason::Nested.into();
-    trace.records(&[Record::Loss(Loss { class: 4, reason, count: 3, ..Loss::default() })]);
-    let info = load_bytes(&trace.finish()).info;
-    assert_eq!((info.lost, info.lost_allocations.count), (0, 3));
-    assert_eq!(
-        info.notes,
-        ["3 allocations and frees are missing, but for their counts (in signal handlers that \
-             interrupted the hook)"]
-    );
-}
-
-#[test]
-fn growth_counts_bytes() {
-    let mut trace = Trace::new();
-    let name = "page-faults".into();
-    trace.records(&[Record::Event(Event { id: 1, name, unit: 2, frequency_hz: 0 })]);
-    let fault = Sample { event: 1, weight: 4096, ..Sample::default() };
-    trace.writer.write_samples(&mut [fault, fault]).unwrap();
-    let profile = load_bytes(&trace.finish());
-    assert_eq!(describe(&profile), "page-faults main:  2 8192\n");
-    assert_eq!((profile.events[1].unit, profile.events[1].unit.name()), (Unit::Bytes, "bytes"));
-    // It is no sample of the CPU.
-    assert_eq!((profile.info.samples, profile.heap), (0, None));
-}
-
-#[test]
-fn the_golden_vector() {
-    let profile = load(&vector("v1.2"), &LoadOptions::default()).unwrap();
-    let heap = profile.heap.as_ref().unwrap();
-    assert_eq!((heap.source, heap.interval), (AllocationSource::Hook, 524_288));
-    assert_eq!((heap.total.allocated.recorded, heap.total.at_end.recorded), (1, 0));
-    // 100,000 bytes, recorded with a probability of 0.1737, for 2 µs.
-    assert_eq!((heap.bytes().rounded(), heap.total.allocated.bytes.rounded()), (100_256, 575_876));
-    assert_eq!((heap.peak.time_ns, heap.lifetimes.0[10]), (6_000, 6));
-    let counts = heap.counts.unwrap();
-    assert_eq!((counts.allocations, counts.frees, counts.failed), (17, 13, 2));
-    assert_eq!((heap.sizes.0[4], heap.sizes.0[16]), (16, 1));
-    assert_eq!(heap.processes[0].allocators, ["/lib/libc.so.6"]);
-    assert_eq!(heap.threads.len(), 2);
 }
