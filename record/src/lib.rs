@@ -7,6 +7,7 @@
 //! vDSO's.
 #![deny(unsafe_code)]
 
+mod allocator;
 mod bpf;
 mod capture;
 mod check;

@@ -31,6 +31,7 @@ pub(crate) fn resolve(
     // Fails when the writer has failed and said why; the recording is ending.
     let hand_on = |tracker: &mut Tracker| findings.send(tracker.take_findings()).map_err(drop);
     while let Ok(batch) = batches.recv() {
+        tracker.add_records(&batch.records);
         let Ok(rest) = handle_in_order(&mut tracker, parse, &held, &batch, hand_on) else { return };
         held = rest;
         queue.subtract(batch.size());

@@ -18,11 +18,14 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rz_format::{CallDetail, Captured, EndReason, Host, Note, Record, Recording, TraceWriter};
+use rz_format::{
+    AllocationSource, Allocations, CallDetail, Captured, EndReason, Host, Note, Record, Recording,
+    TraceWriter,
+};
 
 use crate::bpf::BpfError;
 use crate::capture::{Attached, Stop, drain};
-use crate::config::{Config, Progress, Summary, Target};
+use crate::config::{AllocationOptions, Config, Progress, Summary, Target};
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::output::{OutputError, TraceFile, Unpublished};
 use crate::perf::AttachError;
@@ -58,6 +61,9 @@ pub enum RecordError {
     /// Something was asked for that only the bpf tier can do.
     #[error("{0} needs the bpf tier: leave out --tier perf")]
     NotInPerfTier(&'static str),
+    /// Allocations of all processes.
+    #[error("--alloc with --all would slow down every process: name some with -p")]
+    AllocationsOfAll,
     /// The trace file could not be made or written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -230,6 +236,9 @@ fn start(
             Some(_) => tracker.expect(*pid),
         }
     }
+    for (pid, path) in &attached.allocators {
+        tracker.add_allocator(*pid, path);
+    }
     if config.kernel && !attached.kernel {
         attached.notes.push(
             "kernel stacks are left out: recording them needs root, CAP_PERFMON, or \
@@ -237,12 +246,12 @@ fn start(
                 .to_owned(),
         );
     }
-    attached.notes.iter().for_each(|note| notice(note));
 
     // In the perf tier the program itself enables the events when it begins.
     if program.is_none() || attached.tier == "bpf" {
-        attached.capture.enable()?;
+        attached.notes.extend(attached.capture.enable()?);
     }
+    attached.notes.iter().for_each(|note| notice(note));
     let first = first_records(config, &pids, &attached, now_ns());
     let writer = store::begin(&file, &first)?;
     if let Some(program) = &mut program {
@@ -403,9 +412,18 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
         Record::Event(attached.event.clone()),
         Record::Clock(clocks()),
     ];
+    records.extend(probed_allocations(config).map(Record::Allocations));
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records
+}
+
+/// How allocations of running processes are recorded, if they are.
+fn probed_allocations(config: &Config) -> Option<Allocations> {
+    let AllocationOptions { interval, .. } = config.allocations?;
+    let runs_already = matches!(config.target, Target::Processes(_));
+    let source = AllocationSource::Probes.into();
+    runs_already.then_some(Allocations { source, interval })
 }
 
 fn check_frequency(asked: u32) -> Result<(), RecordError> {

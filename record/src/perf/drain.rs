@@ -18,8 +18,8 @@ use crate::queue::{Batch, StackEnds};
 pub(crate) const INTERVAL_MS: u8 = 100;
 
 impl Capture for Attachment {
-    fn enable(&mut self) -> io::Result<()> {
-        self.enable_sampling()
+    fn enable(&mut self) -> io::Result<Vec<String>> {
+        self.enable_sampling().map(|()| Vec::new())
     }
 
     fn wait(&self, stop: BorrowedFd<'_>) {

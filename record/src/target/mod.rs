@@ -3,6 +3,7 @@
 
 mod heap;
 mod identity;
+pub(crate) mod link_map;
 mod modules;
 mod names;
 mod process;
@@ -228,10 +229,13 @@ impl Tracker {
         let buffer = (event.cpu, source.is_none_or(|source| source.samples));
         let owner = source.map_or(event.tid, |source| source.thread);
         match &event.what {
-            What::Sample { weight, place } => self.sample(event, owner, *weight, place),
+            What::Sample { event: number, weight, place } => {
+                self.sample(event, owner, *number, *weight, place);
+            }
             What::Waited(wait) => self.wait(event, wait),
             What::Called(call) => self.call(event, call),
             What::Allocated(allocation) => self.allocation(event, allocation),
+            What::Counted(counts) => self.count_heap(event, counts),
             &What::Mapped { start, end, file_offset, device, inode, path } => {
                 let path = String::from_utf8_lossy(path).into_owned();
                 let entry = MapEntry { start, end, file_offset, device, inode, path };
@@ -285,6 +289,11 @@ impl Tracker {
             let count = missing / average;
             self.lose_samples(NO_CPU, LossReason::ShortThreads, from_ns, to_ns, count);
         }
+    }
+
+    /// Takes in facts that concern no single process.
+    pub(crate) fn add_records(&mut self, records: &[Record]) {
+        self.found.records.extend_from_slice(records);
     }
 
     /// Notes that events are missing.
@@ -361,14 +370,21 @@ impl Tracker {
         }
     }
 
-    fn sample(&mut self, event: &RawEvent<'_>, owner: u32, weight: u64, place: &RawStack<'_>) {
+    fn sample(
+        &mut self,
+        event: &RawEvent<'_>,
+        owner: u32,
+        number: u32,
+        weight: u64,
+        place: &RawStack<'_>,
+    ) {
         self.find_if_unannounced(event, owner);
         let stack = self.stack(event, place);
         self.counts.samples += 1;
         self.weight += weight;
         self.found.samples.push(Sample {
             time_ns: event.time_ns,
-            event: 0,
+            event: number,
             thread: self.thread_id(event),
             cpu: event.cpu,
             stack,
