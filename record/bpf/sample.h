@@ -3,8 +3,21 @@
 // time.
 #pragma once
 
+#define MAX_INSTRUCTION 16
+
 ROOM(struct sample, sample)
 ROOM(struct sample, fault)
+
+// Instructions with a probe are executed as copies: takes a thread that is at
+// one back to where it seems to be.
+static __always_inline void leave_copy(struct where *where, struct task_struct *task)
+{
+	struct uprobe_task *copy = task->utask;
+	__u64 at = where->slots[8];
+
+	if (copy && at - copy->xol_vaddr < MAX_INSTRUCTION)
+		where->slots[8] = copy->vaddr + (at - copy->xol_vaddr);
+}
 
 static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct task_struct *task,
 				       __u32 kind, struct sample *sample, __u8 *stack)
@@ -22,6 +35,8 @@ static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct t
 				length_of(bpf_get_stack(ctx, stack, MAX_KERNEL_BYTES, 0));
 		fill_entry_registers(&sample->where, task);
 	}
+	if (settings.allocations)
+		leave_copy(&sample->where, task);
 	length = append_user_stack(&sample->where, stack, task);
 	if (length > STACK_ROOM)
 		return 0;

@@ -127,7 +127,8 @@ pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
         KIND_ALLOCATION => What::Allocated(allocation(&mut input)?),
         KIND_HEAP_COUNTS => What::Counted(heap_counts(&mut input, time_ns)?),
         KIND_WAIT => What::Waited(wait(&mut input)?),
-        _ => What::Called(call(&mut input)?),
+        KIND_CALL => What::Called(call(&mut input)?),
+        _ => return None,
     };
     // Events of perf have numbers from 1 on.
     Some(RawEvent { time_ns, source: 0, pid, tid, cpu, what })
