@@ -22,12 +22,10 @@ fn heap(profile: &Profile) -> &Heap {
 
 /// Names of the functions on a site's stack, innermost first.
 fn names<'a>(profile: &'a Profile, site: &Site) -> Vec<&'a str> {
-    let Some(stack) = site.stack else { return Vec::new() };
-    profile.stacks[stack as usize]
-        .locations
-        .iter()
-        .flat_map(|location| &profile.locations[*location as usize].lines)
-        .map(|line| profile.functions[line.function as usize].name.as_str())
+    profile
+        .locations_of(site.stack)
+        .flat_map(|location| &location.lines)
+        .map(|line| profile.functions[line.function].name.as_str())
         .collect()
 }
 
@@ -143,7 +141,7 @@ fn every_allocation_by_plan() {
         }
     }
 
-    let suppressions = Suppressions::parse("leak:^leak$").unwrap();
+    let suppressions: Suppressions = "leak:^leak$".parse().unwrap();
     let leaks = heap.leaks(&profile, &suppressions);
     assert_eq!(leaks.suppressed.objects.value, 100.0);
 }
@@ -199,8 +197,7 @@ fn samples_estimate_without_bias() {
         let counts = heap.counts.unwrap();
         assert_eq!(counts.bytes as f64, truth[0].1);
         assert_eq!(counts.allocations, 100 + 4 * 8_015);
-        let estimates =
-            [heap.total.allocated.bytes, heap.peak.live.bytes, heap.total.at_end.bytes];
+        let estimates = [heap.total.allocated.bytes, heap.peak.live.bytes, heap.total.at_end.bytes];
         for (i, estimate) in estimates.into_iter().enumerate() {
             let (low, high) = estimate.interval();
             inside[i] += usize::from((low..=high).contains(&truth[i].1));
@@ -224,8 +221,7 @@ fn threads_signals_forks_and_libraries() {
             let trace = record(&[options, "--follow"], "heapstorm", &[threads, count]);
             let profile = trace.profile();
             let heap = heap(&profile);
-            let allocations: u64 =
-                threads.parse::<u64>().unwrap() * count.parse::<u64>().unwrap();
+            let allocations: u64 = threads.parse::<u64>().unwrap() * count.parse::<u64>().unwrap();
             assert_eq!(trace.output.stdout.trim(), allocations.to_string());
             let lost = profile.info.lost_allocations.count;
             assert!(lost < allocations / 100, "{lost} lost: {}", trace.output);
@@ -254,7 +250,7 @@ fn children_are_recorded_or_left_alone() {
             .processes
             .iter()
             .filter(|process| process.sums.allocated.recorded > 0)
-            .map(|process| profile.processes[process.process as usize].name.clone())
+            .map(|process| profile.processes[process.process].name.clone())
             .collect::<Vec<_>>();
         (trace.output.stdout.trim().replace("1\n", "").is_empty(), allocating)
     };
@@ -312,7 +308,11 @@ fn real_programs_behave_as_without() {
     let object = dir.path().join("a.o");
     let commands: [&[&str]; 4] = [
         &["python3", "-c", "print(sum(len(str(i)) for i in range(100000)))"],
-        &["sqlite3", ":memory:", "select sum(length(hex(randomblob(100)))) from generate_series(1, 2000)"],
+        &[
+            "sqlite3",
+            ":memory:",
+            "select sum(length(hex(randomblob(100)))) from generate_series(1, 2000)",
+        ],
         &["g++", "-c", "-o", text(&object), text(&source)],
         &["sort", "--parallel=2", "/etc/services"],
     ];

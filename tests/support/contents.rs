@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::path::Path;
 
 use rz_format::{
-    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Process, Reader, Record, Sample, StackId, StackNode, Thread,
-    Total, TotalClass, Wait,
+    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Process, Reader, Record, Sample,
+    StackId, StackNode, Thread, Total, TotalClass, Wait,
 };
 
 /// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
@@ -93,9 +93,18 @@ impl Contents {
             .chain(waits)
             .chain(calls)
             .chain(totals)
+            .chain(self.allocations.iter().map(|row| row.thread))
+            .chain(self.heap_counts.iter().filter_map(|row| row.thread))
             .filter(|id| !known.contains(id))
             .collect();
         assert!(unknown.is_empty(), "rows of threads that are not described: {unknown:?}");
+    }
+
+    /// The sum of all counts of allocations.
+    pub fn heap_total(&self) -> HeapCounts {
+        let mut sum = HeapCounts::default();
+        self.heap_counts.iter().for_each(|row| sum.add(row));
+        sum
     }
 
     /// All threads.
