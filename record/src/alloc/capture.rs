@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustc_hash::FxHashMap;
-use rz_alloc_ring::{Counts, Event, Events, MAX_SLOTS, SIZE_CLASSES, mode};
+use rz_alloc_ring::{Counts, Events, MAX_SLOTS, SIZE_CLASSES, mode};
 use rz_format::{CLASS_ALLOCATIONS, HeapCounts, LossReason};
 
 use super::Hook;
@@ -31,6 +31,9 @@ const BUSY_BYTES: usize = 64 << 10;
 const COUNT_INTERVAL_NS: u64 = 8_000_000;
 /// How often it is looked which threads are gone.
 const REAP_INTERVAL_NS: u64 = 50_000_000;
+/// A thread may be held up between taking the time of an event and writing it.
+/// Events that come even later are out of order.
+const SETTLE_DELAY_NS: u64 = 20_000_000;
 /// Bytes waiting to be dealt with beyond which events stay in the rings, where
 /// hooks count what they drop.
 const LEAVE_ABOVE: usize = 64 << 20;
@@ -44,6 +47,8 @@ pub(crate) struct Rings {
     ticks: Ticks,
     clock: u32,
     slots: Vec<Slot>,
+    /// Events that have no times yet.
+    taken: Vec<Taken>,
     /// Slots up to this one have been in use.
     used: u32,
     is_busy: bool,
@@ -70,8 +75,15 @@ struct Slot {
     lost: Lost,
     /// When its counts were taken.
     counted_ns: u64,
-    /// When its events were taken.
-    looked_ns: u64,
+}
+
+/// Words out of a slot's ring; see [`Chunk`].
+struct Taken {
+    slot: u32,
+    taken: u32,
+    pid: u32,
+    tid: u32,
+    words: Vec<u64>,
 }
 
 /// Events that a hook could not write.
@@ -91,6 +103,7 @@ impl Rings {
             ticks: Ticks::start(clock),
             clock,
             slots: vec![Slot::default(); MAX_SLOTS as usize],
+            taken: Vec::new(),
             used: 0,
             // Programs allocate a lot when they begin.
             is_busy: true,
@@ -110,8 +123,7 @@ impl Rings {
             batch.settled_ns = Some(0);
             return;
         }
-        batch.settled_ns = Some(now);
-        self.ticks.advance(self.clock);
+        batch.settled_ns = Some(now.saturating_sub(SETTLE_DELAY_NS));
         let counts_due = is_last || now.saturating_sub(self.counted_ns) >= COUNT_INTERVAL_NS;
         let reap_due = is_last || now.saturating_sub(self.reaped_ns) >= REAP_INTERVAL_NS;
         self.counted_ns = if counts_due { now } else { self.counted_ns };
@@ -140,10 +152,9 @@ impl Rings {
                 self.born += 1;
                 let known = &mut self.slots[slot as usize];
                 // What it holds began after the last look.
-                (known.counted_ns, known.looked_ns) = (self.looked_ns, self.looked_ns);
-                (known.tid, known.born) = (tid, self.born);
+                (known.tid, known.born, known.counted_ns) = (tid, self.born, self.looked_ns);
             }
-            bytes += self.take_events(slot, pid, tid, now, batch);
+            bytes += self.take_events(slot, pid, tid, batch);
             if counts_due || is_gone {
                 self.take_counts(slot, tid, now, batch);
             }
@@ -151,6 +162,7 @@ impl Rings {
                 self.release(slot);
             }
         }
+        self.date(batch);
         if reap_due {
             self.release_replaced();
             self.check_memory();
@@ -161,9 +173,8 @@ impl Rings {
     }
 
     /// Takes a slot's events; returns how many bytes they are.
-    fn take_events(&mut self, slot: u32, pid: u32, tid: u32, now: u64, batch: &mut Batch) -> usize {
-        let Slot { taken, looked_ns, .. } = self.slots[slot as usize];
-        self.slots[slot as usize].looked_ns = now;
+    fn take_events(&mut self, slot: u32, pid: u32, tid: u32, batch: &mut Batch) -> usize {
+        let taken = self.slots[slot as usize].taken;
         let mut bytes = 0;
         // Once up to the end of the ring, and once from its beginning.
         for _ in 0..2 {
@@ -171,30 +182,32 @@ impl Rings {
                 Ok(words) if words.is_empty() => break,
                 Ok(words) => {
                     bytes += words.len() * 8;
-                    let ticks = self.ticks;
-                    let time = |event: &Event<'_>| ticks.to_ns(event.ticks()).clamp(looked_ns, now);
-                    let mut events = Events::new(&words).map_while(Result::ok);
-                    let first_ns = events.next().map_or(now, |event| time(&event));
-                    let last_ns = events.last().map_or(first_ns, |event| time(&event));
-                    batch.push_chunk(Chunk {
-                        slot,
-                        taken,
-                        pid,
-                        tid,
-                        first_ns,
-                        last_ns,
-                        ticks,
-                        words,
-                    });
+                    self.taken.push(Taken { slot, taken, pid, tid, words });
                 }
                 Err(error) => {
                     log::warn!("events of thread {tid} make no sense: {error}");
-                    batch.lose(LossReason::Malformed, CLASS_ALLOCATIONS, looked_ns, now, 1);
+                    let now = now_ns();
+                    batch.lose(LossReason::Malformed, CLASS_ALLOCATIONS, self.looked_ns, now, 1);
                     break;
                 }
             }
         }
         bytes
+    }
+
+    /// Puts the events that were taken where their times say.
+    fn date(&mut self, batch: &mut Batch) {
+        // Now that all events are older than this moment, none will ever be
+        // dated by another pair of moments.
+        self.ticks.advance(self.clock);
+        let ticks = self.ticks;
+        for Taken { slot, taken, pid, tid, words } in self.taken.drain(..) {
+            let mut times =
+                Events::new(&words).map_while(Result::ok).map(|event| ticks.to_ns(event.ticks()));
+            let Some(first_ns) = times.next() else { continue };
+            let last_ns = times.last().unwrap_or(first_ns);
+            batch.push_chunk(Chunk { slot, taken, pid, tid, first_ns, last_ns, ticks, words });
+        }
     }
 
     /// Takes what a slot has counted since the last time.

@@ -69,7 +69,7 @@ impl Tracker {
     /// Takes in what one thread wrote into its ring. Everything that was
     /// reported from before its end must have been handled.
     pub(crate) fn handle_chunk(&mut self, chunk: &Chunk) {
-        let Chunk { slot, taken, pid, tid, first_ns, last_ns, .. } = *chunk;
+        let Chunk { slot, taken, pid, tid, last_ns, .. } = *chunk;
         let moment = Moment { time_ns: last_ns, pid, tid };
         self.find_if_unannounced(moment, tid);
         let thread = self.thread_id(moment);
@@ -83,8 +83,7 @@ impl Tracker {
                 last.is_lost = true;
                 break;
             };
-            // Ticks are a little off at the edges.
-            let time = |ticks| chunk.ticks.to_ns(ticks).clamp(first_ns, last_ns);
+            let time = |ticks| chunk.ticks.to_ns(ticks);
             let row =
                 Allocation { thread, interval: self.hooked.interval, ..Allocation::default() };
             match event {
