@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
-use rz_record::{CallDetail, CallOptions, CallStacks, Config, Target, TierChoice};
+use rz_record::{
+    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, Target, TierChoice,
+};
 
 /// How long an attached recording lasts if nothing is said: a profiler that
 /// was left attached by mistake has caused outages.
 const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
+
+/// Bytes between samples of allocations.
+const DEFAULT_INTERVAL: u64 = 512 << 10;
 
 /// Record where a live process spends its time, without stopping it.
 #[derive(Debug, Parser)]
@@ -86,6 +91,13 @@ pub(crate) struct Arguments {
     /// proportion to their time, of all, or of none
     #[arg(long, value_enum, default_value = "sampled", help_heading = "More than samples")]
     syscall_stacks: Stacks,
+
+    /// Record heap allocations, too: a sample of them, one for so many bytes
+    /// allocated (such as 64K) on average, or all of them (full)
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "sampled", value_parser = parse_interval,
+          help_heading = "More than samples")]
+    alloc: Option<u64>,
 
     /// Waits and calls that take so long get a stack each; of shorter ones, one
     /// gets a stack for so much of their time
@@ -200,6 +212,7 @@ impl Arguments {
             },
             waits: self.off_cpu,
             calls,
+            allocations: self.alloc.map(|interval| AllocationOptions { interval }),
             stack_threshold_ns: nanos(self.stack_threshold),
             max_size: self.max_size,
             command_line,
@@ -226,6 +239,18 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err("a recording cannot last no time at all".to_owned());
     }
     Ok(duration)
+}
+
+/// Bytes between samples of allocations; 0 for all of them.
+fn parse_interval(text: &str) -> Result<u64, String> {
+    match text {
+        "full" => Ok(0),
+        "sampled" => Ok(DEFAULT_INTERVAL),
+        text => match parse_size(text)? {
+            0..64 => Err("must be at least 64 bytes, or full".to_owned()),
+            size => Ok(size),
+        },
+    }
 }
 
 fn parse_stack_size(text: &str) -> Result<u32, String> {

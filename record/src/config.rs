@@ -33,6 +33,8 @@ pub struct Config {
     pub waits: bool,
     /// What to record of system calls; `None` for nothing.
     pub calls: Option<CallOptions>,
+    /// What to record of allocations; `None` for nothing.
+    pub allocations: Option<AllocationOptions>,
     /// Waits and calls that take so long get a stack each, shorter ones one
     /// for so much of their time, in nanoseconds.
     pub stack_threshold_ns: u64,
@@ -78,6 +80,13 @@ pub struct CallOptions {
     pub stacks: CallStacks,
 }
 
+/// What to record of allocations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllocationOptions {
+    /// Average number of bytes between samples; 0 for every allocation.
+    pub interval: u64,
+}
+
 /// Which system calls get a stack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CallStacks {
@@ -95,7 +104,7 @@ pub enum CallStacks {
 pub struct Progress {
     /// Time since it began.
     pub elapsed: Duration,
-    /// Samples, waits and calls written.
+    /// Samples, waits, calls and allocations written.
     pub events: u64,
     /// Events lost.
     pub lost: u64,
@@ -116,6 +125,8 @@ pub struct Summary {
     pub waits: u64,
     /// System calls written.
     pub calls: u64,
+    /// Allocations, and objects given back, that were written.
+    pub allocations: u64,
     /// Stacks that were not followed to their root.
     pub truncated: u64,
     /// Events lost.

@@ -1,6 +1,6 @@
 //! What a capture tier hands to the rest of the recorder, one event at a time.
 
-use rz_format::{Seen, WaitState};
+use rz_format::{AllocationKind, HeapCounts, Seen, WaitState};
 
 use crate::unwind::Registers;
 
@@ -35,6 +35,8 @@ pub(crate) enum What<'a> {
     Waited(RawWait<'a>),
     /// A system call returned, or is looked at before it did.
     Called(RawCall<'a>),
+    /// An object was allocated or given back.
+    Allocated(RawAllocation<'a>),
     /// Memory became executable in the event's process.
     Mapped {
         /// The mapping's address range.
@@ -128,6 +130,32 @@ pub(crate) struct RawCall<'a> {
     pub(crate) texts: [Option<&'a [u8]>; 2],
     /// Where it was made, and how much time in calls that stands for.
     pub(crate) place: Option<(RawStack<'a>, u64)>,
+}
+
+/// An object that was allocated or given back; see [`rz_format::Allocation`].
+#[derive(Debug)]
+pub(crate) struct RawAllocation<'a> {
+    /// What happened.
+    pub(crate) kind: AllocationKind,
+    /// The object's address.
+    pub(crate) address: u64,
+    /// Bytes asked for.
+    pub(crate) size: u64,
+    /// Allocations that the thread had made.
+    pub(crate) allocations: u64,
+    /// Average number of bytes between samples.
+    pub(crate) interval: u64,
+    /// Where it was allocated: in the caller of the function that did.
+    pub(crate) place: Option<RawStack<'a>>,
+}
+
+/// What a thread allocated and gave back in a slice of time.
+#[derive(Debug, Clone)]
+pub(crate) struct RawHeapCounts {
+    /// The thread's id.
+    pub(crate) tid: u32,
+    /// The counts; the thread is not filled in.
+    pub(crate) counts: HeapCounts,
 }
 
 /// Exact sums of one thread, as the kernel keeps them.

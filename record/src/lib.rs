@@ -7,6 +7,7 @@
 //! vDSO's.
 #![deny(unsafe_code)]
 
+mod alloc;
 mod bpf;
 mod capture;
 mod check;
@@ -28,9 +29,12 @@ mod target;
 mod tier;
 mod unwind;
 
+pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
 pub use check::{Ability, check};
-pub use config::{CallOptions, CallStacks, Config, Progress, Summary, Target, TierChoice};
+pub use config::{
+    AllocationOptions, CallOptions, CallStacks, Config, Progress, Summary, Target, TierChoice,
+};
 pub use output::OutputError;
 pub use perf::AttachError;
 pub use rz_format::{CallDetail, EndReason};

@@ -102,8 +102,9 @@ fn print_summary(summary: &Summary) {
         number => format!(" {number} {what},"),
     };
     let (waits, calls) = (count(summary.waits, "waits"), count(summary.calls, "calls"));
+    let allocations = count(summary.allocations, "allocation events");
     say(format_args!(
-        "{}: {}, {} samples,{waits}{calls}{truncated} {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
+        "{}: {}, {} samples,{waits}{calls}{allocations}{truncated} {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
         summary.path.display(),
         bytes(summary.file_size),
         summary.samples,

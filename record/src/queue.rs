@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
-use rz_format::{CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU};
+use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU};
 
-use crate::event::RawTotal;
+use crate::alloc::Chunk;
+use crate::event::{RawHeapCounts, RawTotal};
 
 /// Bytes waiting to be unwound beyond which stacks are shortened.
 const SHORTEN_ABOVE: usize = 48 << 20;
@@ -43,6 +44,14 @@ pub(crate) struct Batch {
     pub(crate) counted: Option<u64>,
     /// Sums that are final.
     pub(crate) totals: Vec<RawTotal>,
+    /// Words from the rings of allocation hooks, to be read when everything
+    /// from before their end has been handled.
+    chunks: Vec<Chunk>,
+    /// If there are such rings: when all of them were emptied; 0 if they were
+    /// left as they are.
+    pub(crate) settled_ns: Option<u64>,
+    /// Counts of allocations since those before.
+    pub(crate) heap_counts: Vec<RawHeapCounts>,
     /// Times that a kernel buffer made no sense and was emptied.
     pub(crate) malformed: u64,
 }
@@ -53,7 +62,7 @@ impl Batch {
     /// as lost.
     pub(crate) fn admit(&mut self, class: u8, time_ns: u64) -> Option<u64> {
         let drop_above = match class {
-            CLASS_CALLS => DROP_CALLS_ABOVE,
+            CLASS_CALLS | CLASS_ALLOCATIONS => DROP_CALLS_ABOVE,
             CLASS_WAITS => DROP_WAITS_ABOVE,
             _ => DROP_SAMPLES_ABOVE,
         };
@@ -78,6 +87,16 @@ impl Batch {
         let start = self.bytes.len();
         write(&mut self.bytes);
         self.entries.push((time_ns, start, self.bytes.len() - start));
+    }
+
+    /// Adds words from a ring.
+    pub(crate) fn push_chunk(&mut self, chunk: Chunk) {
+        self.chunks.push(chunk);
+    }
+
+    /// Takes the words from rings, in the order in which they were added.
+    pub(crate) fn take_chunks(&mut self) -> Vec<Chunk> {
+        take(&mut self.chunks)
     }
 
     /// The records with their times, in the order in which they were added.
@@ -114,6 +133,8 @@ impl Batch {
         self.bytes.capacity()
             + self.entries.capacity() * size_of::<(u64, usize, usize)>()
             + self.totals.capacity() * size_of::<RawTotal>()
+            + self.chunks.iter().map(|chunk| chunk.words.capacity() * 8).sum::<usize>()
+            + self.heap_counts.capacity() * size_of::<RawHeapCounts>()
     }
 }
 

@@ -18,8 +18,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rz_format::{CallDetail, Captured, EndReason, Host, Note, Record, Recording, TraceWriter};
+use rz_format::{
+    AllocationSource, Allocations, CallDetail, Captured, EndReason, Host, Note, Record, Recording,
+    TraceWriter,
+};
 
+use crate::alloc::{Hook, HookError, Rings};
 use crate::bpf::BpfError;
 use crate::capture::{Attached, Stop, drain};
 use crate::config::{Config, Progress, Summary, Target};
@@ -80,6 +84,9 @@ pub enum RecordError {
         /// The kernel's limit.
         limit: u32,
     },
+    /// Allocations of the program cannot be recorded.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// Waiting for signals or threads failed.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -91,6 +98,7 @@ pub(crate) struct Shared {
     samples: AtomicU64,
     waits: AtomicU64,
     calls: AtomicU64,
+    allocations: AtomicU64,
     truncated: AtomicU64,
     too_deep: AtomicU64,
     lost: AtomicU64,
@@ -113,6 +121,7 @@ impl Shared {
         self.samples.store(counts.samples, Ordering::Relaxed);
         self.waits.store(counts.waits, Ordering::Relaxed);
         self.calls.store(counts.calls, Ordering::Relaxed);
+        self.allocations.store(counts.allocations, Ordering::Relaxed);
         self.truncated.store(counts.truncated, Ordering::Relaxed);
         self.too_deep.store(counts.too_deep, Ordering::Relaxed);
         self.lost.store(counts.lost, Ordering::Relaxed);
@@ -135,6 +144,7 @@ impl Shared {
             samples: count(&self.samples),
             waits: count(&self.waits),
             calls: count(&self.calls),
+            allocations: count(&self.allocations),
             truncated: count(&self.truncated),
             lost: count(&self.lost),
             threads: count(&self.threads),
@@ -164,11 +174,18 @@ pub fn record(
     let signals = Signals::block()?;
     let path = config.output.clone().unwrap_or_else(|| default_name(&config.target));
     let file = Unpublished::create(&path, config.force)?;
-    let program = match &config.target {
-        Target::Processes(_) | Target::Machine => None,
-        Target::Program(command) => Some(Program::start(command, &signals)?),
+    let (program, hook) = match &config.target {
+        Target::Processes(_) | Target::Machine => (None, None),
+        Target::Program(command) => {
+            let prepare =
+                |options| Hook::prepare(command, options, config.stack_bytes, config.follow);
+            let hook = config.allocations.map(prepare).transpose()?;
+            let environment = hook.as_ref().map(Hook::environment);
+            let environment = environment.as_ref().map_or(&[][..], |variables| &variables[..]);
+            (Some(Program::start(command, environment, &signals)?), hook)
+        }
     };
-    let started = start(config, file, program, &signals, notice)?;
+    let started = start(config, file, program, hook, &signals, notice)?;
     let shared = Shared::default();
     let ended = run(config, started, &shared, &signals, watch)?;
     let status = ended.program.map(|program| program.wait(&signals)).transpose()?.flatten();
@@ -199,6 +216,7 @@ fn start(
     config: &Config,
     file: Unpublished,
     mut program: Option<Program>,
+    hook: Option<Hook>,
     signals: &Signals,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Started, RecordError> {
@@ -208,6 +226,10 @@ fn start(
         (_, None) => Vec::new(),
     };
     let mut attached = attach(config, &pids, program.is_some())?;
+    if let Some(mut hook) = hook {
+        hook.memory.set_target(pids[0]);
+        attached.capture = Box::new(Rings::new(attached.capture, hook));
+    }
     let stack_ends = Arc::new(StackEnds::default());
     let policy = Policy {
         scope: match (&config.target, attached.tier) {
@@ -220,6 +242,7 @@ fn start(
         open_files: config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls),
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
+    tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
     tracker.add_sources(std::mem::take(&mut attached.sources));
     for pid in &attached.pids {
         match program {
@@ -351,7 +374,10 @@ fn wait_for_end(
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         watch(Progress {
             elapsed,
-            events: count(&shared.samples) + count(&shared.waits) + count(&shared.calls),
+            events: [&shared.samples, &shared.waits, &shared.calls, &shared.allocations]
+                .map(count)
+                .iter()
+                .sum(),
             lost: count(&shared.lost),
             file_size: count(&shared.written),
         });
@@ -397,6 +423,10 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
         Record::Event(attached.event.clone()),
         Record::Clock(clocks()),
     ];
+    if let (Some(options), Target::Program(_)) = (config.allocations, &config.target) {
+        let (source, interval) = (AllocationSource::Hook.into(), options.interval);
+        records.push(Record::Allocations(Allocations { source, interval }));
+    }
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records

@@ -86,6 +86,8 @@ fn write_all(
         writer.write_waits(&mut found.waits)?;
         writer.write_calls(&mut found.calls)?;
         writer.write_totals(now, &mut found.totals)?;
+        writer.write_allocations(&found.allocations)?;
+        writer.write_heap_counts(&mut found.heap_counts)?;
         shared.written.store(writer.bytes_written(), Ordering::Relaxed);
         if writer.bytes_written() >= max_size || file.is_disk_nearly_full() {
             shared.limit_reached.store(true, Ordering::Relaxed);

@@ -7,6 +7,7 @@ mod consumers;
 mod diff;
 mod endings;
 mod files;
+mod heap;
 mod launch;
 mod pipes;
 mod quickstart;

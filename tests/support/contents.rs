@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use rz_format::{
-    Block, Call, Damage, Frame, Loss, Process, Reader, Record, Sample, StackId, StackNode, Thread,
+    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Process, Reader, Record, Sample, StackId, StackNode, Thread,
     Total, TotalClass, Wait,
 };
 
@@ -31,6 +31,10 @@ pub struct Contents {
     pub calls: Vec<Call>,
     /// All sums.
     pub totals: Vec<Total>,
+    /// All allocations.
+    pub allocations: Vec<Allocation>,
+    /// All counts of allocations.
+    pub heap_counts: Vec<HeapCounts>,
 }
 
 /// Count and errors of a kind of system calls.
@@ -67,6 +71,8 @@ impl Contents {
                 Block::Waits(rows) => all.waits.extend(rows),
                 Block::Calls(rows) => all.calls.extend(rows),
                 Block::Totals(rows) => all.totals.extend(rows),
+                Block::Allocations(rows) => all.allocations.extend(rows),
+                Block::HeapCounts(rows) => all.heap_counts.extend(rows),
                 other => panic!("{other:?}"),
             }
         }

@@ -1,0 +1,69 @@
+//! Allocations of the recorded processes, brought into the order in which they
+//! happened.
+
+use rz_format::{Allocation, HeapCounts};
+
+use super::Tracker;
+use super::stacks::Moment;
+use crate::event::{RawAllocation, RawHeapCounts};
+
+/// Allocations that are not ready to be written.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled {
+    rows: Vec<Allocation>,
+}
+
+impl Unsettled {
+    /// Adds a row. Those of one thread come in order.
+    pub(super) fn push(&mut self, row: Allocation) {
+        self.rows.push(row);
+    }
+
+    /// Moves rows from before `time_ns` to `out`, in order of time.
+    fn settle(&mut self, time_ns: u64, out: &mut Vec<Allocation>) {
+        // Stable, so that rows of one thread with the same time stay in order,
+        // and quick where there is little to do.
+        self.rows.sort_by_key(|row| row.time_ns);
+        let ready = self.rows.partition_point(|row| row.time_ns < time_ns);
+        out.extend(self.rows.drain(..ready));
+    }
+}
+
+impl Tracker {
+    /// Takes in an allocation, or an object that was given back.
+    pub(super) fn allocation(&mut self, moment: Moment, allocation: &RawAllocation<'_>) {
+        self.find_if_unannounced(moment, moment.tid);
+        let stack = allocation.place.as_ref().and_then(|place| self.stack(moment, place));
+        let row = Allocation {
+            time_ns: moment.time_ns,
+            thread: self.thread_id(moment),
+            kind: allocation.kind,
+            address: allocation.address,
+            size: allocation.size,
+            stack,
+            allocations: allocation.allocations,
+            interval: allocation.interval,
+        };
+        self.add_allocation(row);
+    }
+
+    /// Takes in a row whose stack is numbered.
+    pub(super) fn add_allocation(&mut self, row: Allocation) {
+        self.counts.allocations += 1;
+        self.unsettled.push(row);
+    }
+
+    /// Everything that happened before `time_ns` has been handled.
+    pub(crate) fn settle(&mut self, time_ns: u64) {
+        self.unsettled.settle(time_ns, &mut self.found.allocations);
+    }
+
+    /// Takes in counts of threads that have been reported.
+    pub(crate) fn add_heap_counts(&mut self, counts: &[RawHeapCounts]) {
+        for RawHeapCounts { tid, counts } in counts {
+            let goes_on = self.threads.get(tid).map(|thread| thread.id);
+            let thread = goes_on.or_else(|| self.ended.just_ended(*tid, counts.time_ns));
+            self.found.heap_counts.push(HeapCounts { thread, ..*counts });
+        }
+    }
+}
