@@ -91,6 +91,7 @@ pub(in super::super) struct Matching {
     rate: Option<Slices<Rate>>,
     last_ns: u64,
     unknown_frees: u64,
+    inherited_frees: u64,
     missing_frees: u64,
     unfollowed: u64,
 }
@@ -110,6 +111,7 @@ pub(super) struct Matched {
     pub(super) live: Slices<Live>,
     pub(super) rate: Slices<Rate>,
     pub(super) unknown_frees: u64,
+    pub(super) inherited_frees: u64,
     pub(super) missing_frees: u64,
     pub(super) unfollowed: u64,
 }
@@ -135,6 +137,7 @@ impl Matching {
             rate: None,
             last_ns: 0,
             unknown_frees: 0,
+            inherited_frees: 0,
             missing_frees: 0,
             unfollowed: 0,
         }
@@ -234,7 +237,11 @@ impl Matching {
         let state = self.processes.get_mut(&thread.process);
         let found = state.and_then(|state| Some((state.objects.remove(&row.address)?, state)));
         let Some((object, state)) = found else {
-            self.unknown_frees += 1;
+            if facts.forked.contains(&thread.process) {
+                self.inherited_frees += 1;
+            } else {
+                self.unknown_frees += 1;
+            }
             return;
         };
         self.objects -= 1;
@@ -299,6 +306,7 @@ impl Matching {
             live: live.finish(end_ns.max(self.last_ns)),
             rate: self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS)),
             unknown_frees: self.unknown_frees,
+            inherited_frees: self.inherited_frees,
             missing_frees: self.missing_frees,
             unfollowed: self.unfollowed,
         }

@@ -239,3 +239,25 @@ fn counts_are_exact() {
     // The sites are not made to fit.
     assert_eq!(heap.total.allocated.objects.rounded(), 1);
 }
+
+#[test]
+fn a_forked_child_begins_without_objects() {
+    let mut trace = trace(0, &[]);
+    let process = |id, pid, parent_pid, start_ns| {
+        Record::Process(Process { id, pid, parent_pid, start_ns, ..Process::default() })
+    };
+    let thread = |id, process| Record::Thread(Thread { id, process, ..Thread::default() });
+    trace.records(&[
+        // A child of process 0, and what it executes later.
+        process(1, 20, 7, START),
+        process(2, 20, 7, START + 9_000),
+        // Found at the start.
+        process(3, 21, 7, 0),
+    ]);
+    trace.records(&[thread(1, 1), thread(2, 2), thread(3, 3)]);
+    let script = "0m10@a 1f@a 1m5@a 1f@a 2f@a 2f@b 3f@b";
+    trace.writer.write_allocations(&rows(script, &[])).unwrap();
+    let heap = heap_of(trace);
+    assert_eq!((heap.inherited_frees, heap.unknown_frees), (1, 3));
+    assert_eq!(amounts(&heap.total), [(2, 15), (1, 5), (2, 15), (1, 10)]);
+}
