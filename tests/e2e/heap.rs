@@ -199,8 +199,7 @@ fn samples_estimate_without_bias() {
         let counts = heap.counts.unwrap();
         assert_eq!(counts.bytes as f64, truth[0].1);
         assert_eq!(counts.allocations, 100 + 4 * 8_015);
-        let estimates =
-            [heap.total.allocated.bytes, heap.peak.live.bytes, heap.total.at_end.bytes];
+        let estimates = [heap.total.allocated.bytes, heap.peak.live.bytes, heap.total.at_end.bytes];
         for (i, estimate) in estimates.into_iter().enumerate() {
             let (low, high) = estimate.interval();
             inside[i] += usize::from((low..=high).contains(&truth[i].1));
@@ -224,8 +223,7 @@ fn threads_signals_forks_and_libraries() {
             let trace = record(&[options, "--follow"], "heapstorm", &[threads, count]);
             let profile = trace.profile();
             let heap = heap(&profile);
-            let allocations: u64 =
-                threads.parse::<u64>().unwrap() * count.parse::<u64>().unwrap();
+            let allocations: u64 = threads.parse::<u64>().unwrap() * count.parse::<u64>().unwrap();
             assert_eq!(trace.output.stdout.trim(), allocations.to_string());
             let lost = profile.info.lost_allocations.count;
             assert!(lost < allocations / 100, "{lost} lost: {}", trace.output);
@@ -312,7 +310,11 @@ fn real_programs_behave_as_without() {
     let object = dir.path().join("a.o");
     let commands: [&[&str]; 4] = [
         &["python3", "-c", "print(sum(len(str(i)) for i in range(100000)))"],
-        &["sqlite3", ":memory:", "select sum(length(hex(randomblob(100)))) from generate_series(1, 2000)"],
+        &[
+            "sqlite3",
+            ":memory:",
+            "select sum(length(hex(randomblob(100)))) from generate_series(1, 2000)",
+        ],
         &["g++", "-c", "-o", text(&object), text(&source)],
         &["sort", "--parallel=2", "/etc/services"],
     ];

@@ -287,7 +287,8 @@ impl Matching {
     /// Ends all processes: nothing more is known of them.
     pub(super) fn finish(&mut self, start_ns: u64, end_ns: u64) -> Matched {
         let mut live = self.live.take().unwrap_or_else(|| LiveBytes::new(start_ns));
-        self.apply_ends(self.last_ns, &mut live);
+        let end_ns = end_ns.max(self.last_ns);
+        self.apply_ends(end_ns, &mut live);
         let mut left: Vec<u32> = self.processes.keys().copied().collect();
         left.sort_unstable();
         left.into_iter().for_each(|process| self.empty(process));
@@ -303,7 +304,7 @@ impl Matching {
             processes: processes.collect(),
             threads: self.threads.keys().copied().collect(),
             lifetimes: self.lifetimes,
-            live: live.finish(end_ns.max(self.last_ns)),
+            live: live.finish(end_ns),
             rate: self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS)),
             unknown_frees: self.unknown_frees,
             inherited_frees: self.inherited_frees,

@@ -71,9 +71,13 @@ pub(super) fn heap_of(trace: Trace) -> Heap {
 
 /// The heap of a script, with all allocations recorded.
 fn full(script: &str, processes: &[u32]) -> Heap {
+    heap_of(full_trace(script, processes))
+}
+
+fn full_trace(script: &str, processes: &[u32]) -> Trace {
     let mut trace = trace(0, processes);
     trace.writer.write_allocations(&rows(script, &[])).unwrap();
-    heap_of(trace)
+    trace
 }
 
 /// Objects and bytes.
@@ -184,6 +188,15 @@ fn the_end_of_a_process_gives_everything_back() {
     assert_eq!(amounts(&heap.total), [(4, 195), (0, 0), (3, 115), (3, 185)]);
     assert_eq!(heap.peak.time_ns, START + 2000);
     assert_eq!(heap.processes.iter().map(|p| p.ended).collect::<Vec<_>>(), [true, false]);
+    // Even if nothing happens afterwards.
+    let mut last = full_trace("0m100@a", &[]);
+    last.records(&[Record::ProcessExit(Exit { id: 0, time_ns: START + 500_000_000 })]);
+    let last = heap_of(last);
+    let slice = |time_ns: u64| last.live.slices[(time_ns / last.live.slice_ns) as usize].last;
+    assert_eq!(
+        (slice(0), slice(1_000_000_000), amount(&last.total.at_end)),
+        (100.0, 0.0, (1, 100))
+    );
     // An address of another process is none of its own.
     assert_eq!(heap.unknown_frees, 1);
     // To the microsecond, at first.
