@@ -22,12 +22,10 @@ fn heap(profile: &Profile) -> &Heap {
 
 /// Names of the functions on a site's stack, innermost first.
 fn names<'a>(profile: &'a Profile, site: &Site) -> Vec<&'a str> {
-    let Some(stack) = site.stack else { return Vec::new() };
-    profile.stacks[stack as usize]
-        .locations
-        .iter()
-        .flat_map(|location| &profile.locations[*location as usize].lines)
-        .map(|line| profile.functions[line.function as usize].name.as_str())
+    profile
+        .locations_of(site.stack)
+        .flat_map(|location| &location.lines)
+        .map(|line| profile.functions[line.function].name.as_str())
         .collect()
 }
 
@@ -143,7 +141,7 @@ fn every_allocation_by_plan() {
         }
     }
 
-    let suppressions = Suppressions::parse("leak:^leak$").unwrap();
+    let suppressions: Suppressions = "leak:^leak$".parse().unwrap();
     let leaks = heap.leaks(&profile, &suppressions);
     assert_eq!(leaks.suppressed.objects.value, 100.0);
 }
@@ -252,7 +250,7 @@ fn children_are_recorded_or_left_alone() {
             .processes
             .iter()
             .filter(|process| process.sums.allocated.recorded > 0)
-            .map(|process| profile.processes[process.process as usize].name.clone())
+            .map(|process| profile.processes[process.process].name.clone())
             .collect::<Vec<_>>();
         (trace.output.stdout.trim().replace("1\n", "").is_empty(), allocating)
     };

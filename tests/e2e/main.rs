@@ -1,5 +1,6 @@
 //! End-to-end tests, one module per theme.
 
+mod alloc_attach;
 mod attach;
 mod bad_input;
 mod calls;

@@ -93,9 +93,18 @@ impl Contents {
             .chain(waits)
             .chain(calls)
             .chain(totals)
+            .chain(self.allocations.iter().map(|row| row.thread))
+            .chain(self.heap_counts.iter().filter_map(|row| row.thread))
             .filter(|id| !known.contains(id))
             .collect();
         assert!(unknown.is_empty(), "rows of threads that are not described: {unknown:?}");
+    }
+
+    /// The sum of all counts of allocations.
+    pub fn heap_total(&self) -> HeapCounts {
+        let mut sum = HeapCounts::default();
+        self.heap_counts.iter().for_each(|row| sum.add(row));
+        sum
     }
 
     /// All threads.

@@ -275,7 +275,7 @@ impl Rings {
 }
 
 impl Capture for Rings {
-    fn enable(&mut self) -> io::Result<()> {
+    fn enable(&mut self) -> io::Result<Vec<String>> {
         self.inner.enable()
     }
 

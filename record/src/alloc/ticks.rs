@@ -56,7 +56,7 @@ impl Ticks {
     /// A time in nanoseconds.
     pub(crate) fn to_ns(self, ticks: u64) -> u64 {
         let Ticks { from, scale, .. } = self;
-        let after = u128::from(ticks.abs_diff(from.ticks)) * u128::from(scale) >> 32;
+        let after = (u128::from(ticks.abs_diff(from.ticks)) * u128::from(scale)) >> 32;
         let after = u64::try_from(after).unwrap_or(u64::MAX);
         match ticks >= from.ticks {
             true => from.ns.saturating_add(after),
