@@ -12,7 +12,7 @@ use core::sync::atomic::{
 use rz_alloc_ring::{Control, MAGIC, NOT_FIRST, SLOTS_OFFSET, VARIABLE, VERSION, mode};
 
 use crate::real::{self, Memory};
-use crate::{clock, sampled_set, symbols, sys};
+use crate::{clock, objects, sampled_set, symbols, sys};
 
 /// Memory that is all zero in the child of a fork.
 #[repr(C, align(4096))]
@@ -90,6 +90,8 @@ static CONSTRUCTOR: unsafe extern "C" fn(i32, *const *mut c_char, *mut *mut c_ch
 
 unsafe extern "C" fn construct(_: i32, _: *const *mut c_char, environment: *mut *mut c_char) {
     real::find();
+    // SAFETY: what the loader passes.
+    unsafe { objects::note_program(environment.cast_const().cast()) };
     // SAFETY: what the loader passes, and nobody else runs yet.
     let result = unsafe { set_up(environment) };
     match result {
