@@ -56,25 +56,34 @@ const STT_GNU_IFUNC: u8 = 10;
 /// The function of that name in the objects that come after this library.
 pub(crate) fn next(name: &CStr) -> Option<*mut ()> {
     let mut objects = objects(always);
-    objects.find(|object| is_own(object))?;
+    objects.find(|object| object.is_own())?;
     objects.find_map(|object| Tables::of(object)?.find(name))
 }
 
 /// Whether the program gets this library's function of that name.
 pub(crate) fn is_first(name: &CStr) -> bool {
     let has_it = |object: &&LinkMap| Tables::of(object).is_some_and(|it| it.find(name).is_some());
-    objects(always).find(has_it).is_some_and(is_own)
+    objects(always).find(has_it).is_some_and(LinkMap::is_own)
 }
 
-/// Whether an object is this library.
-fn is_own(object: &LinkMap) -> bool {
-    let own: *const Dynamic;
-    // SAFETY: the address of the library's dynamic section, which the linker
-    // names so.
-    unsafe {
-        asm!("lea {}, [rip + _DYNAMIC]", out(reg) own, options(pure, nomem, nostack));
+/// The name by which this library was loaded.
+pub(crate) fn own_name() -> Option<&'static CStr> {
+    let own = objects(always).find(|object| object.is_own())?;
+    // SAFETY: the loader's names are strings, and stay with their objects.
+    (!own.name.is_null()).then(|| unsafe { CStr::from_ptr(own.name) })
+}
+
+impl LinkMap {
+    /// Whether it is this library.
+    fn is_own(&self) -> bool {
+        let own: *const Dynamic;
+        // SAFETY: the address of the library's dynamic section, which the
+        // linker names so.
+        unsafe {
+            asm!("lea {}, [rip + _DYNAMIC]", out(reg) own, options(pure, nomem, nostack));
+        }
+        self.dynamic == own
     }
-    object.dynamic == own
 }
 
 /// All objects, the program first, then libraries as they are searched. Ends
