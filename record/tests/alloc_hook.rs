@@ -401,6 +401,32 @@ fn threads_have_slots_of_their_own() {
 }
 
 #[test]
+fn slots_are_used_again() {
+    let memory = Memory::new(mode::FULL, 1 << 20);
+    let mut command = memory.command(program(memory.directory.path(), &[]));
+    command.args(["turns", "20"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut seen = 0;
+    for line in std::io::BufRead::lines(output) {
+        assert_eq!(line.unwrap(), "joined");
+        let threads = memory.threads();
+        assert_eq!(threads.len(), 2);
+        assert_eq!(threads[1].allocations().len(), 1000);
+        assert_ne!(threads[1].tid, threads[0].tid);
+        seen += 1;
+        // The thread is gone, and all was read.
+        let slot = SLOTS_OFFSET + RING_OFFSET + (1 << 20);
+        memory.put(slot, &[0; size_of::<SlotHeader>()]);
+        memory.put(ENTRIES_OFFSET + size_of::<Entry>(), &[0; 8]);
+        input.write_all(b"\n").unwrap();
+    }
+    assert_eq!(seen, 20);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn children_are_processes_of_their_own() {
     for mode in [mode::SAMPLED, mode::FULL] {
         let memory = Memory::new(mode, 1 << 20);
@@ -486,7 +512,20 @@ fn handlers_that_jump() {
         memory.run(command.arg("jumps"));
         let thread = memory.only_thread();
         assert!(thread.count(offset_of!(Counts, allocations)) > 1000);
-        assert_eq!(thread.events().count(), thread.events().count());
+        if mode == mode::FULL {
+            let [allocations, frees, nested, dropped] = [
+                offset_of!(Counts, allocations),
+                offset_of!(Counts, frees),
+                offset_of!(Counts, nested),
+                offset_of!(Counts, dropped),
+            ]
+            .map(|offset| thread.count(offset));
+            // A handler may have jumped out of an event, one in three of 600.
+            let reported = thread.events().count() as u64;
+            let missing = allocations + frees - nested - dropped - reported;
+            assert!(missing <= 200, "{missing}");
+            assert!(nested > 0 && nested <= 2 * 600, "{nested}");
+        }
     }
 }
 

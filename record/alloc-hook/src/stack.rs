@@ -10,6 +10,8 @@ use crate::sys;
 const PAGE: usize = 4096;
 /// Largest frame to reach across.
 const MAX_REACH: usize = 16 << 20;
+/// Longest stack to look at again page by page.
+const MAX_CHECK: usize = 256 << 10;
 /// Stack pointers so far below what is known belong to the same stack.
 const NEAR: usize = 64 << 10;
 
@@ -38,7 +40,24 @@ impl Readable {
         if self.has(sp) && self.unmapped.get() == unmapped {
             return true;
         }
-        self.unmapped.replace(unmapped) == unmapped && self.extend_down(sp) || self.begin(sp)
+        let is_same = match self.unmapped.replace(unmapped) == unmapped {
+            true => self.extend_down(sp),
+            false => self.check(sp),
+        };
+        is_same || self.begin(sp)
+    }
+
+    /// Whether all of the stack that is in use can still be read.
+    #[cold]
+    fn check(&self, sp: usize) -> bool {
+        let page = sp & !(PAGE - 1);
+        let is_there = self.has(sp)
+            && self.high.get() - page <= MAX_CHECK
+            && (page + PAGE..self.high.get()).step_by(PAGE).all(sys::is_readable);
+        if is_there {
+            self.low.set(page);
+        }
+        is_there
     }
 
     #[cold]
@@ -134,6 +153,12 @@ mod tests {
         assert_eq!(readable.read(0), None);
         assert_eq!(readable.read(usize::MAX - 7), None);
         assert!(readable.cover(memory, 1));
+        // Something was unmapped, but not of this.
+        assert!(readable.cover(memory + 8, 2));
+        // SAFETY: mapped above, and nothing is there.
+        unsafe { sys::unmap((memory + 2 * PAGE) as *mut u8, PAGE) };
+        assert!(!readable.cover(memory + 8, 3));
+        assert_eq!(readable.read(memory + 2 * PAGE), None);
         // SAFETY: mapped above, and nothing is there.
         unsafe { sys::unmap(memory as *mut u8, 3 * PAGE) };
         assert!(!sys::is_readable(memory));
