@@ -242,6 +242,7 @@ fn start(
         },
         follow: config.follow,
         usual_weight: attached.usual_weight,
+        hooked: hook.is_some(),
         open_files: config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls),
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));

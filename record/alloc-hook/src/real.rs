@@ -72,6 +72,11 @@ macro_rules! functions {
     };
 }
 
+/// Where the program's own `malloc` is.
+pub(crate) fn address_of_malloc() -> u64 {
+    table::malloc.load(Relaxed) as u64
+}
+
 fn cstr(name: &'static str) -> Option<&'static core::ffi::CStr> {
     core::ffi::CStr::from_bytes_with_nul(name.as_bytes()).ok()
 }
