@@ -213,6 +213,18 @@ fn threads_have_slots_of_their_own() {
 }
 
 #[test]
+fn more_threads_than_slots() {
+    let memory = Memory::new(mode::FULL, 1 << 20);
+    memory.put(offset_of!(Control, slots), &2_u32.to_le_bytes());
+    run(&memory, &["threads", "4"]);
+    let threads = memory.threads();
+    assert_eq!(threads.len(), 2);
+    assert_eq!(threads[1].allocations().len(), 1000);
+    // Three threads, each with a thousand objects that come and go.
+    assert_eq!(memory.words(offset_of!(Control, without_slot), 1), [3 * 2000]);
+}
+
+#[test]
 fn slots_are_used_again() {
     let memory = Memory::new(mode::FULL, 1 << 20);
     let mut command = memory.command(program(memory.directory.path(), &[]));
