@@ -405,14 +405,14 @@ fn found_depth(_: &Allocation) -> usize {
     5 + 1
 }
 
-/// Runs a program while reading its first ring.
-fn run_drained(memory: &Memory, command: &mut Command, mut piece: impl FnMut(&[u64])) -> String {
+/// Runs a program, and does something again and again until after its end.
+fn run_watched(command: &mut Command, mut look: impl FnMut()) -> String {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     while child.try_wait().unwrap().is_none() {
-        memory.drain(0, &mut piece);
+        look();
         std::thread::sleep(std::time::Duration::from_micros(200));
     }
-    memory.drain(0, &mut piece);
+    look();
     let mut printed = String::new();
     child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     printed
@@ -424,7 +424,7 @@ fn events_go_round_the_ring() {
     let program = program(memory.directory.path(), &[]);
     let walks = memory.directory.path().join("walks");
     let (mut reported, mut lost, mut depth) = (0, 0, 0);
-    run_drained(&memory, memory.command(program).arg("walk").arg(&walks), |words| {
+    let mut piece = |words: &[u64]| {
         for event in Events::new(words) {
             match event.unwrap() {
                 Event::Lost { count, first, ticks } => {
@@ -443,7 +443,9 @@ fn events_go_round_the_ring() {
             }
             reported += 1;
         }
-    });
+    };
+    let mut command = memory.command(program);
+    run_watched(command.arg("walk").arg(&walks), || memory.drain(0, &mut piece));
     let slot = SLOTS_OFFSET + offset_of!(SlotHeader, counts);
     let count = |offset: usize| memory.words(slot + offset, 1)[0];
     let dropped = count(offset_of!(Counts, dropped));
@@ -464,7 +466,11 @@ fn cost_of_a_pair() {
     for (name, mode) in [("sampled", mode::SAMPLED), ("full", mode::FULL)] {
         let memory = Memory::new_in(tempfile::tempdir_in("/dev/shm").unwrap(), mode, 8 << 20);
         memory.put(offset_of!(Control, mean_interval), &(512_u64 << 10).to_le_bytes());
-        let printed = run_drained(&memory, memory.command(&program).arg("bench"), |_| {});
+        let head = SLOTS_OFFSET + offset_of!(SlotHeader, head);
+        let tail = SLOTS_OFFSET + offset_of!(SlotHeader, tail);
+        let printed = run_watched(memory.command(&program).arg("bench"), || {
+            memory.put(tail, &memory.words(head, 1)[0].to_le_bytes());
+        });
         let slot = SLOTS_OFFSET + offset_of!(SlotHeader, counts);
         let count = |offset: usize| memory.words(slot + offset, 1)[0];
         let lost = count(offset_of!(Counts, dropped));
