@@ -225,17 +225,28 @@ mod environment {
     ///
     /// As for `find`, and nobody else uses the environment.
     pub(super) unsafe fn clean(environment: *mut *mut c_char) {
+        let own = symbols::own_name().map_or(&[][..], CStr::to_bytes);
         let (mut from, mut to) = (0, 0);
         // SAFETY: none behind the null is asked for.
         while let Some(entry) = unsafe { get(environment, from) } {
-            let is_kept = match value(entry, "LD_PRELOAD") {
-                // SAFETY: the entry is the process's own to change.
-                Some(list) => unsafe { remove_own(list) },
-                None => value(entry, VARIABLE).is_none(),
-            };
-            if is_kept {
+            let mut kept = entry.as_ptr().cast_mut();
+            if value(entry, VARIABLE).is_some() {
+                kept = ptr::null_mut();
+            } else if let Some(list) = value(entry, "LD_PRELOAD")
+                && let Some((from, to)) = without(own, list)
+            {
+                let (start, length) = (kept.cast::<u8>(), list.len());
+                let list = start.wrapping_add(entry.to_bytes_with_nul().len() - length);
+                // SAFETY: towards the beginning of the same string, which is
+                // the process's own to change.
+                unsafe { ptr::copy(list.wrapping_add(from), list.wrapping_add(to), length - from) };
+                if length - from + to <= 1 {
+                    kept = ptr::null_mut();
+                }
+            }
+            if !kept.is_null() {
                 // SAFETY: at most as many are written as were read.
-                unsafe { *environment.wrapping_add(to) = entry.as_ptr().cast_mut() };
+                unsafe { *environment.wrapping_add(to) = kept };
                 to += 1;
             }
             from += 1;
@@ -244,33 +255,47 @@ mod environment {
         unsafe { *environment.wrapping_add(to) = ptr::null_mut() };
     }
 
-    /// Removes the library from a list of those to preload, which ends with 0.
-    /// Returns whether there are others.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else uses the list, which can be written to.
-    unsafe fn remove_own(list: &[u8]) -> bool {
+    /// How to remove a library from a list of those to preload, which ends
+    /// with 0: what has to be moved, up to the end, and where to.
+    fn without(name: &[u8], list: &[u8]) -> Option<(usize, usize)> {
         let is_between = |letter: &u8| matches!(letter, b':' | b' ' | 0);
-        let name = symbols::own_name().map_or(&[][..], CStr::to_bytes);
         let mut start = 0;
         for item in list.split_inclusive(is_between) {
             let end = start + item.len();
             if item.split_last().is_some_and(|(_, item)| item == name) {
-                let rest = list.get(end..).unwrap_or_default();
-                let (from, to) = match rest {
-                    // The last item: the one before it comes last now.
-                    [] => (end - 1, start.saturating_sub(1)),
-                    _ => (end, start),
-                };
-                let base = list.as_ptr();
-                let to = base.wrapping_add(to).cast_mut();
-                // SAFETY: towards the beginning of the same string.
-                unsafe { ptr::copy(base.wrapping_add(from), to, list.len() - from) };
-                return list.len() > item.len();
+                // If it is the last one, the one before it comes last now.
+                let is_last = end == list.len();
+                return Some(if is_last {
+                    (end - 1, start.saturating_sub(1))
+                } else {
+                    (end, start)
+                });
             }
             start = end;
         }
-        true
+        None
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_library_leaves_the_list() {
+            for (list, expected) in [
+                (&b"/hook.so\0"[..], &b"\0"[..]),
+                (b"/hook.so:/other.so\0", b"/other.so\0"),
+                (b"/other.so:/hook.so\0", b"/other.so\0"),
+                (b"a /hook.so b\0", b"a b\0"),
+                (b"/other/hook.so\0", b"/other/hook.so\0"),
+                (b"\0", b"\0"),
+            ] {
+                let mut left = list.to_vec();
+                if let Some((from, to)) = without(b"/hook.so", list) {
+                    left.drain(to..from);
+                }
+                assert_eq!(left, expected, "{}", list.escape_ascii());
+            }
+        }
     }
 }
