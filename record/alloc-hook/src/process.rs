@@ -12,7 +12,7 @@ use core::sync::atomic::{
 use rz_alloc_ring::{Control, MAGIC, NOT_FIRST, SLOTS_OFFSET, VARIABLE, VERSION, mode};
 
 use crate::real::{self, Memory};
-use crate::{clock, objects, sampled_set, symbols, sys};
+use crate::{clock, objects, sampled_set, stack, symbols, sys};
 
 /// Memory that is all zero in the child of a fork.
 #[repr(C, align(4096))]
@@ -88,7 +88,12 @@ fn fail(reason: u32) {
 #[cfg_attr(test, allow(dead_code))]
 static CONSTRUCTOR: unsafe extern "C" fn(i32, *const *mut c_char, *mut *mut c_char) = construct;
 
-unsafe extern "C" fn construct(_: i32, _: *const *mut c_char, environment: *mut *mut c_char) {
+unsafe extern "C" fn construct(
+    _: i32,
+    arguments: *const *mut c_char,
+    environment: *mut *mut c_char,
+) {
+    stack::note_first_end(arguments as usize);
     real::find();
     // SAFETY: what the loader passes.
     unsafe { objects::note_program(environment.cast_const().cast()) };

@@ -4,8 +4,9 @@
 //! anywhere. So each page is asked for before it is read for the first time.
 
 use core::cell::Cell;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::sys;
+use crate::{sys, thread};
 
 const PAGE: usize = 4096;
 /// Largest frame to reach across.
@@ -14,6 +15,15 @@ const MAX_REACH: usize = 16 << 20;
 const MAX_CHECK: usize = 256 << 10;
 /// Stack pointers so far below what is known belong to the same stack.
 const NEAR: usize = 64 << 10;
+
+/// Where the stack of the first thread ends; 0 if that is not known.
+static FIRST_END: AtomicUsize = AtomicUsize::new(0);
+
+/// Says where the stack of the first thread ends.
+pub(crate) fn note_first_end(end: usize) {
+    // Relaxed: one number, and only less is copied because of it.
+    FIRST_END.store(end, Relaxed);
+}
 
 /// A range of addresses that can be read, as long as the program does not
 /// unmap them. Zero is an empty one.
@@ -124,6 +134,10 @@ impl Readable {
     /// How many bytes, at most `limit`, can be read from `sp` on, of a stack
     /// of which nothing need be known. `sp` is on a page that can be read.
     pub(crate) fn length(sp: usize, limit: usize) -> usize {
+        // What is behind a stack is not copied: the arguments and environment
+        // of the program, or the thread's own variables.
+        let ends = [FIRST_END.load(Relaxed), thread::variables()];
+        let limit = ends.iter().filter_map(|end| end.checked_sub(sp)).fold(limit, usize::min);
         let page = sp & !(PAGE - 1);
         let readable =
             Readable { low: Cell::new(page), high: Cell::new(page + PAGE), unmapped: Cell::new(0) };
