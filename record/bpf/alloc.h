@@ -353,9 +353,10 @@ int on_allocator(struct pt_regs *ctx)
 	struct control *values;
 	__u32 only = 0;
 
-	count_hit(begins ? HIT_ENTRY : HIT_RETURN);
+	count_hit(!begins ? HIT_RETURN
+			  : bpf_get_attach_cookie(ctx) & STEPPED ? HIT_STEPPED : HIT_ENTRY);
 	values = bpf_map_lookup_elem(&control, &only);
-	if (!values || values->alloc_off || ctx->cs == USER32_CS)
+	if (!values || !values->alloc_on || ctx->cs == USER32_CS)
 		return 1;
 	thread = thread_of(task);
 	if (!thread) {

@@ -8,13 +8,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use object::elf::{PF_X, PT_INTERP, PT_LOAD, STB_GLOBAL, STB_WEAK, STT_FUNC};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol, ObjectSymbolTable, ReadCache, SymbolFlags};
 
+use crate::probe_point::{self, LOOK_AT, RDI, RDX, RSI};
 use crate::target::link_map;
 use crate::target::procfs::{self, MapEntry};
 
@@ -33,11 +34,25 @@ pub(crate) enum What {
     Free = 7,
 }
 
+impl What {
+    /// The registers in which what it is given is looked for.
+    fn arguments(self) -> &'static [u8] {
+        match self {
+            What::Malloc | What::Valloc | What::Free => &[RDI],
+            What::Calloc | What::Realloc | What::Aligned => &[RDI, RSI],
+            What::PosixMemalign => &[RDI, RDX],
+            What::Reallocarray => &[RDI, RSI, RDX],
+        }
+    }
+}
+
 /// A function of an allocator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Function {
-    /// Where it begins in the file.
+    /// Where in the file its probe is to be.
     pub(crate) file_offset: u64,
+    /// Whether the processor has to execute what is there in a single step.
+    pub(crate) is_stepped: bool,
     /// What it does.
     pub(crate) what: What,
     /// Whether it may do that by calling another one.
@@ -192,10 +207,17 @@ fn read(pid: u32, map: &MapEntry, maps: &[MapEntry]) -> io::Result<Option<Found>
                         .contains(&offset)
             })
         };
+        let code_file = file.try_clone()?;
         let cache = ReadCache::new(file);
         let elf = ElfFile64::<Endianness, _>::parse(&cache).map_err(io::Error::other)?;
         let symbols = Symbols::of(&elf);
-        let (functions, is_malloc) = symbols.functions(is_mapped);
+        let code = |offset: u64| {
+            let mut bytes = vec![0; LOOK_AT];
+            let length = code_file.read_at(&mut bytes, offset).unwrap_or(0);
+            bytes.truncate(length);
+            bytes
+        };
+        let (functions, is_malloc) = symbols.functions(is_mapped, code);
         let bias = symbols.address_of(map.file_offset).map_or(0, |at| map.start.wrapping_sub(at));
         let file = AllocatorFile {
             path: map.path.clone(),
@@ -275,7 +297,11 @@ impl Symbols {
     }
 
     /// The functions to watch, and whether they have the C library's names.
-    fn functions(&self, is_mapped: impl Fn(u64) -> bool) -> (Vec<Function>, bool) {
+    fn functions(
+        &self,
+        is_mapped: impl Fn(u64) -> bool,
+        code: impl Fn(u64) -> Vec<u8>,
+    ) -> (Vec<Function>, bool) {
         let is_malloc = self.functions.iter().any(|(name, _)| name == "malloc");
         let prefix = PREFIXES.iter().find(|prefix| {
             self.functions.iter().any(|(name, _)| {
@@ -294,11 +320,13 @@ impl Symbols {
                 (*start..start.saturating_add(*length)).contains(address)
             });
             let Some((start, offset, _)) = part else { continue };
-            let file_offset = address - start + offset;
+            let begin = address - start + offset;
+            let place = probe_point::find(&code(begin), what.arguments());
+            let (file_offset, is_stepped) = (begin + place.unwrap_or(0) as u64, place.is_none());
             if is_mapped(file_offset) && !functions.iter().any(|f| f.file_offset == file_offset) {
                 let plain = ["malloc", "free"].map(|plain| name.ends_with(plain));
                 let may_call_another = !plain.contains(&true);
-                functions.push(Function { file_offset, what, may_call_another });
+                functions.push(Function { file_offset, is_stepped, what, may_call_another });
             }
         }
         functions.sort_by_key(|function| function.file_offset);

@@ -19,6 +19,7 @@ mod host;
 mod launch;
 mod output;
 mod perf;
+mod probe_point;
 mod program;
 mod queue;
 mod resolve;

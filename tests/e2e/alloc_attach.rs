@@ -329,5 +329,4 @@ fn what_cannot_be_done_is_refused() {
     let pid = target.pid_text();
     rec(&["-p", &pid, "--alloc", "--tier", "perf"]).refused(1, &["--alloc", "bpf tier"]);
     rec(&["-a", "--alloc"]).refused(1, &["--alloc", "--all", "-p"]);
-    rec(&["-p", &pid, "--alloc-limit", "7"]).refused(2, &["--alloc"]);
 }

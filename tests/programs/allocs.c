@@ -30,7 +30,7 @@ FRAME static void *large(size_t size) {
     return object;
 }
 
-static void give_back(void *object) {
+FRAME static void give_back(void *object) {
     free(object);
 }
 
