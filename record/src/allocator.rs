@@ -351,3 +351,68 @@ fn prefix_of(name: &str) -> Option<&'static str> {
 fn of_any_allocator(name: &str) -> bool {
     of_c_library(name).is_some() || operator(name).is_some() || prefix_of(name).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, bias: u64, is_malloc: bool) -> Found {
+        let file = AllocatorFile {
+            path: path.to_owned(),
+            opened: PathBuf::new(),
+            device: 1,
+            inode: bias,
+            functions: Vec::new(),
+        };
+        Found { file, bias, is_executable: path == "/bin/program", is_malloc }
+    }
+
+    #[test]
+    fn the_first_in_the_list_of_files_is_used() {
+        let check = |names: &[(&str, u64, bool)], order: Option<&[u64]>, expected: &[&str]| {
+            let files = names.iter().map(|(path, bias, plain)| found(path, *bias, *plain));
+            let chosen = choose(files.collect(), order);
+            let paths: Vec<&str> = chosen.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(paths, expected);
+        };
+        let libc = ("/lib/libc.so.6", 30, true);
+        let linker = ("/lib/ld-linux-x86-64.so.2", 40, true);
+        let jemalloc = ("/lib/libjemalloc.so.2", 20, true);
+        check(&[libc, linker], Some(&[40, 30]), &[libc.0]);
+        check(&[libc, jemalloc], Some(&[10, 20, 30]), &[jemalloc.0]);
+        // A plugin that brings its own comes after the C library.
+        check(&[libc, jemalloc], Some(&[10, 30, 20]), &[libc.0]);
+        // If nothing is known of the order.
+        check(&[linker, libc, jemalloc], None, &[jemalloc.0]);
+        let own = ("/bin/program", 10, true);
+        check(&[own, jemalloc, libc], None, &[own.0]);
+        // One with names of its own, beside the C library's.
+        let prefixed = ("/bin/program", 10, false);
+        check(&[prefixed, libc], Some(&[10, 30]), &[prefixed.0, libc.0]);
+    }
+
+    #[test]
+    fn functions_by_name() {
+        let check = |names: &[&str], is_malloc: bool, expected: &[(u64, What)]| {
+            let at = |(number, name): (usize, &&str)| ((*name).to_owned(), 0x1000 + number as u64);
+            let symbols = Symbols {
+                functions: names.iter().enumerate().map(at).collect(),
+                parts: vec![(0x1000, 0, 0x1000)],
+            };
+            let (functions, is_plain) = symbols.functions(|_| true, |_| vec![0x55]);
+            let functions: Vec<(u64, What)> =
+                functions.iter().map(|function| (function.file_offset, function.what)).collect();
+            assert_eq!((&functions[..], is_plain), (expected, is_malloc));
+        };
+        check(&["malloc", "free"], true, &[(0, What::Malloc), (1, What::Free)]);
+        // Those with a prefix are the same ones.
+        check(&["je_malloc", "malloc", "_Znwm"], true, &[(1, What::Malloc), (2, What::Malloc)]);
+        check(
+            &["_rjem_malloc", "_rjem_sdallocx", "_Znwm"],
+            false,
+            &[(0, What::Malloc), (1, What::Free)],
+        );
+        check(&["free", "_Znwm"], false, &[]);
+        check(&["mi_free", "mi_malloc_aligned"], false, &[(0, What::Free), (1, What::Malloc)]);
+    }
+}

@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::path::Path;
 
 use rz_format::{
-    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Process, Reader, Record, Sample, StackId, StackNode, Thread,
-    Total, TotalClass, Wait,
+    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Process, Reader, Record, Sample,
+    StackId, StackNode, Thread, Total, TotalClass, Wait,
 };
 
 /// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
