@@ -175,6 +175,10 @@ enum alloc_function {
 #define MAY_CALL_ANOTHER 0x100
 // Added if the probed instruction takes a single step.
 #define STEPPED 0x200
+// Calls from so many bytes before a probe to so many behind it are the
+// allocator's own: 24 bits each.
+#define OWN_BEFORE(cookie) ((cookie) >> 16 & 0xffffff)
+#define OWN_BEHIND(cookie) ((cookie) >> 40)
 
 // Values of the format's AllocationKind.
 enum allocation_kind { FREED, FREED_BY_REALLOC, BY_MALLOC, BY_CALLOC, BY_REALLOC, BY_ALIGNED };

@@ -55,6 +55,9 @@ pub(crate) struct Function {
     pub(crate) is_stepped: bool,
     /// What it does.
     pub(crate) what: What,
+    /// Calls from so many bytes before the probe to so many behind it are the
+    /// allocator's own.
+    pub(crate) own_code: (u32, u32),
     /// Whether it may do that by calling another one.
     pub(crate) may_call_another: bool,
 }
@@ -108,6 +111,9 @@ const OPERATORS: [(&str, What); 4] = [
     ("_ZdlPv", What::Free),
     ("_ZdaPv", What::Free),
 ];
+/// Only in glibc, whose threads give back what they have kept for themselves by
+/// `free` when they end: it was given back before.
+const OF_GLIBC: &str = "__libc_free";
 /// Put before the names by allocators that leave `malloc` to the C library.
 const PREFIXES: [&str; 4] = ["_rjem_", "je_", "mi_", "tc_"];
 
@@ -309,6 +315,10 @@ impl Symbols {
             })
         });
         let mut functions: Vec<Function> = Vec::new();
+        let is_glibc = self.functions.iter().any(|(name, _)| name == OF_GLIBC);
+        let plain = self.functions.iter().filter(|(name, _)| of_c_library(name).is_some());
+        let first = plain.clone().map(|(_, address)| *address).min().unwrap_or(0);
+        let last = plain.map(|(_, address)| *address).max().unwrap_or(0);
         for (name, address) in &self.functions {
             let known = match prefix {
                 _ if is_malloc => of_c_library(name).or_else(|| operator(name)),
@@ -326,7 +336,20 @@ impl Symbols {
             if is_mapped(file_offset) && !functions.iter().any(|f| f.file_offset == file_offset) {
                 let plain = ["malloc", "free"].map(|plain| name.ends_with(plain));
                 let may_call_another = !plain.contains(&true);
-                functions.push(Function { file_offset, is_stepped, what, may_call_another });
+                let probe = address + place.unwrap_or(0) as u64;
+                let distance =
+                    |from: u64, to: u64| to.saturating_sub(from).try_into().unwrap_or(u32::MAX);
+                let own_code = match is_glibc && what == What::Free {
+                    true => (distance(first, probe), distance(probe, last)),
+                    false => (0, 0),
+                };
+                functions.push(Function {
+                    file_offset,
+                    is_stepped,
+                    what,
+                    own_code,
+                    may_call_another,
+                });
             }
         }
         functions.sort_by_key(|function| function.file_offset);
@@ -349,7 +372,10 @@ fn prefix_of(name: &str) -> Option<&'static str> {
 }
 
 fn of_any_allocator(name: &str) -> bool {
-    of_c_library(name).is_some() || operator(name).is_some() || prefix_of(name).is_some()
+    name == OF_GLIBC
+        || of_c_library(name).is_some()
+        || operator(name).is_some()
+        || prefix_of(name).is_some()
 }
 
 #[cfg(test)]

@@ -280,7 +280,13 @@ fn step_ns(probes: &AllocatorProbes) -> io::Result<u64> {
         opened: "/proc/self/exe".into(),
         device: map.device,
         inode: map.inode,
-        functions: vec![Function { file_offset, is_stepped, what, may_call_another }],
+        functions: vec![Function {
+            file_offset,
+            is_stepped,
+            what,
+            own_code: (0, 0),
+            may_call_another,
+        }],
     };
     let _probe = probes.attach(&file, Some(own))?;
     let start_ns = now_ns();
