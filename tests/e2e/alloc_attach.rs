@@ -7,8 +7,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use rz_format::{
-    Allocation, AllocationKind, AllocationSource, CLASS_ALLOCATIONS, EndReason, Frame, LossReason,
-    ModuleKind, Record,
+    Allocation, AllocationKind, AllocationSource, CLASS_ALLOCATIONS, EndReason, Frame, HeapCounts,
+    LossReason, ModuleKind, Record,
 };
 use rz_tests::{Contents, Recorder, Target, Trace, program, rec, run, send, text, tool};
 
@@ -263,6 +263,25 @@ fn too_many_later() {
     // Slow for at most half a second: the slices of 50 ms that say so.
     let slow = (0..40).map(|_| pair_ns(&target)).filter(|ns| *ns > 400.0).count();
     assert!((1..=10).contains(&slow), "{slow}");
+}
+
+/// What a thread keeps for itself, glibc gives back for a second time when it
+/// ends.
+#[test]
+fn threads_that_end() {
+    let target = Target::start("allocs", &["threads", "50"]);
+    let contents = when_told(&target, &FULL);
+    let mut ended = 0;
+    for thread in contents.threads().filter(|thread| thread.start_ns > 0) {
+        let mut sum = HeapCounts::default();
+        let of_thread = |row: &&HeapCounts| row.thread == Some(thread.id);
+        contents.heap_counts.iter().filter(of_thread).for_each(|row| sum.add(row));
+        assert_eq!((sum.allocations, sum.frees, sum.failed), (450, 450, 50));
+        let rows = contents.allocations.iter().filter(|row| row.thread == thread.id);
+        assert_eq!(rows.count(), 18 * 50);
+        ended += 1;
+    }
+    assert_eq!(ended, 4);
 }
 
 #[test]

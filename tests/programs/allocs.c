@@ -2,11 +2,13 @@
  *
  *   allocs functions N   each function N times, when SIGUSR1 comes
  *   allocs child N       the same in a child
+ *   allocs threads N     the same in four threads
  *   allocs sizes N       N objects of each of three sizes, likewise
  *   allocs steady MS     an object every MS milliseconds, for ever
  *   allocs hot MS        nothing else, after MS milliseconds; says how fast
  */
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -63,6 +65,19 @@ static void functions(void) {
         one_of_each();
 }
 
+static void *thread(void *unused) {
+    functions();
+    return unused;
+}
+
+static void threads(void) {
+    pthread_t started[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&started[i], NULL, thread, NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_join(started[i], NULL);
+}
+
 static void sizes(void) {
     for (unsigned i = 0; i < rounds; i++) {
         give_back(small(64));
@@ -109,6 +124,8 @@ int main(int argc, char **argv) {
     if (strcmp(what, "functions") == 0) {
         give_back(old);
         functions();
+    } else if (strcmp(what, "threads") == 0) {
+        threads();
     } else if (strcmp(what, "child") == 0) {
         if (fork() == 0) {
             functions();
