@@ -40,8 +40,11 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
             path.display()
         );
     }
-    let options =
-        LoadOptions { timeline: config.format.needs_timeline(), debug_dirs: config.debug_dirs };
+    let options = LoadOptions {
+        timeline: config.format.needs_timeline(),
+        debug_dirs: config.debug_dirs,
+        ..LoadOptions::default()
+    };
     let mut profile = load(&config.input, &options)?;
     if !config.quiet {
         for note in &profile.info.notes {

@@ -17,6 +17,8 @@
 //! exact about them, because no sampling is involved, is in
 //! [`Profile::totals`].
 
+use crate::heap::Heap;
+
 pub use rz_format::{CallDetail, Captured, Histogram, Total, TotalClass, WaitState};
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
@@ -73,6 +75,8 @@ pub struct Profile {
     pub open_waits: Vec<Total>,
     /// What the single system calls of the trace tell besides their stacks.
     pub calls: Calls,
+    /// Allocations, if any were recorded.
+    pub heap: Option<Heap>,
 }
 
 /// System calls that were recorded one by one.
@@ -151,6 +155,8 @@ pub struct Info {
     pub lost_calls: Losses,
     /// Intervals and system calls that are in no total.
     pub lost_totals: Losses,
+    /// Allocations and objects given back that are missing; counts have them.
+    pub lost_allocations: Losses,
     /// CPU time the recorder itself used.
     pub recorder_cpu_ns: Nanos,
     /// Peak resident memory of the recorder, in bytes.
@@ -184,6 +190,10 @@ pub enum EventKind {
     Syscalls,
     /// Running or not: [`WALL`].
     Wall,
+    /// Allocating on the heap: [`ALLOC`].
+    Alloc,
+    /// Making more memory resident, which counts bytes.
+    Growth,
 }
 
 /// Name of the event whose samples are intervals off the CPU.
@@ -192,6 +202,9 @@ pub const OFF_CPU: &str = "off-cpu";
 pub const SYSCALLS: &str = "syscalls";
 /// Name of the event made of the CPU's and [`OFF_CPU`].
 pub const WALL: &str = "wall";
+/// Name of the event whose samples are allocations. Its numbers are those of
+/// [`Profile::heap`], rounded; see [`crate::heap::show`].
+pub const ALLOC: &str = "alloc";
 
 /// A kind of thing that was sampled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -215,6 +228,10 @@ pub enum Unit {
     Nanoseconds,
     /// CPU cycles.
     Cycles,
+    /// Bytes of memory.
+    Bytes,
+    /// Objects.
+    Count,
 }
 
 /// A process, identified by its number and start.
@@ -375,6 +392,8 @@ impl Unit {
         match self {
             Unit::Nanoseconds => "nanoseconds",
             Unit::Cycles => "cycles",
+            Unit::Bytes => "bytes",
+            Unit::Count => "count",
         }
     }
 }

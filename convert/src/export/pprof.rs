@@ -7,9 +7,10 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
+use crate::heap::{Heap, Site};
 use crate::profile::{
-    Event, EventId, EventKind, Function, ModuleId, ModuleKind, OFF_CPU, Profile, SYSCALLS, Sample,
-    Unit, WALL,
+    Event, EventId, EventKind, Function, ModuleId, ModuleKind, Profile, Sample, StackId, ThreadId,
+    Unit,
 };
 use crate::select::default_event;
 
@@ -40,22 +41,20 @@ pub(super) fn write(
     for samples in profile.samples.chunks(SAMPLES_AT_ONCE) {
         let sample = samples.iter().filter_map(|sample| {
             let weights = values.of_event[sample.event]?;
-            let (thread, process) = profile.thread(sample.thread);
-            let locations = std::iter::successors(sample.stack, |&id| profile.stacks[id].parent);
             let mut value = vec![0; values.types.len()];
             if values.is_counted(profile, sample) {
                 value[0] = signed(sample.count);
             }
             value[weights] = signed(sample.weight);
-            Some(proto::Sample {
-                location_id: locations.map(|id| to_id(profile.stacks[id].location)).collect(),
-                value,
-                label: vec![
-                    strings.text_label("thread", &thread.name),
-                    strings.number_label("pid", process.pid),
-                    strings.number_label("tid", thread.tid),
-                ],
-            })
+            Some(message(profile, &mut strings, (sample.thread, sample.stack), value))
+        });
+        let part = proto::Profile { sample: sample.collect(), ..proto::Profile::default() };
+        out.write_all(&part.encode_to_vec())?;
+    }
+    for sites in values.heap.map_or(&[][..], |(_, heap)| &heap.sites).chunks(SAMPLES_AT_ONCE) {
+        let sample = sites.iter().map(|site| {
+            let value = values.of_site(site);
+            message(profile, &mut strings, (site.thread, site.stack), value)
         });
         let part = proto::Profile { sample: sample.collect(), ..proto::Profile::default() };
         out.write_all(&part.encode_to_vec())?;
@@ -66,8 +65,28 @@ pub(super) fn write(
     Ok(())
 }
 
+/// A sample of a thread and a stack.
+fn message(
+    profile: &Profile,
+    strings: &mut Strings,
+    (thread, stack): (ThreadId, Option<StackId>),
+    value: Vec<i64>,
+) -> proto::Sample {
+    let (thread, process) = profile.thread(thread);
+    let locations = std::iter::successors(stack, |&id| profile.stacks[id].parent);
+    proto::Sample {
+        location_id: locations.map(|id| to_id(profile.stacks[id].location)).collect(),
+        value,
+        label: vec![
+            strings.text_label("thread", &thread.name),
+            strings.number_label("pid", process.pid),
+            strings.number_label("tid", thread.tid),
+        ],
+    }
+}
+
 /// Everything but samples and strings.
-fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Profile {
+fn head(profile: &Profile, values: &Values<'_>, strings: &mut Strings) -> proto::Profile {
     let modules = module_order(profile);
     let mut mapping_ids = vec![0; modules.len()];
     for (index, &module) in modules.iter().enumerate() {
@@ -98,7 +117,7 @@ fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Pro
         function,
         time_nanos: signed(profile.info.start_unix_ns),
         duration_nanos: signed(profile.info.duration_ns),
-        period_type: values.main_type(),
+        period_type: values.period_type(strings),
         period: period(profile, values.main),
         comment: comments(profile).iter().map(|comment| strings.id(comment)).collect(),
         default_sample_type: values.main_type().map_or(0, |measured| measured.r#type),
@@ -106,30 +125,49 @@ fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Pro
     }
 }
 
+/// What Go's own heap profiles have, with their units.
+const HEAP_TYPES: [(&str, &str); 4] = [
+    ("alloc_objects", "count"),
+    ("alloc_space", "bytes"),
+    ("inuse_objects", "count"),
+    ("inuse_space", "bytes"),
+];
+
 /// The columns of a sample's values: the number of samples, then one column
-/// per kind of measurement.
-struct Values {
+/// per kind of measurement, then four for the heap. Of the heap alone, there
+/// are those four.
+struct Values<'p> {
     types: Vec<proto::ValueType>,
-    /// Column of each event's weights; `None` for those that are not written.
+    /// Column of each event's weights; `None` for those that are not written,
+    /// and for that of allocations.
     of_event: Vec<Option<usize>>,
+    /// The first of the heap's columns, if allocations are written.
+    heap: Option<(usize, &'p Heap)>,
     /// The event that is shown first.
     main: Option<EventId>,
+    /// The column that is.
+    main_column: Option<usize>,
 }
 
-impl Values {
+impl<'p> Values<'p> {
     /// The columns for `wanted`, or for all events.
-    fn of(profile: &Profile, wanted: Option<EventId>, strings: &mut Strings) -> Values {
-        let mut value_type = |name, unit| {
+    fn of(profile: &'p Profile, wanted: Option<EventId>, strings: &mut Strings) -> Self {
+        let mut value_type = |name: &str, unit| {
             let (r#type, unit) = (strings.id(name), strings.id(unit));
             proto::ValueType { r#type, unit }
         };
-        let mut types = vec![value_type("samples", "count")];
+        let is_wanted = |id| wanted.is_none_or(|wanted| wanted == id);
+        let is_alloc = |id: EventId| profile.events[id].kind == EventKind::Alloc;
+        let ids = 0..profile.events.len();
+        let has_heap = ids.clone().any(|id| is_wanted(id) && is_alloc(id));
+        let heap = profile.heap.as_ref().filter(|_| has_heap);
+        let mut types = Vec::new();
+        if heap.is_none() || ids.clone().any(|id| is_wanted(id) && !is_alloc(id)) {
+            types.push(value_type("samples", "count"));
+        }
         let mut of_event = vec![None; profile.events.len()];
-        for (id, event) in profile.events.iter().enumerate() {
-            if wanted.is_some_and(|wanted| wanted != id) {
-                continue;
-            }
-            let (name, unit) = measurement(event);
+        for id in ids.filter(|&id| is_wanted(id) && !is_alloc(id)) {
+            let (name, unit) = measurement(&profile.events[id]);
             let measured = value_type(name, unit);
             let column = types.iter().position(|&known| known == measured).unwrap_or(types.len());
             if column == types.len() {
@@ -137,14 +175,46 @@ impl Values {
             }
             of_event[id] = Some(column);
         }
+        let heap = heap.map(|heap| (types.len(), heap));
+        if heap.is_some() {
+            types.extend(HEAP_TYPES.map(|(name, unit)| value_type(name, unit)));
+        }
         let any = (!profile.events.is_empty()).then_some(0);
         let main = wanted.or_else(|| default_event(profile)).or(any);
-        Values { types, of_event, main }
+        let main_column = main.and_then(|main| match heap {
+            Some((first, _)) if is_alloc(main) => Some(first + HEAP_TYPES.len() - 1),
+            _ => of_event[main],
+        });
+        Values { types, of_event, heap, main, main_column }
     }
 
-    /// What is shown first, and what the period is measured in.
+    /// What is shown first.
     fn main_type(&self) -> Option<proto::ValueType> {
-        self.main.and_then(|event| self.of_event[event]).map(|column| self.types[column])
+        self.main_column.map(|column| self.types[column])
+    }
+
+    /// What the period is measured in.
+    fn period_type(&self, strings: &mut Strings) -> Option<proto::ValueType> {
+        let is_heap = self.main_column >= self.heap.map(|(first, _)| first);
+        if self.heap.is_some() && is_heap {
+            return Some(proto::ValueType {
+                r#type: strings.id("space"),
+                unit: strings.id("bytes"),
+            });
+        }
+        self.main_type()
+    }
+
+    /// The values of a site of the heap.
+    fn of_site(&self, site: &Site) -> Vec<i64> {
+        let mut value = vec![0; self.types.len()];
+        let Some((first, _)) = self.heap else { return value };
+        let (allocated, at_end) = (&site.sums.allocated, &site.sums.at_end);
+        let numbers = [allocated.objects, allocated.bytes, at_end.objects, at_end.bytes];
+        for (value, number) in value[first..].iter_mut().zip(numbers) {
+            *value = signed(number.rounded());
+        }
+        value
     }
 
     /// Whether a sample is one of those in the first column, which are of one
@@ -156,13 +226,12 @@ impl Values {
 }
 
 /// Name and unit of what an event measures.
-fn measurement(event: &Event) -> (&'static str, &'static str) {
+fn measurement(event: &Event) -> (&str, &'static str) {
     match (event.kind, event.unit) {
-        (EventKind::OffCpu, _) => (OFF_CPU, "nanoseconds"),
-        (EventKind::Syscalls, _) => (SYSCALLS, "nanoseconds"),
-        (EventKind::Wall, _) => (WALL, "nanoseconds"),
         (EventKind::Cpu, Unit::Nanoseconds) => ("cpu", "nanoseconds"),
         (EventKind::Cpu, Unit::Cycles) => ("cycles", "count"),
+        // These have one name, and growth has that of what was counted.
+        (_, unit) => (&event.name, unit.name()),
     }
 }
 
@@ -172,7 +241,11 @@ fn period(profile: &Profile, event: Option<EventId>) -> i64 {
     let event = &profile.events[id];
     match event.unit {
         Unit::Nanoseconds => 1_000_000_000_i64.checked_div(event.frequency_hz.into()).unwrap_or(0),
-        Unit::Cycles => {
+        _ if event.kind == EventKind::Alloc => {
+            // All that is recorded is as if each byte was a sample.
+            profile.heap.as_ref().map_or(0, |heap| signed(heap.interval.max(1)))
+        }
+        _ => {
             let samples = profile.samples.iter().filter(|sample| sample.event == id);
             let count: u64 = samples.map(|sample| sample.count).sum();
             signed(profile.total_weight(id).checked_div(count).unwrap_or(0))

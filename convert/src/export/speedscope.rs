@@ -126,7 +126,8 @@ fn event_profiles<'a>(profile: &Profile, tree: &'a Tree, event: EventId) -> Vec<
             },
             unit: match unit {
                 Unit::Nanoseconds => "nanoseconds",
-                Unit::Cycles => "none",
+                Unit::Bytes => "bytes",
+                Unit::Cycles | Unit::Count => "none",
             },
             tree,
             entries,
