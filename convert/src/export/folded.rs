@@ -168,6 +168,7 @@ fn clean(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::export::{Format, export, fixture};
+    use crate::heap::{Metric, show};
 
     fn folded(options: &ExportOptions) -> String {
         let mut out = Vec::new();
@@ -206,6 +207,23 @@ worker:1-10/11;main;helper 5
     fn waits_are_in_microseconds() {
         let options = ExportOptions { event: Some(1), ..ExportOptions::default() };
         assert_eq!(folded(&options), "app;main;helper;[off-CPU: futex] 2500\n");
+    }
+
+    #[test]
+    fn memory_is_in_bytes_or_objects() {
+        let check = |metric, expected: &str| {
+            let mut profile = fixture::with_heap();
+            let event = show(&mut profile, metric);
+            let options = ExportOptions { event, ..ExportOptions::default() };
+            let mut out = Vec::new();
+            export(&profile, Format::Folded, &options, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        };
+        let stack = "app;main;<T as Run>::run;helper_[i];read_[k]";
+        check(Metric::Bytes, &format!("{stack} 300\napp;main;helper 4000\n"));
+        check(Metric::Count, &format!("{stack} 3\napp;main;helper 40\n"));
+        check(Metric::Live, &format!("{stack} 100\n"));
+        check(Metric::Temporary, "");
     }
 
     #[test]

@@ -7,14 +7,12 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
-use crate::heap::{Heap, Site};
-use crate::profile::{
-    Event, EventId, EventKind, Function, ModuleId, ModuleKind, Profile, Sample, StackId, ThreadId,
-    Unit,
-};
-use crate::select::default_event;
+use crate::profile::{EventId, Function, ModuleId, ModuleKind, Profile, StackId, ThreadId};
 
 mod proto;
+mod values;
+
+use values::{Values, period};
 
 /// Samples turned into messages at a time.
 const SAMPLES_AT_ONCE: usize = 4096;
@@ -51,7 +49,7 @@ pub(super) fn write(
         let part = proto::Profile { sample: sample.collect(), ..proto::Profile::default() };
         out.write_all(&part.encode_to_vec())?;
     }
-    for sites in values.heap.map_or(&[][..], |(_, heap)| &heap.sites).chunks(SAMPLES_AT_ONCE) {
+    for sites in values.sites().chunks(SAMPLES_AT_ONCE) {
         let sample = sites.iter().map(|site| {
             let value = values.of_site(site);
             message(profile, &mut strings, (site.thread, site.stack), value)
@@ -122,134 +120,6 @@ fn head(profile: &Profile, values: &Values<'_>, strings: &mut Strings) -> proto:
         comment: comments(profile).iter().map(|comment| strings.id(comment)).collect(),
         default_sample_type: values.main_type().map_or(0, |measured| measured.r#type),
         ..proto::Profile::default()
-    }
-}
-
-/// What Go's own heap profiles have, with their units.
-const HEAP_TYPES: [(&str, &str); 4] = [
-    ("alloc_objects", "count"),
-    ("alloc_space", "bytes"),
-    ("inuse_objects", "count"),
-    ("inuse_space", "bytes"),
-];
-
-/// The columns of a sample's values: the number of samples, then one column
-/// per kind of measurement, then four for the heap. Of the heap alone, there
-/// are those four.
-struct Values<'p> {
-    types: Vec<proto::ValueType>,
-    /// Column of each event's weights; `None` for those that are not written,
-    /// and for that of allocations.
-    of_event: Vec<Option<usize>>,
-    /// The first of the heap's columns, if allocations are written.
-    heap: Option<(usize, &'p Heap)>,
-    /// The event that is shown first.
-    main: Option<EventId>,
-    /// The column that is.
-    main_column: Option<usize>,
-}
-
-impl<'p> Values<'p> {
-    /// The columns for `wanted`, or for all events.
-    fn of(profile: &'p Profile, wanted: Option<EventId>, strings: &mut Strings) -> Self {
-        let mut value_type = |name: &str, unit| {
-            let (r#type, unit) = (strings.id(name), strings.id(unit));
-            proto::ValueType { r#type, unit }
-        };
-        let is_wanted = |id| wanted.is_none_or(|wanted| wanted == id);
-        let is_alloc = |id: EventId| profile.events[id].kind == EventKind::Alloc;
-        let ids = 0..profile.events.len();
-        let has_heap = ids.clone().any(|id| is_wanted(id) && is_alloc(id));
-        let heap = profile.heap.as_ref().filter(|_| has_heap);
-        let mut types = Vec::new();
-        if heap.is_none() || ids.clone().any(|id| is_wanted(id) && !is_alloc(id)) {
-            types.push(value_type("samples", "count"));
-        }
-        let mut of_event = vec![None; profile.events.len()];
-        for id in ids.filter(|&id| is_wanted(id) && !is_alloc(id)) {
-            let (name, unit) = measurement(&profile.events[id]);
-            let measured = value_type(name, unit);
-            let column = types.iter().position(|&known| known == measured).unwrap_or(types.len());
-            if column == types.len() {
-                types.push(measured);
-            }
-            of_event[id] = Some(column);
-        }
-        let heap = heap.map(|heap| (types.len(), heap));
-        if heap.is_some() {
-            types.extend(HEAP_TYPES.map(|(name, unit)| value_type(name, unit)));
-        }
-        let any = (!profile.events.is_empty()).then_some(0);
-        let main = wanted.or_else(|| default_event(profile)).or(any);
-        let main_column = main.and_then(|main| match heap {
-            Some((first, _)) if is_alloc(main) => Some(first + HEAP_TYPES.len() - 1),
-            _ => of_event[main],
-        });
-        Values { types, of_event, heap, main, main_column }
-    }
-
-    /// What is shown first.
-    fn main_type(&self) -> Option<proto::ValueType> {
-        self.main_column.map(|column| self.types[column])
-    }
-
-    /// What the period is measured in.
-    fn period_type(&self, strings: &mut Strings) -> Option<proto::ValueType> {
-        let is_heap = self.main_column >= self.heap.map(|(first, _)| first);
-        if self.heap.is_some() && is_heap {
-            return Some(proto::ValueType {
-                r#type: strings.id("space"),
-                unit: strings.id("bytes"),
-            });
-        }
-        self.main_type()
-    }
-
-    /// The values of a site of the heap.
-    fn of_site(&self, site: &Site) -> Vec<i64> {
-        let mut value = vec![0; self.types.len()];
-        let Some((first, _)) = self.heap else { return value };
-        let (allocated, at_end) = (&site.sums.allocated, &site.sums.at_end);
-        let numbers = [allocated.objects, allocated.bytes, at_end.objects, at_end.bytes];
-        for (value, number) in value[first..].iter_mut().zip(numbers) {
-            *value = signed(number.rounded());
-        }
-        value
-    }
-
-    /// Whether a sample is one of those in the first column, which are of one
-    /// kind: samples of the CPU and intervals off it make no sum.
-    fn is_counted(&self, profile: &Profile, sample: &Sample) -> bool {
-        let kind = |event: EventId| profile.events[event].kind;
-        self.main.is_some_and(|main| kind(main) == kind(sample.event))
-    }
-}
-
-/// Name and unit of what an event measures.
-fn measurement(event: &Event) -> (&str, &'static str) {
-    match (event.kind, event.unit) {
-        (EventKind::Cpu, Unit::Nanoseconds) => ("cpu", "nanoseconds"),
-        (EventKind::Cpu, Unit::Cycles) => ("cycles", "count"),
-        // These have one name, and growth has that of what was counted.
-        (_, unit) => (&event.name, unit.name()),
-    }
-}
-
-/// Weight between two samples of an event, in its unit; 0 if there is none.
-fn period(profile: &Profile, event: Option<EventId>) -> i64 {
-    let Some(id) = event else { return 0 };
-    let event = &profile.events[id];
-    match event.unit {
-        Unit::Nanoseconds => 1_000_000_000_i64.checked_div(event.frequency_hz.into()).unwrap_or(0),
-        _ if event.kind == EventKind::Alloc => {
-            // All that is recorded is as if each byte was a sample.
-            profile.heap.as_ref().map_or(0, |heap| signed(heap.interval.max(1)))
-        }
-        _ => {
-            let samples = profile.samples.iter().filter(|sample| sample.event == id);
-            let count: u64 = samples.map(|sample| sample.count).sum();
-            signed(profile.total_weight(id).checked_div(count).unwrap_or(0))
-        }
     }
 }
 
@@ -378,7 +248,7 @@ mod tests {
 
     use super::*;
     use crate::export::fixture;
-    use crate::profile::Event;
+    use crate::profile::{Event, Unit};
 
     fn written(profile: &Profile) -> (Vec<u8>, proto::Profile) {
         written_event(profile, None)
@@ -467,6 +337,38 @@ mod tests {
         check(None, &["samples", "cpu", "off-cpu"], "cpu", &[3, 3000, 0], &[0, 0, 400]);
         check(Some(0), &["samples", "cpu"], "cpu", &[3, 3000], &[4, 4000]);
         check(Some(1), &["samples", "off-cpu"], "off-cpu", &[2, 2_500_400], &[1, 400]);
+    }
+
+    #[test]
+    fn the_heap_has_the_columns_of_go() {
+        const HEAP: [&str; 4] = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"];
+        let check = |event, types: &[&str], main: &str, period: &str, first: &[i64]| {
+            let (_, pprof) = written_event(&fixture::with_heap(), event);
+            let text = |id: i64| pprof.string_table[id as usize].as_str();
+            let names: Vec<_> = pprof.sample_type.iter().map(|t| text(t.r#type)).collect();
+            assert_eq!((&*names, text(pprof.default_sample_type)), (types, main));
+            let period_type = pprof.period_type.unwrap();
+            let measured = (pprof.period, text(period_type.r#type), text(period_type.unit));
+            assert_eq!(format!("{measured:?}"), period);
+            assert_eq!(pprof.sample[0].value, first);
+            assert!(pprof.sample.iter().all(|sample| sample.value.len() == types.len()));
+            pprof
+        };
+        let space = r#"(4096, "space", "bytes")"#;
+        let alloc = check(Some(1), &HEAP, "inuse_space", space, &[3, 300, 1, 100]);
+        assert_eq!(alloc.sample.len(), 2);
+        assert_eq!(alloc.sample[0].location_id, [3, 2, 1]);
+        assert_eq!(alloc.sample[1].value, [40, 4000, 0, 0]);
+        let all = [&["samples", "cpu"][..], &HEAP].concat();
+        let cpu = r#"(1000000, "cpu", "nanoseconds")"#;
+        let both = check(None, &all, "cpu", cpu, &[3, 3000, 0, 0, 0, 0]);
+        assert_eq!(both.sample.last().unwrap().value, [0, 0, 40, 4000, 0, 0]);
+        // Without the CPU, what is there is shown.
+        let mut only_heap = fixture::with_heap();
+        only_heap.samples.retain(|sample| sample.event == 1);
+        let (_, pprof) = written(&only_heap);
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        assert_eq!(text(pprof.default_sample_type), "inuse_space");
     }
 
     #[test]

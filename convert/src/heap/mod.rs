@@ -160,8 +160,6 @@ pub struct Live {
     pub most: f64,
     /// At the end of the slice.
     pub last: f64,
-    /// Whether anything changed in the slice.
-    pub(crate) seen: bool,
 }
 
 /// What was allocated during a slice of time.
@@ -173,16 +171,6 @@ pub struct Rate {
     pub bytes: f64,
     /// Objects given back.
     pub frees: f64,
-}
-
-impl Slice for Live {
-    fn join(&mut self, later: &Self) {
-        if later.seen {
-            self.most = if self.seen { self.most.max(later.most) } else { later.most };
-            self.last = later.last;
-            self.seen = true;
-        }
-    }
 }
 
 impl Slice for Rate {

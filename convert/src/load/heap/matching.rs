@@ -14,6 +14,7 @@ use rz_format::{Allocation, AllocationKind, HISTOGRAM_BUCKETS, StackId};
 
 use super::super::facts::Facts;
 use super::ledger::{Bucket, Ledger};
+use super::live::LiveBytes;
 use crate::heap::{HeapOptions, Live, Peak, Rate, Slices, Sum, Sums};
 
 /// Objects that are followed at a time, at most: a gigabyte or two.
@@ -21,9 +22,6 @@ const MAX_OBJECTS: usize = 1 << 25;
 
 /// Sites that are kept apart, at most; further ones are one.
 const MAX_SITES: usize = 1 << 22;
-
-/// First length of slices of time for what is there.
-const LIVE_SLICE_NS: u64 = 1 << 10;
 
 /// First length of slices of time for what is allocated: counts are taken so
 /// often.
@@ -89,7 +87,7 @@ pub(in super::super) struct Matching {
     pending_ends: BinaryHeap<Reverse<(u64, u32)>>,
     objects: usize,
     lifetimes: [f64; HISTOGRAM_BUCKETS],
-    live: Option<Slices<Live>>,
+    live: Option<LiveBytes>,
     rate: Option<Slices<Rate>>,
     last_ns: u64,
     unknown_frees: u64,
@@ -155,7 +153,7 @@ impl Matching {
         let Some(first) = rows.first() else { return };
         let start_ns = facts.recording.as_ref().map_or(first.time_ns, |r| r.start_ns);
         // Taken out, so that the rest can be borrowed.
-        let mut live = self.live.take().unwrap_or_else(|| Slices::new(start_ns, LIVE_SLICE_NS));
+        let mut live = self.live.take().unwrap_or_else(|| LiveBytes::new(start_ns));
         let mut rate = self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS));
         for row in rows {
             self.apply_ends(row.time_ns, &mut live);
@@ -167,7 +165,7 @@ impl Matching {
                 let object = self.allocate(row, facts);
                 rate.at(row.time_ns).join_objects(&object);
             }
-            live.at(row.time_ns).set(self.ledger.live().bytes.value);
+            live.set(row.time_ns, self.ledger.live().bytes.value);
         }
         (self.live, self.rate) = (Some(live), Some(rate));
     }
@@ -257,13 +255,13 @@ impl Matching {
     }
 
     /// Gives back the objects of processes that ended before a time.
-    fn apply_ends(&mut self, time_ns: u64, live: &mut Slices<Live>) {
+    fn apply_ends(&mut self, time_ns: u64, live: &mut LiveBytes) {
         while let Some(&Reverse((end_ns, process))) = self.pending_ends.peek()
             && end_ns < time_ns
         {
             self.pending_ends.pop();
             self.empty(process);
-            live.at(end_ns).set(self.ledger.live().bytes.value);
+            live.set(end_ns, self.ledger.live().bytes.value);
         }
     }
 
@@ -281,17 +279,8 @@ impl Matching {
 
     /// Ends all processes: nothing more is known of them.
     pub(super) fn finish(&mut self, start_ns: u64, end_ns: u64) -> Matched {
-        let mut live = self.live.take().unwrap_or_else(|| Slices::new(start_ns, LIVE_SLICE_NS));
+        let mut live = self.live.take().unwrap_or_else(|| LiveBytes::new(start_ns));
         self.apply_ends(self.last_ns, &mut live);
-        live.at(end_ns.max(self.last_ns));
-        let mut last = 0.0;
-        for slice in &mut live.slices {
-            if !slice.seen {
-                (slice.most, slice.last) = (last, last);
-            }
-            slice.most = slice.most.max(last);
-            last = slice.last;
-        }
         let mut left: Vec<u32> = self.processes.keys().copied().collect();
         left.sort_unstable();
         left.into_iter().for_each(|process| self.empty(process));
@@ -307,7 +296,7 @@ impl Matching {
             processes: processes.collect(),
             threads: self.threads.keys().copied().collect(),
             lifetimes: self.lifetimes,
-            live,
+            live: live.finish(end_ns.max(self.last_ns)),
             rate: self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS)),
             unknown_frees: self.unknown_frees,
             missing_frees: self.missing_frees,
@@ -349,15 +338,6 @@ impl Object {
     /// The buckets of its size class and of its site.
     fn buckets(&self) -> [Bucket; 2] {
         [class(self.size), HISTOGRAM_BUCKETS + self.site as usize]
-    }
-}
-
-impl Live {
-    /// So many bytes are there now.
-    fn set(&mut self, bytes: f64) {
-        self.most = if self.seen { self.most.max(bytes) } else { bytes };
-        self.last = bytes;
-        self.seen = true;
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod counts;
 mod ledger;
+mod live;
 mod matching;
 
 use std::collections::BTreeMap;
