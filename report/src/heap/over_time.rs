@@ -1,0 +1,93 @@
+//! Draws how much memory there was, and how much was allocated, over time.
+
+use std::io::{self, Write};
+
+use rz_convert::heap::{Heap, Slices};
+use rz_convert::profile::Profile;
+
+use crate::format::{bytes, count, duration};
+use crate::histogram::draw_levels;
+use crate::style::{Paint, Style};
+use crate::summary::write_title;
+
+/// Columns of a drawing where there is no terminal.
+const COLUMNS: usize = 80;
+
+/// Columns beside a drawing: what it is, and its highest value.
+const BESIDE: usize = 13 + 22;
+
+/// Writes a line for bytes that were there, and one for allocations.
+pub(super) fn write_over_time(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    heap: &Heap,
+) -> io::Result<()> {
+    let room = style.width.map_or(COLUMNS, |width| width.saturating_sub(BESIDE).max(10));
+    // One axis of time for both lines.
+    let start_ns = profile.info.start_ns;
+    let ends = [end_of(&heap.live), end_of(&heap.rate)];
+    let end_ns = ends.into_iter().fold(start_ns.saturating_add(profile.info.duration_ns), u64::max);
+    let length_ns = end_ns - start_ns;
+    if length_ns == 0 {
+        return Ok(());
+    }
+    let longest = heap.live.slice_ns.max(heap.rate.slice_ns).max(1);
+    let columns = room.min(length_ns.div_ceil(longest).max(1) as usize);
+    let axis = Axis { start_ns, length_ns, columns };
+    let live = axis.sample(&heap.live, |live| live.most, f64::max);
+    let rate = axis.sample(&heap.rate, |rate| rate.allocations, |a, b| a + b);
+    let column_ns = length_ns / columns as u64;
+    let note = format!("{}, {} per column", duration(length_ns), duration(column_ns));
+    write_title(out, style, "OVER TIME", &note)?;
+    let highest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
+    let per_second = highest(&rate) * 1e9 / (length_ns as f64 / columns as f64);
+    let live_most = format!("up to {}", bytes(highest(&live).round() as u64));
+    let rate_most = format!("up to {}/s", count(per_second.round() as u64));
+    for (what, values, most) in [("live bytes", live, live_most), ("allocations", rate, rate_most)]
+    {
+        let what = style.paint(Paint::Dim, &format!("{what:<11}"));
+        writeln!(out, "{what}  {}  {most}", draw_levels(&values))?;
+    }
+    Ok(())
+}
+
+fn end_of<T>(slices: &Slices<T>) -> u64 {
+    // The last slice is rarely full, and tells no length.
+    let full = slices.slices.len().saturating_sub(1) as u64;
+    slices.start_ns.saturating_add(full.saturating_mul(slices.slice_ns))
+}
+
+/// Time in columns of equal length.
+struct Axis {
+    start_ns: u64,
+    length_ns: u64,
+    columns: usize,
+}
+
+impl Axis {
+    /// A value for each column: those of the slices that begin in it, joined.
+    /// A column in which none begins has that of the one before.
+    fn sample<T>(
+        &self,
+        slices: &Slices<T>,
+        value: impl Fn(&T) -> f64,
+        join: impl Fn(f64, f64) -> f64,
+    ) -> Vec<f64> {
+        let mut columns: Vec<Option<f64>> = vec![None; self.columns];
+        for (index, slice) in slices.slices.iter().enumerate() {
+            let after = (index as u64).saturating_mul(slices.slice_ns);
+            let begins = slices.start_ns.saturating_add(after).saturating_sub(self.start_ns);
+            let column = u128::from(begins) * self.columns as u128 / u128::from(self.length_ns);
+            let Some(column) = columns.get_mut(column as usize) else { continue };
+            let value = value(slice);
+            *column = Some(column.map_or(value, |known| join(known, value)));
+        }
+        let mut last = 0.0;
+        let mut fill = |value: Option<f64>| {
+            last = value.unwrap_or(last);
+            last
+        };
+        columns.into_iter().map(&mut fill).collect()
+    }
+}
