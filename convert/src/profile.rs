@@ -15,7 +15,8 @@
 //! Intervals off the CPU and system calls are events beside the CPU's, and
 //! their stacks end in a frame that says why ([`FrameKind::Wait`]). What is
 //! exact about them, because no sampling is involved, is in
-//! [`Profile::totals`].
+//! [`Profile::totals`]. Allocations are an event as well, of which
+//! [`Profile::heap`] knows more.
 
 use crate::heap::Heap;
 
@@ -155,7 +156,7 @@ pub struct Info {
     pub lost_calls: Losses,
     /// Intervals and system calls that are in no total.
     pub lost_totals: Losses,
-    /// Allocations and objects given back that are missing; counts have them.
+    /// Allocations, and objects that were given back, that are missing.
     pub lost_allocations: Losses,
     /// CPU time the recorder itself used.
     pub recorder_cpu_ns: Nanos,

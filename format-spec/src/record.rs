@@ -297,6 +297,8 @@ pub enum LossReason {
     Nested,
     /// There were more threads than buffers for them.
     NoBuffer,
+    /// Recording them would have cost the targets too much.
+    TooDear,
     /// A reason that this crate does not know.
     Unknown,
 }
@@ -313,6 +315,7 @@ impl LossReason {
             LossReason::TableFull => "kernel table full",
             LossReason::Nested => "in signal handlers that interrupted the hook",
             LossReason::NoBuffer => "too many threads",
+            LossReason::TooDear => "too dear to record",
             LossReason::Unknown => "unknown reason",
         }
     }
@@ -328,6 +331,7 @@ coded! {
     5 => TableFull,
     6 => Nested,
     7 => NoBuffer,
+    8 => TooDear,
 }
 
 /// Class of events in a [`Loss`]: CPU samples.

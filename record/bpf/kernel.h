@@ -40,6 +40,12 @@ struct sigpending {
 	sigset_t signal;
 } KERNEL_TYPE;
 
+// A probed instruction that is executed elsewhere.
+struct uprobe_task {
+	unsigned long vaddr;
+	unsigned long xol_vaddr;
+} KERNEL_TYPE;
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -52,6 +58,7 @@ struct task_struct {
 	struct sched_info sched_info;
 	struct signal_struct *signal;
 	struct sigpending pending;
+	struct uprobe_task *utask;
 } KERNEL_TYPE;
 
 struct vm_area_struct {

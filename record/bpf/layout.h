@@ -12,15 +12,18 @@ struct settings {
 	__u32 stack_bytes;		// most to copy of a user stack
 	__u32 calls;			// system calls: 0 no, 1 totals, 2 every call
 	__u32 call_stacks;		// 0 none, 1 in proportion to time, 2 all
-	__u32 unused;
+	__u32 allocations;		// whether any are recorded
 	__u64 stack_threshold_ns;	// of waits and calls
 	__u64 slower_than_ns;		// calls that take less are only counted
+	__u64 alloc_interval;		// bytes between sampled allocations; 0 for all
 };
 
 // Set at any time.
 struct control {
 	__u32 thin;			// write one call in so many; 1 for all
 	__u32 wait_scale;		// the threshold of waits times so much
+	__u32 alloc_off;		// allocations are not taken down any more
+	__u32 unused;
 };
 
 // What is said about a tracked process.
@@ -34,6 +37,9 @@ enum kind {
 	KIND_SAMPLE = 0x1001,
 	KIND_WAIT = 0x1002,
 	KIND_CALL = 0x1003,
+	KIND_ALLOCATION = 0x1004,
+	KIND_HEAP_COUNTS = 0x1005,
+	KIND_FAULT = 0x1006,		// laid out as a sample
 };
 
 // How much of a wait or call was seen.
@@ -152,5 +158,65 @@ struct call_info {
 	__u8 len_arg[2];		// which one says, or points to, its length
 };
 
+// Functions of allocators, by what they take and give back. With a probe comes
+// one of these.
+enum alloc_function {
+	ALLOC_MALLOC,			// size
+	ALLOC_CALLOC,			// count, size
+	ALLOC_REALLOC,			// old, size
+	ALLOC_REALLOCARRAY,		// old, count, size
+	ALLOC_ALIGNED,			// alignment, size
+	ALLOC_VALLOC,			// size
+	ALLOC_POSIX_MEMALIGN,		// where to put the address, alignment, size
+	ALLOC_FREE,			// address
+};
+
+// Added to those that may do their work by calling another one.
+#define MAY_CALL_ANOTHER 0x100
+
+// Values of the format's AllocationKind.
+enum allocation_kind { FREED, FREED_BY_REALLOC, BY_MALLOC, BY_CALLOC, BY_REALLOC, BY_ALIGNED };
+
+// Behind one of an object that was allocated follows its struct where.
+struct allocation {
+	struct head head;
+	__u64 address;
+	__u64 size;
+	__u64 allocations;		// of the thread by then; 0 if all are recorded
+	__u64 interval;
+	__u32 kind;
+	__u32 unused;
+};
+
+struct allocation_in_full {
+	struct allocation allocation;
+	struct where where;
+};
+
+// What a thread has allocated since it last said so.
+struct heap_counts {
+	__u64 allocations;
+	__u64 bytes;
+	__u64 frees;
+	__u64 failed;
+	__u32 sizes[BUCKETS];
+};
+
+struct heap_counts_record {
+	struct head head;		// its time is that of the last of them
+	struct heap_counts counts;
+};
+
+// How often probes were hit.
+enum hit { HIT_ENTRY, HIT_RETURN, HITS };
+
 // What could not be handed over, counted per CPU.
-enum loss { LOST_SAMPLES, LOST_WAITS, LOST_CALLS, LOST_TOTALS, LOSSES };
+enum loss {
+	LOST_SAMPLES,
+	LOST_WAITS,
+	LOST_CALLS,
+	LOST_TOTALS,
+	LOST_ALLOCATIONS,
+	LOST_OBJECTS,			// for want of room in the table of them
+	LOSSES
+};

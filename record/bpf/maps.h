@@ -56,6 +56,18 @@ struct thread {
 	__u32 late_number;
 	__u16 off_seen;
 	__u64 failed_until;		// the time that stacks of failed calls have used up
+	// Allocations: the function that the thread is in, if its return matters.
+	__u64 alloc_sp;			// at its beginning; 0 for none
+	__u64 alloc_size;
+	__u64 alloc_old;		// what realloc was given
+	__u64 alloc_to;			// where posix_memalign puts the address
+	__u32 alloc_function;
+	__u32 alloc_sampled;
+	__u64 alloc_credit;		// bytes until the next one is sampled, plus one
+	__u64 alloc_number;		// allocations so far
+	__u64 alloc_since;		// when the slice of time began
+	__u64 alloc_last;		// when it last did something
+	struct heap_counts alloc_counts;
 	// What it is executing, until execve returns: the old image is gone then.
 	__u64 exec_args[6];
 	char program[MAX_PATH + 1];

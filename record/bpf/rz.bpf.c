@@ -17,6 +17,7 @@
 #include "sample.h"
 #include "waits.h"
 #include "calls.h"
+#include "alloc.h"
 #include "track.h"
 
 char LICENSE[] SEC("license") = "GPL";

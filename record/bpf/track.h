@@ -28,6 +28,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (!thread)
 		return 0;
 	thread->epoch = bpf_ktime_get_ns();
+	forget_allocator(task, thread);
 	bpf_probe_read_kernel_str(thread->program, sizeof(thread->program), binprm->filename);
 	return 0;
 }
@@ -38,6 +39,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 pid = task->tgid;
 
 	call_never_returns(task);
+	last_allocations(task);
 	if (!settings.all && task->signal->live.counter == 0)
 		bpf_map_delete_elem(&tracked, &pid);
 	return 0;

@@ -44,6 +44,8 @@ pub(crate) struct Attached {
     pub(crate) kernel: bool,
     /// The processes, children that are followed included.
     pub(crate) pids: Vec<u32>,
+    /// The files whose functions processes allocate with, by pid.
+    pub(crate) allocators: Vec<(u32, String)>,
     /// Whom event numbers belong to, if events are opened on threads.
     pub(crate) sources: FxHashMap<u64, Source>,
     /// What the user should know, a sentence each.
@@ -52,8 +54,9 @@ pub(crate) struct Attached {
 
 /// Where events come from.
 pub(crate) trait Capture: Send {
-    /// Starts samples, waits and calls. What processes do is reported already.
-    fn enable(&mut self) -> io::Result<()>;
+    /// Starts samples, waits, calls and allocations. What processes do is reported
+    /// already. Returns what the user should know, a sentence each.
+    fn enable(&mut self) -> io::Result<Vec<String>>;
 
     /// Waits until there is something to take, `stop` can be read, or `at_most`
     /// has passed.

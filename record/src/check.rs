@@ -3,7 +3,7 @@
 use rz_format::CallDetail;
 
 use crate::bpf;
-use crate::config::CallOptions;
+use crate::config::{AllocationOptions, CallOptions};
 use crate::perf;
 
 /// Something that `rec` can record, on the right machine.
@@ -28,9 +28,11 @@ pub fn check() -> Vec<Ability> {
         start_on_exec: false,
         waits: false,
         calls: None,
+        allocations: None,
         stack_threshold_ns: 1_000_000,
     };
     let calls = Some(CallOptions { detail: CallDetail::Calls, ..CallOptions::default() });
+    let allocations = Some(AllocationOptions { interval: 512 << 10, limit_percent: 5 });
     let by_bpf = |what, options: &bpf::Options, how: &str| {
         let attached = bpf::attach(options);
         let verdict = match attached {
@@ -51,8 +53,13 @@ pub fn check() -> Vec<Ability> {
         ),
         by_bpf(
             "system calls (--syscalls)",
-            &bpf::Options { calls, ..samples },
+            &bpf::Options { calls, ..samples.clone() },
             "while it lasts, all threads of the machine take the traced path into the kernel",
+        ),
+        by_bpf(
+            "allocations of running processes (-p PID --alloc)",
+            &bpf::Options { allocations, ..samples },
+            "while it lasts, each allocation and each free takes about 0.7 us longer",
         ),
     ]
 }

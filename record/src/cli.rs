@@ -99,6 +99,15 @@ pub(crate) struct Arguments {
           help_heading = "More than samples")]
     alloc: Option<u64>,
 
+    /// Of running processes, record allocations only while that costs them less
+    /// than so many percent of one CPU (about 0.7 us for each allocation and
+    /// each free, 0.9 us more for each that is recorded, by kernel probes);
+    /// otherwise page faults, which show where memory is first used
+    #[arg(long, value_name = "PERCENT", default_value_t = 5, requires = "alloc",
+          value_parser = clap::value_parser!(u32).range(1..=100_000),
+          help_heading = "More than samples")]
+    alloc_limit: u32,
+
     /// Waits and calls that take so long get a stack each; of shorter ones, one
     /// gets a stack for so much of their time
     #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = parse_duration,
@@ -139,6 +148,7 @@ Examples:
   rec -o build.rz -- make -j8      a command and its children until it exits
   rec -p 4242 --off-cpu            where its threads wait, too
   rec -p 4242 --syscalls=network,!poll --slower-than 1ms
+  rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec -a --syscalls=summary        exact counts and times, whole machine
 
 Exit status: that of COMMAND if one was started; else 0 if recorded, 1 if not,
@@ -212,7 +222,9 @@ impl Arguments {
             },
             waits: self.off_cpu,
             calls,
-            allocations: self.alloc.map(|interval| AllocationOptions { interval }),
+            allocations: self
+                .alloc
+                .map(|interval| AllocationOptions { interval, limit_percent: self.alloc_limit }),
             stack_threshold_ns: nanos(self.stack_threshold),
             max_size: self.max_size,
             command_line,
@@ -248,6 +260,7 @@ fn parse_interval(text: &str) -> Result<u64, String> {
         "sampled" => Ok(DEFAULT_INTERVAL),
         text => match parse_size(text)? {
             0..64 => Err("must be at least 64 bytes, or full".to_owned()),
+            size if size > u32::MAX.into() => Err("must be less than 4G".to_owned()),
             size => Ok(size),
         },
     }

@@ -85,6 +85,9 @@ pub struct CallOptions {
 pub struct AllocationOptions {
     /// Average number of bytes between samples; 0 for every allocation.
     pub interval: u64,
+    /// Most that probes in running processes may cost these, in percent of one
+    /// CPU.
+    pub limit_percent: u32,
 }
 
 /// Which system calls get a stack.

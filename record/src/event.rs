@@ -26,6 +26,8 @@ pub(crate) struct RawEvent<'a> {
 pub(crate) enum What<'a> {
     /// A thread was interrupted to see where it is.
     Sample {
+        /// The event that did it, by its number in the trace.
+        event: u32,
         /// What the sample stands for, in the event's unit.
         weight: u64,
         /// Where it was.
@@ -37,6 +39,9 @@ pub(crate) enum What<'a> {
     Called(RawCall<'a>),
     /// An object was allocated or given back.
     Allocated(RawAllocation<'a>),
+    /// The event's thread allocated and gave back memory, last at its time. The
+    /// thread is not filled in.
+    Counted(Box<HeapCounts>),
     /// Memory became executable in the event's process.
     Mapped {
         /// The mapping's address range.

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod alloc;
+mod allocator;
 mod bpf;
 mod capture;
 mod check;

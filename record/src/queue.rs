@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
-use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU};
+use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU, Record};
 
 use crate::alloc::Chunk;
 use crate::event::{RawHeapCounts, RawTotal};
@@ -50,6 +50,8 @@ pub(crate) struct Batch {
     /// If there are such rings: when all of them were emptied; 0 if they were
     /// left as they are.
     pub(crate) settled_ns: Option<u64>,
+    /// Facts that the tier has found out, from before all of its events.
+    pub(crate) records: Vec<Record>,
     /// Counts of allocations since those before.
     pub(crate) heap_counts: Vec<RawHeapCounts>,
     /// Times that a kernel buffer made no sense and was emptied.

@@ -32,6 +32,7 @@ pub(crate) fn resolve(
     let hand_on = |tracker: &mut Tracker| findings.send(tracker.take_findings()).map_err(drop);
     while let Ok(mut batch) = batches.recv() {
         let size = batch.size();
+        tracker.add_records(&batch.records);
         let Ok(rest) = handle_in_order(&mut tracker, parse, &mut held, &mut batch, hand_on) else {
             return;
         };

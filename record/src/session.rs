@@ -62,6 +62,9 @@ pub enum RecordError {
     /// Something was asked for that only the bpf tier can do.
     #[error("{0} needs the bpf tier: leave out --tier perf")]
     NotInPerfTier(&'static str),
+    /// Allocations of all processes.
+    #[error("--alloc with --all would slow down every process: name some with -p")]
+    AllocationsOfAll,
     /// The trace file could not be made or written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -250,6 +253,9 @@ fn start(
             Some(_) => tracker.expect(*pid),
         }
     }
+    for (pid, path) in &attached.allocators {
+        tracker.add_allocator(*pid, path);
+    }
     if config.kernel && !attached.kernel {
         attached.notes.push(
             "kernel stacks are left out: recording them needs root, CAP_PERFMON, or \
@@ -257,12 +263,12 @@ fn start(
                 .to_owned(),
         );
     }
-    attached.notes.iter().for_each(|note| notice(note));
 
     // In the perf tier the program itself enables the events when it begins.
     if program.is_none() || attached.tier == "bpf" {
-        attached.capture.enable()?;
+        attached.notes.extend(attached.capture.enable()?);
     }
+    attached.notes.iter().for_each(|note| notice(note));
     let first = first_records(config, &pids, &attached, now_ns());
     let writer = store::begin(&file, &first)?;
     if let Some(program) = &mut program {
@@ -423,13 +429,20 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
         Record::Event(attached.event.clone()),
         Record::Clock(clocks()),
     ];
-    if let (Some(options), Target::Program(_)) = (config.allocations, &config.target) {
-        let (source, interval) = (AllocationSource::Hook.into(), options.interval);
-        records.push(Record::Allocations(Allocations { source, interval }));
-    }
+    records.extend(allocations(config).map(Record::Allocations));
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records
+}
+
+/// How allocations are recorded, if they are.
+fn allocations(config: &Config) -> Option<Allocations> {
+    let source = match &config.target {
+        Target::Program(_) => AllocationSource::Hook,
+        Target::Processes(_) => AllocationSource::Probes,
+        Target::Machine => return None,
+    };
+    Some(Allocations { source: source.into(), interval: config.allocations?.interval })
 }
 
 fn check_frequency(asked: u32) -> Result<(), RecordError> {

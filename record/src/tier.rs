@@ -12,10 +12,17 @@ pub(crate) fn attach(
     pids: &[u32],
     start_on_exec: bool,
 ) -> Result<Attached, RecordError> {
+    if config.allocations.is_some() && matches!(config.target, Target::Machine) {
+        return Err(RecordError::AllocationsOfAll);
+    }
+    // A program that is started reports its own.
+    let allocations = config.allocations.filter(|_| matches!(config.target, Target::Processes(_)));
     let needs_bpf = if config.waits {
         Some("--off-cpu")
     } else if config.calls.is_some() {
         Some("--syscalls")
+    } else if allocations.is_some() {
+        Some("--alloc of a running process")
     } else if matches!(config.target, Target::Machine) {
         Some("--all")
     } else {
@@ -36,6 +43,7 @@ pub(crate) fn attach(
             start_on_exec,
             waits: config.waits,
             calls: config.calls.clone(),
+            allocations,
             stack_threshold_ns: config.stack_threshold_ns,
         };
         match (bpf::attach(&options), needs_bpf) {

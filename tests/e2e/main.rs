@@ -1,5 +1,6 @@
 //! End-to-end tests, one module per theme.
 
+mod alloc_attach;
 mod attach;
 mod bad_input;
 mod calls;
@@ -7,6 +8,7 @@ mod consumers;
 mod diff;
 mod endings;
 mod files;
+mod heap;
 mod launch;
 mod pipes;
 mod quickstart;

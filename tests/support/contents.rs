@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::path::Path;
 
 use rz_format::{
-    Block, Call, Damage, Frame, Loss, Process, Reader, Record, Sample, StackId, StackNode, Thread,
-    Total, TotalClass, Wait,
+    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Process, Reader, Record, Sample,
+    StackId, StackNode, Thread, Total, TotalClass, Wait,
 };
 
 /// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
@@ -31,6 +31,10 @@ pub struct Contents {
     pub calls: Vec<Call>,
     /// All sums.
     pub totals: Vec<Total>,
+    /// All allocations.
+    pub allocations: Vec<Allocation>,
+    /// All counts of allocations.
+    pub heap_counts: Vec<HeapCounts>,
 }
 
 /// Count and errors of a kind of system calls.
@@ -67,6 +71,8 @@ impl Contents {
                 Block::Waits(rows) => all.waits.extend(rows),
                 Block::Calls(rows) => all.calls.extend(rows),
                 Block::Totals(rows) => all.totals.extend(rows),
+                Block::Allocations(rows) => all.allocations.extend(rows),
+                Block::HeapCounts(rows) => all.heap_counts.extend(rows),
                 other => panic!("{other:?}"),
             }
         }
@@ -87,9 +93,18 @@ impl Contents {
             .chain(waits)
             .chain(calls)
             .chain(totals)
+            .chain(self.allocations.iter().map(|row| row.thread))
+            .chain(self.heap_counts.iter().filter_map(|row| row.thread))
             .filter(|id| !known.contains(id))
             .collect();
         assert!(unknown.is_empty(), "rows of threads that are not described: {unknown:?}");
+    }
+
+    /// The sum of all counts of allocations.
+    pub fn heap_total(&self) -> HeapCounts {
+        let mut sum = HeapCounts::default();
+        self.heap_counts.iter().for_each(|row| sum.add(row));
+        sum
     }
 
     /// All threads.

@@ -7,6 +7,7 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
+use crate::heap::Heap;
 use crate::profile::{EventId, Function, ModuleId, ModuleKind, Profile, StackId, ThreadId};
 
 mod proto;
@@ -132,7 +133,8 @@ fn comments(profile: &Profile) -> Vec<String> {
     if info.lost > 0 {
         comments.push(format!("lost: {} of {} samples", info.lost, info.lost + info.samples));
     }
-    comments.extend(info.notes.iter().map(|note| format!("note: {note}")));
+    let heap_notes = profile.heap.as_ref().map_or_else(Vec::new, Heap::notes);
+    comments.extend(info.notes.iter().chain(&heap_notes).map(|note| format!("note: {note}")));
     comments
 }
 
@@ -248,7 +250,7 @@ mod tests {
 
     use super::*;
     use crate::export::fixture;
-    use crate::profile::{Event, Unit};
+    use crate::profile::{Event, EventKind, Unit};
 
     fn written(profile: &Profile) -> (Vec<u8>, proto::Profile) {
         written_event(profile, None)
@@ -321,6 +323,22 @@ mod tests {
         assert_eq!(text(pprof.sample_type[1].r#type), "cycles");
         assert_eq!(text(pprof.sample_type[1].unit), "count");
         assert_eq!(pprof.period, 1000, "the average weight of a sample");
+    }
+
+    #[test]
+    fn growth_has_the_name_of_its_event() {
+        let growth = Event {
+            kind: EventKind::Growth,
+            name: "page-faults".into(),
+            unit: Unit::Bytes,
+            frequency_hz: 0,
+        };
+        let (_, pprof) = written(&Profile { events: vec![growth], ..fixture::profile() });
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        let types: Vec<_> =
+            pprof.sample_type.iter().map(|t| (text(t.r#type), text(t.unit))).collect();
+        assert_eq!(types, [("samples", "count"), ("page-faults", "bytes")]);
+        assert_eq!((pprof.period, pprof.sample[0].value.as_slice()), (1000, &[3, 3000][..]));
     }
 
     #[test]

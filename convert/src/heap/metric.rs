@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Heap, Site, Sum};
+use super::{Estimate, Heap, Site, Sum};
 use crate::profile::{EventId, EventKind, Profile, Sample, Unit};
 
 /// What is shown of allocations.
@@ -75,6 +75,12 @@ impl Metric {
             Metric::Temporary => site.sums.temporary,
         }
     }
+
+    /// The number of a site, in [`Metric::unit`], and how sure it is.
+    pub fn estimate(self, site: &Site) -> Estimate {
+        let sum = self.sum(site);
+        if self.unit() == Unit::Bytes { sum.bytes } else { sum.objects }
+    }
 }
 
 /// The name is not one of [`Metric::ALL`].
@@ -119,11 +125,8 @@ pub(crate) fn samples(heap: &Heap, event: EventId, metric: Metric) -> Vec<Sample
         if sum.is_zero() {
             continue;
         }
-        let (thread, stack, count) = (site.thread, site.stack, sum.objects.rounded());
-        let weight = match metric.unit() {
-            Unit::Bytes => sum.bytes.rounded(),
-            _ => count,
-        };
+        let (thread, stack) = (site.thread, site.stack);
+        let (count, weight) = (sum.objects.rounded(), metric.estimate(site).rounded());
         let (count, weight) = (count.min(count_left), weight.min(weight_left));
         (count_left, weight_left) = (count_left - count, weight_left - weight);
         match samples.last_mut() {

@@ -89,9 +89,12 @@ pub struct Heap {
     /// Objects given back that no row allocated: they are from before the
     /// recording, or their row was lost.
     pub unknown_frees: u64,
+    /// The same in processes that are copies of another one: their objects may
+    /// be from before the fork, which are taken for the parent's alone.
+    pub inherited_frees: u64,
     /// Objects that must have been given back, because another one was
-    /// allocated at their address: that row was lost. They are in no sum but
-    /// [`Sums::allocated`].
+    /// allocated at their address: that row was lost. They count as there until
+    /// then, and as neither temporary nor there at the end.
     pub missing_frees: u64,
     /// Objects that were not followed because too many were there at a time.
     /// They are in no sum but [`Sums::allocated`].

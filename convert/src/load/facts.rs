@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
     Allocations, Allocator, CLASS_ALLOCATIONS, Captured, Clock, Cost, End, Event, Host, Loss,
     Mapping, Module, Process, Record, Recording, Symbol, Thread, ThreadName,
@@ -76,6 +76,11 @@ pub(super) struct Facts {
     pub(super) clock: Option<Clock>,
     pub(super) events: Defined<Event>,
     pub(super) processes: Defined<Process>,
+    /// Ids of processes that are copies of another one of the trace, and have
+    /// not executed a program since.
+    pub(super) forked: FxHashSet<u32>,
+    /// Numbers of processes.
+    pids: FxHashSet<u32>,
     pub(super) threads: Defined<Thread>,
     pub(super) modules: Defined<Module>,
     /// The latest new name by thread id.
@@ -135,12 +140,20 @@ impl Facts {
     }
 
     /// A process that has just executed a program is announced before its
-    /// executable is known, and once more with it.
+    /// executable is known, and once more with it. It has a new id but its old
+    /// number.
     fn add_process(&mut self, process: Process) {
         match self.processes.get_mut(process.id) {
             Some(known) if known.exe.is_empty() => known.exe = process.exe,
             Some(_) => {}
-            None => self.processes.add(process.id, process),
+            None => {
+                let is_new = process.start_ns > 0 && self.pids.insert(process.pid);
+                if is_new && self.pids.contains(&process.parent_pid) {
+                    self.forked.insert(process.id);
+                }
+                self.pids.insert(process.pid);
+                self.processes.add(process.id, process);
+            }
         }
     }
 

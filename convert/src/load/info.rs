@@ -68,7 +68,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     notes.extend(lost_calls_note(facts));
     for (losses, what) in [
         (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),
-        (&info.lost_allocations, "allocations and frees are missing, but for their counts"),
+        (&info.lost_allocations, "allocations and frees are missing"),
         (&info.lost_totals, "intervals off the CPU and system calls are missing, and in no total"),
     ] {
         notes.extend(losses_note(losses, what));

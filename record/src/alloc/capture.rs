@@ -92,7 +92,8 @@ impl Rings {
             clock,
             slots: vec![Slot::default(); MAX_SLOTS as usize],
             used: 0,
-            is_busy: false,
+            // Programs allocate a lot when they begin.
+            is_busy: true,
             looked_ns: now_ns(),
             counted_ns: 0,
             reaped_ns: 0,
@@ -274,7 +275,7 @@ impl Rings {
 }
 
 impl Capture for Rings {
-    fn enable(&mut self) -> io::Result<()> {
+    fn enable(&mut self) -> io::Result<Vec<String>> {
         self.inner.enable()
     }
 

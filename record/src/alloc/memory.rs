@@ -29,7 +29,7 @@ use super::ticks::{Ticks, best_clock};
 /// thread that does nothing else.
 const FULL_RING: u64 = 4 << 20;
 /// Size of a ring of samples: several with their stacks.
-const SAMPLED_RING: u64 = 512 << 10;
+const SAMPLED_RING: u64 = 2 << 20;
 
 /// Words out of one slot's ring, in order.
 #[derive(Debug)]

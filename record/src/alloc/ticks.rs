@@ -16,6 +16,8 @@ struct Moment {
 pub(crate) struct Ticks {
     from: Moment,
     to: Moment,
+    /// Nanoseconds in a tick, times 2³².
+    scale: u64,
 }
 
 impl Moment {
@@ -34,21 +36,27 @@ impl Ticks {
     /// Takes the first moment.
     pub(crate) fn start(clock: u32) -> Self {
         let now = Moment::now(clock);
-        Ticks { from: now, to: now }
+        Ticks::between(now, now)
     }
 
     /// Takes another moment; what happened since the one before is between
     /// the two.
     pub(crate) fn advance(&mut self, clock: u32) {
-        *self = Ticks { from: self.to, to: Moment::now(clock) };
+        *self = Ticks::between(self.to, Moment::now(clock));
+    }
+
+    fn between(from: Moment, to: Moment) -> Self {
+        let ticks = u128::from(to.ticks.saturating_sub(from.ticks).max(1));
+        let ns = u128::from(to.ns.saturating_sub(from.ns));
+        // There is less than one nanosecond in a tick, or one.
+        let scale = u64::try_from((ns << 32) / ticks).unwrap_or(u64::MAX);
+        Ticks { from, to, scale }
     }
 
     /// A time in nanoseconds.
     pub(crate) fn to_ns(self, ticks: u64) -> u64 {
-        let Ticks { from, to } = self;
-        let span = u128::from(to.ticks.saturating_sub(from.ticks).max(1));
-        let ns = u128::from(to.ns.saturating_sub(from.ns));
-        let after = u128::from(ticks.abs_diff(from.ticks)) * ns / span;
+        let Ticks { from, scale, .. } = self;
+        let after = (u128::from(ticks.abs_diff(from.ticks)) * u128::from(scale)) >> 32;
         let after = u64::try_from(after).unwrap_or(u64::MAX);
         match ticks >= from.ticks {
             true => from.ns.saturating_add(after),
@@ -76,11 +84,11 @@ mod tests {
     #[test]
     fn between_before_and_after() {
         let moment = |ticks, ns| Moment { ticks, ns };
-        let ticks = Ticks { from: moment(3_000, 1_000), to: moment(6_000, 2_000) };
-        let found = [0, 3_000, 4_500, 6_000, 9_000].map(|at| ticks.to_ns(at));
-        assert_eq!(found, [0, 1_000, 1_500, 2_000, 3_000]);
-        assert_eq!(ticks.to_ns(u64::MAX >> 6), 1_000 + ((u64::MAX >> 6) - 3_000) / 3);
-        let still = Ticks { from: moment(5, 7), to: moment(5, 7) };
+        let ticks = Ticks::between(moment(3_000, 1_000), moment(7_000, 2_000));
+        let found = [0, 3_000, 5_000, 7_000, 11_000].map(|at| ticks.to_ns(at));
+        assert_eq!(found, [250, 1_000, 1_500, 2_000, 3_000]);
+        assert_eq!(ticks.to_ns(u64::MAX >> 6), 1_000 + ((u64::MAX >> 6) - 3_000) / 4);
+        let still = Ticks::between(moment(5, 7), moment(5, 7));
         assert_eq!(still.to_ns(100), 7);
     }
 

@@ -25,10 +25,11 @@ use rz_syscalls::Captured;
 
 use super::drain::{Pressure, Rings};
 use super::events::{self, CpuEvents};
+use super::heap::{self, HeapProbes};
 use super::layout::{CallInfo, Control, LOSSES, MAX_CALLS, Settings, TotalKey, TotalValue, parse};
 use super::programs::{self, Link, Program, Sizes};
 use crate::capture::Attached;
-use crate::config::{CallOptions, CallStacks};
+use crate::config::{AllocationOptions, CallOptions, CallStacks};
 use crate::host::{now_ns, online_cpus};
 use crate::target::procfs;
 
@@ -50,6 +51,8 @@ const RING_PER_CPU: u32 = 1 << 20;
 const MAX_RING: u32 = 16 << 20;
 const CALL_RING_PER_CPU: u32 = 4 << 20;
 const MAX_CALL_RING: u32 = 32 << 20;
+/// Sampled objects that were not given back.
+const MAX_OBJECTS: u32 = 1 << 20;
 /// The inode of the first pid namespace, by the kernel's definition.
 const INIT_PID_NAMESPACE: &str = "pid:[4026531836]";
 
@@ -90,6 +93,12 @@ pub enum BpfError {
         /// What it said.
         cause: String,
     },
+    /// Probes in running processes cannot be had.
+    #[error(
+        "allocations of running processes need probes that the kernel refuses: {0} (Linux 6.13 \
+         or newer has them); `rec --alloc -- PROGRAM` needs none"
+    )]
+    NoProbes(String),
     /// The events that take samples cannot be had.
     #[error("cannot open perf events for the whole machine: {0}")]
     Events(io::Error),
@@ -119,6 +128,8 @@ pub(crate) struct Options {
     pub(crate) waits: bool,
     /// What to record of system calls.
     pub(crate) calls: Option<CallOptions>,
+    /// What to record of allocations, of processes that run already.
+    pub(crate) allocations: Option<AllocationOptions>,
     /// Stacks of shorter waits and calls are sampled.
     pub(crate) stack_threshold_ns: u64,
 }
@@ -141,6 +152,7 @@ pub(super) struct Attachment {
     _tracking: Vec<Link>,
     waits: Vec<Link>,
     calls: Vec<Link>,
+    pub(super) heap: Option<HeapProbes>,
     /// Look for what is not over, in the end; last first.
     last_looks: Vec<IterLink>,
     /// The one of them that is under way.
@@ -165,7 +177,8 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
     for (program, purpose) in &used {
         program.load(&mut ebpf, &btf).map_err(|error| explain(program, purpose, &error))?;
     }
-    let tick = programs::tick_fd(&mut ebpf).map_err(|e| refused("samples", &e))?;
+    let tick =
+        programs::event_fd(&mut ebpf, &programs::TICK).map_err(|e| refused("samples", &e))?;
     let need_time = options.waits;
     let (event, events) =
         events::open(&cpus, options.frequency_hz, options.kernel, need_time, &tick)
@@ -184,7 +197,24 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
     {
         log::info!("requests to io_urings are not counted: {error}");
     }
+    let mut allocators = Vec::new();
+    let heap = match &options.allocations {
+        Some(allocations) => {
+            let (found, said) = heap::find(&pids, options.follow);
+            notes.extend(said);
+            let program = programs::event_fd(&mut ebpf, &programs::FAULT)
+                .map_err(|error| refused("page faults", &error))?;
+            let faults = events::open_faults(&cpus, heap::FAULT_HZ, options.kernel, &program)
+                .map_err(BpfError::Events)?;
+            let probes =
+                HeapProbes::attach(&mut ebpf, &btf, allocations, options.follow, &found, faults)?;
+            allocators = found.into_iter().map(|(pid, file)| (pid, file.path)).collect();
+            Some(probes)
+        }
+        None => None,
+    };
     let last_looks = [
+        (&programs::FIND_COUNTS, options.allocations.is_some()),
         (&programs::FIND_STILL_WAITING, options.waits),
         (&programs::FIND_STILL_CALLING, options.calls.is_some()),
     ];
@@ -213,6 +243,7 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
         _tracking: tracking,
         waits: Vec::new(),
         calls: Vec::new(),
+        heap,
         last_looks,
         looking: None,
         options: options.clone(),
@@ -225,14 +256,17 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
         usual_weight: event.usual_weight(options.frequency_hz),
         kernel: options.kernel,
         pids,
+        allocators,
         sources: Default::default(),
         notes,
     })
 }
 
 impl Attachment {
-    /// Starts samples, waits and calls.
-    pub(super) fn start(&mut self) -> Result<(), ProgramError> {
+    /// Starts samples, waits, calls and allocations; returns what the user should
+    /// know of it.
+    pub(super) fn start(&mut self) -> Result<Vec<String>, ProgramError> {
+        let mut notes = Vec::new();
         if self.options.waits {
             self.waits = attach_all(&programs::WAITS, &mut self.ebpf)?;
         }
@@ -241,6 +275,10 @@ impl Attachment {
             // Fails where it could not be loaded.
             self.calls.extend(programs::IO_URING.attach(&mut self.ebpf).ok());
         }
+        // As deciding takes a while.
+        if let Some(heap) = &mut self.heap {
+            notes.extend(heap.try_out()?);
+        }
         // Last, as attaching takes some milliseconds: this is when it begins.
         if self.options.waits {
             run(programs::FIND_WAITING.attach_to_threads(&mut self.ebpf)?)?;
@@ -248,7 +286,10 @@ impl Attachment {
         if self.options.calls.is_some() {
             run(programs::FIND_CALLING.attach_to_threads(&mut self.ebpf)?)?;
         }
-        Ok(self.events.iter().try_for_each(|events| crate::perf::sys::enable(&events.tick))?)
+        let recorded = self.heap.as_ref().is_some_and(HeapProbes::is_attached);
+        self.set_control(self.pressure.scales(), recorded);
+        self.events.iter().try_for_each(|events| crate::perf::sys::enable(&events.tick))?;
+        Ok(notes)
     }
 
     /// Ends them, and has what is not over handed over. If there is no room
@@ -259,6 +300,8 @@ impl Attachment {
                 log::debug!("a timer goes on until rec ends: {error}");
             }
         }
+        let scales = self.pressure.scales();
+        self.set_control(scales, false);
         // First, as taking the programs away takes some milliseconds.
         while let Some(result) = self.look() {
             match result {
@@ -270,7 +313,23 @@ impl Attachment {
         }
         self.calls.clear();
         self.waits.clear();
+        if let Some(heap) = &mut self.heap {
+            heap.detach();
+        }
         true
+    }
+
+    /// Tells the programs how much to write, and whether allocations.
+    pub(super) fn set_control(&mut self, scales: [u32; 2], allocations: bool) {
+        let [thin, wait_scale] = scales;
+        let words = [thin, wait_scale, u32::from(!allocations), 0];
+        let mut control = [0; size_of::<Control>()];
+        for (bytes, word) in control.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        if let Err(error) = self.control.set(0, control, 0) {
+            log::warn!("the amount of events cannot be changed: {error}");
+        }
     }
 
     /// Goes on with the last looks; `None` if all are over.
@@ -315,6 +374,8 @@ fn settings(options: &Options) -> Settings {
         }),
         stack_threshold_ns: options.stack_threshold_ns,
         slower_than_ns: calls.map_or(0, |calls| calls.slower_than_ns),
+        allocations: options.allocations.is_some(),
+        alloc_interval: options.allocations.map_or(0, |allocations| allocations.interval),
     }
 }
 
@@ -328,6 +389,12 @@ fn sizes(options: &Options, cpus: &[u32], last_cpu: u32) -> Sizes {
         samples: ring(RING_PER_CPU, MAX_RING),
         waits: if options.waits { ring(RING_PER_CPU, MAX_RING) } else { 0 },
         calls: if in_detail { ring(CALL_RING_PER_CPU, MAX_CALL_RING) } else { 0 },
+        allocations: match options.allocations {
+            Some(AllocationOptions { interval: 0, .. }) => ring(CALL_RING_PER_CPU, MAX_CALL_RING),
+            Some(_) => ring(RING_PER_CPU, MAX_RING),
+            None => 0,
+        },
+        objects: if options.allocations.is_some() { MAX_OBJECTS } else { 0 },
         totals: if options.waits || options.calls.is_some() { MAX_TOTALS } else { 0 },
     }
 }
@@ -345,6 +412,9 @@ fn used_programs(options: &Options) -> Vec<(&'static Program, &'static str)> {
         used.extend(programs::CALLS.iter().map(|program| (program, "system calls")));
         used.push((&programs::FIND_CALLING, "system calls"));
         used.push((&programs::FIND_STILL_CALLING, "system calls"));
+    }
+    if options.allocations.is_some() {
+        used.extend([&programs::FAULT, &programs::FIND_COUNTS].map(|it| (it, "allocations")));
     }
     used
 }

@@ -8,11 +8,12 @@ use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use rz_format::{CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, LossReason};
+use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS};
 
 use super::attach::Attachment;
 use super::events::CpuEvents;
-use super::layout::{LOSSES, shortened_len, time_of, total};
+use super::heap::HeapProbes;
+use super::layout::{LOSSES, is_heap_counts, shortened_len, time_of, total};
 use crate::capture::{Capture, whole_millis};
 use crate::host::now_ns;
 use crate::perf::drain_ring;
@@ -38,6 +39,7 @@ pub(super) struct Rings {
     samples: RingBuf<MapData>,
     waits: RingBuf<MapData>,
     calls: RingBuf<MapData>,
+    allocations: RingBuf<MapData>,
     ready: Epoll,
 }
 
@@ -50,6 +52,7 @@ impl Rings {
             RingBuf::try_from(map).map_err(io::Error::other)
         };
         let (samples, waits, calls) = (ring("samples")?, ring("waits")?, ring("calls")?);
+        let allocations = ring("allocations")?;
         let ready = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         // Only when woken: there is always something in a buffer.
         let add = |fd: BorrowedFd<'_>| {
@@ -58,10 +61,11 @@ impl Rings {
         add(samples.as_fd())?;
         add(waits.as_fd())?;
         add(calls.as_fd())?;
+        add(allocations.as_fd())?;
         for events in events {
             add(events.reporter.as_fd())?;
         }
-        Ok(Rings { samples, waits, calls, ready })
+        Ok(Rings { samples, waits, calls, allocations, ready })
     }
 }
 
@@ -85,6 +89,11 @@ impl Default for Pressure {
 }
 
 impl Pressure {
+    /// One call in how many is asked for, and the factor of the waits' threshold.
+    pub(super) fn scales(&self) -> [u32; 2] {
+        [self.thin, self.wait_scale]
+    }
+
     /// Takes in how much came at one time. Returns what to set if that has
     /// changed: one call in how many, and the factor of the waits' threshold.
     fn adjust(
@@ -120,7 +129,7 @@ impl Pressure {
 }
 
 impl Capture for Attachment {
-    fn enable(&mut self) -> io::Result<()> {
+    fn enable(&mut self) -> io::Result<Vec<String>> {
         self.start().map_err(io::Error::other)
     }
 
@@ -142,17 +151,18 @@ impl Capture for Attachment {
         let (waits, _) = take(&mut self.rings.waits, CLASS_WAITS, batch);
         let (_, call_bytes) = take(&mut self.rings.calls, CLASS_CALLS, batch);
 
+        take(&mut self.rings.allocations, CLASS_ALLOCATIONS, batch);
+        if let Some(heap) = &mut self.heap {
+            heap.look(batch);
+        }
+
         let now_ns = now_ns();
         self.report_losses(batch, now_ns);
         if let Some((thin, wait_scale)) =
             self.pressure.adjust(now_ns, call_bytes, waits, batch.backlog)
         {
-            let mut control = [0; 8];
-            control[..4].copy_from_slice(&thin.to_le_bytes());
-            control[4..].copy_from_slice(&wait_scale.to_le_bytes());
-            if let Err(error) = self.control.set(0, control, 0) {
-                log::warn!("the amount of events cannot be changed: {error}");
-            }
+            let recorded = self.heap.as_ref().is_some_and(HeapProbes::is_attached);
+            self.set_control([thin, wait_scale], recorded);
         }
         for (tid, end) in stack_ends.take_changes() {
             // Failing only makes the next copy longer than it had to be.
@@ -169,6 +179,9 @@ impl Capture for Attachment {
 
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
         let mut batch = Batch::default();
+        if let Some(heap) = &self.heap {
+            heap.lose(&mut batch);
+        }
         for row in self.totals.iter() {
             match row {
                 Ok((key, value)) => batch.totals.extend(total(&key, &value)),
@@ -187,15 +200,11 @@ impl Capture for Attachment {
 
 impl Attachment {
     fn report_losses(&mut self, batch: &mut Batch, now_ns: u64) {
-        for (index, class) in LOSSES.into_iter().enumerate() {
+        for (index, (class, reason)) in LOSSES.into_iter().enumerate() {
             let Ok(counts) = self.losses.get(&(index as u32), 0) else { continue };
             let count: u64 = counts.iter().sum();
             let new = count.saturating_sub(self.lost[index]);
             if new > 0 {
-                let reason = match class {
-                    rz_format::CLASS_TOTALS => LossReason::TableFull,
-                    _ => LossReason::RingFull,
-                };
                 batch.lose(reason, class, self.looked_ns, now_ns, new);
                 self.lost[index] = count;
             }
@@ -214,7 +223,12 @@ fn take(ring: &mut RingBuf<MapData>, class: u8, batch: &mut Batch) -> (u64, usiz
         let time_ns = time_of(&record);
         records += 1;
         bytes += record.len();
-        if let Some(limit) = batch.admit(class, time_ns) {
+        // Counts are few, and their sum is to be exact.
+        let limit = match is_heap_counts(&record) {
+            true => Some(u64::MAX),
+            false => batch.admit(class, time_ns),
+        };
+        if let Some(limit) = limit {
             let length = match limit {
                 u64::MAX => record.len(),
                 limit => shortened_len(&record, limit),

@@ -70,6 +70,36 @@ pub(super) fn open(
     Ok((event, events))
 }
 
+/// Opens events of page faults on all `cpus`, which run `program` when they are
+/// enabled.
+pub(super) fn open_faults(
+    cpus: &[u32],
+    frequency_hz: u32,
+    kernel: bool,
+    program: &impl AsFd,
+) -> io::Result<Vec<OwnedFd>> {
+    let options = EventOptions {
+        frequency_hz,
+        kernel,
+        follow: true,
+        start_on_exec: false,
+        stack_bytes: 0,
+        wakeup_bytes: 0,
+    };
+    let attr = tick_attr(SampledEvent::PageFaults, &options);
+    let mut faults = Vec::new();
+    for &cpu in cpus {
+        let event = match sys::open_event(&attr, Whose::All, cpu) {
+            // The CPU went offline.
+            Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => continue,
+            event => event?,
+        };
+        sys::set_program(&event, program)?;
+        faults.push(event);
+    }
+    Ok(faults)
+}
+
 /// A tick that is of use only through its program.
 fn tick_attr(event: SampledEvent, options: &EventOptions) -> perf_event_attr {
     let mut attr = attr::sampling(event, options);

@@ -1,16 +1,23 @@
 //! The records and map values of the programs in the kernel, byte by byte as
 //! `record/bpf/layout.h` lays them out.
 
-use rz_format::{CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, HISTOGRAM_BUCKETS, Total};
+use rz_format::{
+    CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, HISTOGRAM_BUCKETS, HeapCounts,
+    LossReason, Total,
+};
 
 use crate::cursor::Cursor;
-use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
+use crate::event::{RawAllocation, RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
+use crate::host::page_size;
 use crate::unwind::{REGISTER_COUNT, Registers};
 
 /// Kinds of records. perf's own numbers are smaller.
 const KIND_SAMPLE: u32 = 0x1001;
 const KIND_WAIT: u32 = 0x1002;
 const KIND_CALL: u32 = 0x1003;
+const KIND_ALLOCATION: u32 = 0x1004;
+const KIND_HEAP_COUNTS: u32 = 0x1005;
+const KIND_FAULT: u32 = 0x1006;
 
 /// Offset of a record's time.
 const TIME_AT: usize = 8;
@@ -33,13 +40,21 @@ pub(super) type TotalValue = [u8; 6 * 8 + HISTOGRAM_BUCKETS * 4];
 /// What to do about a system call.
 pub(super) type CallInfo = [u8; 8];
 /// What may be changed while recording.
-pub(super) type Control = [u8; 8];
+pub(super) type Control = [u8; 16];
 
+/// The event of page faults in the trace.
+pub(super) const FAULT_EVENT: u32 = 1;
 /// Number of system calls that are known.
 pub(super) const MAX_CALLS: u32 = 512;
-/// What can be lost in the kernel, in the order of `enum loss`.
-pub(super) const LOSSES: [u8; 4] =
-    [CLASS_SAMPLES, CLASS_WAITS, CLASS_CALLS, rz_format::CLASS_TOTALS];
+/// What can be lost in the kernel, and why, in the order of `enum loss`.
+pub(super) const LOSSES: [(u8, LossReason); 6] = [
+    (CLASS_SAMPLES, LossReason::RingFull),
+    (CLASS_WAITS, LossReason::RingFull),
+    (CLASS_CALLS, LossReason::RingFull),
+    (rz_format::CLASS_TOTALS, LossReason::TableFull),
+    (CLASS_ALLOCATIONS, LossReason::RingFull),
+    (CLASS_ALLOCATIONS, LossReason::TableFull),
+];
 
 /// Settings that are fixed when the programs are loaded.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +70,8 @@ pub(super) struct Settings {
     pub(super) call_stacks: u32,
     pub(super) stack_threshold_ns: u64,
     pub(super) slower_than_ns: u64,
+    pub(super) allocations: bool,
+    pub(super) alloc_interval: u64,
 }
 
 impl Settings {
@@ -68,10 +85,10 @@ impl Settings {
             self.stack_bytes,
             self.calls,
             self.call_stacks,
-            0,
+            self.allocations.into(),
         ];
         let mut bytes = numbers.map(u32::to_le_bytes).concat();
-        for number in [self.stack_threshold_ns, self.slower_than_ns] {
+        for number in [self.stack_threshold_ns, self.slower_than_ns, self.alloc_interval] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes
@@ -84,24 +101,55 @@ pub(super) fn time_of(record: &[u8]) -> u64 {
     bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
+/// Whether a record of ours counts allocations.
+pub(super) fn is_heap_counts(record: &[u8]) -> bool {
+    record.starts_with(&KIND_HEAP_COUNTS.to_le_bytes())
+}
+
 /// Reads a record of ours, or one of perf's. `None` for records of no interest
 /// and for those that make no sense.
 pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
     let mut input = Cursor(record);
     let kind = input.u32()?;
-    if !(KIND_SAMPLE..=KIND_CALL).contains(&kind) {
+    if !(KIND_SAMPLE..=KIND_FAULT).contains(&kind) {
         return crate::perf::parse(record);
     }
     let cpu = input.u32()?;
     let time_ns = input.u64()?;
     let (pid, tid) = (input.u32()?, input.u32()?);
     let what = match kind {
-        KIND_SAMPLE => What::Sample { weight: input.u64()?, place: place(&mut input)? },
+        KIND_SAMPLE => What::Sample { event: 0, weight: input.u64()?, place: place(&mut input)? },
+        KIND_FAULT => What::Sample {
+            event: FAULT_EVENT,
+            weight: input.u64()?.saturating_mul(page_size() as u64),
+            place: place(&mut input)?,
+        },
+        KIND_ALLOCATION => What::Allocated(allocation(&mut input)?),
+        KIND_HEAP_COUNTS => What::Counted(heap_counts(&mut input, time_ns)?),
         KIND_WAIT => What::Waited(wait(&mut input)?),
-        _ => What::Called(call(&mut input)?),
+        KIND_CALL => What::Called(call(&mut input)?),
+        _ => return None,
     };
     // Events of perf have numbers from 1 on.
     Some(RawEvent { time_ns, source: 0, pid, tid, cpu, what })
+}
+
+fn allocation<'a>(input: &mut Cursor<'a>) -> Option<RawAllocation<'a>> {
+    let [address, size, allocations, interval] = input.u64s()?;
+    let (kind, _unused) = (input.u32()?, input.u32()?);
+    let kind = (kind as u8).into();
+    let place = if input.0.is_empty() { None } else { Some(place(input)?) };
+    Some(RawAllocation { kind, address, size, allocations, interval, place })
+}
+
+fn heap_counts(input: &mut Cursor<'_>, time_ns: u64) -> Option<Box<HeapCounts>> {
+    let [allocations, bytes, frees, failed] = input.u64s()?;
+    let mut counts =
+        HeapCounts { time_ns, allocations, bytes, frees, failed, ..HeapCounts::default() };
+    for bucket in &mut counts.sizes.0 {
+        *bucket = input.u32()?.into();
+    }
+    Some(Box::new(counts))
 }
 
 fn wait<'a>(input: &mut Cursor<'a>) -> Option<RawWait<'a>> {
@@ -174,6 +222,9 @@ pub(super) fn shortened_len(record: &[u8], limit: u64) -> usize {
     let user_bytes = parse(record).map_or(0, |event| match &event.what {
         What::Sample { place, .. } => place.stack.len(),
         What::Waited(wait) => wait.place.stack.len(),
+        What::Allocated(allocation) => {
+            allocation.place.as_ref().map_or(0, |place| place.stack.len())
+        }
         What::Called(call) => call.place.as_ref().map_or(0, |(place, _)| place.stack.len()),
         _ => 0,
     });
@@ -233,7 +284,7 @@ mod tests {
     #[test]
     fn a_cut_record_is_refused_at_every_length() {
         let sample = record(KIND_SAMPLE, &[&1u64.to_le_bytes(), &stack(0)]);
-        assert!(matches!(parse(&sample).unwrap().what, What::Sample { weight: 1, .. }));
+        assert!(matches!(parse(&sample).unwrap().what, What::Sample { weight: 1, event: 0, .. }));
         for length in 0..sample.len() {
             assert!(parse(&sample[..length]).is_none(), "{length}");
         }

@@ -4,8 +4,11 @@
 mod attach;
 mod drain;
 mod events;
+mod heap;
 mod layout;
+mod probes;
 mod programs;
+mod sys;
 
 pub use attach::BpfError;
 pub(crate) use attach::{Options, attach};

@@ -10,7 +10,10 @@ use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
 use super::layout::Settings;
 
 /// The programs, compiled from `record/bpf`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/rz.bpf.o");
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/rz.bpf.o");
+
+/// Allocations that may be put together at the same time on a CPU.
+const ROOMS_PER_CPU: u32 = 4;
 
 /// What a program hooks into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,10 @@ pub(super) const CALLS: [Program; 2] = [
 /// Counts requests to io_urings, which not every kernel has.
 pub(super) const IO_URING: Program =
     program("on_io_uring_request", Hook::RawTracepoint("io_uring_submit_req"));
+/// Takes samples of page faults.
+pub(super) const FAULT: Program = program("on_fault", Hook::Event);
+/// Hands over what threads have counted of their allocations.
+pub(super) const FIND_COUNTS: Program = program("find_counts", Hook::Threads);
 /// Takes down who is in a call already.
 pub(super) const FIND_CALLING: Program = program("find_calling", Hook::Threads);
 /// Takes down who still is in a call.
@@ -79,13 +86,17 @@ pub(super) struct Sizes {
     pub(super) samples: u32,
     pub(super) waits: u32,
     pub(super) calls: u32,
+    pub(super) allocations: u32,
     /// Rows of sums.
     pub(super) totals: u32,
+    /// Sampled objects.
+    pub(super) objects: u32,
 }
 
 /// Makes the maps. No program is loaded yet.
 pub(super) fn open(btf: &Btf, settings: &Settings, sizes: &Sizes) -> Result<Ebpf, EbpfError> {
     let settings = settings.to_bytes();
+    let allocation_rooms = if sizes.allocations > 0 { sizes.cpus * ROOMS_PER_CPU } else { 1 };
     EbpfLoader::new()
         .btf(Some(btf))
         // Those of threads, which the programs alone use.
@@ -94,9 +105,13 @@ pub(super) fn open(btf: &Btf, settings: &Settings, sizes: &Sizes) -> Result<Ebpf
         .map_max_entries("sample_rooms", sizes.cpus)
         .map_max_entries("wait_rooms", if sizes.waits > 0 { sizes.cpus } else { 1 })
         .map_max_entries("call_rooms", if sizes.calls > 0 { sizes.cpus } else { 1 })
+        .map_max_entries("fault_rooms", if sizes.allocations > 0 { sizes.cpus } else { 1 })
+        .map_max_entries("allocation_rooms", allocation_rooms)
         .map_max_entries("samples", sizes.samples)
         .map_max_entries("waits", sizes.waits.max(4096))
         .map_max_entries("calls", sizes.calls.max(4096))
+        .map_max_entries("allocations", sizes.allocations.max(4096))
+        .map_max_entries("objects", sizes.objects.max(1))
         .map_max_entries("totals", sizes.totals.max(1))
         .load(OBJECT)
 }
@@ -153,8 +168,11 @@ impl Program {
     }
 }
 
-/// The sampling program's descriptor, once it is loaded.
-pub(super) fn tick_fd(ebpf: &mut Ebpf) -> Result<aya::programs::ProgramFd, ProgramError> {
-    let program: &mut PerfEvent = TICK.find(ebpf)?;
+/// The descriptor of an event's program, once it is loaded.
+pub(super) fn event_fd(
+    ebpf: &mut Ebpf,
+    program: &Program,
+) -> Result<aya::programs::ProgramFd, ProgramError> {
+    let program: &mut PerfEvent = program.find(ebpf)?;
     program.fd()?.try_clone().map_err(ProgramError::IOError)
 }

@@ -207,6 +207,7 @@ fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> At
         usual_weight: event.usual_weight(attachment.frequency_hz),
         kernel,
         pids: std::mem::take(&mut attachment.pids),
+        allocators: Vec::new(),
         sources: std::mem::take(&mut attachment.sources),
         notes,
         capture: Box::new(attachment),

@@ -13,6 +13,8 @@ pub(crate) enum SampledEvent {
     /// A timer that runs while the thread does, where there are no hardware
     /// counters, as in most virtual machines.
     CpuClock,
+    /// Pages touched for the first time, or read back.
+    PageFaults,
 }
 
 impl SampledEvent {
@@ -20,7 +22,7 @@ impl SampledEvent {
     /// varies.
     pub(crate) fn usual_weight(self, frequency_hz: u32) -> u64 {
         match self {
-            SampledEvent::Cycles => 0,
+            SampledEvent::Cycles | SampledEvent::PageFaults => 0,
             SampledEvent::CpuClock => 1_000_000_000 / u64::from(frequency_hz),
         }
     }
@@ -30,6 +32,7 @@ impl SampledEvent {
         let (name, unit) = match self {
             SampledEvent::Cycles => ("cycles", 1),
             SampledEvent::CpuClock => ("cpu-clock", 0),
+            SampledEvent::PageFaults => ("page-faults", 2),
         };
         rz_format::Event { id: 0, name: name.to_owned(), unit, frequency_hz }
     }
@@ -58,6 +61,9 @@ pub(crate) fn sampling(event: SampledEvent, options: &EventOptions) -> perf_even
     (attr.type_, attr.config) = match event {
         SampledEvent::Cycles => (sys::PERF_TYPE_HARDWARE, sys::PERF_COUNT_HW_CPU_CYCLES.into()),
         SampledEvent::CpuClock => (sys::PERF_TYPE_SOFTWARE, sys::PERF_COUNT_SW_CPU_CLOCK.into()),
+        SampledEvent::PageFaults => {
+            (sys::PERF_TYPE_SOFTWARE, sys::PERF_COUNT_SW_PAGE_FAULTS.into())
+        }
     };
     attr.__bindgen_anon_1.sample_freq = options.frequency_hz.into();
     attr.set_freq(1);

@@ -15,8 +15,8 @@ use crate::perf::ring::Ring;
 use crate::queue::{Batch, StackEnds};
 
 impl Capture for Attachment {
-    fn enable(&mut self) -> io::Result<()> {
-        self.enable_sampling()
+    fn enable(&mut self) -> io::Result<Vec<String>> {
+        self.enable_sampling().map(|()| Vec::new())
     }
 
     fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration) {

@@ -1,7 +1,7 @@
 //! Allocations of the recorded processes, brought into the order in which they
 //! happened.
 
-use rz_format::{Allocation, HeapCounts};
+use rz_format::{Allocation, Allocator, HeapCounts, Record};
 
 use super::Tracker;
 use super::stacks::Moment;
@@ -45,6 +45,20 @@ impl Tracker {
             interval: allocation.interval,
         };
         self.add_allocation(row);
+    }
+
+    /// Takes in what the moment's thread has done.
+    pub(super) fn count_heap(&mut self, moment: Moment, counts: &HeapCounts) {
+        self.find_if_unannounced(moment, moment.tid);
+        let thread = Some(self.thread_id(moment)).filter(|thread| *thread != u32::MAX);
+        self.found.heap_counts.push(HeapCounts { thread, ..*counts });
+    }
+
+    /// Says whose functions a process allocates with.
+    pub(crate) fn add_allocator(&mut self, pid: u32, path: &str) {
+        let Some(process) = self.processes.get(&pid) else { return };
+        let allocator = Allocator { process: process.id, path: path.to_owned() };
+        self.found.records.push(Record::Allocator(allocator));
     }
 
     /// Takes in a row whose stack is numbered.

@@ -4,6 +4,7 @@
 mod chunks;
 mod heap;
 mod identity;
+pub(crate) mod link_map;
 mod modules;
 mod names;
 mod process;
@@ -232,10 +233,13 @@ impl Tracker {
         let buffer = (event.cpu, source.is_none_or(|source| source.samples));
         let owner = source.map_or(event.tid, |source| source.thread);
         match &event.what {
-            What::Sample { weight, place } => self.sample(event, owner, *weight, place),
+            What::Sample { event: number, weight, place } => {
+                self.sample(event, owner, *number, *weight, place);
+            }
             What::Waited(wait) => self.wait(event, wait),
             What::Called(call) => self.call(event, call),
             What::Allocated(allocation) => self.allocation(Moment::of(event), allocation),
+            What::Counted(counts) => self.count_heap(Moment::of(event), counts),
             &What::Mapped { start, end, file_offset, device, inode, path } => {
                 let path = String::from_utf8_lossy(path).into_owned();
                 let entry = MapEntry { start, end, file_offset, device, inode, path };
@@ -289,6 +293,11 @@ impl Tracker {
             let count = missing / average;
             self.lose_samples(NO_CPU, LossReason::ShortThreads, from_ns, to_ns, count);
         }
+    }
+
+    /// Takes in facts that concern no single process.
+    pub(crate) fn add_records(&mut self, records: &[Record]) {
+        self.found.records.extend_from_slice(records);
     }
 
     /// Notes that events are missing.
@@ -365,7 +374,14 @@ impl Tracker {
         }
     }
 
-    fn sample(&mut self, event: &RawEvent<'_>, owner: u32, weight: u64, place: &RawStack<'_>) {
+    fn sample(
+        &mut self,
+        event: &RawEvent<'_>,
+        owner: u32,
+        number: u32,
+        weight: u64,
+        place: &RawStack<'_>,
+    ) {
         let moment = Moment::of(event);
         self.find_if_unannounced(moment, owner);
         let stack = self.stack(moment, place);
@@ -373,7 +389,7 @@ impl Tracker {
         self.weight += weight;
         self.found.samples.push(Sample {
             time_ns: event.time_ns,
-            event: 0,
+            event: number,
             thread: self.thread_id(moment),
             cpu: event.cpu,
             stack,

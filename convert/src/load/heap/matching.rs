@@ -91,6 +91,7 @@ pub(in super::super) struct Matching {
     rate: Option<Slices<Rate>>,
     last_ns: u64,
     unknown_frees: u64,
+    inherited_frees: u64,
     missing_frees: u64,
     unfollowed: u64,
 }
@@ -110,6 +111,7 @@ pub(super) struct Matched {
     pub(super) live: Slices<Live>,
     pub(super) rate: Slices<Rate>,
     pub(super) unknown_frees: u64,
+    pub(super) inherited_frees: u64,
     pub(super) missing_frees: u64,
     pub(super) unfollowed: u64,
 }
@@ -135,6 +137,7 @@ impl Matching {
             rate: None,
             last_ns: 0,
             unknown_frees: 0,
+            inherited_frees: 0,
             missing_frees: 0,
             unfollowed: 0,
         }
@@ -234,7 +237,11 @@ impl Matching {
         let state = self.processes.get_mut(&thread.process);
         let found = state.and_then(|state| Some((state.objects.remove(&row.address)?, state)));
         let Some((object, state)) = found else {
-            self.unknown_frees += 1;
+            if facts.forked.contains(&thread.process) {
+                self.inherited_frees += 1;
+            } else {
+                self.unknown_frees += 1;
+            }
             return;
         };
         self.objects -= 1;
@@ -280,7 +287,8 @@ impl Matching {
     /// Ends all processes: nothing more is known of them.
     pub(super) fn finish(&mut self, start_ns: u64, end_ns: u64) -> Matched {
         let mut live = self.live.take().unwrap_or_else(|| LiveBytes::new(start_ns));
-        self.apply_ends(self.last_ns, &mut live);
+        let end_ns = end_ns.max(self.last_ns);
+        self.apply_ends(end_ns, &mut live);
         let mut left: Vec<u32> = self.processes.keys().copied().collect();
         left.sort_unstable();
         left.into_iter().for_each(|process| self.empty(process));
@@ -296,9 +304,10 @@ impl Matching {
             processes: processes.collect(),
             threads: self.threads.keys().copied().collect(),
             lifetimes: self.lifetimes,
-            live: live.finish(end_ns.max(self.last_ns)),
+            live: live.finish(end_ns),
             rate: self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS)),
             unknown_frees: self.unknown_frees,
+            inherited_frees: self.inherited_frees,
             missing_frees: self.missing_frees,
             unfollowed: self.unfollowed,
         }

@@ -94,6 +94,7 @@ impl HeapTables {
             size_classes: matched.size_classes,
             live: matched.live,
             unknown_frees: matched.unknown_frees,
+            inherited_frees: matched.inherited_frees,
             missing_frees: matched.missing_frees,
             unfollowed: matched.unfollowed,
         }

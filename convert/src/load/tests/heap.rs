@@ -71,9 +71,13 @@ pub(super) fn heap_of(trace: Trace) -> Heap {
 
 /// The heap of a script, with all allocations recorded.
 fn full(script: &str, processes: &[u32]) -> Heap {
+    heap_of(full_trace(script, processes))
+}
+
+fn full_trace(script: &str, processes: &[u32]) -> Trace {
     let mut trace = trace(0, processes);
     trace.writer.write_allocations(&rows(script, &[])).unwrap();
-    heap_of(trace)
+    trace
 }
 
 /// Objects and bytes.
@@ -184,6 +188,15 @@ fn the_end_of_a_process_gives_everything_back() {
     assert_eq!(amounts(&heap.total), [(4, 195), (0, 0), (3, 115), (3, 185)]);
     assert_eq!(heap.peak.time_ns, START + 2000);
     assert_eq!(heap.processes.iter().map(|p| p.ended).collect::<Vec<_>>(), [true, false]);
+    // Even if nothing happens afterwards.
+    let mut last = full_trace("0m100@a", &[]);
+    last.records(&[Record::ProcessExit(Exit { id: 0, time_ns: START + 500_000_000 })]);
+    let last = heap_of(last);
+    let slice = |time_ns: u64| last.live.slices[(time_ns / last.live.slice_ns) as usize].last;
+    assert_eq!(
+        (slice(0), slice(1_000_000_000), amount(&last.total.at_end)),
+        (100.0, 0.0, (1, 100))
+    );
     // An address of another process is none of its own.
     assert_eq!(heap.unknown_frees, 1);
     // To the microsecond, at first.
@@ -238,4 +251,26 @@ fn counts_are_exact() {
     assert_eq!((heap.rate.slice_ns, rate), (10_000_000, vec![9.0, 18.0, 9.0]));
     // The sites are not made to fit.
     assert_eq!(heap.total.allocated.objects.rounded(), 1);
+}
+
+#[test]
+fn a_forked_child_begins_without_objects() {
+    let mut trace = trace(0, &[]);
+    let process = |id, pid, parent_pid, start_ns| {
+        Record::Process(Process { id, pid, parent_pid, start_ns, ..Process::default() })
+    };
+    let thread = |id, process| Record::Thread(Thread { id, process, ..Thread::default() });
+    trace.records(&[
+        // A child of process 0, and what it executes later.
+        process(1, 20, 7, START),
+        process(2, 20, 7, START + 9_000),
+        // Found at the start.
+        process(3, 21, 7, 0),
+    ]);
+    trace.records(&[thread(1, 1), thread(2, 2), thread(3, 3)]);
+    let script = "0m10@a 1f@a 1m5@a 1f@a 2f@a 2f@b 3f@b";
+    trace.writer.write_allocations(&rows(script, &[])).unwrap();
+    let heap = heap_of(trace);
+    assert_eq!((heap.inherited_frees, heap.unknown_frees), (1, 3));
+    assert_eq!(amounts(&heap.total), [(2, 15), (1, 5), (2, 15), (1, 10)]);
 }

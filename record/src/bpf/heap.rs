@@ -1,0 +1,298 @@
+//! Allocations of processes that run already: probes in their allocators, as
+//! long as these are not too dear; then page faults, which show where memory
+//! is first used.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
+
+use aya::maps::{MapData, PerCpuArray};
+use aya::{Btf, Ebpf};
+use rz_format::{CLASS_ALLOCATIONS, Event, LossReason, Note, Record};
+
+use super::attach::BpfError;
+use super::layout::FAULT_EVENT;
+use super::probes::{AllocatorProbes, ProbesInFile};
+use crate::allocator::{self, AllocatorFile};
+use crate::config::AllocationOptions;
+use crate::host::now_ns;
+use crate::perf::sys;
+use crate::queue::Batch;
+
+/// What a probe at a function's beginning costs the thread that hits it, and
+/// one at its end, with what the program does there; `benches/alloc_attach.py`
+/// measures it.
+const ENTRY_NS: u64 = 700;
+const RETURN_NS: u64 = 900;
+/// How long allocations are counted before it is decided to record them.
+const TRIAL: Duration = Duration::from_millis(50);
+/// Page faults of each CPU per second that are recorded; of more, a sample.
+pub(super) const FAULT_HZ: u32 = 1000;
+
+/// What the probes cost, and how much that may be.
+#[derive(Debug, Clone, PartialEq)]
+struct Guard {
+    /// Nanoseconds per second that may be spent.
+    limit_ns: u64,
+    /// What has been spent beyond that.
+    debt_ns: u64,
+    looked_ns: u64,
+    /// Hits of probes of each kind by then.
+    hits: [u64; 2],
+}
+
+/// The probes cost more than they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Excess {
+    /// Hits of probes at the beginning of functions.
+    calls_per_second: u64,
+    /// Share of one CPU.
+    percent: u64,
+}
+
+impl Guard {
+    fn new(limit_percent: u32, now_ns: u64, hits: [u64; 2]) -> Self {
+        let limit_ns = u64::from(limit_percent) * 10_000_000;
+        Guard { limit_ns, debt_ns: 0, looked_ns: now_ns, hits }
+    }
+
+    /// Takes in how often the probes have been hit. More than the limit may be
+    /// spent for a moment: up to what it allows in a second, or nothing if the
+    /// decision to record is still to be made.
+    fn look(&mut self, now_ns: u64, hits: [u64; 2], is_trial: bool) -> Option<Excess> {
+        let elapsed_ns = now_ns.saturating_sub(self.looked_ns).max(1);
+        let [calls, returns] = [0, 1].map(|at| hits[at].saturating_sub(self.hits[at]));
+        let spent_ns = calls.saturating_mul(ENTRY_NS) + returns.saturating_mul(RETURN_NS);
+        let per_second =
+            |number: u64| (u128::from(number) * 1_000_000_000 / u128::from(elapsed_ns)) as u64;
+        let allowed_ns =
+            (u128::from(self.limit_ns) * u128::from(elapsed_ns) / 1_000_000_000) as u64;
+        self.debt_ns = (self.debt_ns + spent_ns).saturating_sub(allowed_ns);
+        (self.looked_ns, self.hits) = (now_ns, hits);
+        let may_be_ahead_ns = if is_trial { 0 } else { self.limit_ns };
+        (self.debt_ns > may_be_ahead_ns).then(|| Excess {
+            calls_per_second: per_second(calls),
+            percent: per_second(spent_ns) / 10_000_000,
+        })
+    }
+}
+
+/// The probes of a recording.
+pub(super) struct HeapProbes {
+    links: Vec<ProbesInFile>,
+    hits: PerCpuArray<MapData, u64>,
+    guard: Guard,
+    /// Events of page faults, one for each CPU.
+    faults: Vec<OwnedFd>,
+    limit_percent: u32,
+    /// When allocations ceased to be recorded; 0 if they still are.
+    pub(super) given_up_ns: u64,
+    /// What is to be written into the trace.
+    news: Vec<Record>,
+}
+
+/// Finds the allocators of the processes, each file and process once. Says
+/// what should be known of it.
+pub(super) fn find(pids: &[u32], follow: bool) -> (Vec<(u32, AllocatorFile)>, Vec<String>) {
+    let (mut found, mut notes) = (Vec::new(), Vec::new());
+    for &pid in pids {
+        let files = allocator::find(pid).unwrap_or_else(|error| {
+            notes.push(format!("the files of process {pid} cannot be read: {error}"));
+            Vec::new()
+        });
+        if files.is_empty() {
+            notes.push(format!(
+                "process {pid} has no allocator that could be told by its symbols (looked for {}): \
+                 start it with `rec --alloc -- PROGRAM` if it allocates through the C library",
+                allocator::LOOKED_FOR
+            ));
+        }
+        found.extend(files.into_iter().map(|file| (pid, file)));
+    }
+    if follow && !found.is_empty() {
+        notes.push(
+            "with --follow, the probes are in all processes that use the same allocator: others \
+             are slowed down as well, and programs that children execute are watched only if they \
+             use it too"
+                .to_owned(),
+        );
+    }
+    (found, notes)
+}
+
+impl HeapProbes {
+    /// Sets the probes. They count, but nothing is recorded yet.
+    pub(super) fn attach(
+        ebpf: &mut Ebpf,
+        btf: &Btf,
+        options: &AllocationOptions,
+        follow: bool,
+        found: &[(u32, AllocatorFile)],
+        faults: Vec<OwnedFd>,
+    ) -> Result<Self, BpfError> {
+        let refused = |error: &dyn std::fmt::Display| BpfError::NoProbes(error.to_string());
+        let probes = AllocatorProbes::load(ebpf, btf).map_err(|error| refused(&error))?;
+        let hits = ebpf.take_map("alloc_hits").ok_or_else(|| refused(&"no map of hits"))?;
+        let hits = PerCpuArray::try_from(hits).map_err(|error| refused(&error))?;
+        let guard = Guard::new(options.limit_percent, now_ns(), [0; 2]);
+        let mut links = Vec::new();
+        let mut attached: Vec<(u64, u64)> = Vec::new();
+        for (pid, file) in found {
+            let identity = (file.device, file.inode);
+            // All processes at once.
+            if follow && attached.contains(&identity) {
+                continue;
+            }
+            attached.push(identity);
+            let link = probes.attach(file, (!follow).then_some(*pid));
+            links.push(link.map_err(|error| refused(&format!("{}: {error}", file.path)))?);
+        }
+        let limit_percent = options.limit_percent;
+        let (given_up_ns, news) = (0, Vec::new());
+        Ok(HeapProbes { links, hits, guard, faults, limit_percent, given_up_ns, news })
+    }
+
+    /// Whether there are probes.
+    pub(super) fn is_attached(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Decides whether allocations are recorded, after having counted them for
+    /// a moment. If not, page faults are from now on; says so.
+    pub(super) fn try_out(&mut self) -> io::Result<Option<String>> {
+        if self.links.is_empty() {
+            self.record_faults()?;
+            return Ok(Some(
+                "page faults, which show where memory is first used, are recorded instead of \
+                 allocations"
+                    .to_owned(),
+            ));
+        }
+        self.guard.looked_ns = now_ns();
+        self.guard.hits = self.hits()?;
+        thread::sleep(TRIAL);
+        match self.guard.look(now_ns(), self.hits()?, true) {
+            Some(excess) => self.give_up(excess).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks whether the probes are still worth what they cost. If not, they
+    /// are taken away.
+    pub(super) fn look(&mut self, batch: &mut Batch) {
+        if self.is_attached() {
+            let excess = self.hits().map(|hits| self.guard.look(now_ns(), hits, false));
+            let given_up = excess.and_then(|excess| match excess {
+                Some(excess) => self.give_up(excess).map(Some),
+                None => Ok(None),
+            });
+            match given_up {
+                Ok(Some(text)) => log::warn!("{text}"),
+                Ok(None) => {}
+                Err(error) => log::warn!("allocations are not watched any more: {error}"),
+            }
+        }
+        batch.records.append(&mut self.news);
+    }
+
+    /// Takes the probes away, in the end.
+    pub(super) fn detach(&mut self) {
+        self.links.clear();
+        for event in &self.faults {
+            if let Err(error) = sys::disable(event) {
+                log::debug!("page faults are counted until rec ends: {error}");
+            }
+        }
+    }
+
+    /// What is missing, in the end.
+    pub(super) fn lose(&self, batch: &mut Batch) {
+        if self.given_up_ns > 0 {
+            let (from, to) = (self.given_up_ns, now_ns());
+            batch.lose(LossReason::TooDear, CLASS_ALLOCATIONS, from, to, 0);
+        }
+    }
+
+    fn hits(&self) -> io::Result<[u64; 2]> {
+        let sum = |which: u32| {
+            let counts = self.hits.get(&which, 0).map_err(io::Error::other)?;
+            Ok::<u64, io::Error>(counts.iter().sum())
+        };
+        Ok([sum(0)?, sum(1)?])
+    }
+
+    fn give_up(&mut self, excess: Excess) -> io::Result<String> {
+        let Excess { calls_per_second, percent } = excess;
+        // First of all.
+        self.links.clear();
+        self.given_up_ns = now_ns();
+        let text = format!(
+            "the targets allocate and give back {calls_per_second} times a second, which would \
+             cost them {percent} % of a CPU to record, more than {} %: page faults, which show \
+             where memory is first used, are recorded instead; --alloc-limit allows more",
+            self.limit_percent
+        );
+        self.news.push(Record::Note(Note { text: text.clone() }));
+        self.record_faults()?;
+        Ok(text)
+    }
+
+    fn record_faults(&mut self) -> io::Result<()> {
+        let (id, name, unit) = (FAULT_EVENT, "page-faults".to_owned(), 2);
+        self.news.push(Record::Event(Event { id, name, unit, frequency_hz: FAULT_HZ }));
+        self.faults.iter().try_for_each(sys::enable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn guard() -> Guard {
+        Guard::new(5, SECOND, [0, 0])
+    }
+
+    #[test]
+    fn a_trial_is_strict() {
+        let check = |calls: u64, returns: u64, expected: Option<u64>| {
+            let excess = guard().look(SECOND + SECOND / 20, [calls, returns], true);
+            assert_eq!(excess.map(|excess| excess.percent), expected, "{calls} {returns}");
+        };
+        let allowed = SECOND / 20 / 20;
+        check(0, 0, None);
+        check(allowed / ENTRY_NS, 0, None);
+        check(allowed / ENTRY_NS + 1, 0, Some(5));
+        check(0, allowed / RETURN_NS + 1, Some(5));
+        check(10 * allowed / ENTRY_NS + 1, 0, Some(50));
+    }
+
+    #[test]
+    fn a_burst_is_borne_and_a_flood_is_not() {
+        let mut guard = guard();
+        let tenth = SECOND / 10;
+        // Half of what a second allows, in a tenth of it.
+        let burst = SECOND / 40 / ENTRY_NS;
+        assert_eq!(guard.look(SECOND + tenth, [burst, 0], false), None);
+        assert_eq!(guard.look(SECOND + 6 * tenth, [burst, 0], false), None);
+        assert_eq!(guard.debt_ns, 0);
+        // A thread that does nothing else.
+        let flood = burst + tenth / ENTRY_NS;
+        let excess = guard.look(SECOND + 7 * tenth, [flood, 0], false).unwrap();
+        assert_eq!(excess.percent, 99);
+    }
+
+    #[test]
+    fn a_little_too_much_for_long() {
+        let mut guard = guard();
+        let per_tenth = SECOND / 10 / 10 / ENTRY_NS;
+        let triggered = (1..100).find(|tenths| {
+            let hits = [tenths * per_tenth, 0];
+            guard.look(SECOND + tenths * SECOND / 10, hits, false).is_some()
+        });
+        // Twice the limit: after a second.
+        assert_eq!(triggered, Some(11));
+    }
+}
