@@ -12,7 +12,7 @@ use rz_convert::select::can_add_wall;
 
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
-use crate::heap::{how_recorded, recorded_objects, shown_heap};
+use crate::heap::{how_recorded, recorded_objects, shown_heap, total_of};
 use crate::style::{Paint, Style};
 use crate::threads;
 use crate::wording::wording;
@@ -35,10 +35,14 @@ pub fn write_header(
     };
     line("host", &host(info))?;
     line("recorded", &recorded(info, event.map(|id| &profile.events[id])))?;
-    if let Some((_, heap)) = shown_heap(profile, event) {
+    let heap = shown_heap(profile, event);
+    if let Some((_, heap)) = heap {
         line("heap", &how_recorded(heap))?;
     }
     line("samples", &samples(profile, event))?;
+    if let Some((Some(metric), heap)) = heap {
+        line("shown", &total_of(heap, metric))?;
+    }
     let kind = event.map_or(EventKind::Cpu, |id| profile.events[id].kind);
     line("lost", &lost(info, kind))?;
     let (truncated, all) = match event {
@@ -168,8 +172,8 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     if total.samples == 0 {
         return "none".to_owned();
     }
-    if let Some((metric, heap)) = shown_heap(profile, Some(event)) {
-        return recorded_objects(heap, metric);
+    if let Some((_, heap)) = shown_heap(profile, Some(event)) {
+        return recorded_objects(heap);
     }
     let Event { kind, unit, .. } = profile.events[event];
     let mut text = format!("{} = {}", count(total.samples), weight(unit, total.weight));

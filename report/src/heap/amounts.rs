@@ -15,6 +15,11 @@ pub(crate) fn count(estimate: Estimate) -> String {
     marked(estimate, format::count)
 }
 
+/// A round number of bytes: `512 KiB`, not `512.0 KiB`.
+pub(crate) fn whole_bytes(bytes: u64) -> String {
+    format::bytes(bytes).replace(".0 ", " ")
+}
+
 fn marked(estimate: Estimate, text: fn(u64) -> String) -> String {
     let mark = if estimate.is_exact() { "" } else { "~" };
     format!("{mark}{}", text(estimate.rounded()))
@@ -33,7 +38,7 @@ pub(crate) fn count_margin(estimate: Estimate) -> String {
 fn margin(estimate: Estimate, text: fn(u64) -> String) -> String {
     // Saturates.
     let margin = estimate.margin().round() as u64;
-    if estimate.is_exact() { String::new() } else { format!("±{}", text(margin)) }
+    if estimate.is_exact() || margin == 0 { String::new() } else { format!("±{}", text(margin)) }
 }
 
 /// `12.3 MiB`, or `~12.3 MiB ±1.2 MiB`.

@@ -8,9 +8,9 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_convert::heap::{Estimate, Heap, Metric, Sum};
-use rz_convert::profile::{EventId, Info, Profile, StackId, ThreadId, Unit};
+use rz_convert::profile::{EventId, FrameKind, Info, Profile, StackId, ThreadId, Unit};
 
-use super::places::is_wrapper;
+use super::places::is_library;
 use crate::calltree::{CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::diff::{Node, merge_nodes};
 use crate::error::ReportError;
@@ -38,7 +38,8 @@ pub type HeapPair = [Sum; 2];
 pub struct HeapRow {
     /// The function.
     pub symbol: SymbolId,
-    /// What it allocated itself, or by functions that only pass it on.
+    /// What it called for itself, or by way of allocators and standard
+    /// libraries.
     pub self_: HeapPair,
     /// What it and all it called allocated.
     pub total: HeapPair,
@@ -191,15 +192,18 @@ impl NodeSums {
     }
 }
 
-/// What each function allocated. What wrappers allocate is their caller's.
+/// What each function allocated. What libraries allocate is their caller's.
 fn rows(trees: &[CallTree; 2], sums: &[NodeSums; 2], symbols: &Symbols) -> Vec<HeapRow> {
     let mut rows: Vec<HeapRow> = Vec::new();
     let mut index_of: FxHashMap<SymbolId, usize> = FxHashMap::default();
     for (side, (tree, sums)) in trees.iter().zip(sums).enumerate() {
         let is_passed_on = |id: NodeId| {
             let node = &tree.nodes[id];
-            let frame = matches!(tree.nodes[node.parent].kind, NodeKind::Frame(_));
-            frame && is_wrapper(&symbols[node.symbol].name)
+            let caller = match tree.nodes[node.parent].kind {
+                NodeKind::Frame(kind) => !matches!(kind, FrameKind::Truncated | FrameKind::Lost),
+                _ => false,
+            };
+            caller && is_library(&symbols[node.symbol].name)
         };
         let mut own = sums.self_.clone();
         let mut passed_on: FxHashSet<SymbolId> = FxHashSet::default();

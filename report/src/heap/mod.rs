@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use rz_convert::heap::{AllocationSource, Heap, Metric};
 use rz_convert::profile::{ALLOC, Event, EventId, EventKind, Profile};
 
-use crate::format::{bytes, clean, count};
+use crate::format::{clean, count};
 use crate::header::write_header;
 use crate::style::{Paint, Style};
 use crate::summary::write_title;
@@ -64,7 +64,7 @@ pub(crate) fn shown_heap(
 pub(crate) fn how_recorded(heap: &Heap) -> String {
     let which = match heap.interval {
         0 => "every allocation".to_owned(),
-        interval => format!("one allocation per {} on average", bytes(interval)),
+        interval => format!("one allocation in {}", amounts::whole_bytes(interval)),
     };
     let by = match heap.source {
         AllocationSource::Hook => ", by a preloaded library",
@@ -80,36 +80,33 @@ pub(crate) fn how_recorded(heap: &Heap) -> String {
     }
     let from = match allocators.len() {
         0 => String::new(),
-        _ => format!("; from {}", clean(&allocators.join(", "))),
+        _ => format!(", from {}", clean(&allocators.join(", "))),
     };
     format!("{which}{by}{from}")
 }
 
-/// How many objects were recorded one by one, of how many, and what they add
-/// up to in a metric.
-pub(crate) fn recorded_objects(heap: &Heap, metric: Option<Metric>) -> String {
+/// How many objects were recorded one by one, of how many.
+pub(crate) fn recorded_objects(heap: &Heap) -> String {
     let recorded = heap.total.allocated.recorded;
     let of = match heap.counts {
         Some(counts) => format!(" of {} allocations", count(counts.allocations)),
         None => " allocations".to_owned(),
     };
-    let shown = metric.map_or_else(String::new, |metric| {
-        format!("; shown are {}: {}", metric.description(), total_text(heap, metric))
-    });
-    format!("{}{of} recorded one by one{shown}", count(recorded))
+    format!("{}{of} recorded one by one", count(recorded))
 }
 
-/// What a metric adds up to.
-fn total_text(heap: &Heap, metric: Metric) -> String {
+/// A metric, and what all objects add up to in it.
+pub(crate) fn total_of(heap: &Heap, metric: Metric) -> String {
     let sums = heap.total;
-    match metric {
+    let total = match metric {
         Metric::Bytes => amounts::bytes_and_margin(sums.allocated.bytes),
         Metric::Count => amounts::counted(sums.allocated.objects, "allocation"),
         Metric::Live => amounts::bytes_and_margin(sums.at_end.bytes),
         Metric::LiveCount => amounts::counted(sums.at_end.objects, "object"),
         Metric::Peak => amounts::bytes_and_margin(sums.at_peak.bytes),
         Metric::Temporary => amounts::counted(sums.temporary.objects, "allocation"),
-    }
+    };
+    format!("{}: {total}", metric.description())
 }
 
 /// Writes the summary of all allocations of `profile`; `name` is what to call

@@ -32,11 +32,19 @@ pub(super) fn write_over_time(
     if length_ns == 0 {
         return Ok(());
     }
-    let longest = heap.live.slice_ns.max(heap.rate.slice_ns).max(1);
-    let columns = room.min(length_ns.div_ceil(longest).max(1) as usize);
+    // Threads do not count at the same times: a column has two slices or more.
+    let longest = heap.live.slice_ns.max(heap.rate.slice_ns.saturating_mul(2)).max(1);
+    let columns = (room as u64).min(length_ns / longest).max(1) as usize;
     let axis = Axis { start_ns, length_ns, columns };
-    let live = axis.sample(&heap.live, |live| live.most, f64::max);
     let rate = axis.sample(&heap.rate, |rate| rate.allocations, |a, b| a + b);
+    let rate: Vec<f64> = rate.into_iter().map(Option::unwrap_or_default).collect();
+    let mut last = 0.0;
+    let mut fill = |value: Option<f64>| {
+        last = value.unwrap_or(last);
+        last
+    };
+    let live = axis.sample(&heap.live, |live| live.most, f64::max);
+    let live: Vec<f64> = live.into_iter().map(&mut fill).collect();
     let column_ns = length_ns / columns as u64;
     let note = format!("{}, {} per column", duration(length_ns), duration(column_ns));
     write_title(out, style, "OVER TIME", &note)?;
@@ -66,14 +74,14 @@ struct Axis {
 }
 
 impl Axis {
-    /// A value for each column: those of the slices that begin in it, joined.
-    /// A column in which none begins has that of the one before.
+    /// A value for each column: those of the slices that begin in it, joined,
+    /// if there are any.
     fn sample<T>(
         &self,
         slices: &Slices<T>,
         value: impl Fn(&T) -> f64,
         join: impl Fn(f64, f64) -> f64,
-    ) -> Vec<f64> {
+    ) -> Vec<Option<f64>> {
         let mut columns: Vec<Option<f64>> = vec![None; self.columns];
         for (index, slice) in slices.slices.iter().enumerate() {
             let after = (index as u64).saturating_mul(slices.slice_ns);
@@ -83,11 +91,6 @@ impl Axis {
             let value = value(slice);
             *column = Some(column.map_or(value, |known| join(known, value)));
         }
-        let mut last = 0.0;
-        let mut fill = |value: Option<f64>| {
-            last = value.unwrap_or(last);
-            last
-        };
-        columns.into_iter().map(&mut fill).collect()
+        columns
     }
 }

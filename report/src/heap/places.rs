@@ -1,8 +1,9 @@
 //! Tells which function a site's objects belong to.
 //!
-//! The innermost function of a stack is often one that every allocation goes
-//! through, such as `operator new`. What people look for is the function that
-//! called it.
+//! The innermost function of a stack is one that every allocation goes
+//! through, such as `operator new`, and below the program's own functions are
+//! often those of containers. What people look for is the innermost function
+//! that is neither: it called for the memory.
 
 use rustc_hash::FxHashMap;
 use rz_convert::heap::{Heap, Sum, Sums};
@@ -10,8 +11,8 @@ use rz_convert::profile::{FrameKind, Line, Profile, StackId};
 
 use crate::symbols::{Naming, SymbolId, Symbols};
 
-/// Functions of allocators, by their whole names.
-const EXACT: [&str; 21] = [
+/// Functions that only pass allocations on, by their whole names.
+const ALLOCATORS: [&str; 18] = [
     "malloc",
     "calloc",
     "realloc",
@@ -25,9 +26,6 @@ const EXACT: [&str; 21] = [
     "xcalloc",
     "xrealloc",
     "xzalloc",
-    "__libc_malloc",
-    "__libc_calloc",
-    "__libc_realloc",
     "__rust_alloc",
     "__rust_alloc_zeroed",
     "__rust_realloc",
@@ -35,29 +33,52 @@ const EXACT: [&str; 21] = [
     "__rdl_realloc",
 ];
 
-/// Beginnings of names of functions that only pass allocations on: those of
-/// C++'s and Rust's standard libraries.
-const BEGINNINGS: [&str; 11] = [
+/// Where the names of functions of standard libraries begin: C++'s, then
+/// Rust's with the crate that its hash tables are from.
+const LIBRARIES: [&str; 8] = [
     "operator new",
-    "__gnu_cxx::new_allocator<",
-    "__gnu_cxx::__alloc_traits<",
-    "std::__new_allocator<",
-    "std::allocator<",
-    "std::allocator_traits<",
-    "std::__allocate_guarded<",
-    "alloc::alloc::",
-    "alloc::raw_vec::",
-    "<alloc::alloc::Global as ",
-    "<std::alloc::System as ",
+    "__gnu_cxx::",
+    "__cxa_allocate_",
+    // Both C++'s and Rust's.
+    "std::",
+    "alloc::",
+    "core::",
+    "hashbrown::",
+    "__rustc",
 ];
 
-/// Whether a function only passes allocations on.
-pub(crate) fn is_wrapper(name: &str) -> bool {
-    // Newer compilers put Rust's into a crate of its own: `__rustc::__rust_alloc`.
-    let rust = name.strip_prefix("__rustc").and_then(|rest| rest.split_once("::"));
-    let exact = rust.map_or(name, |(_, name)| name);
-    let array = BEGINNINGS.iter().any(|start| name.starts_with(start));
-    array || EXACT.contains(&exact)
+/// Whether a function is of an allocator or a standard library.
+pub(crate) fn is_library(name: &str) -> bool {
+    let name = without_return_type(name);
+    // `<alloc::vec::Vec<T> as Clone>::clone` is of the first type's crate.
+    let path = name.trim_start_matches(['<', '&', '[']);
+    ALLOCATORS.contains(&name) || LIBRARIES.iter().any(|start| path.starts_with(start))
+}
+
+/// The name of an instance of a C++ template without what it returns, as in
+/// `void std::vector<int>::assign<int*>(int*, int*)`.
+fn without_return_type(name: &str) -> &str {
+    if name.starts_with("operator ") || name.starts_with('<') {
+        return name;
+    }
+    let (mut depth, mut start) = (0_usize, 0);
+    for (at, c) in name.char_indices() {
+        match c {
+            // Parameters follow a name; other parentheses are part of one.
+            '(' if depth == 0 && at > start && !name[..at].ends_with("::") => break,
+            '<' | '(' | '[' | '{' => depth += 1,
+            '>' | ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ' ' if depth == 0 => {
+                // Names of operators have spaces in them.
+                if name[start..at].ends_with("operator") {
+                    break;
+                }
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    &name[start..]
 }
 
 /// What the objects of a function that allocated add up to.
@@ -77,16 +98,16 @@ pub(crate) struct Places<'p> {
     pub symbols: Symbols,
     /// The symbol of each function.
     functions: Vec<SymbolId>,
-    /// Whether each function is a wrapper.
-    wrappers: Vec<bool>,
+    /// Whether each function is of a library.
+    libraries: Vec<bool>,
 }
 
 impl<'p> Places<'p> {
     pub fn new(profile: &'p Profile) -> Self {
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile, Naming::AsRecorded);
-        let wrappers = profile.functions.iter().map(|f| is_wrapper(&f.name)).collect();
-        Places { profile, symbols, functions, wrappers }
+        let libraries = profile.functions.iter().map(|f| is_library(&f.name)).collect();
+        Places { profile, symbols, functions, libraries }
     }
 
     /// The functions of a stack, innermost first.
@@ -95,17 +116,18 @@ impl<'p> Places<'p> {
         locations.flat_map(|location| location.lines.iter().map(|line| (location.kind, *line)))
     }
 
-    /// The function that allocated and its caller, as far as they are known.
-    /// If there are only wrappers, it is the innermost one.
+    /// The function that called for the memory and its caller, as far as they
+    /// are known. If all are of libraries, it is the outermost one.
     fn function_and_caller(&self, stack: Option<StackId>) -> [Option<SymbolId>; 2] {
-        let named = |kind: &FrameKind| !matches!(kind, FrameKind::Truncated | FrameKind::Lost);
-        let mut frames = self.frames(stack).filter(|(kind, _)| named(kind));
-        let found = frames.find(|(_, line)| !self.wrappers[line.function]);
-        let pair = match found {
-            Some((_, line)) => [Some(line), frames.next().map(|(_, line)| line)],
-            None => [self.frames(stack).next().map(|(_, line)| line), None],
-        };
-        pair.map(|line| line.map(|line| self.functions[line.function]))
+        let named = |kind: FrameKind| !matches!(kind, FrameKind::Truncated | FrameKind::Lost);
+        let mut frames = self.frames(stack).filter(|&(kind, _)| named(kind));
+        let mut last = None;
+        let found = frames.find(|&(_, line)| {
+            last = Some(line);
+            !self.libraries[line.function]
+        });
+        let caller = found.and_then(|_| frames.next()).map(|(_, line)| line);
+        [last, caller].map(|line| line.map(|line| self.functions[line.function]))
     }
 
     /// Objects by the function that allocated them, the most bytes first.
@@ -153,8 +175,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrappers() {
-        let check = |name, expected| assert_eq!(is_wrapper(name), expected, "{name}");
+    fn libraries() {
+        let check = |name, expected| assert_eq!(is_library(name), expected, "{name}");
         check("malloc", true);
         check("malloc_info", false);
         check("xmalloc", true);
@@ -162,13 +184,19 @@ mod tests {
         check("operator new[](unsigned long)", true);
         check("my::operator new(unsigned long)", false);
         check("__gnu_cxx::new_allocator<int>::allocate(unsigned long, void const*)", true);
-        check("std::allocator_traits<std::allocator<int> >::allocate(int)", true);
-        check("alloc::alloc::exchange_malloc", true);
+        check("std::vector<int>::push_back(int const&)", true);
+        check("void std::vector<a::b>::_M_realloc_insert<c d>(int)", true);
+        check("std::pair<int, int>* std::_Rb_tree<int>::_M_create_node<int&>(int&)", true);
+        check("std::string app::join<int>(std::string)", false);
+        check("std::string (anonymous namespace)::join<int>(std::string)", false);
+        check("app::list::operator std::string() const", false);
         check("alloc::raw_vec::RawVecInner<A>::finish_grow", true);
+        check("<alloc::vec::Vec<T> as core::clone::Clone>::clone", true);
+        check("<app::Row as core::clone::Clone>::clone", false);
+        check("app::alloc::arena", false);
         check("__rustc::__rust_alloc", true);
         check("__rustc[a1b2c3]::__rdl_alloc", true);
-        check("alloc::vec::Vec<T>::push", false);
-        check("std::vector<int>::push_back(int const&)", false);
+        check("stdlib_init", false);
         check("", false);
     }
 }

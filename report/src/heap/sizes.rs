@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{Estimate, Heap, Sums};
+use rz_convert::heap::{Heap, Sum, Sums};
 use rz_convert::profile::{Histogram, Total};
 
 use super::amounts;
-use crate::format::{bytes, count, duration, percent, percent_of};
+use super::amounts::whole_bytes;
+use crate::format::{count, duration, percent, percent_of};
 use crate::histogram::{Axis, quantile};
 use crate::style::{Paint, Style};
 use crate::summary::write_title;
@@ -14,6 +15,10 @@ use crate::table::{Row, write_table};
 
 /// Classes of sizes in one line: a factor of four.
 const STEP: usize = 2;
+
+/// The class of all lifetimes below a microsecond: the first one of the last
+/// line below it.
+const SHORTEST: usize = 8;
 
 /// Columns of the longest bar.
 const BAR: usize = 16;
@@ -37,13 +42,12 @@ pub(super) fn write_sizes(out: &mut dyn Write, style: Style, heap: &Heap) -> io:
     let row = |step: usize| {
         let (allocations, sums) = (steps[step], &classes[step]);
         let share = percent_of(allocations, all);
-        let estimate = Estimate { value: 0.0, variance: if counted { 0.0 } else { 1.0 } };
-        let mark = if heap.interval == 0 || estimate.is_exact() { "" } else { "~" };
+        let mark = if heap.interval == 0 || counted { "" } else { "~" };
         let numbers = vec![
             (format!("{mark}{}", count(allocations)), Paint::Plain),
             (percent(share), Paint::for_percent(share)),
-            (amounts::bytes(sums.allocated.bytes), Paint::Plain),
-            (amounts::bytes(sums.at_end.bytes), Paint::Plain),
+            (recorded_bytes(&sums.allocated), Paint::Plain),
+            (recorded_bytes(&sums.at_end), Paint::Plain),
         ];
         let bar = (BAR as f64 * allocations as f64 / highest as f64).round() as usize;
         let bar = "█".repeat(bar);
@@ -54,31 +58,50 @@ pub(super) fn write_sizes(out: &mut dyn Write, style: Style, heap: &Heap) -> io:
     write_table(out, style, &["allocations", "share", "bytes", "live at end", "size"], &rows)
 }
 
+/// Bytes of objects, if any was recorded.
+fn recorded_bytes(sum: &Sum) -> String {
+    if sum.is_zero() { "-".to_owned() } else { amounts::bytes(sum.bytes) }
+}
+
 fn sum(counts: &[u64]) -> u64 {
     counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
 }
 
-/// The sizes of a step, as in `16 B to 63 B`.
+/// The sizes of a step, as in `16 B…64 B`, the last one not included.
 fn range(step: usize, steps: usize) -> String {
-    let at = |step: usize| 1_u64 << (step * STEP);
+    let at = |step: usize| whole_bytes(1 << (step * STEP));
     match step {
-        0 => format!("0 B…{}", bytes(at(1) - 1)),
-        last if last + 1 == steps => format!("{} and more", bytes(at(last))),
-        step => format!("{}…{}", bytes(at(step)), bytes(at(step + 1))),
+        0 => format!("0 B…{}", at(1)),
+        last if last + 1 == steps => format!("{} and more", at(last)),
+        step => format!("{}…{}", at(step), at(step + 1)),
     }
 }
 
 /// Writes for how long objects were there that were given back.
 pub(super) fn write_lifetimes(out: &mut dyn Write, style: Style, heap: &Heap) -> io::Result<()> {
-    let axis = Axis::of(std::iter::once(&heap.lifetimes));
+    let lifetimes = to_the_microsecond(&heap.lifetimes);
+    let axis = Axis::of(std::iter::once(&lifetimes));
     let span = axis.label();
     if span.is_empty() {
         return Ok(());
     }
-    let Histogram(_) = heap.lifetimes;
-    let all = Total { histogram: heap.lifetimes, max_ns: u64::MAX, ..Total::default() };
+    let shortest = duration(1 << SHORTEST);
+    let span = match span.strip_prefix(&shortest) {
+        Some(rest) => format!("0 ns{rest}, each column four times the one before"),
+        None => format!("{span}, each column four times the one before"),
+    };
+    let all = Total { histogram: lifetimes, max_ns: u64::MAX, ..Total::default() };
     let at = |q: f64| format!("~{}", duration(quantile(&all, q)));
     let note = format!("of objects given back: p50 {}, p90 {}, p99 {}", at(0.5), at(0.9), at(0.99));
     write_title(out, style, "LIFETIMES", &note)?;
-    writeln!(out, "{}  {}", axis.draw(&heap.lifetimes), style.paint(Paint::Dim, &span))
+    writeln!(out, "{}  {}", axis.draw(&lifetimes), style.paint(Paint::Dim, &span))
+}
+
+/// Times are in whole microseconds: what is less is one class.
+fn to_the_microsecond(lifetimes: &Histogram) -> Histogram {
+    let mut lifetimes = *lifetimes;
+    lifetimes.0[SHORTEST] = sum(&lifetimes.0[..SHORTEST + STEP]);
+    lifetimes.0[SHORTEST + 1..SHORTEST + STEP].fill(0);
+    lifetimes.0[..SHORTEST].fill(0);
+    lifetimes
 }

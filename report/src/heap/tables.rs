@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use rz_convert::heap::{AllocationKind, Heap, Sum, Sums, ThreadHeap};
 use rz_convert::profile::Profile;
 
-use super::amounts::{bytes, bytes_margin, count, mean_size, percent_of};
+use super::amounts::{bytes, bytes_and_margin, bytes_margin, count, mean_size, percent_of};
 use super::places::{Place, Places};
 use super::totals::since_start;
 use crate::format::{self, clean, percent};
@@ -40,7 +40,7 @@ pub(super) fn write_places(
     let shown = rows.len().min(limit);
     let mut all = Sum::default();
     rows.iter().for_each(|row| all.add(&row.sum));
-    let note = format!("by bytes{}", some_of(shown, rows.len()));
+    let note = format!("{}{}", bytes_and_margin(all.bytes), some_of(shown, rows.len()));
     write_title(out, style, title, &note)?;
     let table = |with_margin: bool| {
         let row = |place: &Place| {

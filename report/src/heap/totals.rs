@@ -20,8 +20,12 @@ struct Line {
 }
 
 impl Line {
-    fn of_sum(sum: &Sum, text: impl Into<String>) -> Self {
-        let (objects, bytes) = (Some(sum.objects), Some(sum.bytes));
+    fn of_sum(sum: &Sum, heap: &Heap, text: impl Into<String>) -> Self {
+        // That no sample is of them does not say that there were none.
+        let sampled = heap.interval > 0 && sum.is_zero();
+        let none = Estimate { value: 0.0, variance: f64::MIN_POSITIVE };
+        let number = |number| Some(if sampled { none } else { number });
+        let (objects, bytes) = (number(sum.objects), number(sum.bytes));
         Line { objects, bytes, text: text.into(), more: String::new() }
     }
 
@@ -98,21 +102,21 @@ fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
         true => String::new(),
         false => format!("after {}", since_start(profile, heap.peak.time_ns)),
     };
-    lines.push(Line::of_sum(&heap.peak.live, "at the peak").with(when));
+    lines.push(Line::of_sum(&heap.peak.live, heap, "at the peak").with(when));
     let ended = heap.processes.iter().filter(|process| process.ended).count();
     let what = match heap.processes.len() {
         n if n > 0 && n == ended => "never given back",
         _ => "live at the end",
     };
     let share = percent(percent_of(total.at_end.bytes, total.allocated.bytes));
-    lines.push(Line::of_sum(&total.at_end, what).with(format!("{share} of bytes")));
+    lines.push(Line::of_sum(&total.at_end, heap, what).with(format!("{share} of bytes")));
     let within = match heap.temporary_within {
         0 | 1 => "given back before the thread's next allocation".to_owned(),
         n => format!("given back within {} allocations of the thread", format::count(n)),
     };
     let share = percent(percent_of(total.temporary.objects, total.allocated.objects));
     let temporary = format!("temporary, {share} of allocations");
-    lines.push(Line::of_sum(&total.temporary, temporary).with(within));
+    lines.push(Line::of_sum(&total.temporary, heap, temporary).with(within));
     if let Some(counts) = heap.counts {
         for (calls, bytes, text) in [
             (Some(counts.mmaps), counts.mapped, "mapped besides"),
