@@ -134,12 +134,25 @@ pub fn write_heap(
     write_entries(out, style, heap)?;
     write_threads(out, style, profile, heap, page.threads)?;
     write_processes(out, style, profile, heap, page.threads)?;
-    write_notes(out, style, heap)
+    write_notes(out, style, profile, heap)
 }
 
 /// What a reader should know.
-pub(crate) fn write_notes(out: &mut dyn Write, style: Style, heap: &Heap) -> io::Result<()> {
+pub(crate) fn write_notes(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    heap: &Heap,
+) -> io::Result<()> {
     let mut notes = heap.notes();
+    let lost = &profile.info.lost_allocations;
+    if !lost.reasons.is_empty() {
+        notes.push(
+            "allocations that were lost are missing wherever there is no exact count; objects \
+             whose end was lost seem never to be given back"
+                .to_owned(),
+        );
+    }
     if heap.interval > 0 {
         notes.push(
             "~ is estimated from samples; the true value is within ± in 19 of 20 cases".to_owned(),

@@ -101,7 +101,7 @@ pub fn write_sites(
     if let Some(leaks) = &leaks {
         write_suppressed(out, style, leaks, suppressions)?;
     }
-    write_notes(out, style, heap)
+    write_notes(out, style, profile, heap)
 }
 
 fn write_headline(

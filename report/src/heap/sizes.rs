@@ -11,7 +11,7 @@ use crate::format::{count, duration, percent, percent_of};
 use crate::histogram::{Axis, quantile};
 use crate::style::{Paint, Style};
 use crate::summary::write_title;
-use crate::table::{Row, write_table};
+use crate::table::{GAP, Row, room, write_table};
 
 /// Classes of sizes in one line: a factor of four.
 const STEP: usize = 2;
@@ -21,7 +21,7 @@ const STEP: usize = 2;
 const SHORTEST: usize = 8;
 
 /// Columns of the longest bar.
-const BAR: usize = 16;
+const MAX_BAR: usize = 24;
 
 /// Writes how many allocations were of which size.
 pub(super) fn write_sizes(out: &mut dyn Write, style: Style, heap: &Heap) -> io::Result<()> {
@@ -39,23 +39,33 @@ pub(super) fn write_sizes(out: &mut dyn Write, style: Style, heap: &Heap) -> io:
     let counted = heap.counts.is_some();
     let note = if counted { "allocations: exact" } else { "allocations: added up" };
     write_title(out, style, "SIZES", note)?;
-    let row = |step: usize| {
+    let mark = if heap.interval == 0 || counted { "" } else { "~" };
+    let numbers = |step: usize| {
         let (allocations, sums) = (steps[step], &classes[step]);
         let share = percent_of(allocations, all);
-        let mark = if heap.interval == 0 || counted { "" } else { "~" };
-        let numbers = vec![
+        vec![
             (format!("{mark}{}", count(allocations)), Paint::Plain),
             (percent(share), Paint::for_percent(share)),
             (recorded_bytes(&sums.allocated), Paint::Plain),
             (recorded_bytes(&sums.at_end), Paint::Plain),
-        ];
-        let bar = (BAR as f64 * allocations as f64 / highest as f64).round() as usize;
-        let bar = "█".repeat(bar);
-        let text = format!("{:<18}  {bar}", range(step, steps.len()));
-        Row { numbers, text: text.trim_end().to_owned(), suffix: String::new() }
+        ]
     };
-    let rows: Vec<Row> = (first..=last).map(row).collect();
-    write_table(out, style, &["allocations", "share", "bytes", "live at end", "size"], &rows)
+    let row = |step: usize| {
+        let text = range(step, steps.len());
+        Row { numbers: numbers(step), text, suffix: String::new() }
+    };
+    let mut rows: Vec<Row> = (first..=last).map(row).collect();
+    let titles = ["allocations", "share", "bytes", "live at end", "size"];
+    // Bars take what the ranges leave.
+    let widest = rows.iter().map(|row| row.text.chars().count()).max().unwrap_or(0);
+    let longest = room(style, &titles, &rows).saturating_sub(widest + GAP.len()).min(MAX_BAR);
+    for (row, &allocations) in rows.iter_mut().zip(&steps[first..]) {
+        let length = (longest as f64 * allocations as f64 / highest as f64).round() as usize;
+        if length > 0 {
+            row.text = format!("{:<widest$}{GAP}{}", row.text, "█".repeat(length));
+        }
+    }
+    write_table(out, style, &titles, &rows)
 }
 
 /// Bytes of objects, if any was recorded.
@@ -91,7 +101,10 @@ pub(super) fn write_lifetimes(out: &mut dyn Write, style: Style, heap: &Heap) ->
         None => format!("{span}, each column four times the one before"),
     };
     let all = Total { histogram: lifetimes, max_ns: u64::MAX, ..Total::default() };
-    let at = |q: f64| format!("~{}", duration(quantile(&all, q)));
+    let at = |q: f64| match quantile(&all, q) {
+        ns if ns < 1 << (SHORTEST + STEP) => "below 1 µs".to_owned(),
+        ns => format!("~{}", duration(ns)),
+    };
     let note = format!("of objects given back: p50 {}, p90 {}, p99 {}", at(0.5), at(0.9), at(0.99));
     write_title(out, style, "LIFETIMES", &note)?;
     writeln!(out, "{}  {}", axis.draw(&lifetimes), style.paint(Paint::Dim, &span))

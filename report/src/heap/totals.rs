@@ -82,15 +82,25 @@ pub(super) fn write_totals(
 
 fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
     let (allocations, all_bytes) = (heap.allocations(), heap.bytes());
-    let mut lines = vec![
-        Line {
-            objects: Some(allocations),
-            bytes: Some(all_bytes),
-            text: "allocated".to_owned(),
-            more: String::new(),
-        }
-        .with(per_second(profile, allocations, all_bytes)),
-    ];
+    let line = |objects, bytes, text: String| Line {
+        objects: Some(objects),
+        bytes: Some(bytes),
+        text,
+        more: String::new(),
+    };
+    let each = match allocations.value > 0.0 {
+        true => format!(", {} each", format::bytes((all_bytes.value / allocations.value) as u64)),
+        false => String::new(),
+    };
+    let mut lines = vec![line(allocations, all_bytes, format!("allocated{each}"))];
+    let seconds = profile.info.duration_ns as f64 / 1e9;
+    if seconds > 0.0 {
+        let rate = |number: Estimate| Estimate {
+            value: number.value / seconds,
+            variance: number.variance / (seconds * seconds),
+        };
+        lines.push(line(rate(allocations), rate(all_bytes), "allocated per second".to_owned()));
+    }
     if let Some(counts) = heap.counts {
         lines.push(Line::of_counts(Some(counts.frees), None, "given back"));
         if counts.failed > 0 {
@@ -100,9 +110,9 @@ fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
     let total = &heap.total;
     let when = match heap.peak.live.is_zero() {
         true => String::new(),
-        false => format!("after {}", since_start(profile, heap.peak.time_ns)),
+        false => format!(", after {}", since_start(profile, heap.peak.time_ns)),
     };
-    lines.push(Line::of_sum(&heap.peak.live, heap, "at the peak").with(when));
+    lines.push(Line::of_sum(&heap.peak.live, heap, format!("at the peak{when}")));
     let ended = heap.processes.iter().filter(|process| process.ended).count();
     let what = match heap.processes.len() {
         n if n > 0 && n == ended => "never given back",
@@ -125,26 +135,11 @@ fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
             (None, counts.break_down, "break moved down"),
         ] {
             if calls.unwrap_or(0) > 0 || bytes > 0 {
-                lines.push(Line::of_counts(calls, Some(bytes), text).with(String::new()));
+                lines.push(Line::of_counts(calls, Some(bytes), text));
             }
         }
     }
     lines
-}
-
-fn per_second(profile: &Profile, allocations: Estimate, all_bytes: Estimate) -> String {
-    let seconds = profile.info.duration_ns as f64 / 1e9;
-    let mut parts = Vec::new();
-    if allocations.value > 0.0 {
-        let mean = (all_bytes.value / allocations.value).round() as u64;
-        parts.push(format!("{} each", format::bytes(mean)));
-    }
-    if seconds > 0.0 {
-        let rate = |value: f64| (value / seconds).round() as u64;
-        let (count, bytes) = (rate(allocations.value), rate(all_bytes.value));
-        parts.push(format!("{} and {} per s", format::count(count), format::bytes(bytes)));
-    }
-    parts.join(", ")
 }
 
 /// How long after the start of the recording a moment was.
