@@ -9,7 +9,7 @@ use std::io::Write;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, Options, TextTruncateDirection};
-use rz_convert::profile::{EventId, EventKind, FrameKind, Profile, Unit};
+use rz_convert::profile::{EventId, FrameKind, Profile, Unit};
 
 use crate::calltree::{CallTree, NodeKind};
 use crate::error::ReportError;
@@ -105,12 +105,12 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
         parts.push(clean(&info.host).into_owned());
     }
     parts.push(duration(info.duration_ns));
-    if let Some((_, heap)) = shown_heap(profile, Some(event)) {
-        parts.push(how_recorded(heap));
-    }
+    let heap = shown_heap(profile, Some(event)).map(|(_, heap)| heap);
+    parts.extend(heap.map(how_recorded));
     let samples = count(tree.total().samples);
     parts.push(match profile.events[event].frequency_hz {
-        0 if profile.events[event].kind == EventKind::Alloc => format!("{samples} objects"),
+        0 if heap.is_some_and(|heap| heap.interval > 0) => format!("~{samples} objects"),
+        0 if heap.is_some() => format!("{samples} objects"),
         0 => format!("{samples} samples"),
         hz => format!("{samples} samples at {hz} Hz"),
     });

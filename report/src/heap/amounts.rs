@@ -46,9 +46,14 @@ pub(crate) fn bytes_and_margin(estimate: Estimate) -> String {
     joined(bytes(estimate), bytes_margin(estimate))
 }
 
-/// `1,234 object`s, or `~1,234 ±123 objects`.
+/// `1,234`, or `~1,234 ±123`.
+pub(crate) fn count_and_margin(estimate: Estimate) -> String {
+    joined(count(estimate), count_margin(estimate))
+}
+
+/// `1,234 objects`, or `~1,234 ±123 objects`.
 pub(crate) fn counted(estimate: Estimate, noun: &str) -> String {
-    let number = joined(count(estimate), count_margin(estimate));
+    let number = count_and_margin(estimate);
     let plural = if number == "1" { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

@@ -94,3 +94,65 @@ impl Axis {
         columns
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rz_convert::heap::{Live, Rate};
+
+    use super::*;
+    use crate::fixture::{Builder, text};
+
+    fn slices<T>(slice_ns: u64, values: &[f64], slice: impl Fn(f64) -> T) -> Slices<T> {
+        let slices = values.iter().map(|&value| slice(value)).collect();
+        Slices { start_ns: 1_000, slice_ns, slices }
+    }
+
+    fn live(most: f64) -> Live {
+        let mut live = Live::default();
+        live.most = most;
+        live
+    }
+
+    fn drawn(heap: &Heap, duration_ns: u64, width: Option<usize>) -> Vec<String> {
+        let mut profile = Builder::new().profile;
+        (profile.info.start_ns, profile.info.duration_ns) = (1_000, duration_ns);
+        let style = Style { color: false, width };
+        let drawn = text(|out| write_over_time(out, style, &profile, heap));
+        drawn.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn both_lines_have_one_axis() {
+        let rate = |n| Rate { allocations: n, ..Rate::default() };
+        let heap = Heap {
+            // 8 s, of which 4 s are known.
+            live: slices(1_000_000_000, &[1024.0, 8192.0, 0.0, 4096.0], live),
+            rate: slices(500_000_000, &[1.0, 1.0, 0.0, 0.0, 3.0, 5.0], rate),
+            ..Heap::default()
+        };
+        let expected = [
+            "",
+            "OVER TIME  8.00 s, 1.00 s per column",
+            "live bytes   ▁█ ▄▄▄▄▄  up to 8.0 KiB",
+            "allocations  ▂ █       up to 8/s",
+        ];
+        assert_eq!(drawn(&heap, 8_000_000_000, None), expected);
+        // As many columns as there is room for.
+        let narrow = drawn(&heap, 8_000_000_000, Some(0));
+        assert_eq!(narrow[2..], expected[2..]);
+        let heap = Heap { live: slices(1_000_000, &[1024.0; 100], live), ..heap };
+        let heap = Heap { rate: slices(1_000_000, &[], rate), ..heap };
+        let narrow = drawn(&heap, 100_000_000, Some(60));
+        assert_eq!(narrow[2], format!("live bytes   {}  up to 1.0 KiB", "█".repeat(25)));
+    }
+
+    #[test]
+    fn no_time_is_not_drawn() {
+        assert!(drawn(&Heap::default(), 0, None).is_empty());
+        let rate = |n| Rate { allocations: n, ..Rate::default() };
+        let far = Slices { start_ns: u64::MAX, ..slices(u64::MAX, &[1.0, f64::NAN], rate) };
+        let heap =
+            Heap { rate: far, live: slices(0, &[f64::INFINITY; 3], live), ..Heap::default() };
+        assert_eq!(drawn(&heap, u64::MAX, Some(80)).len(), 4);
+    }
+}

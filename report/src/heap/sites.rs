@@ -118,15 +118,16 @@ fn write_headline(
         SiteKind::Peak => "PEAK",
         SiteKind::Temporary => "TEMPORARY",
     };
-    let (by, noun) = match list.by {
-        SortSites::Bytes => ("bytes", "object"),
-        SortSites::Count => ("count", "object"),
+    let by = match list.by {
+        SortSites::Bytes => "bytes",
+        SortSites::Count => "count",
     };
-    let amount = match all.is_zero() {
+    let (bytes, objects) = (bytes_and_margin(all.bytes), counted(all.objects, "object"));
+    let note = match all.is_zero() {
         true => "none".to_owned(),
-        false => format!("{} in {}", bytes_and_margin(all.bytes), counted(all.objects, noun)),
+        false => format!("{bytes} in {objects}; by {by}{some}"),
     };
-    write_title(out, style, title, &format!("{amount}; by {by}{some}"))?;
+    write_title(out, style, title, &note)?;
     let about = match list.kind {
         SiteKind::Leaks => "Objects that were there when their process or the recording ended.",
         SiteKind::Peak => "Objects that were there when most bytes were.",
@@ -197,17 +198,15 @@ fn write_stack(
         };
         let text = format!("{}{mark}", clean(&function.name));
         let room = style.width.map(|w| w.saturating_sub(INDENT.len()).max(MIN_NAME_WIDTH));
-        let text = match room {
-            Some(room) => shorten(&text, room).into_owned(),
-            None => text,
-        };
         let place = source(profile, line);
-        let left = room.map_or(usize::MAX, |room| room - text.chars().count());
-        if place.is_empty() || place.chars().count() + GAP.len() > left {
-            writeln!(out, "{INDENT}{text}")?;
-        } else {
-            writeln!(out, "{INDENT}{text}{GAP}{}", style.paint(Paint::Dim, &place))?;
-        }
+        let place = if place.is_empty() { place } else { format!("{GAP}{place}") };
+        // A name makes room for its source line as long as it is readable.
+        let left = room.map_or(usize::MAX, |room| room.saturating_sub(place.chars().count()));
+        let (left, place) = match (left < MIN_NAME_WIDTH, room) {
+            (true, Some(room)) => (room, String::new()),
+            _ => (left, place),
+        };
+        writeln!(out, "{INDENT}{}{}", shorten(&text, left), style.paint(Paint::Dim, &place))?;
     }
     if more > 0 {
         writeln!(out, "{INDENT}… {}", crate::format::counted(more, "more function"))?;
@@ -309,4 +308,148 @@ fn same_stacks(profile: &Profile) -> Vec<StackId> {
         same.push(*known.entry((parent, location.kind, &location.lines)).or_insert(id));
     }
     same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::text;
+    use crate::heap::fixture::{Fate, HeapBuilder, program};
+
+    fn list(profile: &Profile, kind: SiteKind, by: SortSites, suppressions: &str) -> String {
+        let list = SiteList { kind, by, limit: 2 };
+        let suppressions = suppressions.parse().unwrap();
+        let style = Style::default();
+        let report =
+            text(|out| write_sites(out, style, "t.rz", profile, Some(0), list, &suppressions));
+        report.split_once("\n\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn each_place_has_its_whole_stack() {
+        let mut profile = program(0).profile();
+        let function = profile.functions.iter_mut().find(|f| f.name == "run").unwrap();
+        function.file = "/src/app/run.c".into();
+        for location in &mut profile.locations {
+            location.lines.iter_mut().for_each(|line| line.line = 12);
+        }
+        let expected = "
+SITES  42.2 KiB in 64 objects; by bytes, 2 of 3
+
+   1  69.5%  29.3 KiB in 10 objects of 2.9 KiB, malloc
+      operator new  app
+      parse  app
+      run  run.c:12
+      main  app
+      _start  app
+
+   2  19.0%  8.0 KiB in 4 objects of 2.0 KiB, malloc
+      malloc  app
+      cache  app
+      run  run.c:12
+      main  app
+      _start  app
+";
+        assert_eq!(list(&profile, SiteKind::All, SortSites::Bytes, ""), expected[1..]);
+    }
+
+    #[test]
+    fn each_list_is_of_its_objects_in_its_order() {
+        let profile = program(0).profile();
+        let check = |kind, by, expected: [&str; 2]| {
+            let report = list(&profile, kind, by, "");
+            let title = report.lines().next().unwrap();
+            let first = report.lines().find(|line| line.starts_with("   1  ")).unwrap();
+            assert_eq!([title, first], expected, "{report}");
+        };
+        check(
+            SiteKind::All,
+            SortSites::Count,
+            [
+                "SITES  42.2 KiB in 64 objects; by count, 2 of 3",
+                "   1  78.1%  4.9 KiB in 50 objects of 100 B, malloc",
+            ],
+        );
+        check(
+            SiteKind::Peak,
+            SortSites::Bytes,
+            [
+                "PEAK  12.9 KiB in 54 objects; by bytes",
+                "   1  62.1%  8.0 KiB in 4 objects of 2.0 KiB, malloc",
+            ],
+        );
+        check(
+            SiteKind::Temporary,
+            SortSites::Count,
+            [
+                "TEMPORARY  29.3 KiB in 10 objects; by count",
+                "   1  100.0%  29.3 KiB in 10 objects of 2.9 KiB, malloc",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_suppressed_is_said() {
+        let mut heap = program(0);
+        heap.objects("_start;main;known;malloc", 10, 3, Fate::Live);
+        let profile = heap.profile();
+        let expected = "
+LEAKS  8.0 KiB in 4 objects; by bytes
+Objects that were there when their process or the recording ended.
+
+   1  100.0%  8.0 KiB in 4 objects of 2.0 KiB, malloc
+      malloc  app
+      cache  app
+      run  app
+      main  app
+      _start  app
+
+SUPPRESSED  not shown: 30 B in 3 objects
+bytes  objects  by leak:
+ 30 B        3  ^known
+";
+        let leaks = |suppressions| list(&profile, SiteKind::Leaks, SortSites::Bytes, suppressions);
+        assert_eq!(leaks("leak:^known\nleak:unused"), expected[1..]);
+        assert!(leaks("").starts_with("LEAKS  8.0 KiB in 7 objects; by bytes\n"));
+        assert!(!leaks("").contains("SUPPRESSED"));
+        assert!(leaks("leak:nothing").ends_with("\nSUPPRESSED  none\n"));
+        assert!(leaks("leak:*").starts_with("LEAKS  none\n"));
+    }
+
+    #[test]
+    fn stacks_that_look_the_same_are_one_place() {
+        let mut heap = HeapBuilder::new(0);
+        let worker = heap.builder.thread(0, "worker", 2);
+        let stack = heap.builder.stack(&["main", "work"]);
+        // Another address of the same line.
+        let mut location = heap.builder.profile.locations[1].clone();
+        location.address = 1;
+        heap.builder.profile.locations.push(location);
+        let mut node = heap.builder.profile.stacks[stack];
+        node.location = 2;
+        heap.builder.profile.stacks.push(node);
+        heap.objects_of(0, Some(stack), 10, 1, Fate::Peak);
+        heap.objects_of(worker, Some(stack + 1), 10, 2, Fate::Peak);
+        heap.objects_of(worker, None, 10, 1, Fate::Peak);
+        let expected = "
+SITES  40 B in 4 objects; by bytes
+
+   1  75.0%  30 B in 3 objects of 10 B, malloc
+      work  app
+      main  app
+
+   2  25.0%  10 B in 1 object of 10 B, malloc
+      [no stack]
+";
+        let report = list(&heap.profile(), SiteKind::All, SortSites::Bytes, "");
+        assert_eq!(report, expected[1..]);
+    }
+
+    #[test]
+    fn deep_stacks_are_cut() {
+        let mut heap = HeapBuilder::new(0);
+        heap.objects(&"f;".repeat(70).trim_end_matches(';'), 10, 1, Fate::Peak);
+        let report = list(&heap.profile(), SiteKind::All, SortSites::Bytes, "");
+        assert!(report.ends_with("      f  app\n      … 6 more functions\n"), "{report}");
+    }
 }

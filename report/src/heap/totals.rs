@@ -48,7 +48,9 @@ pub(super) fn write_totals(
     heap: &Heap,
 ) -> io::Result<()> {
     let lines = lines(profile, heap);
+    let lost = !profile.info.lost_allocations.reasons.is_empty();
     let note = match (heap.counts.is_some(), heap.interval) {
+        (true, 0) if lost => "exact, but for objects at the peak, at the end and temporary",
         (true, 0) => "exact",
         (true, _) => "exact, but for what has ~: estimated from samples, ± 95 % interval",
         (false, 0) => "added up from what was recorded one by one; exact counts are missing",
@@ -74,8 +76,8 @@ pub(super) fn write_totals(
     };
     let rows: Vec<Row> = lines.into_iter().map(row).collect();
     let titles: &[&str] = match estimated {
-        true => &["objects", "", "bytes", "", ""],
-        false => &["objects", "bytes", ""],
+        true => &["objects", "", "bytes", "", "what"],
+        false => &["objects", "bytes", "what"],
     };
     write_table(out, style, titles, &rows)
 }
