@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU, Record};
 
 use crate::alloc::Chunk;
-use crate::event::{RawHeapCounts, RawTotal};
+use crate::event::RawTotal;
 
 /// Bytes waiting to be unwound beyond which stacks are shortened.
 const SHORTEN_ABOVE: usize = 48 << 20;
@@ -52,8 +52,6 @@ pub(crate) struct Batch {
     pub(crate) settled_ns: Option<u64>,
     /// Facts that the tier has found out, from before all of its events.
     pub(crate) records: Vec<Record>,
-    /// Counts of allocations since those before.
-    pub(crate) heap_counts: Vec<RawHeapCounts>,
     /// Times that a kernel buffer made no sense and was emptied.
     pub(crate) malformed: u64,
 }
@@ -136,7 +134,6 @@ impl Batch {
             + self.entries.capacity() * size_of::<(u64, usize, usize)>()
             + self.totals.capacity() * size_of::<RawTotal>()
             + self.chunks.iter().map(|chunk| chunk.words.capacity() * 8).sum::<usize>()
-            + self.heap_counts.capacity() * size_of::<RawHeapCounts>()
     }
 }
 

@@ -42,7 +42,6 @@ pub(crate) fn resolve(
             tracker.lose(loss.clone());
         }
         tracker.add_totals(&batch.totals);
-        tracker.add_heap_counts(&batch.heap_counts);
         if tracker.is_block_full() && hand_on(&mut tracker).is_err() {
             return;
         }

@@ -229,6 +229,7 @@ fn start(
         (_, None) => Vec::new(),
     };
     let mut attached = attach(config, &pids, program.is_some())?;
+    let hooked = hook.is_some();
     if let Some(mut hook) = hook {
         hook.memory.set_target(pids[0]);
         attached.capture = Box::new(Rings::new(attached.capture, hook));
@@ -242,6 +243,7 @@ fn start(
         },
         follow: config.follow,
         usual_weight: attached.usual_weight,
+        hooked,
         open_files: config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls),
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));

@@ -126,10 +126,15 @@ fn every_allocation_by_plan() {
     let temporary = by_function(&profile, |site| {
         (site.sums.temporary.objects.value, site.sums.temporary.bytes.value)
     });
-    assert_eq!(temporary["temporary"], (10_000.0, 640_000.0));
-    // Of two objects, the second is given back before the next allocation.
-    assert_eq!(temporary["deep"], (1_000.0, 240_000.0));
-    assert!(!temporary.contains_key("build"), "but for the last, {temporary:?}");
+    let expected = [
+        ("temporary", 10_000.0, 640_000.0),
+        ("grow", 20.0, 110_000.0),
+        // Those that are allocated last.
+        ("deep", 1_000.0, 240_000.0),
+        ("build", 2.0, 8_192.0),
+        ("variety", 2.0, 0.0),
+    ];
+    assert_eq!(temporary, table(&expected));
 
     // Every stack is whole.
     for site in &heap.sites {
@@ -157,10 +162,10 @@ fn valgrind_and_heaptrack_count_the_same() {
         let counts = heap.counts.unwrap();
         let ours = (counts.allocations, counts.frees, counts.bytes);
         let theirs = valgrind(&command);
-        // Memcheck counts the free of realloc, and what C++ gives back when
-        // it is asked to before the end (an arena for exceptions).
-        let (extra, extra_bytes) = if program == "heapcpp" { (1, 72_704) } else { (0, 0) };
-        assert!(ours.0.abs_diff(theirs.0) <= extra, "{program}: {ours:?} {theirs:?}");
+        // Memcheck has the libraries give back what they usually keep to the
+        // end, and its own library is in other places.
+        let (extra, extra_bytes) = if program == "heapcpp" { (3, 100) } else { (0, 0) };
+        assert_eq!(ours.0, theirs.0, "{program}");
         assert!(ours.1.abs_diff(theirs.1) <= extra, "{program}: {ours:?} {theirs:?}");
         assert!(ours.2.abs_diff(theirs.2) <= extra_bytes, "{program}: {ours:?} {theirs:?}");
 
@@ -169,7 +174,11 @@ fn valgrind_and_heaptrack_count_the_same() {
         let found = heap.total.temporary.objects.rounded();
         assert!(counts.allocations.abs_diff(allocations) <= 2, "{counts:?} {allocations}");
         assert!(leaks.abs_diff(leaked) <= 2, "{program}: {leaks} {leaked}");
-        assert!(found.abs_diff(temporary) <= 2 + temporary / 100, "{found} {temporary}");
+        // For heaptrack, an object is not temporary if another one is given
+        // back before it: in each round, the last of `deep` and two others.
+        let others = if program == "heap" { 3 * 502 } else { found / 2 };
+        assert!((temporary..=temporary + others).contains(&found), "{found} {temporary}");
+        assert!(program != "heap" || found == temporary + others, "{found} {temporary}");
     }
 }
 
@@ -242,7 +251,8 @@ fn threads_signals_forks_and_libraries() {
 
 #[test]
 fn children_are_recorded_or_left_alone() {
-    let script = "sqlite3 :memory: 'select 1'; echo $LD_PRELOAD $RZ_ALLOC";
+    // The shell itself keeps the variables: it may become another program.
+    let script = "sqlite3 :memory: 'select 1'; env | grep -e LD_PRELOAD -e RZ_ALLOC; :";
     let check = |follow: &str| {
         let trace = Trace::record(&["--alloc=full", follow, "-q", "--", "sh", "-c", script]);
         let profile = trace.profile();
@@ -252,7 +262,7 @@ fn children_are_recorded_or_left_alone() {
             .filter(|process| process.sums.allocated.recorded > 0)
             .map(|process| profile.processes[process.process].name.clone())
             .collect::<Vec<_>>();
-        (trace.output.stdout.trim().replace("1\n", "").is_empty(), allocating)
+        (trace.output.stdout == "1\n", allocating)
     };
     let (_, with) = check("--follow");
     assert!(with.iter().any(|name| name == "sqlite3"), "{with:?}");
@@ -318,7 +328,7 @@ fn real_programs_behave_as_without() {
     ];
     for command in commands {
         let plain = Command::new(command[0]).args(&command[1..]).output().unwrap();
-        for options in ["--alloc=full", "--alloc"] {
+        for options in ["--alloc=full", "--alloc=16K"] {
             let trace = Trace::record(&[&[options, "-q", "--"], command].concat());
             let expected = String::from_utf8_lossy(&plain.stdout);
             assert_eq!(trace.output.stdout, expected, "{command:?}");
@@ -341,10 +351,11 @@ fn real_programs_behave_as_without() {
                 let share = whole / heap.total.allocated.objects.value;
                 assert!(share > 0.99, "{command:?}: {share}");
             } else {
-                let (low, high) = heap.total.allocated.bytes.interval();
-                let margin = high - low;
+                // Twice the interval, and what may have no sample at all.
+                let estimate = heap.total.allocated.bytes;
+                let margin = 2.0 * estimate.margin() + 3.0 * 16_384.0;
                 let truth = counts.bytes as f64;
-                assert!(low - margin < truth && truth < high + margin, "{low} {truth} {high}");
+                assert!((estimate.value - truth).abs() < margin, "{estimate:?} {truth}");
             }
         }
     }

@@ -3,6 +3,10 @@
 //! Those that allocate begin with a stub, which passes the stack and frame
 //! pointers of the call on as two more arguments and jumps. So no frame of
 //! ours is between the caller's and what the stack pointer says.
+//!
+//! `dlopen` is not among them: it looks for libraries where its caller's object
+//! says, and so has to be called by who means to. Nor need it be, since what is
+//! loaded is looked up when its code is seen for the first time.
 
 use core::arch::naked_asm;
 use core::ffi::c_int;

@@ -11,7 +11,7 @@
 //!   ├─ thread, slot    whose memory to write to; taken at the first call
 //!   ├─ event           one allocation or free, sampled or not
 //!   │   ├─ sampler, sampled_set      which are sampled, which of them live
-//!   │   ├─ unwind, stack             who called
+//!   │   ├─ unwind, stack, objects    who called
 //!   │   └─ ring, clock               into the memory
 //!   └─ process         what holds for all threads; begins anew after a fork
 //! ```
@@ -19,11 +19,14 @@
 //! Only `sys` makes system calls. No thread waits for another: what threads
 //! share is atomic, and each thread's slot is its own.
 #![cfg_attr(not(test), no_std)]
+// Tests look at parts: what uses them is not there.
+#![cfg_attr(test, allow(dead_code))]
 
 mod clock;
 #[cfg(not(test))]
 mod entry;
 mod event;
+mod objects;
 mod process;
 mod real;
 mod ring;

@@ -12,7 +12,7 @@ use core::sync::atomic::{
 use rz_alloc_ring::{Control, MAGIC, NOT_FIRST, SLOTS_OFFSET, VARIABLE, VERSION, mode};
 
 use crate::real::{self, Memory};
-use crate::{clock, sampled_set, symbols, sys};
+use crate::{clock, objects, sampled_set, stack, symbols, sys};
 
 /// Memory that is all zero in the child of a fork.
 #[repr(C, align(4096))]
@@ -88,8 +88,15 @@ fn fail(reason: u32) {
 #[cfg_attr(test, allow(dead_code))]
 static CONSTRUCTOR: unsafe extern "C" fn(i32, *const *mut c_char, *mut *mut c_char) = construct;
 
-unsafe extern "C" fn construct(_: i32, _: *const *mut c_char, environment: *mut *mut c_char) {
+unsafe extern "C" fn construct(
+    _: i32,
+    arguments: *const *mut c_char,
+    environment: *mut *mut c_char,
+) {
+    stack::note_first_end(arguments as usize);
     real::find();
+    // SAFETY: what the loader passes.
+    unsafe { objects::note_program(environment.cast_const().cast()) };
     // SAFETY: what the loader passes, and nobody else runs yet.
     let result = unsafe { set_up(environment) };
     match result {
@@ -117,19 +124,20 @@ unsafe fn set_up(environment: *mut *mut c_char) -> Result<bool, u32> {
     let memory = sys::map_file(path, 0, SLOTS_OFFSET)?.cast::<Control>();
     // SAFETY: mapped, and large enough.
     let control = unsafe { &*memory };
-    if control.magic != MAGIC || control.version != VERSION {
+    let is_target = control.follow != 0 || control.target_pid == sys::getpid();
+    if !is_target {
+        // Whoever this process starts need not even load the library. The
+        // target itself keeps the variables: it may become another program.
+        // SAFETY: as above.
+        unsafe { environment::clean(environment) };
+    }
+    let is_on = matches!(control.mode.load(Relaxed), mode::SAMPLED | mode::FULL);
+    if control.magic != MAGIC || control.version != VERSION || !is_target || !is_on {
+        // SAFETY: `control` is not used any more.
+        unsafe { sys::unmap(memory.cast(), SLOTS_OFFSET) };
         return Ok(false);
     }
     CONTROL.store(memory, Release);
-    if control.follow == 0 && control.target_pid != sys::getpid() {
-        // Whoever this process starts need not even load the library.
-        // SAFETY: as above.
-        unsafe { environment::clean(environment) };
-        return Ok(false);
-    }
-    if !matches!(control.mode.load(Relaxed), mode::SAMPLED | mode::FULL) {
-        return Ok(false);
-    }
     if !symbols::is_first(c"malloc") {
         return Err(NOT_FIRST);
     }
@@ -216,22 +224,30 @@ mod environment {
             .find_map(|entry| value(entry, name))
     }
 
-    /// Takes our variable out, and the library out of what is preloaded: it is
-    /// the first there.
+    /// Takes our variable out, and the library out of what is preloaded.
     ///
     /// # Safety
     ///
     /// As for `find`, and nobody else uses the environment.
     pub(super) unsafe fn clean(environment: *mut *mut c_char) {
+        let own = symbols::own_name().map_or(&[][..], CStr::to_bytes);
         let (mut from, mut to) = (0, 0);
         // SAFETY: none behind the null is asked for.
         while let Some(entry) = unsafe { get(environment, from) } {
             let mut kept = entry.as_ptr().cast_mut();
             if value(entry, VARIABLE).is_some() {
                 kept = ptr::null_mut();
-            } else if let Some(list) = value(entry, "LD_PRELOAD") {
-                // SAFETY: the entry is the process's own to change.
-                kept = unsafe { without_first(kept, list) };
+            } else if let Some(list) = value(entry, "LD_PRELOAD")
+                && let Some((from, to)) = without(own, list)
+            {
+                let (start, length) = (kept.cast::<u8>(), list.len());
+                let list = start.wrapping_add(entry.to_bytes_with_nul().len() - length);
+                // SAFETY: towards the beginning of the same string, which is
+                // the process's own to change.
+                unsafe { ptr::copy(list.wrapping_add(from), list.wrapping_add(to), length - from) };
+                if length - from + to <= 1 {
+                    kept = ptr::null_mut();
+                }
             }
             if !kept.is_null() {
                 // SAFETY: at most as many are written as were read.
@@ -244,18 +260,47 @@ mod environment {
         unsafe { *environment.wrapping_add(to) = ptr::null_mut() };
     }
 
-    /// The entry without the first item of `list`, which it has in it; null if
-    /// there is no other.
-    unsafe fn without_first(entry: *mut c_char, list: &[u8]) -> *mut c_char {
+    /// How to remove a library from a list of those to preload, which ends
+    /// with 0: what has to be moved, up to the end, and where to.
+    fn without(name: &[u8], list: &[u8]) -> Option<(usize, usize)> {
         let is_between = |letter: &u8| matches!(letter, b':' | b' ' | 0);
-        let Some(end) = list.iter().position(is_between) else { return entry };
-        let rest = list.get(end + 1..).unwrap_or_default();
-        if rest.len() <= 1 {
-            return ptr::null_mut();
+        let mut start = 0;
+        for item in list.split_inclusive(is_between) {
+            let end = start + item.len();
+            if item.split_last().is_some_and(|(_, item)| item == name) {
+                // If it is the last one, the one before it comes last now.
+                let is_last = end == list.len();
+                return Some(if is_last {
+                    (end - 1, start.saturating_sub(1))
+                } else {
+                    (end, start)
+                });
+            }
+            start = end;
         }
-        let start = list.as_ptr() as usize - entry as usize;
-        // SAFETY: towards the beginning of the same string, its end included.
-        unsafe { ptr::copy(rest.as_ptr(), entry.cast::<u8>().wrapping_add(start), rest.len()) };
-        entry
+        None
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_library_leaves_the_list() {
+            for (list, expected) in [
+                (&b"/hook.so\0"[..], &b"\0"[..]),
+                (b"/hook.so:/other.so\0", b"/other.so\0"),
+                (b"/other.so:/hook.so\0", b"/other.so\0"),
+                (b"a /hook.so b\0", b"a b\0"),
+                (b"/other/hook.so\0", b"/other/hook.so\0"),
+                (b"\0", b"\0"),
+            ] {
+                let mut left = list.to_vec();
+                if let Some((from, to)) = without(b"/hook.so", list) {
+                    left.drain(to..from);
+                }
+                assert_eq!(left, expected, "{}", list.escape_ascii());
+            }
+        }
     }
 }

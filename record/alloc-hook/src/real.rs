@@ -6,6 +6,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
+use crate::objects::Object;
 use crate::symbols;
 
 /// Memory, as C sees it.
@@ -69,6 +70,11 @@ macro_rules! functions {
             )*
         }
     };
+}
+
+/// Where the program's own `malloc` is.
+pub(crate) fn address_of_malloc() -> u64 {
+    table::malloc.load(Relaxed) as u64
 }
 
 fn cstr(name: &'static str) -> Option<&'static core::ffi::CStr> {
@@ -136,38 +142,8 @@ functions! {
     __register_atfork(prepare: Memory, parent: Memory, child: Memory, library: Memory) -> c_int,
         or -1;
     /// What is loaded at an address, since glibc 2.35. Takes no lock.
-    _dl_find_object(address: Memory, result: *mut Object) -> c_int, or -1;
-}
-
-/// What is loaded somewhere: `struct dl_find_object`.
-#[repr(C)]
-#[derive(Debug)]
-pub(crate) struct Object {
-    pub(crate) flags: u64,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    /// Its entry in the loader's list, which begins with its base address.
-    pub(crate) map: *const usize,
-    /// Its `.eh_frame_hdr`.
-    pub(crate) unwind_table: usize,
-    reserved: [u64; 7],
-}
-
-impl Object {
-    /// What has `address` in it.
-    pub(crate) fn at(address: usize) -> Option<Self> {
-        let mut object = Object {
-            flags: 0,
-            start: 0,
-            end: 0,
-            map: core::ptr::null(),
-            unwind_table: 0,
-            reserved: [0; 7],
-        };
-        // SAFETY: any address may be asked for.
-        let result = unsafe { _dl_find_object(address as Memory, &mut object) };
-        (result == 0).then_some(object)
-    }
+    _dl_find_object(address: Memory, result: *mut Object) -> c_int,
+        or crate::objects::search(address as usize, result);
 }
 
 /// `CLOCK_MONOTONIC`; 0 if there is none.

@@ -190,6 +190,9 @@ pub(crate) fn take() -> Option<Slot> {
         };
         let seed = crate::clock::processor() ^ u64::from(tid) << 32 ^ slot.address() as u64;
         slot.reset(control, seed | 1);
+        // Relaxed: the store below orders them.
+        slot.header().born.store(crate::clock::now(), Relaxed);
+        slot.header().malloc.store(crate::real::address_of_malloc(), Relaxed);
         // Release: who sees it, sees the slot as it is now.
         entry.pid.store(sys::getpid(), Release);
         return Some(slot);

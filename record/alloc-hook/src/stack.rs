@@ -4,14 +4,26 @@
 //! anywhere. So each page is asked for before it is read for the first time.
 
 use core::cell::Cell;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::sys;
+use crate::{sys, thread};
 
 const PAGE: usize = 4096;
 /// Largest frame to reach across.
 const MAX_REACH: usize = 16 << 20;
+/// Longest stack to look at again page by page.
+const MAX_CHECK: usize = 256 << 10;
 /// Stack pointers so far below what is known belong to the same stack.
 const NEAR: usize = 64 << 10;
+
+/// Where the stack of the first thread ends; 0 if that is not known.
+static FIRST_END: AtomicUsize = AtomicUsize::new(0);
+
+/// Says where the stack of the first thread ends.
+pub(crate) fn note_first_end(end: usize) {
+    // Relaxed: one number, and only less is copied because of it.
+    FIRST_END.store(end, Relaxed);
+}
 
 /// A range of addresses that can be read, as long as the program does not
 /// unmap them. Zero is an empty one.
@@ -38,7 +50,24 @@ impl Readable {
         if self.has(sp) && self.unmapped.get() == unmapped {
             return true;
         }
-        self.unmapped.replace(unmapped) == unmapped && self.extend_down(sp) || self.begin(sp)
+        let is_same = match self.unmapped.replace(unmapped) == unmapped {
+            true => self.extend_down(sp),
+            false => self.check(sp),
+        };
+        is_same || self.begin(sp)
+    }
+
+    /// Whether all of the stack that is in use can still be read.
+    #[cold]
+    fn check(&self, sp: usize) -> bool {
+        let page = sp & !(PAGE - 1);
+        let is_there = self.has(sp)
+            && self.high.get() - page <= MAX_CHECK
+            && (page + PAGE..self.high.get()).step_by(PAGE).all(sys::is_readable);
+        if is_there {
+            self.low.set(page);
+        }
+        is_there
     }
 
     #[cold]
@@ -105,6 +134,10 @@ impl Readable {
     /// How many bytes, at most `limit`, can be read from `sp` on, of a stack
     /// of which nothing need be known. `sp` is on a page that can be read.
     pub(crate) fn length(sp: usize, limit: usize) -> usize {
+        // What is behind a stack is not copied: the arguments and environment
+        // of the program, or the thread's own variables.
+        let ends = [FIRST_END.load(Relaxed), thread::variables()];
+        let limit = ends.iter().filter_map(|end| end.checked_sub(sp)).fold(limit, usize::min);
         let page = sp & !(PAGE - 1);
         let readable =
             Readable { low: Cell::new(page), high: Cell::new(page + PAGE), unmapped: Cell::new(0) };
@@ -134,6 +167,12 @@ mod tests {
         assert_eq!(readable.read(0), None);
         assert_eq!(readable.read(usize::MAX - 7), None);
         assert!(readable.cover(memory, 1));
+        // Something was unmapped, but not of this.
+        assert!(readable.cover(memory + 8, 2));
+        // SAFETY: mapped above, and nothing is there.
+        unsafe { sys::unmap((memory + 2 * PAGE) as *mut u8, PAGE) };
+        assert!(!readable.cover(memory + 8, 3));
+        assert_eq!(readable.read(memory + 2 * PAGE), None);
         // SAFETY: mapped above, and nothing is there.
         unsafe { sys::unmap(memory as *mut u8, 3 * PAGE) };
         assert!(!sys::is_readable(memory));

@@ -20,8 +20,8 @@ struct Debug {
 
 /// A loaded object: `struct link_map`.
 #[repr(C)]
-struct LinkMap {
-    base: usize,
+pub(crate) struct LinkMap {
+    pub(crate) base: usize,
     name: *const libc::c_char,
     dynamic: *const Dynamic,
     next: *const LinkMap,
@@ -55,30 +55,40 @@ const STT_GNU_IFUNC: u8 = 10;
 
 /// The function of that name in the objects that come after this library.
 pub(crate) fn next(name: &CStr) -> Option<*mut ()> {
-    let mut objects = objects();
-    objects.find(|object| is_own(object))?;
+    let mut objects = objects(always);
+    objects.find(|object| object.is_own())?;
     objects.find_map(|object| Tables::of(object)?.find(name))
 }
 
 /// Whether the program gets this library's function of that name.
 pub(crate) fn is_first(name: &CStr) -> bool {
     let has_it = |object: &&LinkMap| Tables::of(object).is_some_and(|it| it.find(name).is_some());
-    objects().find(has_it).is_some_and(is_own)
+    objects(always).find(has_it).is_some_and(LinkMap::is_own)
 }
 
-/// Whether an object is this library.
-fn is_own(object: &LinkMap) -> bool {
-    let own: *const Dynamic;
-    // SAFETY: the address of the library's dynamic section, which the linker
-    // names so.
-    unsafe {
-        asm!("lea {}, [rip + _DYNAMIC]", out(reg) own, options(pure, nomem, nostack));
+/// The name by which this library was loaded.
+pub(crate) fn own_name() -> Option<&'static CStr> {
+    let own = objects(always).find(|object| object.is_own())?;
+    // SAFETY: the loader's names are strings, and stay with their objects.
+    (!own.name.is_null()).then(|| unsafe { CStr::from_ptr(own.name) })
+}
+
+impl LinkMap {
+    /// Whether it is this library.
+    fn is_own(&self) -> bool {
+        let own: *const Dynamic;
+        // SAFETY: the address of the library's dynamic section, which the
+        // linker names so.
+        unsafe {
+            asm!("lea {}, [rip + _DYNAMIC]", out(reg) own, options(pure, nomem, nostack));
+        }
+        self.dynamic == own
     }
-    object.dynamic == own
 }
 
-/// All objects, the program first, then libraries as they are searched.
-fn objects() -> impl Iterator<Item = &'static LinkMap> {
+/// All objects, the program first, then libraries as they are searched. Ends
+/// at an entry which `is_there` says is not.
+pub(crate) fn objects(is_there: fn(usize) -> bool) -> impl Iterator<Item = &'static LinkMap> {
     let debug: *const Debug;
     // SAFETY: the address of the loader's variable, or 0 if there is none.
     unsafe {
@@ -86,15 +96,22 @@ fn objects() -> impl Iterator<Item = &'static LinkMap> {
     }
     // SAFETY: the loader sets it up before it calls anybody.
     let debug = unsafe { debug.as_ref() };
-    // SAFETY: the list starts there. Objects that the program started with
-    // stay, and others are behind them.
-    let mut object = debug.and_then(|debug| unsafe { debug.map.as_ref() });
+    let mut next = debug.map_or(core::ptr::null(), |debug| debug.map);
     core::iter::from_fn(move || {
-        let this = object?;
-        // SAFETY: as above.
-        object = unsafe { this.next.as_ref() };
+        if next.is_null() || !is_there(next as usize) {
+            return None;
+        }
+        // SAFETY: the list starts with what the program started with, which
+        // stays; that others do is for the caller to know.
+        let this = unsafe { &*next };
+        next = this.next;
         Some(this)
     })
+}
+
+/// For who looks for what the program started with.
+fn always(_: usize) -> bool {
+    true
 }
 
 /// Where an object's symbols are.

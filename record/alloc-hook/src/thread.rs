@@ -54,6 +54,12 @@ fn this<'a>() -> &'a Thread {
     unsafe { &*thread }
 }
 
+/// Where the thread's own variables are, behind its stack if the C library
+/// has made that.
+pub(crate) fn variables() -> usize {
+    ptr::from_ref(this()) as usize
+}
+
 /// The slot of this thread, which takes one if it has none.
 #[inline(always)]
 pub(crate) fn slot() -> Option<Slot> {

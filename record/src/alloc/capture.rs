@@ -2,21 +2,20 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustc_hash::FxHashMap;
-use rz_alloc_ring::{Counts, Event, Events, MAX_SLOTS, SIZE_CLASSES, mode};
+use rz_alloc_ring::{Counts, Events, MAX_SLOTS, SIZE_CLASSES, SlotHeader, mode};
 use rz_format::{CLASS_ALLOCATIONS, HeapCounts, LossReason};
 
 use super::Hook;
 use super::memory::{Chunk, Memory};
 use super::ticks::Ticks;
 use crate::capture::Capture;
-use crate::event::RawHeapCounts;
 use crate::host::now_ns;
 use crate::queue::{Batch, StackEnds};
 
@@ -25,12 +24,18 @@ use crate::queue::{Batch, StackEnds};
 const CALM: Duration = Duration::from_millis(9);
 /// How often while rings fill.
 const BUSY: Duration = Duration::from_millis(1);
+/// How long it stays that way when they do no more, and in the beginning.
+const BUSY_SPAN_NS: u64 = 20_000_000;
+const BUSY_AT_FIRST_NS: u64 = 200_000_000;
 /// Bytes in rings at one look that count as busy.
 const BUSY_BYTES: usize = 64 << 10;
 /// Counts are written at most so often.
 const COUNT_INTERVAL_NS: u64 = 8_000_000;
 /// How often it is looked which threads are gone.
 const REAP_INTERVAL_NS: u64 = 50_000_000;
+/// A thread may be held up between taking the time of an event and writing it.
+/// Events that come even later are out of order.
+const SETTLE_DELAY_NS: u64 = 20_000_000;
 /// Bytes waiting to be dealt with beyond which events stay in the rings, where
 /// hooks count what they drop.
 const LEAVE_ABOVE: usize = 64 << 20;
@@ -44,9 +49,12 @@ pub(crate) struct Rings {
     ticks: Ticks,
     clock: u32,
     slots: Vec<Slot>,
+    /// Events that have no times yet.
+    taken: Vec<Chunk>,
     /// Slots up to this one have been in use.
     used: u32,
-    is_busy: bool,
+    /// Rings are looked at often until then.
+    busy_until_ns: u64,
     looked_ns: u64,
     counted_ns: u64,
     reaped_ns: u64,
@@ -70,8 +78,6 @@ struct Slot {
     lost: Lost,
     /// When its counts were taken.
     counted_ns: u64,
-    /// When its events were taken.
-    looked_ns: u64,
 }
 
 /// Events that a hook could not write.
@@ -91,9 +97,10 @@ impl Rings {
             ticks: Ticks::start(clock),
             clock,
             slots: vec![Slot::default(); MAX_SLOTS as usize],
+            taken: Vec::new(),
             used: 0,
             // Programs allocate a lot when they begin.
-            is_busy: true,
+            busy_until_ns: now_ns() + BUSY_AT_FIRST_NS,
             looked_ns: now_ns(),
             counted_ns: 0,
             reaped_ns: 0,
@@ -110,8 +117,7 @@ impl Rings {
             batch.settled_ns = Some(0);
             return;
         }
-        batch.settled_ns = Some(now);
-        self.ticks.advance(self.clock);
+        batch.settled_ns = Some(now.saturating_sub(SETTLE_DELAY_NS));
         let counts_due = is_last || now.saturating_sub(self.counted_ns) >= COUNT_INTERVAL_NS;
         let reap_due = is_last || now.saturating_sub(self.reaped_ns) >= REAP_INTERVAL_NS;
         self.counted_ns = if counts_due { now } else { self.counted_ns };
@@ -140,30 +146,30 @@ impl Rings {
                 self.born += 1;
                 let known = &mut self.slots[slot as usize];
                 // What it holds began after the last look.
-                (known.counted_ns, known.looked_ns) = (self.looked_ns, self.looked_ns);
-                (known.tid, known.born) = (tid, self.born);
+                (known.tid, known.born, known.counted_ns) = (tid, self.born, self.looked_ns);
             }
-            bytes += self.take_events(slot, pid, tid, now, batch);
+            bytes += self.take_events(slot, pid, tid, batch);
             if counts_due || is_gone {
-                self.take_counts(slot, tid, now, batch);
+                self.take_counts(slot, pid, tid, now, batch);
             }
             if is_gone {
                 self.release(slot);
             }
         }
+        self.date(batch);
         if reap_due {
             self.release_replaced();
             self.check_memory();
         }
         self.report_without_slot(batch, now);
-        self.is_busy = bytes >= BUSY_BYTES;
+        if bytes >= BUSY_BYTES {
+            self.busy_until_ns = now + BUSY_SPAN_NS;
+        }
         self.looked_ns = now;
     }
 
     /// Takes a slot's events; returns how many bytes they are.
-    fn take_events(&mut self, slot: u32, pid: u32, tid: u32, now: u64, batch: &mut Batch) -> usize {
-        let Slot { taken, looked_ns, .. } = self.slots[slot as usize];
-        self.slots[slot as usize].looked_ns = now;
+    fn take_events(&mut self, slot: u32, pid: u32, tid: u32, batch: &mut Batch) -> usize {
         let mut bytes = 0;
         // Once up to the end of the ring, and once from its beginning.
         for _ in 0..2 {
@@ -171,25 +177,13 @@ impl Rings {
                 Ok(words) if words.is_empty() => break,
                 Ok(words) => {
                     bytes += words.len() * 8;
-                    let ticks = self.ticks;
-                    let time = |event: &Event<'_>| ticks.to_ns(event.ticks()).clamp(looked_ns, now);
-                    let mut events = Events::new(&words).map_while(Result::ok);
-                    let first_ns = events.next().map_or(now, |event| time(&event));
-                    let last_ns = events.last().map_or(first_ns, |event| time(&event));
-                    batch.push_chunk(Chunk {
-                        slot,
-                        taken,
-                        pid,
-                        tid,
-                        first_ns,
-                        last_ns,
-                        ticks,
-                        words,
-                    });
+                    let chunk = self.chunk(slot, pid, tid);
+                    self.taken.push(Chunk { words, ..chunk });
                 }
                 Err(error) => {
                     log::warn!("events of thread {tid} make no sense: {error}");
-                    batch.lose(LossReason::Malformed, CLASS_ALLOCATIONS, looked_ns, now, 1);
+                    let now = now_ns();
+                    batch.lose(LossReason::Malformed, CLASS_ALLOCATIONS, self.looked_ns, now, 1);
                     break;
                 }
             }
@@ -197,15 +191,34 @@ impl Rings {
         bytes
     }
 
+    /// Puts what was taken where its time says.
+    fn date(&mut self, batch: &mut Batch) {
+        // Now that all events are older than this moment, none will ever be
+        // dated by another pair of moments.
+        self.ticks.advance(self.clock);
+        let ticks = self.ticks;
+        for mut chunk in self.taken.drain(..) {
+            let events = Events::new(&chunk.words).map_while(Result::ok);
+            let mut times = events.map(|event| ticks.to_ns(event.ticks()));
+            if let Some(first_ns) = times.next() {
+                (chunk.first_ns, chunk.last_ns) = (first_ns, times.last().unwrap_or(first_ns));
+            }
+            let born_ns = ticks.to_ns(chunk.born_ns);
+            batch.push_chunk(Chunk { ticks, born_ns, ..chunk });
+        }
+    }
+
     /// Takes what a slot has counted since the last time.
-    fn take_counts(&mut self, slot: u32, tid: u32, now: u64, batch: &mut Batch) {
+    fn take_counts(&mut self, slot: u32, pid: u32, tid: u32, now: u64, batch: &mut Batch) {
         let Ok(header) = self.memory.slot(slot) else { return };
         let (counts, lost) = read(&header.counts);
+        let mut chunk = self.chunk(slot, pid, tid);
         let known = &mut self.slots[slot as usize];
         let since = counts.since(&known.counts);
         if !since.is_zero() {
-            let counts = HeapCounts { time_ns: now, ..since };
-            batch.heap_counts.push(RawHeapCounts { tid, counts });
+            (chunk.first_ns, chunk.last_ns) = (now, now);
+            chunk.counts = HeapCounts { time_ns: now, ..since };
+            self.taken.push(chunk);
         }
         known.counts = counts;
         for (reason, count) in [
@@ -218,6 +231,28 @@ impl Rings {
         }
         known.lost = lost;
         known.counted_ns = now;
+    }
+
+    /// A chunk of a slot without anything in it. Times are still in ticks.
+    fn chunk(&mut self, slot: u32, pid: u32, tid: u32) -> Chunk {
+        let header = self.memory.slot(slot).ok();
+        // Relaxed: written before the slot was found in use.
+        let read = |number: fn(&SlotHeader) -> &AtomicU64| {
+            header.map_or(0, |header| number(header).load(Ordering::Relaxed))
+        };
+        Chunk {
+            slot,
+            taken: self.slots[slot as usize].taken,
+            pid,
+            tid,
+            first_ns: 0,
+            last_ns: 0,
+            ticks: self.ticks,
+            words: Vec::new(),
+            counts: HeapCounts::default(),
+            born_ns: read(|header| &header.born),
+            malloc: read(|header| &header.malloc),
+        }
     }
 
     fn release(&mut self, slot: u32) {
@@ -280,7 +315,8 @@ impl Capture for Rings {
     }
 
     fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration) {
-        self.inner.wait(stop, at_most.min(if self.is_busy { BUSY } else { CALM }));
+        let pause = if self.looked_ns < self.busy_until_ns { BUSY } else { CALM };
+        self.inner.wait(stop, at_most.min(pause));
     }
 
     fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {
@@ -304,7 +340,7 @@ impl Capture for Rings {
 /// The numbers of a slot.
 fn read(counts: &Counts) -> (HeapCounts, Lost) {
     // Each number stands for itself.
-    let number = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
+    let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
     let mut read = HeapCounts {
         time_ns: 0,
         thread: None,

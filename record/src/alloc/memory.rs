@@ -22,6 +22,7 @@ use rz_alloc_ring::{
     Control, ENTRIES_OFFSET, Entry, MAGIC, MAX_SLOTS, RING_OFFSET, SLOTS_OFFSET, SlotHeader,
     VERSION, mode,
 };
+use rz_format::HeapCounts;
 
 use super::ticks::{Ticks, best_clock};
 
@@ -31,7 +32,7 @@ const FULL_RING: u64 = 4 << 20;
 /// Size of a ring of samples: several with their stacks.
 const SAMPLED_RING: u64 = 2 << 20;
 
-/// Words out of one slot's ring, in order.
+/// What one slot brings: words out of its ring, in order, or counts.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     /// The slot.
@@ -50,6 +51,12 @@ pub(crate) struct Chunk {
     pub(crate) ticks: Ticks,
     /// The events.
     pub(crate) words: Vec<u64>,
+    /// What the thread has done since its last counts, up to `last_ns`.
+    pub(crate) counts: HeapCounts,
+    /// When the thread took the slot: an earlier one may have had the same id.
+    pub(crate) born_ns: u64,
+    /// Address of the function that its process allocates with.
+    pub(crate) malloc: u64,
 }
 
 /// The shared memory.

@@ -4,9 +4,11 @@
 //! So each thread's last stack is kept here too, as the numbers of the stacks
 //! that it goes through, from the root on.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_alloc_ring::{Event, Events, MAX_FRAMES, entry};
-use rz_format::{Allocation, AllocationKind, Frame, ModuleKind, StackId, TruncatedReason};
+use rz_format::{
+    Allocation, AllocationKind, Frame, HeapCounts, ModuleKind, StackId, TruncatedReason,
+};
 
 use super::Tracker;
 use super::process::ProcessCode;
@@ -26,6 +28,8 @@ pub(super) struct Hooked {
     /// By process id: from a stack and a return address to the stack with
     /// that frame.
     steps: FxHashMap<u32, FxHashMap<(Option<StackId>, u64), StackId>>,
+    /// Processes of which it is known what they allocate with.
+    allocators: FxHashSet<u32>,
     /// Average number of bytes between samples; 0 if all are reported.
     pub(super) interval: u64,
 }
@@ -69,10 +73,21 @@ impl Tracker {
     /// Takes in what one thread wrote into its ring. Everything that was
     /// reported from before its end must have been handled.
     pub(crate) fn handle_chunk(&mut self, chunk: &Chunk) {
-        let Chunk { slot, taken, pid, tid, first_ns, last_ns, .. } = *chunk;
+        let Chunk { slot, taken, pid, tid, last_ns, born_ns, .. } = *chunk;
         let moment = Moment { time_ns: last_ns, pid, tid };
-        self.find_if_unannounced(moment, tid);
-        let thread = self.thread_id(moment);
+        let thread = match self.ended.find(tid, born_ns) {
+            Some(ended) => ended,
+            None => {
+                self.find_if_unannounced(moment, tid);
+                self.thread_id(moment)
+            }
+        };
+        self.note_allocator(moment, chunk.malloc);
+        if !chunk.counts.is_zero() {
+            let thread = Some(thread).filter(|thread| *thread != u32::MAX);
+            self.found.heap_counts.push(HeapCounts { thread, ..chunk.counts });
+            return;
+        }
         let mut last = self.hooked.threads.remove(&slot).unwrap_or_default();
         if last.taken != taken {
             last = LastStack { taken, ..LastStack::default() };
@@ -83,8 +98,7 @@ impl Tracker {
                 last.is_lost = true;
                 break;
             };
-            // Ticks are a little off at the edges.
-            let time = |ticks| chunk.ticks.to_ns(ticks).clamp(first_ns, last_ns);
+            let time = |ticks| chunk.ticks.to_ns(ticks);
             let row =
                 Allocation { thread, interval: self.hooked.interval, ..Allocation::default() };
             match event {
@@ -117,6 +131,18 @@ impl Tracker {
             }
         }
         self.hooked.threads.insert(slot, last);
+    }
+
+    /// Says whose functions a process allocates with, once.
+    fn note_allocator(&mut self, moment: Moment, malloc: u64) {
+        let Some(process) = self.processes.get_mut(&moment.pid) else { return };
+        if self.hooked.allocators.contains(&process.id) {
+            return;
+        }
+        if let Some(path) = process.space.find_mut(malloc).map(|found| found.entry.path.clone()) {
+            self.hooked.allocators.insert(process.id);
+            self.add_allocator(moment.pid, &path);
+        }
     }
 
     /// Turns a thread's last stack into its next one.

@@ -5,7 +5,7 @@ use rz_format::{Allocation, Allocator, HeapCounts, Record};
 
 use super::Tracker;
 use super::stacks::Moment;
-use crate::event::{RawAllocation, RawHeapCounts};
+use crate::event::RawAllocation;
 
 /// Allocations that are not ready to be written.
 #[derive(Debug, Default)]
@@ -70,14 +70,5 @@ impl Tracker {
     /// Everything that happened before `time_ns` has been handled.
     pub(crate) fn settle(&mut self, time_ns: u64) {
         self.unsettled.settle(time_ns, &mut self.found.allocations);
-    }
-
-    /// Takes in counts of threads that have been reported.
-    pub(crate) fn add_heap_counts(&mut self, counts: &[RawHeapCounts]) {
-        for RawHeapCounts { tid, counts } in counts {
-            let goes_on = self.threads.get(tid).map(|thread| thread.id);
-            let thread = goes_on.or_else(|| self.ended.just_ended(*tid, counts.time_ns));
-            self.found.heap_counts.push(HeapCounts { thread, ..*counts });
-        }
     }
 }

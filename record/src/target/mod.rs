@@ -113,6 +113,8 @@ pub(crate) struct Policy {
     pub(crate) follow: bool,
     /// What a sample should stand for; 0 if that varies.
     pub(crate) usual_weight: u64,
+    /// Whether programs report their allocations, which may take a while.
+    pub(crate) hooked: bool,
     /// Whether to take down which files processes have open.
     pub(crate) open_files: bool,
 }
@@ -580,7 +582,7 @@ impl Tracker {
         self.direct.remove(&tid);
         let Some(thread) = self.threads.remove(&tid) else { return };
         self.stacks.forget_end(tid);
-        if self.policy.scope != Scope::Opened {
+        if self.policy.scope != Scope::Opened || self.policy.hooked {
             self.ended.add(tid, time_ns, thread.id);
         }
         self.found.records.push(Record::ThreadExit(Exit { id: thread.id, time_ns }));

@@ -210,6 +210,18 @@ static int threads(int count, size_t stack) {
     return 0;
 }
 
+/* One thread after the other, each of which waits for a line. */
+static int threads_in_turn(int count) {
+    for (int i = 0; i < count; i++) {
+        pthread_t one;
+        if (pthread_create(&one, NULL, thread, NULL) != 0) return 1;
+        pthread_join(one, NULL);
+        puts("joined");
+        if (getchar_unlocked() == EOF) return 2;
+    }
+    return 0;
+}
+
 /* Frees what its parent allocated, and has children of its own. */
 static int forks(void) {
     void *mine[100];
@@ -241,6 +253,7 @@ static volatile sig_atomic_t signals, may_jump;
 static void on_alarm(int number) {
     (void)number;
     signals++;
+    free(malloc(50));
     if (may_jump && signals % 3 == 0) siglongjmp(back, 1);
 }
 static void *volatile small;
@@ -251,7 +264,7 @@ static int jumps(void) {
     setitimer(ITIMER_REAL, &often, NULL);
     /* An allocator may not be jumped out of: ours is this one, and does not
      * mind. */
-    while (signals < 3000) {
+    while (signals < 600) {
         if (sigsetjmp(back, 1) == 0) {
             may_jump = 1;
             for (int i = 0; i < 1000; i++) free(NULL), free(small), small = malloc(i);
@@ -327,6 +340,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "walk")) return walk(argv[2]);
     if (!strcmp(what, "sink")) return sink(5000), 0;
     if (!strcmp(what, "threads")) return threads(atoi(argv[2]), argc > 3 ? atoi(argv[3]) : 0);
+    if (!strcmp(what, "turns")) return threads_in_turn(atoi(argv[2]));
     if (!strcmp(what, "forks")) return forks();
     if (!strcmp(what, "jumps")) return jumps();
     if (!strcmp(what, "libraries")) return libraries((const char *const *)argv + 2);

@@ -12,7 +12,7 @@ use gimli::{
     UnwindSection, UnwindTableRow, X86_64,
 };
 
-use crate::real::Object;
+use crate::objects::Object;
 use crate::sys;
 
 type Slice = EndianSlice<'static, LittleEndian>;
@@ -99,8 +99,10 @@ impl Rule {
     pub(crate) fn find(return_address: usize, context: &mut MaybeUninit<Context>) -> Self {
         // Inside of the call instruction for sure.
         let address = return_address.wrapping_sub(1);
-        match Module::at(address) {
-            Some(module) => module.find(address, context).unwrap_or(Rule::simple(End::Unknown)),
+        match Object::at(address) {
+            Some(object) => {
+                find_in(&object, address, context).unwrap_or(Rule::simple(End::Unknown))
+            }
             // Generated code, if it is code.
             None if follows_call(return_address) => Rule::simple(End::Chain),
             None => Rule::simple(End::NoCode),
@@ -185,58 +187,25 @@ pub(crate) fn follows_call(address: usize) -> bool {
     code[3] == 0xe8 || (2..=LONGEST).any(|length| modrm(length).is_some())
 }
 
-/// What of a loaded object's file is needed.
-#[derive(Debug)]
-struct Module {
-    /// Its first instruction; 0 if it has none, or is not known.
-    entry: usize,
-    /// Its `.eh_frame_hdr`; 0 if it has none.
-    table: usize,
-}
-
-/// An ELF file's header.
-#[repr(C)]
-struct Header {
-    magic: [u8; 4],
-    kinds: [u8; 12],
-    kind: u16,
-    machine: u16,
-    version: u32,
-    entry: u64,
-}
-
-impl Module {
-    fn at(address: usize) -> Option<Self> {
-        let object = Object::at(address)?;
-        let mut module = Module { entry: 0, table: object.unwind_table };
-        // SAFETY: something of the object is mapped there: the beginning, or
-        // if there are gaps in it, that of one of its segments.
-        let header = unsafe { &*(object.start as *const Header) };
-        if header.magic == *b"\x7fELF" && header.entry != 0 && !object.map.is_null() {
-            // SAFETY: the loader's entry for it begins with its base address.
-            module.entry = (header.entry as usize).wrapping_add(unsafe { *object.map });
-        }
-        Some(module)
+/// The rule at an address in an object; `None` if there is none.
+fn find_in(object: &Object, address: usize, context: &mut MaybeUninit<Context>) -> Option<Rule> {
+    if object.unwind_table == 0 {
+        return Some(Rule::simple(End::Chain));
     }
-
-    fn find(&self, address: usize, context: &mut MaybeUninit<Context>) -> Option<Rule> {
-        if self.table == 0 {
-            return Some(Rule::simple(End::Chain));
+    let table = Table::at(object.unwind_table).ok()?;
+    match table.rule(address as u64, context) {
+        Ok(rule) => rule,
+        Err(gimli::Error::NoUnwindInfoForAddress) => {
+            let entry = object.entry();
+            let is_first = entry != 0 && address.wrapping_sub(entry) < ENTRY_BYTES;
+            let end = match table.is_in_gap(address as u64) {
+                _ if is_first => End::Root,
+                Ok(true) => End::Chain,
+                _ => End::Unknown,
+            };
+            Some(Rule::simple(end))
         }
-        let table = Table::at(self.table).ok()?;
-        match table.rule(address as u64, context) {
-            Ok(rule) => rule,
-            Err(gimli::Error::NoUnwindInfoForAddress) => {
-                let is_first = self.entry != 0 && address.wrapping_sub(self.entry) < ENTRY_BYTES;
-                let end = match table.is_in_gap(address as u64) {
-                    _ if is_first => End::Root,
-                    Ok(true) => End::Chain,
-                    _ => End::Unknown,
-                };
-                Some(Rule::simple(end))
-            }
-            Err(_) => None,
-        }
+        Err(_) => None,
     }
 }
 
