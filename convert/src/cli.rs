@@ -6,6 +6,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use rz_convert::export::Format;
+use rz_convert::heap::Metric;
+use rz_convert::profile::ALLOC;
 
 /// What the user asked for, checked and complete.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Config {
     pub threads: bool,
     /// The event to convert.
     pub event: Option<String>,
+    /// What to show of allocations.
+    pub metric: Option<Metric>,
     /// Where to look for binaries and debug files first.
     pub debug_dirs: Vec<PathBuf>,
     /// Say nothing but errors.
@@ -50,11 +54,16 @@ struct Args {
     threads: bool,
 
     /// What to convert: `cpu` (or the event's own name), `off-cpu`,
-    /// `syscalls`, or `wall`, which is cpu and off-cpu in one [default: cpu;
-    /// all for pprof]. Folded stacks count samples of cpu, and microseconds
-    /// of the others
+    /// `syscalls`, `alloc`, or `wall`, which is cpu and off-cpu in one
+    /// [default: cpu; all for pprof]. Folded stacks count samples of cpu,
+    /// bytes or objects of memory, and microseconds of the others
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
+
+    /// What to show of allocations, as with --event alloc [default: bytes].
+    /// pprof has bytes and objects, allocated and live, in one
+    #[arg(long, value_name = "METRIC", value_parser = metric_parser())]
+    metric: Option<Metric>,
 
     /// Look here for binaries and debug files first; may be repeated
     #[arg(long = "debug-dir", value_name = "DIR")]
@@ -71,6 +80,8 @@ Examples:
   conv trace.rz -o out.pb.gz                then: go tool pprof -http : out.pb.gz
   conv trace.rz --to folded | inferno-flamegraph > flame.svg
   conv trace.rz --to folded --event off-cpu | flamegraph.pl --countname us > waits.svg
+  conv trace.rz --to pprof --event alloc    then: go tool pprof -sample_index=alloc_space -top
+  conv trace.rz --to speedscope --event alloc --metric peak
   conv trace.rz --to folded --debug-dir ./target/release -o -
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
@@ -86,8 +97,13 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(Format::ALL.map(value)).try_map(|name| name.parse::<Format>())
 }
 
+fn metric_parser() -> impl TypedValueParser<Value = Metric> {
+    let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
+    PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
+}
+
 fn config_from(args: Args) -> Result<Config, clap::Error> {
-    let Args { input, to, output, threads, event, debug_dirs, quiet } = args;
+    let Args { input, to, output, threads, event, metric, debug_dirs, quiet } = args;
     let format = match (to, &output) {
         (Some(format), _) => format,
         (None, Some(path)) if path != Path::new("-") => {
@@ -107,7 +123,18 @@ fn config_from(args: Args) -> Result<Config, clap::Error> {
             return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
         }
     };
-    Ok(Config { input, format, output, threads, event, debug_dirs, quiet })
+    let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
+    if metric.is_some() && event.as_deref() != Some(ALLOC) {
+        let message = "--metric is about allocations: use it with --event alloc".to_owned();
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    if metric.is_some() && format == Format::Pprof {
+        let message = "--metric is not for pprof, which has bytes and objects in one file: \
+                       choose there with -sample_index"
+            .to_owned();
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    Ok(Config { input, format, output, threads, event, metric, debug_dirs, quiet })
 }
 
 /// All formats, one a line.
@@ -151,6 +178,26 @@ mod tests {
                 .iter()
                 .all(|format| text.contains(format.name()) || text.contains(format.extension()));
             assert!(named || line == "--to pprof", "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_of_allocations() {
+        for (line, event, metric) in [
+            ("t.rz --to folded", None, None),
+            ("t.rz --to folded --metric peak", Some("alloc"), Some(Metric::Peak)),
+            ("t.rz --to folded --event alloc", Some("alloc"), None),
+            ("t.rz --to folded --event alloc --metric count", Some("alloc"), Some(Metric::Count)),
+        ] {
+            let config = config(line).unwrap();
+            assert_eq!((config.event.as_deref(), config.metric), (event, metric), "{line}");
+        }
+        for line in [
+            "t.rz --to folded --metric size",
+            "t.rz --to folded --event cpu --metric bytes",
+            "t.rz --to pprof --metric bytes",
+        ] {
+            assert_eq!(config(line).unwrap_err().exit_code(), 2, "{line}");
         }
     }
 

@@ -9,7 +9,8 @@
 //! samples ─► sums ───────┘             (named)   ┘
 //! waits   ─►                                     │
 //! calls   ─►  counts ────────────────────────────┤
-//! totals  ─► sums per thread ────────────────────┘
+//! totals  ─► sums per thread ────────────────────┤
+//! allocations ─► objects that are there ─► sites ┘
 //! ```
 //!
 //! A trace can be damaged, and can be made to do harm. What a lost block
@@ -21,6 +22,7 @@ mod call_counts;
 pub mod call_list;
 mod dictionary;
 mod facts;
+mod heap;
 mod info;
 mod kernel_symbols;
 mod locations;
@@ -33,12 +35,14 @@ use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, TotalClass};
+use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, TotalClass};
 
+use crate::heap::HeapOptions;
 use crate::profile::Profile;
 use call_counts::CallCounts;
 use dictionary::StackDictionary;
 use facts::Facts;
+use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 use sums::Sums;
 use totals::Totals;
@@ -51,6 +55,8 @@ pub struct LoadOptions {
     /// Directories to look for binaries and debug files in, before the
     /// recorded paths.
     pub debug_dirs: Vec<PathBuf>,
+    /// How to look at allocations.
+    pub heap: HeapOptions,
 }
 
 /// What is read from a trace.
@@ -149,10 +155,19 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         rows: Totals::default(),
         calls: CallCounts::default(),
     };
+    let (matching, counts) = (Matching::new(&options.heap), Counts::default());
+    let mut heap = HeapTables { matching, counts };
     let mut skipped: Vec<BlockKind> = Vec::new();
     while let Some(block) = reader.next_block().map_err(format)? {
         match block {
-            Block::Records(records) => records.into_iter().for_each(|r| tables.facts.add(r)),
+            Block::Records(records) => {
+                for record in records {
+                    if let Record::ProcessExit(exit) = &record {
+                        heap.matching.end_process(exit.id, exit.time_ns, &tables.facts);
+                    }
+                    tables.facts.add(record);
+                }
+            }
             Block::Stacks(definitions) => tables.stacks.add(definitions),
             Block::Samples(samples) => tables.sums.add_samples(&samples),
             Block::Waits(waits) => {
@@ -166,20 +181,22 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
                 tables.rows.add_calls(&calls);
             }
             Block::Totals(totals) => tables.totals.add(&totals),
+            Block::Allocations(rows) => heap.matching.add(&rows, &tables.facts),
+            Block::HeapCounts(rows) => heap.counts.add(&rows, &tables.facts),
             Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
             _ => {}
         }
     }
 
     let inexact = tables.replace_missing_totals();
-    let mut profile = assemble::assemble(&tables, &options.debug_dirs);
+    let mut profile = assemble::assemble(&tables, &mut heap, options);
     profile.inexact = inexact;
     let reading = Reading {
         header: reader.header(),
         damage: reader.damage(),
         skipped: &skipped,
         file_size,
-        last_sample_ns: tables.sums.last_ns(),
+        last_sample_ns: tables.sums.last_ns().max(heap.last_ns()),
     };
     info::fill(&mut profile, &tables.facts, &reading);
     if options.timeline {

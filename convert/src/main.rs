@@ -9,9 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::{anyhow, ensure};
 use rz_convert::export::{ExportOptions, Format, export};
+use rz_convert::heap;
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
-use rz_convert::profile::Profile;
+use rz_convert::profile::{ALLOC, Profile};
 use rz_convert::select::{cpu_event, events_with_samples, find_event, select_event};
 
 mod cli;
@@ -40,8 +41,11 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
             path.display()
         );
     }
-    let options =
-        LoadOptions { timeline: config.format.needs_timeline(), debug_dirs: config.debug_dirs };
+    let options = LoadOptions {
+        timeline: config.format.needs_timeline(),
+        debug_dirs: config.debug_dirs,
+        ..LoadOptions::default()
+    };
     let mut profile = load(&config.input, &options)?;
     if !config.quiet {
         for note in &profile.info.notes {
@@ -62,6 +66,16 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
             event.or_else(|| find_event(&profile, name))
         }
     };
+    if let Some(heap) = &profile.heap
+        && !config.quiet
+        && event
+            .map_or(config.format == Format::Pprof, |id| Some(id) == find_event(&profile, ALLOC))
+    {
+        heap.notes().iter().for_each(|note| say(format_args!("note: {note}")));
+    }
+    if let Some(metric) = config.metric {
+        heap::show(&mut profile, metric);
+    }
     let options = ExportOptions { threads: config.threads, event };
     let written = destination.write(|out| export(&profile, config.format, &options, out));
     let Destination::File(path) = &destination else { return Ok(written?) };

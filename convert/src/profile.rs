@@ -15,7 +15,10 @@
 //! Intervals off the CPU and system calls are events beside the CPU's, and
 //! their stacks end in a frame that says why ([`FrameKind::Wait`]). What is
 //! exact about them, because no sampling is involved, is in
-//! [`Profile::totals`].
+//! [`Profile::totals`]. Allocations are an event as well, of which
+//! [`Profile::heap`] knows more.
+
+use crate::heap::Heap;
 
 pub use rz_format::{CallDetail, Captured, Histogram, Total, TotalClass, WaitState};
 
@@ -73,6 +76,8 @@ pub struct Profile {
     pub open_waits: Vec<Total>,
     /// What the single system calls of the trace tell besides their stacks.
     pub calls: Calls,
+    /// Allocations, if any were recorded.
+    pub heap: Option<Heap>,
 }
 
 /// System calls that were recorded one by one.
@@ -151,6 +156,8 @@ pub struct Info {
     pub lost_calls: Losses,
     /// Intervals and system calls that are in no total.
     pub lost_totals: Losses,
+    /// Allocations, and objects that were given back, that are missing.
+    pub lost_allocations: Losses,
     /// CPU time the recorder itself used.
     pub recorder_cpu_ns: Nanos,
     /// Peak resident memory of the recorder, in bytes.
@@ -184,6 +191,10 @@ pub enum EventKind {
     Syscalls,
     /// Running or not: [`WALL`].
     Wall,
+    /// Allocating on the heap: [`ALLOC`].
+    Alloc,
+    /// Making more memory resident, which counts bytes.
+    Growth,
 }
 
 /// Name of the event whose samples are intervals off the CPU.
@@ -192,6 +203,9 @@ pub const OFF_CPU: &str = "off-cpu";
 pub const SYSCALLS: &str = "syscalls";
 /// Name of the event made of the CPU's and [`OFF_CPU`].
 pub const WALL: &str = "wall";
+/// Name of the event whose samples are allocations. Its numbers are those of
+/// [`Profile::heap`], rounded; see [`crate::heap::show`].
+pub const ALLOC: &str = "alloc";
 
 /// A kind of thing that was sampled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -215,6 +229,10 @@ pub enum Unit {
     Nanoseconds,
     /// CPU cycles.
     Cycles,
+    /// Bytes of memory.
+    Bytes,
+    /// Objects.
+    Count,
 }
 
 /// A process, identified by its number and start.
@@ -375,6 +393,8 @@ impl Unit {
         match self {
             Unit::Nanoseconds => "nanoseconds",
             Unit::Cycles => "cycles",
+            Unit::Bytes => "bytes",
+            Unit::Count => "count",
         }
     }
 }

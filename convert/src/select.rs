@@ -1,7 +1,7 @@
 //! Chooses which of a profile's events is shown.
 
 use crate::profile::{
-    Event, EventId, EventKind, OFF_CPU, Profile, SYSCALLS, Sample, TimedSample, Unit, WALL,
+    ALLOC, Event, EventId, EventKind, OFF_CPU, Profile, SYSCALLS, Sample, TimedSample, Unit, WALL,
 };
 
 /// Stands for the CPU's event, whatever its name is.
@@ -132,6 +132,7 @@ fn remedy(wanted: &str) -> &'static str {
     match wanted {
         OFF_CPU | WALL => ": record with rec --off-cpu",
         SYSCALLS => ": record with rec --syscalls",
+        ALLOC => ": record with rec --alloc",
         _ => "",
     }
 }

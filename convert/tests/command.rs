@@ -8,11 +8,13 @@ use rz_format::{End, Event, FileHeader, Process, Record, Thread, TraceWriter, Wa
 use tempfile::TempDir;
 
 /// A directory with the golden vectors in it: that of format 1.0, called
-/// `small.rz`, and that of format 1.1, called `waits.rz`.
+/// `small.rz`, that of format 1.1, called `waits.rz`, and that of 1.2, called
+/// `heap.rz`.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("small.rz"), vector()).unwrap();
     fs::write(directory.path().join("waits.rz"), vector_of("v1.1")).unwrap();
+    fs::write(directory.path().join("heap.rz"), vector_of("v1.2")).unwrap();
     directory
 }
 
@@ -106,6 +108,33 @@ fn an_event_is_chosen_by_name() {
         "app;[truncated];[app+0x401300] 750000\n"
     );
     check("--event wall", &wall);
+}
+
+#[test]
+fn allocations_have_metrics() {
+    let directory = directory();
+    let stack = "app;[app+0x401040];[app+0x401200];[libc.so.6+0x45000]";
+    for (arguments, expected) in [
+        ("--event alloc", "575876"),
+        ("--event alloc --metric bytes", "575876"),
+        ("--metric count", "6"),
+        ("--metric peak", "575876"),
+        ("--metric live", ""),
+    ] {
+        let output = conv(directory.path(), &format!("heap.rz -q --to folded -o - {arguments}"));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let expected = match expected {
+            "" => String::new(),
+            number => format!("{stack} {number}\n"),
+        };
+        assert_eq!(lines, expected, "{arguments}");
+    }
+    let error = errors(directory.path(), "heap.rz --to pprof --metric live", 2);
+    assert!(error.contains("-sample_index"), "{error}");
+    let error = errors(directory.path(), "small.rz --to folded --metric live", 1);
+    let expected = "conv: small.rz: no event \"alloc\" in the trace; it has cpu-clock: record \
+                    with rec --alloc\n";
+    assert!(error.ends_with(expected), "{error}");
 }
 
 #[test]
@@ -204,7 +233,7 @@ fn failures_are_one_line_and_leave_nothing_behind() {
     newer[8] = 2;
     check_failure(
         Some(&newer),
-        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.1: use a \
+        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.2: use a \
          newer rz",
     );
 }

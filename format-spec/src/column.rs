@@ -32,27 +32,33 @@ pub(crate) fn write_column(
     encoding: Encoding,
     values: impl IntoIterator<Item = u64>,
 ) {
-    let mut data = Vec::new();
+    let values = values.into_iter();
+    let mut data = Vec::with_capacity(values.size_hint().0);
     let mut previous = 0u64;
-    let mut previous_delta = 0u64;
-    let mut run: Option<(u64, u64)> = None;
-    for value in values {
-        let delta = value.wrapping_sub(previous);
-        match encoding {
-            Encoding::Plain => write_varint(&mut data, value),
-            Encoding::Delta => write_varint(&mut data, zigzag(delta)),
-            Encoding::DeltaOfDelta => {
-                write_varint(&mut data, zigzag(delta.wrapping_sub(previous_delta)));
-            }
-            Encoding::RunLength => match &mut run {
+    // Takes the difference to the value before, which `previous` is from now on.
+    let difference =
+        |previous: &mut u64, value: u64| value.wrapping_sub(std::mem::replace(previous, value));
+    match encoding {
+        Encoding::Plain => values.for_each(|value| write_varint(&mut data, value)),
+        Encoding::Delta => values.for_each(|value| {
+            write_varint(&mut data, zigzag(difference(&mut previous, value)));
+        }),
+        Encoding::DeltaOfDelta => {
+            let mut previous_delta = 0u64;
+            values.for_each(|value| {
+                let delta = difference(&mut previous, value);
+                write_varint(&mut data, zigzag(difference(&mut previous_delta, delta)));
+            });
+        }
+        Encoding::RunLength => {
+            let mut run: Option<(u64, u64)> = None;
+            values.for_each(|value| match &mut run {
                 Some((current, count)) if *current == value => *count += 1,
                 _ => write_run(&mut data, run.replace((value, 1))),
-            },
+            });
+            write_run(&mut data, run);
         }
-        previous = value;
-        previous_delta = delta;
     }
-    write_run(&mut data, run);
     out.push(id);
     out.push(encoding as u8);
     write_varint(out, data.len() as u64);

@@ -81,6 +81,18 @@ impl HeapCounts {
         }
     }
 
+    /// What was counted since `earlier`, an earlier state of the same counters.
+    pub fn since(&self, earlier: &HeapCounts) -> HeapCounts {
+        let (mut since, mut earlier) = (*self, *earlier);
+        for (_, number) in NUMBERS {
+            *number(&mut since) = number(&mut since).saturating_sub(*number(&mut earlier));
+        }
+        for (count, before) in since.sizes.0.iter_mut().zip(earlier.sizes.0) {
+            *count = count.saturating_sub(before);
+        }
+        since
+    }
+
     /// Whether nothing was counted.
     pub fn is_zero(&self) -> bool {
         let mut other = *self;
@@ -181,5 +193,6 @@ mod tests {
         sum.add(&row);
         sum.add(&row);
         assert_eq!((sum.allocations, sum.break_down, sum.sizes.0[3]), (4, 14, 4));
+        assert_eq!(sum.since(&row), row);
     }
 }

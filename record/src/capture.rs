@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
+use nix::poll::PollTimeout;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
 
@@ -16,6 +17,8 @@ use crate::host::now_ns;
 use crate::queue::{Batch, QueueGauge, StackEnds};
 use crate::target::Source;
 
+/// How often buffers are emptied when nothing asks for it sooner.
+const INTERVAL: Duration = Duration::from_millis(100);
 /// An event is in its buffer at most so much later than it takes its time.
 const COMMIT_DELAY_NS: u64 = 2_000_000;
 /// Largest batch whose memory is kept for the next one.
@@ -55,9 +58,9 @@ pub(crate) trait Capture: Send {
     /// already. Returns what the user should know, a sentence each.
     fn enable(&mut self) -> io::Result<Vec<String>>;
 
-    /// Waits until there is something to take, `stop` can be read, or some
-    /// tenths of a second have passed.
-    fn wait(&self, stop: BorrowedFd<'_>);
+    /// Waits until there is something to take, `stop` can be read, or `at_most`
+    /// has passed.
+    fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration);
 
     /// Moves what has been captured into `batch`.
     fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds);
@@ -70,6 +73,11 @@ pub(crate) trait Capture: Send {
     /// Gives what is only known in the end to `hand_over`, batch by batch, as
     /// long as that takes them.
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool);
+}
+
+/// A time to wait, as `poll` takes it.
+pub(crate) fn whole_millis(time: Duration) -> PollTimeout {
+    PollTimeout::from(u16::try_from(time.as_millis()).unwrap_or(u16::MAX))
 }
 
 /// Ends the recording.
@@ -116,7 +124,7 @@ pub(crate) fn drain(
             let _ = end_ns.compare_exchange(0, now_ns(), Ordering::Relaxed, Ordering::Relaxed);
             capture.disable()
         } else {
-            capture.wait(stop.wake.as_fd());
+            capture.wait(stop.wake.as_fd(), INTERVAL);
             false
         };
         let mut batch = reusable(empty);

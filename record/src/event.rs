@@ -154,15 +154,6 @@ pub(crate) struct RawAllocation<'a> {
     pub(crate) place: Option<RawStack<'a>>,
 }
 
-/// What a thread allocated and gave back in a slice of time.
-#[derive(Debug, Clone)]
-pub(crate) struct RawHeapCounts {
-    /// The thread's id.
-    pub(crate) tid: u32,
-    /// The counts; the thread is not filled in.
-    pub(crate) counts: HeapCounts,
-}
-
 /// Exact sums of one thread, as the kernel keeps them.
 #[derive(Debug, Clone)]
 pub(crate) struct RawTotal {

@@ -24,15 +24,19 @@ pub(crate) struct Waiting {
 }
 
 /// Starts a process that waits for [`Waiting::go`] before it executes
-/// `command` with the given signal mask. Dropping the result ends it instead.
-pub(crate) fn launch(command: &[OsString], signal_mask: SigSet) -> io::Result<Waiting> {
+/// `command` with the given signal mask and additions to the environment. Dropping the result ends it instead.
+pub(crate) fn launch(
+    command: &[OsString],
+    environment: &[(&str, OsString)],
+    signal_mask: SigSet,
+) -> io::Result<Waiting> {
     let (pid_from, pid_to) = pipe2(OFlag::O_CLOEXEC)?;
     let (go_from, go_to) = pipe2(OFlag::O_CLOEXEC)?;
     let (mut pid_from, pid_to) = (File::from(pid_from), File::from(pid_to));
     let (go_from, go) = (File::from(go_from), File::from(go_to));
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
     let parents_end = go.as_raw_fd();
     let wait = move || {
         (&pid_to).write_all(&std::process::id().to_le_bytes())?;
@@ -86,7 +90,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("mark");
         let command = ["touch".into(), mark.clone().into()];
-        let waiting = launch(&command, SigSet::empty()).unwrap();
+        let waiting = launch(&command, &[], SigSet::empty()).unwrap();
         assert!(!mark.exists());
         assert!(waiting.go().unwrap().wait().unwrap().success());
         assert!(mark.exists());
@@ -95,7 +99,7 @@ mod tests {
     #[test]
     fn a_missing_program_is_an_error() {
         let error =
-            launch(&["/no/such/program".into()], SigSet::empty()).unwrap().go().unwrap_err();
+            launch(&["/no/such/program".into()], &[], SigSet::empty()).unwrap().go().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

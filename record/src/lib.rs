@@ -7,6 +7,7 @@
 //! vDSO's.
 #![deny(unsafe_code)]
 
+mod alloc;
 mod allocator;
 mod bpf;
 mod capture;
@@ -30,6 +31,7 @@ mod target;
 mod tier;
 mod unwind;
 
+pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
 pub use check::{Ability, check};
 pub use config::{

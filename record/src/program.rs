@@ -22,10 +22,15 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a process that waits before it executes `command`.
-    pub(crate) fn start(command: &[OsString], signals: &Signals) -> Result<Self, RecordError> {
+    /// Starts a process that waits before it executes `command`, with
+    /// additions to its environment.
+    pub(crate) fn start(
+        command: &[OsString],
+        environment: &[(&str, OsString)],
+        signals: &Signals,
+    ) -> Result<Self, RecordError> {
         let name = command.first().map_or_else(String::new, |word| word.to_string_lossy().into());
-        match launch(command, signals.original_mask()) {
+        match launch(command, environment, signals.original_mask()) {
             Ok(waiting) => Ok(Program {
                 pid: waiting.pid,
                 name,

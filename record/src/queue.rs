@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU, Record};
 
-use crate::event::{RawHeapCounts, RawTotal};
+use crate::alloc::Chunk;
+use crate::event::RawTotal;
 
 /// Bytes waiting to be unwound beyond which stacks are shortened.
 const SHORTEN_ABOVE: usize = 48 << 20;
@@ -43,10 +44,14 @@ pub(crate) struct Batch {
     pub(crate) counted: Option<u64>,
     /// Sums that are final.
     pub(crate) totals: Vec<RawTotal>,
+    /// Words from the rings of allocation hooks, to be read when everything
+    /// from before their end has been handled.
+    chunks: Vec<Chunk>,
+    /// If there are such rings: when all of them were emptied; 0 if they were
+    /// left as they are.
+    pub(crate) settled_ns: Option<u64>,
     /// Facts that the tier has found out, from before all of its events.
     pub(crate) records: Vec<Record>,
-    /// Counts of allocations since those before.
-    pub(crate) heap_counts: Vec<RawHeapCounts>,
     /// Times that a kernel buffer made no sense and was emptied.
     pub(crate) malformed: u64,
 }
@@ -84,6 +89,16 @@ impl Batch {
         self.entries.push((time_ns, start, self.bytes.len() - start));
     }
 
+    /// Adds words from a ring.
+    pub(crate) fn push_chunk(&mut self, chunk: Chunk) {
+        self.chunks.push(chunk);
+    }
+
+    /// Takes the words from rings, in the order in which they were added.
+    pub(crate) fn take_chunks(&mut self) -> Vec<Chunk> {
+        take(&mut self.chunks)
+    }
+
     /// The records with their times, in the order in which they were added.
     pub(crate) fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.entries.iter().map(|&(time, at, length)| (time, &self.bytes[at..at + length]))
@@ -118,7 +133,7 @@ impl Batch {
         self.bytes.capacity()
             + self.entries.capacity() * size_of::<(u64, usize, usize)>()
             + self.totals.capacity() * size_of::<RawTotal>()
-            + self.heap_counts.capacity() * size_of::<RawHeapCounts>()
+            + self.chunks.iter().map(|chunk| chunk.words.capacity() * 8).sum::<usize>()
     }
 }
 

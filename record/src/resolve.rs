@@ -30,17 +30,18 @@ pub(crate) fn resolve(
     let mut flushed = Instant::now();
     // Fails when the writer has failed and said why; the recording is ending.
     let hand_on = |tracker: &mut Tracker| findings.send(tracker.take_findings()).map_err(drop);
-    while let Ok(batch) = batches.recv() {
+    while let Ok(mut batch) = batches.recv() {
+        let size = batch.size();
         tracker.add_records(&batch.records);
-        let Ok(rest) = handle_in_order(&mut tracker, parse, &held, &batch, hand_on) else { return };
+        let Ok(rest) = handle_in_order(&mut tracker, parse, &mut held, &mut batch, hand_on) else {
+            return;
+        };
         held = rest;
-        queue.subtract(batch.size());
+        queue.subtract(size);
         for loss in &batch.losses {
             tracker.lose(loss.clone());
         }
-        tracker.settle(batch.horizon_ns);
         tracker.add_totals(&batch.totals);
-        tracker.add_heap_counts(&batch.heap_counts);
         if tracker.is_block_full() && hand_on(&mut tracker).is_err() {
             return;
         }
@@ -74,15 +75,26 @@ pub(crate) fn resolve(
 fn handle_in_order<E>(
     tracker: &mut Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
-    held: &Batch,
-    batch: &Batch,
+    held: &mut Batch,
+    batch: &mut Batch,
     hand_on: impl Fn(&mut Tracker) -> Result<(), E>,
 ) -> Result<Batch, E> {
+    let mut chunks = held.take_chunks();
+    chunks.append(&mut batch.take_chunks());
+    // Only a chunk's end counts: until then, facts may come in that it needs.
+    chunks.sort_by_key(|chunk| chunk.last_ns);
+    let late = chunks.partition_point(|chunk| chunk.last_ns < batch.horizon_ns);
+    let late = chunks.split_off(late);
+    let mut chunks = chunks.into_iter().peekable();
+
     let mut all: Vec<(u64, &[u8])> = held.records().chain(batch.records()).collect();
     // Stable: records of one buffer with equal times stay in their order.
     all.sort_by_key(|(time, _)| *time);
     let ripe = all.partition_point(|(time, _)| *time < batch.horizon_ns);
-    for (_, record) in &all[..ripe] {
+    for (time, record) in &all[..ripe] {
+        while let Some(chunk) = chunks.next_if(|chunk| chunk.last_ns < *time) {
+            tracker.handle_chunk(&chunk);
+        }
         match parse(record) {
             Some(event) => tracker.handle(&event),
             None => tracker.malformed(now_ns()),
@@ -91,9 +103,15 @@ fn handle_in_order<E>(
             hand_on(tracker)?;
         }
     }
+    chunks.for_each(|chunk| tracker.handle_chunk(&chunk));
+    // Before this, no allocation is missing.
+    let first_late = late.iter().map(|chunk| chunk.first_ns).min().unwrap_or(u64::MAX);
+    tracker.settle(batch.horizon_ns.min(batch.settled_ns.unwrap_or(u64::MAX)).min(first_late));
+
     let mut rest = Batch::default();
     for (time, record) in &all[ripe..] {
         rest.push(*time, |out| out.extend_from_slice(record));
     }
+    late.into_iter().for_each(|chunk| rest.push_chunk(chunk));
     Ok(rest)
 }

@@ -23,9 +23,10 @@ use rz_format::{
     TraceWriter,
 };
 
+use crate::alloc::{Hook, HookError, Rings};
 use crate::bpf::BpfError;
 use crate::capture::{Attached, Stop, drain};
-use crate::config::{AllocationOptions, Config, Progress, Summary, Target};
+use crate::config::{Config, Progress, Summary, Target};
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::output::{OutputError, TraceFile, Unpublished};
 use crate::perf::AttachError;
@@ -86,6 +87,9 @@ pub enum RecordError {
         /// The kernel's limit.
         limit: u32,
     },
+    /// Allocations of the program cannot be recorded.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// Waiting for signals or threads failed.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -173,11 +177,18 @@ pub fn record(
     let signals = Signals::block()?;
     let path = config.output.clone().unwrap_or_else(|| default_name(&config.target));
     let file = Unpublished::create(&path, config.force)?;
-    let program = match &config.target {
-        Target::Processes(_) | Target::Machine => None,
-        Target::Program(command) => Some(Program::start(command, &signals)?),
+    let (program, hook) = match &config.target {
+        Target::Processes(_) | Target::Machine => (None, None),
+        Target::Program(command) => {
+            let prepare =
+                |options| Hook::prepare(command, options, config.stack_bytes, config.follow);
+            let hook = config.allocations.map(prepare).transpose()?;
+            let environment = hook.as_ref().map(Hook::environment);
+            let environment = environment.as_ref().map_or(&[][..], |variables| &variables[..]);
+            (Some(Program::start(command, environment, &signals)?), hook)
+        }
     };
-    let started = start(config, file, program, &signals, notice)?;
+    let started = start(config, file, program, hook, &signals, notice)?;
     let shared = Shared::default();
     let ended = run(config, started, &shared, &signals, watch)?;
     let status = ended.program.map(|program| program.wait(&signals)).transpose()?.flatten();
@@ -208,6 +219,7 @@ fn start(
     config: &Config,
     file: Unpublished,
     mut program: Option<Program>,
+    hook: Option<Hook>,
     signals: &Signals,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Started, RecordError> {
@@ -217,6 +229,11 @@ fn start(
         (_, None) => Vec::new(),
     };
     let mut attached = attach(config, &pids, program.is_some())?;
+    let hooked = hook.is_some();
+    if let Some(mut hook) = hook {
+        hook.memory.set_target(pids[0]);
+        attached.capture = Box::new(Rings::new(attached.capture, hook));
+    }
     let stack_ends = Arc::new(StackEnds::default());
     let policy = Policy {
         scope: match (&config.target, attached.tier) {
@@ -226,9 +243,11 @@ fn start(
         },
         follow: config.follow,
         usual_weight: attached.usual_weight,
+        hooked,
         open_files: config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls),
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
+    tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
     tracker.add_sources(std::mem::take(&mut attached.sources));
     for pid in &attached.pids {
         match program {
@@ -412,18 +431,20 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
         Record::Event(attached.event.clone()),
         Record::Clock(clocks()),
     ];
-    records.extend(probed_allocations(config).map(Record::Allocations));
+    records.extend(allocations(config).map(Record::Allocations));
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records
 }
 
-/// How allocations of running processes are recorded, if they are.
-fn probed_allocations(config: &Config) -> Option<Allocations> {
-    let AllocationOptions { interval, .. } = config.allocations?;
-    let runs_already = matches!(config.target, Target::Processes(_));
-    let source = AllocationSource::Probes.into();
-    runs_already.then_some(Allocations { source, interval })
+/// How allocations are recorded, if they are.
+fn allocations(config: &Config) -> Option<Allocations> {
+    let source = match &config.target {
+        Target::Program(_) => AllocationSource::Hook,
+        Target::Processes(_) => AllocationSource::Probes,
+        Target::Machine => return None,
+    };
+    Some(Allocations { source: source.into(), interval: config.allocations?.interval })
 }
 
 fn check_frequency(asked: u32) -> Result<(), RecordError> {

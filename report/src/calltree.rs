@@ -71,6 +71,9 @@ pub struct Node {
 pub struct CallTree {
     /// The nodes; the first one is the root.
     pub nodes: Vec<Node>,
+    /// The node in which each sample of the event ends, in the profile's
+    /// order; empty in an inverted tree.
+    pub leaves: Vec<NodeId>,
 }
 
 /// What stands at the first level of a top-down tree.
@@ -154,6 +157,7 @@ impl CallTree {
                 node = tree.child(node, no_stack, NodeKind::NoStack, false);
             }
             tree.nodes[node].self_.add(amount_of(sample));
+            tree.leaves.push(node);
         }
         tree.finish()
     }
@@ -253,12 +257,13 @@ impl Cursor {
 struct Growing {
     nodes: Vec<Node>,
     children: FxHashMap<(NodeId, SymbolId, NodeKind), NodeId>,
+    leaves: Vec<NodeId>,
 }
 
 impl Growing {
     fn new(symbols: &mut Symbols) -> Self {
         let root = new_node(symbols.intern("all", ""), NodeKind::All, false, ROOT);
-        Growing { nodes: vec![root], children: FxHashMap::default() }
+        Growing { nodes: vec![root], children: FxHashMap::default(), leaves: Vec::new() }
     }
 
     fn child(&mut self, parent: NodeId, symbol: SymbolId, kind: NodeKind, inlined: bool) -> NodeId {
@@ -291,7 +296,7 @@ impl Growing {
             children.sort_by_key(|&child| (std::cmp::Reverse(nodes[child].total.weight), child));
             nodes[id].children = children;
         }
-        CallTree { nodes }
+        CallTree { nodes, leaves: self.leaves }
     }
 }
 

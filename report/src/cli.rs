@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
-use rz_convert::profile::{OFF_CPU, SYSCALLS, WALL};
+use rz_convert::heap::{HeapOptions, Metric};
+use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
 use rz_report::calls::SortCalls;
+use rz_report::heap::sites::{SiteKind, SortSites};
 use rz_report::list::ListOptions;
 use rz_report::top::SortBy;
 use rz_report::tree::TreeOptions;
@@ -26,7 +29,11 @@ Examples:
   report trace.rz --syscalls               calls, errors, times, and where from
   report trace.rz --syscalls --list --errors --tail 20
                                            the last 20 calls that failed
+  report trace.rz --heap                   allocations: totals, peak, sizes, where
+  report trace.rz --heap --leaks --suppressions known.txt
+  report trace.rz --heap --svg --metric peak
   report --diff before.rz after.rz --event off-cpu
+  report --diff before.rz after.rz --heap --metric live
 
 self: samples in which a function ran itself. total: self and all it called.
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -65,8 +72,12 @@ struct Args {
     /// of the time in them
     #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
     syscalls: bool,
-    /// Show another event: cpu, off-cpu, syscalls, wall, or the name that the
-    /// header gives
+    /// Show the allocations; with --tree, --inverted or --svg the call tree of
+    /// a metric; with --diff what grew
+    #[arg(long, help_heading = "What", group = "what")]
+    heap: bool,
+    /// Show another event: cpu, off-cpu, syscalls, wall, alloc, or the name
+    /// that the header gives
     #[arg(long, value_name = "NAME", help_heading = "What", group = "what")]
     event: Option<String>,
     /// With --syscalls: list every system call that was recorded, in order of
@@ -80,11 +91,38 @@ struct Args {
     #[arg(long, requires = "list", help_heading = "What")]
     errors: bool,
 
-    /// How many functions, stacks or system calls a table has [default: 25]
+    /// With --heap: list every place that allocated, with its stack
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    sites: bool,
+    /// With --heap: list what was never given back
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    leaks: bool,
+    /// With --heap: list what was there when most bytes were
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    peak: bool,
+    /// With --heap: list what was given back at once
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    temporary: bool,
+    /// With --leaks: leave out what FILE names, in lines of leak:PATTERN as
+    /// LeakSanitizer has them
+    #[arg(long, value_name = "FILE", requires = "leaks", help_heading = "Heap")]
+    suppressions: Option<PathBuf>,
+    /// With --heap and --tree, --inverted, --svg or --diff: what to show
+    /// [default: bytes]
+    #[arg(long, value_name = "METRIC", requires = "heap", value_parser = metric_parser(), help_heading = "Heap")]
+    metric: Option<Metric>,
+    /// With --heap: what the thread gives back within N of its allocations is
+    /// temporary
+    #[arg(long, value_name = "N", default_value = "1", requires = "heap", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Heap")]
+    temporary_within: u64,
+
+    /// How many functions, stacks, places or system calls a table has
+    /// [default: 25; 10 in the summary of --heap]
     #[arg(long, value_name = "N", help_heading = "Detail")]
     limit: Option<usize>,
     /// Sort functions by self or total [default: self; total of what waited],
-    /// system calls by total (time), count or errors [default: total]
+    /// system calls by total (time), count or errors [default: total], places
+    /// of --heap by bytes or count [default: bytes; count of --temporary]
     #[arg(long, value_enum, hide_possible_values = true, help_heading = "Detail")]
     by: Option<By>,
     /// List every thread, not only the ten busiest
@@ -109,6 +147,15 @@ enum By {
     Total,
     Count,
     Errors,
+    Bytes,
+}
+
+/// What makes no sense with a list of places.
+const NOT_WITH_SITES: [&str; 5] = ["diff", "tree", "inverted", "svg", "metric"];
+
+fn metric_parser() -> impl TypedValueParser<Value = Metric> {
+    let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
+    PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
@@ -137,6 +184,12 @@ pub struct Config {
     pub limit: usize,
     /// The event to show.
     pub event: Option<String>,
+    /// What to show of allocations where samples are shown.
+    pub metric: Option<Metric>,
+    /// How to look at allocations.
+    pub heap: HeapOptions,
+    /// The file that says which leaks to leave out.
+    pub suppressions: Option<PathBuf>,
     /// Where to look for binaries first.
     pub debug_dirs: Vec<PathBuf>,
 }
@@ -174,6 +227,18 @@ pub enum View {
     },
     /// Every system call.
     List(ListOptions),
+    /// What there is to say about allocations.
+    Heap {
+        /// How many threads to list.
+        threads: usize,
+    },
+    /// Places that allocated, with their stacks.
+    Sites {
+        /// Of which objects.
+        kind: SiteKind,
+        /// What they are sorted by.
+        by: SortSites,
+    },
 }
 
 /// Reads the command line; ends the process if it is wrong or asks for help.
@@ -197,6 +262,14 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         View::OffCpu { threads }
     } else if args.syscalls {
         View::Syscalls { by: sort_calls, threads }
+    } else if let Some(kind) = site_kind(&args) {
+        let by = match (args.by, kind) {
+            (Some(By::Count), _) | (None, SiteKind::Temporary) => SortSites::Count,
+            _ => SortSites::Bytes,
+        };
+        View::Sites { kind, by }
+    } else if args.heap && args.diff.is_empty() {
+        View::Heap { threads }
     } else {
         View::Summary { threads }
     };
@@ -204,25 +277,41 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         let message = "--list has no table to limit; --tail N lists only the last N calls";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
+    let samples_of_heap = args.tree || args.inverted || args.svg.is_some() || !args.diff.is_empty();
+    if args.metric.is_some() && !samples_of_heap {
+        let message = "--metric is for --tree, --inverted, --svg and --diff";
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    }
+    // Compared as an event, allocations would have the noise of samples in time.
+    let compared = !args.diff.is_empty() && args.event.as_deref() == Some(ALLOC);
+    let metric =
+        ((args.heap && samples_of_heap) || compared).then(|| args.metric.unwrap_or_default());
     let by = match (args.by, &view) {
         (Some(By::Count | By::Errors), View::Syscalls { .. }) => SortBy::TotalWeight,
-        (Some(By::Count | By::Errors), _) => {
-            let message = "--by count and --by errors are for the table of --syscalls";
+        (Some(By::Bytes | By::Count), View::Sites { .. }) => SortBy::TotalWeight,
+        (Some(By::SelfWeight | By::Bytes), View::Syscalls { .. }) => {
+            let message = "system calls are sorted by total, count or errors";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
-        (Some(By::SelfWeight), View::Syscalls { .. }) => {
-            let message = "system calls are sorted by total, count or errors";
+        (Some(_), View::Sites { .. }) => {
+            let message = "places of --heap are sorted by bytes or count";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(_), View::Heap { .. }) => {
+            let message = "the summary of --heap is by bytes; --sites can be sorted by count";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(By::Count | By::Errors | By::Bytes), _) => {
+            let message = "--by count, bytes and errors are for --syscalls and places of --heap";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
         (Some(By::Total), _) | (None, View::OffCpu { .. }) => SortBy::TotalWeight,
         _ => SortBy::SelfWeight,
     };
-    let event = match (args.off_cpu, args.wall, args.syscalls) {
-        (true, _, _) => Some(OFF_CPU.to_owned()),
-        (_, true, _) => Some(WALL.to_owned()),
-        (_, _, true) => Some(SYSCALLS.to_owned()),
-        _ => args.event,
-    };
+    let chosen =
+        [(args.off_cpu, OFF_CPU), (args.wall, WALL), (args.syscalls, SYSCALLS), (args.heap, ALLOC)];
+    let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.to_owned()));
+    let event = chosen.or(args.event);
     let input = match (args.trace, <[PathBuf; 2]>::try_from(args.diff)) {
         (_, Ok([before, after])) => Input::Two(before, after),
         (trace, Err(_)) => Input::One(trace.unwrap_or_default()),
@@ -240,8 +329,33 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         let message = "the text and the flame graph cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let (limit, debug_dirs) = (args.limit.unwrap_or(25), args.debug_dir);
-    Ok(Config { input, view, direction, svg, text, by, limit, event, debug_dirs })
+    let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
+    let (limit, debug_dirs) = (args.limit.unwrap_or(default_limit), args.debug_dir);
+    let heap = HeapOptions { temporary_within: args.temporary_within };
+    Ok(Config {
+        input,
+        view,
+        direction,
+        svg,
+        text,
+        by,
+        limit,
+        event,
+        metric,
+        heap,
+        suppressions: args.suppressions,
+        debug_dirs,
+    })
+}
+
+fn site_kind(args: &Args) -> Option<SiteKind> {
+    let kinds = [
+        (args.sites, SiteKind::All),
+        (args.leaks, SiteKind::Leaks),
+        (args.peak, SiteKind::Peak),
+        (args.temporary, SiteKind::Temporary),
+    ];
+    kinds.into_iter().find_map(|(chosen, kind)| chosen.then_some(kind))
 }
 
 #[cfg(test)]
@@ -284,6 +398,20 @@ mod tests {
         check("report t.rz --syscalls --by count", Some("syscalls"), "Syscalls { by: Count");
         check("report t.rz --syscalls --list --tail 5", Some("syscalls"), "List(ListOptions");
         check("report --diff a.rz b.rz --event syscalls", Some("syscalls"), "Summary");
+        check("report t.rz --heap", Some("alloc"), "Heap");
+        check("report t.rz --heap --tree --metric live", Some("alloc"), "Tree");
+        check("report t.rz --heap --leaks", Some("alloc"), "Sites { kind: Leaks, by: Bytes");
+        check(
+            "report t.rz --heap --temporary",
+            Some("alloc"),
+            "Sites { kind: Temporary, by: Count",
+        );
+        check(
+            "report t.rz --heap --sites --by count",
+            Some("alloc"),
+            "Sites { kind: All, by: Count",
+        );
+        check("report --diff a.rz b.rz --heap", Some("alloc"), "Summary");
     }
 
     #[test]
@@ -310,5 +438,33 @@ mod tests {
         check("report t.rz --syscalls --errors", MissingRequiredArgument);
         check("report t.rz --syscalls --list --svg", ArgumentConflict);
         check("report t.rz --syscalls --list --limit 5", ArgumentConflict);
+        check("report t.rz --leaks", MissingRequiredArgument);
+        check("report t.rz --metric live", MissingRequiredArgument);
+        check("report t.rz --temporary-within 2", MissingRequiredArgument);
+        check("report t.rz --heap --temporary-within 0", ValueValidation);
+        check("report t.rz --heap --metric size", InvalidValue);
+        check("report t.rz --heap --metric live", ArgumentConflict);
+        check("report t.rz --heap --by count", ArgumentConflict);
+        check("report t.rz --heap --sites --by errors", ArgumentConflict);
+        check("report t.rz --heap --sites --leaks", ArgumentConflict);
+        check("report t.rz --heap --leaks --tree", ArgumentConflict);
+        check("report t.rz --heap --leaks --svg", ArgumentConflict);
+        check("report t.rz --heap --suppressions f", MissingRequiredArgument);
+        check("report t.rz --heap --off-cpu", ArgumentConflict);
+        check("report t.rz --heap --event cpu", ArgumentConflict);
+        check("report --diff a.rz b.rz --heap --leaks", ArgumentConflict);
+    }
+
+    #[test]
+    fn a_metric_is_chosen_where_samples_are_shown() {
+        let check =
+            |line: &str, metric| assert_eq!(config_of(line).unwrap().metric, metric, "{line}");
+        check("report t.rz --heap", None);
+        check("report t.rz --heap --leaks", None);
+        check("report t.rz --heap --svg", Some(Metric::Bytes));
+        check("report t.rz --heap --tree --metric live-count", Some(Metric::LiveCount));
+        check("report --diff a.rz b.rz --heap", Some(Metric::Bytes));
+        check("report --diff a.rz b.rz --event alloc", Some(Metric::Bytes));
+        check("report --diff a.rz b.rz --event cpu", None);
     }
 }

@@ -127,7 +127,7 @@ pub fn compare<'a>(
         before: side(before, first_event, &first_tree),
         after: side(after, second_event, &second_tree),
         rows: merge_rows(&first_tree, &second_tree),
-        nodes: merge_nodes(&first_tree, &second_tree),
+        nodes: merge_nodes(&first_tree, &second_tree).nodes,
         sorted_by: by,
         symbols,
     };
@@ -232,7 +232,16 @@ fn merge_rows(before: &CallTree, after: &CallTree) -> Vec<Row> {
     rows
 }
 
-fn merge_nodes(before: &CallTree, after: &CallTree) -> Vec<Node> {
+/// The nodes of two trees as one.
+pub(crate) struct Merged {
+    /// Every node of either; the first one is the root.
+    pub nodes: Vec<Node>,
+    /// For each tree, which of them each of its nodes has become.
+    pub ids: [Vec<NodeId>; 2],
+}
+
+pub(crate) fn merge_nodes(before: &CallTree, after: &CallTree) -> Merged {
+    let mut ids = [Vec::new(), Vec::new()];
     let mut nodes: Vec<Node> = Vec::new();
     let mut known: FxHashMap<(NodeId, SymbolId, NodeKind), NodeId> = FxHashMap::default();
     for (tree, is_after) in [(before, false), (after, true)] {
@@ -260,8 +269,9 @@ fn merge_nodes(before: &CallTree, after: &CallTree) -> Vec<Node> {
             }
             merged.push(new);
         }
+        ids[usize::from(is_after)] = merged;
     }
-    nodes
+    Merged { nodes, ids }
 }
 
 #[cfg(test)]

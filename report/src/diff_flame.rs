@@ -12,7 +12,6 @@ use inferno::flamegraph::TextTruncateDirection;
 use inferno::flamegraph::color::Color;
 use rz_convert::profile::Unit;
 
-use crate::change::Change;
 use crate::diff::{Diff, Node};
 use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};
@@ -23,16 +22,18 @@ use crate::wording::{rate_scale, wording};
 /// Changes within this many standard errors stay white. A picture has
 /// hundreds of frames, so it takes more than a table's row to be coloured:
 /// chance alone colours about one frame in 370.
-const NOISE_LIMIT: f64 = 3.0;
+pub(crate) const NOISE_LIMIT: f64 = 3.0;
 
 /// Draws both call trees as one.
 pub fn write_diff_flame_graph(out: &mut dyn Write, diff: &Diff<'_>) -> Result<(), ReportError> {
     let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node)).collect();
     let (before, after) = (clean(diff.before.name), clean(diff.after.name));
     let (_, unit) = rate_scale(diff.before.event);
-    let width = match diff.before.event.unit {
-        Unit::Nanoseconds => format!("{} per s", wording(diff.before.event.kind).width),
-        _ => "k cycles per s".to_owned(),
+    let words = wording(Some(diff.before.event));
+    let (width, factor) = match diff.before.event.unit {
+        Unit::Nanoseconds => (format!("{} per s", words.width), 1e-3),
+        Unit::Bytes | Unit::Count => (format!("{} per s", words.width), 1.0),
+        _ => ("k cycles per s".to_owned(), 1e-3),
     };
     let caption = Caption {
         title: format!("{before} → {after}, in {unit}"),
@@ -40,8 +41,8 @@ pub fn write_diff_flame_graph(out: &mut dyn Write, diff: &Diff<'_>) -> Result<()
                    red more, blue less, white within noise (3 standard errors)"
             .to_owned(),
         unit: &width,
-        factor: 1e-3,
-        none: wording(diff.before.event.kind).none,
+        factor,
+        none: words.none,
         truncate: TextTruncateDirection::Right,
     };
     draw(out, &frames, &caption, Direction::TopDown)
@@ -57,6 +58,8 @@ fn frame(diff: &Diff<'_>, node: &Node) -> Frame {
     // The unit also keeps inferno from taking the number for one of its own.
     let unit = match diff.before.event.unit {
         Unit::Nanoseconds => "%",
+        Unit::Bytes => " MiB/s",
+        Unit::Count => "/s",
         _ => "M/s",
     };
     let numbers = match (node.total.before.samples, node.total.after.samples) {
@@ -69,20 +72,20 @@ fn frame(diff: &Diff<'_>, node: &Node) -> Frame {
         parent: node.parent,
         label: format!("{name} {numbers}"),
         self_width: per_second(own.before).max(per_second(own.after)),
-        color: color_of(change),
+        color: color_of(change.before, change.after, change.is_noise(NOISE_LIMIT)),
     }
 }
 
 /// White for noise, else from pale to deep red or blue by how much of the
 /// larger side the change is.
-fn color_of(change: Change) -> Color {
-    let larger = change.before.max(change.after);
-    if change.is_noise(NOISE_LIMIT) || larger <= 0.0 {
+pub(crate) fn color_of(before: f64, after: f64, is_noise: bool) -> Color {
+    let (larger, delta) = (before.max(after), after - before);
+    if is_noise || larger <= 0.0 || delta == 0.0 {
         return Color { r: 250, g: 250, b: 250 };
     }
-    let share = (change.delta().abs() / larger).min(1.0);
+    let share = (delta.abs() / larger).min(1.0);
     let pale = 220 - (115.0 * share) as u8;
-    if change.delta() > 0.0 {
+    if delta > 0.0 {
         Color { r: 255, g: pale, b: pale }
     } else {
         Color { r: pale, g: pale, b: 255 }

@@ -16,7 +16,11 @@ use crate::top::SortBy;
 use crate::wording::{rate_scale, wording};
 
 /// Below this many columns the totals of both sides make room for names.
-const WIDE: usize = 100;
+pub(crate) const WIDE: usize = 100;
+
+/// What the mark of changes within the noise means.
+pub(crate) const NOISE_LEGEND: &str =
+    "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
 
 /// The share of lost samples, in percent, from which a comparison is doubtful.
 const DOUBTFUL_LOSS: f64 = 1.0;
@@ -45,6 +49,10 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     let (factor, unit) = rate_scale(diff.before.event);
     let total = diff.total();
     let of_both = |show: &dyn Fn(&Side<'_>) -> String| sides.map(show);
+    let weight_label = match diff.before.event.unit {
+        Unit::Nanoseconds | Unit::Bytes | Unit::Count => wording(Some(diff.before.event)).time,
+        other => other.name(),
+    };
     let lines: [(&str, [String; 2]); 9] = [
         ("trace", of_both(&|side| clean(side.name).into_owned())),
         ("host", of_both(&|side| host(side.info))),
@@ -53,36 +61,15 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         ("rate", of_both(&|side| rate(side.event))),
         ("samples", of_both(&|side| count(side.total.samples))),
         ("lost", of_both(&|side| lost(side))),
-        ("weight", of_both(&|side| weight(side.event.unit, side.total.weight))),
+        (weight_label, of_both(&|side| weight(side.event.unit, side.total.weight))),
         (
             "per second",
             [total.before, total.after].map(|rate| format!("{:.2} {unit}", rate * factor)),
         ),
     ];
-    let label = |key| match (key, diff.before.event.unit) {
-        ("weight", Unit::Nanoseconds) => wording(diff.before.event.kind).time,
-        ("weight", other) => other.name(),
-        (key, _) => key,
-    };
-    // Two equal columns after the labels.
-    let room = style.width.map_or(usize::MAX, |width| (width.saturating_sub(16) / 2).max(16));
-    let widest = lines.iter().map(|(_, [before, _])| before.chars().count()).max();
-    let column = widest.unwrap_or(0).min(room);
     // Without samples on both sides there are only sums.
     let sampled = diff.sums.is_none() || sides.iter().all(|side| side.total.samples > 0);
-    let lines = if sampled { &lines[..] } else { &lines[..7] };
-    for (key, [before, after]) in lines {
-        let (before, after) = (shorten(before, room), shorten(after, room));
-        let paint = if *key == "trace" { Paint::Bold } else { Paint::Plain };
-        let gap = " ".repeat(column.saturating_sub(before.chars().count()) + 2);
-        let key = style.paint(Paint::Dim, &format!("{:<10}", label(key)));
-        writeln!(
-            out,
-            "  {key}  {}{gap}{}",
-            style.paint(paint, &before),
-            style.paint(paint, &after)
-        )?;
-    }
+    write_side_by_side(out, style, if sampled { &lines[..] } else { &lines[..7] })?;
     if !sampled {
         return Ok(());
     }
@@ -103,6 +90,31 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
                 "Caution: {name} lost {share} of its samples and looks smaller than it was."
             )?;
         }
+    }
+    Ok(())
+}
+
+/// Writes what is known of both recordings in two columns.
+pub(crate) fn write_side_by_side(
+    out: &mut dyn Write,
+    style: Style,
+    lines: &[(&str, [String; 2])],
+) -> io::Result<()> {
+    // Two equal columns after the labels.
+    let room = style.width.map_or(usize::MAX, |width| (width.saturating_sub(16) / 2).max(16));
+    let widest = lines.iter().map(|(_, [before, _])| before.chars().count()).max();
+    let column = widest.unwrap_or(0).min(room);
+    for (key, [before, after]) in lines {
+        let (before, after) = (shorten(before, room), shorten(after, room));
+        let paint = if *key == "trace" { Paint::Bold } else { Paint::Plain };
+        let gap = " ".repeat(column.saturating_sub(before.chars().count()) + 2);
+        let key = style.paint(Paint::Dim, &format!("{key:<10}"));
+        writeln!(
+            out,
+            "  {key}  {}{gap}{}",
+            style.paint(paint, &before),
+            style.paint(paint, &after)
+        )?;
     }
     Ok(())
 }
@@ -172,8 +184,7 @@ fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) 
         &["self before", "after", "delta", "total delta", "function"]
     };
     write_table(out, style, titles, &rows)?;
-    let legend = "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
-    writeln!(out, "\n{}", style.paint(Paint::Dim, legend))
+    writeln!(out, "\n{}", style.paint(Paint::Dim, NOISE_LEGEND))
 }
 
 /// Before, after and delta.

@@ -9,11 +9,12 @@ use std::io::Write;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, Options, TextTruncateDirection};
-use rz_convert::profile::{EventId, EventKind, FrameKind, Profile, Unit};
+use rz_convert::profile::{EventId, FrameKind, Profile, Unit};
 
 use crate::calltree::{CallTree, NodeKind};
 use crate::error::ReportError;
 use crate::format::{clean, count, duration};
+use crate::heap::{how_recorded, shown_heap};
 use crate::view::{Direction, call_tree, min_weight};
 use crate::wording::wording;
 
@@ -59,8 +60,7 @@ pub fn write_flame_graph(
     event: Option<EventId>,
     direction: Direction,
 ) -> Result<(), ReportError> {
-    let kind = event.map_or(EventKind::Cpu, |event| profile.events[event].kind);
-    let words = wording(kind);
+    let words = wording(event.map(|event| &profile.events[event]));
     let nothing = ReportError::NothingToDraw { why: words.none };
     let Some(event) = event.filter(|&event| profile.total_weight(event) > 0) else {
         return Err(nothing);
@@ -80,6 +80,7 @@ pub fn write_flame_graph(
         .collect();
     let (unit, factor) = match profile.events[event].unit {
         Unit::Nanoseconds => (words.width, 1e-3),
+        Unit::Bytes | Unit::Count => (words.width, 1.0),
         _ => ("k cycles", 1e-3),
     };
     let what = match direction {
@@ -104,8 +105,12 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
         parts.push(clean(&info.host).into_owned());
     }
     parts.push(duration(info.duration_ns));
+    let heap = shown_heap(profile, Some(event)).map(|(_, heap)| heap);
+    parts.extend(heap.map(how_recorded));
     let samples = count(tree.total().samples);
     parts.push(match profile.events[event].frequency_hz {
+        0 if heap.is_some_and(|heap| heap.interval > 0) => format!("~{samples} objects"),
+        0 if heap.is_some() => format!("{samples} objects"),
         0 => format!("{samples} samples"),
         hz => format!("{samples} samples at {hz} Hz"),
     });

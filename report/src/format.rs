@@ -16,10 +16,13 @@ pub fn duration(ns: u64) -> String {
     format!("{} {unit}", three_digits(value))
 }
 
-/// A sum of weights in the unit of its event: time, or counted cycles.
+/// A sum of weights in the unit of its event: time, memory, objects, or
+/// counted cycles.
 pub fn weight(unit: Unit, weight: u64) -> String {
     match unit {
         Unit::Nanoseconds => duration(weight),
+        Unit::Bytes => bytes(weight),
+        Unit::Count => count(weight),
         _ => scaled(weight),
     }
 }
@@ -77,6 +80,9 @@ pub fn counted(n: u64, noun: &str) -> String {
 pub fn bytes(n: u64) -> String {
     let value = n as f64;
     match value {
+        v if v >= 1024.0 * 1024.0 * 1024.0 * 1024.0 => {
+            format!("{:.1} TiB", v / 1024.0 / 1024.0 / 1024.0 / 1024.0)
+        }
         v if v >= 1024.0 * 1024.0 * 1024.0 => format!("{:.1} GiB", v / 1024.0 / 1024.0 / 1024.0),
         v if v >= 1024.0 * 1024.0 => format!("{:.1} MiB", v / 1024.0 / 1024.0),
         v if v >= 1024.0 => format!("{:.1} KiB", v / 1024.0),
@@ -190,6 +196,9 @@ mod tests {
         assert_eq!(counted(1, "thread"), "1 thread");
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(3 << 40), "3.0 TiB");
+        assert_eq!(weight(Unit::Bytes, 1536), "1.5 KiB");
+        assert_eq!(weight(Unit::Count, 1536), "1,536");
         assert_eq!(weight(Unit::Cycles, 4_210_000_000), "4.21 G");
     }
 

@@ -5,12 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashSet;
 use rz_convert::profile::{
-    Event, EventId, EventKind, FrameKind, Info, Losses, OFF_CPU, ProcessId, Profile, SYSCALLS, Unit,
+    ALLOC, Event, EventId, EventKind, FrameKind, Info, Losses, OFF_CPU, ProcessId, Profile,
+    SYSCALLS, Unit,
 };
 use rz_convert::select::can_add_wall;
 
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
+use crate::heap::{how_recorded, recorded_objects, shown_heap, total_of};
 use crate::style::{Paint, Style};
 use crate::threads;
 use crate::wording::wording;
@@ -33,7 +35,14 @@ pub fn write_header(
     };
     line("host", &host(info))?;
     line("recorded", &recorded(info, event.map(|id| &profile.events[id])))?;
+    let heap = shown_heap(profile, event);
+    if let Some((_, heap)) = heap {
+        line("heap", &how_recorded(heap))?;
+    }
     line("samples", &samples(profile, event))?;
+    if let Some((Some(metric), heap)) = heap {
+        line("shown", &total_of(heap, metric))?;
+    }
     let kind = event.map_or(EventKind::Cpu, |id| profile.events[id].kind);
     line("lost", &lost(info, kind))?;
     let (truncated, all) = match event {
@@ -69,7 +78,20 @@ fn also(profile: &Profile, shown: Option<EventId>) -> Option<String> {
         what.push(SYSCALLS);
         options.push("--syscalls");
     }
-    (!what.is_empty()).then(|| format!("{}: see {}", what.join(", "), options.join(", ")))
+    if has(EventKind::Alloc) && shown != EventKind::Alloc {
+        what.push(ALLOC);
+        options.push("--heap");
+    }
+    let growth = profile.events.iter().find(|event| event.kind == EventKind::Growth);
+    let option = growth.map(|event| format!("--event {}", clean(&event.name)));
+    if let (Some(growth), Some(option)) = (growth, &option)
+        && shown != EventKind::Growth
+    {
+        what.push(&growth.name);
+        options.push(option);
+    }
+    let what = what.join(", ");
+    (!what.is_empty()).then(|| format!("{}: see {}", clean(&what), options.join(", ")))
 }
 
 /// The recorded processes: the machine's, or by the name of the first.
@@ -126,7 +148,8 @@ pub(crate) fn start_time(info: &Info) -> String {
 
 fn recorded(info: &Info, event: Option<&Event>) -> String {
     let mut text = format!("{}, {}", start_time(info), duration(info.duration_ns));
-    if let Some(event) = event {
+    // Allocations are not sampled in time; the next line says how they are.
+    if let Some(event) = event.filter(|event| event.kind != EventKind::Alloc) {
         if event.frequency_hz > 0 {
             text += &format!(" at {} Hz", event.frequency_hz);
         }
@@ -149,10 +172,13 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     if total.samples == 0 {
         return "none".to_owned();
     }
+    if let Some((_, heap)) = shown_heap(profile, Some(event)) {
+        return recorded_objects(heap);
+    }
     let Event { kind, unit, .. } = profile.events[event];
     let mut text = format!("{} = {}", count(total.samples), weight(unit, total.weight));
-    if unit == Unit::Nanoseconds {
-        text += &format!(" {}", wording(kind).spent);
+    if matches!(unit, Unit::Nanoseconds | Unit::Bytes) {
+        text += &format!(" {}", wording(Some(&profile.events[event])).spent);
         if profile.info.duration_ns > 0 && kind == EventKind::Cpu {
             let cores = total.weight as f64 / profile.info.duration_ns as f64;
             text += &format!(" = {cores:.2} cores");
@@ -191,7 +217,19 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
         let Losses { count, reasons } = &info.lost_calls;
         parts.extend(with_reasons(reasons, interval(*count, "call")));
     }
-    if kind != EventKind::Cpu {
+    if kind == EventKind::Growth {
+        let number = interval(info.lost, "sample");
+        parts.extend(with_reasons(&info.losses, number));
+    }
+    if kind == EventKind::Alloc {
+        let Losses { count: lost, reasons } = &info.lost_allocations;
+        let number = match lost {
+            0 => "an unknown number of allocations and frees".to_owned(),
+            lost => format!("{} allocations and frees", count(*lost)),
+        };
+        parts.extend(with_reasons(reasons, number));
+    }
+    if matches!(kind, EventKind::OffCpu | EventKind::Syscalls | EventKind::Wall) {
         let Losses { count, reasons } = &info.lost_totals;
         parts.extend(with_reasons(reasons, interval(*count, "event") + " in no total"));
     }
@@ -214,6 +252,7 @@ pub(crate) fn lost_count(info: &Info, kind: EventKind) -> u64 {
     match kind {
         EventKind::OffCpu => info.lost_waits.count,
         EventKind::Syscalls => info.lost_calls.count,
+        EventKind::Alloc => info.lost_allocations.count,
         EventKind::Wall => info.lost.saturating_add(info.lost_waits.count),
         _ => info.lost,
     }
@@ -386,7 +425,7 @@ trace.rz: app (pid 4242) and 1 other process
             let line = text.lines().find_map(|line| line.strip_prefix("  also      "));
             assert_eq!(line.unwrap_or_default(), expected);
         };
-        use EventKind::{Cpu, OffCpu, Syscalls, Wall};
+        use EventKind::{Alloc, Cpu, OffCpu, Syscalls, Wall};
         let all = [Cpu, OffCpu, Syscalls];
         check(&[Cpu], Some(0), "");
         check(&all, Some(0), "off-cpu, syscalls: see --off-cpu, --wall, --syscalls");
@@ -395,6 +434,9 @@ trace.rz: app (pid 4242) and 1 other process
         check(&all, Some(2), "off-cpu: see --off-cpu, --wall");
         check(&[Cpu, OffCpu, Wall], Some(2), "");
         check(&[OffCpu, Syscalls], Some(1), "off-cpu: see --off-cpu");
+        check(&[Cpu, Alloc], Some(0), "alloc: see --heap");
+        check(&[Alloc], None, "alloc: see --heap");
+        check(&[Cpu, OffCpu, Alloc], Some(2), "off-cpu: see --off-cpu, --wall");
     }
 
     #[test]

@@ -64,16 +64,21 @@ impl Axis {
 
     /// One character for each step, as high as the share of durations in it.
     pub fn draw(&self, histogram: &Histogram) -> String {
-        const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let steps = histogram.0.chunks(STEP).skip(self.first).take(self.length);
         let sums: Vec<f64> = steps.map(|step| step.iter().map(|&c| c as f64).sum()).collect();
-        let highest = sums.iter().copied().fold(0.0, f64::max);
-        let level = |&sum: &f64| match sum {
-            0.0 => ' ',
-            sum => LEVELS[((sum / highest * 8.0).ceil() as usize).clamp(1, 8) - 1],
-        };
-        sums.iter().map(level).collect()
+        draw_levels(&sums)
     }
+}
+
+/// One character for each value, as high as its share of the highest one.
+pub fn draw_levels(values: &[f64]) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let highest = values.iter().copied().fold(0.0, f64::max);
+    let level = |&value: &f64| match value {
+        0.0 => ' ',
+        value => LEVELS[((value / highest * 8.0).ceil() as usize).clamp(1, 8) - 1],
+    };
+    values.iter().map(level).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod error;
 pub mod flame;
 pub mod format;
 pub mod header;
+pub mod heap;
 pub mod histogram;
 pub mod hotpath;
 pub mod list;

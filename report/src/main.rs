@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use cli::{Config, Input, View};
 use rz_convert::calls::{CallOptions, load_calls};
+use rz_convert::heap::Suppressions;
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{EventId, Profile};
@@ -19,6 +20,11 @@ use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_table::write_diff;
 use rz_report::error::ReportError;
 use rz_report::flame::write_flame_graph;
+use rz_report::heap::diff::compare_heaps;
+use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
+use rz_report::heap::diff_table::write_heap_diff;
+use rz_report::heap::sites::{SiteList, write_sites};
+use rz_report::heap::{HeapPage, show_metric, write_heap};
 use rz_report::list::{ListOptions, write_list};
 use rz_report::off_cpu::write_off_cpu;
 use rz_report::style::Style;
@@ -50,6 +56,7 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
     }
     let (mut profile, name) = (read(config, trace)?, file_name(trace));
     let event = event_of(&mut profile, config, trace)?;
+    let suppressions = read_suppressions(config)?;
     write_text(config, |out, style| match config.view {
         View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
         View::Summary { threads } => {
@@ -63,6 +70,14 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
         View::Syscalls { by, threads } => {
             let options = SyscallOptions { limit: config.limit, by, threads };
             write_syscalls(out, style, &name, &profile, event, options)
+        }
+        View::Heap { threads } => {
+            let page = HeapPage { limit: config.limit, threads };
+            write_heap(out, style, &name, &profile, event, page)
+        }
+        View::Sites { kind, by } => {
+            let list = SiteList { kind, by, limit: config.limit };
+            write_sites(out, style, &name, &profile, event, list, &suppressions)
         }
         // Is no view of a profile.
         View::List(_) => Ok(()),
@@ -92,6 +107,13 @@ fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
     let (first_name, second_name) = (name(before, first_name), name(after, second_name));
     let (first_event, second_event) =
         (event_of(&mut first, config, before)?, event_of(&mut second, config, after)?);
+    if let (Some(metric), Some(before), Some(after)) = (config.metric, first_event, second_event) {
+        let first = (&first, first_name.as_str(), before);
+        let second = (&second, second_name.as_str(), after);
+        let diff = compare_heaps([first, second], metric, config.by)?;
+        write_text(config, |out, style| write_heap_diff(out, style, &diff, config.limit))?;
+        return write_svg(config, |out| write_heap_diff_flame_graph(out, &diff));
+    }
     let first = (&first, first_name.as_str(), first_event);
     let second = (&second, second_name.as_str(), second_event);
     let diff = compare(first, second, config.by)?;
@@ -104,11 +126,25 @@ fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
 fn event_of(profile: &mut Profile, config: &Config, path: &Path) -> Result<Option<EventId>> {
     let name = config.event.as_deref();
     let found = select_event(profile, name).with_context(|| path.display().to_string())?;
-    Ok(found.or_else(|| find_event(profile, name?)))
+    let event = found.or_else(|| find_event(profile, name?));
+    Ok(match config.metric {
+        Some(metric) => show_metric(profile, metric).or(event),
+        None => event,
+    })
+}
+
+/// What the file says that names known leaks; nothing without one.
+fn read_suppressions(config: &Config) -> Result<Suppressions> {
+    let Some(path) = &config.suppressions else {
+        return Ok(Suppressions::default());
+    };
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    text.parse().with_context(|| path.display().to_string())
 }
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
-    let options = LoadOptions { debug_dirs: config.debug_dirs.clone(), ..LoadOptions::default() };
+    let debug_dirs = config.debug_dirs.clone();
+    let options = LoadOptions { debug_dirs, heap: config.heap, ..LoadOptions::default() };
     let profile = load(path, &options)?;
     // With two traces, a note must say whose it is.
     let whose = match config.input {

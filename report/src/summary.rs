@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventId, EventKind, Profile, Unit};
+use rz_convert::profile::{EventId, Profile, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId};
 use crate::format::{count, percent, percent_of, shorten, weight, weight_title};
@@ -41,8 +41,8 @@ pub(crate) fn write_no_samples(
     profile: &Profile,
     event: Option<EventId>,
 ) -> io::Result<()> {
-    let kind = event.map_or(EventKind::Cpu, |event| profile.events[event].kind);
-    writeln!(out, "no samples: {}", wording(kind).none)
+    let event = event.map(|event| &profile.events[event]);
+    writeln!(out, "no samples: {}", wording(event).none)
 }
 
 /// Writes the summary of `event` of `profile`; `name` is what to call the

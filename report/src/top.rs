@@ -2,7 +2,7 @@
 
 use rz_convert::profile::FrameKind;
 
-use crate::calltree::{Amount, CallTree, NodeKind, ROOT};
+use crate::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT};
 use crate::symbols::{SymbolId, Symbols};
 
 /// One function of the table.
@@ -39,7 +39,37 @@ pub fn functions_without_kernel(tree: &CallTree) -> Vec<Row> {
     functions_if(tree, |kind| is_function(kind) && kind != NodeKind::Frame(FrameKind::Kernel))
 }
 
+/// The nodes of one function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FunctionNodes {
+    /// The function.
+    pub symbol: SymbolId,
+    /// All of them.
+    pub all: Vec<NodeId>,
+    /// Those that are below no other one.
+    pub outermost: Vec<NodeId>,
+}
+
 fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row> {
+    let sum = |nodes: &[NodeId], of: fn(&Node) -> Amount| {
+        let mut sum = Amount::default();
+        nodes.iter().for_each(|&id| sum.add(of(&tree.nodes[id])));
+        sum
+    };
+    let row = |nodes: FunctionNodes| Row {
+        symbol: nodes.symbol,
+        self_: sum(&nodes.all, |node| node.self_),
+        total: sum(&nodes.outermost, |node| node.total),
+    };
+    function_nodes(tree, is_shown).into_iter().map(row).collect()
+}
+
+/// The nodes of every function of a top-down tree that is shown, in no
+/// particular order.
+pub(crate) fn function_nodes(
+    tree: &CallTree,
+    is_shown: impl Fn(NodeKind) -> bool,
+) -> Vec<FunctionNodes> {
     enum Step {
         Enter(usize),
         Leave(usize),
@@ -47,7 +77,7 @@ fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row
     let symbols = tree.nodes.iter().map(|node| node.symbol + 1).max().unwrap_or(0);
     let mut row_of: Vec<Option<usize>> = vec![None; symbols];
     let mut on_path: Vec<u32> = vec![0; symbols];
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<FunctionNodes> = Vec::new();
     let mut pending = vec![Step::Enter(ROOT)];
     while let Some(step) = pending.pop() {
         match step {
@@ -56,13 +86,13 @@ fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row
                 let node = &tree.nodes[id];
                 if is_shown(node.kind) {
                     let index = *row_of[node.symbol].get_or_insert_with(|| {
-                        let (self_, total) = (Amount::default(), Amount::default());
-                        rows.push(Row { symbol: node.symbol, self_, total });
+                        let (all, outermost) = (Vec::new(), Vec::new());
+                        rows.push(FunctionNodes { symbol: node.symbol, all, outermost });
                         rows.len() - 1
                     });
-                    rows[index].self_.add(node.self_);
+                    rows[index].all.push(id);
                     if on_path[node.symbol] == 0 {
-                        rows[index].total.add(node.total);
+                        rows[index].outermost.push(id);
                     }
                     on_path[node.symbol] += 1;
                     pending.push(Step::Leave(id));
@@ -74,7 +104,7 @@ fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row
     rows
 }
 
-fn is_function(kind: NodeKind) -> bool {
+pub(crate) fn is_function(kind: NodeKind) -> bool {
     match kind {
         NodeKind::All | NodeKind::Process | NodeKind::Frame(FrameKind::Truncated) => false,
         NodeKind::Frame(_) | NodeKind::NoStack => true,

@@ -1,11 +1,14 @@
 //! What reports call the things that each kind of event counts.
 
+use rz_convert::heap::Metric;
 use rz_convert::profile::{Event, EventKind, Unit};
+
+use crate::heap::shown_metric;
 
 /// The words for one kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wording {
-    /// What time is, as in `3.2 s of CPU`.
+    /// What a weight is, as in `3.2 s of CPU`.
     pub spent: &'static str,
     /// The same in two words, as a title.
     pub time: &'static str,
@@ -13,15 +16,15 @@ pub struct Wording {
     pub graph: &'static str,
     /// What widths of a flame graph are.
     pub width: &'static str,
-    /// What 100 % of a rate is.
+    /// What 100 % of a rate is, or what a rate is measured in.
     pub rate: &'static str,
     /// Why there may be no samples.
     pub none: &'static str,
 }
 
-/// The words for `kind`.
-pub fn wording(kind: EventKind) -> Wording {
-    match kind {
+/// The words for an event; without one, those for the CPU's.
+pub fn wording(event: Option<&Event>) -> Wording {
+    match event.map_or(EventKind::Cpu, |event| event.kind) {
         EventKind::OffCpu => Wording {
             spent: "off the CPU",
             time: "off CPU",
@@ -46,6 +49,15 @@ pub fn wording(kind: EventKind) -> Wording {
             rate: "% of one thread",
             none: "no thread of the target ran or waited while it was recorded",
         },
+        EventKind::Growth => Wording {
+            spent: "of memory made resident",
+            time: "memory",
+            graph: "Memory growth",
+            width: "bytes made resident",
+            rate: "MiB per second",
+            none: "no memory of the target was made resident while it was recorded",
+        },
+        EventKind::Alloc => of_metric(event.map_or(Metric::default(), shown_metric)),
         _ => Wording {
             spent: "of CPU",
             time: "CPU time",
@@ -57,11 +69,36 @@ pub fn wording(kind: EventKind) -> Wording {
     }
 }
 
+fn of_metric(metric: Metric) -> Wording {
+    let (spent, time, graph) = match metric {
+        Metric::Bytes => ("allocated", "bytes", "Bytes allocated"),
+        Metric::Count => ("allocations", "allocations", "Allocations"),
+        Metric::Live => ("never given back", "bytes", "Bytes never given back"),
+        Metric::LiveCount => ("objects never given back", "objects", "Objects never given back"),
+        Metric::Peak => ("at the peak", "bytes", "Bytes at the peak"),
+        Metric::Temporary => ("temporary allocations", "allocations", "Temporary allocations"),
+    };
+    let rate = match metric.unit() {
+        Unit::Bytes => "MiB per second",
+        _ => "per second",
+    };
+    let none = match metric {
+        Metric::Bytes | Metric::Count => "no allocation of the target was recorded",
+        Metric::Live | Metric::LiveCount => "no object was there at the end",
+        Metric::Peak => "no object was there at any time",
+        Metric::Temporary => "no allocation was temporary",
+    };
+    Wording { spent, time, graph, width: metric.description(), rate, none }
+}
+
 /// What a rate of weight per nanosecond is multiplied by to be shown, and
 /// what it is called then.
 pub fn rate_scale(event: &Event) -> (f64, &'static str) {
+    let rate = wording(Some(event)).rate;
     match event.unit {
-        Unit::Nanoseconds => (100.0, wording(event.kind).rate),
+        Unit::Nanoseconds => (100.0, rate),
+        Unit::Bytes => (1e9 / f64::from(1 << 20), rate),
+        Unit::Count => (1e9, rate),
         _ => (1e3, "million cycles per second"),
     }
 }

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rz_convert::export::{ExportOptions, Format, export};
+use rz_convert::profile::Profile;
 use rz_tests::text;
 use tempfile::TempDir;
 
 mod fixture;
+mod heap;
 
 use fixture::{DOT, MAP, MUL, SAMPLES};
 
@@ -201,11 +203,16 @@ struct Exported {
 
 /// The fixture's profile as `format`.
 fn exported(format: Format) -> Exported {
+    let options = ExportOptions { threads: true, ..ExportOptions::default() };
+    exported_profile(&fixture::profile(), format, &options)
+}
+
+/// A profile as `format`.
+fn exported_profile(profile: &Profile, format: Format, options: &ExportOptions) -> Exported {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(format!("trace.{}", format.extension()));
     let mut file = fs::File::create(&path).unwrap();
-    let options = ExportOptions { threads: true, ..ExportOptions::default() };
-    export(&fixture::profile(), format, &options, &mut file).unwrap();
+    export(profile, format, options, &mut file).unwrap();
     Exported { path, directory }
 }
 
@@ -246,7 +253,7 @@ fn top_rows(top: &str) -> Vec<String> {
     let rows = top.lines().skip_while(|line| !line.trim_start().starts_with("flat ")).skip(1);
     rows.map(|row| {
         let mut words = row.split_whitespace();
-        let mut number = || words.next().unwrap_or("?").trim_end_matches("ms");
+        let mut number = || words.next().unwrap_or("?").trim_end_matches(['m', 's', 'B']);
         let (flat, _, _, total, _) = (number(), number(), number(), number(), number());
         let name: Vec<&str> = words.collect();
         format!("{flat} {total} {}", name.join(" "))

@@ -152,7 +152,7 @@ impl Trace {
     /// The profile, with single samples in order of time.
     #[track_caller]
     pub fn profile(&self) -> Profile {
-        let options = LoadOptions { timeline: true, debug_dirs: Vec::new() };
+        let options = LoadOptions { timeline: true, ..LoadOptions::default() };
         load(&self.path(), &options).unwrap_or_else(|error| panic!("{error}"))
     }
 

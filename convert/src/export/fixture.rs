@@ -1,5 +1,6 @@
 //! The small profile that the exporters' unit tests write.
 
+use crate::heap::{AllocationKind, Estimate, Heap, Metric, Site, Sum, Sums, show};
 use crate::profile::*;
 
 /// Two threads; an inlined call, a kernel frame, a truncated stack, two
@@ -140,5 +141,37 @@ pub(super) fn with_waits() -> Profile {
         timed(1_000_000, 0, stack, 2_000_400),
     ];
     profile.timeline.get_or_insert_default().extend(timeline);
+    profile
+}
+
+/// [`profile`] with allocations: three in stack 2, one of which was never
+/// given back, and one of forty that was sampled in stack 4.
+pub(super) fn with_heap() -> Profile {
+    let mut profile = profile();
+    let sum = |recorded, objects: f64, bytes: f64| {
+        let estimate = |value| Estimate { value, variance: 0.0 };
+        Sum { recorded, objects: estimate(objects), bytes: estimate(bytes) }
+    };
+    let site = |thread, stack, allocated, at_end| Site {
+        thread,
+        stack: Some(stack),
+        entry: AllocationKind::Malloc,
+        sums: Sums { allocated, at_end, ..Sums::default() },
+    };
+    profile.heap = Some(Heap {
+        interval: 4096,
+        sites: vec![
+            site(0, 2, sum(3, 3.0, 300.0), sum(1, 1.0, 100.0)),
+            site(1, 4, sum(1, 39.9, 3999.6), Sum::default()),
+        ],
+        ..Heap::default()
+    });
+    profile.events.push(Event {
+        kind: EventKind::Alloc,
+        name: ALLOC.into(),
+        unit: Unit::Bytes,
+        ..Event::default()
+    });
+    show(&mut profile, Metric::Bytes);
     profile
 }

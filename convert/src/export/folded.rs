@@ -1,7 +1,8 @@
 //! Folded stacks: `root;caller;callee COUNT`, one line per distinct stack.
 //!
-//! Counts are numbers of samples for events of the CPU, else microseconds, as
-//! bcc's `offcputime -f` prints them; what rounds to none is left out. Lines
+//! Counts are numbers of samples for events of the CPU, microseconds where time
+//! is measured otherwise, as bcc's `offcputime -f` prints them, and bytes or
+//! objects for those of memory; what rounds to none is left out. Lines
 //! are sorted frame by frame from the root, so that two outputs can be compared
 //! line by line. Memory follows the number of distinct stacks, not the length
 //! of their text.
@@ -12,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
-use crate::profile::{EventKind, FrameKind, FunctionId, Location, Profile, Sample};
+use crate::profile::{Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit};
 use crate::select::cpu_event;
 
 /// Writes the profile; see the module's documentation.
@@ -37,7 +38,9 @@ pub(super) fn write(
         })
         .collect();
     let Some(event) = options.event.or_else(|| cpu_event(profile)) else { return Ok(()) };
-    let counted = profile.events[event].kind == EventKind::Cpu;
+    let Event { kind, unit, .. } = &profile.events[event];
+    let counted = *kind == EventKind::Cpu;
+    let in_time = !counted && *unit == Unit::Nanoseconds;
     let entry = |sample: &Sample| {
         let node = sample.stack.map(|stack| tree.node_of(stack));
         let amount = if counted { sample.count } else { sample.weight };
@@ -46,10 +49,10 @@ pub(super) fn write(
     let samples = profile.samples.iter().filter(|sample| sample.event == event);
     let mut entries: Vec<_> = samples.map(entry).collect();
     sum_by_key(&mut entries);
-    if !counted {
+    if in_time {
         entries.iter_mut().for_each(|(_, ns)| *ns = ns.saturating_add(500) / 1000);
-        entries.retain(|&(_, us)| us > 0);
     }
+    entries.retain(|&(_, amount)| amount > 0);
 
     let mut path = Vec::new();
     for ((root, node), count) in entries {
@@ -165,6 +168,7 @@ fn clean(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::export::{Format, export, fixture};
+    use crate::heap::{Metric, show};
 
     fn folded(options: &ExportOptions) -> String {
         let mut out = Vec::new();
@@ -203,6 +207,23 @@ worker:1-10/11;main;helper 5
     fn waits_are_in_microseconds() {
         let options = ExportOptions { event: Some(1), ..ExportOptions::default() };
         assert_eq!(folded(&options), "app;main;helper;[off-CPU: futex] 2500\n");
+    }
+
+    #[test]
+    fn memory_is_in_bytes_or_objects() {
+        let check = |metric, expected: &str| {
+            let mut profile = fixture::with_heap();
+            let event = show(&mut profile, metric);
+            let options = ExportOptions { event, ..ExportOptions::default() };
+            let mut out = Vec::new();
+            export(&profile, Format::Folded, &options, &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        };
+        let stack = "app;main;<T as Run>::run;helper_[i];read_[k]";
+        check(Metric::Bytes, &format!("{stack} 300\napp;main;helper 4000\n"));
+        check(Metric::Count, &format!("{stack} 3\napp;main;helper 40\n"));
+        check(Metric::Live, &format!("{stack} 100\n"));
+        check(Metric::Temporary, "");
     }
 
     #[test]

@@ -7,13 +7,13 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
-use crate::profile::{
-    Event, EventId, EventKind, Function, ModuleId, ModuleKind, OFF_CPU, Profile, SYSCALLS, Sample,
-    Unit, WALL,
-};
-use crate::select::default_event;
+use crate::heap::Heap;
+use crate::profile::{EventId, Function, ModuleId, ModuleKind, Profile, StackId, ThreadId};
 
 mod proto;
+mod values;
+
+use values::{Values, period};
 
 /// Samples turned into messages at a time.
 const SAMPLES_AT_ONCE: usize = 4096;
@@ -40,22 +40,20 @@ pub(super) fn write(
     for samples in profile.samples.chunks(SAMPLES_AT_ONCE) {
         let sample = samples.iter().filter_map(|sample| {
             let weights = values.of_event[sample.event]?;
-            let (thread, process) = profile.thread(sample.thread);
-            let locations = std::iter::successors(sample.stack, |&id| profile.stacks[id].parent);
             let mut value = vec![0; values.types.len()];
             if values.is_counted(profile, sample) {
                 value[0] = signed(sample.count);
             }
             value[weights] = signed(sample.weight);
-            Some(proto::Sample {
-                location_id: locations.map(|id| to_id(profile.stacks[id].location)).collect(),
-                value,
-                label: vec![
-                    strings.text_label("thread", &thread.name),
-                    strings.number_label("pid", process.pid),
-                    strings.number_label("tid", thread.tid),
-                ],
-            })
+            Some(message(profile, &mut strings, (sample.thread, sample.stack), value))
+        });
+        let part = proto::Profile { sample: sample.collect(), ..proto::Profile::default() };
+        out.write_all(&part.encode_to_vec())?;
+    }
+    for sites in values.sites().chunks(SAMPLES_AT_ONCE) {
+        let sample = sites.iter().map(|site| {
+            let value = values.of_site(site);
+            message(profile, &mut strings, (site.thread, site.stack), value)
         });
         let part = proto::Profile { sample: sample.collect(), ..proto::Profile::default() };
         out.write_all(&part.encode_to_vec())?;
@@ -66,8 +64,28 @@ pub(super) fn write(
     Ok(())
 }
 
+/// A sample of a thread and a stack.
+fn message(
+    profile: &Profile,
+    strings: &mut Strings,
+    (thread, stack): (ThreadId, Option<StackId>),
+    value: Vec<i64>,
+) -> proto::Sample {
+    let (thread, process) = profile.thread(thread);
+    let locations = std::iter::successors(stack, |&id| profile.stacks[id].parent);
+    proto::Sample {
+        location_id: locations.map(|id| to_id(profile.stacks[id].location)).collect(),
+        value,
+        label: vec![
+            strings.text_label("thread", &thread.name),
+            strings.number_label("pid", process.pid),
+            strings.number_label("tid", thread.tid),
+        ],
+    }
+}
+
 /// Everything but samples and strings.
-fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Profile {
+fn head(profile: &Profile, values: &Values<'_>, strings: &mut Strings) -> proto::Profile {
     let modules = module_order(profile);
     let mut mapping_ids = vec![0; modules.len()];
     for (index, &module) in modules.iter().enumerate() {
@@ -98,85 +116,11 @@ fn head(profile: &Profile, values: &Values, strings: &mut Strings) -> proto::Pro
         function,
         time_nanos: signed(profile.info.start_unix_ns),
         duration_nanos: signed(profile.info.duration_ns),
-        period_type: values.main_type(),
+        period_type: values.period_type(strings),
         period: period(profile, values.main),
         comment: comments(profile).iter().map(|comment| strings.id(comment)).collect(),
         default_sample_type: values.main_type().map_or(0, |measured| measured.r#type),
         ..proto::Profile::default()
-    }
-}
-
-/// The columns of a sample's values: the number of samples, then one column
-/// per kind of measurement.
-struct Values {
-    types: Vec<proto::ValueType>,
-    /// Column of each event's weights; `None` for those that are not written.
-    of_event: Vec<Option<usize>>,
-    /// The event that is shown first.
-    main: Option<EventId>,
-}
-
-impl Values {
-    /// The columns for `wanted`, or for all events.
-    fn of(profile: &Profile, wanted: Option<EventId>, strings: &mut Strings) -> Values {
-        let mut value_type = |name, unit| {
-            let (r#type, unit) = (strings.id(name), strings.id(unit));
-            proto::ValueType { r#type, unit }
-        };
-        let mut types = vec![value_type("samples", "count")];
-        let mut of_event = vec![None; profile.events.len()];
-        for (id, event) in profile.events.iter().enumerate() {
-            if wanted.is_some_and(|wanted| wanted != id) {
-                continue;
-            }
-            let (name, unit) = measurement(event);
-            let measured = value_type(name, unit);
-            let column = types.iter().position(|&known| known == measured).unwrap_or(types.len());
-            if column == types.len() {
-                types.push(measured);
-            }
-            of_event[id] = Some(column);
-        }
-        let any = (!profile.events.is_empty()).then_some(0);
-        let main = wanted.or_else(|| default_event(profile)).or(any);
-        Values { types, of_event, main }
-    }
-
-    /// What is shown first, and what the period is measured in.
-    fn main_type(&self) -> Option<proto::ValueType> {
-        self.main.and_then(|event| self.of_event[event]).map(|column| self.types[column])
-    }
-
-    /// Whether a sample is one of those in the first column, which are of one
-    /// kind: samples of the CPU and intervals off it make no sum.
-    fn is_counted(&self, profile: &Profile, sample: &Sample) -> bool {
-        let kind = |event: EventId| profile.events[event].kind;
-        self.main.is_some_and(|main| kind(main) == kind(sample.event))
-    }
-}
-
-/// Name and unit of what an event measures.
-fn measurement(event: &Event) -> (&'static str, &'static str) {
-    match (event.kind, event.unit) {
-        (EventKind::OffCpu, _) => (OFF_CPU, "nanoseconds"),
-        (EventKind::Syscalls, _) => (SYSCALLS, "nanoseconds"),
-        (EventKind::Wall, _) => (WALL, "nanoseconds"),
-        (EventKind::Cpu, Unit::Nanoseconds) => ("cpu", "nanoseconds"),
-        (EventKind::Cpu, Unit::Cycles) => ("cycles", "count"),
-    }
-}
-
-/// Weight between two samples of an event, in its unit; 0 if there is none.
-fn period(profile: &Profile, event: Option<EventId>) -> i64 {
-    let Some(id) = event else { return 0 };
-    let event = &profile.events[id];
-    match event.unit {
-        Unit::Nanoseconds => 1_000_000_000_i64.checked_div(event.frequency_hz.into()).unwrap_or(0),
-        Unit::Cycles => {
-            let samples = profile.samples.iter().filter(|sample| sample.event == id);
-            let count: u64 = samples.map(|sample| sample.count).sum();
-            signed(profile.total_weight(id).checked_div(count).unwrap_or(0))
-        }
     }
 }
 
@@ -189,7 +133,8 @@ fn comments(profile: &Profile) -> Vec<String> {
     if info.lost > 0 {
         comments.push(format!("lost: {} of {} samples", info.lost, info.lost + info.samples));
     }
-    comments.extend(info.notes.iter().map(|note| format!("note: {note}")));
+    let heap_notes = profile.heap.as_ref().map_or_else(Vec::new, Heap::notes);
+    comments.extend(info.notes.iter().chain(&heap_notes).map(|note| format!("note: {note}")));
     comments
 }
 
@@ -305,7 +250,7 @@ mod tests {
 
     use super::*;
     use crate::export::fixture;
-    use crate::profile::Event;
+    use crate::profile::{Event, EventKind, Unit};
 
     fn written(profile: &Profile) -> (Vec<u8>, proto::Profile) {
         written_event(profile, None)
@@ -381,6 +326,22 @@ mod tests {
     }
 
     #[test]
+    fn growth_has_the_name_of_its_event() {
+        let growth = Event {
+            kind: EventKind::Growth,
+            name: "page-faults".into(),
+            unit: Unit::Bytes,
+            frequency_hz: 0,
+        };
+        let (_, pprof) = written(&Profile { events: vec![growth], ..fixture::profile() });
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        let types: Vec<_> =
+            pprof.sample_type.iter().map(|t| (text(t.r#type), text(t.unit))).collect();
+        assert_eq!(types, [("samples", "count"), ("page-faults", "bytes")]);
+        assert_eq!((pprof.period, pprof.sample[0].value.as_slice()), (1000, &[3, 3000][..]));
+    }
+
+    #[test]
     fn events_have_columns_of_their_own() {
         let check = |event, types: &[&str], main: &str, first: &[i64], last: &[i64]| {
             let (_, pprof) = written_event(&fixture::with_waits(), event);
@@ -394,6 +355,38 @@ mod tests {
         check(None, &["samples", "cpu", "off-cpu"], "cpu", &[3, 3000, 0], &[0, 0, 400]);
         check(Some(0), &["samples", "cpu"], "cpu", &[3, 3000], &[4, 4000]);
         check(Some(1), &["samples", "off-cpu"], "off-cpu", &[2, 2_500_400], &[1, 400]);
+    }
+
+    #[test]
+    fn the_heap_has_the_columns_of_go() {
+        const HEAP: [&str; 4] = ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"];
+        let check = |event, types: &[&str], main: &str, period: &str, first: &[i64]| {
+            let (_, pprof) = written_event(&fixture::with_heap(), event);
+            let text = |id: i64| pprof.string_table[id as usize].as_str();
+            let names: Vec<_> = pprof.sample_type.iter().map(|t| text(t.r#type)).collect();
+            assert_eq!((&*names, text(pprof.default_sample_type)), (types, main));
+            let period_type = pprof.period_type.unwrap();
+            let measured = (pprof.period, text(period_type.r#type), text(period_type.unit));
+            assert_eq!(format!("{measured:?}"), period);
+            assert_eq!(pprof.sample[0].value, first);
+            assert!(pprof.sample.iter().all(|sample| sample.value.len() == types.len()));
+            pprof
+        };
+        let space = r#"(4096, "space", "bytes")"#;
+        let alloc = check(Some(1), &HEAP, "inuse_space", space, &[3, 300, 1, 100]);
+        assert_eq!(alloc.sample.len(), 2);
+        assert_eq!(alloc.sample[0].location_id, [3, 2, 1]);
+        assert_eq!(alloc.sample[1].value, [40, 4000, 0, 0]);
+        let all = [&["samples", "cpu"][..], &HEAP].concat();
+        let cpu = r#"(1000000, "cpu", "nanoseconds")"#;
+        let both = check(None, &all, "cpu", cpu, &[3, 3000, 0, 0, 0, 0]);
+        assert_eq!(both.sample.last().unwrap().value, [0, 0, 40, 4000, 0, 0]);
+        // Without the CPU, what is there is shown.
+        let mut only_heap = fixture::with_heap();
+        only_heap.samples.retain(|sample| sample.event == 1);
+        let (_, pprof) = written(&only_heap);
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        assert_eq!(text(pprof.default_sample_type), "inuse_space");
     }
 
     #[test]

@@ -126,7 +126,8 @@ fn event_profiles<'a>(profile: &Profile, tree: &'a Tree, event: EventId) -> Vec<
             },
             unit: match unit {
                 Unit::Nanoseconds => "nanoseconds",
-                Unit::Cycles => "none",
+                Unit::Bytes => "bytes",
+                Unit::Cycles | Unit::Count => "none",
             },
             tree,
             entries,
@@ -230,6 +231,7 @@ impl Serialize for Weights<'_> {
 mod tests {
     use super::*;
     use crate::export::fixture;
+    use crate::heap::{Metric, show};
     use crate::profile::Location;
 
     fn speedscope(profile: &Profile) -> String {
@@ -276,6 +278,25 @@ mod tests {
         );
         // That of the CPU, if it is not said.
         assert_eq!(written(None), written(Some(0)));
+    }
+
+    #[test]
+    fn memory_has_its_unit() {
+        let check = |metric, unit: &str, weights: &str| {
+            let mut profile = fixture::with_heap();
+            let event = show(&mut profile, metric);
+            let mut out = Vec::new();
+            write(&profile, event, &mut out).unwrap();
+            let json = String::from_utf8(out).unwrap();
+            let start =
+                format!(r#"{{"type":"sampled","name":"all threads, alloc","unit":"{unit}""#);
+            assert!(json.contains(&start), "no {start} in {json}");
+            let weights = format!(r#""weights":{weights}}}"#);
+            assert!(json.contains(&weights), "no {weights} in {json}");
+        };
+        check(Metric::Bytes, "bytes", "[300,4000]");
+        check(Metric::LiveCount, "none", "[1]");
+        check(Metric::Peak, "bytes", "[]");
     }
 
     #[test]

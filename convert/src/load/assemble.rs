@@ -1,34 +1,34 @@
 //! Puts a profile together from what was read.
 
-use std::path::PathBuf;
-
 use rustc_hash::FxHashMap;
 use rz_format::Total;
 
-use super::Tables;
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
+use super::heap::{HeapTables, SiteKey};
 use super::locations::{LOST, Locations};
 use super::sums::{Key, Row, Sums, What};
+use super::{LoadOptions, Tables};
+use crate::heap::{self, Metric};
 use crate::profile::{
-    CallDetail, Event, EventKind, FrameKind, LocationId, OFF_CPU, Process, Profile, SYSCALLS,
-    Sample, StackId, StackNode, Thread, TimedSample, Unit,
+    ALLOC, CallDetail, Event, EventKind, FrameKind, LocationId, OFF_CPU, Process, Profile,
+    SYSCALLS, Sample, StackId, StackNode, Thread, TimedSample, Unit,
 };
 use crate::reason::{call_name, wait_reason};
 
 /// Everything but [`Profile::info`], of which only the numbers of samples and
 /// the notes about names and stacks are set.
-pub(super) fn assemble(tables: &Tables, debug_dirs: &[PathBuf]) -> Profile {
+pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOptions) -> Profile {
     let Tables { facts, stacks: dictionary, sums, totals, open_waits, calls, .. } = tables;
-    let touched = touched_stacks(dictionary, sums);
+    let touched = touched_stacks(dictionary, sums, heap);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();
-    let mut locations = Locations::new(facts, frames, &touched_frames, debug_dirs);
+    let mut locations = Locations::new(facts, frames, &touched_frames, &options.debug_dirs);
     let mut stacks = Stacks::new(dictionary, &touched, &mut locations);
 
     let mut profile = Profile::default();
-    let events = EventIds::add_events(&mut profile, tables);
-    add_threads(&mut profile, tables);
+    let events = EventIds::add_events(&mut profile, tables, heap);
+    add_threads(&mut profile, tables, heap);
     let thread_index = |id: u32| index_or_end(facts.threads.index_of(id), facts.threads.values());
     let (threads, processes) = (&profile.threads, &profile.processes);
     let mut resolve = |key: Key| {
@@ -52,6 +52,11 @@ pub(super) fn assemble(tables: &Tables, debug_dirs: &[PathBuf]) -> Profile {
         timeline.sort_by_key(|sample| sample.time_ns);
         timeline
     });
+    let place = |site: &SiteKey| {
+        let stack = site.stack.map(|id| stacks.of_id(id, dictionary, &mut locations));
+        (thread_index(site.thread), stack)
+    };
+    let places: Vec<_> = heap.matching.sites().iter().map(place).collect();
     // What is missing has one id, so that some samples may now be the same.
     add_up_equal(&mut samples);
     profile.samples = samples;
@@ -81,6 +86,12 @@ pub(super) fn assemble(tables: &Tables, debug_dirs: &[PathBuf]) -> Profile {
     profile.functions = locations.functions;
     profile.locations = locations.locations;
     profile.stacks = stacks.nodes;
+    if let Some(event) = events.alloc {
+        let found = heap.finish(facts, &profile, &options.heap, thread_index, &places);
+        // It is the last event.
+        profile.samples.extend(heap::samples(&found, event, Metric::default()));
+        profile.heap = Some(found);
+    }
     profile
 }
 
@@ -133,12 +144,14 @@ struct EventIds {
     /// missing, if there is need for it.
     off_cpu: usize,
     syscalls: usize,
+    /// The last one, if there is anything about allocations.
+    alloc: Option<usize>,
 }
 
 impl EventIds {
     /// Adds events in order of appearance, then those for what was recorded
     /// besides samples.
-    fn add_events(profile: &mut Profile, tables: &Tables) -> EventIds {
+    fn add_events(profile: &mut Profile, tables: &Tables, heap: &HeapTables) -> EventIds {
         let facts = &tables.facts;
         let mut has_waits = facts.captured.as_ref().is_some_and(|captured| captured.waits);
         let detail = facts.captured.as_ref().map_or(0, |captured| captured.calls);
@@ -162,7 +175,12 @@ impl EventIds {
         add(lost, EventKind::Cpu, LOST);
         let off_cpu = add(has_waits, EventKind::OffCpu, OFF_CPU);
         let syscalls = add(has_calls, EventKind::Syscalls, SYSCALLS);
-        EventIds { off_cpu, syscalls }
+        let has_heap = !heap.is_empty(facts);
+        let alloc = has_heap.then(|| add(true, EventKind::Alloc, ALLOC));
+        if let Some(alloc) = alloc {
+            profile.events[alloc].unit = Metric::default().unit();
+        }
+        EventIds { off_cpu, syscalls, alloc }
     }
 
     /// The event that something is a sample of.
@@ -177,7 +195,7 @@ impl EventIds {
 
 /// Adds processes and threads in order of appearance, and behind them a
 /// placeholder if anything refers to one that is missing.
-fn add_threads(profile: &mut Profile, tables: &Tables) {
+fn add_threads(profile: &mut Profile, tables: &Tables, heap: &HeapTables) {
     let Tables { facts, sums, totals, .. } = tables;
     let processes = &facts.processes;
     let thread = |recorded: &rz_format::Thread| {
@@ -192,7 +210,8 @@ fn add_threads(profile: &mut Profile, tables: &Tables) {
     let mut used = sums
         .amounts()
         .map(|(key, _)| key.thread)
-        .chain(totals.sums().filter_map(|total| total.thread));
+        .chain(totals.sums().filter_map(|total| total.thread))
+        .chain(heap.threads());
     if used.any(|id| facts.threads.index_of(id).is_none()) {
         let process = processes.values().len();
         profile.threads.push(Thread { process, tid: 0, name: LOST.to_owned() });
@@ -205,9 +224,12 @@ fn add_threads(profile: &mut Profile, tables: &Tables) {
 }
 
 fn event(recorded: &rz_format::Event) -> Event {
-    let unit = if recorded.unit == 1 { Unit::Cycles } else { Unit::Nanoseconds };
-    let (name, frequency_hz) = (recorded.name.clone(), recorded.frequency_hz);
-    Event { kind: EventKind::Cpu, name, unit, frequency_hz }
+    let (kind, unit) = match recorded.unit {
+        1 => (EventKind::Cpu, Unit::Cycles),
+        2 => (EventKind::Growth, Unit::Bytes),
+        _ => (EventKind::Cpu, Unit::Nanoseconds),
+    };
+    Event { kind, name: recorded.name.clone(), unit, frequency_hz: recorded.frequency_hz }
 }
 
 fn process(recorded: &rz_format::Process) -> Process {
@@ -226,11 +248,13 @@ fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
     !has_program && [recorded.pid, recorded.parent_pid].contains(&2)
 }
 
-/// Which stacks samples refer to, directly or as callers; one entry for each.
-fn touched_stacks(dictionary: &StackDictionary, sums: &Sums) -> Vec<bool> {
+/// Which stacks samples and sites refer to, directly or as callers; one entry
+/// for each.
+fn touched_stacks(dictionary: &StackDictionary, sums: &Sums, heap: &HeapTables) -> Vec<bool> {
     let mut touched = vec![false; dictionary.stacks.values().len()];
-    for (key, _) in sums.amounts() {
-        let mut next = key.stack;
+    let of_sites = heap.matching.sites().iter().map(|site| site.stack);
+    for stack in sums.amounts().map(|(key, _)| key.stack).chain(of_sites) {
+        let mut next = stack;
         while let Some(index) = next.and_then(|id| dictionary.stacks.index_of(id))
             && !touched[index]
         {

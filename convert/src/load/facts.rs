@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    CLASS_TOTALS, Captured, Clock, Cost, End, Event, Host, Loss, Module, Process, Record,
-    Recording, Symbol, Thread, ThreadName,
+    Allocations, Allocator, CLASS_ALLOCATIONS, Captured, Clock, Cost, End, Event, Host, Loss,
+    Mapping, Module, Process, Record, Recording, Symbol, Thread, ThreadName,
 };
+
+use crate::heap::Runtime;
 
 /// Memory for definitions, in bytes: made-up blocks compress so well that a
 /// small file could fill any. What comes later is left out, as if it were lost.
 const MAX_BYTES: usize = 512 << 20;
+
+/// Files that one process allocates with, at most.
+const MAX_ALLOCATORS: usize = 100;
 
 /// Notes that are kept, at most.
 const MAX_NOTES: usize = 100;
@@ -71,6 +76,11 @@ pub(super) struct Facts {
     pub(super) clock: Option<Clock>,
     pub(super) events: Defined<Event>,
     pub(super) processes: Defined<Process>,
+    /// Ids of processes that are copies of another one of the trace, and have
+    /// not executed a program since.
+    pub(super) forked: FxHashSet<u32>,
+    /// Numbers of processes.
+    pids: FxHashSet<u32>,
     pub(super) threads: Defined<Thread>,
     pub(super) modules: Defined<Module>,
     /// The latest new name by thread id.
@@ -80,6 +90,11 @@ pub(super) struct Facts {
     /// By class and reason.
     pub(super) losses: BTreeMap<(u8, u8), LossSum>,
     pub(super) captured: Option<Captured>,
+    pub(super) allocations: Option<Allocations>,
+    /// By process id: files that it allocates with.
+    pub(super) allocators: BTreeMap<u32, Vec<String>>,
+    /// By process id: runtimes that it has mapped.
+    pub(super) runtimes: BTreeMap<u32, Vec<Runtime>>,
     /// The last one.
     pub(super) cost: Option<Cost>,
     pub(super) end: Option<End>,
@@ -107,6 +122,11 @@ impl Facts {
             Record::ThreadName(name) => self.rename(name),
             Record::Symbol(symbol) => self.symbols.entry(symbol.module).or_default().push(symbol),
             Record::Captured(captured) => drop(self.captured.get_or_insert(captured)),
+            Record::Allocations(how) => {
+                self.allocations.get_or_insert(how);
+            }
+            Record::Allocator(allocator) => self.add_allocator(allocator),
+            Record::Mapping(mapping) => self.add_mapping(&mapping),
             Record::Loss(loss) => self.add_loss(&loss),
             Record::Cost(cost) => self.cost = Some(cost),
             Record::End(end) => self.end = Some(end),
@@ -120,12 +140,40 @@ impl Facts {
     }
 
     /// A process that has just executed a program is announced before its
-    /// executable is known, and once more with it.
+    /// executable is known, and once more with it. It has a new id but its old
+    /// number.
     fn add_process(&mut self, process: Process) {
         match self.processes.get_mut(process.id) {
             Some(known) if known.exe.is_empty() => known.exe = process.exe,
             Some(_) => {}
-            None => self.processes.add(process.id, process),
+            None => {
+                let is_new = process.start_ns > 0 && self.pids.insert(process.pid);
+                if is_new && self.pids.contains(&process.parent_pid) {
+                    self.forked.insert(process.id);
+                }
+                self.pids.insert(process.pid);
+                self.processes.add(process.id, process);
+            }
+        }
+    }
+
+    fn add_allocator(&mut self, allocator: Allocator) {
+        let paths = self.allocators.entry(allocator.process).or_default();
+        if paths.len() < MAX_ALLOCATORS && !paths.contains(&allocator.path) {
+            paths.push(allocator.path);
+        }
+    }
+
+    /// Notes which runtimes a process has in it.
+    fn add_mapping(&mut self, mapping: &Mapping) {
+        let module = self.modules.index_of(mapping.module).map(|i| &self.modules.values()[i]);
+        let is_process = self.processes.index_of(mapping.process).is_some();
+        let runtime = module.and_then(|module| Runtime::of_file(&module.path));
+        if let Some(runtime) = runtime.filter(|_| is_process) {
+            let runtimes = self.runtimes.entry(mapping.process).or_default();
+            if !runtimes.contains(&runtime) {
+                runtimes.push(runtime);
+            }
         }
     }
 
@@ -138,7 +186,7 @@ impl Facts {
 
     fn add_loss(&mut self, loss: &Loss) {
         // The classes have consecutive numbers, this being the last one.
-        if loss.class <= CLASS_TOTALS {
+        if loss.class <= CLASS_ALLOCATIONS {
             let sum = self.losses.entry((loss.class, loss.reason)).or_default();
             let duration = loss.to_ns.saturating_sub(loss.from_ns);
             sum.count = sum.count.saturating_add(loss.count);
@@ -159,6 +207,7 @@ fn definition_size(record: &Record) -> usize {
         }
         Record::Symbol(symbol) => symbol.name.len() + symbol.area.len(),
         Record::Event(event) => event.name.len(),
+        Record::Allocator(allocator) => allocator.path.len(),
         _ => return 0,
     };
     size_of::<Record>() + variable

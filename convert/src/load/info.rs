@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use rz_format::{
-    BlockKind, CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, CLASS_WAITS, Damage, FileHeader,
-    LossReason,
+    BlockKind, CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, CLASS_WAITS, Damage,
+    FileHeader, LossReason,
 };
 
 use super::facts::{Facts, LossSum};
@@ -49,6 +49,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     info.lost_waits = losses(facts, CLASS_WAITS);
     info.lost_calls = losses(facts, CLASS_CALLS);
     info.lost_totals = losses(facts, CLASS_TOTALS);
+    info.lost_allocations = losses(facts, CLASS_ALLOCATIONS);
     info.captured = facts.captured.clone().unwrap_or_default();
     if let Some(cost) = &facts.cost {
         info.recorder_cpu_ns = cost.user_ns.saturating_add(cost.system_ns);
@@ -67,6 +68,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     notes.extend(lost_calls_note(facts));
     for (losses, what) in [
         (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),
+        (&info.lost_allocations, "allocations and frees are missing"),
         (&info.lost_totals, "intervals off the CPU and system calls are missing, and in no total"),
     ] {
         notes.extend(losses_note(losses, what));

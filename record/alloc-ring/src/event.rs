@@ -131,6 +131,18 @@ pub enum Event<'a> {
     },
 }
 
+impl Event<'_> {
+    /// When it was, in ticks.
+    pub fn ticks(&self) -> u64 {
+        match *self {
+            Event::Free { ticks, .. }
+            | Event::Allocation { ticks, .. }
+            | Event::Sample { ticks, .. }
+            | Event::Lost { ticks, .. } => ticks,
+        }
+    }
+}
+
 /// Reads events off a piece of a ring, up to its end or a [`tag::SKIP`]. Ends
 /// with an error at what is no event: nothing behind that can be understood.
 #[derive(Debug, Clone)]

@@ -133,6 +133,10 @@ pub struct SlotHeader {
     /// has read them.
     pub tail: AtomicU64,
     _apart_too: [u64; 7],
+    /// When the slot was taken, in ticks.
+    pub born: AtomicU64,
+    /// Address of the `malloc` that the program would call without the hook.
+    pub malloc: AtomicU64,
     /// What the thread has done.
     pub counts: Counts,
 }

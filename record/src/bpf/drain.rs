@@ -2,10 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use aya::Ebpf;
 use aya::maps::{MapData, RingBuf};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS};
 
@@ -13,9 +14,9 @@ use super::attach::Attachment;
 use super::events::CpuEvents;
 use super::heap::HeapProbes;
 use super::layout::{LOSSES, is_heap_counts, shortened_len, time_of, total};
-use crate::capture::Capture;
+use crate::capture::{Capture, whole_millis};
 use crate::host::now_ns;
-use crate::perf::{INTERVAL_MS, drain_ring};
+use crate::perf::drain_ring;
 use crate::queue::{Batch, StackEnds};
 
 /// Bytes of calls taken at one time above which fewer are asked for.
@@ -132,11 +133,11 @@ impl Capture for Attachment {
         self.start().map_err(io::Error::other)
     }
 
-    fn wait(&self, stop: BorrowedFd<'_>) {
+    fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration) {
         let ready = self.rings.ready.0.as_fd();
         let mut fds = [ready, stop].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         // An interrupted wait is as good as a finished one.
-        let _ = poll(&mut fds, PollTimeout::from(INTERVAL_MS));
+        let _ = poll(&mut fds, whole_millis(at_most));
         // What has woken us has done so; the buffers are all looked at anyway.
         let mut events = [EpollEvent::empty(); 8];
         let _ = self.rings.ready.wait(&mut events, EpollTimeout::ZERO);

@@ -4,25 +4,22 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use perf_event_open_sys::bindings::PERF_RECORD_SAMPLE;
 use rz_format::CLASS_SAMPLES;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, whole_millis};
 use crate::perf::attach::Attachment;
 use crate::perf::record::{copy_record, time_of};
 use crate::perf::ring::Ring;
 use crate::queue::{Batch, StackEnds};
-
-/// How often buffers are emptied when nothing asks for it sooner.
-pub(crate) const INTERVAL_MS: u8 = 100;
 
 impl Capture for Attachment {
     fn enable(&mut self) -> io::Result<Vec<String>> {
         self.enable_sampling().map(|()| Vec::new())
     }
 
-    fn wait(&self, stop: BorrowedFd<'_>) {
+    fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration) {
         let mut fds: Vec<PollFd<'_>> = self
             .buffers
             .iter()
@@ -35,11 +32,11 @@ impl Capture for Attachment {
         let has_ended =
             |fd: &PollFd<'_>| fd.revents().is_some_and(|events| events.intersects(ended));
         // An interrupted wait is as good as a finished one.
-        let _ = poll(&mut fds, PollTimeout::from(INTERVAL_MS));
+        let _ = poll(&mut fds, whole_millis(at_most));
         if fds.iter().any(has_ended) {
             // The thread that an event was opened on is gone, and poll will
             // return at once from now on, while other threads go on.
-            std::thread::sleep(self.safe_pause().min(Duration::from_millis(INTERVAL_MS.into())));
+            std::thread::sleep(self.safe_pause().min(at_most));
         }
     }
 

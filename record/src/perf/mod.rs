@@ -11,7 +11,7 @@ pub(crate) mod sys;
 pub use attach::AttachError;
 pub(crate) use attach::{Targets, attach};
 pub(crate) use attr::{EventOptions, SampledEvent};
-pub(crate) use drain::{INTERVAL_MS, drain_ring};
+pub(crate) use drain::drain_ring;
 pub(crate) use record::parse;
 pub(crate) use ring::Ring;
 pub(crate) use sys::Whose;

@@ -4,7 +4,8 @@
 use rz_format::{Allocation, Allocator, HeapCounts, Record};
 
 use super::Tracker;
-use crate::event::{RawAllocation, RawEvent, RawHeapCounts};
+use super::stacks::Moment;
+use crate::event::RawAllocation;
 
 /// Allocations that are not ready to be written.
 #[derive(Debug, Default)]
@@ -30,12 +31,12 @@ impl Unsettled {
 
 impl Tracker {
     /// Takes in an allocation, or an object that was given back.
-    pub(super) fn allocation(&mut self, event: &RawEvent<'_>, allocation: &RawAllocation<'_>) {
-        self.find_if_unannounced(event, event.tid);
-        let stack = allocation.place.as_ref().and_then(|place| self.stack(event, place));
+    pub(super) fn allocation(&mut self, moment: Moment, allocation: &RawAllocation<'_>) {
+        self.find_if_unannounced(moment, moment.tid);
+        let stack = allocation.place.as_ref().and_then(|place| self.stack(moment, place));
         let row = Allocation {
-            time_ns: event.time_ns,
-            thread: self.thread_id(event),
+            time_ns: moment.time_ns,
+            thread: self.thread_id(moment),
             kind: allocation.kind,
             address: allocation.address,
             size: allocation.size,
@@ -46,10 +47,10 @@ impl Tracker {
         self.add_allocation(row);
     }
 
-    /// Takes in what the event's thread has done.
-    pub(super) fn count_heap(&mut self, event: &RawEvent<'_>, counts: &HeapCounts) {
-        self.find_if_unannounced(event, event.tid);
-        let thread = Some(self.thread_id(event)).filter(|thread| *thread != u32::MAX);
+    /// Takes in what the moment's thread has done.
+    pub(super) fn count_heap(&mut self, moment: Moment, counts: &HeapCounts) {
+        self.find_if_unannounced(moment, moment.tid);
+        let thread = Some(self.thread_id(moment)).filter(|thread| *thread != u32::MAX);
         self.found.heap_counts.push(HeapCounts { thread, ..*counts });
     }
 
@@ -69,14 +70,5 @@ impl Tracker {
     /// Everything that happened before `time_ns` has been handled.
     pub(crate) fn settle(&mut self, time_ns: u64) {
         self.unsettled.settle(time_ns, &mut self.found.allocations);
-    }
-
-    /// Takes in counts of threads that have been reported.
-    pub(crate) fn add_heap_counts(&mut self, counts: &[RawHeapCounts]) {
-        for RawHeapCounts { tid, counts } in counts {
-            let goes_on = self.threads.get(tid).map(|thread| thread.id);
-            let thread = goes_on.or_else(|| self.ended.just_ended(*tid, counts.time_ns));
-            self.found.heap_counts.push(HeapCounts { thread, ..*counts });
-        }
     }
 }

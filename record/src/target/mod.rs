@@ -1,6 +1,7 @@
 //! The processes being recorded: what is known of them changes with every
 //! event, and samples are resolved against what is known at their time.
 
+mod chunks;
 mod heap;
 mod identity;
 pub(crate) mod link_map;
@@ -24,6 +25,7 @@ use rz_format::{
 use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
 use crate::host::now_ns;
 use crate::queue::StackEnds;
+use chunks::Hooked;
 use heap::Unsettled;
 use identity::EndedThreads;
 use process::{Origin, Process, Thread};
@@ -111,6 +113,8 @@ pub(crate) struct Policy {
     pub(crate) follow: bool,
     /// What a sample should stand for; 0 if that varies.
     pub(crate) usual_weight: u64,
+    /// Whether programs report their allocations, which may take a while.
+    pub(crate) hooked: bool,
     /// Whether to take down which files processes have open.
     pub(crate) open_files: bool,
 }
@@ -132,6 +136,7 @@ pub(crate) struct Tracker {
     texts: TextInterner<FxBuildHasher>,
     found: Findings,
     unsettled: Unsettled,
+    hooked: Hooked,
     counts: Counts,
     /// Sum of all samples' weights.
     weight: u64,
@@ -159,6 +164,7 @@ impl Tracker {
             texts: TextInterner::default(),
             found: Findings::default(),
             unsettled: Unsettled::default(),
+            hooked: Hooked::default(),
             counts: Counts::default(),
             weight: 0,
             last_seen: FxHashMap::default(),
@@ -234,8 +240,8 @@ impl Tracker {
             }
             What::Waited(wait) => self.wait(event, wait),
             What::Called(call) => self.call(event, call),
-            What::Allocated(allocation) => self.allocation(event, allocation),
-            What::Counted(counts) => self.count_heap(event, counts),
+            What::Allocated(allocation) => self.allocation(Moment::of(event), allocation),
+            What::Counted(counts) => self.count_heap(Moment::of(event), counts),
             &What::Mapped { start, end, file_offset, device, inode, path } => {
                 let path = String::from_utf8_lossy(path).into_owned();
                 let entry = MapEntry { start, end, file_offset, device, inode, path };
@@ -378,14 +384,15 @@ impl Tracker {
         weight: u64,
         place: &RawStack<'_>,
     ) {
-        self.find_if_unannounced(event, owner);
-        let stack = self.stack(event, place);
+        let moment = Moment::of(event);
+        self.find_if_unannounced(moment, owner);
+        let stack = self.stack(moment, place);
         self.counts.samples += 1;
         self.weight += weight;
         self.found.samples.push(Sample {
             time_ns: event.time_ns,
             event: number,
-            thread: self.thread_id(event),
+            thread: self.thread_id(moment),
             cpu: event.cpu,
             stack,
             weight,
@@ -393,12 +400,13 @@ impl Tracker {
     }
 
     fn wait(&mut self, event: &RawEvent<'_>, wait: &RawWait<'_>) {
-        self.find_if_unannounced(event, event.tid);
-        let stack = self.stack(event, &wait.place);
+        let moment = Moment::of(event);
+        self.find_if_unannounced(moment, event.tid);
+        let stack = self.stack(moment, &wait.place);
         self.counts.waits += 1;
         self.found.waits.push(Wait {
             end_ns: event.time_ns,
-            thread: self.thread_id(event),
+            thread: self.thread_id(moment),
             cpu: event.cpu,
             duration_ns: wait.duration_ns,
             queued_ns: wait.queued_ns,
@@ -411,15 +419,16 @@ impl Tracker {
     }
 
     fn call(&mut self, event: &RawEvent<'_>, call: &RawCall<'_>) {
-        self.find_if_unannounced(event, event.tid);
-        let stack = call.place.as_ref().and_then(|(place, _)| self.stack(event, place));
+        let moment = Moment::of(event);
+        self.find_if_unannounced(moment, event.tid);
+        let stack = call.place.as_ref().and_then(|(place, _)| self.stack(moment, place));
         if self.texts.bytes() > MAX_KNOWN_TEXTS {
             self.texts.forget();
         }
         self.counts.calls += 1;
         self.found.calls.push(Call {
             start_ns: call.start_ns,
-            thread: self.thread_id(event),
+            thread: self.thread_id(moment),
             number: call.number,
             duration_ns: call.duration_ns,
             result: call.result,
@@ -432,18 +441,17 @@ impl Tracker {
         });
     }
 
-    /// The number of the event's thread, which should be known.
-    fn thread_id(&self, event: &RawEvent<'_>) -> u32 {
-        let goes_on = self.threads.get(&event.tid).map(|thread| thread.id);
-        let ended = || self.ended.just_ended(event.tid, event.time_ns);
+    /// The number of the moment's thread, which should be known.
+    fn thread_id(&self, moment: Moment) -> u32 {
+        let goes_on = self.threads.get(&moment.tid).map(|thread| thread.id);
+        let ended = || self.ended.just_ended(moment.tid, moment.time_ns);
         goes_on.or_else(ended).unwrap_or(u32::MAX)
     }
 
-    /// The number of the stack that the event's thread had.
-    fn stack(&mut self, event: &RawEvent<'_>, place: &RawStack<'_>) -> Option<StackId> {
-        let moment = Moment { time_ns: event.time_ns, pid: event.pid, tid: event.tid };
-        let process = self.processes.get_mut(&event.pid);
-        let thread = self.threads.get_mut(&event.tid);
+    /// The number of the stack that the moment's thread had.
+    fn stack(&mut self, moment: Moment, place: &RawStack<'_>) -> Option<StackId> {
+        let process = self.processes.get_mut(&moment.pid);
+        let thread = self.threads.get_mut(&moment.tid);
         let records = &mut self.found.records;
         let (stack, truncated) = self.stacks.number(moment, place, process, thread, records);
         self.counts.truncated += u64::from(truncated.is_some());
@@ -451,23 +459,23 @@ impl Tracker {
         stack
     }
 
-    /// Takes in the event's thread if its start was not reported, unless it is
+    /// Takes in the moment's thread if its start was not reported, unless it is
     /// one that is about to be gone.
-    fn find_if_unannounced(&mut self, event: &RawEvent<'_>, owner: u32) {
-        if self.threads.contains_key(&event.tid) {
+    fn find_if_unannounced(&mut self, moment: Moment, owner: u32) {
+        if self.threads.contains_key(&moment.tid) {
             return;
         }
-        if self.ended.just_ended(event.tid, event.time_ns).is_some() {
+        if self.ended.just_ended(moment.tid, moment.time_ns).is_some() {
             return;
         }
-        if !self.processes.contains_key(&event.pid) {
-            self.adopt(event.pid);
+        if !self.processes.contains_key(&moment.pid) {
+            self.adopt(moment.pid);
         }
-        if let Some(process) = self.processes.get(&event.pid)
-            && !self.threads.contains_key(&event.tid)
+        if let Some(process) = self.processes.get(&moment.pid)
+            && !self.threads.contains_key(&moment.tid)
         {
-            let name = procfs::thread_name(event.pid, event.tid);
-            self.new_thread(event.pid, process.id, event.tid, owner, event.time_ns, &name);
+            let name = procfs::thread_name(moment.pid, moment.tid);
+            self.new_thread(moment.pid, process.id, moment.tid, owner, moment.time_ns, &name);
         }
     }
 
@@ -479,7 +487,11 @@ impl Tracker {
             process.exe = entry.path.clone();
             self.found.records.push(Record::Process(process.record(pid)));
         }
-        if !process.map(entry.clone()) || !is_file {
+        if !process.map(entry.clone()) {
+            return;
+        }
+        self.hooked.forget_code(pid);
+        if !is_file {
             return;
         }
         let module =
@@ -570,7 +582,7 @@ impl Tracker {
         self.direct.remove(&tid);
         let Some(thread) = self.threads.remove(&tid) else { return };
         self.stacks.forget_end(tid);
-        if self.policy.scope != Scope::Opened {
+        if self.policy.scope != Scope::Opened || self.policy.hooked {
             self.ended.add(tid, time_ns, thread.id);
         }
         self.found.records.push(Record::ThreadExit(Exit { id: thread.id, time_ns }));
@@ -612,6 +624,7 @@ impl Tracker {
     }
 
     fn new_process(&mut self, pid: u32, start_ns: u64, origin: Origin) -> u32 {
+        self.hooked.forget_code(pid);
         let id = self.next_process;
         self.next_process += 1;
         let process = Process::new(id, pid, start_ns, origin);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxBuildHasher;
 use rz_format::{Frame, ModuleKind, Record, StackDefs, StackId, StackInterner, TruncatedReason};
 
-use crate::event::RawStack;
+use crate::event::{RawEvent, RawStack};
 use crate::queue::StackEnds;
 use crate::target::modules::Modules;
 use crate::target::process::{Process, ProcessCode, Thread};
@@ -35,6 +35,12 @@ pub(super) struct Moment {
     pub(super) time_ns: u64,
     pub(super) pid: u32,
     pub(super) tid: u32,
+}
+
+impl Moment {
+    pub(super) fn of(event: &RawEvent<'_>) -> Self {
+        Moment { time_ns: event.time_ns, pid: event.pid, tid: event.tid }
+    }
 }
 
 impl Stacks {
@@ -73,6 +79,17 @@ impl Stacks {
             stack = Some(self.interner.stack(stack, frame));
         }
         (stack, truncated)
+    }
+
+    /// The number of a stack that is not known up to its root.
+    pub(super) fn root(&mut self, reason: TruncatedReason) -> StackId {
+        self.child(None, Frame::Truncated(reason))
+    }
+
+    /// The number of the stack that ends in `frame`, called from `parent`.
+    pub(super) fn child(&mut self, parent: Option<StackId>, frame: Frame) -> StackId {
+        let frame = self.interner.frame(frame);
+        self.interner.stack(parent, frame)
     }
 
     /// Whether the definitions of new stacks fill a block.

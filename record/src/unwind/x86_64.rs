@@ -50,6 +50,17 @@ impl Registers {
         registers
     }
 
+    /// Those of a function that has called another one, which returns to
+    /// `return_address`; `sp` is as it is then.
+    pub(crate) fn of_caller(return_address: u64, sp: u64, bp: u64) -> Self {
+        let mut registers = Registers { ip: 0, general: [0; GENERAL], known: 0 };
+        // Inside the call instruction: it may be the function's last one.
+        registers.ip = return_address.wrapping_sub(1);
+        registers.set(SP, Some(sp));
+        registers.set(BP, Some(bp));
+        registers
+    }
+
     /// The stack pointer.
     pub(crate) fn sp(&self) -> u64 {
         self.general[usize::from(SP)]

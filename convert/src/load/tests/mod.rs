@@ -3,6 +3,9 @@
 mod calls;
 mod damage;
 mod fixture;
+mod heap;
+mod heap_estimates;
+mod heap_views;
 mod names;
 mod sums;
 mod waits;

@@ -1,0 +1,27 @@
+//! What time it is, in ticks.
+
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::real;
+
+/// Whether ticks are those of the processor. Set before the first event.
+static PROCESSOR: AtomicBool = AtomicBool::new(true);
+
+/// Says where ticks come from; one of [`mod@rz_alloc_ring::clock`].
+pub(crate) fn choose(clock: u32) {
+    PROCESSOR.store(clock == rz_alloc_ring::clock::TSC, Relaxed);
+}
+
+/// The time in ticks.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    if PROCESSOR.load(Relaxed) { processor() } else { real::monotonic_nanos() }
+}
+
+/// The processor's time stamp counter.
+#[inline(always)]
+pub(crate) fn processor() -> u64 {
+    // SAFETY: all processors have it, and Linux lets programs read it unless
+    // they ask not to.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}

@@ -1,0 +1,364 @@
+//! Takes what hooks have written, along with what another capture has.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use rustc_hash::FxHashMap;
+use rz_alloc_ring::{Counts, Events, MAX_SLOTS, SIZE_CLASSES, SlotHeader, mode};
+use rz_format::{CLASS_ALLOCATIONS, HeapCounts, LossReason};
+
+use super::Hook;
+use super::memory::{Chunk, Memory};
+use super::ticks::Ticks;
+use crate::capture::Capture;
+use crate::host::now_ns;
+use crate::queue::{Batch, StackEnds};
+
+/// How often rings are looked at while little happens: threads' counts are
+/// this fine in time.
+const CALM: Duration = Duration::from_millis(9);
+/// How often while rings fill.
+const BUSY: Duration = Duration::from_millis(1);
+/// How long it stays that way when they do no more, and in the beginning.
+const BUSY_SPAN_NS: u64 = 20_000_000;
+const BUSY_AT_FIRST_NS: u64 = 200_000_000;
+/// Bytes in rings at one look that count as busy.
+const BUSY_BYTES: usize = 64 << 10;
+/// Counts are written at most so often.
+const COUNT_INTERVAL_NS: u64 = 8_000_000;
+/// How often it is looked which threads are gone.
+const REAP_INTERVAL_NS: u64 = 50_000_000;
+/// A thread may be held up between taking the time of an event and writing it.
+/// Events that come even later are out of order.
+const SETTLE_DELAY_NS: u64 = 20_000_000;
+/// Bytes waiting to be dealt with beyond which events stay in the rings, where
+/// hooks count what they drop.
+const LEAVE_ABOVE: usize = 64 << 20;
+/// Shared memory at which hooks are switched off: many threads with full rings.
+const MAX_MEMORY: u64 = 1 << 30;
+
+/// A capture, and the rings of hooks.
+pub(crate) struct Rings {
+    inner: Box<dyn Capture>,
+    memory: Memory,
+    ticks: Ticks,
+    clock: u32,
+    slots: Vec<Slot>,
+    /// Events that have no times yet.
+    taken: Vec<Chunk>,
+    /// Slots up to this one have been in use.
+    used: u32,
+    /// Rings are looked at often until then.
+    busy_until_ns: u64,
+    looked_ns: u64,
+    counted_ns: u64,
+    reaped_ns: u64,
+    without_slot: u64,
+    /// Slots that were found in use so far.
+    born: u64,
+    is_on: bool,
+}
+
+/// What is known of a slot.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// 0 while it is free.
+    tid: u32,
+    /// When it was found in use, counted in slots.
+    born: u64,
+    /// Threads that had it before.
+    taken: u32,
+    /// What its counts were when they were written.
+    counts: HeapCounts,
+    lost: Lost,
+    /// When its counts were taken.
+    counted_ns: u64,
+}
+
+/// Events that a hook could not write.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lost {
+    dropped: u64,
+    nested: u64,
+}
+
+impl Rings {
+    /// Takes what `hook` brings, besides what `inner` captures.
+    pub(crate) fn new(inner: Box<dyn Capture>, hook: Hook) -> Self {
+        let clock = hook.memory.control().clock;
+        Rings {
+            inner,
+            memory: hook.memory,
+            ticks: Ticks::start(clock),
+            clock,
+            slots: vec![Slot::default(); MAX_SLOTS as usize],
+            taken: Vec::new(),
+            used: 0,
+            // Programs allocate a lot when they begin.
+            busy_until_ns: now_ns() + BUSY_AT_FIRST_NS,
+            looked_ns: now_ns(),
+            counted_ns: 0,
+            reaped_ns: 0,
+            without_slot: 0,
+            born: 0,
+            is_on: true,
+        }
+    }
+
+    fn take_all(&mut self, batch: &mut Batch, is_last: bool) {
+        let now = now_ns();
+        if batch.backlog > LEAVE_ABOVE && !is_last {
+            // Nothing that comes later is in order without what is left here.
+            batch.settled_ns = Some(0);
+            return;
+        }
+        batch.settled_ns = Some(now.saturating_sub(SETTLE_DELAY_NS));
+        let counts_due = is_last || now.saturating_sub(self.counted_ns) >= COUNT_INTERVAL_NS;
+        let reap_due = is_last || now.saturating_sub(self.reaped_ns) >= REAP_INTERVAL_NS;
+        self.counted_ns = if counts_due { now } else { self.counted_ns };
+        self.reaped_ns = if reap_due { now } else { self.reaped_ns };
+        let mut bytes = 0;
+        let mut free_in_a_row = 0;
+        for slot in 0..MAX_SLOTS {
+            // Hooks take the first free slot they find, more or less.
+            if slot > self.used && free_in_a_row > 64 {
+                break;
+            }
+            // Acquire pairs with the hook's release of `pid`, after which the
+            // slot is in use.
+            let pid = self.memory.entry(slot).pid.load(Ordering::Acquire);
+            let tid = self.memory.entry(slot).tid.load(Ordering::Relaxed);
+            if pid == 0 || tid == 0 {
+                free_in_a_row += 1;
+                continue;
+            }
+            free_in_a_row = 0;
+            self.used = self.used.max(slot);
+            // Before its events are taken: what it writes later is for the
+            // next look.
+            let is_gone = reap_due && kill(Pid::from_raw(tid as i32), None) == Err(Errno::ESRCH);
+            if self.slots[slot as usize].tid == 0 {
+                self.born += 1;
+                let known = &mut self.slots[slot as usize];
+                // What it holds began after the last look.
+                (known.tid, known.born, known.counted_ns) = (tid, self.born, self.looked_ns);
+            }
+            bytes += self.take_events(slot, pid, tid, batch);
+            if counts_due || is_gone {
+                self.take_counts(slot, pid, tid, now, batch);
+            }
+            if is_gone {
+                self.release(slot);
+            }
+        }
+        self.date(batch);
+        if reap_due {
+            self.release_replaced();
+            self.check_memory();
+        }
+        self.report_without_slot(batch, now);
+        if bytes >= BUSY_BYTES {
+            self.busy_until_ns = now + BUSY_SPAN_NS;
+        }
+        self.looked_ns = now;
+    }
+
+    /// Takes a slot's events; returns how many bytes they are.
+    fn take_events(&mut self, slot: u32, pid: u32, tid: u32, batch: &mut Batch) -> usize {
+        let mut bytes = 0;
+        // Once up to the end of the ring, and once from its beginning.
+        for _ in 0..2 {
+            match self.memory.take(slot) {
+                Ok(words) if words.is_empty() => break,
+                Ok(words) => {
+                    bytes += words.len() * 8;
+                    let chunk = self.chunk(slot, pid, tid);
+                    self.taken.push(Chunk { words, ..chunk });
+                }
+                Err(error) => {
+                    log::warn!("events of thread {tid} make no sense: {error}");
+                    let now = now_ns();
+                    batch.lose(LossReason::Malformed, CLASS_ALLOCATIONS, self.looked_ns, now, 1);
+                    break;
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Puts what was taken where its time says.
+    fn date(&mut self, batch: &mut Batch) {
+        // Now that all events are older than this moment, none will ever be
+        // dated by another pair of moments.
+        self.ticks.advance(self.clock);
+        let ticks = self.ticks;
+        for mut chunk in self.taken.drain(..) {
+            let events = Events::new(&chunk.words).map_while(Result::ok);
+            let mut times = events.map(|event| ticks.to_ns(event.ticks()));
+            if let Some(first_ns) = times.next() {
+                (chunk.first_ns, chunk.last_ns) = (first_ns, times.last().unwrap_or(first_ns));
+            }
+            let born_ns = ticks.to_ns(chunk.born_ns);
+            batch.push_chunk(Chunk { ticks, born_ns, ..chunk });
+        }
+    }
+
+    /// Takes what a slot has counted since the last time.
+    fn take_counts(&mut self, slot: u32, pid: u32, tid: u32, now: u64, batch: &mut Batch) {
+        let Ok(header) = self.memory.slot(slot) else { return };
+        let (counts, lost) = read(&header.counts);
+        let mut chunk = self.chunk(slot, pid, tid);
+        let known = &mut self.slots[slot as usize];
+        let since = counts.since(&known.counts);
+        if !since.is_zero() {
+            (chunk.first_ns, chunk.last_ns) = (now, now);
+            chunk.counts = HeapCounts { time_ns: now, ..since };
+            self.taken.push(chunk);
+        }
+        known.counts = counts;
+        for (reason, count) in [
+            (LossReason::QueueFull, lost.dropped.saturating_sub(known.lost.dropped)),
+            (LossReason::Nested, lost.nested.saturating_sub(known.lost.nested)),
+        ] {
+            if count > 0 {
+                batch.lose(reason, CLASS_ALLOCATIONS, known.counted_ns, now, count);
+            }
+        }
+        known.lost = lost;
+        known.counted_ns = now;
+    }
+
+    /// A chunk of a slot without anything in it. Times are still in ticks.
+    fn chunk(&mut self, slot: u32, pid: u32, tid: u32) -> Chunk {
+        let header = self.memory.slot(slot).ok();
+        // Relaxed: written before the slot was found in use.
+        let read = |number: fn(&SlotHeader) -> &AtomicU64| {
+            header.map_or(0, |header| number(header).load(Ordering::Relaxed))
+        };
+        Chunk {
+            slot,
+            taken: self.slots[slot as usize].taken,
+            pid,
+            tid,
+            first_ns: 0,
+            last_ns: 0,
+            ticks: self.ticks,
+            words: Vec::new(),
+            counts: HeapCounts::default(),
+            born_ns: read(|header| &header.born),
+            malloc: read(|header| &header.malloc),
+        }
+    }
+
+    fn release(&mut self, slot: u32) {
+        if let Err(error) = self.memory.release(slot) {
+            log::warn!("a buffer cannot be given back: {error}");
+            return;
+        }
+        let known = &mut self.slots[slot as usize];
+        *known = Slot { taken: known.taken + 1, ..Slot::default() };
+    }
+
+    /// Gives back slots of threads that have executed another program, which
+    /// has taken another slot.
+    fn release_replaced(&mut self) {
+        let mut newest = FxHashMap::default();
+        let mut replaced = Vec::new();
+        for slot in 0..=self.used {
+            let Slot { tid, born, .. } = self.slots[slot as usize];
+            if tid == 0 {
+                continue;
+            }
+            let (other, other_born) = *newest.entry(tid).or_insert((slot, born));
+            if other_born < born {
+                newest.insert(tid, (slot, born));
+                replaced.push(other);
+            } else if other != slot {
+                replaced.push(slot);
+            }
+        }
+        replaced.into_iter().for_each(|slot| self.release(slot));
+    }
+
+    /// Ends hooks before memory runs out.
+    fn check_memory(&mut self) {
+        if self.is_on && self.memory.in_use() > MAX_MEMORY {
+            log::warn!("allocations are recorded no more: too many threads fill their buffers");
+            self.switch_off();
+        }
+    }
+
+    fn report_without_slot(&mut self, batch: &mut Batch, now: u64) {
+        let events = self.memory.control().without_slot.load(Ordering::Relaxed);
+        let since = events.saturating_sub(self.without_slot);
+        if since > 0 {
+            batch.lose(LossReason::NoBuffer, CLASS_ALLOCATIONS, now, now, since);
+        }
+        self.without_slot = events;
+    }
+
+    fn switch_off(&mut self) {
+        self.is_on = false;
+        // Relaxed: hooks may find out a little later.
+        self.memory.control().mode.store(mode::OFF, Ordering::Relaxed);
+    }
+}
+
+impl Capture for Rings {
+    fn enable(&mut self) -> io::Result<Vec<String>> {
+        self.inner.enable()
+    }
+
+    fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration) {
+        let pause = if self.looked_ns < self.busy_until_ns { BUSY } else { CALM };
+        self.inner.wait(stop, at_most.min(pause));
+    }
+
+    fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {
+        // First: what the kernel reports of threads and mappings then is later
+        // than what they have allocated.
+        let is_last = batch.horizon_ns == u64::MAX;
+        self.take_all(batch, is_last);
+        self.inner.fill(batch, stack_ends);
+    }
+
+    fn disable(&mut self) -> bool {
+        self.switch_off();
+        self.inner.disable()
+    }
+
+    fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
+        self.inner.finish(hand_over);
+    }
+}
+
+/// The numbers of a slot.
+fn read(counts: &Counts) -> (HeapCounts, Lost) {
+    // Each number stands for itself.
+    let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    let mut read = HeapCounts {
+        time_ns: 0,
+        thread: None,
+        allocations: number(&counts.allocations),
+        bytes: number(&counts.bytes),
+        frees: number(&counts.frees),
+        failed: number(&counts.failed),
+        mmaps: number(&counts.mmaps),
+        mapped: number(&counts.mapped),
+        munmaps: number(&counts.munmaps),
+        unmapped: number(&counts.unmapped),
+        break_up: number(&counts.break_up),
+        break_down: number(&counts.break_down),
+        ..HeapCounts::default()
+    };
+    const { assert!(SIZE_CLASSES == rz_format::HISTOGRAM_BUCKETS) };
+    for (size, count) in read.sizes.0.iter_mut().zip(&counts.sizes) {
+        *size = number(count);
+    }
+    (read, Lost { dropped: number(&counts.dropped), nested: number(&counts.nested) })
+}

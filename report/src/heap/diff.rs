@@ -1,0 +1,311 @@
+//! Compares the allocations of two recordings, function by function.
+//!
+//! What was allocated is compared per second of wall time, since recordings
+//! differ in length. What was there at the end or at the peak is an amount,
+//! not a rate, and is compared as it is. Numbers that were counted have no
+//! noise; where one is estimated from samples, a change is told from noise by
+//! the variances of the estimates.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use rz_convert::heap::{Estimate, Heap, Metric, Sum};
+use rz_convert::profile::{EventId, FrameKind, Info, Profile, StackId, ThreadId, Unit};
+
+use super::places::is_library;
+use crate::calltree::{CallTree, NodeId, NodeKind, ROOT, Roots, Source};
+use crate::diff::{Node, merge_nodes};
+use crate::error::ReportError;
+use crate::symbols::{Naming, SymbolId, Symbols};
+use crate::top::{SortBy, function_nodes, is_function};
+
+/// One of the two recordings.
+#[derive(Debug, Clone)]
+pub struct HeapSide<'a> {
+    /// What to call the trace.
+    pub name: &'a str,
+    /// Facts about the recording.
+    pub info: &'a Info,
+    /// Its allocations.
+    pub heap: &'a Heap,
+    /// All objects that the metric is about.
+    pub total: Sum,
+}
+
+/// The same objects in both recordings.
+pub type HeapPair = [Sum; 2];
+
+/// One function in both recordings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeapRow {
+    /// The function.
+    pub symbol: SymbolId,
+    /// What it called for itself, or by way of allocators and standard
+    /// libraries.
+    pub self_: HeapPair,
+    /// What it and all it called allocated.
+    pub total: HeapPair,
+}
+
+/// One node of both call trees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeapNode {
+    /// What it is; its amounts are rounded.
+    pub node: Node,
+    /// What was allocated by its innermost function.
+    pub self_: HeapPair,
+    /// What was allocated here or below.
+    pub total: HeapPair,
+}
+
+/// Two recordings, compared.
+#[derive(Debug, Clone)]
+pub struct HeapDiff<'a> {
+    /// The first and the second recording.
+    pub sides: [HeapSide<'a>; 2],
+    /// What is compared.
+    pub metric: Metric,
+    /// The names of functions.
+    pub symbols: Symbols,
+    /// Every function of either recording, the largest change first.
+    pub rows: Vec<HeapRow>,
+    /// Whether rows are sorted by the change of self or total.
+    pub sorted_by: SortBy,
+    /// Every node of either call tree; the first one is the root.
+    pub nodes: Vec<HeapNode>,
+}
+
+/// How a number changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeapChange {
+    /// In the first recording, per second if it is a rate.
+    pub before: Estimate,
+    /// In the second recording, per second if it is a rate.
+    pub after: Estimate,
+    /// Variance of their difference if nothing changed.
+    pub variance: f64,
+}
+
+impl HeapChange {
+    /// What was added.
+    pub fn delta(&self) -> f64 {
+        self.after.value - self.before.value
+    }
+
+    /// Half the length of the 95 % confidence interval of what was added.
+    pub fn margin(&self) -> f64 {
+        Estimate { value: self.delta(), variance: self.variance }.margin()
+    }
+
+    /// Whether chance explains the change: it is estimated and within `limit`
+    /// standard errors.
+    pub fn is_noise(&self, limit: f64) -> bool {
+        self.variance > 0.0 && self.delta().abs() <= limit * self.variance.sqrt()
+    }
+}
+
+/// Whether a metric is a rate, to be compared per second.
+pub fn is_rate(metric: Metric) -> bool {
+    matches!(metric, Metric::Bytes | Metric::Count | Metric::Temporary)
+}
+
+/// A profile to compare whose allocations show the metric, what to call it,
+/// and their event.
+pub type HeapInput<'a> = (&'a Profile, &'a str, EventId);
+
+/// Compares the allocations of two recordings, matching functions by module
+/// and canonical name. Rows are sorted by the size of the change.
+///
+/// # Errors
+/// If a rate is to be compared and a recording does not say how long it was,
+/// or one has no allocations.
+pub fn compare_heaps<'a>(
+    inputs: [HeapInput<'a>; 2],
+    metric: Metric,
+    by: SortBy,
+) -> Result<HeapDiff<'a>, ReportError> {
+    for ((profile, ..), side) in inputs.iter().zip(["before", "after"]) {
+        if is_rate(metric) && profile.info.duration_ns == 0 {
+            return Err(ReportError::NoDuration { side });
+        }
+    }
+    let heap_of = |(profile, ..): &HeapInput<'a>| {
+        profile.heap.as_ref().ok_or(ReportError::NothingToDraw { why: "no allocations" })
+    };
+    let heaps = [heap_of(&inputs[0])?, heap_of(&inputs[1])?];
+    let roots = inputs.map(|(profile, _, event)| Roots::of(profile, event));
+    let several = roots.contains(&Roots::Processes);
+    let roots = if several { Roots::Processes } else { Roots::Functions };
+    let mut symbols = Symbols::default();
+    let trees = inputs.map(|(profile, _, event)| {
+        let functions = symbols.intern_functions(profile, Naming::Canonical);
+        CallTree::top_down(Source { profile, event, functions: &functions }, roots, &mut symbols)
+    });
+    let sums: [NodeSums; 2] = std::array::from_fn(|side| {
+        let (profile, _, event) = inputs[side];
+        NodeSums::of(&trees[side], profile, event, heaps[side], metric)
+    });
+    let merged = merge_nodes(&trees[0], &trees[1]);
+    let node =
+        |&node: &Node| HeapNode { node, self_: HeapPair::default(), total: HeapPair::default() };
+    let mut nodes: Vec<HeapNode> = merged.nodes.iter().map(node).collect();
+    for (side, sums) in sums.iter().enumerate() {
+        for (id, &new) in merged.ids[side].iter().enumerate() {
+            nodes[new].self_[side] = sums.self_[id];
+            nodes[new].total[side] = sums.total[id];
+        }
+    }
+    let side = |side: usize| HeapSide {
+        name: inputs[side].1,
+        info: &inputs[side].0.info,
+        heap: heaps[side],
+        total: sums[side].total[ROOT],
+    };
+    let rows = rows(&trees, &sums, &symbols);
+    let sides = [side(0), side(1)];
+    let mut diff = HeapDiff { sides, metric, symbols, rows, sorted_by: by, nodes };
+    diff.sort_rows();
+    Ok(diff)
+}
+
+/// What the nodes of a tree add up to, with variances.
+struct NodeSums {
+    self_: Vec<Sum>,
+    total: Vec<Sum>,
+}
+
+impl NodeSums {
+    fn of(tree: &CallTree, profile: &Profile, event: EventId, heap: &Heap, metric: Metric) -> Self {
+        let samples = profile.samples.iter().filter(|sample| sample.event == event);
+        let leaf_of: FxHashMap<(ThreadId, Option<StackId>), NodeId> =
+            samples.map(|s| (s.thread, s.stack)).zip(tree.leaves.iter().copied()).collect();
+        let mut self_ = vec![Sum::default(); tree.nodes.len()];
+        for site in &heap.sites {
+            if let Some(&leaf) = leaf_of.get(&(site.thread, site.stack)) {
+                self_[leaf].add(&metric.sum(site));
+            }
+        }
+        let mut total = self_.clone();
+        for id in (1..tree.nodes.len()).rev() {
+            let sum = total[id];
+            total[tree.nodes[id].parent].add(&sum);
+        }
+        NodeSums { self_, total }
+    }
+}
+
+/// What each function allocated. What libraries allocate is their caller's.
+fn rows(trees: &[CallTree; 2], sums: &[NodeSums; 2], symbols: &Symbols) -> Vec<HeapRow> {
+    let mut rows: Vec<HeapRow> = Vec::new();
+    let mut index_of: FxHashMap<SymbolId, usize> = FxHashMap::default();
+    for (side, (tree, sums)) in trees.iter().zip(sums).enumerate() {
+        let is_passed_on = |id: NodeId| {
+            let node = &tree.nodes[id];
+            let caller = match tree.nodes[node.parent].kind {
+                NodeKind::Frame(kind) => !matches!(kind, FrameKind::Truncated | FrameKind::Lost),
+                _ => false,
+            };
+            caller && is_library(&symbols[node.symbol].name)
+        };
+        let mut own = sums.self_.clone();
+        let mut passed_on: FxHashSet<SymbolId> = FxHashSet::default();
+        // Callees have larger ids.
+        for id in (1..tree.nodes.len()).rev().filter(|&id| is_passed_on(id)) {
+            let sum = std::mem::take(&mut own[id]);
+            own[tree.nodes[id].parent].add(&sum);
+            passed_on.insert(tree.nodes[id].symbol);
+        }
+        for function in function_nodes(tree, is_function) {
+            let mut row = [Sum::default(); 2];
+            function.all.iter().for_each(|&id| row[0].add(&own[id]));
+            function.outermost.iter().for_each(|&id| row[1].add(&sums.total[id]));
+            if row[0].is_zero() && passed_on.contains(&function.symbol) {
+                continue;
+            }
+            let index = *index_of.entry(function.symbol).or_insert_with(|| {
+                let (self_, total) = (HeapPair::default(), HeapPair::default());
+                rows.push(HeapRow { symbol: function.symbol, self_, total });
+                rows.len() - 1
+            });
+            [rows[index].self_[side], rows[index].total[side]] = row;
+        }
+    }
+    rows
+}
+
+impl HeapDiff<'_> {
+    /// What the metric counts of some objects.
+    fn number(&self, sum: &Sum) -> Estimate {
+        match self.metric.unit() {
+            Unit::Bytes => sum.bytes,
+            _ => sum.objects,
+        }
+    }
+
+    /// How a pair changed.
+    ///
+    /// Of a side in which no object was recorded, only samples can tell that
+    /// there were few. What it would be if nothing had changed is what the
+    /// other side has, with the variance that samples of this side have.
+    pub fn change(&self, pair: &HeapPair) -> HeapChange {
+        let per = |side: usize| match is_rate(self.metric) {
+            true => self.sides[side].info.duration_ns as f64 / 1e9,
+            false => 1.0,
+        };
+        let scaled = |side: usize| {
+            let (number, per) = (self.number(&pair[side]), per(side));
+            Estimate { value: number.value / per, variance: number.variance / (per * per) }
+        };
+        let [before, after] = [scaled(0), scaled(1)];
+        let variance = |side: usize, own: Estimate, other: Estimate| match pair[side].recorded {
+            0 => other.value * self.dispersion(side) / per(side),
+            _ => own.variance,
+        };
+        let variance = variance(0, before, after) + variance(1, after, before);
+        HeapChange { before, after, variance }
+    }
+
+    /// Variance per unit of what a side's samples estimate: about the bytes,
+    /// or the objects, that a sample stands for.
+    fn dispersion(&self, side: usize) -> f64 {
+        let of = |side: &HeapSide<'_>| {
+            let number = self.number(&side.total);
+            if number.value > 0.0 { number.variance / number.value } else { 0.0 }
+        };
+        let HeapSide { heap, total, .. } = &self.sides[side];
+        match (heap.interval, total.recorded) {
+            (0, _) => 0.0,
+            // Nothing at all was recorded here: the other side must do.
+            (_, 0) => of(&self.sides[1 - side]),
+            _ => of(&self.sides[side]),
+        }
+    }
+
+    /// The totals of both sides, compared.
+    pub fn total(&self) -> HeapChange {
+        self.change(&[self.sides[0].total, self.sides[1].total])
+    }
+
+    fn sort_rows(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut keys: Vec<([f64; 2], HeapRow)> = rows
+            .drain(..)
+            .map(|row| {
+                let [own, total] =
+                    [row.self_, row.total].map(|pair| self.change(&pair).delta().abs());
+                let key = match self.sorted_by {
+                    SortBy::SelfWeight => [own, total],
+                    SortBy::TotalWeight => [total, own],
+                };
+                (key, row)
+            })
+            .collect();
+        let name = |row: &HeapRow| {
+            let symbol = &self.symbols[row.symbol];
+            (&symbol.name, &symbol.module)
+        };
+        keys.sort_by(|(a, a_row), (b, b_row)| {
+            let by_change = b[0].total_cmp(&a[0]).then_with(|| b[1].total_cmp(&a[1]));
+            by_change.then_with(|| name(a_row).cmp(&name(b_row)))
+        });
+        self.rows = keys.into_iter().map(|(_, row)| row).collect();
+    }
+}

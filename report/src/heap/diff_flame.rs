@@ -1,0 +1,62 @@
+//! Draws the allocations of two recordings as one flame graph coloured by
+//! change.
+
+use std::io::Write;
+
+use inferno::flamegraph::TextTruncateDirection;
+
+use super::diff::{HeapDiff, HeapNode, is_rate};
+use super::diff_table::{amount, delta_and_margin};
+use crate::diff_flame::{NOISE_LIMIT, color_of};
+use crate::error::ReportError;
+use crate::flame::{Caption, Frame, draw, label};
+use crate::format::clean;
+use crate::view::Direction;
+
+/// Draws both call trees as one.
+pub fn write_heap_diff_flame_graph(
+    out: &mut dyn Write,
+    diff: &HeapDiff<'_>,
+) -> Result<(), ReportError> {
+    let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node)).collect();
+    let [before, after] = [0, 1].map(|side| clean(diff.sides[side].name));
+    let what = diff.metric.description();
+    let per = if is_rate(diff.metric) { " per s" } else { "" };
+    let unit = format!("{what}{per}");
+    let noise = match diff.sides.iter().any(|side| side.heap.interval > 0) {
+        true => ", white within noise (3 standard errors)",
+        false => "",
+    };
+    let caption = Caption {
+        title: format!("{before} → {after}, {unit}"),
+        subtitle: format!(
+            "width: the larger of both · colour: relative change of total, red more, blue \
+             less{noise}"
+        ),
+        unit: &unit,
+        factor: 1.0,
+        none: "nothing was allocated in either recording",
+        truncate: TextTruncateDirection::Right,
+    };
+    draw(out, &frames, &caption, Direction::TopDown)
+}
+
+fn frame(diff: &HeapDiff<'_>, HeapNode { node, self_, total }: &HeapNode) -> Frame {
+    let (own, change) = (diff.change(self_), diff.change(total));
+    // The word also keeps inferno from taking the number for one of its own.
+    let per = if is_rate(diff.metric) { " per s" } else { " in all" };
+    let [before, after] = [change.before, change.after].map(|e| amount(diff.metric, e.value));
+    let numbers = match [total[0].is_zero(), total[1].is_zero()] {
+        [true, _] => format!("new, {after}{per}"),
+        [_, true] => format!("gone, was {before}{per}"),
+        _ => format!("{before} → {after}, {}{per}", delta_and_margin(diff, change)),
+    };
+    let name = label(&diff.symbols[node.symbol].name, node.kind, node.inlined);
+    Frame {
+        parent: node.parent,
+        label: format!("{name} {numbers}"),
+        // Saturates.
+        self_width: own.before.value.max(own.after.value).round() as u64,
+        color: color_of(change.before.value, change.after.value, change.is_noise(NOISE_LIMIT)),
+    }
+}

@@ -1,0 +1,366 @@
+//! Prints the allocations of two recordings side by side, and the functions
+//! whose allocations changed.
+
+use std::io::{self, Write};
+
+use rz_convert::heap::{Estimate, Metric, Sum};
+use rz_convert::profile::{EventKind, Unit};
+
+use super::amounts::{bytes_and_margin, counted};
+use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, is_rate};
+use super::how_recorded;
+use crate::change::NOISE_LIMIT;
+use crate::diff_table::{NOISE_LEGEND, WIDE, write_side_by_side};
+use crate::format::{bytes, clean, count, duration};
+use crate::header::{host, lost_count, start_time};
+use crate::style::{Paint, Style};
+use crate::summary::{some_of, write_title};
+use crate::table::{self, write_table};
+use crate::top::SortBy;
+
+/// Writes a comparison with the `limit` functions that changed most.
+pub fn write_heap_diff(
+    out: &mut dyn Write,
+    style: Style,
+    diff: &HeapDiff<'_>,
+    limit: usize,
+) -> io::Result<()> {
+    write_sides(out, style, diff)?;
+    write_compared(out, diff)?;
+    write_rows(out, style, diff, limit)
+}
+
+fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Result<()> {
+    let of_both =
+        |show: &dyn Fn(&HeapSide<'_>) -> String| [show(&diff.sides[0]), show(&diff.sides[1])];
+    let lost = |side: &HeapSide<'_>| match lost_count(side.info, EventKind::Alloc) {
+        0 => "none".to_owned(),
+        n => format!("{} allocations and frees", count(n)),
+    };
+    let lines = [
+        ("trace", of_both(&|side| clean(side.name).into_owned())),
+        ("host", of_both(&|side| host(side.info))),
+        ("recorded", of_both(&|side| start_time(side.info))),
+        ("duration", of_both(&|side| duration(side.info.duration_ns))),
+        ("heap", of_both(&|side| how_recorded(side.heap))),
+        ("lost", of_both(&lost)),
+        ("allocated", of_both(&|side| bytes_and_margin(side.heap.bytes()))),
+        ("objects", of_both(&|side| counted(side.heap.allocations(), "object"))),
+        ("at peak", of_both(&|side| bytes_and_margin(side.heap.peak.live.bytes))),
+        ("at end", of_both(&|side| bytes_and_margin(side.heap.total.at_end.bytes))),
+    ];
+    write_side_by_side(out, style, &lines)
+}
+
+/// Says what is compared, and how much all of it changed.
+fn write_compared(out: &mut dyn Write, diff: &HeapDiff<'_>) -> io::Result<()> {
+    let what = diff.metric.description();
+    let total = delta_and_margin(diff, diff.total());
+    if is_rate(diff.metric) {
+        let [before, after] = [0, 1].map(|side| duration(diff.sides[side].info.duration_ns));
+        writeln!(out, "\nCompared are {what} per second of wall time:")?;
+        writeln!(out, "before ÷ {before}, after ÷ {after}; all: {total} per second")?;
+    } else {
+        writeln!(out, "\nCompared are {what}, as amounts: not per second.")?;
+        writeln!(out, "All: {total}")?;
+    }
+    if diff.sides.iter().any(|side| lost_count(side.info, EventKind::Alloc) > 0) {
+        writeln!(out, "Caution: what was lost is in no function.")?;
+    }
+    Ok(())
+}
+
+/// A number of the metric.
+pub(super) fn amount(metric: Metric, value: f64) -> String {
+    // Saturates.
+    match (metric.unit(), value) {
+        (Unit::Bytes, value) => bytes(value.round() as u64),
+        (_, value) if is_rate(metric) && value < 99.95 => format!("{value:.1}"),
+        (_, value) => count(value.round() as u64),
+    }
+}
+
+/// A change with its sign, and with `~` if it is within the noise.
+fn delta_text(diff: &HeapDiff<'_>, change: HeapChange) -> String {
+    let text = amount(diff.metric, change.delta().abs());
+    let mark = if change.is_noise(NOISE_LIMIT) { "~" } else { "" };
+    let sign = match change.delta() {
+        // No sign on what is shown as zero.
+        _ if !text.contains(|c: char| c.is_ascii_digit() && c != '0') => "",
+        delta if delta > 0.0 => "+",
+        _ => "-",
+    };
+    format!("{mark}{sign}{text}")
+}
+
+/// The same, with its confidence interval if it is estimated.
+pub(super) fn delta_and_margin(diff: &HeapDiff<'_>, change: HeapChange) -> String {
+    let margin = match change.variance > 0.0 {
+        true => format!(" ±{}", amount(diff.metric, change.margin())),
+        false => String::new(),
+    };
+    delta_text(diff, change) + &margin
+}
+
+fn write_rows(
+    out: &mut dyn Write,
+    style: Style,
+    diff: &HeapDiff<'_>,
+    limit: usize,
+) -> io::Result<()> {
+    let shown = diff.rows.len().min(limit);
+    let by = match diff.sorted_by {
+        SortBy::SelfWeight => "self",
+        SortBy::TotalWeight => "total",
+    };
+    let per = if is_rate(diff.metric) { " per second" } else { "" };
+    let of = some_of(shown, diff.rows.len());
+    let note = format!("{}{per}, by change of {by}{of}", diff.metric.description());
+    write_title(out, style, "FUNCTIONS", &note)?;
+    let wide = style.width.is_none_or(|width| width >= WIDE);
+    let estimated = diff.sides.iter().any(|side| side.heap.interval > 0);
+    let rows: Vec<table::Row> = diff.rows[..shown]
+        .iter()
+        .map(|row| {
+            let symbol = &diff.symbols[row.symbol];
+            let mut numbers = cells(diff, &row.self_, estimated);
+            let mut total = cells(diff, &row.total, estimated && wide);
+            numbers.append(&mut if wide { total } else { total.split_off(2) });
+            let label = match row.total.map(|sum: Sum| sum.is_zero()) {
+                [true, _] => "new: ",
+                [_, true] => "gone: ",
+                _ => "",
+            };
+            let text = format!("{label}{}", symbol.name);
+            table::Row { numbers, text, suffix: symbol.module.clone() }
+        })
+        .collect();
+    let mut titles = vec!["self before", "after", "delta"];
+    titles.extend(estimated.then_some("±"));
+    if wide {
+        titles.extend(["total before", "after", "delta"]);
+        titles.extend(estimated.then_some("±"));
+    } else {
+        titles.push("total delta");
+    }
+    titles.push("function");
+    write_table(out, style, &titles, &rows)?;
+    if estimated {
+        writeln!(out, "\n{}", style.paint(Paint::Dim, NOISE_LEGEND))?;
+    }
+    Ok(())
+}
+
+/// Before, after and delta; with its interval if any number is estimated.
+fn cells(diff: &HeapDiff<'_>, pair: &HeapPair, with_margin: bool) -> Vec<(String, Paint)> {
+    let change = diff.change(pair);
+    let none = || ("-".to_owned(), Paint::Dim);
+    let number = |sum: &Sum, estimate: Estimate| match sum.is_zero() {
+        true => none(),
+        false => (amount(diff.metric, estimate.value), Paint::Plain),
+    };
+    let mut cells = vec![number(&pair[0], change.before), number(&pair[1], change.after)];
+    let nothing = pair.iter().all(Sum::is_zero);
+    let paint = match change.delta() {
+        delta if delta == 0.0 || change.is_noise(NOISE_LIMIT) => Paint::Dim,
+        delta if delta > 0.0 => Paint::Red,
+        _ => Paint::Green,
+    };
+    cells.push(if nothing { none() } else { (delta_text(diff, change), paint) });
+    if with_margin {
+        let margin = match change.variance > 0.0 {
+            true => format!("±{}", amount(diff.metric, change.margin())),
+            false => String::new(),
+        };
+        cells.push((margin, Paint::Dim));
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_convert::profile::Profile;
+
+    use super::*;
+    use crate::fixture::text;
+    use crate::heap::diff::compare_heaps;
+    use crate::heap::diff_flame::write_heap_diff_flame_graph;
+    use crate::heap::fixture::{Fate, HeapBuilder, program};
+    use crate::heap::show_metric;
+
+    fn with_diff<T>(
+        [before, after]: [&HeapProfile; 2],
+        metric: Metric,
+        show: impl FnOnce(&HeapDiff<'_>) -> T,
+    ) -> T {
+        let (mut before, mut after) = (before(), after());
+        let events = [&mut before, &mut after].map(|profile| show_metric(profile, metric).unwrap());
+        let inputs = [(&before, "a.rz", events[0]), (&after, "b.rz", events[1])];
+        show(&compare_heaps(inputs, metric, SortBy::SelfWeight).unwrap())
+    }
+
+    type HeapProfile = dyn Fn() -> Profile;
+
+    fn report(sides: [&HeapProfile; 2], metric: Metric, width: Option<usize>) -> String {
+        let style = Style { color: false, width };
+        with_diff(sides, metric, |diff| text(|out| write_heap_diff(out, style, diff, 5)))
+    }
+
+    fn rows(sides: [&HeapProfile; 2], metric: Metric, width: Option<usize>) -> String {
+        let report = report(sides, metric, width);
+        report[report.find("Compared").unwrap()..].to_owned()
+    }
+
+    /// Half as long, with more in the cache and nothing from `run;parse`.
+    fn grown(interval: u64) -> Profile {
+        let mut heap = HeapBuilder::new(interval);
+        heap.objects("_start;main;parse;std::vector<int>::push_back;malloc", 100, 25, Fate::Peak);
+        heap.objects("_start;main;run;cache;malloc", 2_048, 12, Fate::Live);
+        heap.objects("_start;main;run;log;malloc", 16, 1, Fate::Live);
+        let mut profile = heap.profile();
+        profile.info.duration_ns /= 2;
+        profile
+    }
+
+    #[test]
+    fn both_sides_and_what_grew() {
+        let expected = "
+  trace       a.rz                                                      b.rz
+  host        db7, Linux 6.1.0 x86_64, 16 CPUs                          db7, Linux 6.1.0 x86_64, 16 CPUs
+  recorded    2026-11-21 03:50:12 UTC                                   2026-11-21 03:50:12 UTC
+  duration    10.0 s                                                    5.00 s
+  heap        every allocation, by a preloaded library, from libc.so.6  every allocation, by a preloaded library, from libc.so.6
+  lost        none                                                      none
+  allocated   42.2 KiB                                                  26.5 KiB
+  objects     64 objects                                                38 objects
+  at peak     12.9 KiB                                                  26.5 KiB
+  at end      8.0 KiB                                                   24.0 KiB
+
+Compared are bytes allocated per second of wall time:
+before ÷ 10.0 s, after ÷ 5.00 s; all: +1.1 KiB per second
+
+FUNCTIONS  bytes allocated per second, by change of self, 5 of 6
+self before    after     delta  total before    after     delta  function
+      819 B  4.8 KiB  +4.0 KiB         819 B  4.8 KiB  +4.0 KiB  cache  app
+    3.4 KiB    500 B  -2.9 KiB       3.4 KiB    500 B  -2.9 KiB  parse  app
+          -      3 B      +3 B             -      3 B      +3 B  new: log  app
+          -        -         -       4.2 KiB  5.3 KiB  +1.1 KiB  _start  app
+          -        -         -       4.2 KiB  5.3 KiB  +1.1 KiB  main  app
+";
+        let sides: [&HeapProfile; 2] = [&|| program(0).profile(), &|| grown(0)];
+        assert_eq!(report(sides, Metric::Bytes, None), expected[1..]);
+    }
+
+    #[test]
+    fn what_is_live_is_no_rate() {
+        let expected = "
+Compared are bytes never given back, as amounts: not per second.
+All: +16.0 KiB
+
+FUNCTIONS  bytes never given back, by change of self
+self before     after      delta  total delta  function
+    8.0 KiB  24.0 KiB  +16.0 KiB    +16.0 KiB  cache  app
+          -      16 B      +16 B        +16 B  new: log  app
+          -         -          -    +16.0 KiB  _start  app
+          -         -          -    +16.0 KiB  main  app
+          -         -          -    +16.0 KiB  run  app
+";
+        let sides: [&HeapProfile; 2] = [&|| program(0).profile(), &|| grown(0)];
+        assert_eq!(rows(sides, Metric::Live, Some(80)), expected[1..]);
+    }
+
+    #[test]
+    fn estimates_have_intervals_and_noise() {
+        let expected = "
+Compared are objects never given back, as amounts: not per second.
+All: ~+74 ±125
+
+FUNCTIONS  objects never given back, by change of self
+self before  after  delta     ±  total before  after  delta     ±  function
+          -     65   ~+65  ±126             -     65   ~+65  ±126  new: log  app
+          5     14     +9    ±3             5     14     +9    ±3  cache  app
+          -      -      -                   5     78   ~+74  ±125  _start  app
+          -      -      -                   5     78   ~+74  ±125  main  app
+          -      -      -                   5     78   ~+74  ±125  run  app
+
+~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20
+";
+        let sides: [&HeapProfile; 2] = [&|| program(1 << 10).profile(), &|| grown(1 << 10)];
+        assert_eq!(rows(sides, Metric::LiveCount, None), expected[1..]);
+    }
+
+    #[test]
+    fn the_same_is_no_change() {
+        let sides: [&HeapProfile; 2] = [&|| program(0).profile(), &|| program(0).profile()];
+        for metric in Metric::ALL {
+            with_diff(sides, metric, |diff| {
+                for row in &diff.rows {
+                    for pair in [&row.self_, &row.total] {
+                        let change = diff.change(pair);
+                        assert_eq!(change.delta(), 0.0, "{metric:?}");
+                        // Exact numbers have no noise.
+                        assert!(!change.is_noise(NOISE_LIMIT), "{metric:?}");
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_side_without_samples_may_have_had_some() {
+        let side = |interval, count| {
+            move || {
+                let mut heap = HeapBuilder::new(interval);
+                heap.objects("main;always", 100, 50, Fate::Live);
+                if count > 0 {
+                    heap.objects("main;some", 100, count, Fate::Live);
+                }
+                heap.profile()
+            }
+        };
+        let check = |before: &HeapProfile, after: &HeapProfile, is_noise: bool| {
+            with_diff([before, after], Metric::Live, |diff| {
+                let some =
+                    |row: &&crate::heap::diff::HeapRow| diff.symbols[row.symbol].name == "some";
+                let change = diff.change(&diff.rows.iter().find(some).unwrap().self_);
+                assert_eq!(change.is_noise(NOISE_LIMIT), is_noise, "{change:?}");
+                assert!(change.variance.is_finite());
+            });
+        };
+        check(&side(1 << 20, 0), &side(1 << 20, 3), true);
+        check(&side(1 << 20, 0), &side(1 << 20, 9), false);
+        check(&side(1 << 20, 9), &side(1 << 20, 0), false);
+        // Five objects of 100 bytes say nothing against one in a mebibyte.
+        check(&side(0, 5), &side(1 << 20, 0), true);
+        check(&side(0, 0), &side(0, 1), false);
+    }
+
+    #[test]
+    fn one_picture_of_both() {
+        let sides: [&HeapProfile; 2] = [&|| program(0).profile(), &|| grown(0)];
+        let svg = with_diff(sides, Metric::Live, |diff| {
+            let mut out = Vec::new();
+            write_heap_diff_flame_graph(&mut out, diff).unwrap();
+            String::from_utf8(out).unwrap()
+        });
+        for text in [
+            "a.rz → b.rz, bytes never given back",
+            "cache 8.0 KiB → 24.0 KiB, +16.0 KiB in all (24,576 bytes never given back, 99.93%)",
+            "log new, 16 B in all (16 bytes never given back, 0.07%)",
+        ] {
+            assert!(svg.contains(text), "no {text:?}");
+        }
+        assert!(!svg.contains("noise"));
+    }
+
+    #[test]
+    fn a_rate_needs_a_duration() {
+        let mut profiles = [program(0).profile(), program(0).profile()];
+        profiles[1].info.duration_ns = 0;
+        let [before, after] = &profiles;
+        let inputs = [(before, "a.rz", 0), (after, "b.rz", 0)];
+        let error = compare_heaps(inputs, Metric::Bytes, SortBy::SelfWeight).unwrap_err();
+        assert_eq!(error.to_string(), "cannot compare: the after trace has no recorded duration");
+        assert!(compare_heaps(inputs, Metric::Live, SortBy::SelfWeight).is_ok());
+    }
+}
