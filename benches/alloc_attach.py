@@ -6,7 +6,7 @@ Prints Markdown tables of
 - pairs: the time of malloc and free of 64 bytes in a loop that does nothing
   else, with the C library's allocator and with jemalloc where it is installed:
   alone, with probes that sample, and with all allocations recorded;
-- guard: for how long that loop is slow when it allocates too often for the
+- guard: how much time that loop loses where it allocates too often for the
   probes to stay, by default.
 """
 
@@ -22,8 +22,6 @@ from machine import PROGRAMS, REC, ROOT, describe, prepare
 from measure import spread
 
 JEMALLOC = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
-# A pair that takes so long was probed.
-SLOW_NS = 300
 NO_LIMIT = ["--alloc-limit", "100000"]
 WAYS = {
     "rec --alloc (512 KiB)": ["--alloc", *NO_LIMIT],
@@ -52,8 +50,8 @@ def main() -> None:
                     cells[way].append(while_recorded(loop, options, arguments))
         print(f"| {name} | " + " | ".join(spread(ns, "{:.0f}".format) for ns in cells.values())
               + " |", flush=True)
-    slow = [given_up(options) for _ in range(options.rounds)]
-    print(f"\nGiven up by default: slow for {spread(slow, '{:.0f} ms'.format)}")
+    lost = [given_up(options) for _ in range(options.rounds)]
+    print(f"\nGiven up by default: the loop lost {spread(lost, '{:.0f} ms'.format)}")
 
 
 def parse_options() -> argparse.Namespace:
@@ -99,9 +97,10 @@ class Loop:
         time.sleep(seconds)
         return statistics.median(ns for at, ns in self._said if at > start)
 
-    def slow_ms(self) -> int:
-        """For how long it has been slow."""
-        return 50 * sum(ns > SLOW_NS for _, ns in self._said)
+    def lost_ms(self) -> float:
+        """How much longer than usual its pairs have taken in all."""
+        usual = statistics.median(ns for _, ns in self._said)
+        return sum(50 * max(0, 1 - usual / ns) for _, ns in self._said if ns > 2 * usual)
 
 
 def record(loop: Loop, options: argparse.Namespace, seconds: int, arguments: list[str],
@@ -124,12 +123,12 @@ def while_recorded(loop: Loop, options: argparse.Namespace, arguments: list[str]
     return record(loop, options, 3, arguments, measure)
 
 
-def given_up(options: argparse.Namespace) -> int:
+def given_up(options: argparse.Namespace) -> float:
     with Loop(None) as loop:
         time.sleep(0.3)
         record(loop, options, 2, ["--alloc"], lambda: 0)
         time.sleep(0.3)
-        return loop.slow_ms()
+        return loop.lost_ms()
 
 
 if __name__ == "__main__":
