@@ -198,6 +198,11 @@ pub(crate) fn draw(
 /// Frames too narrow to see become part of their parent.
 fn folded(frames: &[Frame]) -> Vec<String> {
     let mut own: Vec<u64> = frames.iter().map(|frame| frame.self_width).collect();
+    // What is drawn is added up in 64 bits. No real sum needs more, but a file
+    // can claim it.
+    let sum: u128 = own.iter().map(|&width| u128::from(width)).sum();
+    let excess = u128::BITS - (sum >> 62).leading_zeros();
+    own.iter_mut().for_each(|width| *width = width.checked_shr(excess).unwrap_or(0));
     let mut total = own.clone();
     for id in (1..frames.len()).rev() {
         let parent = frames[id].parent;
@@ -280,6 +285,9 @@ mod tests {
             [(0, "all", 0), (0, "b", 5), (0, "a", 10_000), (2, "a::x", 10_000), (3, "tiny", 1)];
         assert_eq!(folded(&frames(&list)), ["a 10000", "a;a::x 10001", "b 5"]);
         assert!(folded(&frames(&list[..1])).is_empty());
+        let list = [(0, "all", 0), (0, "a", u64::MAX), (0, "b", u64::MAX)];
+        let half = (1_u64 << 61) - 1;
+        assert_eq!(folded(&frames(&list)), [format!("a {half}"), format!("b {half}")]);
     }
 
     #[test]

@@ -54,25 +54,31 @@ fn wrong_usage_exits_with_2() {
     check("a.rz --limit many", 2, "invalid value");
 }
 
-/// What `report` prints of the vector of format 1.1, which is called `t.rz`.
+/// What `report` prints of the vectors: that of format 1.1 is called `t.rz`,
+/// that of 1.2 `heap.rz`.
 fn shown(arguments: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
     fs::copy(vectors.join("v1.1/small.rz"), directory.path().join("t.rz")).unwrap();
     fs::copy(vectors.join("v1.0/small.rz"), directory.path().join("old.rz")).unwrap();
+    fs::copy(vectors.join("v1.2/small.rz"), directory.path().join("heap.rz")).unwrap();
+    fs::write(directory.path().join("known.txt"), "# none\nleak:libknown\n").unwrap();
+    fs::write(directory.path().join("bad.txt"), "leak:a\nthread:b\n").unwrap();
     report(directory.path(), arguments)
+}
+
+fn check_shown(arguments: &str, expected: &[&str]) {
+    let output = shown(arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{arguments}");
+    for line in expected {
+        assert!(text.contains(line), "{arguments}: no {line:?} in {text}");
+    }
 }
 
 #[test]
 fn every_view_of_waits_and_calls() {
-    let check = |arguments: &str, expected: &[&str]| {
-        let output = shown(arguments);
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{arguments}");
-        for line in expected {
-            assert!(text.contains(line), "{arguments}: {text}");
-        }
-    };
+    let check = check_shown;
     check("t.rz", &["300 = 3.00 s of CPU", "(cpu-clock, perf tier)"]);
     check("t.rz --off-cpu", &["8.00 ms off the CPU", "WHY THREADS WAITED", "futex ← "]);
     check("t.rz --off-cpu --tree", &["87.5%   87.5%  ├─ [off-CPU: futex]"]);
@@ -85,11 +91,48 @@ fn every_view_of_waits_and_calls() {
 }
 
 #[test]
+fn every_view_of_allocations() {
+    let check = check_shown;
+    check("heap.rz", &["  also      off-cpu, syscalls, alloc: see ", "--syscalls, --heap\n"]);
+    let totals = [
+        "  heap      one allocation in 512 KiB, by a preloaded library, from libc.so.6\n",
+        "  samples   1 of 17 allocations recorded one by one\n",
+        "     17         97.9 KiB               allocated, 5.8 KiB each\n",
+        "     ~6  ±10  ~562.4 KiB  ±1002.0 KiB  at the peak, after 4.10 µs\n",
+        "      2                                allocations that failed\n",
+        "TOP AT THE PEAK",
+        "THREADS  by bytes allocated\n",
+        "NOTES\n",
+    ];
+    check("heap.rz --heap", &totals);
+    check("heap.rz --heap --sites", &["   1  100.0%  ~562.4 KiB ±1002.0 KiB in ~6 ±10 objects"]);
+    check("heap.rz --heap --peak", &["PEAK  ~562.4 KiB", "      [libc.so.6+0x45000]"]);
+    check("heap.rz --heap --leaks --suppressions known.txt", &["LEAKS  none", "SUPPRESSED  none"]);
+    check("heap.rz --heap --temporary", &["TEMPORARY  none\n"]);
+    check("heap.rz --heap --tree --metric count", &["  shown     allocations: ~6 ±10\n"]);
+    check("heap.rz --heap --svg - --metric peak", &["Bytes at the peak flame graph: heap.rz"]);
+    check("heap.rz --event alloc", &["100.0%  562.4 KiB  [app+0x401040]"]);
+    check(
+        "--diff heap.rz heap.rz --heap --metric peak",
+        &["Compared are bytes at the peak, as amounts: not per second.\nAll: ~0 B ±"],
+    );
+    check("--diff heap.rz heap.rz --event alloc", &["Compared are bytes allocated per second"]);
+    check("--diff heap.rz heap.rz --heap --svg -", &["heap.rz → heap.rz, bytes allocated per s"]);
+}
+
+#[test]
 fn a_reader_that_is_gone_is_no_error() {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
-    for arguments in ["--syscalls --list", "--syscalls", "--off-cpu", "--off-cpu --svg -"] {
+    for arguments in [
+        "--syscalls --list",
+        "--syscalls",
+        "--off-cpu",
+        "--off-cpu --svg -",
+        "--heap",
+        "--heap --sites",
+    ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
-        command.arg(vectors.join("v1.1/small.rz")).args(arguments.split_whitespace());
+        command.arg(vectors.join("v1.2/small.rz")).args(arguments.split_whitespace());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         drop(child.stdout.take());
@@ -117,6 +160,13 @@ fn what_was_not_recorded_is_said() {
     check("old.rz --off-cpu", &without("off-cpu", "--off-cpu"));
     check("old.rz --wall", &without("wall", "--off-cpu"));
     check("old.rz --syscalls", &without("syscalls", "--syscalls"));
+    check("old.rz --heap", &without("alloc", "--alloc"));
+    check("old.rz --heap --leaks", &without("alloc", "--alloc"));
+    check("--diff heap.rz old.rz --heap", &without("alloc", "--alloc"));
+    check(
+        "heap.rz --heap --leaks --suppressions bad.txt",
+        "report: bad.txt: line 2: expected leak:PATTERN, found \"thread:b\"",
+    );
     check("--diff t.rz old.rz --event off-cpu", &without("off-cpu", "--off-cpu"));
     check(
         "old.rz --syscalls --list",

@@ -1,12 +1,18 @@
-//! Makes up waits, calls and totals of extreme values with ids that lead
+//! Makes up waits, calls, totals and allocations of extreme values with ids that lead
 //! nowhere, and shows them in every view: nothing may panic or overflow.
 
 use rz_convert::calls::{CallOptions, load_calls};
+use rz_convert::heap::{Metric, Suppressions};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::select::{find_event, select_event};
 use rz_format::*;
 use rz_report::calls::SortCalls;
 use rz_report::flame::write_flame_graph;
+use rz_report::heap::diff::compare_heaps;
+use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
+use rz_report::heap::diff_table::write_heap_diff;
+use rz_report::heap::sites::{SiteKind, SiteList, SortSites, write_sites};
+use rz_report::heap::{HeapPage, show_metric, write_heap};
 use rz_report::list::{ListOptions, write_list};
 use rz_report::off_cpu::write_off_cpu;
 use rz_report::style::Style;
@@ -103,9 +109,43 @@ impl Random {
         }
     }
 
+    /// Addresses are few, so that objects are given back, too.
+    fn allocation(&mut self) -> Allocation {
+        Allocation {
+            time_ns: self.number(),
+            thread: self.id(),
+            kind: AllocationKind::from(self.next() as u8 % 7),
+            address: self.next() % 8,
+            size: self.number(),
+            stack: self.optional_id(),
+            allocations: self.number(),
+            interval: self.number(),
+        }
+    }
+
+    fn heap_counts(&mut self) -> HeapCounts {
+        let mut sizes = Histogram::default();
+        sizes.0.iter_mut().for_each(|count| *count = self.number());
+        HeapCounts {
+            time_ns: self.number(),
+            thread: self.optional_id(),
+            allocations: self.number(),
+            bytes: self.number(),
+            frees: self.number(),
+            failed: self.number(),
+            mmaps: self.number(),
+            mapped: self.number(),
+            munmaps: self.number(),
+            unmapped: self.number(),
+            break_up: self.number(),
+            break_down: self.number(),
+            sizes,
+        }
+    }
+
     fn records(&mut self) -> Vec<Record> {
         let reason = self.next() as u8 % 7;
-        let class = self.next() as u8 % 5;
+        let class = self.next() as u8 % 6;
         let times = [self.number(), self.number()];
         let fd = self.id();
         vec![
@@ -115,6 +155,11 @@ impl Random {
                 call_numbers: vec![self.id(), self.id()],
                 ..Captured::default()
             }),
+            Record::Allocations(Allocations {
+                source: self.next() as u8 % 3,
+                interval: self.number(),
+            }),
+            Record::Allocator(Allocator { process: self.id(), path: "/lib/libc.so.6".into() }),
             Record::Process(Process {
                 id: self.id(),
                 pid: self.id(),
@@ -156,7 +201,40 @@ impl Random {
         writer.write_waits(&mut (0..50).map(|_| self.wait()).collect::<Vec<_>>()).unwrap();
         writer.write_calls(&mut (0..50).map(|_| self.call()).collect::<Vec<_>>()).unwrap();
         writer.write_totals(0, &mut (0..50).map(|_| self.total()).collect::<Vec<_>>()).unwrap();
+        let allocations: Vec<_> = (0..50).map(|_| self.allocation()).collect();
+        writer.write_allocations(&allocations).unwrap();
+        let mut counts: Vec<_> = (0..10).map(|_| self.heap_counts()).collect();
+        writer.write_heap_counts(&mut counts).unwrap();
         writer.finish().unwrap()
+    }
+}
+
+fn show_heap(out: &mut Vec<u8>, profile: &mut rz_convert::profile::Profile) {
+    let style = Style::default();
+    let event = find_event(profile, "alloc");
+    let page = HeapPage { limit: 25, threads: 10 };
+    write_heap(out, style, "t", profile, event, page).unwrap();
+    write_heap(out, Style { width: Some(1), ..style }, "t", profile, event, page).unwrap();
+    use SiteKind::*;
+    for (kind, by) in [
+        (All, SortSites::Count),
+        (Leaks, SortSites::Bytes),
+        (Peak, SortSites::Bytes),
+        (Temporary, SortSites::Count),
+    ] {
+        let list = SiteList { kind, by, limit: 25 };
+        let suppressions: Suppressions = "leak:a*b".parse().unwrap();
+        write_sites(out, style, "t", profile, event, list, &suppressions).unwrap();
+    }
+    for metric in Metric::ALL {
+        let event = show_metric(profile, metric).expect("there are allocations");
+        let _ = write_flame_graph(out, "t", profile, Some(event), Direction::Inverted);
+        let sides = [(&*profile, "a", event), (&*profile, "b", event)];
+        // A recording may have had no time.
+        if let Ok(diff) = compare_heaps(sides, metric, SortBy::TotalWeight) {
+            write_heap_diff(out, style, &diff, 25).unwrap();
+            let _ = write_heap_diff_flame_graph(out, &diff);
+        }
     }
 }
 
@@ -184,13 +262,14 @@ fn every_view_of_nonsense() {
             // There may be nothing to draw.
             let _ = write_flame_graph(&mut out, "t", &profile, event, Direction::TopDown);
         }
+        show_heap(&mut out, &mut profile);
         for (tail, errors) in [(None, false), (Some(3), false), (None, true)] {
             let kept = CallOptions { tail, errors, limit: 20 };
             let list = load_calls(&path, &kept).unwrap();
             write_list(&mut out, &list, ListOptions { tail, errors }).unwrap();
         }
         let text = String::from_utf8_lossy(&out);
-        for section in ["WHY THREADS WAITED", "SYSTEM CALLS", "[pid "] {
+        for section in ["WHY THREADS WAITED", "SYSTEM CALLS", "[pid ", "TOTALS", "Compared are"] {
             assert!(text.contains(section), "round {round}: no {section}");
         }
     }

@@ -156,6 +156,12 @@ pub(crate) fn write_notes(
         );
     }
     if heap.interval > 0 {
+        if !heap.peak.live.is_zero() {
+            notes.push(
+                "the peak is the largest of many estimates: it tends to be a little high"
+                    .to_owned(),
+            );
+        }
         notes.push(
             "~ is estimated from samples; the true value is within ± in 19 of 20 cases".to_owned(),
         );
@@ -291,6 +297,7 @@ TOP LIVE AT THE END  ~9.3 KiB ±3.3 KiB
 ~9.3 KiB  ±3.3 KiB  100.0%       ~5  ~2.0 KiB  cache  ← run
 
 NOTES
+the peak is the largest of many estimates: it tends to be a little high
 ~ is estimated from samples; the true value is within ± in 19 of 20 cases
 ";
         let report = page(&program(1 << 10).profile(), Some(80));

@@ -109,7 +109,7 @@ mod tests {
 
     fn live(most: f64) -> Live {
         let mut live = Live::default();
-        live.most = most;
+        (live.most, live.last) = (most, most);
         live
     }
 

@@ -448,7 +448,7 @@ SITES  40 B in 4 objects; by bytes
     #[test]
     fn deep_stacks_are_cut() {
         let mut heap = HeapBuilder::new(0);
-        heap.objects(&"f;".repeat(70).trim_end_matches(';'), 10, 1, Fate::Peak);
+        heap.objects("f;".repeat(70).trim_end_matches(';'), 10, 1, Fate::Peak);
         let report = list(&heap.profile(), SiteKind::All, SortSites::Bytes, "");
         assert!(report.ends_with("      f  app\n      … 6 more functions\n"), "{report}");
     }
