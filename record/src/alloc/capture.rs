@@ -38,7 +38,7 @@ const REAP_INTERVAL_NS: u64 = 50_000_000;
 const SETTLE_DELAY_NS: u64 = 20_000_000;
 /// Bytes waiting to be dealt with beyond which events stay in the rings, where
 /// hooks count what they drop.
-const LEAVE_ABOVE: usize = 64 << 20;
+const LEAVE_ABOVE: usize = 24 << 20;
 /// Shared memory at which hooks are switched off: many threads with full rings.
 const MAX_MEMORY: u64 = 1 << 30;
 

@@ -41,7 +41,11 @@ impl Unsettled {
             self.is_mixed = false;
         }
         let ready = self.rows.partition_point(|row| row.time_ns < time_ns);
-        out.extend(self.rows.drain(..ready));
+        let rest = self.rows.split_off(ready);
+        match out.is_empty() {
+            true => *out = std::mem::replace(&mut self.rows, rest),
+            false => out.append(&mut std::mem::replace(&mut self.rows, rest)),
+        }
     }
 }
 
