@@ -18,8 +18,9 @@ use crate::waits::{Wait, encode_waits};
 
 /// zstd's default: columns hardly gain from more.
 const COMPRESSION_LEVEL: i32 = 3;
-/// Rows of an allocations block, which make about a megabyte.
-const MAX_ALLOCATIONS: usize = 1 << 17;
+/// Rows of an allocations block: there may be millions a second, and so many
+/// stay in a processor's cache while their columns are made.
+const MAX_ALLOCATIONS: usize = 1 << 15;
 /// Payload of a records block at which the next one is started.
 const RECORDS_BLOCK: usize = 1 << 20;
 

@@ -47,6 +47,8 @@ pub(crate) struct Batch {
     /// Words from the rings of allocation hooks, to be read when everything
     /// from before their end has been handled.
     chunks: Vec<Chunk>,
+    /// Where other chunks were, to be used again.
+    pub(crate) spare_words: Vec<Vec<u64>>,
     /// If there are such rings: when all of them were emptied; 0 if they were
     /// left as they are.
     pub(crate) settled_ns: Option<u64>,
@@ -125,7 +127,8 @@ impl Batch {
         let (mut bytes, mut entries) = (take(&mut self.bytes), take(&mut self.entries));
         bytes.clear();
         entries.clear();
-        *self = Batch { bytes, entries, ..Batch::default() };
+        let spare_words = take(&mut self.spare_words);
+        *self = Batch { bytes, entries, spare_words, ..Batch::default() };
     }
 
     /// Memory that the batch occupies, in bytes.

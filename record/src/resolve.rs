@@ -13,23 +13,38 @@ use crate::target::{Findings, Tracker};
 /// How often findings are handed on to be written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads batches until there are no more, and sends what the tracker makes of
-/// them to `findings`.
+/// What the resolver is connected to: batches come in and go back empty,
+/// findings go out and come back empty.
+pub(crate) struct Channels {
+    /// Batches to resolve.
+    pub(crate) batches: Receiver<Batch>,
+    /// Takes them when that is done.
+    pub(crate) empty: Sender<Batch>,
+    /// Takes findings to write.
+    pub(crate) findings: SyncSender<Findings>,
+    /// Findings that have been written.
+    pub(crate) written: Receiver<Findings>,
+}
+
+/// Reads batches until there are no more, and sends on what the tracker makes
+/// of them.
 pub(crate) fn resolve(
     mut tracker: Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
-    batches: &Receiver<Batch>,
-    empty: &Sender<Batch>,
+    channels: Channels,
     queue: &QueueGauge,
     shared: &Shared,
-    findings: &SyncSender<Findings>,
 ) {
+    let Channels { batches, empty, findings, written } = channels;
     let started_ns = now_ns();
     // Records that are too young to be handled before the next batch.
     let mut held = Batch::default();
     let mut flushed = Instant::now();
     // Fails when the writer has failed and said why; the recording is ending.
-    let hand_on = |tracker: &mut Tracker| findings.send(tracker.take_findings()).map_err(drop);
+    let hand_on = |tracker: &mut Tracker| {
+        let empty = written.try_recv().unwrap_or_default();
+        findings.send(tracker.take_findings(empty)).map_err(drop)
+    };
     while let Ok(mut batch) = batches.recv() {
         let size = batch.size();
         tracker.add_records(&batch.records);
@@ -67,7 +82,7 @@ pub(crate) fn resolve(
     tracker.settle(u64::MAX);
     tracker.finish(now_ns());
     // If the writer has failed, it has said why.
-    let _ = findings.send(tracker.take_findings());
+    let _ = findings.send(tracker.take_findings(Findings::default()));
 }
 
 /// Handles what is older than the batch's horizon, oldest first, and returns
@@ -86,6 +101,7 @@ fn handle_in_order<E>(
     let late = chunks.partition_point(|chunk| chunk.last_ns < batch.horizon_ns);
     let late = chunks.split_off(late);
     let mut chunks = chunks.into_iter().peekable();
+    let mut read = Vec::new();
 
     let mut all: Vec<(u64, &[u8])> = held.records().chain(batch.records()).collect();
     // Stable: records of one buffer with equal times stay in their order.
@@ -94,6 +110,7 @@ fn handle_in_order<E>(
     for (time, record) in &all[..ripe] {
         while let Some(chunk) = chunks.next_if(|chunk| chunk.last_ns < *time) {
             tracker.handle_chunk(&chunk);
+            read.push(chunk.words);
         }
         match parse(record) {
             Some(event) => tracker.handle(&event),
@@ -103,7 +120,10 @@ fn handle_in_order<E>(
             hand_on(tracker)?;
         }
     }
-    chunks.for_each(|chunk| tracker.handle_chunk(&chunk));
+    for chunk in chunks {
+        tracker.handle_chunk(&chunk);
+        read.push(chunk.words);
+    }
     // Before this, no allocation is missing.
     let first_late = late.iter().map(|chunk| chunk.first_ns).min().unwrap_or(u64::MAX);
     tracker.settle(batch.horizon_ns.min(batch.settled_ns.unwrap_or(u64::MAX)).min(first_late));
@@ -113,5 +133,6 @@ fn handle_in_order<E>(
         rest.push(*time, |out| out.extend_from_slice(record));
     }
     late.into_iter().for_each(|chunk| rest.push_chunk(chunk));
+    batch.spare_words = read;
     Ok(rest)
 }

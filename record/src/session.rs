@@ -32,7 +32,7 @@ use crate::output::{OutputError, TraceFile, Unpublished};
 use crate::perf::AttachError;
 use crate::program::Program;
 use crate::queue::{QueueGauge, StackEnds};
-use crate::resolve::resolve;
+use crate::resolve::{Channels, resolve};
 use crate::signals::Signals;
 use crate::store::{self, store};
 use crate::target::{Counts, Policy, Scope, Tracker, procfs};
@@ -310,6 +310,7 @@ fn run(
     let (batch_sender, batches) = mpsc::channel();
     let (empty_sender, empty) = mpsc::channel();
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
+    let (written_sender, written) = mpsc::channel();
     let (reason, written) = thread::scope(|scope| {
         let (queue, stop, stack_ends) = (&queue, &stop, &stack_ends);
         scope.spawn(move || {
@@ -318,10 +319,13 @@ fn run(
         });
         let parse = attached.parse;
         let resolver = scope.spawn(move || {
-            resolve(tracker, parse, &batches, &empty_sender, queue, shared, &findings_sender);
+            let channels =
+                Channels { batches, empty: empty_sender, findings: findings_sender, written };
+            resolve(tracker, parse, channels, queue, shared);
         });
-        let writer =
-            scope.spawn(move || store(writer, file, &findings, queue, shared, config.max_size));
+        let writer = scope.spawn(move || {
+            store(writer, file, &findings, &written_sender, queue, shared, config.max_size)
+        });
         let is_over = || resolver.is_finished();
         // However this ends, the others have to.
         let stopping = StopInTheEnd(stop);

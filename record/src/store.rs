@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use rz_format::{Clock, End, FileHeader, FormatError, Record, TraceWriter};
@@ -38,11 +38,13 @@ pub(crate) fn begin(
 }
 
 /// Writes all findings until there are no more; ends the trace with why the
-/// recording ended. Returns the length of the file.
+/// recording ended. Empty findings go to `written`. Returns the length of the
+/// file.
 pub(crate) fn store(
     mut writer: TraceWriter<File>,
     file: TraceFile,
     findings: &Receiver<Findings>,
+    written: &Sender<Findings>,
     queue: &QueueGauge,
     shared: &Shared,
     max_size: u64,
@@ -51,7 +53,7 @@ pub(crate) fn store(
         FormatError::Io(error) => file.give_up(whole_len, error),
         other => file.give_up(whole_len, io::Error::other(other)),
     };
-    let result = write_all(&mut writer, &file, findings, queue, shared, max_size);
+    let result = write_all(&mut writer, &file, findings, written, queue, shared, max_size);
     let whole_len = writer.bytes_written();
     result.map_err(|error| failed(whole_len, error))?;
     writer.finish().map_err(|error| failed(whole_len, error))?;
@@ -62,6 +64,7 @@ fn write_all(
     writer: &mut TraceWriter<File>,
     file: &TraceFile,
     findings: &Receiver<Findings>,
+    written: &Sender<Findings>,
     queue: &QueueGauge,
     shared: &Shared,
     max_size: u64,
@@ -88,6 +91,9 @@ fn write_all(
         writer.write_totals(now, &mut found.totals)?;
         writer.write_allocations(&found.allocations)?;
         writer.write_heap_counts(&mut found.heap_counts)?;
+        found.clear();
+        // The resolver may be gone.
+        let _ = written.send(found);
         shared.written.store(writer.bytes_written(), Ordering::Relaxed);
         if writer.bytes_written() >= max_size || file.is_disk_nearly_full() {
             shared.limit_reached.store(true, Ordering::Relaxed);

@@ -33,6 +33,8 @@ const BUSY_BYTES: usize = 64 << 10;
 const COUNT_INTERVAL_NS: u64 = 8_000_000;
 /// How often it is looked which threads are gone.
 const REAP_INTERVAL_NS: u64 = 50_000_000;
+/// Memory of so many chunks is kept to be used again.
+const MAX_SPARES: usize = 8;
 /// A thread may be held up between taking the time of an event and writing it.
 /// Events that come even later are out of order.
 const SETTLE_DELAY_NS: u64 = 20_000_000;
@@ -51,6 +53,7 @@ pub(crate) struct Rings {
     slots: Vec<Slot>,
     /// Events that have no times yet.
     taken: Vec<Chunk>,
+    spare_words: Vec<Vec<u64>>,
     /// Slots up to this one have been in use.
     used: u32,
     /// Rings are looked at often until then.
@@ -98,6 +101,7 @@ impl Rings {
             clock,
             slots: vec![Slot::default(); MAX_SLOTS as usize],
             taken: Vec::new(),
+            spare_words: Vec::new(),
             used: 0,
             // Programs allocate a lot when they begin.
             busy_until_ns: now_ns() + BUSY_AT_FIRST_NS,
@@ -117,6 +121,8 @@ impl Rings {
             batch.settled_ns = Some(0);
             return;
         }
+        self.spare_words.append(&mut batch.spare_words);
+        self.spare_words.truncate(MAX_SPARES);
         batch.settled_ns = Some(now.saturating_sub(SETTLE_DELAY_NS));
         let counts_due = is_last || now.saturating_sub(self.counted_ns) >= COUNT_INTERVAL_NS;
         let reap_due = is_last || now.saturating_sub(self.reaped_ns) >= REAP_INTERVAL_NS;
@@ -173,8 +179,12 @@ impl Rings {
         let mut bytes = 0;
         // Once up to the end of the ring, and once from its beginning.
         for _ in 0..2 {
-            match self.memory.take(slot) {
-                Ok(words) if words.is_empty() => break,
+            let spare = self.spare_words.pop().unwrap_or_default();
+            match self.memory.take(slot, spare) {
+                Ok(words) if words.is_empty() => {
+                    self.spare_words.push(words);
+                    break;
+                }
                 Ok(words) => {
                     bytes += words.len() * 8;
                     let chunk = self.chunk(slot, pid, tid);

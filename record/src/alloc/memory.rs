@@ -148,9 +148,10 @@ impl Memory {
     }
 
     /// Takes the words from a slot's ring, up to its end: what is left is for
-    /// another call. Empty if there are none. Fails if the hook's numbers make
+    /// another call. They are put where `words` has been; empty if there are
+    /// none. Fails if the hook's numbers make
     /// no sense; the ring is emptied then.
-    pub(crate) fn take(&mut self, slot: u32) -> io::Result<Vec<u64>> {
+    pub(crate) fn take(&mut self, slot: u32, mut words: Vec<u64>) -> io::Result<Vec<u64>> {
         let ring_bytes = self.ring_bytes;
         let header = self.slot(slot)?;
         // Acquire pairs with the hook's release: the words below `head` are
@@ -164,7 +165,8 @@ impl Memory {
         }
         let at = tail % ring_bytes;
         let length = length.min(ring_bytes - at);
-        let mut words = Vec::with_capacity(length as usize / 8);
+        words.clear();
+        words.reserve(length as usize / 8);
         if let Some(Some(mapping)) = self.slots.get(slot as usize) {
             // SAFETY: `at` is below the size of the ring, which is mapped from
             // `RING_OFFSET` on.
@@ -287,11 +289,11 @@ mod tests {
         let ring_words = memory.ring_bytes as usize / 8;
         let first: Vec<u64> = (0..ring_words as u64 - 1).collect();
         memory.put(3, &first);
-        assert_eq!(memory.take(3).unwrap(), first);
+        assert_eq!(memory.take(3, Vec::new()).unwrap(), first);
         memory.put(3, &[7, 8, 9]);
-        assert_eq!(memory.take(3).unwrap(), [7]);
-        assert_eq!(memory.take(3).unwrap(), [8, 9]);
-        assert_eq!(memory.take(3).unwrap(), []);
+        assert_eq!(memory.take(3, Vec::new()).unwrap(), [7]);
+        assert_eq!(memory.take(3, Vec::new()).unwrap(), [8, 9]);
+        assert_eq!(memory.take(3, Vec::new()).unwrap(), []);
     }
 
     #[test]
@@ -299,10 +301,10 @@ mod tests {
         let mut memory = Memory::create(0, 1024, false).unwrap();
         let head = memory.ring_bytes + 8;
         memory.slot(0).unwrap().head.store(head, Ordering::Relaxed);
-        assert!(memory.take(0).is_err());
-        assert_eq!(memory.take(0).unwrap(), []);
+        assert!(memory.take(0, Vec::new()).is_err());
+        assert_eq!(memory.take(0, Vec::new()).unwrap(), []);
         memory.put(0, &[1]);
-        assert_eq!(memory.take(0).unwrap(), [1]);
+        assert_eq!(memory.take(0, Vec::new()).unwrap(), [1]);
         assert!(memory.slot(MAX_SLOTS).is_err());
     }
 

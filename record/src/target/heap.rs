@@ -41,11 +41,8 @@ impl Unsettled {
             self.is_mixed = false;
         }
         let ready = self.rows.partition_point(|row| row.time_ns < time_ns);
-        let rest = self.rows.split_off(ready);
-        match out.is_empty() {
-            true => *out = std::mem::replace(&mut self.rows, rest),
-            false => out.append(&mut std::mem::replace(&mut self.rows, rest)),
-        }
+        out.extend_from_slice(&self.rows[..ready]);
+        self.rows.drain(..ready);
     }
 }
 

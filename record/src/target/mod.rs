@@ -81,6 +81,21 @@ pub(crate) struct Findings {
     pub(crate) heap_counts: Vec<HeapCounts>,
 }
 
+impl Findings {
+    /// Forgets everything and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        let Findings { records, stacks, texts, samples, waits, calls, totals, .. } = self;
+        records.clear();
+        (*stacks, *texts) = (StackDefs::default(), TextDefs::default());
+        samples.clear();
+        waits.clear();
+        calls.clear();
+        totals.clear();
+        self.allocations.clear();
+        self.heap_counts.clear();
+    }
+}
+
 /// Counts for the progress line and the summary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -336,11 +351,12 @@ impl Tracker {
             || self.texts.is_block_full()
     }
 
-    /// Takes what was found since the last call.
-    pub(crate) fn take_findings(&mut self) -> Findings {
+    /// Takes what was found since the last call. `empty` is what is filled
+    /// from now on.
+    pub(crate) fn take_findings(&mut self, empty: Findings) -> Findings {
         self.found.stacks = self.stacks.take_new();
         self.found.texts = self.texts.take_new();
-        std::mem::take(&mut self.found)
+        std::mem::replace(&mut self.found, empty)
     }
 
     /// Takes in sums of threads that have been reported.
