@@ -62,12 +62,17 @@ pub(crate) fn shown_heap(
     Some(((event.name != ALLOC).then(|| shown_metric(event)), heap))
 }
 
-/// How allocations were recorded, in a few words.
-pub(crate) fn how_recorded(heap: &Heap) -> String {
-    let which = match heap.interval {
+/// Which allocations were recorded one by one.
+fn which_recorded(heap: &Heap) -> String {
+    match heap.interval {
         0 => "every allocation".to_owned(),
         interval => format!("one allocation in {}", amounts::whole_bytes(interval)),
-    };
+    }
+}
+
+/// How allocations were recorded, in a few words.
+pub(crate) fn how_recorded(heap: &Heap) -> String {
+    let which = which_recorded(heap);
     let by = match heap.source {
         AllocationSource::Hook => ", by a preloaded library",
         AllocationSource::Probes => ", by probes in the running process",

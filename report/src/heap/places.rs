@@ -50,8 +50,11 @@ const LIBRARIES: [&str; 8] = [
 /// Whether a function is of an allocator or a standard library.
 pub(crate) fn is_library(name: &str) -> bool {
     let name = without_return_type(name);
-    // `<alloc::vec::Vec<T> as Clone>::clone` is of the first type's crate.
+    // `<alloc::vec::Vec<T> as Clone>::clone` is of the first type's crate, and
+    // `<T as alloc::slice::ToVec>::to_vec`, of any type, of the trait's.
     let path = name.trim_start_matches(['<', '&', '[']);
+    let of_trait = path.split_once(" as ").filter(|(of, _)| name.starts_with('<') && of.len() == 1);
+    let path = of_trait.map_or(path, |(_, path)| path);
     ALLOCATORS.contains(&name) || LIBRARIES.iter().any(|start| path.starts_with(start))
 }
 
@@ -193,6 +196,8 @@ mod tests {
         check("alloc::raw_vec::RawVecInner<A>::finish_grow", true);
         check("<alloc::vec::Vec<T> as core::clone::Clone>::clone", true);
         check("<app::Row as core::clone::Clone>::clone", false);
+        check("<T as alloc::slice::<impl [T]>::to_vec_in::ConvertVec>::to_vec", true);
+        check("<T as app::Load>::load", false);
         check("app::alloc::arena", false);
         check("__rustc::__rust_alloc", true);
         check("__rustc[a1b2c3]::__rdl_alloc", true);
