@@ -2,8 +2,9 @@
 """Prints all figures in one run, rec side by side with the others.
 
 Runs, one after the other, compare.py (CPU samples: cost and slowdown),
-syscalls.py (system calls, and redis under load), allocations.py (malloc and free),
-and attach.py (a process of very many threads). Each prints the machine, kernel and commit.
+syscalls.py (system calls, and redis under load), allocations.py (malloc and
+free), attach.py (a process of very many threads) and alloc_attach.py
+(allocations of a running process). Each prints the machine, kernel and commit.
 """
 
 import argparse
@@ -19,6 +20,7 @@ QUICK = {
     "syscalls.py": ["--calls", "200000", "--requests", "20000"],
     "allocations.py": ["--pairs", "100000", "--quick"],
     "attach.py": ["--threads", "500", "--seconds", "1"],
+    "alloc_attach.py": [],
 }
 
 

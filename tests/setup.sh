@@ -30,6 +30,7 @@ clang-14 clang-14
 file file
 g++ g++
 gcc gcc
+heaptrack heaptrack
 linux-perf perf
 llvm-14 llvm-strip-14
 make make
@@ -38,7 +39,9 @@ npm npm
 python3 python3
 redis-server redis-server
 redis-tools redis-benchmark
+sqlite3 sqlite3
 strace strace
+valgrind valgrind
 LIST
     # The headers of the programs that rec loads into the kernel.
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev

@@ -274,6 +274,18 @@ static __always_inline __u32 kind_of(__u32 function)
 	}
 }
 
+// Whether a function is called by a part of the allocator.
+static __always_inline bool is_own_call(struct pt_regs *ctx, __u64 cookie)
+{
+	__u64 before = OWN_BEFORE(cookie), caller;
+
+	if (!before && !OWN_BEHIND(cookie))
+		return false;
+	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)ctx->rsp))
+		return false;
+	return caller - (ctx->rip - before) <= before + OWN_BEHIND(cookie);
+}
+
 // Takes down what a function is asked for. Returns whether how it returns is
 // of no interest.
 static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *task,
@@ -289,7 +301,7 @@ static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *tas
 		return 1;
 	thread->alloc_sp = 0;
 	if (function == ALLOC_FREE) {
-		if (!ctx->rdi)
+		if (!ctx->rdi || is_own_call(ctx, cookie))
 			return 1;
 		begin_counting(task, thread, now);
 		thread->alloc_counts.frees++;
@@ -353,9 +365,10 @@ int on_allocator(struct pt_regs *ctx)
 	struct control *values;
 	__u32 only = 0;
 
-	count_hit(begins ? HIT_ENTRY : HIT_RETURN);
+	count_hit(!begins ? HIT_RETURN
+			  : bpf_get_attach_cookie(ctx) & STEPPED ? HIT_STEPPED : HIT_ENTRY);
 	values = bpf_map_lookup_elem(&control, &only);
-	if (!values || values->alloc_off || ctx->cs == USER32_CS)
+	if (!values || !values->alloc_on || ctx->cs == USER32_CS)
 		return 1;
 	thread = thread_of(task);
 	if (!thread) {

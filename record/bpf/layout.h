@@ -22,7 +22,7 @@ struct settings {
 struct control {
 	__u32 thin;			// write one call in so many; 1 for all
 	__u32 wait_scale;		// the threshold of waits times so much
-	__u32 alloc_off;		// allocations are not taken down any more
+	__u32 alloc_on;			// allocations are taken down
 	__u32 unused;
 };
 
@@ -173,6 +173,12 @@ enum alloc_function {
 
 // Added to those that may do their work by calling another one.
 #define MAY_CALL_ANOTHER 0x100
+// Added if the probed instruction takes a single step.
+#define STEPPED 0x200
+// Calls from so many bytes before a probe to so many behind it are the
+// allocator's own: 24 bits each.
+#define OWN_BEFORE(cookie) ((cookie) >> 16 & 0xffffff)
+#define OWN_BEHIND(cookie) ((cookie) >> 40)
 
 // Values of the format's AllocationKind.
 enum allocation_kind { FREED, FREED_BY_REALLOC, BY_MALLOC, BY_CALLOC, BY_REALLOC, BY_ALIGNED };
@@ -208,7 +214,7 @@ struct heap_counts_record {
 };
 
 // How often probes were hit.
-enum hit { HIT_ENTRY, HIT_RETURN, HITS };
+enum hit { HIT_ENTRY, HIT_RETURN, HIT_STEPPED, HITS };
 
 // What could not be handed over, counted per CPU.
 enum loss {

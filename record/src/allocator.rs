@@ -8,13 +8,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use object::elf::{PF_X, PT_INTERP, PT_LOAD, STB_GLOBAL, STB_WEAK, STT_FUNC};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol, ObjectSymbolTable, ReadCache, SymbolFlags};
 
+use crate::probe_point::{self, LOOK_AT, RDI, RDX, RSI};
 use crate::target::link_map;
 use crate::target::procfs::{self, MapEntry};
 
@@ -33,13 +34,30 @@ pub(crate) enum What {
     Free = 7,
 }
 
+impl What {
+    /// The registers in which what it is given is looked for.
+    fn arguments(self) -> &'static [u8] {
+        match self {
+            What::Malloc | What::Valloc | What::Free => &[RDI],
+            What::Calloc | What::Realloc | What::Aligned => &[RDI, RSI],
+            What::PosixMemalign => &[RDI, RDX],
+            What::Reallocarray => &[RDI, RSI, RDX],
+        }
+    }
+}
+
 /// A function of an allocator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Function {
-    /// Where it begins in the file.
+    /// Where in the file its probe is to be.
     pub(crate) file_offset: u64,
+    /// Whether the processor has to execute what is there in a single step.
+    pub(crate) is_stepped: bool,
     /// What it does.
     pub(crate) what: What,
+    /// Calls from so many bytes before the probe to so many behind it are the
+    /// allocator's own.
+    pub(crate) own_code: (u32, u32),
     /// Whether it may do that by calling another one.
     pub(crate) may_call_another: bool,
 }
@@ -93,6 +111,9 @@ const OPERATORS: [(&str, What); 4] = [
     ("_ZdlPv", What::Free),
     ("_ZdaPv", What::Free),
 ];
+/// Only in glibc, whose threads give back what they have kept for themselves by
+/// `free` when they end: it was given back before.
+const OF_GLIBC: &str = "__libc_free";
 /// Put before the names by allocators that leave `malloc` to the C library.
 const PREFIXES: [&str; 4] = ["_rjem_", "je_", "mi_", "tc_"];
 
@@ -192,10 +213,17 @@ fn read(pid: u32, map: &MapEntry, maps: &[MapEntry]) -> io::Result<Option<Found>
                         .contains(&offset)
             })
         };
+        let code_file = file.try_clone()?;
         let cache = ReadCache::new(file);
         let elf = ElfFile64::<Endianness, _>::parse(&cache).map_err(io::Error::other)?;
         let symbols = Symbols::of(&elf);
-        let (functions, is_malloc) = symbols.functions(is_mapped);
+        let code = |offset: u64| {
+            let mut bytes = vec![0; LOOK_AT];
+            let length = code_file.read_at(&mut bytes, offset).unwrap_or(0);
+            bytes.truncate(length);
+            bytes
+        };
+        let (functions, is_malloc) = symbols.functions(is_mapped, code);
         let bias = symbols.address_of(map.file_offset).map_or(0, |at| map.start.wrapping_sub(at));
         let file = AllocatorFile {
             path: map.path.clone(),
@@ -275,7 +303,11 @@ impl Symbols {
     }
 
     /// The functions to watch, and whether they have the C library's names.
-    fn functions(&self, is_mapped: impl Fn(u64) -> bool) -> (Vec<Function>, bool) {
+    fn functions(
+        &self,
+        is_mapped: impl Fn(u64) -> bool,
+        code: impl Fn(u64) -> Vec<u8>,
+    ) -> (Vec<Function>, bool) {
         let is_malloc = self.functions.iter().any(|(name, _)| name == "malloc");
         let prefix = PREFIXES.iter().find(|prefix| {
             self.functions.iter().any(|(name, _)| {
@@ -283,6 +315,10 @@ impl Symbols {
             })
         });
         let mut functions: Vec<Function> = Vec::new();
+        let is_glibc = self.functions.iter().any(|(name, _)| name == OF_GLIBC);
+        let plain = self.functions.iter().filter(|(name, _)| of_c_library(name).is_some());
+        let first = plain.clone().map(|(_, address)| *address).min().unwrap_or(0);
+        let last = plain.map(|(_, address)| *address).max().unwrap_or(0);
         for (name, address) in &self.functions {
             let known = match prefix {
                 _ if is_malloc => of_c_library(name).or_else(|| operator(name)),
@@ -294,11 +330,26 @@ impl Symbols {
                 (*start..start.saturating_add(*length)).contains(address)
             });
             let Some((start, offset, _)) = part else { continue };
-            let file_offset = address - start + offset;
+            let begin = address - start + offset;
+            let place = probe_point::find(&code(begin), what.arguments());
+            let (file_offset, is_stepped) = (begin + place.unwrap_or(0) as u64, place.is_none());
             if is_mapped(file_offset) && !functions.iter().any(|f| f.file_offset == file_offset) {
                 let plain = ["malloc", "free"].map(|plain| name.ends_with(plain));
                 let may_call_another = !plain.contains(&true);
-                functions.push(Function { file_offset, what, may_call_another });
+                let probe = address + place.unwrap_or(0) as u64;
+                let distance =
+                    |from: u64, to: u64| to.saturating_sub(from).try_into().unwrap_or(u32::MAX);
+                let own_code = match is_glibc && what == What::Free {
+                    true => (distance(first, probe), distance(probe, last)),
+                    false => (0, 0),
+                };
+                functions.push(Function {
+                    file_offset,
+                    is_stepped,
+                    what,
+                    own_code,
+                    may_call_another,
+                });
             }
         }
         functions.sort_by_key(|function| function.file_offset);
@@ -321,5 +372,73 @@ fn prefix_of(name: &str) -> Option<&'static str> {
 }
 
 fn of_any_allocator(name: &str) -> bool {
-    of_c_library(name).is_some() || operator(name).is_some() || prefix_of(name).is_some()
+    name == OF_GLIBC
+        || of_c_library(name).is_some()
+        || operator(name).is_some()
+        || prefix_of(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, bias: u64, is_malloc: bool) -> Found {
+        let file = AllocatorFile {
+            path: path.to_owned(),
+            opened: PathBuf::new(),
+            device: 1,
+            inode: bias,
+            functions: Vec::new(),
+        };
+        Found { file, bias, is_executable: path == "/bin/program", is_malloc }
+    }
+
+    #[test]
+    fn the_first_in_the_list_of_files_is_used() {
+        let check = |names: &[(&str, u64, bool)], order: Option<&[u64]>, expected: &[&str]| {
+            let files = names.iter().map(|(path, bias, plain)| found(path, *bias, *plain));
+            let chosen = choose(files.collect(), order);
+            let paths: Vec<&str> = chosen.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(paths, expected);
+        };
+        let libc = ("/lib/libc.so.6", 30, true);
+        let linker = ("/lib/ld-linux-x86-64.so.2", 40, true);
+        let jemalloc = ("/lib/libjemalloc.so.2", 20, true);
+        check(&[libc, linker], Some(&[40, 30]), &[libc.0]);
+        check(&[libc, jemalloc], Some(&[10, 20, 30]), &[jemalloc.0]);
+        // A plugin that brings its own comes after the C library.
+        check(&[libc, jemalloc], Some(&[10, 30, 20]), &[libc.0]);
+        // If nothing is known of the order.
+        check(&[linker, libc, jemalloc], None, &[jemalloc.0]);
+        let own = ("/bin/program", 10, true);
+        check(&[own, jemalloc, libc], None, &[own.0]);
+        // One with names of its own, beside the C library's.
+        let prefixed = ("/bin/program", 10, false);
+        check(&[prefixed, libc], Some(&[10, 30]), &[prefixed.0, libc.0]);
+    }
+
+    #[test]
+    fn functions_by_name() {
+        let check = |names: &[&str], is_malloc: bool, expected: &[(u64, What)]| {
+            let at = |(number, name): (usize, &&str)| ((*name).to_owned(), 0x1000 + number as u64);
+            let symbols = Symbols {
+                functions: names.iter().enumerate().map(at).collect(),
+                parts: vec![(0x1000, 0, 0x1000)],
+            };
+            let (functions, is_plain) = symbols.functions(|_| true, |_| vec![0x55]);
+            let functions: Vec<(u64, What)> =
+                functions.iter().map(|function| (function.file_offset, function.what)).collect();
+            assert_eq!((&functions[..], is_plain), (expected, is_malloc));
+        };
+        check(&["malloc", "free"], true, &[(0, What::Malloc), (1, What::Free)]);
+        // Those with a prefix are the same ones.
+        check(&["je_malloc", "malloc", "_Znwm"], true, &[(1, What::Malloc), (2, What::Malloc)]);
+        check(
+            &["_rjem_malloc", "_rjem_sdallocx", "_Znwm"],
+            false,
+            &[(0, What::Malloc), (1, What::Free)],
+        );
+        check(&["free", "_Znwm"], false, &[]);
+        check(&["mi_free", "mi_malloc_aligned"], false, &[(0, What::Free), (1, What::Malloc)]);
+    }
 }

@@ -20,6 +20,7 @@ mod host;
 mod launch;
 mod output;
 mod perf;
+mod probe_point;
 mod program;
 mod queue;
 mod resolve;

@@ -1,13 +1,17 @@
 /* Allocates and gives back in ways that are known exactly.
  *
  *   allocs functions N   each function N times, when SIGUSR1 comes
+ *   allocs child N       the same in a child
+ *   allocs threads N     the same in four threads
  *   allocs sizes N       N objects of each of three sizes, likewise
  *   allocs steady MS     an object every MS milliseconds, for ever
  *   allocs hot MS        nothing else, after MS milliseconds; says how fast
  */
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "program.h"
@@ -25,12 +29,14 @@ FRAME static void *medium(size_t size) {
 }
 
 FRAME static void *large(size_t size) {
-    void *object = realloc(NULL, size);
+    /* Not known to the compiler, which would call malloc. */
+    void *volatile none = NULL;
+    void *object = realloc(none, size);
     NOT_A_TAIL_CALL();
     return object;
 }
 
-static void give_back(void *object) {
+FRAME static void give_back(void *object) {
     free(object);
 }
 
@@ -57,6 +63,19 @@ static unsigned rounds;
 static void functions(void) {
     for (unsigned i = 0; i < rounds; i++)
         one_of_each();
+}
+
+static void *thread(void *unused) {
+    functions();
+    return unused;
+}
+
+static void threads(void) {
+    pthread_t started[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&started[i], NULL, thread, NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_join(started[i], NULL);
 }
 
 static void sizes(void) {
@@ -105,6 +124,14 @@ int main(int argc, char **argv) {
     if (strcmp(what, "functions") == 0) {
         give_back(old);
         functions();
+    } else if (strcmp(what, "threads") == 0) {
+        threads();
+    } else if (strcmp(what, "child") == 0) {
+        if (fork() == 0) {
+            functions();
+            _exit(0);
+        }
+        wait(NULL);
     } else {
         sizes();
     }

@@ -198,10 +198,11 @@ impl Rings {
         self.ticks.advance(self.clock);
         let ticks = self.ticks;
         for mut chunk in self.taken.drain(..) {
-            let events = Events::new(&chunk.words).map_while(Result::ok);
-            let mut times = events.map(|event| ticks.to_ns(event.ticks()));
-            if let Some(first_ns) = times.next() {
-                (chunk.first_ns, chunk.last_ns) = (first_ns, times.last().unwrap_or(first_ns));
+            let mut times =
+                Events::new(&chunk.words).map_while(Result::ok).map(|event| event.ticks());
+            if let Some(first) = times.next() {
+                let last = times.last().unwrap_or(first);
+                (chunk.first_ns, chunk.last_ns) = (ticks.to_ns(first), ticks.to_ns(last));
             }
             let born_ns = ticks.to_ns(chunk.born_ns);
             batch.push_chunk(Chunk { ticks, born_ns, ..chunk });

@@ -74,9 +74,10 @@ impl Ticks {
 
     /// A time in nanoseconds.
     pub(crate) fn to_ns(self, ticks: u64) -> u64 {
-        let pieces = self.moments.iter().zip(self.scales);
-        let begun = |(moment, _): &(&Moment, u64)| moment.ticks <= ticks;
-        let (from, scale) = pieces.rev().find(begun).unwrap_or((&self.moments[0], self.scales[0]));
+        // Nearly always the last piece, or the one before.
+        let begun = |piece: &usize| self.moments[*piece].ticks <= ticks;
+        let piece = (0..REMEMBERED - 1).rev().find(begun).unwrap_or(0);
+        let (from, scale) = (self.moments[piece], self.scales[piece]);
         let after = (u128::from(ticks.abs_diff(from.ticks)) * u128::from(scale)) >> 32;
         let after = u64::try_from(after).unwrap_or(u64::MAX);
         match ticks >= from.ticks {

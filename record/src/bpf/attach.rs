@@ -322,7 +322,7 @@ impl Attachment {
     /// Tells the programs how much to write, and whether allocations.
     pub(super) fn set_control(&mut self, scales: [u32; 2], allocations: bool) {
         let [thin, wait_scale] = scales;
-        let words = [thin, wait_scale, u32::from(!allocations), 0];
+        let words = [thin, wait_scale, u32::from(allocations), 0];
         let mut control = [0; size_of::<Control>()];
         for (bytes, word) in control.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *bytes = word.to_le_bytes();

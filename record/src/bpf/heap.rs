@@ -2,6 +2,7 @@
 //! long as these are not too dear; then page faults, which show where memory
 //! is first used.
 
+use std::hint::black_box;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -14,17 +15,20 @@ use rz_format::{CLASS_ALLOCATIONS, Event, LossReason, Note, Record};
 use super::attach::BpfError;
 use super::layout::FAULT_EVENT;
 use super::probes::{AllocatorProbes, ProbesInFile};
-use crate::allocator::{self, AllocatorFile};
+use crate::allocator::{self, AllocatorFile, Function, What};
 use crate::config::AllocationOptions;
 use crate::host::now_ns;
 use crate::perf::sys;
 use crate::queue::Batch;
+use crate::target::procfs;
 
 /// What a probe at a function's beginning costs the thread that hits it, and
 /// one at its end, with what the program does there; `benches/alloc_attach.py`
 /// measures it.
 const ENTRY_NS: u64 = 700;
 const RETURN_NS: u64 = 900;
+/// Calls of our own function that show what a single step costs.
+const STEPS: u32 = 200;
 /// How long allocations are counted before it is decided to record them.
 const TRIAL: Duration = Duration::from_millis(50);
 /// Page faults of each CPU per second that are recorded; of more, a sample.
@@ -39,7 +43,9 @@ struct Guard {
     debt_ns: u64,
     looked_ns: u64,
     /// Hits of probes of each kind by then.
-    hits: [u64; 2],
+    hits: [u64; 3],
+    /// What a probe costs whose instruction takes a single step.
+    step_ns: u64,
 }
 
 /// The probes cost more than they may.
@@ -52,18 +58,18 @@ struct Excess {
 }
 
 impl Guard {
-    fn new(limit_percent: u32, now_ns: u64, hits: [u64; 2]) -> Self {
+    fn new(limit_percent: u32, now_ns: u64, step_ns: u64) -> Self {
         let limit_ns = u64::from(limit_percent) * 10_000_000;
-        Guard { limit_ns, debt_ns: 0, looked_ns: now_ns, hits }
+        Guard { limit_ns, debt_ns: 0, looked_ns: now_ns, hits: [0; 3], step_ns }
     }
 
     /// Takes in how often the probes have been hit. More than the limit may be
     /// spent for a moment: up to what it allows in a second, or nothing if the
     /// decision to record is still to be made.
-    fn look(&mut self, now_ns: u64, hits: [u64; 2], is_trial: bool) -> Option<Excess> {
+    fn look(&mut self, now_ns: u64, hits: [u64; 3], is_trial: bool) -> Option<Excess> {
         let elapsed_ns = now_ns.saturating_sub(self.looked_ns).max(1);
-        let [calls, returns] = [0, 1].map(|at| hits[at].saturating_sub(self.hits[at]));
-        let spent_ns = calls.saturating_mul(ENTRY_NS) + returns.saturating_mul(RETURN_NS);
+        let [entries, returns, steps] = [0, 1, 2].map(|at| hits[at].saturating_sub(self.hits[at]));
+        let spent_ns = entries * ENTRY_NS + returns * RETURN_NS + steps * self.step_ns;
         let per_second =
             |number: u64| (u128::from(number) * 1_000_000_000 / u128::from(elapsed_ns)) as u64;
         let allowed_ns =
@@ -72,7 +78,7 @@ impl Guard {
         (self.looked_ns, self.hits) = (now_ns, hits);
         let may_be_ahead_ns = if is_trial { 0 } else { self.limit_ns };
         (self.debt_ns > may_be_ahead_ns).then(|| Excess {
-            calls_per_second: per_second(calls),
+            calls_per_second: per_second(entries + steps),
             percent: per_second(spent_ns) / 10_000_000,
         })
     }
@@ -135,7 +141,15 @@ impl HeapProbes {
         let probes = AllocatorProbes::load(ebpf, btf).map_err(|error| refused(&error))?;
         let hits = ebpf.take_map("alloc_hits").ok_or_else(|| refused(&"no map of hits"))?;
         let hits = PerCpuArray::try_from(hits).map_err(|error| refused(&error))?;
-        let guard = Guard::new(options.limit_percent, now_ns(), [0; 2]);
+        let steps = found.iter().any(|(_, file)| file.functions.iter().any(|f| f.is_stepped));
+        let step_ns = match steps {
+            true => step_ns(&probes).unwrap_or_else(|error| {
+                log::info!("what a single step costs cannot be told: {error}");
+                ENTRY_NS
+            }),
+            false => ENTRY_NS,
+        };
+        let guard = Guard::new(options.limit_percent, now_ns(), step_ns);
         let mut links = Vec::new();
         let mut attached: Vec<(u64, u64)> = Vec::new();
         for (pid, file) in found {
@@ -145,6 +159,12 @@ impl HeapProbes {
                 continue;
             }
             attached.push(identity);
+            let stepped = file.functions.iter().filter(|function| function.is_stepped).count();
+            log::info!(
+                "probes in {} functions of {}, {stepped} of them in single steps of {step_ns} ns",
+                file.functions.len(),
+                file.path
+            );
             let link = probes.attach(file, (!follow).then_some(*pid));
             links.push(link.map_err(|error| refused(&format!("{}: {error}", file.path)))?);
         }
@@ -214,12 +234,12 @@ impl HeapProbes {
         }
     }
 
-    fn hits(&self) -> io::Result<[u64; 2]> {
+    fn hits(&self) -> io::Result<[u64; 3]> {
         let sum = |which: u32| {
             let counts = self.hits.get(&which, 0).map_err(io::Error::other)?;
             Ok::<u64, io::Error>(counts.iter().sum())
         };
-        Ok([sum(0)?, sum(1)?])
+        Ok([sum(0)?, sum(1)?, sum(2)?])
     }
 
     fn give_up(&mut self, excess: Excess) -> io::Result<String> {
@@ -245,6 +265,41 @@ impl HeapProbes {
     }
 }
 
+/// What a probe costs whose instruction takes a single step, in nanoseconds:
+/// tried out on ourselves, as it depends much on the machine.
+fn step_ns(probes: &AllocatorProbes) -> io::Result<u64> {
+    let address = begins_with_a_step as fn(u64) -> u64 as usize as u64;
+    let own = std::process::id();
+    let maps = procfs::executable_maps(own)?;
+    let map = maps.iter().find(|map| (map.start..map.end).contains(&address));
+    let map = map.ok_or(io::ErrorKind::NotFound)?;
+    let file_offset = address - map.start + map.file_offset;
+    let (what, is_stepped, may_call_another) = (What::Free, true, false);
+    let file = AllocatorFile {
+        path: map.path.clone(),
+        opened: "/proc/self/exe".into(),
+        device: map.device,
+        inode: map.inode,
+        functions: vec![Function {
+            file_offset,
+            is_stepped,
+            what,
+            own_code: (0, 0),
+            may_call_another,
+        }],
+    };
+    let _probe = probes.attach(&file, Some(own))?;
+    let start_ns = now_ns();
+    let last = (0..u64::from(STEPS)).fold(0, |sum, number| begins_with_a_step(sum ^ number));
+    black_box(last);
+    Ok((now_ns() - start_ns) / u64::from(STEPS))
+}
+
+#[inline(never)]
+fn begins_with_a_step(number: u64) -> u64 {
+    black_box(number).rotate_left(7)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,13 +307,13 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn guard() -> Guard {
-        Guard::new(5, SECOND, [0, 0])
+        Guard::new(5, SECOND, 9000)
     }
 
     #[test]
     fn a_trial_is_strict() {
         let check = |calls: u64, returns: u64, expected: Option<u64>| {
-            let excess = guard().look(SECOND + SECOND / 20, [calls, returns], true);
+            let excess = guard().look(SECOND + SECOND / 20, [calls, returns, 0], true);
             assert_eq!(excess.map(|excess| excess.percent), expected, "{calls} {returns}");
         };
         let allowed = SECOND / 20 / 20;
@@ -275,12 +330,12 @@ mod tests {
         let tenth = SECOND / 10;
         // Half of what a second allows, in a tenth of it.
         let burst = SECOND / 40 / ENTRY_NS;
-        assert_eq!(guard.look(SECOND + tenth, [burst, 0], false), None);
-        assert_eq!(guard.look(SECOND + 6 * tenth, [burst, 0], false), None);
+        assert_eq!(guard.look(SECOND + tenth, [burst, 0, 0], false), None);
+        assert_eq!(guard.look(SECOND + 6 * tenth, [burst, 0, 0], false), None);
         assert_eq!(guard.debt_ns, 0);
         // A thread that does nothing else.
         let flood = burst + tenth / ENTRY_NS;
-        let excess = guard.look(SECOND + 7 * tenth, [flood, 0], false).unwrap();
+        let excess = guard.look(SECOND + 7 * tenth, [flood, 0, 0], false).unwrap();
         assert_eq!(excess.percent, 99);
     }
 
@@ -289,7 +344,7 @@ mod tests {
         let mut guard = guard();
         let per_tenth = SECOND / 10 / 10 / ENTRY_NS;
         let triggered = (1..100).find(|tenths| {
-            let hits = [tenths * per_tenth, 0];
+            let hits = [tenths * per_tenth, 0, 0];
             guard.look(SECOND + tenths * SECOND / 10, hits, false).is_some()
         });
         // Twice the limit: after a second.

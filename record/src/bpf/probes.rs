@@ -18,6 +18,8 @@ use crate::allocator::{AllocatorFile, Function};
 const PROGRAM: &str = "on_allocator";
 /// `MAY_CALL_ANOTHER` in the programs.
 const MAY_CALL_ANOTHER: u64 = 0x100;
+/// `STEPPED`.
+const STEPPED: u64 = 0x200;
 
 /// The program, ready to be attached.
 pub(super) struct AllocatorProbes {
@@ -64,10 +66,16 @@ impl AllocatorProbes {
     ) -> io::Result<ProbesInFile> {
         let path = CString::new(file.opened.as_os_str().as_bytes())?;
         let mut places = Places::default();
-        for &Function { file_offset, what, may_call_another } in &file.functions {
+        for function in &file.functions {
+            let &Function { file_offset, is_stepped, what, own_code, may_call_another } = function;
             places.offsets.push(file_offset);
             let nested = if may_call_another { MAY_CALL_ANOTHER } else { 0 };
-            places.cookies.push(u64::from(what as u8) | nested);
+            let stepped = if is_stepped { STEPPED } else { 0 };
+            // 24 bits each.
+            let [back, ahead] =
+                [own_code.0, own_code.1].map(|bytes| u64::from(bytes.min(0xff_ffff)));
+            let own = back << 16 | ahead << 40;
+            places.cookies.push(u64::from(what as u8) | nested | stepped | own);
         }
         sys::attach_session(self.program.as_fd(), &path, &places, pid)
             .map(|link| ProbesInFile { _link: link })

@@ -7,23 +7,39 @@ use super::Tracker;
 use super::stacks::Moment;
 use crate::event::RawAllocation;
 
+/// How often allocations are put in order: doing so for a few of them is as
+/// much work as for many.
+const SETTLE_INTERVAL_NS: u64 = 20_000_000;
+
 /// Allocations that are not ready to be written.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     rows: Vec<Allocation>,
+    /// Whether rows are out of order.
+    is_mixed: bool,
+    settled_ns: u64,
 }
 
 impl Unsettled {
     /// Adds a row. Those of one thread come in order.
     pub(super) fn push(&mut self, row: Allocation) {
+        self.is_mixed |= self.rows.last().is_some_and(|last| row.time_ns < last.time_ns);
         self.rows.push(row);
     }
 
-    /// Moves rows from before `time_ns` to `out`, in order of time.
+    /// Moves rows from before `time_ns` to `out`, in order of time, if there is
+    /// enough to do.
     fn settle(&mut self, time_ns: u64, out: &mut Vec<Allocation>) {
-        // Stable, so that rows of one thread with the same time stay in order,
-        // and quick where there is little to do.
-        self.rows.sort_by_key(|row| row.time_ns);
+        if time_ns.saturating_sub(self.settled_ns) < SETTLE_INTERVAL_NS {
+            return;
+        }
+        self.settled_ns = time_ns;
+        if self.is_mixed {
+            // Stable, so that rows of one thread with the same time stay in
+            // order, and quick where these are in long runs.
+            self.rows.sort_by_key(|row| row.time_ns);
+            self.is_mixed = false;
+        }
         let ready = self.rows.partition_point(|row| row.time_ns < time_ns);
         out.extend(self.rows.drain(..ready));
     }
