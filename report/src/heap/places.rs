@@ -12,7 +12,7 @@ use rz_convert::profile::{FrameKind, Line, Profile, StackId};
 use crate::symbols::{Naming, SymbolId, Symbols};
 
 /// Functions that only pass allocations on, by their whole names.
-const ALLOCATORS: [&str; 18] = [
+const ALLOCATORS: [&str; 24] = [
     "malloc",
     "calloc",
     "realloc",
@@ -26,6 +26,12 @@ const ALLOCATORS: [&str; 18] = [
     "xcalloc",
     "xrealloc",
     "xzalloc",
+    "g_malloc",
+    "g_malloc0",
+    "g_realloc",
+    "zmalloc",
+    "zcalloc",
+    "zrealloc",
     "__rust_alloc",
     "__rust_alloc_zeroed",
     "__rust_realloc",
@@ -34,8 +40,9 @@ const ALLOCATORS: [&str; 18] = [
 ];
 
 /// Where the names of functions of standard libraries begin: C++'s, then
-/// Rust's with the crate that its hash tables are from.
-const LIBRARIES: [&str; 8] = [
+/// Rust's with the crate that its hash tables are from, then what CPython
+/// allocates with.
+const LIBRARIES: [&str; 14] = [
     "operator new",
     "__gnu_cxx::",
     "__cxa_allocate_",
@@ -45,6 +52,12 @@ const LIBRARIES: [&str; 8] = [
     "core::",
     "hashbrown::",
     "__rustc",
+    "PyMem_",
+    "_PyMem_",
+    "PyObject_Malloc",
+    "_PyObject_Malloc",
+    "_PyObject_Realloc",
+    "_PyObject_Calloc",
 ];
 
 /// Whether a function is of an allocator or a standard library.
@@ -183,6 +196,8 @@ mod tests {
         check("malloc", true);
         check("malloc_info", false);
         check("xmalloc", true);
+        check("_PyObject_Malloc", true);
+        check("PyObject_Str", false);
         check("operator new(unsigned long)", true);
         check("operator new[](unsigned long)", true);
         check("my::operator new(unsigned long)", false);
