@@ -12,7 +12,7 @@ use rz_convert::select::can_add_wall;
 
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
-use crate::heap::{how_recorded, recorded_objects, shown_heap, total_of};
+use crate::heap::{has_any, how_recorded, recorded_objects, shown_heap, total_of};
 use crate::style::{Paint, Style};
 use crate::threads;
 use crate::wording::wording;
@@ -78,7 +78,8 @@ fn also(profile: &Profile, shown: Option<EventId>) -> Option<String> {
         what.push(SYSCALLS);
         options.push("--syscalls");
     }
-    if has(EventKind::Alloc) && shown != EventKind::Alloc {
+    let has_heap = has(EventKind::Alloc) && profile.heap.as_ref().is_none_or(has_any);
+    if has_heap && shown != EventKind::Alloc {
         what.push(ALLOC);
         options.push("--heap");
     }

@@ -8,7 +8,7 @@ use rz_convert::profile::{EventKind, Unit};
 
 use super::amounts::{bytes_and_margin, counted};
 use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, is_rate};
-use super::how_recorded;
+use super::which_recorded;
 use crate::change::NOISE_LIMIT;
 use crate::diff_table::{NOISE_LEGEND, WIDE, write_side_by_side};
 use crate::format::{bytes, clean, count, duration};
@@ -42,7 +42,7 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Re
         ("host", of_both(&|side| host(side.info))),
         ("recorded", of_both(&|side| start_time(side.info))),
         ("duration", of_both(&|side| duration(side.info.duration_ns))),
-        ("heap", of_both(&|side| how_recorded(side.heap))),
+        ("heap", of_both(&|side| which_recorded(side.heap))),
         ("lost", of_both(&lost)),
         ("allocated", of_both(&|side| bytes_and_margin(side.heap.bytes()))),
         ("objects", of_both(&|side| counted(side.heap.allocations(), "object"))),
@@ -225,16 +225,16 @@ mod tests {
     #[test]
     fn both_sides_and_what_grew() {
         let expected = "
-  trace       a.rz                                                      b.rz
-  host        db7, Linux 6.1.0 x86_64, 16 CPUs                          db7, Linux 6.1.0 x86_64, 16 CPUs
-  recorded    2026-11-21 03:50:12 UTC                                   2026-11-21 03:50:12 UTC
-  duration    10.0 s                                                    5.00 s
-  heap        every allocation, by a preloaded library, from libc.so.6  every allocation, by a preloaded library, from libc.so.6
-  lost        none                                                      none
-  allocated   42.2 KiB                                                  26.5 KiB
-  objects     64 objects                                                38 objects
-  at peak     12.9 KiB                                                  26.5 KiB
-  at end      8.0 KiB                                                   24.0 KiB
+  trace       a.rz                              b.rz
+  host        db7, Linux 6.1.0 x86_64, 16 CPUs  db7, Linux 6.1.0 x86_64, 16 CPUs
+  recorded    2026-11-21 03:50:12 UTC           2026-11-21 03:50:12 UTC
+  duration    10.0 s                            5.00 s
+  heap        every allocation                  every allocation
+  lost        none                              none
+  allocated   42.2 KiB                          26.5 KiB
+  objects     64 objects                        38 objects
+  at peak     12.9 KiB                          26.5 KiB
+  at end      8.0 KiB                           24.0 KiB
 
 Compared are bytes allocated per second of wall time:
 before ÷ 10.0 s, after ÷ 5.00 s; all: +1.1 KiB per second

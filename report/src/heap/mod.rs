@@ -62,12 +62,17 @@ pub(crate) fn shown_heap(
     Some(((event.name != ALLOC).then(|| shown_metric(event)), heap))
 }
 
-/// How allocations were recorded, in a few words.
-pub(crate) fn how_recorded(heap: &Heap) -> String {
-    let which = match heap.interval {
+/// Which allocations were recorded one by one.
+fn which_recorded(heap: &Heap) -> String {
+    match heap.interval {
         0 => "every allocation".to_owned(),
         interval => format!("one allocation in {}", amounts::whole_bytes(interval)),
-    };
+    }
+}
+
+/// How allocations were recorded, in a few words.
+pub(crate) fn how_recorded(heap: &Heap) -> String {
+    let which = which_recorded(heap);
     let by = match heap.source {
         AllocationSource::Hook => ", by a preloaded library",
         AllocationSource::Probes => ", by probes in the running process",
@@ -122,8 +127,8 @@ pub fn write_heap(
     page: HeapPage,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let Some(heap) = &profile.heap else {
-        return writeln!(out, "\nno allocations were recorded");
+    let Some(heap) = profile.heap.as_ref().filter(|heap| has_any(heap)) else {
+        return write_nothing(out, profile);
     };
     write_totals(out, style, profile, heap)?;
     write_over_time(out, style, profile, heap)?;
@@ -137,6 +142,25 @@ pub fn write_heap(
     write_threads(out, style, profile, heap, page.threads)?;
     write_processes(out, style, profile, heap, page.threads)?;
     write_notes(out, style, profile, heap)
+}
+
+/// Whether anything is known of allocations.
+pub(crate) fn has_any(heap: &Heap) -> bool {
+    heap.counts.is_some() || !heap.total.allocated.is_zero()
+}
+
+/// What is said where there is nothing to show.
+fn write_nothing(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
+    let growth = profile.events.iter().find(|event| event.kind == EventKind::Growth);
+    let instead = growth.map_or_else(String::new, |event| {
+        let name = clean(&event.name);
+        format!("; what made memory resident was, instead: see --event {name}")
+    });
+    let why = match profile.info.lost_allocations.reasons.is_empty() {
+        true => "none was made while it was recorded",
+        false => "none was recorded",
+    };
+    writeln!(out, "\nno allocations: {why}{instead}")
 }
 
 /// What a reader should know.
@@ -332,6 +356,23 @@ the peak is the largest of many estimates: it tends to be a little high
                 "~7 100.0% ~52.5 KiB - 64 B…256 B ████████████████████████",
             ],
         );
+    }
+
+    #[test]
+    fn no_allocations_is_an_answer() {
+        let ending = |profile: &Profile| {
+            let report = page(profile, None);
+            report.split_once("\n\n").unwrap().1.to_owned()
+        };
+        let mut profile = HeapBuilder::new(1 << 10).uncounted();
+        let expected = "no allocations: none was made while it was recorded\n";
+        assert_eq!(ending(&profile), expected);
+        let (kind, name) = (EventKind::Growth, "page-faults".into());
+        profile.events.push(Event { kind, name, ..Event::default() });
+        profile.info.lost_allocations.reasons = vec![("too dear to record".into(), 0)];
+        let expected = "no allocations: none was recorded; what made memory resident was, \
+                        instead: see --event page-faults\n";
+        assert_eq!(ending(&profile), expected);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rz_convert::profile::{FrameKind, Line, Profile, StackId};
 use crate::symbols::{Naming, SymbolId, Symbols};
 
 /// Functions that only pass allocations on, by their whole names.
-const ALLOCATORS: [&str; 18] = [
+const ALLOCATORS: [&str; 24] = [
     "malloc",
     "calloc",
     "realloc",
@@ -26,6 +26,12 @@ const ALLOCATORS: [&str; 18] = [
     "xcalloc",
     "xrealloc",
     "xzalloc",
+    "g_malloc",
+    "g_malloc0",
+    "g_realloc",
+    "zmalloc",
+    "zcalloc",
+    "zrealloc",
     "__rust_alloc",
     "__rust_alloc_zeroed",
     "__rust_realloc",
@@ -34,8 +40,9 @@ const ALLOCATORS: [&str; 18] = [
 ];
 
 /// Where the names of functions of standard libraries begin: C++'s, then
-/// Rust's with the crate that its hash tables are from.
-const LIBRARIES: [&str; 8] = [
+/// Rust's with the crate that its hash tables are from, then what CPython
+/// allocates with.
+const LIBRARIES: [&str; 14] = [
     "operator new",
     "__gnu_cxx::",
     "__cxa_allocate_",
@@ -45,13 +52,22 @@ const LIBRARIES: [&str; 8] = [
     "core::",
     "hashbrown::",
     "__rustc",
+    "PyMem_",
+    "_PyMem_",
+    "PyObject_Malloc",
+    "_PyObject_Malloc",
+    "_PyObject_Realloc",
+    "_PyObject_Calloc",
 ];
 
 /// Whether a function is of an allocator or a standard library.
 pub(crate) fn is_library(name: &str) -> bool {
     let name = without_return_type(name);
-    // `<alloc::vec::Vec<T> as Clone>::clone` is of the first type's crate.
+    // `<alloc::vec::Vec<T> as Clone>::clone` is of the first type's crate, and
+    // `<T as alloc::slice::ToVec>::to_vec`, of any type, of the trait's.
     let path = name.trim_start_matches(['<', '&', '[']);
+    let of_trait = path.split_once(" as ").filter(|(of, _)| name.starts_with('<') && of.len() == 1);
+    let path = of_trait.map_or(path, |(_, path)| path);
     ALLOCATORS.contains(&name) || LIBRARIES.iter().any(|start| path.starts_with(start))
 }
 
@@ -180,6 +196,8 @@ mod tests {
         check("malloc", true);
         check("malloc_info", false);
         check("xmalloc", true);
+        check("_PyObject_Malloc", true);
+        check("PyObject_Str", false);
         check("operator new(unsigned long)", true);
         check("operator new[](unsigned long)", true);
         check("my::operator new(unsigned long)", false);
@@ -193,6 +211,8 @@ mod tests {
         check("alloc::raw_vec::RawVecInner<A>::finish_grow", true);
         check("<alloc::vec::Vec<T> as core::clone::Clone>::clone", true);
         check("<app::Row as core::clone::Clone>::clone", false);
+        check("<T as alloc::slice::<impl [T]>::to_vec_in::ConvertVec>::to_vec", true);
+        check("<T as app::Load>::load", false);
         check("app::alloc::arena", false);
         check("__rustc::__rust_alloc", true);
         check("__rustc[a1b2c3]::__rdl_alloc", true);

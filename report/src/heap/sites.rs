@@ -8,7 +8,7 @@ use rz_convert::profile::{EventId, FrameKind, Line, Profile, StackId};
 
 use super::amounts::{bytes, bytes_and_margin, count, counted, mean_size, percent_of};
 use super::tables::entry_name;
-use super::write_notes;
+use super::{has_any, write_notes, write_nothing};
 use crate::format::{clean, percent, shorten};
 use crate::header::write_header;
 use crate::style::{Paint, Style};
@@ -72,8 +72,8 @@ pub fn write_sites(
     suppressions: &Suppressions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let Some(heap) = &profile.heap else {
-        return writeln!(out, "\nno allocations were recorded");
+    let Some(heap) = profile.heap.as_ref().filter(|heap| has_any(heap)) else {
+        return write_nothing(out, profile);
     };
     let leaks = (list.kind == SiteKind::Leaks).then(|| heap.leaks(profile, suppressions));
     let mut places = match &leaks {
