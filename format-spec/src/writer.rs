@@ -18,6 +18,8 @@ use crate::waits::{Wait, encode_waits};
 
 /// zstd's default: columns hardly gain from more.
 const COMPRESSION_LEVEL: i32 = 3;
+/// For times at which there is much to write: a little larger and much faster.
+const FAST_LEVEL: i32 = 1;
 /// Rows of an allocations block: there may be millions a second, and so many
 /// stay in a processor's cache while their columns are made.
 const MAX_ALLOCATIONS: usize = 1 << 15;
@@ -68,6 +70,12 @@ impl<W: Write> TraceWriter<W> {
     /// Bytes written so far.
     pub fn bytes_written(&self) -> u64 {
         self.offset
+    }
+
+    /// From now on, compresses faster and not as well, or as well as usual.
+    pub fn set_fast(&mut self, fast: bool) -> Result<(), FormatError> {
+        let level = if fast { FAST_LEVEL } else { COMPRESSION_LEVEL };
+        Ok(self.compressor.set_compression_level(level)?)
     }
 
     /// Writes facts that became known at `time_ns`.

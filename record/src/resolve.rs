@@ -79,7 +79,11 @@ pub(crate) fn resolve(
             }
         }
     }
-    tracker.settle(u64::MAX);
+    while tracker.settle(u64::MAX) {
+        if hand_on(&mut tracker).is_err() {
+            return;
+        }
+    }
     tracker.finish(now_ns());
     // If the writer has failed, it has said why.
     let _ = findings.send(tracker.take_findings(Findings::default()));
@@ -126,7 +130,10 @@ fn handle_in_order<E>(
     }
     // Before this, no allocation is missing.
     let first_late = late.iter().map(|chunk| chunk.first_ns).min().unwrap_or(u64::MAX);
-    tracker.settle(batch.horizon_ns.min(batch.settled_ns.unwrap_or(u64::MAX)).min(first_late));
+    let settled_ns = batch.horizon_ns.min(batch.settled_ns.unwrap_or(u64::MAX)).min(first_late);
+    while tracker.settle(settled_ns) {
+        hand_on(tracker)?;
+    }
 
     let mut rest = Batch::default();
     for (time, record) in &all[ripe..] {

@@ -15,6 +15,9 @@ use crate::queue::QueueGauge;
 use crate::session::Shared;
 use crate::target::Findings;
 
+/// Bytes that wait to be dealt with above which speed counts for more than the
+/// size of the file.
+const LONG_QUEUE: usize = 4 << 20;
 /// How often the recorder's cost is noted.
 const COST_INTERVAL_NS: u64 = 1_000_000_000;
 
@@ -82,6 +85,7 @@ fn write_all(
             cost_at = now;
             found.records.push(Record::Cost(cost::now(queue.bytes(), writer.bytes_written())));
         }
+        writer.set_fast(queue.bytes() > LONG_QUEUE)?;
         writer.write_records(now, &found.records)?;
         writer.write_stacks(now, &found.stacks)?;
         writer.write_texts(now, &found.texts)?;

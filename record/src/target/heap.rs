@@ -10,6 +10,8 @@ use crate::event::RawAllocation;
 /// How often allocations are put in order: doing so for a few of them is as
 /// much work as for many.
 const SETTLE_INTERVAL_NS: u64 = 20_000_000;
+/// How many are handed on at one time.
+const ROWS_AT_ONCE: usize = 1 << 15;
 
 /// Allocations that are not ready to be written.
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ pub(super) struct Unsettled {
     /// Whether rows are out of order.
     is_mixed: bool,
     settled_ns: u64,
+    /// Rows at the beginning that have been handed on.
+    gone: usize,
 }
 
 impl Unsettled {
@@ -27,11 +31,11 @@ impl Unsettled {
         self.rows.push(row);
     }
 
-    /// Moves rows from before `time_ns` to `out`, in order of time, if there is
-    /// enough to do.
-    fn settle(&mut self, time_ns: u64, out: &mut Vec<Allocation>) {
-        if time_ns.saturating_sub(self.settled_ns) < SETTLE_INTERVAL_NS {
-            return;
+    /// Copies rows from before `time_ns` to `out`, in order of time, if there
+    /// is enough to do. Returns whether there are more.
+    fn settle(&mut self, time_ns: u64, out: &mut Vec<Allocation>) -> bool {
+        if self.gone == 0 && time_ns.saturating_sub(self.settled_ns) < SETTLE_INTERVAL_NS {
+            return false;
         }
         self.settled_ns = time_ns;
         if self.is_mixed {
@@ -40,9 +44,16 @@ impl Unsettled {
             self.rows.sort_by_key(|row| row.time_ns);
             self.is_mixed = false;
         }
-        let ready = self.rows.partition_point(|row| row.time_ns < time_ns);
-        out.extend_from_slice(&self.rows[..ready]);
-        self.rows.drain(..ready);
+        let left = &self.rows[self.gone..];
+        let ready = left.partition_point(|row| row.time_ns < time_ns);
+        out.extend_from_slice(&left[..ready.min(ROWS_AT_ONCE)]);
+        if ready > ROWS_AT_ONCE {
+            self.gone += ROWS_AT_ONCE;
+            return true;
+        }
+        self.rows.drain(..self.gone + ready);
+        self.gone = 0;
+        false
     }
 }
 
@@ -84,8 +95,10 @@ impl Tracker {
         self.unsettled.push(row);
     }
 
-    /// Everything that happened before `time_ns` has been handled.
-    pub(crate) fn settle(&mut self, time_ns: u64) {
-        self.unsettled.settle(time_ns, &mut self.found.allocations);
+    /// Everything that happened before `time_ns` has been handled. Returns
+    /// whether there is more to hand on than fits into a block: this is to be
+    /// called again then, when findings have been taken.
+    pub(crate) fn settle(&mut self, time_ns: u64) -> bool {
+        self.unsettled.settle(time_ns, &mut self.found.allocations)
     }
 }
