@@ -28,7 +28,7 @@ use super::ticks::{Ticks, best_clock};
 
 /// Size of a ring where every event is reported: some ten milliseconds of a
 /// thread that does nothing else.
-const FULL_RING: u64 = 4 << 20;
+const FULL_RING: u64 = 8 << 20;
 /// Size of a ring of samples: several with their stacks.
 const SAMPLED_RING: u64 = 2 << 20;
 
