@@ -162,11 +162,13 @@ fn dhat_and_heaptrack_count_the_same() {
         if program == "heap" {
             assert_eq!(ours, theirs);
         }
-        // With valgrind, libraries give back what they else keep to the end.
-        let near = |(a, b): (&(u64, u64), &(u64, u64))| {
-            a.0.abs_diff(b.0) <= 1_024 && a.1.abs_diff(b.1) <= 3
-        };
-        assert!(ours.iter().zip(&theirs).all(near), "{program}: {ours:?} {theirs:?}");
+        // With valgrind, libraries give back what they else keep to the end,
+        // such as 72,704 bytes for exceptions when memory is short.
+        for (i, slack) in [64, 64, 75_000].into_iter().enumerate() {
+            let (bytes, objects) = (ours[i].0, ours[i].1);
+            let is_near = bytes.abs_diff(theirs[i].0) <= slack && objects - theirs[i].1 <= 3;
+            assert!(is_near, "{program}: {ours:?} {theirs:?}");
+        }
 
         let counts = heap.counts.unwrap();
         let [allocations, leaked, temporary] = heaptrack(&command);
