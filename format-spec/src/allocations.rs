@@ -1,6 +1,7 @@
 //! Allocations as a table of columns: what was allocated and given back, one
 //! by one, in the order in which it happened.
 
+use crate::addresses::{references, resolve};
 use crate::codes::coded;
 use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
 use crate::error::FormatError;
@@ -87,20 +88,30 @@ mod column {
     pub const STACK: u8 = 5;
     pub const ALLOCATIONS: u8 = 6;
     pub const INTERVAL: u8 = 7;
+    pub const REFERENCE: u8 = 8;
 }
 
-/// The payload of an allocations block. The order of rows stays.
-pub(crate) fn encode_allocations(rows: &[Allocation]) -> Vec<u8> {
+/// The payload of an allocations block. The order of rows stays. With
+/// `addresses`, all of them are written, which takes more room and less time.
+pub(crate) fn encode_allocations(rows: &[Allocation], addresses: bool) -> Vec<u8> {
+    let references = if addresses { vec![0; rows.len()] } else { references(rows) };
     let mut out = Vec::new();
     write_row_count(&mut out, rows.len());
-    write_varint(&mut out, 8);
+    write_varint(&mut out, 9);
+    // The last one again stands for those that are referred to.
+    let mut last = 0;
+    let addresses = rows.iter().zip(&references).map(|(row, reference)| {
+        last = if *reference > 0 { last } else { row.address };
+        last
+    });
+    write_column(&mut out, column::ADDRESS, Encoding::Delta, addresses);
+    write_column(&mut out, column::REFERENCE, Encoding::Plain, references.iter().copied());
     let mut column = |id, encoding, value: fn(&Allocation) -> u64| {
         write_column(&mut out, id, encoding, rows.iter().map(value));
     };
     column(column::TIME, Encoding::Delta, |a| a.time_ns / TIME_UNIT_NS);
     column(column::THREAD, Encoding::RunLength, |a| a.thread.into());
     column(column::KIND, Encoding::Plain, |a| u8::from(a.kind).into());
-    column(column::ADDRESS, Encoding::Delta, |a| a.address);
     column(column::SIZE, Encoding::Plain, |a| a.size);
     column(column::STACK, Encoding::Plain, |a| a.stack.map_or(0, |id| u64::from(id) + 1));
     column(column::ALLOCATIONS, Encoding::Plain, |a| a.allocations);
@@ -119,7 +130,8 @@ pub(crate) fn decode_allocations(mut payload: &[u8]) -> Result<Vec<Allocation>, 
     let stacks = table.column(column::STACK, 0)?;
     let allocations = table.column(column::ALLOCATIONS, 0)?;
     let intervals = table.column(column::INTERVAL, 0)?;
-    (0..table.rows())
+    let references = table.column(column::REFERENCE, 0)?;
+    let rows = (0..table.rows())
         .map(|row| {
             Ok(Allocation {
                 time_ns: times[row].saturating_mul(TIME_UNIT_NS),
@@ -133,7 +145,10 @@ pub(crate) fn decode_allocations(mut payload: &[u8]) -> Result<Vec<Allocation>, 
                 interval: intervals[row],
             })
         })
-        .collect()
+        .collect::<Result<Vec<_>, FormatError>>();
+    let mut rows = rows?;
+    resolve(&mut rows, &references)?;
+    Ok(rows)
 }
 
 #[cfg(test)]
@@ -145,7 +160,9 @@ mod tests {
         let numbers = (any::<u32>(), any::<u32>(), 0u8..6, 0u32..u32::MAX);
         let allocation = (numbers, any::<[u64; 4]>()).prop_map(|(numbers, more)| {
             let (time_us, thread, kind, stack) = numbers;
+            // So that the same ones come again.
             let [address, size, allocations, interval] = more;
+            let (address, size) = (address % 8, if size % 2 == 0 { size } else { 40 });
             Allocation {
                 time_ns: u64::from(time_us) * TIME_UNIT_NS,
                 thread,
@@ -162,13 +179,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trips(rows in allocations()) {
-            prop_assert_eq!(decode_allocations(&encode_allocations(&rows)).unwrap(), rows);
+        fn round_trips(rows in allocations(), addresses: bool) {
+            let bytes = encode_allocations(&rows, addresses);
+            prop_assert_eq!(decode_allocations(&bytes).unwrap(), rows);
         }
 
         #[test]
         fn damage_never_panics(rows in allocations(), at: usize, bit in 0u8..8) {
-            let mut bytes = encode_allocations(&rows);
+            let mut bytes = encode_allocations(&rows, false);
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;
             let _ = decode_allocations(&bytes);

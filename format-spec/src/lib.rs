@@ -10,6 +10,7 @@
 //! allocates more than a block's declared limits, whatever the file holds.
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod allocations;
 mod block;
 mod calls;

@@ -51,6 +51,8 @@ pub struct TraceWriter<W> {
     sequence: u32,
     entries: Vec<IndexEntry>,
     compressor: zstd::bulk::Compressor<'static>,
+    /// Whether speed counts for more than size.
+    fast: bool,
 }
 
 impl<W: Write> TraceWriter<W> {
@@ -64,6 +66,7 @@ impl<W: Write> TraceWriter<W> {
             sequence: 0,
             entries: Vec::new(),
             compressor: zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?,
+            fast: false,
         })
     }
 
@@ -75,6 +78,7 @@ impl<W: Write> TraceWriter<W> {
     /// From now on, compresses faster and not as well, or as well as usual.
     pub fn set_fast(&mut self, fast: bool) -> Result<(), FormatError> {
         let level = if fast { FAST_LEVEL } else { COMPRESSION_LEVEL };
+        self.fast = fast;
         Ok(self.compressor.set_compression_level(level)?)
     }
 
@@ -154,7 +158,12 @@ impl<W: Write> TraceWriter<W> {
             else {
                 continue;
             };
-            self.write_block(BlockKind::ALLOCATIONS, first, last, &encode_allocations(rows))?;
+            self.write_block(
+                BlockKind::ALLOCATIONS,
+                first,
+                last,
+                &encode_allocations(rows, self.fast),
+            )?;
         }
         Ok(())
     }
