@@ -149,8 +149,7 @@ impl Memory {
 
     /// Takes the words from a slot's ring, up to its end: what is left is for
     /// another call. They are put where `words` has been; empty if there are
-    /// none. Fails if the hook's numbers make
-    /// no sense; the ring is emptied then.
+    /// none. Fails if the hook's numbers make no sense; the ring is emptied then.
     pub(crate) fn take(&mut self, slot: u32, mut words: Vec<u64>) -> io::Result<Vec<u64>> {
         let ring_bytes = self.ring_bytes;
         let header = self.slot(slot)?;
@@ -184,7 +183,7 @@ impl Memory {
             unsafe { words.set_len(length as usize / 8) };
         }
         // Release: the words have been read before the hook may write there.
-        self.slot(slot)?.tail.store(tail + length, Ordering::Release);
+        self.slot(slot)?.tail.store(tail.wrapping_add(length), Ordering::Release);
         Ok(words)
     }
 
@@ -305,6 +304,10 @@ mod tests {
         assert_eq!(memory.take(0, Vec::new()).unwrap(), []);
         memory.put(0, &[1]);
         assert_eq!(memory.take(0, Vec::new()).unwrap(), [1]);
+        // Counted so far that the numbers begin again.
+        memory.slot(1).unwrap().tail.store(u64::MAX - 7, Ordering::Relaxed);
+        assert_eq!(memory.take(1, Vec::new()).unwrap().len(), 1);
+        assert_eq!(memory.slot(1).unwrap().tail.load(Ordering::Relaxed), 0);
         assert!(memory.slot(MAX_SLOTS).is_err());
     }
 
