@@ -91,8 +91,8 @@ pub struct Control {
     pub slots: u32,
     /// Processes whose hook has begun to work.
     pub started: AtomicU32,
-    /// Why the last hook that could not work could not: an errno, or
-    /// [`NOT_FIRST`].
+    /// Why the first hook that could not work could not: an errno, or
+    /// [`NOT_FIRST`]. 0 if all could.
     pub failure: AtomicU32,
     /// Events of threads that found no free slot.
     pub without_slot: AtomicU64,
