@@ -384,3 +384,19 @@ fn a_program_with_an_allocator_of_its_own_is_told() {
         "a program that was executed has an allocator of its own",
     );
 }
+
+#[test]
+fn ids_of_another_namespace_are_not_taken_for_others() {
+    let heap = program_path("heap");
+    let trace = Trace::record(&["--alloc=full", "--", "unshare", "--pid", "--fork", text(&heap)]);
+    let contents = trace.contents();
+    let is_note = |record: &&Record| match record {
+        Record::Note(note) => note.text.contains("in a pid namespace of its own"),
+        _ => false,
+    };
+    assert_eq!(contents.records.iter().filter(is_note).count(), 1, "{}", trace.output);
+    // Just unshare, and it allocates little.
+    let allocators =
+        contents.records.iter().filter(|record| matches!(record, Record::Allocator(_)));
+    assert_eq!(allocators.count(), 1, "{}", trace.output);
+}

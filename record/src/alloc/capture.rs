@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustc_hash::FxHashMap;
-use rz_alloc_ring::{Counts, Events, MAX_SLOTS, NOT_FIRST, SIZE_CLASSES, SlotHeader, mode};
+use rz_alloc_ring::{
+    Counts, Events, MAX_SLOTS, NOT_FIRST, OTHER_NAMESPACE, SIZE_CLASSES, SlotHeader, mode,
+};
 use rz_format::{CLASS_ALLOCATIONS, HeapCounts, LossReason};
 
 use super::Hook;
@@ -386,6 +388,7 @@ fn failure(is_started: bool, reason: u32, is_last: bool) -> Option<String> {
         0 => "the library that --alloc loads into the program has not begun to work: it ended \
               before, or runs as another user or without the environment that rec gave it"
             .to_owned(),
+        OTHER_NAMESPACE => format!("{whose} is in a pid namespace of its own"),
         NOT_FIRST => format!("{whose} has an allocator of its own in place of the C library's"),
         errno => format!(
             "the library that --alloc loads cannot work in {whose}: {}",
@@ -484,6 +487,7 @@ mod tests {
         check(false, NOT_FIRST, false, Some("the program has an allocator of its own"));
         check(true, NOT_FIRST, false, Some("a program that was executed has an allocator"));
         check(false, Errno::ENOMEM as u32, false, Some("Cannot allocate memory"));
-        check(false, u32::MAX - 1, false, Some("cannot work in the program"));
+        check(true, OTHER_NAMESPACE, false, Some("a program that was executed is in a pid"));
+        check(false, u32::MAX - 2, false, Some("cannot work in the program"));
     }
 }

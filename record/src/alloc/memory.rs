@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -82,6 +83,7 @@ impl Memory {
             clock: best_clock(),
             follow: follow.into(),
             recorder_pid: std::process::id(),
+            pid_namespace: std::fs::metadata("/proc/self/ns/pid").map_or(0, |file| file.ino()),
             mean_interval: interval,
             ring_bytes: if is_full { FULL_RING } else { SAMPLED_RING },
             stack_bytes,
