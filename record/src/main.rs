@@ -11,6 +11,9 @@ use std::process::{ExitCode, ExitStatus};
 use clap::Parser;
 use rz_record::{Ability, EndReason, Progress, RecordError, Summary};
 
+/// Takes the progress line away.
+const CLEAR_LINE: &str = "\r\x1b[K";
+
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
     let arguments = cli::Arguments::parse();
@@ -27,13 +30,14 @@ fn main() -> ExitCode {
     };
     let mut notice = |text: &str| {
         if !verbosity.quiet {
-            say(format_args!("rec: note: {text}\n"));
+            // In place of the progress line, which comes back.
+            let clear = if show_progress { CLEAR_LINE } else { "" };
+            say(format_args!("{clear}rec: note: {text}\n"));
         }
     };
     let result = rz_record::record(&config, &mut watch, &mut notice);
     if show_progress {
-        // Clears the progress line.
-        say(format_args!("\r\x1b[K"));
+        say(format_args!("{CLEAR_LINE}"));
     }
     match result {
         Ok(summary) => {

@@ -54,6 +54,8 @@ pub(crate) struct Batch {
     pub(crate) settled_ns: Option<u64>,
     /// Facts that the tier has found out, from before all of its events.
     pub(crate) records: Vec<Record>,
+    /// What the user should know, a sentence each; goes into the trace, too.
+    pub(crate) notes: Vec<String>,
     /// Times that a kernel buffer made no sense and was emptied.
     pub(crate) malformed: u64,
 }
@@ -113,7 +115,7 @@ impl Batch {
             Some(loss) => {
                 loss.from_ns = loss.from_ns.min(from);
                 loss.to_ns = loss.to_ns.max(to);
-                loss.count += count;
+                loss.count = loss.count.saturating_add(count);
             }
             None => {
                 let (cpu, from_ns, to_ns) = (NO_CPU, from, to);

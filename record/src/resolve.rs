@@ -4,6 +4,8 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
+use rz_format::{Note, Record};
+
 use crate::event::RawEvent;
 use crate::host::now_ns;
 use crate::queue::{Batch, QueueGauge};
@@ -48,6 +50,10 @@ pub(crate) fn resolve(
     while let Ok(mut batch) = batches.recv() {
         let size = batch.size();
         tracker.add_records(&batch.records);
+        for text in batch.notes.drain(..) {
+            tracker.add_records(&[Record::Note(Note { text: text.clone() })]);
+            shared.say(text);
+        }
         let Ok(rest) = handle_in_order(&mut tracker, parse, &mut held, &mut batch, hand_on) else {
             return;
         };

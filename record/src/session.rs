@@ -11,10 +11,11 @@
 //! dropped and counted, by `drain`; `store` being slow holds up `resolve`.
 
 use std::fs::File;
+use std::mem::take;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -113,9 +114,11 @@ pub(crate) struct Shared {
     pub(crate) limit_reached: AtomicBool,
     end_ns: AtomicU64,
     end_reason: AtomicU8,
+    /// What the user should know and has not been told.
+    notices: Mutex<Vec<String>>,
 }
 
-// All of these are single numbers that stand for themselves: whoever reads an
+// All but the notices are single numbers that stand for themselves: whoever reads an
 // old one acts a moment later. `end_*` are written before the channels that
 // lead to their reader are closed, which orders them.
 impl Shared {
@@ -130,6 +133,17 @@ impl Shared {
         self.lost.store(counts.lost, Ordering::Relaxed);
         self.threads.store(counts.threads, Ordering::Relaxed);
         self.live_processes.store(counts.live_processes, Ordering::Relaxed);
+    }
+
+    /// Has the user told, a moment later.
+    pub(crate) fn say(&self, notice: String) {
+        // A list is whole whatever happened to who held it.
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+    }
+
+    fn tell(&self, notice: &mut dyn FnMut(&str)) {
+        let notices = take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
+        notices.iter().for_each(|text| notice(text));
     }
 
     fn summary(
@@ -190,7 +204,13 @@ pub fn record(
     };
     let started = start(config, file, program, hook, &signals, notice)?;
     let shared = Shared::default();
-    let ended = run(config, started, &shared, &signals, watch)?;
+    let mut watch = |progress| {
+        shared.tell(notice);
+        watch(progress);
+    };
+    let ended = run(config, started, &shared, &signals, &mut watch);
+    shared.tell(notice);
+    let ended = ended?;
     let status = ended.program.map(|program| program.wait(&signals)).transpose()?.flatten();
     let summary = shared.summary(path, ended.file_size?, ended.reason, status);
     if shared.too_deep.load(Ordering::Relaxed) > (summary.samples + summary.waits) / 100 {
@@ -248,7 +268,7 @@ fn start(
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
-    tracker.add_sources(std::mem::take(&mut attached.sources));
+    tracker.add_sources(take(&mut attached.sources));
     for pid in &attached.pids {
         match program {
             None => tracker.adopt(*pid),

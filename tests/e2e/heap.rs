@@ -6,6 +6,7 @@ use std::process::Command;
 
 use rz_convert::heap::{Heap, Site, Suppressions};
 use rz_convert::profile::Profile;
+use rz_format::Record;
 use rz_tests::{Trace, program_path, run, temp_dir, text, tool};
 
 /// Records a test program and its arguments, with options for `rec`.
@@ -404,4 +405,43 @@ fn real_programs_behave_as_without() {
             }
         }
     }
+}
+
+#[test]
+fn a_program_with_an_allocator_of_its_own_is_told() {
+    let own = program_path("ownmalloc");
+    let check = |command: &[&str], expected: &str| {
+        let trace = Trace::record(&[&["--alloc", "--"], command].concat());
+        let note = |record: &Record| match record {
+            Record::Note(note) => note.text.contains(expected).then(|| note.text.clone()),
+            _ => None,
+        };
+        let notes: Vec<String> = trace.contents().records.iter().filter_map(note).collect();
+        assert_eq!(notes.len(), 1, "{command:?}: {}", trace.output);
+        assert!(notes[0].contains("attach with rec -p PID --alloc"), "{notes:?}");
+        let told = format!("rec: note: {}\n", notes[0]);
+        assert_eq!(trace.output.stderr.matches(&told).count(), 1, "{}", trace.output);
+    };
+    check(&[text(&own)], "the program has an allocator of its own");
+    // The shell works.
+    check(
+        &["sh", "-c", &format!("{}; :", text(&own))],
+        "a program that was executed has an allocator of its own",
+    );
+}
+
+#[test]
+fn ids_of_another_namespace_are_not_taken_for_others() {
+    let heap = program_path("heap");
+    let trace = Trace::record(&["--alloc=full", "--", "unshare", "--pid", "--fork", text(&heap)]);
+    let contents = trace.contents();
+    let is_note = |record: &&Record| match record {
+        Record::Note(note) => note.text.contains("in a pid namespace of its own"),
+        _ => false,
+    };
+    assert_eq!(contents.records.iter().filter(is_note).count(), 1, "{}", trace.output);
+    // Just unshare, and it allocates little.
+    let allocators =
+        contents.records.iter().filter(|record| matches!(record, Record::Allocator(_)));
+    assert_eq!(allocators.count(), 1, "{}", trace.output);
 }

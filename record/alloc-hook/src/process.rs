@@ -9,7 +9,9 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use rz_alloc_ring::{Control, MAGIC, NOT_FIRST, SLOTS_OFFSET, VARIABLE, VERSION, mode};
+use rz_alloc_ring::{
+    Control, MAGIC, NOT_FIRST, OTHER_NAMESPACE, SLOTS_OFFSET, VARIABLE, VERSION, mode,
+};
 
 use crate::real::{self, Memory};
 use crate::{clock, objects, sampled_set, stack, symbols, sys};
@@ -141,6 +143,9 @@ unsafe fn set_up(environment: *mut *mut c_char) -> Result<bool, u32> {
     if !symbols::is_first(c"malloc") {
         return Err(NOT_FIRST);
     }
+    if is_elsewhere(control) {
+        return Err(OTHER_NAMESPACE);
+    }
     clock::choose(control.clock);
     // SAFETY: a page of its own in .bss, and it may be all zero.
     let wiped = unsafe { sys::wipe_on_fork((&raw const GENERATION).cast(), size_of::<Wiped>()) };
@@ -155,6 +160,13 @@ unsafe fn set_up(environment: *mut *mut c_char) -> Result<bool, u32> {
     IS_SET_UP.store(true, Relaxed);
     start(control);
     Ok(true)
+}
+
+/// Whether the process's ids are not what the recorder knows it by. Asked once
+/// in its life: no process changes the namespace of its own ids.
+fn is_elsewhere(control: &Control) -> bool {
+    let own = sys::pid_namespace().unwrap_or(control.pid_namespace);
+    control.pid_namespace != 0 && own != control.pid_namespace
 }
 
 extern "C" fn after_fork() {
@@ -182,6 +194,10 @@ pub(crate) fn restart() -> Option<u64> {
     GENERATION.get().compare_exchange(NEW, STARTING, Acquire, Relaxed).ok()?;
     if control.follow == 0 && control.target_pid != sys::getpid() {
         turn_off();
+        return None;
+    }
+    if is_elsewhere(control) {
+        fail(OTHER_NAMESPACE);
         return None;
     }
     sampled_set::clear();

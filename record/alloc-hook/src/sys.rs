@@ -47,6 +47,16 @@ pub(crate) fn getpid() -> u32 {
     unsafe { call(libc::SYS_getpid, [0; 6]) }.unwrap_or(0) as u32
 }
 
+/// Inode of the process's pid namespace; `None` where there is no `/proc`.
+pub(crate) fn pid_namespace() -> Option<u64> {
+    let path = c"/proc/self/ns/pid".as_ptr() as usize;
+    // Device and inode are the first two of its 18 words.
+    let mut status = [0_u64; size_of::<libc::stat>() / 8];
+    let arguments = [libc::AT_FDCWD as usize, path, status.as_mut_ptr() as usize, 0, 0, 0];
+    // SAFETY: the path ends with 0, and the kernel writes a struct stat.
+    unsafe { call(libc::SYS_newfstatat, arguments) }.ok().map(|_| status[1])
+}
+
 /// Whether there is no process of that id.
 pub(crate) fn is_gone(pid: u32) -> bool {
     // SAFETY: signal 0 is not sent.

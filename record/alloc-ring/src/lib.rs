@@ -81,6 +81,9 @@ pub struct Control {
     /// The recorder. When it is gone and a ring is full, the hook turns itself
     /// off.
     pub recorder_pid: u32,
+    /// Inode of the recorder's pid namespace, the one that ids are of; 0 if it
+    /// is not known.
+    pub pid_namespace: u64,
     /// Average number of bytes between samples.
     pub mean_interval: u64,
     /// Size of a ring in bytes, a power of two.
@@ -91,8 +94,8 @@ pub struct Control {
     pub slots: u32,
     /// Processes whose hook has begun to work.
     pub started: AtomicU32,
-    /// Why the last hook that could not work could not: an errno, or
-    /// [`NOT_FIRST`].
+    /// Why the first hook that could not work could not: an errno,
+    /// [`NOT_FIRST`], or [`OTHER_NAMESPACE`]. 0 if all could.
     pub failure: AtomicU32,
     /// Events of threads that found no free slot.
     pub without_slot: AtomicU64,
@@ -108,6 +111,9 @@ impl Control {
 /// In [`Control::failure`]: calls to `malloc` do not go to the hook, because
 /// the program brings its own.
 pub const NOT_FIRST: u32 = u32::MAX;
+/// In [`Control::failure`]: the process is in another pid namespace, so its ids
+/// would be taken for those of others.
+pub const OTHER_NAMESPACE: u32 = u32::MAX - 1;
 
 /// Whose a slot is.
 #[derive(Debug, Default)]

@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustc_hash::FxHashMap;
-use rz_alloc_ring::{Counts, Events, MAX_SLOTS, SIZE_CLASSES, SlotHeader, mode};
+use rz_alloc_ring::{
+    Counts, Events, MAX_SLOTS, NOT_FIRST, OTHER_NAMESPACE, SIZE_CLASSES, SlotHeader, mode,
+};
 use rz_format::{CLASS_ALLOCATIONS, HeapCounts, LossReason};
 
 use super::Hook;
@@ -64,7 +66,10 @@ pub(crate) struct Rings {
     without_slot: u64,
     /// Slots that were found in use so far.
     born: u64,
-    is_on: bool,
+    /// When hooks were switched off for want of memory; 0 if they were not.
+    given_up_ns: u64,
+    /// Whether the user was told of hooks that cannot work.
+    is_failure_told: bool,
 }
 
 /// What is known of a slot.
@@ -110,7 +115,8 @@ impl Rings {
             reaped_ns: 0,
             without_slot: 0,
             born: 0,
-            is_on: true,
+            given_up_ns: 0,
+            is_failure_told: false,
         }
     }
 
@@ -162,12 +168,16 @@ impl Rings {
                 self.release(slot);
             }
         }
-        self.date(batch);
         if reap_due {
-            self.release_replaced();
-            self.check_memory();
+            self.release_replaced(now, batch);
+            self.check_memory(batch, now);
+            self.report_failure(batch, is_last);
         }
+        self.date(batch);
         self.report_without_slot(batch, now);
+        if is_last && self.given_up_ns > 0 {
+            batch.lose(LossReason::NoBuffer, CLASS_ALLOCATIONS, self.given_up_ns, now, 0);
+        }
         if bytes >= BUSY_BYTES {
             self.busy_until_ns = now + BUSY_SPAN_NS;
         }
@@ -191,7 +201,7 @@ impl Rings {
                     self.taken.push(Chunk { words, ..chunk });
                 }
                 Err(error) => {
-                    log::warn!("events of thread {tid} make no sense: {error}");
+                    log::debug!("events of thread {tid} make no sense: {error}");
                     let now = now_ns();
                     batch.lose(LossReason::Malformed, CLASS_ALLOCATIONS, self.looked_ns, now, 1);
                     break;
@@ -277,7 +287,7 @@ impl Rings {
 
     /// Gives back slots of threads that have executed another program, which
     /// has taken another slot.
-    fn release_replaced(&mut self) {
+    fn release_replaced(&mut self, now: u64, batch: &mut Batch) {
         let mut newest = FxHashMap::default();
         let mut replaced = Vec::new();
         for slot in 0..=self.used {
@@ -288,20 +298,42 @@ impl Rings {
             let (other, other_born) = *newest.entry(tid).or_insert((slot, born));
             if other_born < born {
                 newest.insert(tid, (slot, born));
-                replaced.push(other);
+                replaced.push((other, tid));
             } else if other != slot {
-                replaced.push(slot);
+                replaced.push((slot, tid));
             }
         }
-        replaced.into_iter().for_each(|slot| self.release(slot));
+        for (slot, tid) in replaced {
+            // What it did after it was looked at, before the other program.
+            let pid = self.memory.entry(slot).pid.load(Ordering::Relaxed);
+            self.take_events(slot, pid, tid, batch);
+            self.take_counts(slot, pid, tid, now, batch);
+            self.release(slot);
+        }
     }
 
     /// Ends hooks before memory runs out.
-    fn check_memory(&mut self) {
-        if self.is_on && self.memory.in_use() > MAX_MEMORY {
-            log::warn!("allocations are recorded no more: too many threads fill their buffers");
+    fn check_memory(&mut self, batch: &mut Batch, now: u64) {
+        if self.given_up_ns == 0 && self.memory.in_use() > MAX_MEMORY {
+            let text = "allocations are recorded no more: too many threads fill their buffers";
+            batch.notes.push(text.to_owned());
             self.switch_off();
+            self.given_up_ns = now;
         }
+    }
+
+    /// Says once that hooks cannot work, or in the end that none did.
+    fn report_failure(&mut self, batch: &mut Batch, is_last: bool) {
+        if self.is_failure_told {
+            return;
+        }
+        let control = self.memory.control();
+        // Relaxed: numbers that stand for themselves.
+        let is_started = control.started.load(Ordering::Relaxed) > 0;
+        let reason = control.failure.load(Ordering::Relaxed);
+        let text = failure(is_started, reason, is_last);
+        self.is_failure_told = text.is_some();
+        batch.notes.extend(text);
     }
 
     fn report_without_slot(&mut self, batch: &mut Batch, now: u64) {
@@ -314,7 +346,6 @@ impl Rings {
     }
 
     fn switch_off(&mut self) {
-        self.is_on = false;
         // Relaxed: hooks may find out a little later.
         self.memory.control().mode.store(mode::OFF, Ordering::Relaxed);
     }
@@ -348,6 +379,28 @@ impl Capture for Rings {
     }
 }
 
+/// What the user should know of hooks that do not work: some have, and why one
+/// did not, or 0.
+fn failure(is_started: bool, reason: u32, is_last: bool) -> Option<String> {
+    let whose = if is_started { "a program that was executed" } else { "the program" };
+    let what = match reason {
+        0 if is_started || !is_last => return None,
+        0 => "the library that --alloc loads into the program has not begun to work: it ended \
+              before, or runs as another user or without the environment that rec gave it"
+            .to_owned(),
+        OTHER_NAMESPACE => format!("{whose} is in a pid namespace of its own"),
+        NOT_FIRST => format!("{whose} has an allocator of its own in place of the C library's"),
+        errno => format!(
+            "the library that --alloc loads cannot work in {whose}: {}",
+            io::Error::from_raw_os_error(errno as i32)
+        ),
+    };
+    Some(format!(
+        "{what}; its allocations are not recorded: start it without rec, and attach with \
+         rec -p PID --alloc"
+    ))
+}
+
 /// The numbers of a slot.
 fn read(counts: &Counts) -> (HeapCounts, Lost) {
     // Each number stands for itself.
@@ -372,4 +425,69 @@ fn read(counts: &Counts) -> (HeapCounts, Lost) {
         *size = number(count);
     }
     (read, Lost { dropped: number(&counts.dropped), nested: number(&counts.nested) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Capture for Nothing {
+        fn enable(&mut self) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+        fn wait(&self, _: BorrowedFd<'_>, _: Duration) {}
+        fn fill(&mut self, _: &mut Batch, _: &StackEnds) {}
+        fn disable(&mut self) -> bool {
+            true
+        }
+        fn finish(&mut self, _: &mut dyn FnMut(Batch) -> bool) {}
+    }
+
+    #[test]
+    fn a_program_that_is_replaced_is_counted_to_its_end() {
+        let memory = Memory::create(0, 1024, true).unwrap();
+        let mut rings = Rings::new(Box::new(Nothing), Hook { memory, library: "".into() });
+        let mut look = |slot: u32, allocations: u64, reap: bool| {
+            let entry = rings.memory.entry(slot);
+            // A thread that lives.
+            entry.tid.store(std::process::id(), Ordering::Relaxed);
+            entry.pid.store(std::process::id(), Ordering::Release);
+            let counts = &rings.memory.slot(slot).unwrap().counts;
+            counts.allocations.store(allocations, Ordering::Relaxed);
+            rings.memory.put(slot, &[rz_alloc_ring::first_word(1, 1), 0x1000]);
+            // Threads are looked for now, and counts are not due, or the reverse.
+            let never = u64::MAX;
+            (rings.reaped_ns, rings.counted_ns) = if reap { (0, never) } else { (never, 0) };
+            let mut batch = Batch::default();
+            rings.take_all(&mut batch, false);
+            let chunks = batch.take_chunks();
+            let counted = chunks.iter().map(|chunk| chunk.counts.allocations).sum::<u64>();
+            let words = chunks.iter().map(|chunk| chunk.words.len()).sum::<usize>();
+            (counted, words, rings.memory.entry(0).tid.load(Ordering::Relaxed) != 0)
+        };
+        assert_eq!(look(0, 5, false), (5, 2, true));
+        assert_eq!(look(0, 7, true), (0, 2, true));
+        // It executes another program, which takes another slot.
+        assert_eq!(look(1, 1, true), (2, 2, false));
+        assert_eq!(look(1, 4, false), (4, 2, false));
+    }
+
+    #[test]
+    fn who_does_not_work_is_told() {
+        let check = |is_started, reason, is_last, expected: Option<&str>| {
+            let text = failure(is_started, reason, is_last);
+            assert_eq!(text.is_some(), expected.is_some(), "{text:?}");
+            assert!(text.unwrap_or_default().contains(expected.unwrap_or("")), "{expected:?}");
+        };
+        check(true, 0, true, None);
+        check(false, 0, false, None);
+        check(false, 0, true, Some("has not begun to work"));
+        check(false, NOT_FIRST, false, Some("the program has an allocator of its own"));
+        check(true, NOT_FIRST, false, Some("a program that was executed has an allocator"));
+        check(false, Errno::ENOMEM as u32, false, Some("Cannot allocate memory"));
+        check(true, OTHER_NAMESPACE, false, Some("a program that was executed is in a pid"));
+        check(false, u32::MAX - 2, false, Some("cannot work in the program"));
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -30,11 +31,17 @@ pub(super) fn install() -> io::Result<PathBuf> {
 
 /// Temporary directories that allow executing files.
 fn directories() -> impl Iterator<Item = PathBuf> {
-    let named = std::env::var_os("TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let named = std::env::var_os("TMPDIR").map(PathBuf::from);
     let usual = ["/tmp", "/var/tmp", "/dev/shm"].map(PathBuf::from);
-    named.into_iter().chain(usual).filter(|directory| {
+    named.into_iter().chain(usual).filter(|path| can_be_preloaded_from(path)).filter(|directory| {
         statvfs(directory).is_ok_and(|system| !system.flags().contains(FsFlags::ST_NOEXEC))
     })
+}
+
+/// The list of what to preload is split at colons and spaces; see `ld.so(8)`.
+fn can_be_preloaded_from(directory: &Path) -> bool {
+    let splits = |byte: &u8| matches!(byte, b':' | b' ');
+    directory.is_absolute() && !directory.as_os_str().as_bytes().iter().any(splits)
 }
 
 fn install_in(directory: &Path) -> io::Result<PathBuf> {
@@ -97,6 +104,17 @@ fn hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_library_can_be_preloaded_from() {
+        let check = |path: &str, expected: bool| {
+            assert_eq!(can_be_preloaded_from(Path::new(path)), expected, "{path}");
+        };
+        check("/tmp", true);
+        check("tmp", false);
+        check("/home/me/my files", false);
+        check("/mnt/c:/tmp", false);
+    }
 
     #[test]
     fn is_written_once_and_mended() {

@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -82,6 +83,7 @@ impl Memory {
             clock: best_clock(),
             follow: follow.into(),
             recorder_pid: std::process::id(),
+            pid_namespace: std::fs::metadata("/proc/self/ns/pid").map_or(0, |file| file.ino()),
             mean_interval: interval,
             ring_bytes: if is_full { FULL_RING } else { SAMPLED_RING },
             stack_bytes,
@@ -149,8 +151,7 @@ impl Memory {
 
     /// Takes the words from a slot's ring, up to its end: what is left is for
     /// another call. They are put where `words` has been; empty if there are
-    /// none. Fails if the hook's numbers make
-    /// no sense; the ring is emptied then.
+    /// none. Fails if the hook's numbers make no sense; the ring is emptied then.
     pub(crate) fn take(&mut self, slot: u32, mut words: Vec<u64>) -> io::Result<Vec<u64>> {
         let ring_bytes = self.ring_bytes;
         let header = self.slot(slot)?;
@@ -184,7 +185,7 @@ impl Memory {
             unsafe { words.set_len(length as usize / 8) };
         }
         // Release: the words have been read before the hook may write there.
-        self.slot(slot)?.tail.store(tail + length, Ordering::Release);
+        self.slot(slot)?.tail.store(tail.wrapping_add(length), Ordering::Release);
         Ok(words)
     }
 
@@ -305,6 +306,10 @@ mod tests {
         assert_eq!(memory.take(0, Vec::new()).unwrap(), []);
         memory.put(0, &[1]);
         assert_eq!(memory.take(0, Vec::new()).unwrap(), [1]);
+        // Counted so far that the numbers begin again.
+        memory.slot(1).unwrap().tail.store(u64::MAX - 7, Ordering::Relaxed);
+        assert_eq!(memory.take(1, Vec::new()).unwrap().len(), 1);
+        assert_eq!(memory.slot(1).unwrap().tail.load(Ordering::Relaxed), 0);
         assert!(memory.slot(MAX_SLOTS).is_err());
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aya::maps::{MapData, PerCpuArray};
 use aya::{Btf, Ebpf};
-use rz_format::{CLASS_ALLOCATIONS, Event, LossReason, Note, Record};
+use rz_format::{CLASS_ALLOCATIONS, Event, LossReason, Record};
 
 use super::attach::BpfError;
 use super::layout::FAULT_EVENT;
@@ -93,7 +93,7 @@ pub(super) struct HeapProbes {
     faults: Vec<OwnedFd>,
     limit_percent: u32,
     /// When allocations ceased to be recorded; 0 if they still are.
-    pub(super) given_up_ns: u64,
+    given_up_ns: u64,
     /// What is to be written into the trace.
     news: Vec<Record>,
 }
@@ -198,8 +198,8 @@ impl HeapProbes {
         }
     }
 
-    /// Looks whether the probes are still worth what they cost. If not, they
-    /// are taken away.
+    /// Looks whether the probes are still worth what they cost. If not, or if
+    /// that cannot be told, they are taken away.
     pub(super) fn look(&mut self, batch: &mut Batch) {
         if self.is_attached() {
             let excess = self.hits().map(|hits| self.guard.look(now_ns(), hits, false));
@@ -208,9 +208,11 @@ impl HeapProbes {
                 None => Ok(None),
             });
             match given_up {
-                Ok(Some(text)) => log::warn!("{text}"),
-                Ok(None) => {}
-                Err(error) => log::warn!("allocations are not watched any more: {error}"),
+                Ok(text) => batch.notes.extend(text),
+                Err(error) => {
+                    self.take_probes_away();
+                    batch.notes.push(format!("allocations are recorded no more: {error}"));
+                }
             }
         }
         batch.records.append(&mut self.news);
@@ -245,17 +247,20 @@ impl HeapProbes {
     fn give_up(&mut self, excess: Excess) -> io::Result<String> {
         let Excess { calls_per_second, percent } = excess;
         // First of all.
-        self.links.clear();
-        self.given_up_ns = now_ns();
+        self.take_probes_away();
         let text = format!(
             "the targets allocate and give back {calls_per_second} times a second, which would \
              cost them {percent} % of a CPU to record, more than {} %: page faults, which show \
              where memory is first used, are recorded instead; --alloc-limit allows more",
             self.limit_percent
         );
-        self.news.push(Record::Note(Note { text: text.clone() }));
         self.record_faults()?;
         Ok(text)
+    }
+
+    fn take_probes_away(&mut self) {
+        self.links.clear();
+        self.given_up_ns = now_ns();
     }
 
     fn record_faults(&mut self) -> io::Result<()> {

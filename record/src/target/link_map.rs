@@ -33,7 +33,8 @@ pub(crate) fn biases(pid: u32) -> io::Result<Vec<u64>> {
     // Where the program is, by where its own headers are.
     let (mut bias, mut dynamic) = (0, None);
     for at in 0..count.min(MAX_HEADERS) {
-        let header: [u8; HEADER_LEN as usize] = memory.read(headers + at * HEADER_LEN)?;
+        let header: [u8; HEADER_LEN as usize] =
+            memory.read(headers.wrapping_add(at * HEADER_LEN))?;
         match word(&header, 0) as u32 {
             PT_PHDR => bias = headers.wrapping_sub(word(&header, 16)),
             PT_DYNAMIC => dynamic = Some((word(&header, 16), word(&header, 40))),
@@ -43,7 +44,7 @@ pub(crate) fn biases(pid: u32) -> io::Result<Vec<u64>> {
     let (section, length) = dynamic.ok_or_else(missing)?;
     let mut debug = 0;
     for at in 0..(length / 16).min(MAX_HEADERS) {
-        let entry: [u8; 16] = memory.read(bias.wrapping_add(section) + at * 16)?;
+        let entry: [u8; 16] = memory.read(bias.wrapping_add(section).wrapping_add(at * 16))?;
         if word(&entry, 0) == DT_DEBUG {
             debug = word(&entry, 8);
         }

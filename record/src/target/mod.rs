@@ -319,7 +319,7 @@ impl Tracker {
 
     /// Notes that events are missing.
     pub(crate) fn lose(&mut self, loss: Loss) {
-        self.counts.lost += loss.count;
+        self.counts.lost = self.counts.lost.saturating_add(loss.count);
         self.found.records.push(Record::Loss(loss));
     }
 
