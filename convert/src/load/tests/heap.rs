@@ -213,8 +213,8 @@ fn lost_rows_are_counted() {
     assert_eq!(
         heap.notes(),
         [
-            "3 objects that were given back were allocated where the recording missed it",
-            "1 objects were given back where the recording missed it"
+            "3 objects that were given back: allocated where the recording missed it",
+            "1 object given back where the recording missed it"
         ]
     );
 }
