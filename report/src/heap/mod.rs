@@ -298,7 +298,7 @@ objects            bytes             what
     ~11   ±18  ~31.0 KiB   ±4.4 KiB  temporary, 1.9% of allocations
 
 OVER TIME  10.0 s, 5.00 s per column
-live bytes   ▁█  up to 2.0 KiB
+live bytes   ▁█  up to ~2.0 KiB
 allocations  ██  up to 2/s
 
 SIZES  allocations: exact
