@@ -282,10 +282,11 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         let message = "--metric is for --tree, --inverted, --svg and --diff";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    // Compared as an event, allocations would have the noise of samples in time.
-    let compared = !args.diff.is_empty() && args.event.as_deref() == Some(ALLOC);
+    // Shown as any other event, allocations would have the noise of samples in
+    // time, and estimates would look like counts.
+    let as_event = args.event.as_deref() == Some(ALLOC);
     let metric =
-        ((args.heap && samples_of_heap) || compared).then(|| args.metric.unwrap_or_default());
+        ((args.heap && samples_of_heap) || as_event).then(|| args.metric.unwrap_or_default());
     let by = match (args.by, &view) {
         (Some(By::Count | By::Errors), View::Syscalls { .. }) => SortBy::TotalWeight,
         (Some(By::Bytes | By::Count), View::Sites { .. }) => SortBy::TotalWeight,
@@ -465,6 +466,7 @@ mod tests {
         check("report t.rz --heap --tree --metric live-count", Some(Metric::LiveCount));
         check("report --diff a.rz b.rz --heap", Some(Metric::Bytes));
         check("report --diff a.rz b.rz --event alloc", Some(Metric::Bytes));
+        check("report t.rz --event alloc", Some(Metric::Bytes));
         check("report --diff a.rz b.rz --event cpu", None);
     }
 }

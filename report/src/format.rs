@@ -78,16 +78,18 @@ pub fn counted(n: u64, noun: &str) -> String {
 
 /// A size in memory or on disk: `12.3 MiB`.
 pub fn bytes(n: u64) -> String {
-    let value = n as f64;
-    match value {
-        v if v >= 1024.0 * 1024.0 * 1024.0 * 1024.0 => {
-            format!("{:.1} TiB", v / 1024.0 / 1024.0 / 1024.0 / 1024.0)
-        }
-        v if v >= 1024.0 * 1024.0 * 1024.0 => format!("{:.1} GiB", v / 1024.0 / 1024.0 / 1024.0),
-        v if v >= 1024.0 * 1024.0 => format!("{:.1} MiB", v / 1024.0 / 1024.0),
-        v if v >= 1024.0 => format!("{:.1} KiB", v / 1024.0),
-        _ => format!("{n} B"),
+    if n < 1024 {
+        return format!("{n} B");
     }
+    let mut value = n as f64 / 1024.0;
+    for unit in ["KiB", "MiB", "GiB"] {
+        // What would be rounded to 1024.0 is 1.0 of the next unit.
+        if value < 1023.95 {
+            return format!("{value:.1} {unit}");
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
 }
 
 /// `part` of `whole` in percent; 0 of nothing.
@@ -196,6 +198,9 @@ mod tests {
         assert_eq!(counted(1, "thread"), "1 thread");
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes((1 << 20) - 60), "1023.9 KiB");
+        assert_eq!(bytes((1 << 20) - 1), "1.0 MiB");
+        assert_eq!(bytes((1 << 40) - 1), "1.0 TiB");
         assert_eq!(bytes(3 << 40), "3.0 TiB");
         assert_eq!(weight(Unit::Bytes, 1536), "1.5 KiB");
         assert_eq!(weight(Unit::Count, 1536), "1,536");

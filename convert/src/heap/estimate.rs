@@ -1,4 +1,15 @@
 //! Sums over objects of which some were recorded, and how sure they are.
+//!
+//! The variance of a sum is estimated from the objects that were recorded. It
+//! says nothing of objects of which none was: if all that were recorded are
+//! much larger than the interval, it is 0, though small ones may be missing.
+//! So where a sum is shown, its confidence interval is never shorter than what
+//! may be there without a sample. Samples come like those of a Poisson
+//! process, one per `interval` bytes of small objects, so that of 3 × `interval`
+//! bytes none is sampled in e⁻³ = 5 % of cases (the "rule of three").
+
+/// Intervals' worth of bytes that may be there without a sample, at 95 %.
+const UNSEEN_95: f64 = 3.0;
 
 /// How many standard deviations a 95 % confidence interval has to each side.
 const Z_95: f64 = 1.96;
@@ -86,6 +97,27 @@ impl Sum {
         self.recorded == 0
     }
 
+    /// The same sum with confidence intervals that reach as far as objects of
+    /// which there is no sample: 3 × `interval` bytes in objects of `mean_size`
+    /// bytes. `most` is how many objects and bytes there may be at all. What
+    /// was sampled is never exact, even where that leaves no room.
+    pub fn allowing_for_unseen(&self, interval: u64, mean_size: f64, most: [f64; 2]) -> Sum {
+        if interval == 0 {
+            return *self;
+        }
+        let bytes = UNSEEN_95 * interval as f64;
+        let allow = |estimate: Estimate, unseen: f64, most: f64| {
+            let unseen = unseen.min((most - estimate.value).max(0.0)) / Z_95;
+            let least = (unseen * unseen).max(f64::MIN_POSITIVE);
+            Estimate { variance: estimate.variance.max(least), ..estimate }
+        };
+        Sum {
+            recorded: self.recorded,
+            objects: allow(self.objects, bytes / mean_size.max(1.0), most[0]),
+            bytes: allow(self.bytes, bytes, most[1]),
+        }
+    }
+
     /// Adds other objects.
     pub fn add(&mut self, other: &Sum) {
         self.recorded += other.recorded;
@@ -155,6 +187,28 @@ mod tests {
         assert!((sum.bytes.variance / sum.objects.variance - 512.0 * 512.0).abs() < 1e-6);
         // One much larger than the interval is always recorded.
         assert_eq!(Sum::of_object(1 << 30, 1 << 10).bytes.value, f64::from(1 << 30));
+    }
+
+    #[test]
+    fn what_was_sampled_is_never_exact() {
+        let check = |size: u64, interval: u64, most: [f64; 2], margins: [f64; 2]| {
+            let sum = match size {
+                0 => Sum::default(),
+                size => Sum::of_object(size, interval),
+            };
+            let sum = sum.allowing_for_unseen(interval, 100.0, most);
+            let near = |estimate: Estimate, margin: f64| (estimate.margin() - margin).abs() < 1e-6;
+            assert!(near(sum.objects, margins[0]) && near(sum.bytes, margins[1]), "{sum:?}");
+            assert_eq!(sum.bytes.is_exact(), interval == 0);
+        };
+        let any = [f64::INFINITY; 2];
+        check(1 << 30, 0, any, [0.0, 0.0]);
+        // No sample at all, and one of an object that is always recorded.
+        check(0, 1_000, any, [30.0, 3_000.0]);
+        check(1 << 30, 1_000, any, [30.0, 3_000.0]);
+        // There were no more than that.
+        check(0, 1_000, [7.0, 500.0], [7.0, 500.0]);
+        check(1 << 30, 1_000, [1.0, 9.0], [0.0, 0.0]);
     }
 
     #[test]

@@ -199,6 +199,19 @@ impl Heap {
         counted.map_or(self.total.allocated.bytes, exact)
     }
 
+    /// A sum of objects as it is to be shown: if they were sampled, its
+    /// confidence intervals allow for objects of which there is no sample, of
+    /// the size that objects have on average.
+    pub fn shown(&self, sum: &Sum) -> Sum {
+        let (objects, bytes) = (self.allocations().value, self.bytes().value);
+        let mean_size = if objects > 0.0 { bytes / objects } else { 1.0 };
+        let most = match self.counts {
+            Some(_) => [objects, bytes],
+            None => [f64::INFINITY; 2],
+        };
+        sum.allowing_for_unseen(self.interval, mean_size, most)
+    }
+
     /// What is never given back, but for what is suppressed. Sites are sorted
     /// by bytes, the largest first.
     pub fn leaks(&self, profile: &Profile, suppressions: &Suppressions) -> Leaks {
@@ -210,15 +223,16 @@ impl Heap {
         let mut notes: Vec<String> =
             self.runtimes().into_iter().map(|runtime| runtime.note().to_owned()).collect();
         let before = match self.source {
-            AllocationSource::Probes => "were allocated before the recording, or where it missed",
-            _ => "were allocated where the recording missed",
+            AllocationSource::Probes => "allocated before the recording, or where it missed it",
+            _ => "allocated where the recording missed it",
         };
         for (count, what) in [
-            (self.unknown_frees, format!("objects that were given back {before} it")),
-            (self.missing_frees, "objects were given back where the recording missed it".into()),
-            (self.unfollowed, "objects were not followed: too many were there at a time".into()),
+            (self.unknown_frees, format!("that were given back: {before}")),
+            (self.missing_frees, "given back where the recording missed it".into()),
+            (self.unfollowed, "not followed: too many were there at a time".into()),
         ] {
-            notes.extend((count > 0).then(|| format!("{count} {what}")));
+            let objects = if count == 1 { "object" } else { "objects" };
+            notes.extend((count > 0).then(|| format!("{count} {objects} {what}")));
         }
         notes
     }

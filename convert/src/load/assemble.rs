@@ -229,7 +229,10 @@ fn event(recorded: &rz_format::Event) -> Event {
         2 => (EventKind::Growth, Unit::Bytes),
         _ => (EventKind::Cpu, Unit::Nanoseconds),
     };
-    Event { kind, name: recorded.name.clone(), unit, frequency_hz: recorded.frequency_hz }
+    // Memory becomes resident page by page, which is counted, not timed.
+    let timed = kind != EventKind::Growth;
+    let frequency_hz = if timed { recorded.frequency_hz } else { 0 };
+    Event { kind, name: recorded.name.clone(), unit, frequency_hz }
 }
 
 fn process(recorded: &rz_format::Process) -> Process {

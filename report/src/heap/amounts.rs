@@ -54,7 +54,7 @@ pub(crate) fn count_and_margin(estimate: Estimate) -> String {
 /// `1,234 objects`, or `~1,234 ±123 objects`.
 pub(crate) fn counted(estimate: Estimate, noun: &str) -> String {
     let number = count_and_margin(estimate);
-    let plural = if number == "1" { "" } else { "s" };
+    let plural = if number.trim_start_matches('~') == "1" { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
 

@@ -46,8 +46,11 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Re
         ("lost", of_both(&lost)),
         ("allocated", of_both(&|side| bytes_and_margin(side.heap.bytes()))),
         ("objects", of_both(&|side| counted(side.heap.allocations(), "object"))),
-        ("at peak", of_both(&|side| bytes_and_margin(side.heap.peak.live.bytes))),
-        ("at end", of_both(&|side| bytes_and_margin(side.heap.total.at_end.bytes))),
+        ("at peak", of_both(&|side| bytes_and_margin(side.heap.shown(&side.heap.peak.live).bytes))),
+        (
+            "at end",
+            of_both(&|side| bytes_and_margin(side.heap.shown(&side.heap.total.at_end).bytes)),
+        ),
     ];
     write_side_by_side(out, style, &lines)
 }

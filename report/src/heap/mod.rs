@@ -15,7 +15,7 @@ mod totals;
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{AllocationSource, Heap, Metric};
+use rz_convert::heap::{AllocationSource, Heap, Metric, Sum};
 use rz_convert::profile::{ALLOC, Event, EventId, EventKind, Profile};
 
 use crate::format::{clean, count};
@@ -104,14 +104,15 @@ pub(crate) fn recorded_objects(heap: &Heap) -> String {
 
 /// A metric, and what all objects add up to in it.
 pub(crate) fn total_of(heap: &Heap, metric: Metric) -> String {
-    let sums = heap.total;
+    let shown = |sum: &Sum| heap.shown(sum);
+    let sums = &heap.total;
     let total = match metric {
-        Metric::Bytes => amounts::bytes_and_margin(sums.allocated.bytes),
-        Metric::Count => amounts::count_and_margin(sums.allocated.objects),
-        Metric::Live => amounts::bytes_and_margin(sums.at_end.bytes),
-        Metric::LiveCount => amounts::count_and_margin(sums.at_end.objects),
-        Metric::Peak => amounts::bytes_and_margin(sums.at_peak.bytes),
-        Metric::Temporary => amounts::count_and_margin(sums.temporary.objects),
+        Metric::Bytes => amounts::bytes_and_margin(shown(&sums.allocated).bytes),
+        Metric::Count => amounts::count_and_margin(shown(&sums.allocated).objects),
+        Metric::Live => amounts::bytes_and_margin(shown(&sums.at_end).bytes),
+        Metric::LiveCount => amounts::count_and_margin(shown(&sums.at_end).objects),
+        Metric::Peak => amounts::bytes_and_margin(shown(&sums.at_peak).bytes),
+        Metric::Temporary => amounts::count_and_margin(shown(&sums.temporary).objects),
     };
     format!("{}: {total}", metric.description())
 }
@@ -141,7 +142,7 @@ pub fn write_heap(
     write_entries(out, style, heap)?;
     write_threads(out, style, profile, heap, page.threads)?;
     write_processes(out, style, profile, heap, page.threads)?;
-    write_notes(out, style, profile, heap)
+    write_notes(out, style, profile, heap, true)
 }
 
 /// Whether anything is known of allocations.
@@ -163,12 +164,13 @@ fn write_nothing(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
     writeln!(out, "\nno allocations: {why}{instead}")
 }
 
-/// What a reader should know.
+/// What a reader should know, of the peak as well if there is one to see.
 pub(crate) fn write_notes(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
     heap: &Heap,
+    peak: bool,
 ) -> io::Result<()> {
     let mut notes = heap.notes();
     let lost = &profile.info.lost_allocations;
@@ -180,7 +182,7 @@ pub(crate) fn write_notes(
         );
     }
     if heap.interval > 0 {
-        if !heap.peak.live.is_zero() {
+        if peak && !heap.peak.live.is_zero() {
             notes.push(
                 "the peak is the largest of many estimates: it tends to be a little high"
                     .to_owned(),
@@ -292,11 +294,11 @@ objects            bytes             what
     111         18.9 KiB             allocated per second
   1,096                              given back
    ~542  ±142  ~61.7 KiB  ±14.2 KiB  at the peak, after 2.50 s
-     ~5    ±2   ~9.3 KiB   ±3.3 KiB  live at the end  10.0% of bytes
-    ~11    ±2  ~31.0 KiB   ±4.4 KiB  temporary, 1.9% of allocations
+     ~5   ±18   ~9.3 KiB   ±3.3 KiB  live at the end  10.0% of bytes
+    ~11   ±18  ~31.0 KiB   ±4.4 KiB  temporary, 1.9% of allocations
 
 OVER TIME  10.0 s, 5.00 s per column
-live bytes   ▁█  up to 2.0 KiB
+live bytes   ▁█  up to ~2.0 KiB
 allocations  ██  up to 2/s
 
 SIZES  allocations: exact
@@ -379,7 +381,7 @@ the peak is the largest of many estimates: it tends to be a little high
     fn what_no_sample_is_of_may_have_been() {
         let mut heap = HeapBuilder::new(1 << 20);
         heap.objects("main;work", 100, 3, Fate::Temporary);
-        let line = "~0 ~0 B live at the end 0.0% of bytes";
+        let line = "~0 ±31,457 ~0 B ±3.0 MiB live at the end 0.0% of bytes";
         check_lines(&heap.profile(), &[line]);
     }
 
@@ -423,7 +425,7 @@ the peak is the largest of many estimates: it tends to be a little high
                 "2.0 MiB 2 - 2.0 MiB 2.0 MiB 5001 worker child (5000)",
                 "PROCESSES by their own peaks",
                 "2.0 MiB 2.50 s 2.0 MiB 2.0 MiB 5000 child ended",
-                "7 objects that were given back were allocated where the recording missed it",
+                "7 objects that were given back: allocated where the recording missed it",
                 Runtime::Node.note(),
             ],
         );

@@ -50,8 +50,10 @@ pub(super) fn write_over_time(
     write_title(out, style, "OVER TIME", &note)?;
     let highest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
     let per_second = highest(&rate) * 1e9 / (length_ns as f64 / columns as f64);
-    let live_most = format!("up to {}", bytes(highest(&live).round() as u64));
-    let rate_most = format!("up to {}/s", count(per_second.round() as u64));
+    let mark = |counted: bool| if counted || heap.interval == 0 { "" } else { "~" };
+    let live_most = format!("up to {}{}", mark(false), bytes(highest(&live).round() as u64));
+    let counted = mark(heap.counts.is_some());
+    let rate_most = format!("up to {counted}{}/s", count(per_second.round() as u64));
     for (what, values, most) in [("live bytes", live, live_most), ("allocations", rate, rate_most)]
     {
         let what = style.paint(Paint::Dim, &format!("{what:<11}"));
@@ -137,6 +139,9 @@ mod tests {
             "allocations  ▂ █       up to 8/s",
         ];
         assert_eq!(drawn(&heap, 8_000_000_000, None), expected);
+        let sampled = drawn(&Heap { interval: 512, ..heap.clone() }, 8_000_000_000, None);
+        let estimated: Vec<_> = expected.iter().map(|line| line.replace("to ", "to ~")).collect();
+        assert_eq!(sampled, estimated);
         // As many columns as there is room for.
         let narrow = drawn(&heap, 8_000_000_000, Some(0));
         assert_eq!(narrow[2..], expected[2..]);

@@ -93,15 +93,17 @@ pub fn write_sites(
     });
     let mut all = Sum::default();
     places.iter().for_each(|place| all.add(&place.sum));
+    places.iter_mut().for_each(|place| place.sum = heap.shown(&place.sum));
+    let all = heap.shown(&all);
     let shown = places.len().min(list.limit);
     write_headline(out, style, heap, list, &all, &some_of(shown, places.len()))?;
     for (index, place) in places[..shown].iter().enumerate() {
         write_place(out, style, profile, index + 1, place, (&all, list))?;
     }
     if let Some(leaks) = &leaks {
-        write_suppressed(out, style, leaks, suppressions)?;
+        write_suppressed(out, style, heap, leaks, suppressions)?;
     }
-    write_notes(out, style, profile, heap)
+    write_notes(out, style, profile, heap, list.kind == SiteKind::Peak)
 }
 
 fn write_headline(
@@ -230,13 +232,14 @@ fn source(profile: &Profile, line: &Line) -> String {
 fn write_suppressed(
     out: &mut dyn Write,
     style: Style,
+    heap: &Heap,
     leaks: &Leaks,
     suppressions: &Suppressions,
 ) -> io::Result<()> {
     if suppressions.is_empty() {
         return Ok(());
     }
-    let sum = &leaks.suppressed;
+    let sum = heap.shown(&leaks.suppressed);
     let note = match sum.is_zero() {
         true => "none".to_owned(),
         false => format!(
@@ -253,6 +256,7 @@ fn write_suppressed(
         .used
         .iter()
         .map(|(suppression, sum)| {
+            let sum = heap.shown(sum);
             let numbers = [bytes(sum.bytes), count(sum.objects)];
             let numbers = numbers.map(|text| (text, Paint::Plain)).to_vec();
             let text = clean(&suppression.pattern).into_owned();

@@ -40,11 +40,12 @@ pub(super) fn write_places(
     let shown = rows.len().min(limit);
     let mut all = Sum::default();
     rows.iter().for_each(|row| all.add(&row.sum));
+    let all = heap.shown(&all);
     let note = format!("{}{}", bytes_and_margin(all.bytes), some_of(shown, rows.len()));
     write_title(out, style, title, &note)?;
     let table = |with_margin: bool| {
         let row = |place: &Place| {
-            let sum = &place.sum;
+            let sum = &heap.shown(&place.sum);
             let share = percent_of(sum.bytes, all.bytes);
             let paint = Paint::for_percent(share);
             let mut numbers = vec![(bytes(sum.bytes), paint)];
@@ -66,8 +67,7 @@ pub(super) fn write_places(
         };
         (titles, rows)
     };
-    let estimated = rows[..shown].iter().any(|row| !row.sum.bytes.is_exact());
-    let (titles, rows) = match table(estimated) {
+    let (titles, rows) = match table(heap.interval > 0) {
         (titles, rows) if fits(style, titles, &rows) => (titles, rows),
         _ => table(false),
     };
@@ -104,12 +104,13 @@ pub(super) fn write_entries(out: &mut dyn Write, style: Style, heap: &Heap) -> i
     write_title(out, style, "ALLOCATED BY", "")?;
     let row = |(entry, sums): &(AllocationKind, Sums)| {
         let share = percent_of(sums.allocated.bytes, heap.total.allocated.bytes);
+        let bytes = |sum: &Sum| bytes(heap.shown(sum).bytes);
         let numbers = vec![
-            (bytes(sums.allocated.bytes), Paint::Plain),
+            (bytes(&sums.allocated), Paint::Plain),
             (percent(share), Paint::for_percent(share)),
-            (count(sums.allocated.objects), Paint::Plain),
-            (bytes(sums.at_peak.bytes), Paint::Plain),
-            (bytes(sums.at_end.bytes), Paint::Plain),
+            (count(heap.shown(&sums.allocated).objects), Paint::Plain),
+            (bytes(&sums.at_peak), Paint::Plain),
+            (bytes(&sums.at_end), Paint::Plain),
         ];
         Row { numbers, text: entry_name(*entry).to_owned(), suffix: String::new() }
     };
@@ -143,7 +144,7 @@ pub(super) fn write_threads(
                 format::count(counts.frees),
             ],
             None => {
-                let sum = sums.allocated;
+                let sum = heap.shown(&sums.allocated);
                 [bytes(sum.bytes), count(sum.objects), "-".to_owned()]
             }
         };
@@ -151,8 +152,8 @@ pub(super) fn write_threads(
             allocated,
             allocations,
             frees,
-            bytes(sums.at_peak.bytes),
-            bytes(sums.at_end.bytes),
+            bytes(heap.shown(&sums.at_peak).bytes),
+            bytes(heap.shown(&sums.at_end).bytes),
         ];
         (thread.thread, numbers)
     };
@@ -177,6 +178,7 @@ pub(super) fn write_processes(
     let shown = processes.len().min(limit);
     let note = format!("by their own peaks{}", some_of(shown, processes.len()));
     write_title(out, style, "PROCESSES", &note)?;
+    let bytes = |sum: &Sum| bytes(heap.shown(sum).bytes);
     let row = |heap: &&rz_convert::heap::ProcessHeap| {
         let process = &profile.processes[heap.process];
         let when = match heap.peak.live.is_zero() {
@@ -184,10 +186,10 @@ pub(super) fn write_processes(
             false => since_start(profile, heap.peak.time_ns),
         };
         let numbers = vec![
-            bytes(heap.peak.live.bytes),
+            bytes(&heap.peak.live),
             when,
-            bytes(heap.sums.allocated.bytes),
-            bytes(heap.sums.at_end.bytes),
+            bytes(&heap.sums.allocated),
+            bytes(&heap.sums.at_end),
             process.pid.to_string(),
         ];
         let numbers = numbers.into_iter().map(|text| (text, Paint::Plain)).collect();

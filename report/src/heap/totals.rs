@@ -21,11 +21,8 @@ struct Line {
 
 impl Line {
     fn of_sum(sum: &Sum, heap: &Heap, text: impl Into<String>) -> Self {
-        // That no sample is of them does not say that there were none.
-        let sampled = heap.interval > 0 && sum.is_zero();
-        let none = Estimate { value: 0.0, variance: f64::MIN_POSITIVE };
-        let number = |number| Some(if sampled { none } else { number });
-        let (objects, bytes) = (number(sum.objects), number(sum.bytes));
+        let sum = heap.shown(sum);
+        let (objects, bytes) = (Some(sum.objects), Some(sum.bytes));
         Line { objects, bytes, text: text.into(), more: String::new() }
     }
 

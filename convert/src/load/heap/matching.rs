@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Allocation, AllocationKind, HISTOGRAM_BUCKETS, StackId};
 
 use super::super::facts::Facts;
@@ -102,8 +102,10 @@ pub(super) struct Matched {
     pub(super) sites: Vec<(SiteKey, Sums)>,
     pub(super) size_classes: Vec<Sums>,
     pub(super) peak: Peak,
-    /// By process id: its peak, and whether it ended.
-    pub(super) processes: FxHashMap<u32, (Peak, bool)>,
+    /// Peaks of processes by id.
+    pub(super) peaks: FxHashMap<u32, Peak>,
+    /// Ids of processes that ended.
+    pub(super) ended: FxHashSet<u32>,
     /// Ids of threads that allocated or gave back.
     pub(super) threads: Vec<u32>,
     /// By class of their length in nanoseconds.
@@ -162,8 +164,8 @@ impl Matching {
             self.apply_ends(row.time_ns, &mut live);
             self.last_ns = self.last_ns.max(row.time_ns);
             if row.kind.is_free() {
-                self.free(row, facts);
-                rate.at(row.time_ns).frees += 1.0;
+                let objects = self.free(row, facts);
+                rate.at(row.time_ns).frees += objects;
             } else {
                 let object = self.allocate(row, facts);
                 rate.at(row.time_ns).join_objects(&object);
@@ -232,7 +234,8 @@ impl Matching {
         value
     }
 
-    fn free(&mut self, row: &Allocation, facts: &Facts) {
+    /// Returns how many objects the one that was given back stands for.
+    fn free(&mut self, row: &Allocation, facts: &Facts) -> f64 {
         let (id, &mut thread) = self.thread(row.thread, facts);
         let state = self.processes.get_mut(&thread.process);
         let found = state.and_then(|state| Some((state.objects.remove(&row.address)?, state)));
@@ -242,7 +245,7 @@ impl Matching {
             } else {
                 self.unknown_frees += 1;
             }
-            return;
+            return 1.0;
         };
         self.objects -= 1;
         let value = object.value();
@@ -259,6 +262,7 @@ impl Matching {
                 self.ledger.note_temporary(object.buckets(), &value);
             }
         }
+        value.objects.value
     }
 
     /// Gives back the objects of processes that ended before a time.
@@ -294,14 +298,13 @@ impl Matching {
         left.into_iter().for_each(|process| self.empty(process));
 
         let sums = |bucket| *self.ledger.sums(bucket);
-        let is_ended = |id| self.ends.contains_key(id);
-        let processes = self.processes.iter().map(|(id, s)| (*id, (s.peak, is_ended(id))));
         let sites = self.sites.iter().enumerate();
         Matched {
             sites: sites.map(|(site, &key)| (key, sums(HISTOGRAM_BUCKETS + site))).collect(),
             size_classes: (0..HISTOGRAM_BUCKETS).map(sums).collect(),
             peak: self.ledger.peak(),
-            processes: processes.collect(),
+            peaks: self.processes.iter().map(|(&id, state)| (id, state.peak)).collect(),
+            ended: self.ends.keys().copied().collect(),
             threads: self.threads.keys().copied().collect(),
             lifetimes: self.lifetimes,
             live: live.finish(end_ns),

@@ -133,10 +133,8 @@ fn process_heaps(
     // The placeholder for what is missing is the last one.
     let index_of = |id: u32| facts.processes.index_of(id).unwrap_or(facts.processes.values().len());
     let in_profile = |process: &ProcessId| *process < profile.processes.len();
-    for (&id, &(peak, ended)) in &matched.processes {
-        let process = index_of(id);
-        let heap = ProcessHeap { process, peak, ended, ..ProcessHeap::default() };
-        processes.insert(process, heap);
+    for (&id, &peak) in &matched.peaks {
+        processes.entry(index_of(id)).or_default().peak = peak;
     }
     for (&id, paths) in &facts.allocators {
         if let Some(process) = Some(index_of(id)).filter(in_profile) {
@@ -152,8 +150,12 @@ fn process_heaps(
         let id = facts.processes.values().get(process).map(|process| process.id);
         id.and_then(|id| facts.runtimes.get(&id)).map_or(&[][..], Vec::as_slice)
     };
+    let ended = |process: ProcessId| {
+        facts.processes.values().get(process).is_some_and(|p| matched.ended.contains(&p.id))
+    };
     let complete = |(process, mut heap): (ProcessId, ProcessHeap)| {
         heap.process = process;
+        heap.ended = ended(process);
         heap.runtimes = mapped(process).to_vec();
         heap.runtimes.extend(of_executable(&profile.processes[process]));
         heap.runtimes.extend(go[process].then_some(Runtime::Go));

@@ -206,6 +206,21 @@ fn the_end_of_a_process_gives_everything_back() {
 }
 
 #[test]
+fn a_process_without_samples_ends_as_well() {
+    let mut trace = trace(512, &[0]);
+    trace.records(&[Record::ProcessExit(Exit { id: 0, time_ns: START + 20 })]);
+    let counts = HeapCounts {
+        time_ns: START + 10,
+        thread: Some(0),
+        allocations: 9,
+        ..HeapCounts::default()
+    };
+    trace.writer.write_heap_counts(&mut [counts]).unwrap();
+    let heap = heap_of(trace);
+    assert_eq!(heap.processes.iter().map(|p| p.ended).collect::<Vec<_>>(), [true]);
+}
+
+#[test]
 fn lost_rows_are_counted() {
     let heap = full("0f@a 0m10@a 0m20@a 0x@b 0f@a 0f@a", &[]);
     assert_eq!((heap.unknown_frees, heap.missing_frees), (3, 1));
@@ -213,8 +228,8 @@ fn lost_rows_are_counted() {
     assert_eq!(
         heap.notes(),
         [
-            "3 objects that were given back were allocated where the recording missed it",
-            "1 objects were given back where the recording missed it"
+            "3 objects that were given back: allocated where the recording missed it",
+            "1 object given back where the recording missed it"
         ]
     );
 }

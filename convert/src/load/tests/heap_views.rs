@@ -109,12 +109,14 @@ fn losses_of_allocations() {
 fn growth_counts_bytes() {
     let mut trace = Trace::new();
     let name = "page-faults".into();
-    trace.records(&[Record::Event(Event { id: 1, name, unit: 2, frequency_hz: 0 })]);
+    trace.records(&[Record::Event(Event { id: 1, name, unit: 2, frequency_hz: 1000 })]);
     let fault = Sample { event: 1, weight: 4096, ..Sample::default() };
     trace.writer.write_samples(&mut [fault, fault]).unwrap();
     let profile = load_bytes(&trace.finish());
     assert_eq!(describe(&profile), "page-faults main:  2 8192\n");
     assert_eq!((profile.events[1].unit, profile.events[1].unit.name()), (Unit::Bytes, "bytes"));
+    // Its samples are not taken so often, whatever the recording says.
+    assert_eq!(profile.events[1].frequency_hz, 0);
     // It is no sample of the CPU.
     assert_eq!((profile.info.samples, profile.heap), (0, None));
 }
