@@ -158,17 +158,19 @@ fn dhat_and_heaptrack_count_the_same() {
         let sums = [heap.total.allocated, heap.peak.live, heap.total.at_end];
         let ours = sums.map(|sum| (sum.bytes.rounded(), sum.objects.rounded()));
         let mut theirs = dhat(&command);
-        // An empty object is one byte for dhat; there is one in each round.
-        theirs[0].0 -= if program == "heap" { 3 } else { 0 };
         if program == "heap" {
+            // An empty object is one byte for dhat; there is one in each round.
+            theirs[0].0 -= 3;
             assert_eq!(ours, theirs);
-        }
-        // With valgrind, libraries give back what they else keep to the end,
-        // such as 72,704 bytes for exceptions when memory is short.
-        for (i, slack) in [64, 64, 75_000].into_iter().enumerate() {
-            let (bytes, objects) = (ours[i].0, ours[i].1);
-            let is_near = bytes.abs_diff(theirs[i].0) <= slack && objects - theirs[i].1 <= 3;
-            assert!(is_near, "{program}: {ours:?} {theirs:?}");
+        } else {
+            // Its peak depends on which threads run at the same time. With
+            // valgrind, libraries give back what they else keep to the end,
+            // such as 72,704 bytes for exceptions when memory is short.
+            for (i, slack) in [(0, 64), (2, 75_000)] {
+                let is_near = ours[i].0.abs_diff(theirs[i].0) <= slack
+                    && (theirs[i].1..=theirs[i].1 + 3).contains(&ours[i].1);
+                assert!(is_near, "{program}: {ours:?} {theirs:?}");
+            }
         }
 
         let counts = heap.counts.unwrap();
