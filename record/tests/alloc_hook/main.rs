@@ -396,13 +396,8 @@ fn libraries_come_and_go() {
     for allocation in found {
         assert_eq!(allocation.truncated, 0);
         // allocate, its caller, main, two functions of libc, _start.
-        assert_eq!(allocation.frames.len(), found_depth(allocation));
+        assert_eq!(allocation.frames.len(), 6);
     }
-}
-
-/// Frames of an allocation that a plugin made.
-fn found_depth(_: &Allocation) -> usize {
-    5 + 1
 }
 
 /// Runs a program, and does something again and again until after its end.
@@ -445,14 +440,22 @@ fn events_go_round_the_ring() {
         }
     };
     let mut command = memory.command(program);
-    run_watched(command.arg("walk").arg(&walks), || memory.drain(0, &mut piece));
     let slot = SLOTS_OFFSET + offset_of!(SlotHeader, counts);
     let count = |offset: usize| memory.words(slot + offset, 1)[0];
+    // As a slow recorder does: only once there has been no room for more.
+    let mut seen = 0;
+    run_watched(command.arg("walk").arg(&walks), || {
+        let dropped = count(offset_of!(Counts, dropped));
+        if std::mem::replace(&mut seen, dropped) < dropped {
+            memory.drain(0, &mut piece);
+        }
+    });
+    memory.drain(0, &mut piece);
     let dropped = count(offset_of!(Counts, dropped));
     let all = count(offset_of!(Counts, allocations)) + count(offset_of!(Counts, frees));
     assert_eq!(reported + dropped, all);
     // Those at the end are in no event.
-    assert!(lost > 0 && lost <= dropped);
+    assert!(lost > 0 && lost <= dropped, "{lost} {dropped} {reported}");
     assert!(reported > 1000);
 }
 
