@@ -5,8 +5,9 @@ Prints Markdown tables of
 
 - pairs: what recording adds to each malloc and free of benches/pairs.c, 2 to 17
   calls deep, and how large the file is per event;
-- programs: wall time of whole runs of programs: sqlite3, gcc with its child
-  processes, git; and requests per second of redis-server.
+- programs: wall time of whole runs of sqlite3, g++ with its child processes,
+  its compiler alone, and redis-server under load, which start-up and end
+  of the recorder are part of.
 
 Recorders start the program; runs without a recorder stand before and after
 each. Rounds go through all recorders in turn, so that a drift of the machine
@@ -17,7 +18,6 @@ import argparse
 import glob
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import tempfile
@@ -45,6 +45,7 @@ class Recorder:
     command: Callable[[str], list[str]]
     variables: Callable[[str], dict[str, str]] = lambda _output: {}
     skip: str = ""
+    follows: bool = True
 
 
 def recorders(rec: str) -> list[Recorder]:
@@ -61,7 +62,7 @@ def recorders(rec: str) -> list[Recorder]:
         Recorder("rec --alloc=full", ours("--alloc=full"), skip=own),
         Recorder("rec, samples of CPU time only", ours(), skip=own),
         Recorder("heaptrack", lambda output: ["heaptrack", "-o", output],
-                 skip=heaptrack),
+                 skip=heaptrack, follows=False),
         Recorder("jemalloc, not profiling", lambda _output: [],
                  lambda _output: {"LD_PRELOAD": JEMALLOC}, skip=jemalloc),
         Recorder("jemalloc, profiling 512 KiB", lambda _output: [],
@@ -69,6 +70,20 @@ def recorders(rec: str) -> list[Recorder]:
                                  "MALLOC_CONF": f"prof:true,lg_prof_sample:19,prof_prefix:{output}"},
                  skip=jemalloc),
     ]
+
+
+@dataclass
+class Program:
+    """Something to run; `command(recorder)` has it recorded by that command."""
+
+    name: str
+    command: Callable[[list[str]], list[str]]
+    has_children: bool = False
+
+
+def direct(name: str, *command: str, has_children: bool = False) -> Program:
+    """A program that the recorder starts."""
+    return Program(name, lambda recorder: [*recorder, *command], has_children)
 
 
 @dataclass
@@ -82,18 +97,18 @@ class Run:
     output: str
 
 
-def run(recorder: Recorder, command: list[str], folder: str) -> Run:
+def run(recorder: Recorder, program: "Program", folder: str) -> Run:
     """Runs a program under a recorder; its files stay until the folder goes."""
     output = os.path.join(folder, "output")
     for old in glob.glob(output + "*"):
         os.remove(old)
     environment = {**os.environ, **recorder.variables(output)}
     start = time.monotonic()
-    done = subprocess.run([*recorder.command(output), *command], capture_output=True, text=True,
-                          timeout=RUN_S, env=environment, cwd=folder)
+    done = subprocess.run(program.command(recorder.command(output)), capture_output=True,
+                          text=True, timeout=RUN_S, env=environment, cwd=folder)
     seconds = time.monotonic() - start
     if done.returncode != 0:
-        raise RuntimeError(f"{recorder.name}: {command[0]} failed: {done.stderr.strip()[-300:]}")
+        raise RuntimeError(f"{recorder.name}: {program.name} failed: {done.stderr.strip()[-300:]}")
     files = glob.glob(output + "*")
     size = sum(os.path.getsize(file) for file in files)
     return Run(seconds, done.stdout, done.stderr, size, files[0] if files else "")
@@ -144,19 +159,19 @@ def lost(rec: str, output: str) -> str:
 
 
 def compare_pairs(options: argparse.Namespace, chosen: list[Recorder]) -> None:
-    command = [os.path.join(BENCH_PROGRAMS, "pairs"), str(options.pairs)]
+    program = direct("pairs", os.path.join(BENCH_PROGRAMS, "pairs"), str(options.pairs))
     ns: dict[str, list[float]] = {recorder.name: [] for recorder in chosen}
     sizes: dict[str, list[float]] = {recorder.name: [] for recorder in chosen}
     losses: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="rz-bench-") as folder:
         for _ in range(options.rounds):
             for recorder in chosen:
-                done = run(recorder, command, folder)
+                done = run(recorder, program, folder)
                 per_pair = next(line for line in done.stdout.splitlines()
                                 if re.fullmatch(r"[\d.]+ \d+", line))
                 ns[recorder.name].append(float(per_pair.split()[0]))
                 sizes[recorder.name].append(done.file_bytes / (2 * options.pairs))
-                if recorder.name.startswith("rec "):
+                if recorder.name.startswith("rec"):
                     losses[recorder.name] = lost(options.rec, done.output)
     none = statistics.median(ns["none"])
     print(f"\n{options.pairs} pairs of malloc and free, {options.rounds} rounds: "
@@ -182,37 +197,59 @@ select b, group_concat(a) from t group by substr(b, 1, 6) order by 1 limit 5;
 """
 
 
-def programs(options: argparse.Namespace, folder: str) -> dict[str, list[str]]:
-    """Programs to run, by name."""
+def cpp_source(functions: int) -> str:
+    """Functions that instantiate templates of their own."""
+    includes = "".join(f"#include <{name}>\n" for name in ["algorithm", "map", "vector"])
+    return includes + "".join(f"""
+int f{i}() {{
+    struct T {{ int x; }};
+    std::map<int, T> map;
+    map[{i}] = T{{1}};
+    std::vector<T> all(3);
+    all.push_back(map[{i}]);
+    std::sort(all.begin(), all.end(), [](T a, T b) {{ return a.x < b.x; }});
+    return all[0].x;
+}}
+""" for i in range(functions))
+
+
+def programs(options: argparse.Namespace, folder: str) -> list[Program]:
+    """Programs to run."""
     scale = 10 if options.quick else 1
     script, source = os.path.join(folder, "script.sql"), os.path.join(folder, "source.cpp")
     with open(script, "w") as file:
-        file.write(sqlite_script(500_000 // scale))
+        file.write(sqlite_script(4_000_000 // scale))
     with open(source, "w") as file:
-        file.write("#include <map>\n#include <regex>\n#include <iostream>\n"
-                   'int main() { std::regex r("a+b"); std::cout << std::regex_match("aab", r); }\n')
-    found = {
-        "sqlite3": ["sqlite3", ":memory:", f".read {script}"],
-        "gcc": ["g++", "-O1", "-c", "-o", os.path.join(folder, "source.o"), source],
-        "git": ["git", "-C", ROOT, "log", "--stat", "--format=%H"],
-        "redis": redis_script(folder, 300_000 // scale),
-    }
-    return {name: command for name, command in found.items()
-            if shutil.which(command[0]) or print(f"skipped: {name}: {missing(command[0])}")}
+        file.write(cpp_source(100 // scale))
+
+    def from_gcc(question: str) -> str:
+        return subprocess.run(["g++", question], capture_output=True, text=True,
+                              check=True).stdout.strip()
+
+    compiler = [from_gcc("-print-prog-name=cc1plus"), "-quiet"]
+    compiler += ["-imultiarch", from_gcc("-print-multiarch")]
+    return [
+        direct("sqlite3", "sqlite3", ":memory:", f".read {script}"),
+        direct("cc1plus", *compiler, "-O1", source, "-o", "source.s"),
+        direct("g++", "g++", "-O1", "-c", "-o", "source.o", source, has_children=True),
+        redis(folder, 500_000 // scale),
+    ]
 
 
-def redis_script(folder: str, requests: int) -> list[str]:
+def redis(folder: str, requests: int) -> Program:
     """A server under load, from its start to its end."""
     socket, script = os.path.join(folder, "redis.sock"), os.path.join(folder, "redis.sh")
     with open(script, "w") as file:
         file.write(f"""set -e
-redis-server --port 0 --unixsocket {socket} --save '' --appendonly no >/dev/null &
+"$@" redis-server --port 0 --unixsocket {socket} --save '' --appendonly no >/dev/null &
+export LD_PRELOAD=
 until redis-cli -s {socket} ping >/dev/null 2>&1; do sleep 0.02; done
-LD_PRELOAD= redis-benchmark -s {socket} -q -t set,lpush,zadd,hset -n {requests} -r 100000 -P 16 >/dev/null
+redis-benchmark -s {socket} -q -t set,lpush,zadd,hset -n {requests} -r 100000 -P 16 >/dev/null
 redis-cli -s {socket} shutdown nosave
 wait
 """)
-    return ["sh", script]
+    # Where there is no recorder, env just runs the server.
+    return Program("redis", lambda recorder: ["sh", script, *(recorder or ["env"])])
 
 
 def compare_programs(options: argparse.Namespace, chosen: list[Recorder]) -> None:
@@ -221,24 +258,25 @@ def compare_programs(options: argparse.Namespace, chosen: list[Recorder]) -> Non
               "relative to none\n")
         print("| program | recorder | seconds | relative to none | file, KiB | lost, last round |")
         print("|---|---|---|---|---|---|")
-        for name, command in programs(options, folder).items():
-            times: dict[str, list[float]] = {recorder.name: [] for recorder in chosen}
-            ratios: dict[str, list[float]] = {recorder.name: [] for recorder in chosen}
-            sizes: dict[str, list[float]] = {recorder.name: [] for recorder in chosen}
+        for program in programs(options, folder):
+            able = [recorder for recorder in chosen if recorder.follows or not program.has_children]
+            times: dict[str, list[float]] = {recorder.name: [] for recorder in able}
+            ratios: dict[str, list[float]] = {recorder.name: [] for recorder in able}
+            sizes: dict[str, list[float]] = {recorder.name: [] for recorder in able}
             losses: dict[str, str] = {}
             for _ in range(options.rounds):
-                before = run(chosen[0], command, folder).seconds
-                for recorder in chosen:
-                    done = run(recorder, command, folder)
-                    after = run(chosen[0], command, folder).seconds
+                before = run(chosen[0], program, folder).seconds
+                for recorder in able:
+                    done = run(recorder, program, folder)
+                    if recorder.name.startswith("rec"):
+                        losses[recorder.name] = lost(options.rec, done.output)
+                    after = run(chosen[0], program, folder).seconds
                     times[recorder.name].append(done.seconds)
                     ratios[recorder.name].append(done.seconds * 2 / (before + after))
                     sizes[recorder.name].append(done.file_bytes / 1024)
                     before = after
-                    if recorder.name.startswith("rec "):
-                        losses[recorder.name] = lost(options.rec, done.output)
-            for recorder in chosen:
-                print(f"| {name} | {recorder.name} "
+            for recorder in able:
+                print(f"| {program.name} | {recorder.name} "
                       f"| {spread(times[recorder.name], '{:.2f}'.format)} "
                       f"| {spread(ratios[recorder.name], '{:.3f}'.format)} "
                       f"| {spread(sizes[recorder.name], '{:.0f}'.format)} "

@@ -1,18 +1,23 @@
 //! Addresses of objects as references to earlier rows of the same block.
 //!
 //! An object that is given back has been allocated before, and an allocator
-//! mostly gives out what it got back last. Said that way, an address takes
-//! some bits, where it would take most of the room otherwise.
+//! mostly gives out what it got back last, or else what comes next in memory.
+//! Said that way, an address takes some bits, where it would take most of the
+//! room otherwise.
 
 use rustc_hash::FxHashMap;
 
 use crate::allocations::Allocation;
 use crate::error::FormatError;
+use crate::varint::{unzigzag, zigzag};
 
 /// How far down a list of freed objects an address is looked for.
 const MAX_DEPTH: usize = 64;
 /// Objects whose sizes are the same in units of so many bytes are in one list.
 const SIZE_UNIT: u64 = 16;
+
+/// The least that an object takes.
+const MIN_UNITS: u64 = 2;
 
 /// Objects given back, by size, the last one at the end.
 type Freed = FxHashMap<u64, Vec<u64>>;
@@ -20,6 +25,26 @@ type Freed = FxHashMap<u64, Vec<u64>>;
 /// Objects of about the same size.
 fn size_list(size: u64) -> u64 {
     size.saturating_add(8).div_ceil(SIZE_UNIT)
+}
+
+/// Where the next object may be.
+fn end(row: &Allocation) -> u64 {
+    let units = if row.kind.is_free() { 0 } else { size_list(row.size).max(MIN_UNITS) };
+    row.address.wrapping_add(units.wrapping_mul(SIZE_UNIT))
+}
+
+/// What to write as the addresses of `rows`: how far those without a reference
+/// are from the end of the one before.
+pub(crate) fn distances(rows: &[Allocation], references: &[u64]) -> Vec<u64> {
+    let mut expected = 0;
+    let mut distance = |(row, &reference): (&Allocation, &u64)| {
+        if reference > 0 {
+            return 0;
+        }
+        let expected = std::mem::replace(&mut expected, end(row));
+        zigzag(row.address.wrapping_sub(expected))
+    };
+    rows.iter().zip(references).map(&mut distance).collect()
 }
 
 /// References for `rows`, one each. 0 stands for none: the address has to be
@@ -52,13 +77,17 @@ pub(crate) fn references(rows: &[Allocation]) -> Vec<u64> {
     rows.iter().map(&mut reference).collect()
 }
 
-/// Fills in the addresses of `rows` that have a reference; those of the others
-/// are there already.
+/// Puts addresses in place of the distances in `rows`.
 pub(crate) fn resolve(rows: &mut [Allocation], references: &[u64]) -> Result<(), FormatError> {
     // Address and list of each allocation.
     let mut allocated: Vec<(u64, u64)> = Vec::new();
     let mut freed = Freed::default();
+    let mut expected = 0u64;
     for (row, &reference) in rows.iter_mut().zip(references) {
+        if reference == 0 {
+            row.address = expected.wrapping_add(unzigzag(row.address));
+            expected = end(row);
+        }
         let invalid = || FormatError::InvalidValue { what: "reference", value: reference };
         // As far from the end of a list.
         let index = |length: usize| {
@@ -101,8 +130,8 @@ mod tests {
         let found = references(rows);
         assert_eq!(found, expected);
         let mut bare: Vec<Allocation> = rows.to_vec();
-        for (row, reference) in bare.iter_mut().zip(&found) {
-            row.address = if *reference > 0 { 0 } else { row.address };
+        for (row, distance) in bare.iter_mut().zip(distances(rows, &found)) {
+            row.address = distance;
         }
         resolve(&mut bare, &found).unwrap();
         assert_eq!(bare, rows);
@@ -122,6 +151,14 @@ mod tests {
             row(Malloc, 0x40, 100),
         ];
         check(&rows, &[0, 0, 2, 1, 2, 0]);
+    }
+
+    #[test]
+    fn what_comes_next() {
+        let rows = [row(Malloc, 0x40, 24), row(Malloc, 0x60, 25), row(Free, 0x40, 0)];
+        check(&rows, &[0, 0, 2]);
+        assert_eq!(distances(&rows, &[0, 0, 2]), [0x80, 0, 0]);
+        assert_eq!(distances(&rows, &[0; 3]), [0x80, 0, zigzag(0x40u64.wrapping_sub(0x90))]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Allocations as a table of columns: what was allocated and given back, one
 //! by one, in the order in which it happened.
 
-use crate::addresses::{references, resolve};
+use crate::addresses::{distances, references, resolve};
 use crate::codes::coded;
 use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
 use crate::error::FormatError;
@@ -98,13 +98,7 @@ pub(crate) fn encode_allocations(rows: &[Allocation], addresses: bool) -> Vec<u8
     let mut out = Vec::new();
     write_row_count(&mut out, rows.len());
     write_varint(&mut out, 9);
-    // The last one again stands for those that are referred to.
-    let mut last = 0;
-    let addresses = rows.iter().zip(&references).map(|(row, reference)| {
-        last = if *reference > 0 { last } else { row.address };
-        last
-    });
-    write_column(&mut out, column::ADDRESS, Encoding::Delta, addresses);
+    write_column(&mut out, column::ADDRESS, Encoding::Plain, distances(rows, &references));
     write_column(&mut out, column::REFERENCE, Encoding::Plain, references.iter().copied());
     let mut column = |id, encoding, value: fn(&Allocation) -> u64| {
         write_column(&mut out, id, encoding, rows.iter().map(value));

@@ -20,9 +20,10 @@ use crate::waits::{Wait, encode_waits};
 const COMPRESSION_LEVEL: i32 = 3;
 /// For times at which there is much to write: a little larger and much faster.
 const FAST_LEVEL: i32 = 1;
-/// Rows of an allocations block: there may be millions a second, and so many
-/// stay in a processor's cache while their columns are made.
-const MAX_ALLOCATIONS: usize = 1 << 15;
+/// Rows of an allocations block. In more of them, more addresses are those of
+/// others; but there may be millions a second, and so many nearly stay in a
+/// processor's cache while their columns are made.
+const MAX_ALLOCATIONS: usize = 1 << 16;
 /// Payload of a records block at which the next one is started.
 const RECORDS_BLOCK: usize = 1 << 20;
 

@@ -10,8 +10,9 @@ use crate::event::RawAllocation;
 /// How often allocations are put in order: doing so for a few of them is as
 /// much work as for many.
 const SETTLE_INTERVAL_NS: u64 = 20_000_000;
-/// How many are handed on at one time.
-const ROWS_AT_ONCE: usize = 1 << 15;
+/// How many are handed on at one time: more take less room each, because more
+/// of their addresses are those of others in the same block.
+const ROWS_AT_ONCE: usize = 1 << 16;
 
 /// Allocations that are not ready to be written.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Unsettled {
     }
 
     /// Copies rows from before `time_ns` to `out`, in order of time, if there
-    /// is enough to do. Returns whether there are more.
+    /// is enough to do. Returns whether `out` is full and there are more.
     fn settle(&mut self, time_ns: u64, out: &mut Vec<Allocation>) -> bool {
         if self.gone == 0 && time_ns.saturating_sub(self.settled_ns) < SETTLE_INTERVAL_NS {
             return false;
@@ -46,9 +47,10 @@ impl Unsettled {
         }
         let left = &self.rows[self.gone..];
         let ready = left.partition_point(|row| row.time_ns < time_ns);
-        out.extend_from_slice(&left[..ready.min(ROWS_AT_ONCE)]);
-        if ready > ROWS_AT_ONCE {
-            self.gone += ROWS_AT_ONCE;
+        let room = ROWS_AT_ONCE.saturating_sub(out.len());
+        out.extend_from_slice(&left[..ready.min(room)]);
+        if ready > room {
+            self.gone += room;
             return true;
         }
         self.rows.drain(..self.gone + ready);
