@@ -220,7 +220,7 @@ def programs(options: argparse.Namespace, folder: str) -> list[Program]:
     with open(script, "w") as file:
         file.write(sqlite_script(4_000_000 // scale))
     with open(source, "w") as file:
-        file.write(cpp_source(100 // scale))
+        file.write(cpp_source(50 // scale))
 
     def from_gcc(question: str) -> str:
         return subprocess.run(["g++", question], capture_output=True, text=True,
