@@ -8,7 +8,10 @@ pub const MAGIC: [u8; 8] = *b"\x89RZ1\r\n\x1a\n";
 /// Major version that this crate reads and writes.
 pub const MAJOR: u16 = 1;
 /// Newest minor version that this crate knows.
-pub const MINOR: u16 = 2;
+pub const MINOR: u16 = 3;
+/// Smallest minor version of a reader that understands merged traces: others
+/// would mix up their hosts.
+const MERGED_MIN_READER: u16 = 3;
 /// Size of the file header in bytes.
 pub const HEADER_LEN: usize = 64;
 
@@ -34,6 +37,12 @@ impl FileHeader {
     /// A header of the current version.
     pub fn new(trace_id: [u8; 16], created_unix_ns: u64, created_ns: u64) -> Self {
         FileHeader { minor: MINOR, min_reader: 0, trace_id, created_unix_ns, created_ns }
+    }
+
+    /// A header of a trace that others are merged into.
+    pub fn merged(trace_id: [u8; 16], created_unix_ns: u64, created_ns: u64) -> Self {
+        let min_reader = MERGED_MIN_READER;
+        FileHeader { min_reader, ..Self::new(trace_id, created_unix_ns, created_ns) }
     }
 
     /// The header as bytes.
@@ -121,6 +130,13 @@ mod tests {
     #[test]
     fn round_trips() {
         assert_eq!(FileHeader::from_bytes(&header().to_bytes()).unwrap(), header());
+    }
+
+    #[test]
+    fn merged_traces_need_a_reader_of_sources() {
+        let merged = FileHeader::merged([7; 16], 1, 2);
+        assert_eq!(FileHeader::from_bytes(&merged.to_bytes()).unwrap(), merged);
+        assert_eq!((merged.min_reader, header().min_reader), (3, 0));
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
 pub use record::{
     AllocationSource, Allocations, Allocator, CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES,
     CLASS_TOTALS, CLASS_WAITS, CallDetail, Captured, Clock, Cost, End, EndReason, Event, Exit,
-    Host, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU, Note, OpenFile, Process, Record,
-    Recording, Segment, Symbol, Thread, ThreadName, WorkingDirectory,
+    Host, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU, Note, OfSource, OpenFile, Process,
+    Record, Recording, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};

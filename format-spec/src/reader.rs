@@ -156,6 +156,18 @@ impl<R: Read + Seek> Reader<R> {
         &self.damage
     }
 
+    /// The file, to be closed and opened again between two blocks.
+    pub fn file_mut(&mut self) -> &mut R {
+        &mut self.file
+    }
+
+    /// Earliest time of what comes next, which is not read yet; `None` at the
+    /// end of the file and in front of damage.
+    pub fn next_time(&mut self) -> Result<Option<u64>, FormatError> {
+        let header = header_at(&mut self.file, self.offset, self.length)?;
+        Ok(header.filter(|(h, _)| h.kind != BlockKind::INDEX).map(|(header, _)| header.first_ns))
+    }
+
     /// The next block, or `None` at the end of the file. Damage is skipped
     /// and kept in [`Reader::damage`]; only failing to read the file and a
     /// block that must be understood, but is unknown, are errors.

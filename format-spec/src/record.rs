@@ -62,6 +62,10 @@ pub enum Record {
     Allocations(Allocations),
     /// Whose allocations were recorded.
     Allocator(Allocator),
+    /// A trace that was merged into this one.
+    Source(Source),
+    /// Which of them the next records of the block are about.
+    OfSource(OfSource),
 }
 
 /// The machine that was recorded.
@@ -524,6 +528,38 @@ pub struct Allocator {
     pub path: String,
 }
 
+/// A trace that was merged into this one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Source {
+    /// Number that [`OfSource`] refers to.
+    pub id: u32,
+    /// What people call it.
+    pub label: String,
+    /// Its trace id: 16 bytes.
+    pub trace_id: Vec<u8>,
+    /// When its file was created, in nanoseconds since the Unix epoch.
+    pub created_unix_ns: u64,
+    /// The same moment on the trace's clock.
+    pub created_ns: u64,
+    /// What was added to all of its times, modulo 2⁶⁴; see
+    /// [`Source::shift_ns`].
+    pub shift: u64,
+}
+
+impl Source {
+    /// By how much its clock was moved, in nanoseconds.
+    pub fn shift_ns(&self) -> i64 {
+        self.shift.cast_signed()
+    }
+}
+
+/// The next records of the block are about this source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+pub struct OfSource {
+    /// The source.
+    pub id: u32,
+}
+
 /// Writes the two directions between tags and record types, so that they
 /// cannot disagree.
 macro_rules! tagged {
@@ -580,6 +616,8 @@ tagged! {
     19 => WorkingDirectory,
     20 => Allocations,
     21 => Allocator,
+    22 => Source,
+    23 => OfSource,
 }
 
 fn config() -> impl bincode::config::Config {
@@ -635,7 +673,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damage_never_panics(tag in 1u8..22, body: Vec<u8>) {
+        fn damage_never_panics(tag in 1u8..24, body: Vec<u8>) {
             let mut payload = vec![tag];
             write_varint(&mut payload, body.len() as u64);
             payload.extend(body);

@@ -83,10 +83,17 @@ impl<W: Write> TraceWriter<W> {
         Ok(self.compressor.set_compression_level(level)?)
     }
 
-    /// Writes facts that became known at `time_ns`.
+    /// Writes facts that became known at `time_ns`. Each block says whose they
+    /// are if a [`Record::OfSource`] does.
     pub fn write_records(&mut self, time_ns: u64, records: &[Record]) -> Result<(), FormatError> {
         let mut payload = Vec::new();
+        let mut source = None;
         for record in records {
+            if let Record::OfSource(_) = record {
+                source = Some(record);
+            } else if let Some(source) = source.filter(|_| payload.is_empty()) {
+                write_record(&mut payload, source)?;
+            }
             write_record(&mut payload, record)?;
             if payload.len() >= RECORDS_BLOCK {
                 self.write_block(BlockKind::RECORDS, time_ns, time_ns, &payload)?;

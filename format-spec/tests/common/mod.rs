@@ -6,7 +6,7 @@ use rz_format::*;
 
 /// The trace's bytes.
 pub fn small_trace() -> Vec<u8> {
-    let header = FileHeader::new(*b"0123456789abcdef", 1_790_000_000_000_000_000, 1_000);
+    let header = FileHeader::merged(*b"0123456789abcdef", 1_790_000_000_000_000_000, 1_000);
     let mut writer = TraceWriter::new(Vec::new(), &header).unwrap();
     writer.write_records(1_000, &records()).unwrap();
 
@@ -42,6 +42,7 @@ pub fn small_trace() -> Vec<u8> {
     writer.write_records(4_000_000_000, &last_records()).unwrap();
     write_waits_and_calls(&mut writer, stacks[0]);
     write_allocations(&mut writer, stacks[0]);
+    write_sources(&mut writer);
     writer.finish().unwrap()
 }
 
@@ -181,6 +182,35 @@ fn write_allocations(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) 
     let other = HeapCounts { thread: Some(1), allocations: 0, bytes: 0, frees: 1, ..counts };
     let other = HeapCounts { sizes: Histogram::default(), ..other };
     writer.write_heap_counts(&mut [counts, other]).unwrap();
+}
+
+/// What version 1.3 has added.
+fn write_sources(writer: &mut TraceWriter<Vec<u8>>) {
+    let source = |id: u32, label: &str, shift: i64| {
+        Record::Source(Source {
+            id,
+            label: label.into(),
+            trace_id: vec![id as u8; 16],
+            created_unix_ns: 1_790_000_000_000_000_000,
+            created_ns: 1_000,
+            shift: shift as u64,
+        })
+    };
+    let host = |name: &str| {
+        Record::Host(Host { hostname: name.into(), boot_id: name.into(), ..Host::default() })
+    };
+    let of = |id| Record::OfSource(OfSource { id });
+    let process = Process { id: 1, pid: 4242, name: "other".into(), ..Process::default() };
+    let records = [
+        source(0, "a", 0),
+        source(1, "b", -5_000),
+        of(0),
+        host("box"),
+        of(1),
+        host("other"),
+        Record::Process(process),
+    ];
+    writer.write_records(4_500_000_000, &records).unwrap();
 }
 
 fn records() -> Vec<Record> {
