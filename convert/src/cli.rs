@@ -7,11 +7,34 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use rz_convert::export::Format;
 use rz_convert::heap::Metric;
+use rz_convert::merge::{MergeInput, MergeOptions};
 use rz_convert::profile::ALLOC;
 
 /// What the user asked for, checked and complete.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Config {
+pub enum Config {
+    /// Convert a trace to another format.
+    Convert(ConvertConfig),
+    /// Merge traces into one.
+    Merge(MergeConfig),
+}
+
+/// How to merge traces.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MergeConfig {
+    /// The traces to merge.
+    pub inputs: Vec<MergeInput>,
+    /// Where the result goes; `-` is standard output.
+    pub output: PathBuf,
+    /// How to merge.
+    pub options: MergeOptions,
+    /// Say nothing but errors.
+    pub quiet: bool,
+}
+
+/// How to convert a trace.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConvertConfig {
     /// The trace to convert.
     pub input: PathBuf,
     /// What to convert it to.
@@ -30,19 +53,20 @@ pub struct Config {
     pub quiet: bool,
 }
 
-/// Convert an rz trace to the format of another tool
+/// Convert an rz trace to the format of another tool, or merge traces into one
 ///
 /// Functions are named with the binaries and debug files of this machine.
+/// Merging needs none of them.
 #[derive(Debug, Parser)]
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
-    /// The trace to convert
-    #[arg(value_name = "TRACE")]
-    input: PathBuf,
+    /// The trace to convert, or traces to merge with --to rz
+    #[arg(value_name = "TRACE", required = true)]
+    inputs: Vec<PathBuf>,
 
     /// Format to convert to [default: by the extension of FILE]
-    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
-    to: Option<Format>,
+    #[arg(long, value_name = "FORMAT", value_parser = target_parser())]
+    to: Option<Target>,
 
     /// Where to write; `-` is standard output [default: standard output if
     /// redirected, else beside the trace]
@@ -69,6 +93,16 @@ struct Args {
     #[arg(long = "debug-dir", value_name = "DIR")]
     debug_dirs: Vec<PathBuf>,
 
+    /// What to call a trace that is merged [default: its file's name]; give as
+    /// many as there are traces, in their order
+    #[arg(long = "label", value_name = "NAME")]
+    labels: Vec<String>,
+
+    /// Merge damaged traces as far as they are whole, and leave out what is no
+    /// trace; the output has a note of it
+    #[arg(long)]
+    keep_going: bool,
+
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
@@ -83,6 +117,7 @@ Examples:
   conv trace.rz --to pprof --event alloc    then: go tool pprof -sample_index=alloc_space -top
   conv trace.rz --to speedscope --event alloc --metric peak
   conv trace.rz --to folded --debug-dir ./target/release -o -
+  conv a.rz b.rz host3/*.rz --to rz -o all.rz
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
@@ -92,9 +127,38 @@ pub fn parse() -> Config {
     config_from(Args::parse()).unwrap_or_else(|error| error.exit())
 }
 
-fn format_parser() -> impl TypedValueParser<Value = Format> {
+/// What the output is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// A file of another tool.
+    Format(Format),
+    /// A trace.
+    Rz,
+}
+
+/// Name and extension of [`Target::Rz`].
+const RZ: &str = "rz";
+/// What it is for.
+const RZ_DESCRIPTION: &str = "one trace of all that are given";
+
+fn target_parser() -> impl TypedValueParser<Value = Target> {
     let value = |format: Format| PossibleValue::new(format.name()).help(format.description());
-    PossibleValuesParser::new(Format::ALL.map(value)).try_map(|name| name.parse::<Format>())
+    let rz = PossibleValue::new(RZ).help(RZ_DESCRIPTION);
+    let values = Format::ALL.map(value).into_iter().chain([rz]);
+    PossibleValuesParser::new(values).try_map(|name| match name.as_str() {
+        RZ => Ok(Target::Rz),
+        name => name.parse().map(Target::Format),
+    })
+}
+
+impl Target {
+    /// What a file of this name would be, by its extension.
+    fn from_path(path: &Path) -> Option<Target> {
+        if path.extension().is_some_and(|extension| extension == RZ) {
+            return Some(Target::Rz);
+        }
+        Format::from_path(path).map(Target::Format)
+    }
 }
 
 fn metric_parser() -> impl TypedValueParser<Value = Metric> {
@@ -103,14 +167,13 @@ fn metric_parser() -> impl TypedValueParser<Value = Metric> {
 }
 
 fn config_from(args: Args) -> Result<Config, clap::Error> {
-    let Args { input, to, output, threads, event, metric, debug_dirs, quiet } = args;
-    let format = match (to, &output) {
-        (Some(format), _) => format,
+    let target = match (args.to, &args.output) {
+        (Some(target), _) => target,
         (None, Some(path)) if path != Path::new("-") => {
-            Format::from_path(path).ok_or_else(|| {
+            Target::from_path(path).ok_or_else(|| {
                 let message = format!(
                     "no format is known by the name of '{}'; use one of these extensions or \
-                     --to FORMAT:{}",
+                     --to FORMAT:{}\n  .{RZ}",
                     path.display(),
                     list(|format| format!(".{}", format.extension()))
                 );
@@ -119,10 +182,60 @@ fn config_from(args: Args) -> Result<Config, clap::Error> {
         }
         (None, _) => {
             let names = list(|format| format!("{format:<11} {}", format.description()));
-            let message = format!("--to FORMAT is required, which is one of:{names}");
+            let message = format!(
+                "--to FORMAT is required, which is one of:{names}\n  {RZ:<11} {RZ_DESCRIPTION}"
+            );
             return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
         }
     };
+    match target {
+        Target::Format(format) => convert_config(args, format).map(Config::Convert),
+        Target::Rz => merge_config(args).map(Config::Merge),
+    }
+}
+
+fn merge_config(args: Args) -> Result<MergeConfig, clap::Error> {
+    let Args { inputs, to: _, output, threads, event, metric, debug_dirs, labels, .. } = args;
+    let unused = [
+        ("--threads", threads),
+        ("--event", event.is_some()),
+        ("--metric", metric.is_some()),
+        ("--debug-dir", !debug_dirs.is_empty()),
+    ];
+    if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
+        let message = format!("{option} is not for merging: a merged trace has all there is");
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    let Some(output) = output else {
+        let message = "--to rz needs an output: name it with -o FILE".to_owned();
+        return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
+    };
+    if !labels.is_empty() && labels.len() != inputs.len() {
+        let (labels, traces) = (labels.len(), inputs.len());
+        let message = format!("--label is given {labels} times for {traces} traces");
+        return Err(usage_error(ErrorKind::WrongNumberOfValues, message));
+    }
+    let labels = labels.into_iter().map(Some).chain(std::iter::repeat(None));
+    let inputs = inputs.into_iter().zip(labels);
+    Ok(MergeConfig {
+        inputs: inputs.map(|(path, label)| MergeInput { path, label }).collect(),
+        output,
+        options: MergeOptions { keep_going: args.keep_going },
+        quiet: args.quiet,
+    })
+}
+
+fn convert_config(args: Args, format: Format) -> Result<ConvertConfig, clap::Error> {
+    let Args { inputs, output, threads, event, metric, debug_dirs, quiet, .. } = args;
+    let mut inputs = inputs.into_iter();
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        let message = format!("{format} is made of one trace; merge several with --to rz first");
+        return Err(usage_error(ErrorKind::TooManyValues, message));
+    };
+    if args.keep_going || !args.labels.is_empty() {
+        let message = "--label and --keep-going are for merging with --to rz".to_owned();
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
     let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
     if metric.is_some() && event.as_deref() != Some(ALLOC) {
         let message = "--metric is about allocations: use it with --event alloc".to_owned();
@@ -134,7 +247,7 @@ fn config_from(args: Args) -> Result<Config, clap::Error> {
             .to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    Ok(Config { input, format, output, threads, event, metric, debug_dirs, quiet })
+    Ok(ConvertConfig { input, format, output, threads, event, metric, debug_dirs, quiet })
 }
 
 /// All formats, one a line.
@@ -150,9 +263,40 @@ fn usage_error(kind: ErrorKind, message: String) -> clap::Error {
 mod tests {
     use super::*;
 
-    fn config(line: &str) -> Result<Config, clap::Error> {
+    fn any_config(line: &str) -> Result<Config, clap::Error> {
         let words = ["conv"].into_iter().chain(line.split_whitespace());
         Args::try_parse_from(words).and_then(config_from)
+    }
+
+    fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
+        any_config(line).map(|config| match config {
+            Config::Convert(config) => config,
+            Config::Merge(_) => panic!("{line} merges"),
+        })
+    }
+
+    #[test]
+    fn several_traces_are_merged() {
+        for (line, labels) in [
+            ("a.rz --to rz -o all", &[None][..]),
+            ("a.rz b.rz -o all.rz", &[None, None]),
+            ("a.rz b.rz -o all.rz --label x --label y", &[Some("x"), Some("y")]),
+        ] {
+            let Config::Merge(config) = any_config(line).unwrap() else { panic!("{line}") };
+            let found: Vec<_> = config.inputs.iter().map(|input| input.label.as_deref()).collect();
+            assert_eq!(found, labels, "{line}");
+            assert!(!config.options.keep_going);
+        }
+        for line in [
+            "a.rz b.rz --to folded",
+            "a.rz b.rz --to rz",
+            "a.rz b.rz -o all.rz --label x",
+            "a.rz b.rz -o all.rz --threads",
+            "a.rz --to folded --keep-going",
+            "--to rz -o all.rz",
+        ] {
+            assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
+        }
     }
 
     #[test]
@@ -174,6 +318,7 @@ mod tests {
             let error = config(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
             let text = error.to_string();
+            assert!(text.contains("rz"), "{line}: {text}");
             let named = Format::ALL
                 .iter()
                 .all(|format| text.contains(format.name()) || text.contains(format.extension()));

@@ -7,6 +7,7 @@ pub mod export;
 pub mod heap;
 pub mod load;
 pub mod mapped_file;
+pub mod merge;
 pub mod output;
 pub mod profile;
 pub mod reason;

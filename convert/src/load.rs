@@ -26,24 +26,28 @@ mod heap;
 mod info;
 mod kernel_symbols;
 mod locations;
+mod sources;
 mod sums;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod totals;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
+use rustc_hash::FxHashSet;
 use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, TotalClass};
 
 use crate::heap::HeapOptions;
 use crate::profile::Profile;
 use call_counts::CallCounts;
+pub(crate) use dictionary::Dictionary;
 use dictionary::StackDictionary;
 use facts::Facts;
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
+pub(crate) use info::{label_of, limited};
 use sums::Sums;
 use totals::Totals;
 
@@ -73,20 +77,27 @@ struct Tables {
 
 impl Tables {
     /// Puts sums of rows in the place of exact sums that are missing, and says
-    /// of which classes. The recorder writes exact sums at the end.
+    /// of which classes. The recorder writes exact sums at the end, so that of
+    /// several sources one may have none.
     fn replace_missing_totals(&mut self) -> Vec<TotalClass> {
-        let captured = self.facts.captured.as_ref();
-        let calls = captured.map_or(CallDetail::None, |captured| captured.calls.into());
-        let mut classes = vec![
-            (TotalClass::Waits, captured.is_some_and(|captured| captured.waits)),
-            (TotalClass::Calls, calls != CallDetail::None),
-        ];
-        let unended = self.facts.end.is_none();
-        classes.retain(|&(class, wanted)| {
-            !self.totals.has(class) && (self.rows.has(class) || (wanted && unended))
-        });
-        let classes = classes.into_iter().map(|(class, _)| class);
-        classes.inspect(|&class| self.totals.take_class(class, &mut self.rows)).collect()
+        let source_of = |thread| self.facts.source_of_thread(thread);
+        let (exact, of_rows) = (self.totals.classes(source_of), self.rows.classes(source_of));
+        let mut missing: FxHashSet<(TotalClass, Option<usize>)> = FxHashSet::default();
+        for (index, source) in self.facts.sources.iter().enumerate() {
+            let waits = source.captured.as_ref().is_some_and(|captured| captured.waits);
+            let calls = source.call_detail() != CallDetail::None;
+            for (class, wanted) in [(TotalClass::Waits, waits), (TotalClass::Calls, calls)] {
+                let key = (class, Some(index));
+                let expected = of_rows.contains(&key) || (wanted && source.end.is_none());
+                if expected && !exact.contains(&key) {
+                    missing.insert(key);
+                }
+            }
+        }
+        let is_missing = |class, thread| missing.contains(&(class, source_of(thread)));
+        self.totals.take(is_missing, &mut self.rows);
+        let is_inexact = |class: &TotalClass| missing.iter().any(|(missing, _)| missing == class);
+        [TotalClass::Waits, TotalClass::Calls].into_iter().filter(is_inexact).collect()
     }
 }
 
@@ -161,6 +172,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     while let Some(block) = reader.next_block().map_err(format)? {
         match block {
             Block::Records(records) => {
+                tables.facts.start_block();
                 for record in records {
                     if let Record::ProcessExit(exit) = &record {
                         heap.matching.end_process(exit.id, exit.time_ns, &tables.facts);
@@ -195,6 +207,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         header: reader.header(),
         damage: reader.damage(),
         skipped: &skipped,
+        path,
+        is_merged: tables.facts.sources.is_merged(),
+        is_alone: tables.facts.sources.iter().count() == 1,
         file_size,
         last_sample_ns: tables.sums.last_ns().max(heap.last_ns()),
     };

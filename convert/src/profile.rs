@@ -28,6 +28,8 @@ pub type Nanos = u64;
 
 /// Index into [`Profile::events`].
 pub type EventId = usize;
+/// Index into [`Profile::sources`].
+pub type SourceId = usize;
 /// Index into [`Profile::processes`].
 pub type ProcessId = usize;
 /// Index into [`Profile::threads`].
@@ -46,6 +48,8 @@ pub type StackId = usize;
 pub struct Profile {
     /// Facts about the recording as a whole.
     pub info: Info,
+    /// The recordings it is made of: one, unless it is of a merged trace.
+    pub sources: Vec<Source>,
     /// What was counted: the CPU's events, then what else was recorded.
     pub events: Vec<Event>,
     /// Every process seen, in order of appearance.
@@ -116,13 +120,19 @@ pub struct InFlightCalls {
     pub at_end: u64,
 }
 
-/// Facts about the recording as a whole.
+/// One recording of a merged trace, or the only one.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Info {
+pub struct Source {
+    /// What people call it: the name of its file, unless it was given another.
+    pub label: String,
+    /// The id of its trace.
+    pub trace_id: [u8; 16],
     /// Host name, as recorded.
     pub host: String,
     /// Kernel name, release and machine, as `uname` gives them.
     pub os: String,
+    /// Random number of the host's boot; empty if unknown.
+    pub boot_id: String,
     /// CPUs online on the host.
     pub cpus: u32,
     /// Version of the recorder.
@@ -138,6 +148,44 @@ pub struct Info {
     /// For how long samples were taken.
     pub duration_ns: Nanos,
     /// Whether the recording was not ended, as when the recorder is killed.
+    pub cut_short: bool,
+    /// Samples of the CPU, lost ones not included.
+    pub samples: u64,
+    /// Samples of the CPU that were due and are missing.
+    pub lost: u64,
+    /// CPU time the recorder itself used.
+    pub recorder_cpu_ns: Nanos,
+    /// Peak resident memory of the recorder, in bytes.
+    pub recorder_peak_rss: u64,
+    /// What was added to its times, to bring its clock in line with the
+    /// trace's.
+    pub clock_shift_ns: i64,
+}
+
+/// Facts about the recording as a whole. Of several sources, amounts are added
+/// up, and texts are those of all, each once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Info {
+    /// Host name, as recorded.
+    pub host: String,
+    /// Kernel name, release and machine, as `uname` gives them.
+    pub os: String,
+    /// CPUs online on the host, or on all hosts.
+    pub cpus: u32,
+    /// Version of the recorder.
+    pub recorder: String,
+    /// How samples were taken, such as `perf`.
+    pub tier: String,
+    /// The recorder's command line; empty if sources differ in it.
+    pub command: Vec<String>,
+    /// When recording started, in nanoseconds since the Unix epoch.
+    pub start_unix_ns: u64,
+    /// When recording started, on the trace's clock.
+    pub start_ns: Nanos,
+    /// For how long samples were taken. Of several sources, the sum over them,
+    /// at the same time or not: the time that rates refer to.
+    pub duration_ns: Nanos,
+    /// Whether a recording was not ended, as when the recorder is killed.
     pub cut_short: bool,
     /// What was recorded besides samples of the CPU.
     pub captured: Captured,
@@ -160,7 +208,8 @@ pub struct Info {
     pub lost_allocations: Losses,
     /// CPU time the recorder itself used.
     pub recorder_cpu_ns: Nanos,
-    /// Peak resident memory of the recorder, in bytes.
+    /// Peak resident memory of the recorder, in bytes; of several sources, the
+    /// largest.
     pub recorder_peak_rss: u64,
     /// Size of the trace file, in bytes.
     pub file_size: u64,
@@ -246,6 +295,8 @@ pub struct Process {
     pub exe: String,
     /// Whether it is a thread of the kernel, which has no user mode.
     pub kernel: bool,
+    /// Where it was recorded.
+    pub source: SourceId,
 }
 
 /// A thread of a process.
@@ -408,6 +459,15 @@ impl Profile {
             next = node.parent;
             Some(&self.locations[node.location])
         })
+    }
+
+    /// The sources of the processes with samples, in order.
+    pub fn sampled_sources(&self) -> Vec<SourceId> {
+        let mut sources: Vec<SourceId> =
+            self.samples.iter().map(|sample| self.thread(sample.thread).1.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
     }
 
     /// Thread and process of a thread id.

@@ -45,6 +45,11 @@ impl FileHeader {
         FileHeader { min_reader, ..Self::new(trace_id, created_unix_ns, created_ns) }
     }
 
+    /// Whether others are merged into the trace.
+    pub fn is_merged(&self) -> bool {
+        self.min_reader >= MERGED_MIN_READER
+    }
+
     /// The header as bytes.
     pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
@@ -137,6 +142,7 @@ mod tests {
         let merged = FileHeader::merged([7; 16], 1, 2);
         assert_eq!(FileHeader::from_bytes(&merged.to_bytes()).unwrap(), merged);
         assert_eq!((merged.min_reader, header().min_reader), (3, 0));
+        assert!(merged.is_merged() && !header().is_merged());
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Builder {
     pub fn process(&mut self, name: &str, pid: u32) -> ProcessId {
         let exe = format!("/usr/bin/{name}");
         let kernel = false;
-        self.profile.processes.push(Process { pid, name: name.into(), exe, kernel });
+        self.profile.processes.push(Process { pid, name: name.into(), exe, kernel, source: 0 });
         self.profile.processes.len() - 1
     }
 

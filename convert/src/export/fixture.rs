@@ -63,6 +63,7 @@ pub(super) fn profile() -> Profile {
             name: "app".into(),
             exe: "/bin/app".into(),
             kernel: false,
+            source: 0,
         }],
         threads: vec![thread(10, "app"), thread(11, "worker;1")],
         modules: vec![

@@ -153,8 +153,8 @@ impl EventIds {
     /// besides samples.
     fn add_events(profile: &mut Profile, tables: &Tables, heap: &HeapTables) -> EventIds {
         let facts = &tables.facts;
-        let mut has_waits = facts.captured.as_ref().is_some_and(|captured| captured.waits);
-        let detail = facts.captured.as_ref().map_or(0, |captured| captured.calls);
+        let mut has_waits = facts.sources.captured().is_some_and(|captured| captured.waits);
+        let detail = facts.sources.captured().map_or(0, |captured| captured.calls);
         let mut has_calls =
             !tables.calls.is_empty() || CallDetail::from(detail) != CallDetail::None;
         let mut lost = false;
@@ -217,7 +217,7 @@ fn add_threads(profile: &mut Profile, tables: &Tables, heap: &HeapTables) {
         profile.threads.push(Thread { process, tid: 0, name: LOST.to_owned() });
     }
 
-    profile.processes = processes.values().iter().map(process).collect();
+    profile.processes = processes.values().iter().map(|known| process(known, facts)).collect();
     if profile.threads.iter().any(|thread| thread.process == profile.processes.len()) {
         profile.processes.push(Process { name: LOST.to_owned(), ..Process::default() });
     }
@@ -235,12 +235,13 @@ fn event(recorded: &rz_format::Event) -> Event {
     Event { kind, name: recorded.name.clone(), unit, frequency_hz }
 }
 
-fn process(recorded: &rz_format::Process) -> Process {
+fn process(recorded: &rz_format::Process, facts: &Facts) -> Process {
     Process {
         pid: recorded.pid,
         name: recorded.name.clone(),
         exe: recorded.exe.clone(),
         kernel: is_kernel_thread(recorded),
+        source: facts.sources.of_process(recorded.id),
     }
 }
 

@@ -136,6 +136,7 @@ pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadEr
     while let Some(block) = reader.next_block().map_err(format)? {
         match block {
             Block::Records(records) => {
+                facts.start_block();
                 for record in records {
                     files.add(&record);
                     facts.add(record);
@@ -150,11 +151,11 @@ pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadEr
     let mut list =
         CallList { start_ns, start_unix_ns, texts: texts.dictionary, ..CallList::default() };
     list.notes = info::file_notes(&facts, reader.damage());
-    list.notes.extend(facts.notes.iter().cloned());
+    list.notes.extend(facts.sources.notes());
     list.notes.extend(info::lost_calls_note(&facts));
     list.threads = threads(&facts);
-    let captured = facts.captured.as_ref();
-    let detail = captured.map_or(CallDetail::None, |captured| captured.calls.into());
+    let captured = facts.sources.captured();
+    let detail = captured.as_ref().map_or(CallDetail::None, |captured| captured.calls.into());
     list.recorded = detail != CallDetail::None || kept.seen > 0;
     let all_files = captured.is_none_or(|captured| {
         captured.slower_than_ns == 0 && has_file_calls(&captured.call_numbers)
@@ -162,6 +163,14 @@ pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadEr
     if !all_files {
         list.notes.push(
             "file descriptors have no names: not all calls that close files were recorded"
+                .to_owned(),
+        );
+    }
+    let is_alone = facts.sources.iter().count() == 1;
+    if !is_alone {
+        list.notes.push(
+            "file descriptors have no names: processes of several recordings may have the same \
+             number"
                 .to_owned(),
         );
     }
@@ -182,7 +191,7 @@ pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadEr
         });
     }
     // What those that are missing at the front opened and closed is unknown.
-    list.files_are_complete = all_files && (!dropped || options.tail.is_none());
+    list.files_are_complete = is_alone && all_files && (!dropped || options.tail.is_none());
     files.finish(&facts, &mut list);
     Ok(list)
 }

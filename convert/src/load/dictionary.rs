@@ -11,7 +11,7 @@ const MAX_VALUES: usize = 1 << 25;
 /// An id is translated to an index into the values that are there, so that a
 /// gap of four billion ids takes no memory.
 #[derive(Debug)]
-pub(super) struct Dictionary<T> {
+pub(crate) struct Dictionary<T> {
     values: Vec<T>,
     /// Where consecutive ids begin: (first id, its index), both ascending.
     runs: Vec<(u32, usize)>,
@@ -28,7 +28,7 @@ impl<T> Dictionary<T> {
     /// those at or below a known one can only come from a made-up file: the
     /// first definition stays. Beyond [`MAX_VALUES`] all are left out, which
     /// is as if they were lost.
-    pub(super) fn add(&mut self, first: u32, values: Vec<T>) {
+    pub(crate) fn add(&mut self, first: u32, values: Vec<T>) {
         let next = self.next_id();
         let known = next.saturating_sub(u64::from(first)) as usize;
         if known >= values.len() || self.values.len() + values.len() > MAX_VALUES {
@@ -50,7 +50,7 @@ impl<T> Dictionary<T> {
     }
 
     /// Index of the value with an id, if it is there.
-    pub(super) fn index_of(&self, id: u32) -> Option<usize> {
+    pub(crate) fn index_of(&self, id: u32) -> Option<usize> {
         let run = self.runs.partition_point(|&(first, _)| first <= id).checked_sub(1)?;
         let (first, start) = self.runs[run];
         let end = self.runs.get(run + 1).map_or(self.values.len(), |&(_, index)| index);
@@ -59,7 +59,7 @@ impl<T> Dictionary<T> {
     }
 
     /// The values in order of their ids.
-    pub(super) fn values(&self) -> &[T] {
+    pub(crate) fn values(&self) -> &[T] {
         &self.values
     }
 }

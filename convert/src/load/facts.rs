@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_format::{
-    Allocations, Allocator, CLASS_ALLOCATIONS, Captured, Clock, Cost, End, Event, Host, Loss,
-    Mapping, Module, Process, Record, Recording, Symbol, Thread, ThreadName,
-};
+use rz_format::{Allocator, Event, Mapping, Module, Process, Record, Symbol, Thread, ThreadName};
 
+use super::sources::{SourceFacts, Sources};
 use crate::heap::Runtime;
 
 /// Memory for definitions, in bytes: made-up blocks compress so well that a
@@ -16,9 +14,6 @@ const MAX_BYTES: usize = 512 << 20;
 
 /// Files that one process allocates with, at most.
 const MAX_ALLOCATORS: usize = 100;
-
-/// Notes that are kept, at most.
-const MAX_NOTES: usize = 100;
 
 /// Things with ids, in order of appearance.
 #[derive(Debug)]
@@ -58,52 +53,39 @@ impl<T> Defined<T> {
     }
 }
 
-/// What went missing for one reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct LossSum {
-    /// How many.
-    pub(super) count: u64,
-    /// Time in which they were due, added up over CPUs.
-    pub(super) duration_ns: u64,
-}
-
 /// What is known from records, as far as a profile shows it.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    pub(super) host: Option<Host>,
-    pub(super) recording: Option<Recording>,
-    /// The first one, which is the closest to the start.
-    pub(super) clock: Option<Clock>,
+    /// What is about recordings as a whole.
+    pub(super) sources: Sources,
+    /// With a frequency of 0 if sources differ in it.
     pub(super) events: Defined<Event>,
     pub(super) processes: Defined<Process>,
     /// Ids of processes that are copies of another one of the trace, and have
     /// not executed a program since.
     pub(super) forked: FxHashSet<u32>,
-    /// Numbers of processes.
-    pids: FxHashSet<u32>,
+    /// Numbers of processes, of each source.
+    pids: FxHashSet<(usize, u32)>,
     pub(super) threads: Defined<Thread>,
     pub(super) modules: Defined<Module>,
     /// The latest new name by thread id.
     pub(super) thread_names: FxHashMap<u32, ThreadName>,
     /// By module id.
     pub(super) symbols: FxHashMap<u32, Vec<Symbol>>,
-    /// By class and reason.
-    pub(super) losses: BTreeMap<(u8, u8), LossSum>,
-    pub(super) captured: Option<Captured>,
-    pub(super) allocations: Option<Allocations>,
     /// By process id: files that it allocates with.
     pub(super) allocators: BTreeMap<u32, Vec<String>>,
     /// By process id: runtimes that it has mapped.
     pub(super) runtimes: BTreeMap<u32, Vec<Runtime>>,
-    /// The last one.
-    pub(super) cost: Option<Cost>,
-    pub(super) end: Option<End>,
-    pub(super) notes: Vec<String>,
     /// Memory that definitions take.
     bytes: usize,
 }
 
 impl Facts {
+    /// The next record is the first one of a block.
+    pub(super) fn start_block(&mut self) {
+        self.sources.start_block();
+    }
+
     /// Adds one record.
     pub(super) fn add(&mut self, record: Record) {
         let bytes = definition_size(&record);
@@ -111,30 +93,16 @@ impl Facts {
             return;
         }
         self.bytes += bytes;
+        let Some(record) = self.sources.add(record) else { return };
         match record {
-            Record::Host(host) => drop(self.host.get_or_insert(host)),
-            Record::Recording(recording) => drop(self.recording.get_or_insert(recording)),
-            Record::Clock(clock) => drop(self.clock.get_or_insert(clock)),
-            Record::Event(event) => self.events.add(event.id, event),
+            Record::Event(event) => self.add_event(event),
             Record::Process(process) => self.add_process(process),
             Record::Thread(thread) => self.threads.add(thread.id, thread),
             Record::Module(module) => self.modules.add(module.id, module),
             Record::ThreadName(name) => self.rename(name),
             Record::Symbol(symbol) => self.symbols.entry(symbol.module).or_default().push(symbol),
-            Record::Captured(captured) => drop(self.captured.get_or_insert(captured)),
-            Record::Allocations(how) => {
-                self.allocations.get_or_insert(how);
-            }
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
-            Record::Loss(loss) => self.add_loss(&loss),
-            Record::Cost(cost) => self.cost = Some(cost),
-            Record::End(end) => self.end = Some(end),
-            Record::Note(note)
-                if self.notes.len() < MAX_NOTES && !self.notes.contains(&note.text) =>
-            {
-                self.notes.push(note.text);
-            }
             _ => {}
         }
     }
@@ -143,18 +111,42 @@ impl Facts {
     /// executable is known, and once more with it. It has a new id but its old
     /// number.
     fn add_process(&mut self, process: Process) {
+        self.sources.add_process(&process);
+        let source = self.sources.current();
         match self.processes.get_mut(process.id) {
             Some(known) if known.exe.is_empty() => known.exe = process.exe,
             Some(_) => {}
             None => {
-                let is_new = process.start_ns > 0 && self.pids.insert(process.pid);
-                if is_new && self.pids.contains(&process.parent_pid) {
+                let is_new = process.start_ns > 0 && self.pids.insert((source, process.pid));
+                if is_new && self.pids.contains(&(source, process.parent_pid)) {
                     self.forked.insert(process.id);
                 }
-                self.pids.insert(process.pid);
+                self.pids.insert((source, process.pid));
                 self.processes.add(process.id, process);
             }
         }
+    }
+
+    /// Sources that were sampled at different frequencies have one event.
+    fn add_event(&mut self, event: Event) {
+        match self.events.get_mut(event.id) {
+            Some(known) if self.sources.is_merged() => {
+                if known.frequency_hz != event.frequency_hz {
+                    known.frequency_hz = 0;
+                }
+            }
+            _ => self.events.add(event.id, event),
+        }
+    }
+
+    /// Index of the source that a thread belongs to; `None` for threads that
+    /// are not known, unless there is only one source.
+    pub(super) fn source_of_thread(&self, id: Option<u32>) -> Option<usize> {
+        if !self.sources.is_merged() {
+            return Some(0);
+        }
+        let thread = &self.threads.values()[self.threads.index_of(id?)?];
+        Some(self.sources.of_process(thread.process))
     }
 
     fn add_allocator(&mut self, allocator: Allocator) {
@@ -183,16 +175,6 @@ impl Facts {
             *known = name;
         }
     }
-
-    fn add_loss(&mut self, loss: &Loss) {
-        // The classes have consecutive numbers, this being the last one.
-        if loss.class <= CLASS_ALLOCATIONS {
-            let sum = self.losses.entry((loss.class, loss.reason)).or_default();
-            let duration = loss.to_ns.saturating_sub(loss.from_ns);
-            sum.count = sum.count.saturating_add(loss.count);
-            sum.duration_ns = sum.duration_ns.saturating_add(duration);
-        }
-    }
 }
 
 /// Memory that a definition takes, about; 0 for records that are kept once.
@@ -208,6 +190,7 @@ fn definition_size(record: &Record) -> usize {
         Record::Symbol(symbol) => symbol.name.len() + symbol.area.len(),
         Record::Event(event) => event.name.len(),
         Record::Allocator(allocator) => allocator.path.len(),
+        Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };
     size_of::<Record>() + variable
@@ -215,6 +198,8 @@ fn definition_size(record: &Record) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use rz_format::End;
+
     use super::*;
 
     #[test]
@@ -227,6 +212,6 @@ mod tests {
         assert_eq!(facts.threads.values().len(), 2);
         // What is kept once is always kept.
         facts.add(Record::End(End::default()));
-        assert!(facts.end.is_some());
+        assert!(facts.sources.all_ended());
     }
 }

@@ -1,14 +1,19 @@
 //! Says what a recording was, what is missing of it, and what it cost.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::Path;
 
+use rustc_hash::FxHashSet;
 use rz_format::{
     BlockKind, CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, CLASS_WAITS, Damage,
     FileHeader, LossReason,
 };
 
-use super::facts::{Facts, LossSum};
-use crate::profile::{Losses, Profile};
+use super::facts::Facts;
+use super::locations::LOST;
+use super::sources::{LossSum, SourceFacts};
+use crate::profile::{EventKind, Losses, Profile, Source};
 
 /// Notes about one kind of damage, at most.
 const MAX_NOTES: usize = 10;
@@ -19,42 +24,57 @@ pub(super) struct Reading<'t> {
     pub(super) damage: &'t [Damage],
     /// Kinds of blocks that are unknown, once each.
     pub(super) skipped: &'t [BlockKind],
+    pub(super) path: &'t Path,
+    /// Whether the trace was merged.
+    pub(super) is_merged: bool,
+    /// Whether there is only one recording.
+    pub(super) is_alone: bool,
     /// In bytes.
     pub(super) file_size: u64,
     /// Time of the last sample; 0 if there is none.
     pub(super) last_sample_ns: u64,
 }
 
-/// Completes [`Profile::info`]. Notes about the file come before those that
-/// are there already.
+/// Completes [`Profile::info`] and [`Profile::sources`]. Notes about the file
+/// come before those that are there already.
 pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
-    let info = &mut profile.info;
-    if let Some(host) = &facts.host {
-        let os = [&host.sysname, &host.release, &host.machine].map(String::as_str);
-        info.host = host.hostname.clone();
-        info.os = os.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ");
-        info.cpus = host.cpus;
+    profile.sources = facts.sources.iter().map(|source| describe_source(source, reading)).collect();
+    for sample in &profile.samples {
+        if profile.events[sample.event].kind == EventKind::Cpu {
+            let source = profile.processes[profile.threads[sample.thread].process].source;
+            let samples = &mut profile.sources[source].samples;
+            *samples = samples.saturating_add(sample.count);
+        }
     }
-    if let Some(recording) = &facts.recording {
-        info.recorder = recording.recorder.clone();
-        info.tier = recording.tier.clone();
-        info.command = recording.command.clone();
+    let info = &mut profile.info;
+    let sources = profile.sources.as_slice();
+    info.host = distinct(sources.iter().map(|source| source.host.as_str()));
+    info.os = distinct(sources.iter().map(|source| source.os.as_str()));
+    info.recorder = distinct(sources.iter().map(|source| source.recorder.as_str()));
+    info.tier = distinct(sources.iter().map(|source| source.tier.as_str()));
+    let mut hosts: Vec<(&str, &str, u32)> =
+        sources.iter().map(|s| (&*s.host, &*s.boot_id, s.cpus)).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    info.cpus = hosts.iter().fold(0, |sum, (_, _, cpus)| sum.saturating_add(*cpus));
+    if let [first, others @ ..] = sources {
+        if others.iter().all(|source| source.command == first.command) {
+            info.command = first.command.clone();
+        }
+        info.recorder_peak_rss = sources.iter().map(|s| s.recorder_peak_rss).max().unwrap_or(0);
     }
     (info.start_ns, info.start_unix_ns) = start(facts, reading.header);
-    let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(reading.last_sample_ns);
-    let end_ns = facts.end.as_ref().map_or(last_seen, |end| end.time_ns);
-    info.cut_short = facts.end.is_none();
-    info.duration_ns = end_ns.saturating_sub(info.start_ns);
-    Losses { count: info.lost, reasons: info.losses } = losses(facts, CLASS_SAMPLES);
-    info.lost_waits = losses(facts, CLASS_WAITS);
-    info.lost_calls = losses(facts, CLASS_CALLS);
-    info.lost_totals = losses(facts, CLASS_TOTALS);
-    info.lost_allocations = losses(facts, CLASS_ALLOCATIONS);
-    info.captured = facts.captured.clone().unwrap_or_default();
-    if let Some(cost) = &facts.cost {
-        info.recorder_cpu_ns = cost.user_ns.saturating_add(cost.system_ns);
-        info.recorder_peak_rss = cost.peak_rss;
-    }
+    info.cut_short = !facts.sources.all_ended();
+    let sum = |value: fn(&Source) -> u64| sources.iter().map(value).fold(0, u64::saturating_add);
+    info.duration_ns = sum(|source| source.duration_ns);
+    info.recorder_cpu_ns = sum(|source| source.recorder_cpu_ns);
+    let missing = facts.sources.losses();
+    Losses { count: info.lost, reasons: info.losses } = losses(&missing, CLASS_SAMPLES);
+    info.lost_waits = losses(&missing, CLASS_WAITS);
+    info.lost_calls = losses(&missing, CLASS_CALLS);
+    info.lost_totals = losses(&missing, CLASS_TOTALS);
+    info.lost_allocations = losses(&missing, CLASS_ALLOCATIONS);
+    info.captured = facts.sources.captured().unwrap_or_default();
     info.file_size = reading.file_size;
 
     let mut notes = file_notes(facts, reading.damage);
@@ -64,7 +84,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         .map(|kind| format!("blocks of unknown kind {kind} were skipped: a newer rz shows more"))
         .collect();
     notes.extend(limited(&skipped, "more unknown kinds of blocks"));
-    notes.extend(facts.notes.iter().cloned());
+    notes.extend(facts.sources.notes());
     notes.extend(lost_calls_note(facts));
     for (losses, what) in [
         (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),
@@ -77,13 +97,81 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     info.notes = notes;
 }
 
-/// When the recording started, on the trace's clock and since the Unix epoch.
-pub(super) fn start(facts: &Facts, header: &FileHeader) -> (u64, u64) {
-    let start_ns = facts.recording.as_ref().map_or(header.created_ns, |r| r.start_ns);
-    let (monotonic, realtime) = match &facts.clock {
-        Some(clock) => (clock.monotonic_ns, clock.realtime_ns),
-        None => (header.created_ns, header.created_unix_ns),
+/// What one recording was.
+fn describe_source(facts: &SourceFacts, reading: &Reading) -> Source {
+    let SourceFacts { source, host, recording, cost, end, losses: missing, .. } = facts;
+    let mut described = match source {
+        Some(source) => Source {
+            label: source.label.clone(),
+            trace_id: source.trace_id.as_slice().try_into().unwrap_or_default(),
+            clock_shift_ns: source.shift_ns(),
+            ..Source::default()
+        },
+        None if reading.is_merged => Source { label: LOST.to_owned(), ..Source::default() },
+        None => {
+            let label = label_of(reading.path);
+            Source { label, trace_id: reading.header.trace_id, ..Source::default() }
+        }
     };
+    if let Some(host) = host {
+        let os = [&host.sysname, &host.release, &host.machine].map(String::as_str);
+        described.host = host.hostname.clone();
+        described.os =
+            os.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(" ");
+        described.boot_id = host.boot_id.clone();
+        described.cpus = host.cpus;
+    }
+    if let Some(recording) = recording {
+        described.recorder = recording.recorder.clone();
+        described.tier = recording.tier.clone();
+        described.command = recording.command.clone();
+    }
+    (described.start_ns, described.start_unix_ns) = source_start(facts, reading.header);
+    // The last sample tells when a recording ended only if there is no other.
+    let last_sample_ns = if reading.is_alone { reading.last_sample_ns } else { 0 };
+    let last_seen = cost.as_ref().map_or(0, |cost| cost.time_ns).max(last_sample_ns);
+    let end_ns = end.as_ref().map_or(last_seen, |end| end.time_ns);
+    described.duration_ns = end_ns.saturating_sub(described.start_ns);
+    described.cut_short = end.is_none();
+    described.lost = losses(missing, CLASS_SAMPLES).count;
+    if let Some(cost) = cost {
+        described.recorder_cpu_ns = cost.user_ns.saturating_add(cost.system_ns);
+        described.recorder_peak_rss = cost.peak_rss;
+    }
+    described
+}
+
+/// What people call the trace at `path`: the file's name without `.rz`.
+pub(crate) fn label_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    name.strip_suffix(".rz").unwrap_or(&name).to_owned()
+}
+
+/// The distinct ones of some texts, in order of appearance.
+fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    const SHOWN: usize = 3;
+    let mut seen = FxHashSet::default();
+    let all: Vec<&str> = texts.filter(|text| !text.is_empty() && seen.insert(*text)).collect();
+    match all.len().checked_sub(SHOWN + 1) {
+        None => all.join(", "),
+        Some(more) => format!("{} and {} more", all[..SHOWN].join(", "), more + 1),
+    }
+}
+
+/// When the first recording started, on the trace's clock and since the Unix
+/// epoch.
+pub(super) fn start(facts: &Facts, header: &FileHeader) -> (u64, u64) {
+    let starts = facts.sources.iter().map(|source| source_start(source, header));
+    starts.min().unwrap_or((header.created_ns, header.created_unix_ns))
+}
+
+/// When a recording started, on the trace's clock and since the Unix epoch.
+fn source_start(facts: &SourceFacts, header: &FileHeader) -> (u64, u64) {
+    let created = facts.source.as_ref().map(|source| (source.created_ns, source.created_unix_ns));
+    let created = created.unwrap_or((header.created_ns, header.created_unix_ns));
+    let start_ns = facts.recording.as_ref().map_or(created.0, |r| r.start_ns);
+    let (monotonic, realtime) =
+        facts.clock.as_ref().map_or(created, |clock| (clock.monotonic_ns, clock.realtime_ns));
     let start_unix_ns = realtime
         .saturating_add(start_ns.saturating_sub(monotonic))
         .saturating_sub(monotonic.saturating_sub(start_ns));
@@ -93,16 +181,17 @@ pub(super) fn start(facts: &Facts, header: &FileHeader) -> (u64, u64) {
 /// Notes about a file that is not whole.
 pub(super) fn file_notes(facts: &Facts, damage: &[Damage]) -> Vec<String> {
     let mut notes = limited(damage, "more damaged places");
-    if facts.end.is_none() && damage.is_empty() {
-        notes.push("the recording has no end: the recorder may have been killed".to_owned());
+    if !facts.sources.all_ended() && damage.is_empty() {
+        let what = if facts.sources.is_merged() { "a recording" } else { "the recording" };
+        notes.push(format!("{what} has no end: the recorder may have been killed"));
     }
     notes
 }
 
 /// What is missing of a class.
-fn losses(facts: &Facts, class: u8) -> Losses {
+fn losses(missing: &BTreeMap<(u8, u8), LossSum>, class: u8) -> Losses {
     let mut losses = Losses::default();
-    for (&(_, reason), sum) in facts.losses.range((class, 0)..=(class, u8::MAX)) {
+    for (&(_, reason), sum) in missing.range((class, 0)..=(class, u8::MAX)) {
         losses.count = losses.count.saturating_add(sum.count);
         losses.reasons.push(describe(reason.into(), sum));
     }
@@ -112,7 +201,7 @@ fn losses(facts: &Facts, class: u8) -> Losses {
 /// A sentence about the system calls that are missing, if any are.
 pub(super) fn lost_calls_note(facts: &Facts) -> Option<String> {
     let what = "system calls are missing, but for their totals";
-    losses_note(&losses(facts, CLASS_CALLS), what)
+    losses_note(&losses(&facts.sources.losses(), CLASS_CALLS), what)
 }
 
 /// A sentence about what is missing, if anything is.
@@ -145,7 +234,7 @@ fn duration(ns: u64) -> String {
 }
 
 /// The first of many notes, and how many there are beyond.
-fn limited<T: Display>(all: &[T], what: &str) -> Vec<String> {
+pub(crate) fn limited<T: Display>(all: &[T], what: &str) -> Vec<String> {
     let mut notes: Vec<String> = all.iter().take(MAX_NOTES).map(T::to_string).collect();
     if all.len() > MAX_NOTES {
         notes.push(format!("and {} {what}", all.len() - MAX_NOTES));

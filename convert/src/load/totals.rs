@@ -1,6 +1,6 @@
 //! Adds up the exact sums of a trace, and single rows as if they were such.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Call, HISTOGRAM_BUCKETS, Total, TotalClass, Wait, WaitState};
 
 use super::call_counts::{errno, is_in_totals};
@@ -70,14 +70,21 @@ impl Totals {
         }
     }
 
-    /// Takes over the sums of a class.
-    pub(super) fn take_class(&mut self, class: TotalClass, from: &mut Totals) {
-        self.sums.extend(from.sums.extract_if(|key, _| key.0 == class));
+    /// Takes over the sums of some classes and threads.
+    pub(super) fn take(
+        &mut self,
+        wanted: impl Fn(TotalClass, Option<u32>) -> bool,
+        from: &mut Totals,
+    ) {
+        self.sums.extend(from.sums.extract_if(|key, _| wanted(key.0, key.1)));
     }
 
-    /// Whether there are sums of a class.
-    pub(super) fn has(&self, class: TotalClass) -> bool {
-        self.sums.keys().any(|key| key.0 == class)
+    /// The classes that there are sums of, each with the sources of its threads.
+    pub(super) fn classes(
+        &self,
+        source_of: impl Fn(Option<u32>) -> Option<usize>,
+    ) -> FxHashSet<(TotalClass, Option<usize>)> {
+        self.sums.keys().map(|key| (key.0, source_of(key.1))).collect()
     }
 
     /// The sum of a key, or of that without its thread if there are too many.

@@ -156,7 +156,7 @@ impl Matching {
     /// Adds the rows of a block.
     pub(in super::super) fn add(&mut self, rows: &[Allocation], facts: &Facts) {
         let Some(first) = rows.first() else { return };
-        let start_ns = facts.recording.as_ref().map_or(first.time_ns, |r| r.start_ns);
+        let start_ns = facts.sources.start_ns().unwrap_or(first.time_ns);
         // Taken out, so that the rest can be borrowed.
         let mut live = self.live.take().unwrap_or_else(|| LiveBytes::new(start_ns));
         let mut rate = self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS));

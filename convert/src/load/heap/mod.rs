@@ -29,7 +29,7 @@ pub(super) struct HeapTables {
 impl HeapTables {
     /// Whether the trace has nothing about it.
     pub(super) fn is_empty(&self, facts: &Facts) -> bool {
-        facts.allocations.is_none() && self.matching.is_empty() && self.counts.is_empty()
+        facts.sources.allocations().is_none() && self.matching.is_empty() && self.counts.is_empty()
     }
 
     /// Ids of the threads that the heap refers to.
@@ -54,11 +54,11 @@ impl HeapTables {
         thread_index: impl Fn(u32) -> ThreadId,
         places: &[(ThreadId, Option<StackId>)],
     ) -> Heap {
-        let start_ns = facts.recording.as_ref().map_or(0, |recording| recording.start_ns);
-        let end_ns = facts.end.as_ref().map_or(0, |end| end.time_ns);
+        let start_ns = facts.sources.start_ns().unwrap_or(0);
+        let end_ns = facts.sources.end_ns();
         let matched = self.matching.finish(start_ns, end_ns);
         let counted = self.counts.finish();
-        let recorded = facts.allocations.clone().unwrap_or_default();
+        let recorded = facts.sources.allocations().cloned().unwrap_or_default();
 
         let site = |(&(thread, stack), &(key, sums)): (&_, &(SiteKey, Sums))| Site {
             thread,

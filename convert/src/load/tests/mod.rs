@@ -2,7 +2,7 @@
 
 mod calls;
 mod damage;
-mod fixture;
+pub(crate) mod fixture;
 mod heap;
 mod heap_estimates;
 mod heap_views;

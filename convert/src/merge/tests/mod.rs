@@ -1,0 +1,6 @@
+//! Traces written for the purpose, merged, and loaded again.
+
+mod clocks;
+mod damage;
+mod fixture;
+mod sums;
