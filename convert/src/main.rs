@@ -52,7 +52,12 @@ fn merge(config: cli::MergeConfig) -> anyhow::Result<()> {
         merged = plan.write(out)?;
         Ok::<(), MergeError>(())
     });
-    written?;
+    written.map_err(|error| match error {
+        MergeError::Write(_) | MergeError::Output(_) => {
+            anyhow!("{}: {error}", config.output.display())
+        }
+        error => error.into(),
+    })?;
     // Damage is told even to those who want to hear nothing but errors.
     for damage in &merged.damage {
         say(format_args!("{damage}"));

@@ -461,13 +461,19 @@ impl Profile {
         })
     }
 
-    /// The sources of the processes with samples, in order.
-    pub fn sampled_sources(&self) -> Vec<SourceId> {
-        let mut sources: Vec<SourceId> =
-            self.samples.iter().map(|sample| self.thread(sample.thread).1.source).collect();
-        sources.sort_unstable();
-        sources.dedup();
-        sources
+    /// Whether there is more than one recording in it.
+    pub fn is_merged(&self) -> bool {
+        self.sources.len() > 1
+    }
+
+    /// What to call a source: its label, and its host if there are several.
+    pub fn source_name(&self, id: SourceId) -> String {
+        let Some(source) = self.sources.get(id) else { return String::new() };
+        if self.sources.iter().all(|other| other.host == source.host) || source.host.is_empty() {
+            source.label.clone()
+        } else {
+            format!("{} on {}", source.label, source.host)
+        }
     }
 
     /// Thread and process of a thread id.

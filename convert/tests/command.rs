@@ -1,10 +1,13 @@
 //! Runs the `conv` binary: what it writes, what it says, how it exits.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use rz_format::{End, Event, FileHeader, Process, Record, Thread, TraceWriter, Wait, WaitState};
+use rz_format::{
+    End, Event, FileHeader, HEADER_LEN, Process, Record, Thread, TraceWriter, Wait, WaitState,
+};
 use tempfile::TempDir;
 
 /// A directory with the golden vectors in it: that of format 1.0, called
@@ -263,4 +266,73 @@ fn an_unusable_output_directory_is_named_as_it_was_given() {
     };
     check("no/such/out.folded", "there is no directory no/such");
     check("small.rz/out.folded", "directory small.rz: not a directory");
+}
+
+/// The vector of format 1.2 as traces of two ids, and what merges them.
+fn two_traces() -> TempDir {
+    let directory = directory();
+    for (name, id) in [("a.rz", 1), ("b.rz", 2)] {
+        let mut bytes = vector_of("v1.2");
+        let header = FileHeader { trace_id: [id; 16], ..FileHeader::from_bytes(&bytes).unwrap() };
+        bytes[..HEADER_LEN].copy_from_slice(&header.to_bytes());
+        fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    directory
+}
+
+#[test]
+fn traces_are_merged() {
+    let directory = two_traces();
+    let said = errors(directory.path(), "b.rz a.rz -o all.rz", 0);
+    assert!(said.starts_with("conv: wrote all.rz (2 recordings, "), "{said}");
+    assert_eq!(errors(directory.path(), "a.rz b.rz --to rz -o - --quiet", 0), "");
+    let piped = conv(directory.path(), "a.rz b.rz --to rz -o -").stdout;
+    assert_eq!(piped, fs::read(directory.path().join("all.rz")).unwrap());
+
+    let folded = conv(directory.path(), "all.rz --to folded -o - --quiet").stdout;
+    let expected: String = ["a", "b"]
+        .into_iter()
+        .flat_map(|label| FOLDED.lines().map(move |line| format!("{label};{line}\n")))
+        .collect();
+    assert_eq!(String::from_utf8(folded).unwrap(), expected);
+    let speedscope = conv(directory.path(), "all.rz --to speedscope -o - --quiet").stdout;
+    let speedscope = String::from_utf8(speedscope).unwrap();
+    assert!(speedscope.contains("\"a: app (4242/4242)\""), "{speedscope}");
+    assert!(speedscope.contains("\"b: worker-1 (4242/4243)\""), "{speedscope}");
+    let pprof = conv(directory.path(), "all.rz --to pprof -o - --quiet").stdout;
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(pprof.as_slice()).read_to_end(&mut text).unwrap();
+    for string in
+        [&b"\x32\x06source"[..], b"\x32\x04host", b"\x32\x01a", b"\x32\x01b", b"\x32\x03box"]
+    {
+        assert!(text.windows(string.len()).any(|window| window == string), "{string:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_merged_leaves_nothing_behind() {
+    let directory = two_traces();
+    let path = directory.path();
+    let mut cut = fs::read(path.join("a.rz")).unwrap();
+    cut.truncate(cut.len() - 100);
+    fs::write(path.join("cut.rz"), &cut).unwrap();
+    for (arguments, expected) in [
+        ("a.rz a.rz", "a.rz and a.rz have the same recording in them, a"),
+        ("a.rz missing.rz", "missing.rz: No such file or directory (os error 2)"),
+        ("b.rz cut.rz", "with --keep-going it is merged as far as it is whole"),
+        ("a.rz .", ".: not a regular file"),
+    ] {
+        let said = errors(path, &format!("{arguments} --to rz -o out"), 1);
+        assert!(said.contains(expected) && said.lines().count() == 1, "{said}");
+    }
+    let said = errors(path, "a.rz b.rz --to rz -o a.rz", 1);
+    assert_eq!(said, "conv: a.rz is one of the traces; name another file with -o\n");
+    assert!(!path.join("out").exists());
+    assert_eq!(fs::read_dir(path).unwrap().count(), 6);
+
+    let said = errors(path, "b.rz cut.rz missing.rz --to rz -o out --keep-going --quiet", 0);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].starts_with("conv: missing.rz: No such file"), "{said}");
+    assert!(lines[1].starts_with("conv: cut.rz: the file is cut off"), "{said}");
 }

@@ -38,7 +38,9 @@ impl Amount {
 pub enum NodeKind {
     /// Everything: the root.
     All,
-    /// A process; only under the root.
+    /// A recording of a merged trace; only under the root.
+    Source,
+    /// A process; only under the root or a recording.
     Process,
     /// A function called at a place of this kind.
     Frame(FrameKind),
@@ -83,6 +85,11 @@ pub enum Roots {
     Functions,
     /// Processes by name, each with its outermost functions.
     Processes,
+    /// Recordings of a merged trace, each with what else it would have.
+    Sources {
+        /// Whether that is processes by name.
+        processes: bool,
+    },
 }
 
 impl Roots {
@@ -92,6 +99,18 @@ impl Roots {
         let mut names = samples_of(profile, event).map(|s| process_name(profile, s.thread));
         let first = names.next();
         if names.any(|name| Some(name) != first) { Roots::Processes } else { Roots::Functions }
+    }
+
+    /// Recordings if samples come from several, else as [`Roots::of`] says.
+    pub fn with_sources(profile: &Profile, event: EventId) -> Self {
+        let source = |sample: &Sample| profile.thread(sample.thread).1.source;
+        let mut sources = samples_of(profile, event).map(source);
+        let first = sources.next();
+        let roots = Roots::of(profile, event);
+        match sources.any(|source| Some(source) != first) {
+            true => Roots::Sources { processes: roots == Roots::Processes },
+            false => roots,
+        }
     }
 }
 
@@ -127,14 +146,19 @@ impl CallTree {
         let no_stack = symbols.intern("[no stack]", "");
         let mut node_of_stack: FxHashMap<(NodeId, StackId), NodeId> = FxHashMap::default();
         let mut path: Vec<StackId> = Vec::new();
+        let source_names: Vec<String> =
+            (0..profile.sources.len()).map(|id| profile.source_name(id)).collect();
         for sample in samples_of(profile, event) {
-            let top = match roots {
-                Roots::Functions => ROOT,
-                Roots::Processes => {
-                    let symbol = symbols.intern(process_name(profile, sample.thread), "");
-                    tree.child(ROOT, symbol, NodeKind::Process, false)
-                }
-            };
+            let mut top = ROOT;
+            if let Roots::Sources { .. } = roots {
+                let source = profile.thread(sample.thread).1.source;
+                let name = source_names.get(source).map_or("", String::as_str);
+                top = tree.child(top, symbols.intern(name, ""), NodeKind::Source, false);
+            }
+            if let Roots::Processes | Roots::Sources { processes: true } = roots {
+                let symbol = symbols.intern(process_name(profile, sample.thread), "");
+                top = tree.child(top, symbol, NodeKind::Process, false);
+            }
             // Walk up to the nearest caller that has a node already, then
             // down again, making nodes.
             let mut node = top;

@@ -13,6 +13,7 @@ use rz_convert::select::can_add_wall;
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
 use crate::heap::{has_any, how_recorded, recorded_objects, shown_heap, total_of};
+use crate::sources::write_sources;
 use crate::style::{Paint, Style};
 use crate::threads;
 use crate::wording::wording;
@@ -34,7 +35,7 @@ pub fn write_header(
         writeln!(out, "  {}{text}", style.paint(Paint::Dim, &format!("{key:<10}")))
     };
     line("host", &host(info))?;
-    line("recorded", &recorded(info, event.map(|id| &profile.events[id])))?;
+    line("recorded", &recorded(profile, event.map(|id| &profile.events[id])))?;
     let heap = shown_heap(profile, event);
     if let Some((_, heap)) = heap {
         line("heap", &how_recorded(heap))?;
@@ -59,7 +60,8 @@ pub fn write_header(
     if let Some(also) = also(profile, event) {
         line("also", &also)?;
     }
-    line("cost", &cost(info))
+    line("cost", &cost(info))?;
+    if profile.is_merged() { write_sources(out, style, profile) } else { Ok(()) }
 }
 
 /// What else was recorded, and how to see it.
@@ -115,7 +117,8 @@ fn target(profile: &Profile) -> String {
 /// How many of these are different processes: one that replaces its program
 /// is there once for each.
 fn count_processes(profile: &Profile, ids: impl Iterator<Item = ProcessId>) -> u64 {
-    let pids: FxHashSet<u32> = ids.map(|id| profile.processes[id].pid).collect();
+    let process = |id: ProcessId| &profile.processes[id];
+    let pids: FxHashSet<_> = ids.map(|id| (process(id).source, process(id).pid)).collect();
     pids.len() as u64
 }
 
@@ -136,19 +139,26 @@ pub(crate) fn host(info: &Info) -> String {
 
 /// The time at which recording started, in UTC.
 pub(crate) fn start_time(info: &Info) -> String {
-    // The last second of year 9999, beyond which there is no such text.
-    const LAST: u64 = 253_402_300_799;
-    let seconds = info.start_unix_ns / 1_000_000_000;
-    if seconds == 0 || seconds > LAST {
-        return "at an unknown time".to_owned();
-    }
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    let text = humantime::format_rfc3339_seconds(time).to_string();
-    format!("{} UTC", text.trim_end_matches('Z').replace('T', " "))
+    date(info.start_unix_ns)
+        .map_or_else(|| "at an unknown time".to_owned(), |date| format!("{date} UTC"))
 }
 
-fn recorded(info: &Info, event: Option<&Event>) -> String {
+/// A time since the Unix epoch as a date; `None` if it is not known.
+pub(crate) fn date(unix_ns: u64) -> Option<String> {
+    // The last second of year 9999, beyond which there is no such text.
+    const LAST: u64 = 253_402_300_799;
+    let seconds = Some(unix_ns / 1_000_000_000).filter(|seconds| (1..=LAST).contains(seconds))?;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    Some(text.trim_end_matches('Z').replace('T', " "))
+}
+
+fn recorded(profile: &Profile, event: Option<&Event>) -> String {
+    let info = &profile.info;
     let mut text = format!("{}, {}", start_time(info), duration(info.duration_ns));
+    if profile.is_merged() {
+        text += &format!(" in {}", counted(profile.sources.len() as u64, "recording"));
+    }
     // Allocations are not sampled in time; the next line says how they are.
     if let Some(event) = event.filter(|event| event.kind != EventKind::Alloc) {
         if event.frequency_hz > 0 {

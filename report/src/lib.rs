@@ -23,6 +23,7 @@ pub mod histogram;
 pub mod hotpath;
 pub mod list;
 pub mod off_cpu;
+mod sources;
 pub mod stacks;
 pub mod style;
 pub mod summary;

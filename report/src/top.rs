@@ -106,7 +106,10 @@ pub(crate) fn function_nodes(
 
 pub(crate) fn is_function(kind: NodeKind) -> bool {
     match kind {
-        NodeKind::All | NodeKind::Process | NodeKind::Frame(FrameKind::Truncated) => false,
+        NodeKind::All
+        | NodeKind::Source
+        | NodeKind::Process
+        | NodeKind::Frame(FrameKind::Truncated) => false,
         NodeKind::Frame(_) | NodeKind::NoStack => true,
     }
 }

@@ -157,6 +157,7 @@ pub(crate) fn frame_name<'a>(node: &Node, symbols: &'a Symbols) -> Cow<'a, str> 
     let symbol = &symbols[node.symbol];
     let name = symbol.name.as_str();
     match node.kind {
+        NodeKind::Source => format!("{name} (recording)").into(),
         NodeKind::Process => format!("{name} (process)").into(),
         NodeKind::Frame(FrameKind::Kernel) => format!("{name} [kernel]").into(),
         NodeKind::Frame(FrameKind::Jit) => format!("{name} [jit]").into(),

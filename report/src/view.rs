@@ -27,7 +27,9 @@ pub fn call_tree(
     let functions = symbols.intern_functions(profile, Naming::AsRecorded);
     let source = Source { profile, event, functions: &functions };
     let tree = match direction {
-        Direction::TopDown => CallTree::top_down(source, Roots::of(profile, event), &mut symbols),
+        Direction::TopDown => {
+            CallTree::top_down(source, Roots::with_sources(profile, event), &mut symbols)
+        }
         Direction::Inverted => {
             let least = min_weight(profile.total_weight(event), min_percent);
             CallTree::inverted(source, least, &mut symbols)

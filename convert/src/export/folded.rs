@@ -19,7 +19,7 @@ use crate::select::cpu_event;
 /// Writes the profile; see the module's documentation.
 ///
 /// The root is the process's name, or `comm-pid/tid` with
-/// [`ExportOptions::threads`].
+/// [`ExportOptions::threads`]; in a merged trace below the recording's label.
 pub(super) fn write(
     profile: &Profile,
     options: &ExportOptions,
@@ -30,10 +30,14 @@ pub(super) fn write(
     let roots: Vec<String> = (0..profile.threads.len())
         .map(|id| {
             let (thread, process) = profile.thread(id);
-            if options.threads {
+            let root = if options.threads {
                 format!("{}-{}/{}", clean(&thread.name), process.pid, thread.tid)
             } else {
                 clean(&process.name)
+            };
+            match profile.is_merged() {
+                true => format!("{};{root}", clean(&profile.source_name(process.source))),
+                false => root,
             }
         })
         .collect();

@@ -1,4 +1,5 @@
-//! pprof's gzipped protobuf, with threads as labels.
+//! pprof's gzipped protobuf, with threads, and recordings of a merged trace, as
+//! labels.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -73,15 +74,17 @@ fn message(
 ) -> proto::Sample {
     let (thread, process) = profile.thread(thread);
     let locations = std::iter::successors(stack, |&id| profile.stacks[id].parent);
-    proto::Sample {
-        location_id: locations.map(|id| to_id(profile.stacks[id].location)).collect(),
-        value,
-        label: vec![
-            strings.text_label("thread", &thread.name),
-            strings.number_label("pid", process.pid),
-            strings.number_label("tid", thread.tid),
-        ],
+    let mut label = vec![
+        strings.text_label("thread", &thread.name),
+        strings.number_label("pid", process.pid),
+        strings.number_label("tid", thread.tid),
+    ];
+    if let Some(source) = profile.sources.get(process.source).filter(|_| profile.is_merged()) {
+        label.push(strings.text_label("source", &source.label));
+        label.push(strings.text_label("host", &source.host));
     }
+    let location_id = locations.map(|id| to_id(profile.stacks[id].location)).collect();
+    proto::Sample { location_id, value, label }
 }
 
 /// Everything but samples and strings.

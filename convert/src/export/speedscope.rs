@@ -115,7 +115,12 @@ fn event_profiles<'a>(profile: &Profile, tree: &'a Tree, event: EventId) -> Vec<
         .unwrap_or_else(|| summed_series(profile, tree, event));
     let threads = series.of_thread.into_iter().enumerate().map(|(id, entries)| {
         let (thread, process) = profile.thread(id);
-        (format!("{} ({}/{})", thread.name, process.pid, thread.tid), entries)
+        let name = format!("{} ({}/{})", thread.name, process.pid, thread.tid);
+        let name = match profile.is_merged() {
+            true => format!("{}: {name}", profile.source_name(process.source)),
+            false => name,
+        };
+        (name, entries)
     });
     std::iter::once(("all threads".to_owned(), series.all))
         .chain(threads.filter(|(_, entries)| !entries.is_empty()))
