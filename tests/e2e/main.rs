@@ -10,6 +10,7 @@ mod endings;
 mod files;
 mod heap;
 mod launch;
+mod merge;
 mod pipes;
 mod quickstart;
 mod real;
