@@ -1,13 +1,19 @@
 //! The command line of `conv`.
 
+mod filters;
+mod target;
+
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use filters::FilterArgs;
 use rz_convert::export::Format;
+use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
 use rz_convert::profile::ALLOC;
+use target::{To, ToParser};
 
 /// What the user asked for, checked and complete.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,6 +32,8 @@ pub struct Config {
     pub metric: Option<Metric>,
     /// Where to look for binaries and debug files first.
     pub debug_dirs: Vec<PathBuf>,
+    /// Which part of the trace to convert.
+    pub filter: Filter,
     /// Say nothing but errors.
     pub quiet: bool,
 }
@@ -40,9 +48,10 @@ struct Args {
     #[arg(value_name = "TRACE")]
     input: PathBuf,
 
-    /// Format to convert to [default: by the extension of FILE]
-    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
-    to: Option<Format>,
+    /// Format to convert to [default: by the extension of FILE]; given a time,
+    /// the end of the window that --from begins
+    #[arg(long, value_name = "FORMAT|TIME", value_parser = ToParser, allow_hyphen_values = true)]
+    to: Vec<To>,
 
     /// Where to write; `-` is standard output [default: standard output if
     /// redirected, else beside the trace]
@@ -72,6 +81,9 @@ struct Args {
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
+
+    #[command(flatten)]
+    filters: FilterArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -83,6 +95,7 @@ Examples:
   conv trace.rz --to pprof --event alloc    then: go tool pprof -sample_index=alloc_space -top
   conv trace.rz --to speedscope --event alloc --metric peak
   conv trace.rz --to folded --debug-dir ./target/release -o -
+  conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
@@ -92,18 +105,14 @@ pub fn parse() -> Config {
     config_from(Args::parse()).unwrap_or_else(|error| error.exit())
 }
 
-fn format_parser() -> impl TypedValueParser<Value = Format> {
-    let value = |format: Format| PossibleValue::new(format.name()).help(format.description());
-    PossibleValuesParser::new(Format::ALL.map(value)).try_map(|name| name.parse::<Format>())
-}
-
 fn metric_parser() -> impl TypedValueParser<Value = Metric> {
     let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
     PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
 }
 
 fn config_from(args: Args) -> Result<Config, clap::Error> {
-    let Args { input, to, output, threads, event, metric, debug_dirs, quiet } = args;
+    let Args { input, to, output, threads, event, metric, debug_dirs, quiet, filters } = args;
+    let (to, until) = split(to)?;
     let format = match (to, &output) {
         (Some(format), _) => format,
         (None, Some(path)) if path != Path::new("-") => {
@@ -134,7 +143,24 @@ fn config_from(args: Args) -> Result<Config, clap::Error> {
             .to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    Ok(Config { input, format, output, threads, event, metric, debug_dirs, quiet })
+    let filter = filters.filter(until);
+    Ok(Config { input, format, output, threads, event, metric, debug_dirs, filter, quiet })
+}
+
+/// The format and the time that were given, of which there is one at most.
+fn split(to: Vec<To>) -> Result<(Option<Format>, Option<Moment>), clap::Error> {
+    let (mut format, mut time) = (None, None);
+    for value in to {
+        let again = match value {
+            To::Format(value) => format.replace(value).is_some(),
+            To::Time(value) => time.replace(value).is_some(),
+        };
+        if again {
+            let message = "--to is for one format and one time".to_owned();
+            return Err(usage_error(ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Ok((format, time))
 }
 
 /// All formats, one a line.
@@ -163,6 +189,7 @@ mod tests {
             ("t.rz -o x.folded", Format::Folded),
             ("t.rz -o dir/x.speedscope.json", Format::Speedscope),
             ("t.rz -o x.pb.gz", Format::Pprof),
+            ("t.rz --to 20s --from 1s --to folded", Format::Folded),
         ] {
             assert_eq!(config(line).unwrap().format, format, "{line}");
         }
@@ -196,6 +223,22 @@ mod tests {
             "t.rz --to folded --metric size",
             "t.rz --to folded --event cpu --metric bytes",
             "t.rz --to pprof --metric bytes",
+        ] {
+            assert_eq!(config(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_no_format() {
+        let filter = config("t.rz --to pprof --from -5s --to -1s").unwrap().filter;
+        let moment = |text: &str| text.parse().ok();
+        assert_eq!((filter.from, filter.to), (moment("-5s"), moment("-1s")));
+        for line in [
+            "t.rz --to 5s",
+            "t.rz --to pprof --to folded",
+            "t.rz --to pprof --to 5s --to 6s",
+            "t.rz --to pprof --from 5",
+            "t.rz --to pprof --focus (",
         ] {
             assert_eq!(config(line).unwrap_err().exit_code(), 2, "{line}");
         }

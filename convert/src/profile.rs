@@ -18,6 +18,7 @@
 //! [`Profile::totals`]. Allocations are an event as well, of which
 //! [`Profile::heap`] knows more.
 
+use crate::filter::Applied;
 use crate::heap::Heap;
 
 pub use rz_format::{CallDetail, Captured, Histogram, Total, TotalClass, WaitState};
@@ -68,7 +69,7 @@ pub struct Profile {
     /// Exact sums, one per class, thread, state and number; sorted by that.
     /// [`Total::thread`] is a [`ThreadId`].
     pub totals: Vec<Total>,
-    /// Classes whose exact sums are missing. [`Profile::totals`] has sums of
+    /// Classes whose exact sums are missing, or are of more than was selected. [`Profile::totals`] has sums of
     /// what was recorded one by one in their place, if there is any.
     pub inexact: Vec<TotalClass>,
     /// Intervals that were not over at the end, which are in no total, added
@@ -131,17 +132,23 @@ pub struct Info {
     pub tier: String,
     /// The recorder's command line.
     pub command: Vec<String>,
-    /// When recording started, in nanoseconds since the Unix epoch.
+    /// When recording started, or the window of time that is looked at, in
+    /// nanoseconds since the Unix epoch.
     pub start_unix_ns: u64,
-    /// When recording started, on the trace's clock.
+    /// The same on the trace's clock.
     pub start_ns: Nanos,
-    /// For how long samples were taken.
+    /// For how long samples were taken, or how long that window is.
     pub duration_ns: Nanos,
+    /// How long the whole recording is.
+    pub recording_ns: Nanos,
+    /// What a filter selected.
+    pub filter: Applied,
     /// Whether the recording was not ended, as when the recorder is killed.
     pub cut_short: bool,
     /// What was recorded besides samples of the CPU.
     pub captured: Captured,
-    /// Samples of the CPU in the trace, lost ones not included.
+    /// Samples of the CPU in the trace, or in the window of time that is looked
+    /// at, by whatever thread; lost ones not included.
     pub samples: u64,
     /// Those whose stack could not be followed to its root.
     pub truncated: u64,

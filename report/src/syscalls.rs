@@ -122,6 +122,9 @@ fn about_detail(profile: &Profile, exact: &Total) -> Vec<String> {
         let names = names.collect::<Vec<_>>().join(", ");
         lines.push(format!("Recorded were only {names}{more}."));
     }
+    if profile.info.filter.drops_stacks {
+        return lines;
+    }
     if CallDetail::from(captured.calls) == CallDetail::Totals {
         lines.push("Single calls were not recorded.".to_owned());
     } else if captured.slower_than_ns > 0 {

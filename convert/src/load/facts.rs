@@ -8,6 +8,8 @@ use rz_format::{
     Mapping, Module, Process, Record, Recording, Symbol, Thread, ThreadName,
 };
 
+use super::selection::cut_loss;
+use crate::filter::Window;
 use crate::heap::Runtime;
 
 /// Memory for definitions, in bytes: made-up blocks compress so well that a
@@ -70,6 +72,8 @@ pub(super) struct LossSum {
 /// What is known from records, as far as a profile shows it.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
+    /// What is lost outside of it does not count.
+    window: Window,
     pub(super) host: Option<Host>,
     pub(super) recording: Option<Recording>,
     /// The first one, which is the closest to the start.
@@ -104,6 +108,29 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Nothing yet; only what is lost in a window counts.
+    pub(super) fn within(window: Window) -> Self {
+        Facts { window, ..Facts::default() }
+    }
+
+    /// When the recording started, or the window if that is later; `absent` if
+    /// the trace does not say.
+    pub(super) fn start_ns(&self, absent: u64) -> u64 {
+        let start_ns = self.recording.as_ref().map_or(absent, |recording| recording.start_ns);
+        start_ns.max(self.window.from_ns)
+    }
+
+    /// When the recording ended, or the window if that is earlier; 0 if the
+    /// trace does not say.
+    pub(super) fn end_ns(&self) -> u64 {
+        self.end.as_ref().map_or(0, |end| end.time_ns).min(self.window.to_ns)
+    }
+
+    /// The last name of a thread.
+    pub(super) fn name_of<'t>(&'t self, thread: &'t Thread) -> &'t str {
+        self.thread_names.get(&thread.id).map_or(&thread.name, |new| &new.name)
+    }
+
     /// Adds one record.
     pub(super) fn add(&mut self, record: Record) {
         let bytes = definition_size(&record);
@@ -186,7 +213,9 @@ impl Facts {
 
     fn add_loss(&mut self, loss: &Loss) {
         // The classes have consecutive numbers, this being the last one.
-        if loss.class <= CLASS_ALLOCATIONS {
+        if loss.class <= CLASS_ALLOCATIONS
+            && let Some(loss) = cut_loss(self.window, loss)
+        {
             let sum = self.losses.entry((loss.class, loss.reason)).or_default();
             let duration = loss.to_ns.saturating_sub(loss.from_ns);
             sum.count = sum.count.saturating_add(loss.count);

@@ -8,6 +8,7 @@ use rz_format::{
 };
 
 use super::facts::{Facts, LossSum};
+use crate::filter::Window;
 use crate::profile::{Losses, Profile};
 
 /// Notes about one kind of damage, at most.
@@ -23,6 +24,8 @@ pub(super) struct Reading<'t> {
     pub(super) file_size: u64,
     /// Time of the last sample; 0 if there is none.
     pub(super) last_sample_ns: u64,
+    /// The window of time that is looked at.
+    pub(super) window: Window,
 }
 
 /// Completes [`Profile::info`]. Notes about the file come before those that
@@ -40,11 +43,14 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         info.tier = recording.tier.clone();
         info.command = recording.command.clone();
     }
-    (info.start_ns, info.start_unix_ns) = start(facts, reading.header);
-    let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(reading.last_sample_ns);
-    let end_ns = facts.end.as_ref().map_or(last_seen, |end| end.time_ns);
+    let (start_ns, start_unix_ns) = start(facts, reading.header);
+    let end_ns = end(facts, reading.last_sample_ns).max(start_ns);
+    let (from_ns, to_ns) = reading.window.cut(start_ns, end_ns);
     info.cut_short = facts.end.is_none();
-    info.duration_ns = end_ns.saturating_sub(info.start_ns);
+    info.recording_ns = end_ns - start_ns;
+    info.start_ns = from_ns;
+    info.start_unix_ns = start_unix_ns.saturating_add(from_ns.saturating_sub(start_ns));
+    info.duration_ns = to_ns - from_ns;
     Losses { count: info.lost, reasons: info.losses } = losses(facts, CLASS_SAMPLES);
     info.lost_waits = losses(facts, CLASS_WAITS);
     info.lost_calls = losses(facts, CLASS_CALLS);
@@ -88,6 +94,13 @@ pub(super) fn start(facts: &Facts, header: &FileHeader) -> (u64, u64) {
         .saturating_add(start_ns.saturating_sub(monotonic))
         .saturating_sub(monotonic.saturating_sub(start_ns));
     (start_ns, start_unix_ns)
+}
+
+/// When the recording ended, on the trace's clock; `last_ns` is the time of the
+/// last row, in case it was not ended.
+pub(super) fn end(facts: &Facts, last_ns: u64) -> u64 {
+    let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(last_ns);
+    facts.end.as_ref().map_or(last_seen, |end| end.time_ns)
 }
 
 /// Notes about a file that is not whole.

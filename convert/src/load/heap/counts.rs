@@ -25,7 +25,7 @@ impl Counts {
     /// Adds the rows of a block.
     pub(in super::super) fn add(&mut self, rows: &[HeapCounts], facts: &Facts) {
         let Some(first) = rows.iter().map(|row| row.time_ns).min() else { return };
-        let start_ns = facts.recording.as_ref().map_or(first, |recording| recording.start_ns);
+        let start_ns = facts.start_ns(first);
         let rate = self.rate.get_or_insert_with(|| Slices::new(start_ns, RATE_SLICE_NS));
         for row in rows {
             self.total.add(row);
