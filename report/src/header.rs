@@ -52,6 +52,7 @@ pub fn write_header(
         Some(event) if kind != EventKind::Cpu || info.filter.is_active() => {
             truncated_samples(profile, event)
         }
+        None if info.filter.is_active() => (0, 0),
         _ => (info.truncated, info.samples),
     };
     if truncated > 0 {

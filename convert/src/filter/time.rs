@@ -69,11 +69,14 @@ fn parse_length(text: &str) -> Option<Nanos> {
     (!text.is_empty()).then_some(sum.round() as u64)
 }
 
-/// A length of time in seconds, as [`Moment`] reads it.
+/// A length of time, as [`Moment`] reads it.
 pub(super) fn show_time(ns: Nanos) -> String {
-    let decimals = if ns.is_multiple_of(1_000_000) || ns > 10_000_000_000 { 3 } else { 6 };
-    let text = format!("{:.decimals$}", ns as f64 / 1e9);
-    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+    let (unit, length) = match ns {
+        0 | 1_000_000_000.. => ("s", 1e9),
+        _ => ("ms", 1e6),
+    };
+    let text = format!("{:.3}", ns as f64 / length);
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A window of time on a trace's clock. The default is all there is, whatever
@@ -225,7 +228,7 @@ mod tests {
 
     #[test]
     fn times_are_shown_as_they_are_read() {
-        for text in ["0s", "10s", "90s", "0.25s", "1.5s", "0.000003s"] {
+        for text in ["0s", "10s", "90s", "250ms", "1.5s", "0.003ms"] {
             let Ok(AfterStart(ns)) = text.parse() else { panic!("{text}") };
             assert_eq!(show_time(ns), text);
         }

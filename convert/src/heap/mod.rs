@@ -283,8 +283,8 @@ impl Selected {
     fn notes(&self, counted: bool) -> impl Iterator<Item = &'static str> {
         let older = "what was there at the peak may be older than the window of time; what is \
                      live at the end was allocated in it";
-        let counts = "counts are those of whole slices of about 10 ms, which may reach beyond the \
-                      window of time";
+        let counts = "threads hand their counts over about every 10 ms, and idle ones later: at \
+                      the bounds of the window of time they are off by as much";
         let stacks = "counts, sizes, lifetimes and memory over time are left out: they are not \
                       known by stack; the peak is when most bytes of all stacks were there";
         [(self.by_time, older), (self.by_time && counted, counts), (self.by_stack, stacks)]

@@ -184,7 +184,7 @@ worker-1:  4 40
     let open: Vec<_> = profile.open_waits.iter().map(|t| (t.thread, t.total_ns)).collect();
     assert_eq!(open, [(Some(0), SLICE), (Some(1), 4 * SLICE)]);
     assert!(info.notes.iter().any(|note| note.starts_with("io_uring")), "{:?}", info.notes);
-    assert_eq!(info.filter.text, "0.6s to 1.4s");
+    assert_eq!(info.filter.text, "600ms to 1.4s");
 }
 
 #[test]
