@@ -1,14 +1,20 @@
 //! The command line of `conv`.
 
+mod filters;
+mod target;
+
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use filters::FilterArgs;
 use rz_convert::export::Format;
+use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
 use rz_convert::merge::{MergeInput, MergeOptions};
 use rz_convert::profile::ALLOC;
+use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub struct ConvertConfig {
     pub metric: Option<Metric>,
     /// Where to look for binaries and debug files first.
     pub debug_dirs: Vec<PathBuf>,
+    /// Which part of the trace to convert.
+    pub filter: Filter,
     /// Say nothing but errors.
     pub quiet: bool,
 }
@@ -64,9 +72,10 @@ struct Args {
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
-    /// Format to convert to [default: by the extension of FILE]
-    #[arg(long, value_name = "FORMAT", value_parser = target_parser())]
-    to: Option<Target>,
+    /// Format to convert to [default: by the extension of FILE]; given a time,
+    /// the end of the window that --from begins
+    #[arg(long, value_name = "FORMAT|TIME", value_parser = ToParser, allow_hyphen_values = true)]
+    to: Vec<To>,
 
     /// Where to write; `-` is standard output [default: standard output if
     /// redirected, else beside the trace]
@@ -106,6 +115,9 @@ struct Args {
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
+
+    #[command(flatten)]
+    filters: FilterArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -118,6 +130,7 @@ Examples:
   conv trace.rz --to speedscope --event alloc --metric peak
   conv trace.rz --to folded --debug-dir ./target/release -o -
   conv a.rz b.rz host3/*.rz --to rz -o all.rz
+  conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
@@ -127,47 +140,15 @@ pub fn parse() -> Config {
     config_from(Args::parse()).unwrap_or_else(|error| error.exit())
 }
 
-/// What the output is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    /// A file of another tool.
-    Format(Format),
-    /// A trace.
-    Rz,
-}
-
-/// Name and extension of [`Target::Rz`].
-const RZ: &str = "rz";
-/// What it is for.
-const RZ_DESCRIPTION: &str = "one trace of all that are given";
-
-fn target_parser() -> impl TypedValueParser<Value = Target> {
-    let value = |format: Format| PossibleValue::new(format.name()).help(format.description());
-    let rz = PossibleValue::new(RZ).help(RZ_DESCRIPTION);
-    let values = Format::ALL.map(value).into_iter().chain([rz]);
-    PossibleValuesParser::new(values).try_map(|name| match name.as_str() {
-        RZ => Ok(Target::Rz),
-        name => name.parse().map(Target::Format),
-    })
-}
-
-impl Target {
-    /// What a file of this name would be, by its extension.
-    fn from_path(path: &Path) -> Option<Target> {
-        if path.extension().is_some_and(|extension| extension == RZ) {
-            return Some(Target::Rz);
-        }
-        Format::from_path(path).map(Target::Format)
-    }
-}
-
 fn metric_parser() -> impl TypedValueParser<Value = Metric> {
     let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
     PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
 }
 
-fn config_from(args: Args) -> Result<Config, clap::Error> {
-    let target = match (args.to, &args.output) {
+fn config_from(mut args: Args) -> Result<Config, clap::Error> {
+    let Args { to, output, .. } = &mut args;
+    let (to, until) = split(std::mem::take(to))?;
+    let target = match (to, output) {
         (Some(target), _) => target,
         (None, Some(path)) if path != Path::new("-") => {
             Target::from_path(path).ok_or_else(|| {
@@ -189,18 +170,19 @@ fn config_from(args: Args) -> Result<Config, clap::Error> {
         }
     };
     match target {
-        Target::Format(format) => convert_config(args, format).map(Config::Convert),
-        Target::Rz => merge_config(args).map(Config::Merge),
+        Target::Format(format) => convert_config(args, until, format).map(Config::Convert),
+        Target::Rz => merge_config(args, until).map(Config::Merge),
     }
 }
 
-fn merge_config(args: Args) -> Result<MergeConfig, clap::Error> {
+fn merge_config(args: Args, until: Option<Moment>) -> Result<MergeConfig, clap::Error> {
     let Args { inputs, to: _, output, threads, event, metric, debug_dirs, labels, .. } = args;
     let unused = [
         ("--threads", threads),
         ("--event", event.is_some()),
         ("--metric", metric.is_some()),
         ("--debug-dir", !debug_dirs.is_empty()),
+        ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
         let message = format!("{option} is not for merging: a merged trace has all there is");
@@ -225,7 +207,11 @@ fn merge_config(args: Args) -> Result<MergeConfig, clap::Error> {
     })
 }
 
-fn convert_config(args: Args, format: Format) -> Result<ConvertConfig, clap::Error> {
+fn convert_config(
+    args: Args,
+    until: Option<Moment>,
+    format: Format,
+) -> Result<ConvertConfig, clap::Error> {
     let Args { inputs, output, threads, event, metric, debug_dirs, quiet, .. } = args;
     let mut inputs = inputs.into_iter();
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
@@ -247,7 +233,24 @@ fn convert_config(args: Args, format: Format) -> Result<ConvertConfig, clap::Err
             .to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    Ok(ConvertConfig { input, format, output, threads, event, metric, debug_dirs, quiet })
+    let filter = args.filters.filter(until);
+    Ok(ConvertConfig { input, format, output, threads, event, metric, debug_dirs, filter, quiet })
+}
+
+/// The format and the time that were given, of which there is one at most.
+fn split(to: Vec<To>) -> Result<(Option<Target>, Option<Moment>), clap::Error> {
+    let (mut target, mut time) = (None, None);
+    for value in to {
+        let again = match value {
+            To::Target(value) => target.replace(value).is_some(),
+            To::Time(value) => time.replace(value).is_some(),
+        };
+        if again {
+            let message = "--to is for one format and one time".to_owned();
+            return Err(usage_error(ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Ok((target, time))
 }
 
 /// All formats, one a line.
@@ -307,6 +310,7 @@ mod tests {
             ("t.rz -o x.folded", Format::Folded),
             ("t.rz -o dir/x.speedscope.json", Format::Speedscope),
             ("t.rz -o x.pb.gz", Format::Pprof),
+            ("t.rz --to 20s --from 1s --to folded", Format::Folded),
         ] {
             assert_eq!(config(line).unwrap().format, format, "{line}");
         }
@@ -318,7 +322,7 @@ mod tests {
             let error = config(line).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");
             let text = error.to_string();
-            assert!(text.contains("rz"), "{line}: {text}");
+            assert!(text.contains("rz") || line == "--to pprof", "{line}: {text}");
             let named = Format::ALL
                 .iter()
                 .all(|format| text.contains(format.name()) || text.contains(format.extension()));
@@ -341,6 +345,22 @@ mod tests {
             "t.rz --to folded --metric size",
             "t.rz --to folded --event cpu --metric bytes",
             "t.rz --to pprof --metric bytes",
+        ] {
+            assert_eq!(config(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_no_format() {
+        let filter = config("t.rz --to pprof --from -5s --to -1s").unwrap().filter;
+        let moment = |text: &str| text.parse().ok();
+        assert_eq!((filter.from, filter.to), (moment("-5s"), moment("-1s")));
+        for line in [
+            "t.rz --to 5s",
+            "t.rz --to pprof --to folded",
+            "t.rz --to pprof --to 5s --to 6s",
+            "t.rz --to pprof --from 5",
+            "t.rz --to pprof --focus (",
         ] {
             assert_eq!(config(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -4,6 +4,7 @@
 pub use load::call_list as calls;
 
 pub mod export;
+pub mod filter;
 pub mod heap;
 pub mod load;
 pub mod mapped_file;

@@ -13,6 +13,9 @@
 //! allocations ─► objects that are there ─► sites ┘
 //! ```
 //!
+//! With a filter of time or threads, the trace is gone through once before, for
+//! its end and for names; then rows are selected as they are read.
+//!
 //! A trace can be damaged, and can be made to do harm. What a lost block
 //! defined is shown as `[lost]`, never as something else, and no id makes
 //! anything grow: ids are only ever keys.
@@ -26,6 +29,7 @@ mod heap;
 mod info;
 mod kernel_symbols;
 mod locations;
+mod selection;
 mod sources;
 mod sums;
 #[cfg(test)]
@@ -39,8 +43,10 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashSet;
 use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, TotalClass};
 
+use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
 use crate::profile::Profile;
+pub(crate) use assemble::add_up_equal;
 use call_counts::CallCounts;
 pub(crate) use dictionary::Dictionary;
 use dictionary::StackDictionary;
@@ -48,6 +54,7 @@ use facts::Facts;
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
+use selection::{LeftOut, Selection};
 use sums::Sums;
 use totals::Totals;
 
@@ -61,6 +68,8 @@ pub struct LoadOptions {
     pub debug_dirs: Vec<PathBuf>,
     /// How to look at allocations.
     pub heap: HeapOptions,
+    /// Which part of the recording to look at.
+    pub filter: Filter,
 }
 
 /// What is read from a trace.
@@ -73,23 +82,25 @@ struct Tables {
     /// Waits and calls that were over, in case that totals are missing.
     rows: Totals,
     calls: CallCounts,
+    left_out: LeftOut,
 }
 
 impl Tables {
     /// Puts sums of rows in the place of exact sums that are missing, and says
     /// of which classes. The recorder writes exact sums at the end, so that of
-    /// several sources one may have none.
-    fn replace_missing_totals(&mut self) -> Vec<TotalClass> {
+    /// several sources one may have none; of a window of time there are none.
+    fn replace_missing_totals(&mut self, in_window: bool) -> Vec<TotalClass> {
         let source_of = |thread| self.facts.source_of_thread(thread);
         let (exact, of_rows) = (self.totals.classes(source_of), self.rows.classes(source_of));
         let mut missing: FxHashSet<(TotalClass, Option<usize>)> = FxHashSet::default();
         for (index, source) in self.facts.sources.iter().enumerate() {
             let waits = source.captured.as_ref().is_some_and(|captured| captured.waits);
             let calls = source.call_detail() != CallDetail::None;
+            let none_written = source.end.is_none() || in_window;
             for (class, wanted) in [(TotalClass::Waits, waits), (TotalClass::Calls, calls)] {
                 let key = (class, Some(index));
-                let expected = of_rows.contains(&key) || (wanted && source.end.is_none());
-                if expected && !exact.contains(&key) {
+                let expected = of_rows.contains(&key) || (wanted && none_written);
+                if expected && !exact.contains(&key) && !self.left_out.has_exact(class) {
                     missing.insert(key);
                 }
             }
@@ -122,6 +133,14 @@ pub enum LoadError {
         /// What is wrong with it.
         cause: FormatError,
     },
+    /// There is nothing in the window of time that was asked for.
+    #[error("{}: {cause}", path.display())]
+    Window {
+        /// The file.
+        path: PathBuf,
+        /// Why there is nothing.
+        cause: WindowError,
+    },
 }
 
 impl LoadError {
@@ -151,22 +170,25 @@ fn open(path: &Path) -> Result<(Reader<BufReader<File>>, u64), LoadError> {
 /// Reads `path`, symbolizes it with what is found on this machine, and sums
 /// up its samples.
 ///
-/// Fails only if the file cannot be read or is no trace of a version that
-/// this program understands. Damage inside it costs what was damaged, and is
-/// described in the profile's notes.
+/// Fails only if the file cannot be read, is no trace of a version that this
+/// program understands, or has nothing in the window of time. Damage inside it
+/// costs what was damaged, and is described in the profile's notes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let format = |cause| LoadError::of(path, cause);
+    let selection = Selection::of(path, &options.filter)?;
     let (mut reader, file_size) = open(path)?;
     let mut tables = Tables {
-        facts: Facts::default(),
+        facts: Facts::within(selection.window),
         stacks: StackDictionary::default(),
         sums: Sums::new(options.timeline),
         totals: Totals::default(),
         open_waits: Totals::default(),
         rows: Totals::default(),
         calls: CallCounts::default(),
+        left_out: LeftOut::default(),
     };
-    let (matching, counts) = (Matching::new(&options.heap), Counts::default());
+    let matching = Matching::new(&options.heap, selection.clone());
+    let counts = Counts::default();
     let mut heap = HeapTables { matching, counts };
     let mut skipped: Vec<BlockKind> = Vec::new();
     while let Some(block) = reader.next_block().map_err(format)? {
@@ -181,28 +203,44 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
                 }
             }
             Block::Stacks(definitions) => tables.stacks.add(definitions),
-            Block::Samples(samples) => tables.sums.add_samples(&samples),
-            Block::Waits(waits) => {
+            Block::Samples(mut samples) => {
+                selection.cut_samples(&mut samples, &mut tables.left_out);
+                tables.sums.add_samples(&samples);
+            }
+            Block::Waits(mut waits) => {
+                selection.cut_waits(&mut waits);
                 tables.sums.add_waits(&waits);
                 tables.open_waits.add_open(&waits);
                 tables.rows.add_waits(&waits);
             }
-            Block::Calls(calls) => {
+            Block::Calls(mut calls) => {
+                selection.cut_calls(&mut calls);
                 tables.sums.add_calls(&calls);
                 tables.calls.add(&calls);
                 tables.rows.add_calls(&calls);
             }
-            Block::Totals(totals) => tables.totals.add(&totals),
-            Block::Allocations(rows) => heap.matching.add(&rows, &tables.facts),
-            Block::HeapCounts(rows) => heap.counts.add(&rows, &tables.facts),
+            Block::Totals(mut totals) => {
+                selection.cut_totals(&mut totals, &mut tables.left_out);
+                tables.totals.add(&totals);
+            }
+            Block::Allocations(mut rows) => {
+                selection.cut_allocations(&mut rows);
+                heap.matching.add(&rows, &tables.facts);
+            }
+            Block::HeapCounts(mut rows) => {
+                selection.cut_heap_counts(&mut rows, &mut tables.left_out);
+                heap.counts.add(&rows, &tables.facts);
+            }
             Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
             _ => {}
         }
     }
 
-    let inexact = tables.replace_missing_totals();
+    let in_window = !selection.window.is_everything();
+    let inexact = tables.replace_missing_totals(in_window);
     let mut profile = assemble::assemble(&tables, &mut heap, options);
     profile.inexact = inexact;
+    let last_sample_ns = tables.sums.last_ns().max(heap.last_ns());
     let reading = Reading {
         header: reader.header(),
         damage: reader.damage(),
@@ -211,9 +249,13 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         is_merged: tables.facts.sources.is_merged(),
         is_alone: tables.facts.sources.iter().count() == 1,
         file_size,
-        last_sample_ns: tables.sums.last_ns().max(heap.last_ns()),
+        last_sample_ns: selection.end_ns.unwrap_or(last_sample_ns),
+        window: selection.window,
     };
     info::fill(&mut profile, &tables.facts, &reading);
+    let (start_ns, _) = info::start(&tables.facts, reader.header());
+    let window = selection.span(start_ns).unwrap_or_default();
+    finish_filter(&mut profile, &tables.left_out, &options.filter, (window, in_window));
     if options.timeline {
         let notes = tables.sums.without_timeline().map(|class| {
             format!("{class} are too many to be kept in order of time: equal stacks are added up")
@@ -221,4 +263,25 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         profile.info.notes.extend(notes);
     }
     Ok(profile)
+}
+
+/// Applies what is left of a filter, and says what it selected: `window` is
+/// since the start of the recording, and known if it was asked for.
+fn finish_filter(
+    profile: &mut Profile,
+    left_out: &LeftOut,
+    filter: &Filter,
+    (window, in_window): ((u64, u64), bool),
+) {
+    profile.info.filter = Applied {
+        text: filter.describe(filter.by_time().then_some(window)),
+        window: in_window.then_some(window),
+        by_thread: filter.by_thread(),
+        drops_stacks: filter.drops_stacks(),
+    };
+    if let Some(heap) = &mut profile.heap {
+        heap.selected.by_time = in_window;
+    }
+    profile.info.notes.extend(left_out.notes().map(str::to_owned));
+    filter::apply(profile, filter);
 }

@@ -90,6 +90,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
     let options = LoadOptions {
         timeline: config.format.needs_timeline(),
         debug_dirs: config.debug_dirs,
+        filter: config.filter,
         ..LoadOptions::default()
     };
     let mut profile = load(&config.input, &options)?;
@@ -97,6 +98,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
         for note in &profile.info.notes {
             say(format_args!("note: {note}"));
         }
+        say_what_was_filtered(&profile, config.format);
     }
     let event = match config.event.as_deref() {
         None => {
@@ -131,6 +133,18 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
         say(format_args!("wrote {} ({})", path.display(), human_size(size)));
     }
     Ok(())
+}
+
+/// Says what a filter selected, where the output has no place for it, and if
+/// that is nothing.
+fn say_what_was_filtered(profile: &Profile, format: Format) {
+    let filter = &profile.info.filter;
+    if filter.is_active() && format == Format::Folded {
+        say(format_args!("note: filter: {}", filter.text));
+    }
+    if filter.is_active() && events_with_samples(profile).next().is_none() {
+        say(format_args!("note: the filter leaves no samples"));
+    }
 }
 
 /// Says why the output is empty if only other events than the CPU's have

@@ -18,6 +18,7 @@
 //! [`Profile::totals`]. Allocations are an event as well, of which
 //! [`Profile::heap`] knows more.
 
+use crate::filter::Applied;
 use crate::heap::Heap;
 
 pub use rz_format::{CallDetail, Captured, Histogram, Total, TotalClass, WaitState};
@@ -72,8 +73,9 @@ pub struct Profile {
     /// Exact sums, one per class, thread, state and number; sorted by that.
     /// [`Total::thread`] is a [`ThreadId`].
     pub totals: Vec<Total>,
-    /// Classes whose exact sums are missing. [`Profile::totals`] has sums of
-    /// what was recorded one by one in their place, if there is any.
+    /// Classes whose exact sums are missing, or are of more than was selected.
+    /// [`Profile::totals`] has sums of what was recorded one by one in their
+    /// place, if there is any.
     pub inexact: Vec<TotalClass>,
     /// Intervals that were not over at the end, which are in no total, added
     /// up in the same way.
@@ -145,7 +147,8 @@ pub struct Source {
     pub start_unix_ns: u64,
     /// When recording started, on the trace's clock.
     pub start_ns: Nanos,
-    /// For how long samples were taken.
+    /// For how long samples were taken, in the window of time that is looked
+    /// at.
     pub duration_ns: Nanos,
     /// Whether the recording was not ended, as when the recorder is killed.
     pub cut_short: bool,
@@ -178,18 +181,25 @@ pub struct Info {
     pub tier: String,
     /// The recorder's command line; empty if sources differ in it.
     pub command: Vec<String>,
-    /// When recording started, in nanoseconds since the Unix epoch.
+    /// When recording started, or the window of time that is looked at, in
+    /// nanoseconds since the Unix epoch.
     pub start_unix_ns: u64,
-    /// When recording started, on the trace's clock.
+    /// The same on the trace's clock.
     pub start_ns: Nanos,
-    /// For how long samples were taken. Of several sources, the sum over them,
-    /// at the same time or not: the time that rates refer to.
+    /// For how long samples were taken, in the window of time that is looked
+    /// at. Of several sources, the sum over them, at the same time or not: the
+    /// time that rates refer to.
     pub duration_ns: Nanos,
+    /// The same without a window.
+    pub recording_ns: Nanos,
+    /// What a filter selected.
+    pub filter: Applied,
     /// Whether a recording was not ended, as when the recorder is killed.
     pub cut_short: bool,
     /// What was recorded besides samples of the CPU.
     pub captured: Captured,
-    /// Samples of the CPU in the trace, lost ones not included.
+    /// Samples of the CPU in the trace, or in the window of time that is looked
+    /// at, by whatever thread; lost ones not included.
     pub samples: u64,
     /// Those whose stack could not be followed to its root.
     pub truncated: u64,

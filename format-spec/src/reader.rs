@@ -122,6 +122,7 @@ pub struct Reader<R> {
     next_sequence: u32,
     closed: bool,
     false_starts: u32,
+    last_ns: u64,
     damage: Vec<Damage>,
 }
 
@@ -142,6 +143,7 @@ impl<R: Read + Seek> Reader<R> {
             next_sequence: 0,
             closed: false,
             false_starts: 0,
+            last_ns: 0,
             damage: Vec::new(),
         })
     }
@@ -168,14 +170,35 @@ impl<R: Read + Seek> Reader<R> {
         Ok(header.filter(|(h, _)| h.kind != BlockKind::INDEX).map(|(header, _)| header.first_ns))
     }
 
+    /// The latest time that the headers of the blocks up to here give, in
+    /// nanoseconds on the trace's clock; 0 if there was none.
+    pub fn last_ns(&self) -> u64 {
+        self.last_ns
+    }
+
     /// The next block, or `None` at the end of the file. Damage is skipped
     /// and kept in [`Reader::damage`]; only failing to read the file and a
     /// block that must be understood, but is unknown, are errors.
     pub fn next_block(&mut self) -> Result<Option<Block>, FormatError> {
+        self.next_block_if(|_| true)
+    }
+
+    /// The same, passing over blocks of kinds that are not `wanted`, which are
+    /// checked but not decoded.
+    pub fn next_block_if(
+        &mut self,
+        wanted: impl Fn(BlockKind) -> bool,
+    ) -> Result<Option<Block>, FormatError> {
         while let Some((header, payload)) = self.next_valid()? {
             let offset = self.offset - (BLOCK_HEADER_LEN + payload.len()) as u64;
             if header.kind.is_critical() && !header.kind.is_known() {
                 return Err(FormatError::UnknownCriticalBlock { kind: header.kind, offset });
+            }
+            if header.kind != BlockKind::INDEX {
+                self.last_ns = self.last_ns.max(header.last_ns);
+            }
+            if !wanted(header.kind) {
+                continue;
             }
             match decode_block(&header, &payload) {
                 Ok(Some(block)) => return Ok(Some(block)),

@@ -1,10 +1,16 @@
 //! The command line of `report`, and what it asks for.
 
+// Both programs have these options.
+#[path = "../../convert/src/cli/filters.rs"]
+mod filters;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
+use filters::FilterArgs;
+use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::{HeapOptions, Metric};
 use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
 use rz_report::calls::SortCalls;
@@ -33,6 +39,7 @@ Examples:
   report trace.rz --heap --leaks --suppressions known.txt
   report trace.rz --heap --svg --metric peak
   report --diff before.rz after.rz --event off-cpu
+  report trace.rz --from 10s --to 20s --thread 'worker*' --focus ^parse
   report --diff before.rz after.rz --heap --metric live
 
 self: samples in which a function ran itself. total: self and all it called.
@@ -138,6 +145,12 @@ struct Args {
     /// Look here first for binaries and debug files; may be repeated
     #[arg(long, value_name = "DIR")]
     debug_dir: Vec<PathBuf>,
+
+    /// Only up to this time of the recording, written as with --from
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Filters")]
+    to: Option<Moment>,
+    #[command(flatten)]
+    filters: FilterArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -192,6 +205,8 @@ pub struct Config {
     pub suppressions: Option<PathBuf>,
     /// Where to look for binaries first.
     pub debug_dirs: Vec<PathBuf>,
+    /// Which part of the traces to show.
+    pub filter: Filter,
 }
 
 /// The traces to read.
@@ -277,6 +292,12 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         let message = "--list has no table to limit; --tail N lists only the last N calls";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
+    let filter = args.filters.filter(args.to);
+    if args.list && filter.by_stack() {
+        let message = "calls are listed without stacks: --list can be filtered by time, thread \
+                       and process only";
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    }
     let samples_of_heap = args.tree || args.inverted || args.svg.is_some() || !args.diff.is_empty();
     if args.metric.is_some() && !samples_of_heap {
         let message = "--metric is for --tree, --inverted, --svg and --diff";
@@ -346,6 +367,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         heap,
         suppressions: args.suppressions,
         debug_dirs,
+        filter,
     })
 }
 
@@ -454,6 +476,25 @@ mod tests {
         check("report t.rz --heap --off-cpu", ArgumentConflict);
         check("report t.rz --heap --event cpu", ArgumentConflict);
         check("report --diff a.rz b.rz --heap --leaks", ArgumentConflict);
+        check("report t.rz --from 5", ValueValidation);
+        check("report t.rz --focus (", ValueValidation);
+        check("report t.rz --syscalls --list --focus a", ArgumentConflict);
+        check("report t.rz --syscalls --list --collapse-recursion", ArgumentConflict);
+    }
+
+    #[test]
+    fn filters_are_for_every_view() {
+        let check = |line: &str| {
+            let line = format!("report {line} --from -5s --to 50% --thread a* --thread 7");
+            let filter = config_of(&line).unwrap().filter;
+            assert_eq!((filter.from, filter.to), ("-5s".parse().ok(), "50%".parse().ok()));
+            assert_eq!(filter.threads, ["a*", "7"].map(|glob| glob.parse().unwrap()));
+        };
+        check("t.rz");
+        check("t.rz --tree");
+        check("t.rz --syscalls --list");
+        check("t.rz --heap --leaks");
+        check("--diff a.rz b.rz");
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         Unit::Nanoseconds | Unit::Bytes | Unit::Count => wording(Some(diff.before.event)).time,
         other => other.name(),
     };
-    let lines: [(&str, [String; 2]); 9] = [
+    let mut lines = vec![
         ("trace", of_both(&|side| clean(side.name).into_owned())),
         ("host", of_both(&|side| host(side.info))),
         ("recorded", of_both(&|side| start_time(side.info))),
@@ -67,9 +67,15 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
             [total.before, total.after].map(|rate| format!("{:.2} {unit}", rate * factor)),
         ),
     ];
+    if sides.iter().any(|side| side.info.filter.is_active()) {
+        lines.insert(4, ("filter", of_both(&|side| clean(&side.info.filter.text).into_owned())));
+    }
     // Without samples on both sides there are only sums.
     let sampled = diff.sums.is_none() || sides.iter().all(|side| side.total.samples > 0);
-    write_side_by_side(out, style, if sampled { &lines[..] } else { &lines[..7] })?;
+    if !sampled {
+        lines.truncate(lines.len() - 2);
+    }
+    write_side_by_side(out, style, &lines)?;
     if !sampled {
         return Ok(());
     }

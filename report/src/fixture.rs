@@ -26,6 +26,7 @@ impl Builder {
             tier: "perf".into(),
             start_unix_ns: 1_795_233_012_000_000_000,
             duration_ns: 10_000_000_000,
+            recording_ns: 10_000_000_000,
             recorder_cpu_ns: 31_000_000,
             recorder_peak_rss: 12 << 20,
             file_size: 4096,

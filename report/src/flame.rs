@@ -105,6 +105,9 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
         parts.push(clean(&info.host).into_owned());
     }
     parts.push(duration(info.duration_ns));
+    if info.filter.is_active() {
+        parts.push(clean(&info.filter.text).into_owned());
+    }
     let heap = shown_heap(profile, Some(event)).map(|(_, heap)| heap);
     parts.extend(heap.map(how_recorded));
     let samples = count(tree.total().samples);

@@ -36,6 +36,9 @@ pub fn write_header(
     };
     line("host", &host(info))?;
     line("recorded", &recorded(profile, event.map(|id| &profile.events[id])))?;
+    if info.filter.is_active() {
+        line("filter", &clean(&info.filter.text))?;
+    }
     let heap = shown_heap(profile, event);
     if let Some((_, heap)) = heap {
         line("heap", &how_recorded(heap))?;
@@ -47,7 +50,10 @@ pub fn write_header(
     let kind = event.map_or(EventKind::Cpu, |id| profile.events[id].kind);
     line("lost", &lost(info, kind))?;
     let (truncated, all) = match event {
-        Some(event) if kind != EventKind::Cpu => truncated_samples(profile, event),
+        Some(event) if kind != EventKind::Cpu || info.filter.is_active() => {
+            truncated_samples(profile, event)
+        }
+        None if info.filter.is_active() => (0, 0),
         _ => (info.truncated, info.samples),
     };
     if truncated > 0 {
@@ -244,7 +250,11 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
         let Losses { count, reasons } = &info.lost_totals;
         parts.extend(with_reasons(reasons, interval(*count, "event") + " in no total"));
     }
-    if parts.is_empty() { "none".to_owned() } else { parts.join("; ") }
+    let of_all = match info.filter.by_thread || info.filter.drops_stacks {
+        true => ", whatever the filter selects",
+        false => "",
+    };
+    if parts.is_empty() { "none".to_owned() } else { parts.join("; ") + of_all }
 }
 
 /// A number and the reasons for it, if there are any.
@@ -269,9 +279,12 @@ pub(crate) fn lost_count(info: &Info, kind: EventKind) -> u64 {
     }
 }
 
-/// The share of due samples that are missing, in percent; `samples` are there.
+/// The share of due samples that are missing, in percent; `samples` are there,
+/// and others that a filter leaves out.
 pub(crate) fn lost_percent(info: &Info, kind: EventKind, samples: u64) -> f64 {
     let lost = lost_count(info, kind);
+    let all = if kind == EventKind::Cpu { info.samples } else { 0 };
+    let samples = samples.max(all);
     percent_of(lost, samples.saturating_add(lost))
 }
 
@@ -296,8 +309,8 @@ fn truncated_samples(profile: &Profile, event: EventId) -> (u64, u64) {
 
 fn cost(info: &Info) -> String {
     let mut text = format!("{} CPU", duration(info.recorder_cpu_ns));
-    if info.duration_ns > 0 {
-        let share = percent(percent_of(info.recorder_cpu_ns, info.duration_ns));
+    if info.recording_ns > 0 {
+        let share = percent(percent_of(info.recorder_cpu_ns, info.recording_ns));
         text += &format!(" ({share} of one core)");
     }
     let (memory, file) = (bytes(info.recorder_peak_rss), bytes(info.file_size));

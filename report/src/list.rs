@@ -43,7 +43,9 @@ pub struct ListOptions {
 
 /// Writes a line per call. Times of day are those of UTC.
 pub fn write_list(out: &mut dyn Write, list: &CallList, options: ListOptions) -> io::Result<()> {
-    let is_shown = |call: &&Recorded| !options.errors || call_errno(call).is_some();
+    let is_shown = |call: &&Recorded| {
+        list.is_selected(call) && (!options.errors || call_errno(call).is_some())
+    };
     let mut skipped = match options.tail {
         Some(tail) => list.calls.iter().filter(is_shown).count().saturating_sub(tail),
         None => 0,
@@ -332,6 +334,7 @@ fn end_of_line(recorded: &Recorded) -> String {
 #[cfg(test)]
 mod tests {
     use rz_convert::calls::{CallOptions, load_calls};
+    use rz_convert::filter::Filter;
     use rz_format::{
         CLASS_CALLS, Call, CallDetail, Captured, Exit, FileHeader, Loss, OpenFile, Process, Record,
         Seen, TextDefs, Thread, TraceWriter,
@@ -384,7 +387,7 @@ mod tests {
         std::fs::write(&path, writer.finish().unwrap()).unwrap();
         let kept =
             CallOptions { tail: options.tail, errors: options.errors, ..CallOptions::default() };
-        let list = load_calls(&path, &kept).unwrap();
+        let list = load_calls(&path, &kept, &Filter::default()).unwrap();
         assert_eq!(text(|out| write_list(out, &list, options)), expected);
     }
 

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use cli::{Config, Input, View};
 use rz_convert::calls::{CallOptions, load_calls};
+use rz_convert::filter::Filter;
 use rz_convert::heap::Suppressions;
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
@@ -87,7 +88,7 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
 
 fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> {
     let kept = CallOptions { tail: options.tail, errors: options.errors, ..CallOptions::default() };
-    let list = load_calls(trace, &kept)?;
+    let list = load_calls(trace, &kept, &config.filter)?;
     ensure!(
         list.recorded,
         "{}: no system calls were recorded: record with rec --syscalls",
@@ -144,7 +145,8 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
     let debug_dirs = config.debug_dirs.clone();
-    let options = LoadOptions { debug_dirs, heap: config.heap, ..LoadOptions::default() };
+    let filter = config.filter.clone();
+    let options = LoadOptions { debug_dirs, heap: config.heap, filter, ..LoadOptions::default() };
     let profile = load(path, &options)?;
     // With two traces, a note must say whose it is.
     let whose = match config.input {
@@ -206,7 +208,14 @@ fn write_svg(
     let Some(path) = &config.svg else {
         return Ok(());
     };
-    destination(path).write(produce).with_context(|| path.display().to_string())?;
+    match destination(path).write(produce) {
+        // That is an answer as well.
+        Err(ReportError::NothingToDraw { .. }) if config.filter != Filter::default() => {
+            eprintln!("report: nothing to draw: the filter leaves no samples");
+            return Ok(());
+        }
+        written => written.with_context(|| path.display().to_string())?,
+    }
     if path != Path::new("-") {
         eprintln!("report: wrote {}", path.display());
     }

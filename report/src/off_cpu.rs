@@ -118,7 +118,8 @@ fn write_threads(
     limit: usize,
 ) -> io::Result<()> {
     let threads = by_thread(profile);
-    if threads.is_empty() {
+    // What is known of threads has no stacks to filter by.
+    if threads.is_empty() || profile.info.filter.drops_stacks {
         return Ok(());
     }
     let inexact = profile.inexact.contains(&TotalClass::Waits);

@@ -42,7 +42,11 @@ pub(crate) fn write_no_samples(
     event: Option<EventId>,
 ) -> io::Result<()> {
     let event = event.map(|event| &profile.events[event]);
-    writeln!(out, "no samples: {}", wording(event).none)
+    let why = match profile.info.filter.is_active() {
+        true => "the filter leaves none",
+        false => wording(event).none,
+    };
+    writeln!(out, "no samples: {why}")
 }
 
 /// Writes the summary of `event` of `profile`; `name` is what to call the

@@ -68,6 +68,11 @@ pub(crate) fn duration_titles(detail: Detail) -> &'static [&'static str] {
 
 /// What a headline says of the sums of a class: `exact`, or why they are not.
 pub(crate) fn sums_note(profile: &Profile, class: TotalClass, exact: String) -> String {
+    if let Some(why) = profile.info.filter.why_inexact(class)
+        && profile.inexact.contains(&class)
+    {
+        return why.to_owned();
+    }
     match (profile.inexact.contains(&class), profile.info.cut_short) {
         (false, _) => exact,
         (true, true) => "the exact sums are missing: the recording was not ended".to_owned(),

@@ -11,7 +11,7 @@ use crate::header::write_header;
 use crate::histogram::Axis;
 use crate::stacks::write_stacks;
 use crate::style::{Paint, Style};
-use crate::summary::{some_of, with_samples, write_title};
+use crate::summary::{some_of, with_samples, write_no_samples, write_title};
 use crate::sums_table::{
     Detail, duration_columns, duration_titles, sums_note, write_replacement, write_sums,
     write_thread_sums,
@@ -49,6 +49,9 @@ pub fn write_syscalls(
     if let Some(event) = with_samples(profile, event) {
         let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
         write_stacks(out, style, &tree, &symbols, options.limit)?;
+    } else if profile.info.filter.is_active() {
+        writeln!(out)?;
+        write_no_samples(out, profile, event)?;
     }
     write_threads(out, style, profile, options.threads)
 }
@@ -121,6 +124,9 @@ fn about_detail(profile: &Profile, exact: &Total) -> Vec<String> {
         let more = if captured.call_numbers.len() > 20 { ", …" } else { "" };
         let names = names.collect::<Vec<_>>().join(", ");
         lines.push(format!("Recorded were only {names}{more}."));
+    }
+    if profile.info.filter.drops_stacks {
+        return lines;
     }
     if CallDetail::from(captured.calls) == CallDetail::Totals {
         lines.push("Single calls were not recorded.".to_owned());

@@ -2,6 +2,7 @@
 //! nowhere, and shows them in every view: nothing may panic or overflow.
 
 use rz_convert::calls::{CallOptions, load_calls};
+use rz_convert::filter::Filter;
 use rz_convert::heap::{Metric, Suppressions};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::select::{find_event, select_event};
@@ -265,7 +266,7 @@ fn every_view_of_nonsense() {
         show_heap(&mut out, &mut profile);
         for (tail, errors) in [(None, false), (Some(3), false), (None, true)] {
             let kept = CallOptions { tail, errors, limit: 20 };
-            let list = load_calls(&path, &kept).unwrap();
+            let list = load_calls(&path, &kept, &Filter::default()).unwrap();
             write_list(&mut out, &list, ListOptions { tail, errors }).unwrap();
         }
         let text = String::from_utf8_lossy(&out);

@@ -8,6 +8,7 @@ mod consumers;
 mod diff;
 mod endings;
 mod files;
+mod filters;
 mod heap;
 mod launch;
 mod merge;

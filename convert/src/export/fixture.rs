@@ -14,7 +14,7 @@ use crate::profile::*;
 /// stack 5  [truncated]
 /// stack 6  [truncated] ► helper
 /// ```
-pub(super) fn profile() -> Profile {
+pub(crate) fn profile() -> Profile {
     let function = |name: &str, system_name: &str, file: &str, module| Function {
         name: name.into(),
         system_name: system_name.into(),
@@ -114,7 +114,7 @@ pub(super) fn profile() -> Profile {
 
 /// [`profile`] with intervals off the CPU: two waits for 2.5 ms in all below
 /// stack 3, and one that is too short to be seen in microseconds.
-pub(super) fn with_waits() -> Profile {
+pub(crate) fn with_waits() -> Profile {
     let mut profile = profile();
     profile.events.push(Event {
         kind: EventKind::OffCpu,
@@ -147,7 +147,7 @@ pub(super) fn with_waits() -> Profile {
 
 /// [`profile`] with allocations: three in stack 2, one of which was never
 /// given back, and one of forty that was sampled in stack 4.
-pub(super) fn with_heap() -> Profile {
+pub(crate) fn with_heap() -> Profile {
     let mut profile = profile();
     let sum = |recorded, objects: f64, bytes: f64| {
         let estimate = |value| Estimate { value, variance: 0.0 };

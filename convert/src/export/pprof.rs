@@ -133,6 +133,9 @@ fn comments(profile: &Profile) -> Vec<String> {
         format!("host: {} ({}, {} CPUs)", info.host, info.os, info.cpus),
         format!("recorded with: {}", info.command.join(" ")),
     ];
+    if info.filter.is_active() {
+        comments.push(format!("filter: {}", info.filter.text));
+    }
     if info.lost > 0 {
         comments.push(format!("lost: {} of {} samples", info.lost, info.lost + info.samples));
     }

@@ -32,10 +32,13 @@ pub(super) fn write(
     let profiles: Vec<Sampled> =
         event.map_or_else(Vec::new, |event| event_profiles(profile, &tree, event));
     let process = profile.processes.first().map_or("trace", |process| &process.name);
-    let name = match profile.info.host.as_str() {
+    let mut name = match profile.info.host.as_str() {
         "" => process.to_owned(),
         host => format!("{process} on {host}"),
     };
+    if profile.info.filter.is_active() {
+        name += &format!(" ({})", profile.info.filter.text);
+    }
     let file = File {
         schema: "https://www.speedscope.app/file-format-schema.json",
         exporter: concat!("rz ", env!("CARGO_PKG_VERSION")),

@@ -19,6 +19,8 @@ mod runtime;
 mod slices;
 mod suppressions;
 
+use std::collections::BTreeMap;
+
 pub use estimate::{Estimate, Sum, Sums};
 pub(crate) use metric::samples;
 pub use metric::{Metric, UnknownMetric, show};
@@ -99,6 +101,23 @@ pub struct Heap {
     /// Objects that were not followed because too many were there at a time.
     /// They are in no sum but [`Sums::allocated`].
     pub unfollowed: u64,
+    /// What a filter means for these numbers.
+    pub selected: Selected,
+}
+
+/// What a filter means for a heap. The default is that there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Selected {
+    /// Whether only a window of time is looked at. All that happened in it is
+    /// counted. What was there at the peak has older objects in it, and
+    /// [`Sums::at_end`] has none: it is what was allocated in the window and
+    /// still there at its end.
+    pub by_time: bool,
+    /// Objects that were there when the window began.
+    pub older: Sum,
+    /// Whether stacks were left out: what is not known by stack is empty, and
+    /// the peak is that of all stacks.
+    pub by_stack: bool,
 }
 
 /// Objects that one thread allocated in one place.
@@ -212,6 +231,17 @@ impl Heap {
         sum.allowing_for_unseen(self.interval, mean_size, most)
     }
 
+    /// Makes [`Heap::total`] and [`Heap::entries`] of the sites.
+    pub(crate) fn add_up_sites(&mut self) {
+        let mut entries: BTreeMap<AllocationKind, Sums> = BTreeMap::new();
+        self.total = Sums::default();
+        for site in &self.sites {
+            self.total.add(&site.sums);
+            entries.entry(site.entry).or_default().add(&site.sums);
+        }
+        self.entries = entries.into_iter().collect();
+    }
+
     /// What is never given back, but for what is suppressed. Sites are sorted
     /// by bytes, the largest first.
     pub fn leaks(&self, profile: &Profile, suppressions: &Suppressions) -> Leaks {
@@ -234,6 +264,7 @@ impl Heap {
             let objects = if count == 1 { "object" } else { "objects" };
             notes.extend((count > 0).then(|| format!("{count} {objects} {what}")));
         }
+        notes.extend(self.selected.notes(self.counts.is_some()).map(str::to_owned));
         notes
     }
 
@@ -245,6 +276,34 @@ impl Heap {
         runtimes.dedup();
         runtimes
     }
+}
+
+impl Selected {
+    /// What a reader should know of it, one sentence each.
+    fn notes(&self, counted: bool) -> impl Iterator<Item = &'static str> {
+        let older = "what was there at the peak may be older than the window of time; what is \
+                     live at the end was allocated in it";
+        let counts = "threads hand their counts over about every 10 ms, and idle ones later: at \
+                      the bounds of the window of time they are off by as much";
+        let stacks = "counts, sizes, lifetimes and memory over time are left out: they are not \
+                      known by stack; the peak is when most bytes of all stacks were there";
+        [(self.by_time, older), (self.by_time && counted, counts), (self.by_stack, stacks)]
+            .into_iter()
+            .filter_map(|(applies, note)| applies.then_some(note))
+    }
+}
+
+/// Sorts sites and adds up those that have all in common.
+pub(crate) fn add_up_equal_sites(sites: &mut Vec<Site>) {
+    let key = |site: &Site| (site.thread, site.stack, site.entry);
+    sites.sort_by_key(key);
+    sites.dedup_by(|next, first| {
+        let same = key(next) == key(first);
+        if same {
+            first.sums.add(&next.sums);
+        }
+        same
+    });
 }
 
 /// A number that was counted.

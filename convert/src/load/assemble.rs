@@ -74,7 +74,13 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     let truncated = count(FrameKind::Truncated, Some(EventKind::Cpu));
     let lost = count(FrameKind::Lost, None);
     let is_cpu = |sample: &&Sample| profile.events[sample.event].kind == EventKind::Cpu;
+    let of_others = tables.left_out.samples.iter().filter(|&(&event, _)| {
+        let event = events.of(What::Sample(event), facts);
+        profile.events.get(event).is_some_and(|event| event.kind == EventKind::Cpu)
+    });
+    let of_others: u64 = of_others.map(|(_, count)| count).sum();
     profile.info.samples = profile.samples.iter().filter(is_cpu).map(|s| s.count).sum();
+    profile.info.samples += of_others;
     profile.info.truncated = truncated;
     profile.info.notes = locations.notes;
     if lost > 0 {
@@ -96,7 +102,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
 }
 
 /// Sorts samples and adds up those that have all in common.
-fn add_up_equal(samples: &mut Vec<Sample>) {
+pub(crate) fn add_up_equal(samples: &mut Vec<Sample>) {
     let key = |sample: &Sample| (sample.event, sample.thread, sample.stack);
     samples.sort_unstable_by_key(key);
     samples.dedup_by(|next, first| {
@@ -198,13 +204,10 @@ impl EventIds {
 fn add_threads(profile: &mut Profile, tables: &Tables, heap: &HeapTables) {
     let Tables { facts, sums, totals, .. } = tables;
     let processes = &facts.processes;
-    let thread = |recorded: &rz_format::Thread| {
-        let new_name = facts.thread_names.get(&recorded.id).map(|new| &new.name);
-        Thread {
-            process: index_or_end(processes.index_of(recorded.process), processes.values()),
-            tid: recorded.tid,
-            name: new_name.unwrap_or(&recorded.name).clone(),
-        }
+    let thread = |recorded: &rz_format::Thread| Thread {
+        process: index_or_end(processes.index_of(recorded.process), processes.values()),
+        tid: recorded.tid,
+        name: facts.name_of(recorded).to_owned(),
     };
     profile.threads = facts.threads.values().iter().map(thread).collect();
     let mut used = sums

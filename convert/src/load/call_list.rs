@@ -1,7 +1,8 @@
 //! Loads single system calls, to be listed in order of time.
 //!
 //! Memory is bounded: of very many calls only the first ones are kept, or the
-//! last ones and those before that changed what file descriptors are.
+//! last ones and those before that changed what file descriptors are. The same
+//! goes for calls that a filter leaves out.
 
 use std::path::Path;
 
@@ -14,7 +15,9 @@ use rz_format::{
 pub use super::call_counts::errno as call_errno;
 use super::dictionary::Dictionary;
 use super::facts::Facts;
+use super::selection::Selection;
 use super::{LoadError, info, open};
+use crate::filter::Filter;
 
 /// Calls that are kept, at most, unless it is said otherwise.
 pub const MAX_CALLS_KEPT: usize = 1 << 21;
@@ -58,6 +61,7 @@ pub struct CallList {
     pub recorded: bool,
     /// Things a reader should know, one sentence each.
     pub notes: Vec<String>,
+    selection: Selection,
     threads: FxHashMap<u32, CallThread>,
     texts: Dictionary<Box<[u8]>>,
     start_ns: u64,
@@ -109,6 +113,11 @@ impl CallList {
         self.threads.get(&call.thread).copied()
     }
 
+    /// Whether a call is one that the filter selects.
+    pub fn is_selected(&self, call: &Call) -> bool {
+        self.selection.has_call(call)
+    }
+
     /// A text that a call refers to; `None` if its definition is missing.
     pub fn text(&self, id: TextId) -> Option<&[u8]> {
         self.texts.index_of(id).map(|index| &*self.texts.values()[index])
@@ -122,17 +131,24 @@ impl CallList {
     }
 }
 
-/// Reads the system calls of the trace at `path`.
+/// Reads the system calls of the trace at `path`. Of the filter, only time and
+/// threads matter; calls that reach into the window are whole.
 ///
 /// # Errors
-/// As [`load`](super::load): only if the file cannot be read or is no trace.
-pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadError> {
+/// As [`load`](super::load): only if the file cannot be read, is no trace, or
+/// has nothing in the window of time.
+pub fn load_calls(
+    path: &Path,
+    options: &CallOptions,
+    filter: &Filter,
+) -> Result<CallList, LoadError> {
     let format = |cause: FormatError| LoadError::of(path, cause);
+    let selection = Selection::of(path, filter)?;
     let (mut reader, _) = open(path)?;
-    let mut facts = Facts::default();
+    let mut facts = Facts::within(selection.window);
     let mut files = Files::default();
     let mut texts = Texts::default();
-    let mut kept = Kept::new(*options);
+    let mut kept = Kept::new(*options, selection);
     while let Some(block) = reader.next_block().map_err(format)? {
         match block {
             Block::Records(records) => {
@@ -179,7 +195,15 @@ pub fn load_calls(path: &Path, options: &CallOptions) -> Result<CallList, LoadEr
     }
     let recorded = kept.seen;
     let dropped;
+    list.selection = kept.selection.clone();
     (list.calls, dropped) = kept.finish();
+    if *filter != Filter::default() {
+        let window = filter.by_time().then(|| list.selection.span(start_ns)).flatten();
+        list.notes.push(format!("filter: {}", filter.describe(window)));
+        if list.recorded && !list.calls.iter().any(|call| list.is_selected(call)) {
+            list.notes.push("the filter leaves no system calls".to_owned());
+        }
+    }
     if dropped {
         let limit = options.limit;
         list.notes.push(match options.tail {
@@ -348,6 +372,7 @@ impl<'l> Makers<'l> {
 #[derive(Debug)]
 struct Kept {
     options: CallOptions,
+    selection: Selection,
     calls: Vec<Call>,
     seen: u64,
     /// Whether calls of interest or about files are missing.
@@ -355,13 +380,17 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(options: CallOptions) -> Self {
-        Kept { options, calls: Vec::new(), seen: 0, dropped: false }
+    fn new(options: CallOptions, selection: Selection) -> Self {
+        Kept { options, selection, calls: Vec::new(), seen: 0, dropped: false }
     }
 
     fn add(&mut self, call: Call) {
         self.seen += 1;
-        if self.options.errors && call_errno(&call).is_none() && !may_change_files(call.number) {
+        let is_of_interest =
+            (!self.options.errors || call_errno(&call).is_some()) && self.selection.has_call(&call);
+        let matters_later =
+            call.start_ns < self.selection.window.to_ns && may_change_files(call.number);
+        if !is_of_interest && !matters_later {
             return;
         }
         self.calls.push(call);
@@ -376,6 +405,7 @@ impl Kept {
         let CallOptions { limit, tail, errors } = self.options;
         if let Some(tail) = tail
             && !errors
+            && self.selection.is_everything()
         {
             self.thin_out_before(tail);
         }

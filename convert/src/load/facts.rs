@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Allocator, Event, Mapping, Module, Process, Record, Symbol, Thread, ThreadName};
 
+use super::selection::cut_loss;
 use super::sources::{SourceFacts, Sources};
+use crate::filter::Window;
 use crate::heap::Runtime;
 
 /// Memory for definitions, in bytes: made-up blocks compress so well that a
@@ -56,6 +58,8 @@ impl<T> Defined<T> {
 /// What is known from records, as far as a profile shows it.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
+    /// What is lost outside of it does not count.
+    window: Window,
     /// What is about recordings as a whole.
     pub(super) sources: Sources,
     /// With a frequency of 0 if sources differ in it.
@@ -81,9 +85,31 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Nothing yet; only what is lost in a window counts.
+    pub(super) fn within(window: Window) -> Self {
+        Facts { window, ..Facts::default() }
+    }
+
     /// The next record is the first one of a block.
     pub(super) fn start_block(&mut self) {
         self.sources.start_block();
+    }
+
+    /// When the first recording started, or the window if that is later;
+    /// `absent` if the trace does not say.
+    pub(super) fn start_ns(&self, absent: u64) -> u64 {
+        self.sources.start_ns().unwrap_or(absent).max(self.window.from_ns)
+    }
+
+    /// When the last recording ended, or the window if that is earlier; 0 if
+    /// the trace does not say.
+    pub(super) fn end_ns(&self) -> u64 {
+        self.sources.end_ns().min(self.window.to_ns)
+    }
+
+    /// The last name of a thread.
+    pub(super) fn name_of<'t>(&'t self, thread: &'t Thread) -> &'t str {
+        self.thread_names.get(&thread.id).map_or(&thread.name, |new| &new.name)
     }
 
     /// Adds one record.
@@ -93,6 +119,13 @@ impl Facts {
             return;
         }
         self.bytes += bytes;
+        let record = match record {
+            Record::Loss(loss) => match cut_loss(self.window, &loss) {
+                Some(loss) => Record::Loss(loss),
+                None => return,
+            },
+            record => record,
+        };
         let Some(record) = self.sources.add(record) else { return };
         match record {
             Record::Event(event) => self.add_event(event),

@@ -13,6 +13,7 @@ use rz_format::{
 use super::facts::Facts;
 use super::locations::LOST;
 use super::sources::{LossSum, SourceFacts};
+use crate::filter::Window;
 use crate::profile::{EventKind, Losses, Profile, Source};
 
 /// Notes about one kind of damage, at most.
@@ -33,6 +34,8 @@ pub(super) struct Reading<'t> {
     pub(super) file_size: u64,
     /// Time of the last sample; 0 if there is none.
     pub(super) last_sample_ns: u64,
+    /// The window of time that is looked at.
+    pub(super) window: Window,
 }
 
 /// Completes [`Profile::info`] and [`Profile::sources`]. Notes about the file
@@ -63,11 +66,16 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         }
         info.recorder_peak_rss = sources.iter().map(|s| s.recorder_peak_rss).max().unwrap_or(0);
     }
-    (info.start_ns, info.start_unix_ns) = start(facts, reading.header);
+    let (start_ns, start_unix_ns) = start(facts, reading.header);
+    info.start_ns = start_ns.max(reading.window.from_ns);
+    info.start_unix_ns = start_unix_ns.saturating_add(info.start_ns - start_ns);
     info.cut_short = !facts.sources.all_ended();
     let sum = |value: fn(&Source) -> u64| sources.iter().map(value).fold(0, u64::saturating_add);
     info.duration_ns = sum(|source| source.duration_ns);
     info.recorder_cpu_ns = sum(|source| source.recorder_cpu_ns);
+    let spans = facts.sources.iter().map(|source| source_span(source, reading));
+    info.recording_ns =
+        spans.map(|(start_ns, end_ns)| end_ns - start_ns).fold(0, u64::saturating_add);
     let missing = facts.sources.losses();
     Losses { count: info.lost, reasons: info.losses } = losses(&missing, CLASS_SAMPLES);
     info.lost_waits = losses(&missing, CLASS_WAITS);
@@ -127,11 +135,9 @@ fn describe_source(facts: &SourceFacts, reading: &Reading) -> Source {
         described.command = recording.command.clone();
     }
     (described.start_ns, described.start_unix_ns) = source_start(facts, reading.header);
-    // The last sample tells when a recording ended only if there is no other.
-    let last_sample_ns = if reading.is_alone { reading.last_sample_ns } else { 0 };
-    let last_seen = cost.as_ref().map_or(0, |cost| cost.time_ns).max(last_sample_ns);
-    let end_ns = end.as_ref().map_or(last_seen, |end| end.time_ns);
-    described.duration_ns = end_ns.saturating_sub(described.start_ns);
+    let (start_ns, end_ns) = source_span(facts, reading);
+    let (from_ns, to_ns) = reading.window.cut(start_ns, end_ns);
+    described.duration_ns = to_ns.saturating_sub(from_ns);
     described.cut_short = end.is_none();
     described.lost = losses(missing, CLASS_SAMPLES).count;
     if let Some(cost) = cost {
@@ -176,6 +182,28 @@ fn source_start(facts: &SourceFacts, header: &FileHeader) -> (u64, u64) {
         .saturating_add(start_ns.saturating_sub(monotonic))
         .saturating_sub(monotonic.saturating_sub(start_ns));
     (start_ns, start_unix_ns)
+}
+
+/// When a recording started and ended, on the trace's clock.
+fn source_span(facts: &SourceFacts, reading: &Reading) -> (u64, u64) {
+    let (start_ns, _) = source_start(facts, reading.header);
+    (start_ns, source_end(facts, reading.is_alone, reading.last_sample_ns).max(start_ns))
+}
+
+/// When a recording ended; `last_ns` is the time of the last row, in case it
+/// was not ended, which tells only if there is no other recording.
+fn source_end(facts: &SourceFacts, is_alone: bool, last_ns: u64) -> u64 {
+    let last_row_ns = if is_alone { last_ns } else { 0 };
+    let last_seen = facts.cost.as_ref().map_or(0, |cost| cost.time_ns).max(last_row_ns);
+    facts.end.as_ref().map_or(last_seen, |end| end.time_ns)
+}
+
+/// When the last recording ended, on the trace's clock; `last_ns` is the time
+/// of the last row.
+pub(super) fn end(facts: &Facts, last_ns: u64) -> u64 {
+    let is_alone = facts.sources.iter().count() == 1;
+    let ends = facts.sources.iter().map(|source| source_end(source, is_alone, last_ns));
+    ends.max().unwrap_or(last_ns)
 }
 
 /// Notes about a file that is not whole.

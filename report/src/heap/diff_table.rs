@@ -37,7 +37,7 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Re
         0 => "none".to_owned(),
         n => format!("{} allocations and frees", count(n)),
     };
-    let lines = [
+    let mut lines = vec![
         ("trace", of_both(&|side| clean(side.name).into_owned())),
         ("host", of_both(&|side| host(side.info))),
         ("recorded", of_both(&|side| start_time(side.info))),
@@ -52,6 +52,9 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Re
             of_both(&|side| bytes_and_margin(side.heap.shown(&side.heap.total.at_end).bytes)),
         ),
     ];
+    if diff.sides.iter().any(|side| side.info.filter.is_active()) {
+        lines.insert(4, ("filter", of_both(&|side| clean(&side.info.filter.text).into_owned())));
+    }
     write_side_by_side(out, style, &lines)
 }
 

@@ -158,6 +158,7 @@ fn write_nothing(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
         format!("; what made memory resident was, instead: see --event {name}")
     });
     let why = match profile.info.lost_allocations.reasons.is_empty() {
+        _ if profile.info.filter.is_active() => "the filter leaves none",
         true => "none was made while it was recorded",
         false => "none was recorded",
     };

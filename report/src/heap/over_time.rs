@@ -29,7 +29,7 @@ pub(super) fn write_over_time(
     let ends = [end_of(&heap.live), end_of(&heap.rate)];
     let end_ns = ends.into_iter().fold(start_ns.saturating_add(profile.info.duration_ns), u64::max);
     let length_ns = end_ns - start_ns;
-    if length_ns == 0 {
+    if length_ns == 0 || heap.selected.by_stack {
         return Ok(());
     }
     // Threads do not count at the same times: a column has two slices or more.

@@ -131,6 +131,9 @@ fn write_headline(
     };
     write_title(out, style, title, &note)?;
     let about = match list.kind {
+        SiteKind::Leaks if heap.selected.by_time => {
+            "Objects of the window of time that were there when their process or it ended."
+        }
         SiteKind::Leaks => "Objects that were there when their process or the recording ended.",
         SiteKind::Peak => "Objects that were there when most bytes were.",
         SiteKind::Temporary if heap.temporary_within > 1 => {

@@ -47,6 +47,7 @@ pub(super) fn write_totals(
     let lines = lines(profile, heap);
     let lost = !profile.info.lost_allocations.reasons.is_empty();
     let note = match (heap.counts.is_some(), heap.interval) {
+        _ if heap.selected.by_stack => "of what was recorded one by one",
         (true, 0) if lost => "exact, but for objects at the peak, at the end and temporary",
         (true, 0) => "exact",
         (true, _) => "exact, but for what has ~: estimated from samples, ± 95 % interval",
@@ -107,6 +108,10 @@ fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
         }
     }
     let total = &heap.total;
+    if heap.selected.by_time {
+        let text = "there when the window begins";
+        lines.push(Line::of_sum(&heap.selected.older, heap, text));
+    }
     let when = match heap.peak.live.is_zero() {
         true => String::new(),
         false => format!(", after {}", since_start(profile, heap.peak.time_ns)),
@@ -143,5 +148,7 @@ fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
 
 /// How long after the start of the recording a moment was.
 pub(super) fn since_start(profile: &Profile, time_ns: u64) -> String {
-    duration(time_ns.saturating_sub(profile.info.start_ns))
+    let before_window = profile.info.filter.window.map_or(0, |(from_ns, _)| from_ns);
+    let in_window = time_ns.saturating_sub(profile.info.start_ns);
+    duration(in_window.saturating_add(before_window))
 }

@@ -25,8 +25,8 @@ impl Counts {
     /// Adds the rows of a block.
     pub(in super::super) fn add(&mut self, rows: &[HeapCounts], facts: &Facts) {
         let Some(first) = rows.iter().map(|row| row.time_ns).min() else { return };
-        let start_ns = || facts.sources.start_ns().unwrap_or(first);
-        let rate = self.rate.get_or_insert_with(|| Slices::new(start_ns(), RATE_SLICE_NS));
+        let start_ns = facts.start_ns(first);
+        let rate = self.rate.get_or_insert_with(|| Slices::new(start_ns, RATE_SLICE_NS));
         for row in rows {
             self.total.add(row);
             let mut thread = row.thread.filter(|&id| facts.threads.index_of(id).is_some());

@@ -53,6 +53,18 @@ impl Ledger {
         self.peak
     }
 
+    /// From now on, what happens is counted: nothing has happened yet, and what
+    /// is there is the most that ever was.
+    pub(super) fn start_over(&mut self, time_ns: u64) {
+        for entry in &mut self.entries {
+            entry.sums = Sums { at_peak: entry.live, ..Sums::default() };
+            entry.changed = false;
+        }
+        self.changed.clear();
+        let empty = self.live.bytes.value <= 0.0;
+        self.peak = Peak { time_ns: if empty { 0 } else { time_ns }, live: self.live };
+    }
+
     /// An object was allocated.
     pub(super) fn count(&mut self, buckets: [Bucket; 2], object: &Sum) {
         for bucket in buckets {

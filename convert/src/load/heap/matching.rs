@@ -5,6 +5,11 @@
 //!           │ given back ─► lifetime, temporary?
 //!           └ process ended, or the recording ─► there to the end
 //! ```
+//!
+//! With a window of time, counting starts over where it begins: what is there
+//! then is older, and is there, but was neither allocated nor left in it.
+//! Objects of threads that are not selected are followed, so that it is known
+//! what is given back, but are in no sum.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,9 +18,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Allocation, AllocationKind, HISTOGRAM_BUCKETS, StackId};
 
 use super::super::facts::Facts;
+use super::super::selection::Selection;
 use super::ledger::{Bucket, Ledger};
 use super::live::LiveBytes;
-use crate::heap::{HeapOptions, Live, Peak, Rate, Slices, Sum, Sums};
+use crate::heap::{HeapOptions, Live, Peak, Rate, Slice, Slices, Sum, Sums};
 
 /// Objects that are followed at a time, at most: a gigabyte or two.
 const MAX_OBJECTS: usize = 1 << 25;
@@ -49,10 +55,14 @@ struct Object {
     time_ns: u64,
     /// Allocations that its thread had made, this one included.
     ordinal: u64,
+    /// [`NO_SITE`] if its thread is not selected.
     site: u32,
     /// Average number of bytes between samples.
     interval: u64,
 }
+
+/// Site of objects that are in no sum.
+const NO_SITE: u32 = u32::MAX;
 
 /// A process as far as its heap goes.
 #[derive(Debug, Default)]
@@ -75,6 +85,9 @@ struct ThreadState {
 #[derive(Debug)]
 pub(in super::super) struct Matching {
     within: u64,
+    selection: Selection,
+    /// What was there when the window began, once it has.
+    older: Option<Sum>,
     ledger: Ledger,
     /// Bucket of each site's first one; those of size classes come before.
     sites: Vec<SiteKey>,
@@ -116,16 +129,20 @@ pub(super) struct Matched {
     pub(super) inherited_frees: u64,
     pub(super) missing_frees: u64,
     pub(super) unfollowed: u64,
+    pub(super) older: Sum,
 }
 
 impl Matching {
-    pub(in super::super) fn new(options: &HeapOptions) -> Self {
+    pub(in super::super) fn new(options: &HeapOptions, selection: Selection) -> Self {
+        let all_time = selection.window.from_ns == 0;
         let mut ledger = Ledger::default();
         for _ in 0..HISTOGRAM_BUCKETS {
             ledger.add_bucket();
         }
         Matching {
             within: options.temporary_within,
+            selection,
+            older: all_time.then(Sum::default),
             ledger,
             sites: Vec::new(),
             site_ids: FxHashMap::default(),
@@ -147,7 +164,8 @@ impl Matching {
 
     /// A process ends at that time, of which rows may come yet.
     pub(in super::super) fn end_process(&mut self, id: u32, time_ns: u64, facts: &Facts) {
-        if facts.processes.index_of(id).is_some() && !self.ends.contains_key(&id) {
+        let is_known = facts.processes.index_of(id).is_some() && !self.ends.contains_key(&id);
+        if is_known && time_ns < self.selection.window.to_ns {
             self.ends.insert(id, time_ns);
             self.pending_ends.push(Reverse((time_ns, id)));
         }
@@ -156,23 +174,45 @@ impl Matching {
     /// Adds the rows of a block.
     pub(in super::super) fn add(&mut self, rows: &[Allocation], facts: &Facts) {
         let Some(first) = rows.first() else { return };
-        let start_ns = facts.sources.start_ns().unwrap_or(first.time_ns);
+        let start_ns = facts.start_ns(first.time_ns);
         // Taken out, so that the rest can be borrowed.
         let mut live = self.live.take().unwrap_or_else(|| LiveBytes::new(start_ns));
         let mut rate = self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS));
         for row in rows {
+            if self.older.is_none() && row.time_ns >= self.selection.window.from_ns {
+                self.begin_window(&mut live);
+            }
             self.apply_ends(row.time_ns, &mut live);
             self.last_ns = self.last_ns.max(row.time_ns);
+            let mut happened = Rate::default();
             if row.kind.is_free() {
-                let objects = self.free(row, facts);
-                rate.at(row.time_ns).frees += objects;
+                happened.frees = self.free(row, facts);
             } else {
-                let object = self.allocate(row, facts);
-                rate.at(row.time_ns).join_objects(&object);
+                happened.join_objects(&self.allocate(row, facts));
             }
-            live.set(row.time_ns, self.ledger.live().bytes.value);
+            if self.older.is_some() {
+                rate.at(row.time_ns).join(&happened);
+                live.set(row.time_ns, self.ledger.live().bytes.value);
+            }
         }
         (self.live, self.rate) = (Some(live), Some(rate));
+    }
+
+    /// Forgets what happened, but not what is there.
+    fn begin_window(&mut self, live: &mut LiveBytes) {
+        let from_ns = self.selection.window.from_ns;
+        self.apply_ends(from_ns, live);
+        self.older = Some(*self.ledger.live());
+        self.ledger.start_over(from_ns);
+        live.set(from_ns, self.ledger.live().bytes.value);
+        for state in self.processes.values_mut() {
+            let empty = state.live.bytes.value <= 0.0;
+            state.peak = Peak { time_ns: if empty { 0 } else { from_ns }, live: state.live };
+        }
+        self.ends.retain(|_, time_ns| *time_ns >= from_ns);
+        self.lifetimes = [0.0; HISTOGRAM_BUCKETS];
+        (self.unknown_frees, self.inherited_frees) = (0, 0);
+        (self.missing_frees, self.unfollowed) = (0, 0);
     }
 
     /// The latest time of a row.
@@ -190,9 +230,14 @@ impl Matching {
         &self.sites
     }
 
-    /// Threads that allocated or gave back, by id.
+    /// Selected threads that allocated or gave back, by id.
     pub(in super::super) fn threads(&self) -> impl Iterator<Item = u32> {
-        self.threads.keys().copied()
+        self.threads.keys().copied().filter(|&id| self.selection.has_thread(id))
+    }
+
+    /// Which rows are looked at.
+    pub(super) fn selection(&self) -> &Selection {
+        &self.selection
     }
 
     fn allocate(&mut self, row: &Allocation, facts: &Facts) -> Sum {
@@ -201,24 +246,29 @@ impl Matching {
         let ordinal = if row.allocations == 0 { thread.allocations } else { row.allocations };
         let process = thread.process;
         let key = SiteKey { thread: id, stack: row.stack, entry: row.kind };
-        let site = self.site(key);
+        let site = if self.selection.has_thread(id) { self.site(key) } else { NO_SITE };
         let (size, interval) = (row.size, row.interval);
         let object = Object { size, time_ns: row.time_ns, ordinal, interval, site };
-        let (value, buckets) = (object.value(), object.buckets());
-        self.ledger.count(buckets, &value);
+        let value = object.value();
+        let buckets = object.buckets();
+        if let Some(buckets) = buckets {
+            self.ledger.count(buckets, &value);
+        }
 
         let state = self.processes.entry(process).or_default();
         match state.objects.get_mut(&row.address) {
             Some(known) => {
                 // That it was given back is not known.
                 let known = std::mem::replace(known, object);
-                let value = known.value();
-                state.live.subtract(&value);
-                self.ledger.remove(known.buckets(), &value);
-                self.missing_frees += 1;
+                if let Some(buckets) = known.buckets() {
+                    let value = known.value();
+                    state.live.subtract(&value);
+                    self.ledger.remove(buckets, &value);
+                    self.missing_frees += 1;
+                }
             }
             None if self.objects >= MAX_OBJECTS => {
-                self.unfollowed += 1;
+                self.unfollowed += u64::from(buckets.is_some());
                 return value;
             }
             None => {
@@ -226,6 +276,7 @@ impl Matching {
                 self.objects += 1;
             }
         }
+        let Some(buckets) = buckets else { return Sum::default() };
         state.live.add(&value);
         if state.live.bytes.value > state.peak.live.bytes.value {
             state.peak = Peak { time_ns: row.time_ns, live: state.live };
@@ -239,7 +290,11 @@ impl Matching {
         let (id, &mut thread) = self.thread(row.thread, facts);
         let state = self.processes.get_mut(&thread.process);
         let found = state.and_then(|state| Some((state.objects.remove(&row.address)?, state)));
+        let by_selected = self.selection.has_thread(id);
         let Some((object, state)) = found else {
+            if !by_selected {
+                return 0.0;
+            }
             if facts.forked.contains(&thread.process) {
                 self.inherited_frees += 1;
             } else {
@@ -249,20 +304,27 @@ impl Matching {
         };
         self.objects -= 1;
         let value = object.value();
+        let given_back = if by_selected { value.objects.value } else { 0.0 };
+        let Some(buckets) = object.buckets() else { return given_back };
         state.live.subtract(&value);
-        self.ledger.remove(object.buckets(), &value);
+        self.ledger.remove(buckets, &value);
 
         let lifetime = row.time_ns.saturating_sub(object.time_ns);
         self.lifetimes[class(lifetime)] += value.objects.value;
         let owner = self.sites.get(object.site as usize).map(|site| site.thread);
-        if owner == Some(id) {
+        if owner == Some(id) && !self.is_older(&object) {
             let now = if row.allocations == 0 { thread.allocations } else { row.allocations };
             let others = now.checked_sub(object.ordinal);
             if others.is_some_and(|others| others < self.within) {
-                self.ledger.note_temporary(object.buckets(), &value);
+                self.ledger.note_temporary(buckets, &value);
             }
         }
-        value.objects.value
+        given_back
+    }
+
+    /// Whether an object is from before the window.
+    fn is_older(&self, object: &Object) -> bool {
+        object.time_ns < self.selection.window.from_ns
     }
 
     /// Gives back the objects of processes that ended before a time.
@@ -272,7 +334,9 @@ impl Matching {
         {
             self.pending_ends.pop();
             self.empty(process);
-            live.set(end_ns, self.ledger.live().bytes.value);
+            if self.older.is_some() {
+                live.set(end_ns, self.ledger.live().bytes.value);
+            }
         }
     }
 
@@ -281,16 +345,23 @@ impl Matching {
         let Some(state) = self.processes.get_mut(&process) else { return };
         state.live = Sum::default();
         for object in std::mem::take(&mut state.objects).into_values() {
-            let value = object.value();
-            self.ledger.remove(object.buckets(), &value);
-            self.ledger.note_end(object.buckets(), &value);
             self.objects -= 1;
+            if let Some(buckets) = object.buckets() {
+                let value = object.value();
+                self.ledger.remove(buckets, &value);
+                if !self.is_older(&object) {
+                    self.ledger.note_end(buckets, &value);
+                }
+            }
         }
     }
 
     /// Ends all processes: nothing more is known of them.
     pub(super) fn finish(&mut self, start_ns: u64, end_ns: u64) -> Matched {
         let mut live = self.live.take().unwrap_or_else(|| LiveBytes::new(start_ns));
+        if self.older.is_none() {
+            self.begin_window(&mut live);
+        }
         let end_ns = end_ns.max(self.last_ns);
         self.apply_ends(end_ns, &mut live);
         let mut left: Vec<u32> = self.processes.keys().copied().collect();
@@ -305,7 +376,7 @@ impl Matching {
             peak: self.ledger.peak(),
             peaks: self.processes.iter().map(|(&id, state)| (id, state.peak)).collect(),
             ended: self.ends.keys().copied().collect(),
-            threads: self.threads.keys().copied().collect(),
+            threads: self.threads().collect(),
             lifetimes: self.lifetimes,
             live: live.finish(end_ns),
             rate: self.rate.take().unwrap_or_else(|| Slices::new(start_ns, RATE_SLICE_NS)),
@@ -313,6 +384,7 @@ impl Matching {
             inherited_frees: self.inherited_frees,
             missing_frees: self.missing_frees,
             unfollowed: self.unfollowed,
+            older: self.older.unwrap_or_default(),
         }
     }
 
@@ -347,9 +419,10 @@ impl Object {
         Sum::of_object(self.size, self.interval)
     }
 
-    /// The buckets of its size class and of its site.
-    fn buckets(&self) -> [Bucket; 2] {
-        [class(self.size), HISTOGRAM_BUCKETS + self.site as usize]
+    /// The buckets of its size class and of its site, if it is in any sum.
+    fn buckets(&self) -> Option<[Bucket; 2]> {
+        let site = (self.site != NO_SITE).then_some(self.site as usize)?;
+        Some([class(self.size), HISTOGRAM_BUCKETS + site])
     }
 }
 

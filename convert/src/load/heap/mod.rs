@@ -5,7 +5,7 @@ mod ledger;
 mod live;
 mod matching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rz_format::{HISTOGRAM_BUCKETS, Histogram};
 
@@ -14,7 +14,8 @@ pub(super) use matching::{Matching, SiteKey};
 
 use super::facts::Facts;
 use crate::heap::{
-    AllocationKind, Heap, HeapCounts, HeapOptions, ProcessHeap, Runtime, Site, Sums, ThreadHeap,
+    Heap, HeapCounts, HeapOptions, ProcessHeap, Runtime, Selected, Site, Sums, ThreadHeap,
+    add_up_equal_sites,
 };
 use crate::profile::{Process, ProcessId, Profile, StackId, ThreadId};
 use matching::Matched;
@@ -54,8 +55,8 @@ impl HeapTables {
         thread_index: impl Fn(u32) -> ThreadId,
         places: &[(ThreadId, Option<StackId>)],
     ) -> Heap {
-        let start_ns = facts.sources.start_ns().unwrap_or(0);
-        let end_ns = facts.sources.end_ns();
+        let start_ns = facts.start_ns(0);
+        let end_ns = facts.end_ns();
         let matched = self.matching.finish(start_ns, end_ns);
         let counted = self.counts.finish();
         let recorded = facts.sources.allocations().cloned().unwrap_or_default();
@@ -67,27 +68,29 @@ impl HeapTables {
             sums,
         };
         let mut sites: Vec<Site> = places.iter().zip(&matched.sites).map(site).collect();
-        add_up_equal(&mut sites);
-        let mut total = Sums::default();
-        let mut entries: BTreeMap<AllocationKind, Sums> = BTreeMap::new();
-        for site in &sites {
-            total.add(&site.sums);
-            entries.entry(site.entry).or_default().add(&site.sums);
-        }
+        add_up_equal_sites(&mut sites);
         let threads = self.thread_heaps(&sites, &matched, &thread_index);
+        let mut processes = process_heaps(&sites, &threads, &matched, facts, profile);
+        if !self.matching.selection().has_all_threads() {
+            let has_thread: BTreeSet<ProcessId> = threads
+                .iter()
+                .filter_map(|heap| Some(profile.threads[heap.thread?].process))
+                .collect();
+            processes.retain(|heap| has_thread.contains(&heap.process));
+        }
         let estimated = matched.size_classes.iter().map(|sums| sums.allocated.objects.value);
         let (counts, rate) = counted.unzip();
-        Heap {
+        let mut heap = Heap {
             source: recorded.source.into(),
             interval: recorded.interval,
             temporary_within: options.temporary_within,
-            total,
-            entries: entries.into_iter().collect(),
+            total: Sums::default(),
+            entries: Vec::new(),
             sizes: counts.map_or_else(|| histogram(estimated), |counts| counts.sizes),
             lifetimes: histogram(matched.lifetimes.iter().copied()),
             peak: matched.peak,
             counts,
-            processes: process_heaps(&sites, &threads, &matched, facts, profile),
+            processes,
             threads,
             sites,
             rate: rate.unwrap_or(matched.rate),
@@ -97,7 +100,10 @@ impl HeapTables {
             inherited_frees: matched.inherited_frees,
             missing_frees: matched.missing_frees,
             unfollowed: matched.unfollowed,
-        }
+            selected: Selected { older: matched.older, ..Selected::default() },
+        };
+        heap.add_up_sites();
+        heap
     }
 
     fn thread_heaps(
@@ -188,19 +194,6 @@ fn go_processes(sites: &[Site], profile: &Profile) -> Vec<bool> {
         processes[process] |= site.stack.is_some_and(|stack| of_stack[stack]);
     }
     processes
-}
-
-/// Sorts sites and adds up those that have all in common.
-fn add_up_equal(sites: &mut Vec<Site>) {
-    let key = |site: &Site| (site.thread, site.stack, site.entry);
-    sites.sort_by_key(key);
-    sites.dedup_by(|next, first| {
-        let same = key(next) == key(first);
-        if same {
-            first.sums.add(&next.sums);
-        }
-        same
-    });
 }
 
 /// Estimates as a histogram.

@@ -4,6 +4,7 @@ use rz_format::*;
 
 use super::fixture::*;
 use crate::calls::{CallList, CallOptions, FileChange, FileEvent, load_calls};
+use crate::filter::Filter;
 
 const READ: u32 = 0;
 const CLOSE: u32 = 3;
@@ -17,7 +18,7 @@ fn list(trace: Trace, options: &CallOptions) -> CallList {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.rz");
     std::fs::write(&path, trace.finish()).unwrap();
-    load_calls(&path, options).unwrap()
+    load_calls(&path, options, &Filter::default()).unwrap()
 }
 
 /// When the calls that are kept began.

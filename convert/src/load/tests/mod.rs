@@ -2,6 +2,7 @@
 
 mod calls;
 mod damage;
+mod filters;
 pub(crate) mod fixture;
 mod heap;
 mod heap_estimates;

@@ -1,0 +1,245 @@
+//! Selects rows of a trace by time and thread.
+//!
+//! What is left is what a recording of only that would have had: an interval
+//! that reaches beyond the window is cut there, and was not wholly seen.
+//!
+//! ```text
+//!        window            ┌────────────────────┐
+//!  ├──────────┤  late  ►   ├──────┤             │
+//!            ├─────┤       │   ├─────┤          │
+//!      unfinished  ►       │           ├────────┤ ─ ─ ─┤
+//! ```
+
+use std::path::Path;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use rz_format::{
+    Allocation, Block, BlockKind, Call, HeapCounts, Loss, Sample, Total, TotalClass, Wait,
+};
+
+use super::facts::Facts;
+use super::{LoadError, info, open};
+use crate::filter::{Filter, Window};
+
+/// Which rows of a trace are looked at. The default is all of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Selection {
+    pub(super) window: Window,
+    /// Ids of threads; `None` if all are looked at.
+    threads: Option<FxHashSet<u32>>,
+    /// When the recording ended, if that had to be found out.
+    pub(super) end_ns: Option<u64>,
+}
+
+/// What was left out and cannot be told apart from what is wanted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeftOut {
+    /// Samples in the window by other threads, by event.
+    pub(super) samples: FxHashMap<u32, u64>,
+    /// Whether there were requests to `io_uring` at any time.
+    uring: bool,
+    /// Whether there were sums of threads that cannot be told apart.
+    nameless: bool,
+    /// Classes of which there are exact sums of all the time that is looked
+    /// at, even if of none of the threads.
+    exact: Vec<TotalClass>,
+}
+
+impl Selection {
+    /// Finds out what a filter selects of the trace at `path`, for which its
+    /// end and all names of threads have to be known.
+    pub(super) fn of(path: &Path, filter: &Filter) -> Result<Selection, LoadError> {
+        if !filter.by_time() && !filter.by_thread() {
+            return Ok(Selection::default());
+        }
+        let format = |cause| LoadError::of(path, cause);
+        let (mut reader, _) = open(path)?;
+        let mut facts = Facts::default();
+        let is_records = |kind| kind == BlockKind::RECORDS;
+        while let Some(block) = reader.next_block_if(is_records).map_err(format)? {
+            if let Block::Records(records) = block {
+                records.into_iter().for_each(|record| facts.add(record));
+            }
+        }
+        let (start_ns, _) = info::start(&facts, reader.header());
+        let end_ns = info::end(&facts, reader.last_ns());
+        let window = Window::resolve(filter.from, filter.to, start_ns..end_ns)
+            .map_err(|cause| LoadError::Window { path: path.to_owned(), cause })?;
+        let threads = filter.by_thread().then(|| threads(&facts, filter));
+        Ok(Selection { window, threads, end_ns: Some(end_ns) })
+    }
+
+    /// Whether a thread is looked at, by its id.
+    pub(super) fn has_thread(&self, id: u32) -> bool {
+        self.threads.as_ref().is_none_or(|threads| threads.contains(&id))
+    }
+
+    /// The window of time since the start of the recording; `None` if that did
+    /// not have to be found out.
+    pub(super) fn span(&self, start_ns: u64) -> Option<(u64, u64)> {
+        let (from_ns, to_ns) = self.window.cut(start_ns, self.end_ns?);
+        Some((from_ns.saturating_sub(start_ns), to_ns.saturating_sub(start_ns)))
+    }
+
+    /// Whether all threads are looked at.
+    pub(super) fn has_all_threads(&self) -> bool {
+        self.threads.is_none()
+    }
+
+    /// Whether any of a call is looked at.
+    pub(super) fn has_call(&self, call: &Call) -> bool {
+        let end_ns = call.start_ns.saturating_add(call.duration_ns);
+        self.has_thread(call.thread) && self.window.touches(call.start_ns, end_ns)
+    }
+
+    /// Whether all there is is looked at.
+    pub(super) fn is_everything(&self) -> bool {
+        self.threads.is_none() && self.window.is_everything()
+    }
+
+    /// Leaves samples out.
+    pub(super) fn cut_samples(&self, samples: &mut Vec<Sample>, left_out: &mut LeftOut) {
+        if self.is_everything() {
+            return;
+        }
+        samples.retain(|sample| {
+            let in_window = self.window.has(sample.time_ns);
+            let is_selected = self.has_thread(sample.thread);
+            if in_window && !is_selected {
+                *left_out.samples.entry(sample.event).or_default() += 1;
+            }
+            in_window && is_selected
+        });
+    }
+
+    /// Leaves intervals out, and parts of others.
+    pub(super) fn cut_waits(&self, waits: &mut Vec<Wait>) {
+        if self.is_everything() {
+            return;
+        }
+        waits.retain_mut(|wait| {
+            let (start_ns, end_ns) = (wait.end_ns.saturating_sub(wait.duration_ns), wait.end_ns);
+            let is_in = self.window.touches(start_ns, end_ns) && self.has_thread(wait.thread);
+            if is_in {
+                let queued_from = end_ns.saturating_sub(wait.queued_ns);
+                wait.queued_ns = self.window.part(wait.queued_ns, queued_from, end_ns);
+                wait.weight = self.window.part(wait.weight, start_ns, end_ns);
+                let (first_ns, last_ns) = self.window.cut(start_ns, end_ns);
+                (wait.end_ns, wait.duration_ns) = (last_ns, last_ns - first_ns);
+                wait.seen.late |= first_ns > start_ns;
+                wait.seen.unfinished |= last_ns < end_ns;
+            }
+            is_in
+        });
+    }
+
+    /// Leaves system calls out, and parts of others.
+    pub(super) fn cut_calls(&self, calls: &mut Vec<Call>) {
+        if self.is_everything() {
+            return;
+        }
+        calls.retain_mut(|call| {
+            let is_in = self.has_call(call);
+            if is_in {
+                let end_ns = call.start_ns.saturating_add(call.duration_ns);
+                call.stack_weight = self.window.part(call.stack_weight, call.start_ns, end_ns);
+                let (first_ns, last_ns) = self.window.cut(call.start_ns, end_ns);
+                call.seen.late |= first_ns > call.start_ns;
+                call.seen.unfinished |= last_ns < end_ns;
+                (call.start_ns, call.duration_ns) = (first_ns, last_ns - first_ns);
+            }
+            is_in
+        });
+    }
+
+    /// Leaves exact sums out: all of them if they are of more than the window.
+    pub(super) fn cut_totals(&self, totals: &mut Vec<Total>, left_out: &mut LeftOut) {
+        if self.is_everything() {
+            return;
+        }
+        let has_all_time = self.window.is_everything();
+        totals.retain(|total| {
+            let is_selected = match total.thread {
+                Some(thread) => self.has_thread(thread),
+                None => self.threads.is_none(),
+            };
+            if has_all_time && !left_out.exact.contains(&total.class) {
+                left_out.exact.push(total.class);
+            }
+            left_out.uring |= !has_all_time && is_selected && total.class == TotalClass::IoUring;
+            left_out.nameless |= has_all_time && !is_selected && total.thread.is_none();
+            has_all_time && is_selected
+        });
+    }
+
+    /// Leaves counts of allocations out: whole slices of time, each of which
+    /// belongs to the window that it ends in.
+    pub(super) fn cut_heap_counts(&self, rows: &mut Vec<HeapCounts>, left_out: &mut LeftOut) {
+        if self.is_everything() {
+            return;
+        }
+        rows.retain(|row| {
+            let is_in = self.window.has(row.time_ns.saturating_sub(1));
+            let is_selected = match row.thread {
+                Some(thread) => self.has_thread(thread),
+                None => self.threads.is_none(),
+            };
+            left_out.nameless |= is_in && !is_selected && row.thread.is_none();
+            is_in && is_selected
+        });
+    }
+
+    /// Leaves out allocations after the window. What is there in it was
+    /// allocated before, and given back by whatever thread.
+    pub(super) fn cut_allocations(&self, rows: &mut Vec<Allocation>) {
+        if !self.window.is_everything() {
+            rows.retain(|row| row.time_ns < self.window.to_ns);
+        }
+    }
+}
+
+impl LeftOut {
+    /// Whether there were exact sums of a class, so that none are missing.
+    pub(super) fn has_exact(&self, class: TotalClass) -> bool {
+        self.exact.contains(&class)
+    }
+
+    /// What a reader should know of it, one sentence each.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &'static str> {
+        let uring = "io_uring requests are left out: only their sums over the whole recording \
+                     are known";
+        let nameless = "sums of threads that could not be told apart are left out";
+        [(self.uring, uring), (self.nameless, nameless)]
+            .into_iter()
+            .filter_map(|(applies, note)| applies.then_some(note))
+    }
+}
+
+/// What of a loss was due in a window, supposed that it was all the same when.
+/// `None` if that is nothing.
+pub(super) fn cut_loss(window: Window, loss: &Loss) -> Option<Loss> {
+    let (from_ns, to_ns) = (loss.from_ns, loss.to_ns);
+    if window.is_everything() {
+        return Some(loss.clone());
+    }
+    let count = window.part(loss.count, from_ns, to_ns);
+    let is_some = window.touches(from_ns, to_ns) && (count > 0 || loss.count == 0);
+    let (from_ns, to_ns) = window.cut(from_ns, to_ns);
+    is_some.then(|| Loss { count, from_ns, to_ns, ..loss.clone() })
+}
+
+/// Ids of the threads that a filter selects, by the names they had last.
+fn threads(facts: &Facts, filter: &Filter) -> FxHashSet<u32> {
+    let is_process: Vec<bool> = facts
+        .processes
+        .values()
+        .iter()
+        .map(|process| filter.has_process(&process.name, process.pid))
+        .collect();
+    let is_thread = |thread: &&rz_format::Thread| {
+        let process = facts.processes.index_of(thread.process);
+        let is_process = process.map_or(filter.processes.is_empty(), |index| is_process[index]);
+        is_process && filter.has_thread(facts.name_of(thread), thread.tid)
+    };
+    facts.threads.values().iter().filter(is_thread).map(|thread| thread.id).collect()
+}
