@@ -50,7 +50,7 @@ use dictionary::StackDictionary;
 use facts::Facts;
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
-use selection::{LeftOut, Selection};
+use selection::{Found, Selection};
 use sums::Sums;
 use totals::Totals;
 
@@ -78,7 +78,7 @@ struct Tables {
     /// Waits and calls that were over, in case that totals are missing.
     rows: Totals,
     calls: CallCounts,
-    left_out: LeftOut,
+    found: Found,
 }
 
 impl Tables {
@@ -94,7 +94,7 @@ impl Tables {
         ];
         let none_written = self.facts.end.is_none() || in_window;
         classes.retain(|&(class, wanted)| {
-            let is_missing = !self.totals.has(class) && !self.left_out.has_exact(class);
+            let is_missing = !self.totals.has(class) && !self.found.has_exact(class);
             is_missing && (self.rows.has(class) || (wanted && none_written))
         });
         let classes = classes.into_iter().map(|(class, _)| class);
@@ -175,7 +175,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         open_waits: Totals::default(),
         rows: Totals::default(),
         calls: CallCounts::default(),
-        left_out: LeftOut::default(),
+        found: Found::default(),
     };
     let matching = Matching::new(&options.heap, selection.clone());
     let counts = Counts::default();
@@ -193,31 +193,31 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
             }
             Block::Stacks(definitions) => tables.stacks.add(definitions),
             Block::Samples(mut samples) => {
-                selection.cut_samples(&mut samples, &mut tables.left_out);
+                selection.cut_samples(&mut samples, &mut tables.found);
                 tables.sums.add_samples(&samples);
             }
             Block::Waits(mut waits) => {
-                selection.cut_waits(&mut waits);
+                selection.cut_waits(&mut waits, &mut tables.found);
                 tables.sums.add_waits(&waits);
                 tables.open_waits.add_open(&waits);
                 tables.rows.add_waits(&waits);
             }
             Block::Calls(mut calls) => {
-                selection.cut_calls(&mut calls);
+                selection.cut_calls(&mut calls, &mut tables.found);
                 tables.sums.add_calls(&calls);
                 tables.calls.add(&calls);
                 tables.rows.add_calls(&calls);
             }
             Block::Totals(mut totals) => {
-                selection.cut_totals(&mut totals, &mut tables.left_out);
+                selection.cut_totals(&mut totals, &mut tables.found);
                 tables.totals.add(&totals);
             }
             Block::Allocations(mut rows) => {
-                selection.cut_allocations(&mut rows);
+                selection.cut_allocations(&mut rows, &mut tables.found);
                 heap.matching.add(&rows, &tables.facts);
             }
             Block::HeapCounts(mut rows) => {
-                selection.cut_heap_counts(&mut rows, &mut tables.left_out);
+                selection.cut_heap_counts(&mut rows, &mut tables.found);
                 heap.counts.add(&rows, &tables.facts);
             }
             Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
@@ -240,7 +240,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     };
     info::fill(&mut profile, &tables.facts, &reading);
     let (start_ns, _) = info::start(&tables.facts, reader.header());
-    finish_filter(&mut profile, &tables.left_out, &options.filter, (start_ns, in_window));
+    finish_filter(&mut profile, &tables.found, &options.filter, (start_ns, in_window));
     if options.timeline {
         let notes = tables.sums.without_timeline().map(|class| {
             format!("{class} are too many to be kept in order of time: equal stacks are added up")
@@ -254,7 +254,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
 /// that began at `start_ns`.
 fn finish_filter(
     profile: &mut Profile,
-    left_out: &LeftOut,
+    found: &Found,
     filter: &Filter,
     (start_ns, in_window): (u64, bool),
 ) {
@@ -269,6 +269,6 @@ fn finish_filter(
     if let Some(heap) = &mut profile.heap {
         heap.selected.by_time = in_window;
     }
-    profile.info.notes.extend(left_out.notes().map(str::to_owned));
+    profile.info.notes.extend(found.notes().map(str::to_owned));
     filter::apply(profile, filter);
 }

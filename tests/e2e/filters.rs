@@ -35,7 +35,8 @@ fn by_thread(output: &Output) -> Vec<(String, u64)> {
     let (_, table) = output.stdout.split_once("\nTHREADS").unwrap_or_else(|| panic!("{output}"));
     let row = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [.., samples, _, name] = words[..] else { panic!("{output}") };
+        // Share, time and its unit, samples, number, name, maybe the process.
+        let [_, _, _, samples, _, name, ..] = words[..] else { panic!("{output}") };
         (name.to_owned(), samples.replace(',', "").parse().unwrap())
     };
     table.lines().skip(2).map(row).collect()
