@@ -6,12 +6,12 @@ use rz_convert::filter::{Filter, Glob, Moment, Pattern};
 
 /// Which part of a recording to look at. Shares are those of what is left.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Filters")]
+#[command(next_help_heading = "Filters", next_display_order = 102)]
 pub struct FilterArgs {
     /// Only from this time of the recording on: 10s, 1m30s, 250ms, -5s (before
     /// the end) or 50%. What reaches into the window counts with the part
     /// inside. Exact sums are replaced by what was recorded one by one
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, display_order = 100)]
     from: Option<Moment>,
     /// Only threads with this name, as in 'worker*', or number; may be
     /// repeated to have several

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Arg, Command};
 use rz_convert::export::Format;
 use rz_convert::filter::Moment;
@@ -32,14 +32,12 @@ impl TypedValueParser for ToParser {
     ) -> Result<To, clap::Error> {
         let text = value.to_string_lossy();
         let format = text.parse().map(To::Format);
-        format.or_else(|_| text.parse().map(To::Time)).map_err(|_| {
-            let mut error = clap::Error::new(ErrorKind::InvalidValue).with_cmd(command);
+        format.or_else(|_| text.parse().map(To::Time)).map_err(|error| {
             let arg = arg.map(ToString::to_string).unwrap_or_default();
-            let names = Format::ALL.map(|format| format.name().to_owned());
-            error.insert(ContextKind::InvalidArg, ContextValue::String(arg));
-            error.insert(ContextKind::InvalidValue, ContextValue::String(text.into_owned()));
-            error.insert(ContextKind::ValidValue, ContextValue::Strings(names.into()));
-            error
+            let formats = Format::ALL.map(Format::name).join(", ");
+            let message =
+                format!("'{text}' for '{arg}' is no format ({formats}) and no time: {error}\n");
+            clap::Error::raw(ErrorKind::InvalidValue, message).with_cmd(command)
         })
     }
 
