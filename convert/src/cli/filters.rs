@@ -13,7 +13,7 @@ pub struct FilterArgs {
     /// inside. Exact sums are replaced by what was recorded one by one
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, display_order = 100)]
     from: Option<Moment>,
-    /// Only threads with this name, as in 'worker*', or number; may be
+    /// Only threads with this name, as in `worker*`, or number; may be
     /// repeated to have several
     #[arg(long, value_name = "GLOB")]
     thread: Vec<Glob>,
@@ -27,8 +27,8 @@ pub struct FilterArgs {
     /// Leave out stacks with a function whose name matches; may be repeated
     #[arg(long, value_name = "REGEX")]
     ignore: Vec<Pattern>,
-    /// Only frames of modules with this name or path, as in 'libssl*' or
-    /// '[kernel]'; may be repeated. What others did counts for the nearest
+    /// Only frames of modules with this name or path, as in `libssl*` or
+    /// `[kernel]`; may be repeated. What others did counts for the nearest
     /// caller that is left; stacks without one are left out
     #[arg(long, value_name = "GLOB")]
     only_module: Vec<Glob>,
