@@ -20,7 +20,7 @@ use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 #[derive(Debug, PartialEq, Eq)]
 pub enum Config {
     /// Convert a trace to another format.
-    Convert(ConvertConfig),
+    Convert(Box<ConvertConfig>),
     /// Merge traces into one.
     Merge(MergeConfig),
 }
@@ -170,7 +170,9 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
         }
     };
     match target {
-        Target::Format(format) => convert_config(args, until, format).map(Config::Convert),
+        Target::Format(format) => {
+            convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
+        }
         Target::Rz => merge_config(args, until).map(Config::Merge),
     }
 }
@@ -273,7 +275,7 @@ mod tests {
 
     fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
         any_config(line).map(|config| match config {
-            Config::Convert(config) => config,
+            Config::Convert(config) => *config,
             Config::Merge(_) => panic!("{line} merges"),
         })
     }

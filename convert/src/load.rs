@@ -54,7 +54,7 @@ use facts::Facts;
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
-use selection::{LeftOut, Selection};
+use selection::{Found, Selection};
 use sums::Sums;
 use totals::Totals;
 
@@ -82,7 +82,7 @@ struct Tables {
     /// Waits and calls that were over, in case that totals are missing.
     rows: Totals,
     calls: CallCounts,
-    left_out: LeftOut,
+    found: Found,
 }
 
 impl Tables {
@@ -100,7 +100,7 @@ impl Tables {
             for (class, wanted) in [(TotalClass::Waits, waits), (TotalClass::Calls, calls)] {
                 let key = (class, Some(index));
                 let expected = of_rows.contains(&key) || (wanted && none_written);
-                if expected && !exact.contains(&key) && !self.left_out.has_exact(class) {
+                if expected && !exact.contains(&key) && !self.found.has_exact(class) {
                     missing.insert(key);
                 }
             }
@@ -185,7 +185,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         open_waits: Totals::default(),
         rows: Totals::default(),
         calls: CallCounts::default(),
-        left_out: LeftOut::default(),
+        found: Found::default(),
     };
     let matching = Matching::new(&options.heap, selection.clone());
     let counts = Counts::default();
@@ -204,31 +204,31 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
             }
             Block::Stacks(definitions) => tables.stacks.add(definitions),
             Block::Samples(mut samples) => {
-                selection.cut_samples(&mut samples, &mut tables.left_out);
+                selection.cut_samples(&mut samples, &mut tables.found);
                 tables.sums.add_samples(&samples);
             }
             Block::Waits(mut waits) => {
-                selection.cut_waits(&mut waits);
+                selection.cut_waits(&mut waits, &mut tables.found);
                 tables.sums.add_waits(&waits);
                 tables.open_waits.add_open(&waits);
                 tables.rows.add_waits(&waits);
             }
             Block::Calls(mut calls) => {
-                selection.cut_calls(&mut calls);
+                selection.cut_calls(&mut calls, &mut tables.found);
                 tables.sums.add_calls(&calls);
                 tables.calls.add(&calls);
                 tables.rows.add_calls(&calls);
             }
             Block::Totals(mut totals) => {
-                selection.cut_totals(&mut totals, &mut tables.left_out);
+                selection.cut_totals(&mut totals, &mut tables.found);
                 tables.totals.add(&totals);
             }
             Block::Allocations(mut rows) => {
-                selection.cut_allocations(&mut rows);
+                selection.cut_allocations(&mut rows, &mut tables.found);
                 heap.matching.add(&rows, &tables.facts);
             }
             Block::HeapCounts(mut rows) => {
-                selection.cut_heap_counts(&mut rows, &mut tables.left_out);
+                selection.cut_heap_counts(&mut rows, &mut tables.found);
                 heap.counts.add(&rows, &tables.facts);
             }
             Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
@@ -255,7 +255,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     info::fill(&mut profile, &tables.facts, &reading);
     let (start_ns, _) = info::start(&tables.facts, reader.header());
     let window = selection.span(start_ns).unwrap_or_default();
-    finish_filter(&mut profile, &tables.left_out, &options.filter, (window, in_window));
+    finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));
     if options.timeline {
         let notes = tables.sums.without_timeline().map(|class| {
             format!("{class} are too many to be kept in order of time: equal stacks are added up")
@@ -269,7 +269,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
 /// since the start of the recording, and known if it was asked for.
 fn finish_filter(
     profile: &mut Profile,
-    left_out: &LeftOut,
+    found: &Found,
     filter: &Filter,
     (window, in_window): ((u64, u64), bool),
 ) {
@@ -282,6 +282,6 @@ fn finish_filter(
     if let Some(heap) = &mut profile.heap {
         heap.selected.by_time = in_window;
     }
-    profile.info.notes.extend(left_out.notes().map(str::to_owned));
+    profile.info.notes.extend(found.notes().map(str::to_owned));
     filter::apply(profile, filter);
 }

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 fn run(config: cli::Config) -> anyhow::Result<()> {
     match config {
-        cli::Config::Convert(config) => convert(config),
+        cli::Config::Convert(config) => convert(*config),
         cli::Config::Merge(config) => merge(config),
     }
 }

@@ -48,10 +48,12 @@ pub fn select_event(
     Ok(Some(event).filter(|&event| has_samples(profile, event)))
 }
 
-/// The CPU's event, if it has samples, else the first one with samples.
+/// The CPU's event, if it has samples, else the first one with samples. That a
+/// filter leaves no samples of the CPU does not make it another one.
 pub fn default_event(profile: &Profile) -> Option<EventId> {
     let cpu = cpu_event(profile).filter(|&event| has_samples(profile, event));
-    cpu.or_else(|| events_with_samples(profile).next())
+    let filtered_out = profile.info.filter.is_active() && profile.info.samples > 0;
+    cpu.or_else(|| events_with_samples(profile).next().filter(|_| !filtered_out))
 }
 
 /// The events that have samples, in the order of the profile.
@@ -190,6 +192,11 @@ mod tests {
         assert_eq!(select_event(&mut Profile::default(), None), Ok(None));
         let mut only_waits = Profile { samples: vec![sample(2, 3)], ..profile() };
         assert_eq!(select_event(&mut only_waits, None), Ok(Some(2)));
+        only_waits.info.filter.text = "thread a".into();
+        assert_eq!(select_event(&mut only_waits, None), Ok(Some(2)));
+        // Other threads had samples of the CPU.
+        only_waits.info.samples = 1;
+        assert_eq!(select_event(&mut only_waits, None), Ok(None));
     }
 
     #[test]

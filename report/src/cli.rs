@@ -147,7 +147,13 @@ struct Args {
     debug_dir: Vec<PathBuf>,
 
     /// Only up to this time of the recording, written as with --from
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Filters")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Filters",
+        display_order = 101
+    )]
     to: Option<Moment>,
     #[command(flatten)]
     filters: FilterArgs,

@@ -269,6 +269,21 @@ self before  after   delta  total before  after   delta  function
     }
 
     #[test]
+    fn says_what_a_filter_selected() {
+        let mut before = Builder::of(&[("main;work", 90)]);
+        let mut after = before.clone();
+        before.info.filter.text = "5s to 10s".into();
+        after.info.filter.text = "15s to 20s".into();
+        let input = |profile, name| (profile, name, Some(0));
+        let (before, after) = (input(&before, "a.rz"), input(&after, "b.rz"));
+        let diff = compare(before, after, SortBy::SelfWeight).unwrap();
+        let report = text(|out| write_diff(out, Style::default(), &diff, 9));
+        let line = "  filter      5s to 10s                         15s to 20s\n";
+        assert!(report.contains(line), "{report}");
+        assert!(report.contains("  per second  9.00 % of one core"), "{report}");
+    }
+
+    #[test]
     fn a_narrow_terminal_gets_fewer_columns() {
         let [before, after] = sides();
         let expected = "

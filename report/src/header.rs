@@ -464,6 +464,28 @@ trace.rz: app (pid 4242) and 1 other process
     }
 
     #[test]
+    fn says_what_a_filter_selected() {
+        let mut profile = Builder::of(&[("main;work", 90)]);
+        let info = &mut profile.info;
+        info.filter.text = "10s to 20s, thread worker*".into();
+        info.filter.by_thread = true;
+        // Other threads had as many samples.
+        info.samples = 180;
+        (info.lost, info.losses) = (20, vec![("throttled".into(), 20)]);
+        (info.truncated, info.recording_ns) = (7, 20_000_000_000);
+        let expected = "
+trace.rz: app (pid 4242)
+  host      db7, Linux 6.1.0 x86_64, 16 CPUs
+  recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
+  filter    10s to 20s, thread worker*
+  samples   90 = 900 ms of CPU = 0.09 cores, in 1 thread
+  lost      20 (10.0% of what was due): 20 throttled, whatever the filter selects
+  cost      31.0 ms CPU (0.2% of one core), 12.0 MiB peak memory, 4.0 KiB file
+";
+        assert_eq!(header(&profile, Some(0)), expected[1..]);
+    }
+
+    #[test]
     fn an_empty_trace_has_a_header() {
         let expected = "
 trace.rz: no process

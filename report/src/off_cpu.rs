@@ -230,6 +230,23 @@ off CPU  on CPU    ready  waits   tid  thread
     }
 
     #[test]
+    fn sums_of_a_filter_are_not_exact() {
+        let mut profile = profile();
+        profile.inexact = vec![TotalClass::Waits];
+        profile.info.filter.text = "1s to 2s".into();
+        profile.info.filter.window = Some((1_000_000_000, 2_000_000_000));
+        let shown = page(&profile, Style::default(), 25);
+        let start = "WHY THREADS WAITED  added up: exact sums are of all the time\n";
+        assert!(shown.contains(start) && shown.contains("\nTHREADS"), "{shown}");
+        // Nothing is known of waits but their stacks.
+        profile.info.filter.drops_stacks = true;
+        (profile.totals, profile.open_waits) = (vec![], vec![]);
+        let shown = page(&profile, Style::default(), 25);
+        let start = "WHY THREADS WAITED  left out: sums have no stacks to filter by\n\nTOP STACKS";
+        assert!(shown.contains(start) && !shown.contains("\nTHREADS"), "{shown}");
+    }
+
+    #[test]
     fn a_terminal_is_never_too_narrow() {
         let mut profile = profile();
         let blocked = total(0, WaitState::Io, None, 300_000_000);

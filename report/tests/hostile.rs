@@ -5,6 +5,7 @@ use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::filter::Filter;
 use rz_convert::heap::{Metric, Suppressions};
 use rz_convert::load::{LoadOptions, load};
+use rz_convert::profile::Profile;
 use rz_convert::select::{find_event, select_event};
 use rz_format::*;
 use rz_report::calls::SortCalls;
@@ -210,7 +211,7 @@ impl Random {
     }
 }
 
-fn show_heap(out: &mut Vec<u8>, profile: &mut rz_convert::profile::Profile) {
+fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     let style = Style::default();
     let event = find_event(profile, "alloc");
     let page = HeapPage { limit: 25, threads: 10 };
@@ -239,6 +240,40 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut rz_convert::profile::Profile) {
     }
 }
 
+fn show(out: &mut Vec<u8>, profile: &mut Profile) {
+    let style = Style::default();
+    for name in ["cpu", "off-cpu", "syscalls", "wall"] {
+        let selected = select_event(profile, Some(name)).unwrap();
+        let event = selected.or_else(|| find_event(profile, name));
+        let page = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
+        write_summary(out, style, "t", profile, event, page).unwrap();
+        write_off_cpu(out, style, "t", profile, event, page).unwrap();
+        let page = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
+        write_syscalls(out, style, "t", profile, event, page).unwrap();
+        let tree = TreeOptions { direction: Direction::Inverted, min_percent: 0.0 };
+        write_tree_report(out, style, "t", profile, event, tree).unwrap();
+        // There may be nothing to draw.
+        let _ = write_flame_graph(out, "t", profile, event, Direction::TopDown);
+    }
+    show_heap(out, profile);
+}
+
+fn filters() -> [Filter; 4] {
+    let from = "1ns".parse().ok();
+    let thread = vec!["*".parse().unwrap()];
+    [
+        Filter { from, ..Filter::default() },
+        Filter { to: "50%".parse().ok(), threads: thread, ..Filter::default() },
+        Filter { from: "-3ns".parse().ok(), to: "-1ns".parse().ok(), ..Filter::default() },
+        Filter {
+            ignore: vec!["0x1".parse().unwrap()],
+            only_modules: vec!["*".parse().unwrap()],
+            collapse_recursion: true,
+            ..Filter::default()
+        },
+    ]
+}
+
 #[test]
 fn every_view_of_nonsense() {
     let directory = tempfile::tempdir().unwrap();
@@ -249,25 +284,21 @@ fn every_view_of_nonsense() {
         let options = LoadOptions { timeline: true, ..LoadOptions::default() };
         let mut profile = load(&path, &options).unwrap();
         let mut out = Vec::new();
-        let style = Style::default();
-        for name in ["cpu", "off-cpu", "syscalls", "wall"] {
-            let selected = select_event(&mut profile, Some(name)).unwrap();
-            let event = selected.or_else(|| find_event(&profile, name));
-            let page = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
-            write_summary(&mut out, style, "t", &profile, event, page).unwrap();
-            write_off_cpu(&mut out, style, "t", &profile, event, page).unwrap();
-            let page = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
-            write_syscalls(&mut out, style, "t", &profile, event, page).unwrap();
-            let tree = TreeOptions { direction: Direction::Inverted, min_percent: 0.0 };
-            write_tree_report(&mut out, style, "t", &profile, event, tree).unwrap();
-            // There may be nothing to draw.
-            let _ = write_flame_graph(&mut out, "t", &profile, event, Direction::TopDown);
-        }
-        show_heap(&mut out, &mut profile);
+        show(&mut out, &mut profile);
         for (tail, errors) in [(None, false), (Some(3), false), (None, true)] {
             let kept = CallOptions { tail, errors, limit: 20 };
             let list = load_calls(&path, &kept, &Filter::default()).unwrap();
             write_list(&mut out, &list, ListOptions { tail, errors }).unwrap();
+        }
+        for filter in filters() {
+            // There may be no such time.
+            let kept = CallOptions { limit: 20, ..CallOptions::default() };
+            if let Ok(list) = load_calls(&path, &kept, &filter) {
+                write_list(&mut out, &list, ListOptions::default()).unwrap();
+            }
+            if let Ok(mut profile) = load(&path, &LoadOptions { filter, ..options.clone() }) {
+                show(&mut out, &mut profile);
+            }
         }
         let text = String::from_utf8_lossy(&out);
         for section in ["WHY THREADS WAITED", "SYSTEM CALLS", "[pid ", "TOTALS", "Compared are"] {

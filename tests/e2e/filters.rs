@@ -35,7 +35,8 @@ fn by_thread(output: &Output) -> Vec<(String, u64)> {
     let (_, table) = output.stdout.split_once("\nTHREADS").unwrap_or_else(|| panic!("{output}"));
     let row = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [.., samples, _, name] = words[..] else { panic!("{output}") };
+        // Share, time and its unit, samples, number, name, maybe the process.
+        let [_, _, _, samples, _, name, ..] = words[..] else { panic!("{output}") };
         (name.to_owned(), samples.replace(',', "").parse().unwrap())
     };
     table.lines().skip(2).map(row).collect()
@@ -59,7 +60,7 @@ fn windows_add_up_to_the_whole(trace: &Trace) {
         let sum: u64 = parts.iter().map(Folded::total).sum();
         let stacks: usize = parts.iter().chain([&whole]).map(|part| part.stacks.len()).sum();
         assert!(sum.abs_diff(whole.total()) <= stacks as u64, "{event}: {sum}");
-        assert!(parts.iter().all(|part| part.total() > whole.total() / 10), "{event}");
+        assert!(parts.iter().all(|part| part.total() > whole.total() / 50), "{event}");
     }
 }
 
@@ -116,7 +117,7 @@ fn stacks_are_those_with_a_function(trace: &Trace) {
 #[test]
 fn allocations_of_windows_add_up() {
     let program = program_path("heap");
-    let trace = Trace::record(&["-q", "--alloc=full", "--", text(&program), "20"]);
+    let trace = Trace::record(&["-q", "--alloc=full", "--", text(&program), "60"]);
     let allocated = |window: &[&str]| trace.folded(&[&["--metric", "count"], window].concat());
     let whole = allocated(&[]);
     let parts = [&["--to", "50%"][..], &["--from", "50%"]].map(allocated);

@@ -6,14 +6,14 @@ use rz_convert::filter::{Filter, Glob, Moment, Pattern};
 
 /// Which part of a recording to look at. Shares are those of what is left.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Filters")]
+#[command(next_help_heading = "Filters", next_display_order = 102)]
 pub struct FilterArgs {
     /// Only from this time of the recording on: 10s, 1m30s, 250ms, -5s (before
     /// the end) or 50%. What reaches into the window counts with the part
     /// inside. Exact sums are replaced by what was recorded one by one
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, display_order = 100)]
     from: Option<Moment>,
-    /// Only threads with this name, as in 'worker*', or number; may be
+    /// Only threads with this name, as in `worker*`, or number; may be
     /// repeated to have several
     #[arg(long, value_name = "GLOB")]
     thread: Vec<Glob>,
@@ -27,8 +27,8 @@ pub struct FilterArgs {
     /// Leave out stacks with a function whose name matches; may be repeated
     #[arg(long, value_name = "REGEX")]
     ignore: Vec<Pattern>,
-    /// Only frames of modules with this name or path, as in 'libssl*' or
-    /// '[kernel]'; may be repeated. What others did counts for the nearest
+    /// Only frames of modules with this name or path, as in `libssl*` or
+    /// `[kernel]`; may be repeated. What others did counts for the nearest
     /// caller that is left; stacks without one are left out
     #[arg(long, value_name = "GLOB")]
     only_module: Vec<Glob>,

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::builder::{PossibleValue, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Arg, Command};
 use rz_convert::export::Format;
 use rz_convert::filter::Moment;
@@ -66,15 +66,16 @@ impl TypedValueParser for ToParser {
         value: &OsStr,
     ) -> Result<To, clap::Error> {
         let text = value.to_string_lossy();
-        let target = Target::from_name(&text).map(To::Target);
-        target.or_else(|| text.parse().ok().map(To::Time)).ok_or_else(|| {
-            let mut error = clap::Error::new(ErrorKind::InvalidValue).with_cmd(command);
+        if let Some(target) = Target::from_name(&text) {
+            return Ok(To::Target(target));
+        }
+        text.parse().map(To::Time).map_err(|error| {
             let arg = arg.map(ToString::to_string).unwrap_or_default();
-            let names: Vec<String> = Target::all().map(|(name, _)| name.to_owned()).collect();
-            error.insert(ContextKind::InvalidArg, ContextValue::String(arg));
-            error.insert(ContextKind::InvalidValue, ContextValue::String(text.into_owned()));
-            error.insert(ContextKind::ValidValue, ContextValue::Strings(names));
-            error
+            let names: Vec<&str> = Target::all().map(|(name, _)| name).collect();
+            let names = names.join(", ");
+            let message =
+                format!("'{text}' for '{arg}' is no format ({names}) and no time: {error}\n");
+            clap::Error::raw(ErrorKind::InvalidValue, message).with_cmd(command)
         })
     }
 

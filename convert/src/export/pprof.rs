@@ -271,6 +271,15 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_says_what_a_filter_selected() {
+        let mut profile = fixture::profile();
+        profile.info.filter.text = "1s to 2s".into();
+        let (_, pprof) = written(&profile);
+        let mut comments = pprof.comment.iter().map(|&id| &pprof.string_table[id as usize]);
+        assert_eq!(comments.next_back().map(String::as_str), Some("filter: 1s to 2s"));
+    }
+
+    #[test]
     fn tables_are_complete() {
         let (bytes, pprof) = written(&fixture::profile());
         assert_eq!(bytes, written(&fixture::profile()).0, "not deterministic");
@@ -286,6 +295,7 @@ mod tests {
         assert_eq!(pprof.time_nanos, 1_700_000_000_000_000_000);
         assert_eq!(pprof.duration_nanos, 2_000_000_000);
         assert_eq!(text(pprof.comment[1]), "recorded with: rec -p 10");
+        assert_eq!(pprof.comment.len(), 2);
 
         let [app, kernel] = pprof.mapping[..] else { panic!("{:?}", pprof.mapping) };
         assert_eq!((app.id, text(app.filename), text(app.build_id)), (1, "/bin/app", "ab01"));

@@ -308,6 +308,14 @@ mod tests {
     }
 
     #[test]
+    fn the_name_says_what_a_filter_selected() {
+        let mut profile = fixture::profile();
+        profile.info.filter.text = "thread app".into();
+        let json = speedscope(&profile);
+        assert!(json.contains(r#""name":"app on box (thread app)""#), "{json}");
+    }
+
+    #[test]
     fn a_timeline_without_the_event_is_not_taken_for_it() {
         let mut profile = fixture::with_waits();
         profile.timeline.as_mut().unwrap().retain(|sample| sample.event == 0);

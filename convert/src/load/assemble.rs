@@ -27,7 +27,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     let mut stacks = Stacks::new(dictionary, &touched, &mut locations);
 
     let mut profile = Profile::default();
-    let events = EventIds::add_events(&mut profile, tables, heap);
+    let events = EventIds::add_events(&mut profile, tables);
     add_threads(&mut profile, tables, heap);
     let thread_index = |id: u32| index_or_end(facts.threads.index_of(id), facts.threads.values());
     let (threads, processes) = (&profile.threads, &profile.processes);
@@ -74,7 +74,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     let truncated = count(FrameKind::Truncated, Some(EventKind::Cpu));
     let lost = count(FrameKind::Lost, None);
     let is_cpu = |sample: &&Sample| profile.events[sample.event].kind == EventKind::Cpu;
-    let of_others = tables.left_out.samples.iter().filter(|&(&event, _)| {
+    let of_others = tables.found.samples.iter().filter(|&(&event, _)| {
         let event = events.of(What::Sample(event), facts);
         profile.events.get(event).is_some_and(|event| event.kind == EventKind::Cpu)
     });
@@ -157,18 +157,17 @@ struct EventIds {
 impl EventIds {
     /// Adds events in order of appearance, then those for what was recorded
     /// besides samples.
-    fn add_events(profile: &mut Profile, tables: &Tables, heap: &HeapTables) -> EventIds {
+    fn add_events(profile: &mut Profile, tables: &Tables) -> EventIds {
         let facts = &tables.facts;
-        let mut has_waits = facts.sources.captured().is_some_and(|captured| captured.waits);
-        let detail = facts.sources.captured().map_or(0, |captured| captured.calls);
-        let mut has_calls =
-            !tables.calls.is_empty() || CallDetail::from(detail) != CallDetail::None;
+        let captured = facts.sources.captured();
+        let captured = captured.as_ref();
+        let has_waits = tables.found.waits || captured.is_some_and(|captured| captured.waits);
+        let detail = captured.map_or(CallDetail::None, |captured| captured.calls.into());
+        let has_calls = tables.found.calls || detail != CallDetail::None;
         let mut lost = false;
         for (key, _) in tables.sums.amounts() {
-            match key.what {
-                What::Sample(event) => lost |= facts.events.index_of(event).is_none(),
-                What::Wait(..) => has_waits = true,
-                What::Call(_) => has_calls = true,
+            if let What::Sample(event) = key.what {
+                lost |= facts.events.index_of(event).is_none();
             }
         }
         profile.events = facts.events.values().iter().map(event).collect();
@@ -181,7 +180,7 @@ impl EventIds {
         add(lost, EventKind::Cpu, LOST);
         let off_cpu = add(has_waits, EventKind::OffCpu, OFF_CPU);
         let syscalls = add(has_calls, EventKind::Syscalls, SYSCALLS);
-        let has_heap = !heap.is_empty(facts);
+        let has_heap = tables.found.allocations || facts.sources.allocations().is_some();
         let alloc = has_heap.then(|| add(true, EventKind::Alloc, ALLOC));
         if let Some(alloc) = alloc {
             profile.events[alloc].unit = Metric::default().unit();

@@ -13,7 +13,6 @@ const MAX_FAILURES: usize = 1 << 16;
 /// What the calls of a trace add up to.
 #[derive(Debug, Default)]
 pub(super) struct CallCounts {
-    any: bool,
     /// Those that are in totals.
     rows: u64,
     counted: u64,
@@ -39,7 +38,6 @@ impl CallCounts {
     pub(super) fn add(&mut self, calls: &[Call]) {
         for call in calls {
             let number = checked_number(call.number);
-            self.any = true;
             if is_in_totals(call) {
                 self.rows += 1;
                 self.counted = self.counted.saturating_add(call.count);
@@ -59,11 +57,6 @@ impl CallCounts {
                 *end += u64::from(at_end);
             }
         }
-    }
-
-    /// Whether there was any call.
-    pub(super) fn is_empty(&self) -> bool {
-        !self.any
     }
 
     /// The counts, sorted.

@@ -31,14 +31,17 @@ pub(super) struct Selection {
     pub(super) end_ns: Option<u64>,
 }
 
-/// What was left out and cannot be told apart from what is wanted.
+/// What a trace has, selected or not.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LeftOut {
+pub(super) struct Found {
+    pub(super) waits: bool,
+    pub(super) calls: bool,
+    pub(super) allocations: bool,
     /// Samples in the window by other threads, by event.
     pub(super) samples: FxHashMap<u32, u64>,
-    /// Whether there were requests to `io_uring` at any time.
+    /// Whether sums of requests to `io_uring` were left out.
     uring: bool,
-    /// Whether there were sums of threads that cannot be told apart.
+    /// Whether sums of threads that cannot be told apart were left out.
     nameless: bool,
     /// Classes of which there are exact sums of all the time that is looked
     /// at, even if of none of the threads.
@@ -98,7 +101,7 @@ impl Selection {
     }
 
     /// Leaves samples out.
-    pub(super) fn cut_samples(&self, samples: &mut Vec<Sample>, left_out: &mut LeftOut) {
+    pub(super) fn cut_samples(&self, samples: &mut Vec<Sample>, found: &mut Found) {
         if self.is_everything() {
             return;
         }
@@ -106,14 +109,15 @@ impl Selection {
             let in_window = self.window.has(sample.time_ns);
             let is_selected = self.has_thread(sample.thread);
             if in_window && !is_selected {
-                *left_out.samples.entry(sample.event).or_default() += 1;
+                *found.samples.entry(sample.event).or_default() += 1;
             }
             in_window && is_selected
         });
     }
 
     /// Leaves intervals out, and parts of others.
-    pub(super) fn cut_waits(&self, waits: &mut Vec<Wait>) {
+    pub(super) fn cut_waits(&self, waits: &mut Vec<Wait>, found: &mut Found) {
+        found.waits |= !waits.is_empty();
         if self.is_everything() {
             return;
         }
@@ -134,7 +138,8 @@ impl Selection {
     }
 
     /// Leaves system calls out, and parts of others.
-    pub(super) fn cut_calls(&self, calls: &mut Vec<Call>) {
+    pub(super) fn cut_calls(&self, calls: &mut Vec<Call>, found: &mut Found) {
+        found.calls |= !calls.is_empty();
         if self.is_everything() {
             return;
         }
@@ -153,7 +158,7 @@ impl Selection {
     }
 
     /// Leaves exact sums out: all of them if they are of more than the window.
-    pub(super) fn cut_totals(&self, totals: &mut Vec<Total>, left_out: &mut LeftOut) {
+    pub(super) fn cut_totals(&self, totals: &mut Vec<Total>, found: &mut Found) {
         if self.is_everything() {
             return;
         }
@@ -163,18 +168,19 @@ impl Selection {
                 Some(thread) => self.has_thread(thread),
                 None => self.threads.is_none(),
             };
-            if has_all_time && !left_out.exact.contains(&total.class) {
-                left_out.exact.push(total.class);
+            if has_all_time && !found.exact.contains(&total.class) {
+                found.exact.push(total.class);
             }
-            left_out.uring |= !has_all_time && is_selected && total.class == TotalClass::IoUring;
-            left_out.nameless |= has_all_time && !is_selected && total.thread.is_none();
+            found.uring |= !has_all_time && is_selected && total.class == TotalClass::IoUring;
+            found.nameless |= has_all_time && !is_selected && total.thread.is_none();
             has_all_time && is_selected
         });
     }
 
     /// Leaves counts of allocations out: whole slices of time, each of which
     /// belongs to the window that it ends in.
-    pub(super) fn cut_heap_counts(&self, rows: &mut Vec<HeapCounts>, left_out: &mut LeftOut) {
+    pub(super) fn cut_heap_counts(&self, rows: &mut Vec<HeapCounts>, found: &mut Found) {
+        found.allocations |= !rows.is_empty();
         if self.is_everything() {
             return;
         }
@@ -184,21 +190,22 @@ impl Selection {
                 Some(thread) => self.has_thread(thread),
                 None => self.threads.is_none(),
             };
-            left_out.nameless |= is_in && !is_selected && row.thread.is_none();
+            found.nameless |= is_in && !is_selected && row.thread.is_none();
             is_in && is_selected
         });
     }
 
     /// Leaves out allocations after the window. What is there in it was
     /// allocated before, and given back by whatever thread.
-    pub(super) fn cut_allocations(&self, rows: &mut Vec<Allocation>) {
+    pub(super) fn cut_allocations(&self, rows: &mut Vec<Allocation>, found: &mut Found) {
+        found.allocations |= !rows.is_empty();
         if !self.window.is_everything() {
             rows.retain(|row| row.time_ns < self.window.to_ns);
         }
     }
 }
 
-impl LeftOut {
+impl Found {
     /// Whether there were exact sums of a class, so that none are missing.
     pub(super) fn has_exact(&self, class: TotalClass) -> bool {
         self.exact.contains(&class)

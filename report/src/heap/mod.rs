@@ -362,6 +362,32 @@ the peak is the largest of many estimates: it tends to be a little high
     }
 
     #[test]
+    fn says_what_a_filter_means() {
+        let mut profile = program(0).profile();
+        profile.info.filter.text = "5s to 10s".into();
+        profile.info.filter.window = Some((5_000_000_000, 10_000_000_000));
+        if let Some(heap) = &mut profile.heap {
+            heap.selected.by_time = true;
+            heap.selected.older = heap.total.at_end;
+        }
+        let lines = [
+            "filter 5s to 10s",
+            "4 8.0 KiB there when the window begins",
+            // Since the start of the recording.
+            "54 12.9 KiB at the peak, after 7.50 s",
+            "what was there at the peak may be older than the window of time; what is live at \
+             the end was allocated in it",
+        ];
+        check_lines(&profile, &lines);
+        let mut focused = program(0).uncounted();
+        if let Some(heap) = &mut focused.heap {
+            heap.selected.by_stack = true;
+        }
+        check_lines(&focused, &["TOTALS of what was recorded one by one"]);
+        assert!(!page(&focused, None).contains("\nOVER TIME"));
+    }
+
+    #[test]
     fn no_allocations_is_an_answer() {
         let ending = |profile: &Profile| {
             let report = page(profile, None);

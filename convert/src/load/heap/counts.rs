@@ -48,11 +48,6 @@ impl Counts {
         self.last_ns
     }
 
-    /// Whether there was no row.
-    pub(in super::super) fn is_empty(&self) -> bool {
-        self.rate.is_none()
-    }
-
     /// Threads with counts, by id.
     pub(in super::super) fn threads(&self) -> impl Iterator<Item = (Option<u32>, &HeapCounts)> {
         self.threads.iter().map(|(&thread, counts)| (thread, counts))

@@ -220,11 +220,6 @@ impl Matching {
         self.last_ns
     }
 
-    /// Whether there was no row.
-    pub(in super::super) fn is_empty(&self) -> bool {
-        self.live.is_none()
-    }
-
     /// The sites there are.
     pub(in super::super) fn sites(&self) -> &[SiteKey] {
         &self.sites

@@ -28,11 +28,6 @@ pub(super) struct HeapTables {
 }
 
 impl HeapTables {
-    /// Whether the trace has nothing about it.
-    pub(super) fn is_empty(&self, facts: &Facts) -> bool {
-        facts.sources.allocations().is_none() && self.matching.is_empty() && self.counts.is_empty()
-    }
-
     /// Ids of the threads that the heap refers to.
     pub(super) fn threads(&self) -> impl Iterator<Item = u32> {
         let counted = self.counts.threads().filter_map(|(thread, _)| thread);
