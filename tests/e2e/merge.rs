@@ -51,7 +51,9 @@ fn recordings_of_several_runs() {
     let calls = program_path("callmaker");
     let heap = program_path("heap");
     let of_calls = || {
-        let trace = Recorder::spawn(&["-q", "--syscalls", "--", text(&calls), "calls"]).finish();
+        let trace =
+            Recorder::spawn(&["-q", "--syscalls", "--off-cpu", "--", text(&calls), "calls"])
+                .finish();
         assert_eq!(trace.output.status.code(), Some(7), "{}", trace.output);
         trace
     };
