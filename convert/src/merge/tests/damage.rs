@@ -167,3 +167,24 @@ fn nonsense_is_merged_without_harm() {
     let again = loaded(&Traces::new(&[("m.rz", &merged)]).merge());
     assert_eq!(again.info.samples, 302);
 }
+
+#[test]
+fn sums_that_one_recording_lacks_are_made_of_its_rows() {
+    let (whole, other) = (same_boot(1), same_boot(2));
+    let index = rebuild_index(&mut std::io::Cursor::new(&other)).unwrap();
+    let totals = index.iter().find(|entry| entry.kind == BlockKind::TOTALS).unwrap();
+    let cut = &other[..totals.offset as usize];
+    let traces = Traces::new(&[("whole.rz", &whole), ("cut.rz", cut)]);
+    let (merged, _) = traces.try_merge(true).unwrap();
+    let (found, parts) = (loaded(&merged), [loaded(&whole), loaded(cut)]);
+    assert_eq!(parts[0].inexact, []);
+    assert_eq!(found.inexact, [TotalClass::Waits, TotalClass::Calls]);
+    let sum = |totals: &[Total]| {
+        let mut sum = Total::default();
+        totals.iter().for_each(|total| sum.add(total));
+        sum
+    };
+    assert_ne!(sum(&parts[1].totals), Total::default());
+    let expected = [parts[0].totals.as_slice(), &parts[1].totals].concat();
+    assert_eq!(sum(&found.totals), sum(&expected));
+}
