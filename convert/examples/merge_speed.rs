@@ -68,6 +68,11 @@ fn merge(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let status = fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!("peak resident memory: {}", peak.unwrap_or("unknown").trim());
+    // Time in user mode and in the kernel, in hundredths of a second.
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let ticks =
+        stat.split_whitespace().skip(13).take(2).filter_map(|text| text.parse::<f64>().ok());
+    println!("CPU time: {:.2} s", ticks.sum::<f64>() / 100.0);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::table::{MIN_NAME_WIDTH, Row, write_table};
 use crate::threads::threads;
 use crate::top::{self, SortBy};
 use crate::tree::frame_name;
-use crate::view::{Direction, call_tree};
+use crate::view::joined_tree;
 use crate::wording::wording;
 
 /// What a summary shows.
@@ -65,7 +65,7 @@ pub fn write_summary(
         writeln!(out)?;
         return write_no_samples(out, profile, event);
     };
-    let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
+    let (tree, symbols) = joined_tree(profile, event);
     let unit = profile.events[event].unit;
     let functions = top::functions(&tree);
     write_top(out, style, (&tree, &symbols), functions, unit, options)?;

@@ -15,8 +15,18 @@ pub enum Direction {
     Inverted,
 }
 
-/// The call tree of `event`, with the names of its functions. An inverted
-/// tree ends where less than `min_percent` of all weight is left.
+/// The top-down call tree of `event` over all recordings of a merged trace,
+/// with the names of its functions.
+pub fn joined_tree(profile: &Profile, event: EventId) -> (CallTree, Symbols) {
+    let mut symbols = Symbols::default();
+    let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+    let source = Source { profile, event, functions: &functions };
+    (CallTree::top_down(source, Roots::of(profile, event), &mut symbols), symbols)
+}
+
+/// The call tree of `event`, with the names of its functions. Top-down, it
+/// tells the recordings of a merged trace apart; inverted, it ends where less
+/// than `min_percent` of all weight is left.
 pub fn call_tree(
     profile: &Profile,
     event: EventId,

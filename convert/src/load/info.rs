@@ -93,6 +93,11 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         .collect();
     notes.extend(limited(&skipped, "more unknown kinds of blocks"));
     notes.extend(facts.sources.notes());
+    if facts.sources.differ_in_allocations() {
+        let text = "allocations were not recorded in the same way by all; what is said of it is \
+                    how the first recording did";
+        notes.push(text.to_owned());
+    }
     notes.extend(lost_calls_note(facts));
     for (losses, what) in [
         (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),

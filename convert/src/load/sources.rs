@@ -212,6 +212,13 @@ impl Sources {
         self.iter().find_map(|source| source.allocations.as_ref())
     }
 
+    /// Whether they differ in how allocations were recorded.
+    pub(super) fn differ_in_allocations(&self) -> bool {
+        let mut all = self.iter().filter_map(|source| source.allocations.as_ref());
+        let first = all.next();
+        all.any(|how| Some(how) != first)
+    }
+
     /// What was recorded by any of them; `None` if none says.
     pub(super) fn captured(&self) -> Option<Captured> {
         let mut all = self.iter().filter_map(|source| source.captured.clone());

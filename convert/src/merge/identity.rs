@@ -48,14 +48,41 @@ pub(super) struct Identities {
 #[derive(Debug, Default)]
 pub(super) struct Occurrences(FxHashMap<Code, u32>);
 
+/// What the offsets of a module of one trace lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ModuleIds {
+    /// The module of the output.
+    id: u32,
+    /// That of code that the kernel loads and unloads while it runs, such as
+    /// its modules and bpf programs: their addresses are other code in another
+    /// recording. The same as `id` for all but kernels.
+    loaded: u32,
+}
+
+impl ModuleIds {
+    /// The module of the output for an offset in this one.
+    pub(super) fn of(self, offset: u64) -> u32 {
+        // Where the modules of x86-64 kernels are, at the earliest; see
+        // Documentation/arch/x86/x86_64/mm.rst in the kernel's sources.
+        const LOADED: u64 = 0xffff_ffff_a000_0000;
+        if offset >= LOADED { self.loaded } else { self.id }
+    }
+
+    /// The module of the output for everything but code of the kernel.
+    pub(super) fn id(self) -> u32 {
+        self.id
+    }
+}
+
 impl Identities {
-    /// The number of a module of a trace, and whether it is new.
-    pub(super) fn id(
+    /// The module of the output for one of a trace, and the number to define
+    /// if there is something new about it.
+    pub(super) fn add(
         &mut self,
         module: &Module,
         boot: Option<&str>,
         occurrences: &mut Occurrences,
-    ) -> (u32, bool) {
+    ) -> (ModuleIds, Option<u32>) {
         let next = self.next;
         let id = match Code::of(module, boot) {
             None => next,
@@ -65,8 +92,11 @@ impl Identities {
                 *self.known.entry((code, *occurrence)).or_insert(next)
             }
         };
-        self.next = self.next.max(id.saturating_add(1));
-        (id, id == next)
+        let is_kernel = ModuleKind::from(module.kind) == ModuleKind::Kernel;
+        let is_new = id == next || is_kernel;
+        self.next = next.saturating_add(u32::from(is_new));
+        let loaded = if is_kernel { next } else { id };
+        (ModuleIds { id, loaded }, is_new.then_some(next))
     }
 }
 
@@ -83,8 +113,15 @@ mod tests {
     #[track_caller]
     fn check(module: &Module, boots: [Option<&str>; 2], same: bool) {
         let mut identities = Identities::default();
-        let ids = boots.map(|boot| identities.id(module, boot, &mut Occurrences::default()));
-        assert_eq!(ids, if same { [(0, true), (0, false)] } else { [(0, true), (1, true)] });
+        let ids = boots.map(|boot| identities.add(module, boot, &mut Occurrences::default()));
+        let [first, second] = ids.map(|(ids, _)| ids.of(0x1234));
+        assert_eq!((first, second), (0, if same { 0 } else { 1 }));
+        let is_kernel = ModuleKind::from(module.kind) == ModuleKind::Kernel;
+        let new = ids.map(|(_, new)| new);
+        assert_eq!(new, [Some(0), (!same || is_kernel).then_some(1)]);
+        // What is loaded later is never the same.
+        let loaded = ids.map(|(ids, _)| ids.of(0xffff_ffff_c000_0000));
+        assert_eq!(loaded[0] == loaded[1], same && !is_kernel);
     }
 
     #[test]
@@ -109,7 +146,8 @@ mod tests {
         let (mut identities, mut a, mut b) =
             (Identities::default(), Occurrences::default(), Occurrences::default());
         let module = module(ModuleKind::File, "/a", &[1], 0);
-        let mut id = |occurrences: &mut Occurrences| identities.id(&module, None, occurrences).0;
+        let mut id =
+            |occurrences: &mut Occurrences| identities.add(&module, None, occurrences).0.id();
         assert_eq!([id(&mut a), id(&mut a), id(&mut b), id(&mut b), id(&mut b)], [0, 1, 0, 1, 2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::identity::Occurrences;
+use super::identity::{ModuleIds, Occurrences};
 use crate::load::Dictionary;
 
 /// Number of what is not defined, in the output as in traces.
@@ -60,7 +60,7 @@ pub(super) struct ProcessIds {
 pub(super) struct Ids {
     pub(super) processes: Numbers<ProcessIds>,
     pub(super) threads: Numbers<ThreadIds>,
-    pub(super) modules: Numbers<u32>,
+    pub(super) modules: Numbers<ModuleIds>,
     pub(super) events: Numbers<u32>,
     pub(super) frames: Dictionary<u32>,
     pub(super) stacks: Dictionary<u32>,
@@ -78,7 +78,12 @@ impl Ids {
     }
 
     pub(super) fn module(&self, local: u32) -> u32 {
-        self.modules.get(local).unwrap_or(UNDEFINED)
+        self.modules.get(local).map_or(UNDEFINED, ModuleIds::id)
+    }
+
+    /// The module that an offset in one belongs to.
+    pub(super) fn module_at(&self, local: u32, offset: u64) -> u32 {
+        self.modules.get(local).map_or(UNDEFINED, |ids| ids.of(offset))
     }
 
     pub(super) fn event(&self, local: u32) -> u32 {

@@ -3,9 +3,9 @@
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    Allocation, Call, Event, Frame, FrameId, HeapCounts, Module, Note, OfSource, Process, Record,
-    Sample, Source, StackDefs, StackId, StackInterner, Symbol, TextDefs, TextInterner, Thread,
-    Total, Wait,
+    Allocation, Call, Event, Frame, FrameId, HeapCounts, Module, ModuleKind, Note, OfSource,
+    Process, Record, Sample, Source, StackDefs, StackId, StackInterner, Symbol, TextDefs,
+    TextInterner, Thread, Total, Wait,
 };
 
 use super::identity::Identities;
@@ -39,6 +39,8 @@ struct Local {
 struct SourceState {
     delta_ns: i64,
     boot: Option<String>,
+    /// Whether it is known where the kernel has what never changes.
+    fixed_kernel: bool,
     /// Whether the first host, recording and clock, which have been written at
     /// the beginning, are still to come.
     skip: [bool; 3],
@@ -77,6 +79,7 @@ impl Remap {
         let state = |source: &super::plan::PlannedSource| SourceState {
             delta_ns: source.delta_ns,
             boot: source.leaf.boot().map(str::to_owned),
+            fixed_kernel: source.leaf.host.as_ref().is_some_and(|host| host.machine == "x86_64"),
             skip: [
                 source.leaf.host.is_some(),
                 source.leaf.recording.is_some(),
@@ -278,17 +281,20 @@ impl Remap {
         if ids.modules.get(module.id).is_some() {
             return None;
         }
-        let boot = source.and_then(|id| self.sources[id as usize].boot.as_deref());
-        let (id, is_new) = self.identities.id(&module, boot, &mut ids.occurrences);
-        ids.modules.get_or_add(module.id, || id)?;
+        let is_kernel = ModuleKind::from(module.kind) == ModuleKind::Kernel;
+        let state = source.map(|id| &self.sources[id as usize]);
+        let state = state.filter(|state| state.fixed_kernel || !is_kernel);
+        let boot = state.and_then(|state| state.boot.as_deref());
+        let (module_ids, new) = self.identities.add(&module, boot, &mut ids.occurrences);
+        ids.modules.get_or_add(module.id, || module_ids)?;
         let process = module.process_plus_one.checked_sub(1);
         let process_plus_one = process.map_or(0, |id| ids.process(id).saturating_add(1));
-        is_new.then_some(Record::Module(Module { id, process_plus_one, ..module }))
+        new.map(|id| Record::Module(Module { id, process_plus_one, ..module }))
     }
 
     /// Names of the kernel's functions come again with each recording.
     fn symbol(&mut self, symbol: Symbol) -> Option<Record> {
-        let module = self.inputs[self.input].ids.module(symbol.module);
+        let module = self.inputs[self.input].ids.module_at(symbol.module, symbol.start);
         if self.symbols.len() >= MAX_SYMBOLS {
             self.symbols.clear();
         }
@@ -322,7 +328,7 @@ impl Remap {
         let ids = &mut self.inputs[self.input].ids;
         let frame = |frame: Frame| match frame {
             Frame::Code { module, offset } => {
-                let module = ids.modules.get(module).unwrap_or(UNDEFINED);
+                let module = ids.module_at(module, offset);
                 self.stacks.frame(Frame::Code { module, offset })
             }
             other => self.stacks.frame(other),

@@ -107,6 +107,7 @@ fn tables() -> Profile {
             name: "matrix".into(),
             exe: "/opt/matrix/bin/matrix".into(),
             kernel: false,
+            source: 0,
         }],
         threads: vec![thread(4242, "matrix"), thread(4243, "loader")],
         modules: vec![

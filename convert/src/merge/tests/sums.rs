@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use rz_format::{Block, Reader};
+use rz_format::{Block, Reader, Record, Symbol, TraceWriter};
 
 use super::fixture::*;
-use crate::load::tests::fixture::{describe, vector};
+use crate::load::tests::fixture::{Trace, code, describe, vector};
 use crate::merge::MergeError;
-use crate::profile::Profile;
+use crate::profile::{FrameKind, Profile};
 
 /// A profile without what is not the same in a merged trace: its size, and who
 /// it is of.
@@ -72,9 +72,13 @@ fn everything_is_the_sum() {
     let thrice = |(a, b): (u64, u64)| (3 * a, 3 * b);
     assert_eq!(count(&all), count(&one).into_iter().map(thrice).collect::<Vec<_>>());
 
-    // Those of one build are one; the kernel is that of a boot.
+    // Those of one build are one; the kernel is that of a boot, but for what it
+    // has loaded.
     let names: Vec<&str> = all.modules.iter().map(|module| &*module.name).collect();
-    assert_eq!(names, ["app", "libc.so.6", "[kernel]", "[kernel]"]);
+    assert_eq!(names, ["app", "libc.so.6", "[kernel]", "[kernel]", "[kernel]"]);
+    let kernel = all.locations.iter().filter(|location| location.kind == FrameKind::Kernel);
+    let kernel: Vec<Option<usize>> = kernel.map(|location| location.module).collect();
+    assert_eq!(kernel, [Some(2), Some(4)]);
     assert_eq!(all.events.len(), one.events.len());
     assert_eq!(all.inexact, []);
     // Each started 1 ns later than the one before.
@@ -175,4 +179,32 @@ fn what_earlier_readers_would_mix_up_they_refuse() {
     let mut reader = Reader::new(std::io::Cursor::new(&bytes)).unwrap();
     assert_eq!(reader.header().min_reader, 3);
     assert!(matches!(reader.next_block().unwrap(), Some(Block::Records(_))));
+}
+
+/// A recording in which the kernel has loaded a function somewhere.
+fn with_loaded(id: u8, name: &str) -> Vec<u8> {
+    let bytes = same_boot(id);
+    let mut reader = Reader::new(std::io::Cursor::new(&bytes)).unwrap();
+    let Some(Block::Records(records)) = reader.next_block().unwrap() else { panic!() };
+    let writer = TraceWriter::new(Vec::new(), reader.header()).unwrap();
+    let mut trace = Trace { writer, ..Trace::bare() };
+    trace.records(&records);
+    let at = 0xffff_ffff_c000_1000;
+    let stack = trace.stack(&[code(2, at + 4)]);
+    trace.define_stacks();
+    trace.samples(&[stack]);
+    let (name, area) = (name.into(), "bpf".into());
+    trace.records(&[Record::Symbol(Symbol { module: 2, start: at, length: 64, name, area })]);
+    trace.finish()
+}
+
+#[test]
+fn code_that_the_kernel_loads_is_not_mixed_up() {
+    let (a, b) = (with_loaded(1, "bpf_prog_a"), with_loaded(2, "bpf_prog_b"));
+    let both = merged(&[("a.rz", &a), ("b.rz", &b)]);
+    let lines = |bytes: &[u8]| describe(&loaded(bytes));
+    assert_eq!(lines(&both), lines(&a) + &lines(&b));
+    assert!(lines(&both).contains("bpf_prog_a_k"), "{}", lines(&both));
+    let again = merged(&[("both.rz", &both), ("c.rz", &with_loaded(3, "bpf_prog_c"))]);
+    assert_eq!(lines(&again).lines().count(), 3);
 }
