@@ -309,7 +309,6 @@ fn new_node(symbol: SymbolId, kind: NodeKind, inlined: bool, parent: NodeId) -> 
 mod tests {
     use super::*;
     use crate::fixture::Builder;
-    use crate::symbols::Naming;
 
     /// The tree as lines of `depth name self/total`, children after parents.
     fn dump(tree: &CallTree, symbols: &Symbols) -> String {
@@ -328,7 +327,7 @@ mod tests {
 
     fn check_top_down(profile: &Profile, expected: &str) {
         let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+        let functions = symbols.intern_functions(profile);
         let source = Source { profile, event: 0, functions: &functions };
         let tree = CallTree::top_down(source, Roots::of(profile, 0), &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);
@@ -336,7 +335,7 @@ mod tests {
 
     fn check_inverted(profile: &Profile, min_weight: u64, expected: &str) {
         let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+        let functions = symbols.intern_functions(profile);
         let source = Source { profile, event: 0, functions: &functions };
         let tree = CallTree::inverted(source, min_weight, &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);

@@ -13,7 +13,8 @@ use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::change::{Change, Exposure, Pair};
 use crate::diff_sums::{SumRow, class_of, compare_sums, has_exact};
 use crate::error::ReportError;
-use crate::symbols::{Naming, SymbolId, Symbols};
+use crate::matching::match_functions;
+use crate::symbols::{SymbolId, Symbols};
 use crate::top::{self, SortBy};
 
 /// One of the two recordings.
@@ -80,7 +81,7 @@ pub struct Diff<'a> {
 /// A profile to compare, what to call it, and which of its events.
 pub type Input<'a> = (&'a Profile, &'a str, Option<EventId>);
 
-/// Compares two recordings, matching functions by module and canonical name.
+/// Compares two recordings, [matching](crate::matching) functions across builds.
 /// Rows are sorted by the size of the change of self or total.
 ///
 /// # Errors
@@ -101,14 +102,14 @@ pub fn compare<'a>(
     let several = [before, after].map(roots_of).contains(&Roots::Processes);
     let roots = if several { Roots::Processes } else { Roots::Functions };
     let mut symbols = Symbols::default();
-    let mut tree_of = |(profile, _, event): Input<'_>| {
-        let functions = symbols.intern_functions(profile, Naming::Canonical);
+    let matched = match_functions([&[before.0], &[after.0]], &[], &mut symbols)?;
+    let mut tree_of = |(profile, _, event): Input<'_>, functions: &[SymbolId]| {
         // Without samples there is no event, and no sample has this one.
         let event = event.unwrap_or(EventId::MAX);
-        let source = Source { profile, event, functions: &functions };
-        CallTree::top_down(source, roots, &mut symbols)
+        CallTree::top_down(Source { profile, event, functions }, roots, &mut symbols)
     };
-    let (first_tree, second_tree) = (tree_of(before), tree_of(after));
+    let [first, second] = &matched.functions;
+    let (first_tree, second_tree) = (tree_of(before, &first[0]), tree_of(after, &second[0]));
     // A recording without samples has none of what the other one counted.
     let any_event = first_event.or(second_event).unwrap_or(&NO_EVENT);
     let side = |(profile, name, _): Input<'a>, event: Option<&'a Event>, tree: &CallTree| Side {

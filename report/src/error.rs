@@ -25,6 +25,16 @@ pub enum ReportError {
         /// The trace with sums.
         name: String,
     },
+    /// A function that is said to be renamed is not there.
+    #[error("--rename {rename}: no function {name}, or several, in {side}")]
+    NoSuchFunction {
+        /// What was said.
+        rename: String,
+        /// The function that was not found.
+        name: String,
+        /// `before` or `after`.
+        side: &'static str,
+    },
     /// There is nothing that a picture could show.
     #[error("no samples to draw: {why}")]
     NothingToDraw {

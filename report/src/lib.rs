@@ -22,6 +22,7 @@ pub mod heap;
 pub mod histogram;
 pub mod hotpath;
 pub mod list;
+pub mod matching;
 pub mod off_cpu;
 pub mod stacks;
 pub mod style;

@@ -3,7 +3,7 @@
 use rz_convert::profile::{EventId, Profile};
 
 use crate::calltree::{CallTree, Roots, Source};
-use crate::symbols::{Naming, Symbols};
+use crate::symbols::Symbols;
 
 /// Which way a tree grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub fn call_tree(
     min_percent: f64,
 ) -> (CallTree, Symbols) {
     let mut symbols = Symbols::default();
-    let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+    let functions = symbols.intern_functions(profile);
     let source = Source { profile, event, functions: &functions };
     let tree = match direction {
         Direction::TopDown => CallTree::top_down(source, Roots::of(profile, event), &mut symbols),

@@ -14,7 +14,8 @@ use super::places::is_library;
 use crate::calltree::{CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::diff::{Node, merge_nodes};
 use crate::error::ReportError;
-use crate::symbols::{Naming, SymbolId, Symbols};
+use crate::matching::match_functions;
+use crate::symbols::{SymbolId, Symbols};
 use crate::top::{SortBy, function_nodes, is_function};
 
 /// One of the two recordings.
@@ -111,8 +112,8 @@ pub fn is_rate(metric: Metric) -> bool {
 /// and their event.
 pub type HeapInput<'a> = (&'a Profile, &'a str, EventId);
 
-/// Compares the allocations of two recordings, matching functions by module
-/// and canonical name. Rows are sorted by the size of the change.
+/// Compares the allocations of two recordings, [matching](crate::matching)
+/// functions across builds. Rows are sorted by the size of the change.
 ///
 /// # Errors
 /// If a rate is to be compared and a recording does not say how long it was,
@@ -135,9 +136,12 @@ pub fn compare_heaps<'a>(
     let several = roots.contains(&Roots::Processes);
     let roots = if several { Roots::Processes } else { Roots::Functions };
     let mut symbols = Symbols::default();
-    let trees = inputs.map(|(profile, _, event)| {
-        let functions = symbols.intern_functions(profile, Naming::Canonical);
-        CallTree::top_down(Source { profile, event, functions: &functions }, roots, &mut symbols)
+    let [before, after] = inputs.map(|(profile, ..)| profile);
+    let matched = match_functions([&[before], &[after]], &[], &mut symbols)?;
+    let trees: [CallTree; 2] = std::array::from_fn(|side| {
+        let (profile, _, event) = inputs[side];
+        let functions = &matched.functions[side][0];
+        CallTree::top_down(Source { profile, event, functions }, roots, &mut symbols)
     });
     let sums: [NodeSums; 2] = std::array::from_fn(|side| {
         let (profile, _, event) = inputs[side];
