@@ -11,11 +11,24 @@ use rz_convert::heap::{Estimate, Heap, Metric, Sum};
 use rz_convert::profile::{EventId, FrameKind, Info, Profile, StackId, ThreadId, Unit};
 
 use super::places::is_library;
-use crate::calltree::{CallTree, NodeId, NodeKind, ROOT, Roots, Source};
-use crate::diff::{Node, merge_nodes};
+use crate::calltree::{CallTree, NodeId, NodeKind, Place, ROOT, Roots, Source};
 use crate::error::ReportError;
+use crate::merged::Merged;
 use crate::symbols::{Naming, SymbolId, Symbols};
 use crate::top::{SortBy, function_nodes, is_function};
+
+/// How many standard errors a change may have before it is more than noise:
+/// chance alone goes beyond two in about one of 20 cases.
+pub(super) const NOISE_LIMIT: f64 = 2.0;
+
+/// What the mark of changes within the noise means.
+pub(super) const NOISE_LEGEND: &str =
+    "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
+
+/// Changes within this many standard errors stay white. A picture has
+/// hundreds of frames, so it takes more than a table's row to be coloured:
+/// chance alone colours about one frame in 370.
+pub(super) const PICTURE_NOISE_LIMIT: f64 = 3.0;
 
 /// One of the two recordings.
 #[derive(Debug, Clone)]
@@ -48,8 +61,8 @@ pub struct HeapRow {
 /// One node of both call trees.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeapNode {
-    /// What it is; its amounts are rounded.
-    pub node: Node,
+    /// What it is.
+    pub node: Place,
     /// What was allocated by its innermost function.
     pub self_: HeapPair,
     /// What was allocated here or below.
@@ -143,10 +156,11 @@ pub fn compare_heaps<'a>(
         let (profile, _, event) = inputs[side];
         NodeSums::of(&trees[side], profile, event, heaps[side], metric)
     });
-    let merged = merge_nodes(&trees[0], &trees[1]);
-    let node =
-        |&node: &Node| HeapNode { node, self_: HeapPair::default(), total: HeapPair::default() };
-    let mut nodes: Vec<HeapNode> = merged.nodes.iter().map(node).collect();
+    let merged = Merged::of(trees.iter());
+    let (self_, total) = (HeapPair::default(), HeapPair::default());
+    let nodes = merged.tree.nodes.iter();
+    let mut nodes: Vec<HeapNode> =
+        nodes.map(|node| HeapNode { node: node.place(), self_, total }).collect();
     for (side, sums) in sums.iter().enumerate() {
         for (id, &new) in merged.ids[side].iter().enumerate() {
             nodes[new].self_[side] = sums.self_[id];

@@ -7,16 +7,18 @@ use rz_convert::heap::{Estimate, Metric, Sum};
 use rz_convert::profile::{EventKind, Unit};
 
 use super::amounts::{bytes_and_margin, counted};
-use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, is_rate};
+use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, NOISE_LEGEND, NOISE_LIMIT, is_rate};
 use super::which_recorded;
-use crate::change::NOISE_LIMIT;
-use crate::diff_table::{NOISE_LEGEND, WIDE, write_side_by_side};
+use crate::diff_table::write_side_by_side;
 use crate::format::{bytes, clean, count, duration};
 use crate::header::{host, lost_count, start_time};
 use crate::style::{Paint, Style};
 use crate::summary::{some_of, write_title};
 use crate::table::{self, write_table};
 use crate::top::SortBy;
+
+/// Below this many columns the totals of both sides make room for names.
+const WIDE: usize = 100;
 
 /// Writes a comparison with the `limit` functions that changed most.
 pub fn write_heap_diff(
