@@ -66,6 +66,27 @@ pub struct Node {
     pub total: Amount,
 }
 
+/// Where a node is in its tree, and what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its function.
+    pub symbol: SymbolId,
+    /// What it stands for.
+    pub kind: NodeKind,
+    /// Whether it was inlined wherever it was seen here.
+    pub inlined: bool,
+    /// The node above; always a smaller id, except for the root.
+    pub parent: NodeId,
+}
+
+impl Node {
+    /// The node without its sums.
+    pub fn place(&self) -> Place {
+        let &Node { symbol, kind, inlined, parent, .. } = self;
+        Place { symbol, kind, inlined, parent }
+    }
+}
+
 /// Samples of one event, added up by function and caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallTree {

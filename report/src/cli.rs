@@ -8,8 +8,10 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use rz_convert::heap::{HeapOptions, Metric};
 use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
 use rz_report::calls::SortCalls;
+use rz_report::diff::DiffOptions;
 use rz_report::heap::sites::{SiteKind, SortSites};
 use rz_report::list::ListOptions;
+use rz_report::normalize::{Per, Work};
 use rz_report::top::SortBy;
 use rz_report::tree::TreeOptions;
 use rz_report::view::Direction;
@@ -24,6 +26,8 @@ Examples:
   report trace.rz --inverted --svg -       an icicle graph to standard output
   report --diff before.rz after.rz         what changed, per second of wall time
   report --diff before.rz after.rz --svg diff.svg
+  report --diff b1.rz b2.rz b3.rz --against a1.rz a2.rz a3.rz
+  report --diff before.rz after.rz --work 1000 --work 1200 --work-name requests
   report trace.rz --off-cpu                why threads waited, where, and which
   report trace.rz --wall --svg             running and waiting in one flame graph
   report trace.rz --syscalls               calls, errors, times, and where from
@@ -46,9 +50,13 @@ struct Args {
     /// The trace to show
     #[arg(value_name = "TRACE", required_unless_present = "diff", conflicts_with = "diff")]
     trace: Option<PathBuf>,
-    /// Compare two traces, per second of wall time
-    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
+    /// Compare two traces, BEFORE and AFTER; or, with --against, several runs
+    /// with several others
+    #[arg(long, num_args = 1.., value_name = "TRACE")]
     diff: Vec<PathBuf>,
+    /// With --diff BEFORE...: the runs to compare them with
+    #[arg(long, num_args = 1.., value_name = "AFTER", requires = "diff")]
+    against: Vec<PathBuf>,
 
     /// Show the call tree, callers above what they called
     #[arg(long, conflicts_with = "diff", help_heading = "View")]
@@ -132,6 +140,30 @@ struct Args {
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent, help_heading = "Detail")]
     min_percent: f64,
 
+    /// What to divide by: wall time, work done, the total of the side, or
+    /// nothing [default: work if it is given, else wall]
+    #[arg(long, value_enum, requires = "diff", help_heading = "Comparison")]
+    per: Option<PerWhat>,
+    /// How much each run did; once for each side, before and after, or once
+    /// for each trace
+    #[arg(long, value_name = "N", requires = "diff", value_parser = parse_work, conflicts_with = "heap", help_heading = "Comparison")]
+    work: Vec<f64>,
+    /// What --work counts
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "work",
+        default_value = "units",
+        help_heading = "Comparison"
+    )]
+    work_name: String,
+    /// Share of the changes named that may be false on average
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, help_heading = "Comparison")]
+    fdr: f64,
+    /// Call nothing a change that is below this share of the total before
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, help_heading = "Comparison")]
+    min_effect: f64,
+
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -150,6 +182,14 @@ enum By {
     Bytes,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PerWhat {
+    Wall,
+    Work,
+    Share,
+    Raw,
+}
+
 /// What makes no sense with a list of places.
 const NOT_WITH_SITES: [&str; 5] = ["diff", "tree", "inverted", "svg", "metric"];
 
@@ -162,6 +202,13 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         _ => Err("a number from 0 to 100 is needed".to_owned()),
+    }
+}
+
+fn parse_work(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(units) if units > 0.0 && f64::is_finite(units) => Ok(units),
+        _ => Err("a number above 0 is needed".to_owned()),
     }
 }
 
@@ -180,6 +227,8 @@ pub struct Config {
     pub text: Option<PathBuf>,
     /// What functions are sorted by.
     pub by: SortBy,
+    /// How to compare.
+    pub diff: DiffOptions,
     /// How many functions to list.
     pub limit: usize,
     /// The event to show.
@@ -199,8 +248,8 @@ pub struct Config {
 pub enum Input {
     /// One, to be shown.
     One(PathBuf),
-    /// Two, to be compared.
-    Two(PathBuf, PathBuf),
+    /// One or more on each side, to be compared.
+    Sides([Vec<PathBuf>; 2]),
 }
 
 /// What the text about one trace shows.
@@ -287,6 +336,13 @@ fn config(args: Args) -> Result<Config, clap::Error> {
     let as_event = args.event.as_deref() == Some(ALLOC);
     let metric =
         ((args.heap && samples_of_heap) || as_event).then(|| args.metric.unwrap_or_default());
+    // Both have exact sums; waits cannot fail.
+    let compares_sums = !args.diff.is_empty()
+        && match args.event.as_deref() {
+            Some(SYSCALLS) => true,
+            Some(OFF_CPU) => !matches!(args.by, Some(By::Errors)),
+            _ => false,
+        };
     let by = match (args.by, &view) {
         (Some(By::Count | By::Errors), View::Syscalls { .. }) => SortBy::TotalWeight,
         (Some(By::Bytes | By::Count), View::Sites { .. }) => SortBy::TotalWeight,
@@ -302,6 +358,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
             let message = "the summary of --heap is by bytes; --sites can be sorted by count";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
+        (Some(By::Count | By::Errors), _) if compares_sums => SortBy::SelfWeight,
         (Some(By::Count | By::Errors | By::Bytes), _) => {
             let message = "--by count, bytes and errors are for --syscalls and places of --heap";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
@@ -313,13 +370,31 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         [(args.off_cpu, OFF_CPU), (args.wall, WALL), (args.syscalls, SYSCALLS), (args.heap, ALLOC)];
     let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.to_owned()));
     let event = chosen.or(args.event);
-    let input = match (args.trace, <[PathBuf; 2]>::try_from(args.diff)) {
-        (_, Ok([before, after])) => Input::Two(before, after),
-        (trace, Err(_)) => Input::One(trace.unwrap_or_default()),
+    let input = match args.trace {
+        Some(trace) => Input::One(trace),
+        None => Input::Sides(sides(args.diff, args.against)?),
+    };
+    let work = match &input {
+        Input::One(_) => Work::default(),
+        Input::Sides(sides) => work(args.work, args.work_name, sides)?,
+    };
+    let diff = DiffOptions {
+        by,
+        per: args.per.map(|per| match per {
+            PerWhat::Wall => Per::Wall,
+            PerWhat::Work => Per::Work,
+            PerWhat::Share => Per::Share,
+            PerWhat::Raw => Per::Raw,
+        }),
+        work,
+        sums_by: sort_calls,
+        fdr: args.fdr / 100.0,
+        min_effect: args.min_effect / 100.0,
+        renames: Vec::new(),
     };
     let beside = || match &input {
         Input::One(trace) => trace.with_extension("svg"),
-        Input::Two(_, after) => after.with_extension("diff.svg"),
+        Input::Sides([_, after]) => after[0].with_extension("diff.svg"),
     };
     let svg = args.svg.map(|file| file.unwrap_or_else(beside));
     let text = match (args.output, &svg) {
@@ -340,6 +415,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         svg,
         text,
         by,
+        diff,
         limit,
         event,
         metric,
@@ -347,6 +423,35 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         suppressions: args.suppressions,
         debug_dirs,
     })
+}
+
+/// The traces before and after; none is empty.
+fn sides(diff: Vec<PathBuf>, against: Vec<PathBuf>) -> Result<[Vec<PathBuf>; 2], clap::Error> {
+    if !against.is_empty() {
+        return Ok([diff, against]);
+    }
+    match <[PathBuf; 2]>::try_from(diff) {
+        Ok([before, after]) => Ok([vec![before], vec![after]]),
+        Err(_) => {
+            let message = "--diff needs two traces, or any number and --against others";
+            Err(Args::command().error(ErrorKind::WrongNumberOfValues, message))
+        }
+    }
+}
+
+/// Work by side: given once for each, or once for each trace.
+fn work(units: Vec<f64>, name: String, sides: &[Vec<PathBuf>; 2]) -> Result<Work, clap::Error> {
+    let [before, after] = [sides[0].len(), sides[1].len()];
+    let units = match units.len() {
+        0 => Default::default(),
+        2 => [vec![units[0]], vec![units[1]]],
+        n if n == before + after => [units[..before].to_vec(), units[before..].to_vec()],
+        _ => {
+            let message = "--work is given once for each side, or once for each trace";
+            return Err(Args::command().error(ErrorKind::WrongNumberOfValues, message));
+        }
+    };
+    Ok(Work { name, units })
 }
 
 fn site_kind(args: &Args) -> Option<SiteKind> {

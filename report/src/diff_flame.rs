@@ -16,67 +16,63 @@ use crate::diff::{Diff, Node};
 use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
+use crate::normalize::Per;
 use crate::view::Direction;
-use crate::wording::{rate_scale, wording};
-
-/// Changes within this many standard errors stay white. A picture has
-/// hundreds of frames, so it takes more than a table's row to be coloured:
-/// chance alone colours about one frame in 370.
-pub(crate) const NOISE_LIMIT: f64 = 3.0;
+use crate::wording::wording;
 
 /// Draws both call trees as one.
 pub fn write_diff_flame_graph(out: &mut dyn Write, diff: &Diff<'_>) -> Result<(), ReportError> {
     let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node)).collect();
-    let (before, after) = (clean(diff.before.name), clean(diff.after.name));
-    let (_, unit) = rate_scale(diff.before.event);
-    let words = wording(Some(diff.before.event));
-    let (width, factor) = match diff.before.event.unit {
-        Unit::Nanoseconds => (format!("{} per s", words.width), 1e-3),
-        Unit::Bytes | Unit::Count => (format!("{} per s", words.width), 1.0),
-        _ => ("k cycles per s".to_owned(), 1e-3),
+    let [before, after] = [0, 1].map(|side| {
+        let runs = &diff.sides[side].runs;
+        let more = if runs.len() > 1 { format!(" +{}", runs.len() - 1) } else { String::new() };
+        format!("{}{more}", clean(runs[0].name))
+    });
+    // Inferno writes whole numbers, which must not be too coarse.
+    let (unit, factor) = match (diff.scale.per, diff.event.unit) {
+        (Per::Wall, Unit::Nanoseconds) => {
+            (format!("{} per s", wording(Some(diff.event)).width), 1e4 / WIDTHS)
+        }
+        _ => (format!("× 0.001 {}", diff.scale.unit), 1e3 / WIDTHS),
     };
     let caption = Caption {
-        title: format!("{before} → {after}, in {unit}"),
+        title: format!("{before} → {after}, in {}", diff.scale.unit),
         subtitle: "width: the larger of both · colour: relative change of total, \
-                   red more, blue less, white within noise (3 standard errors)"
+                   red more, blue less, white no evidence of a change"
             .to_owned(),
-        unit: &width,
+        unit: &unit,
         factor,
-        none: words.none,
+        none: wording(Some(diff.event)).none,
         truncate: TextTruncateDirection::Right,
     };
     draw(out, &frames, &caption, Direction::TopDown)
 }
 
+/// Widths are whole numbers: values times this.
+const WIDTHS: f64 = 1e6;
+
 fn frame(diff: &Diff<'_>, node: &Node) -> Frame {
-    // Weight per nanosecond becomes weight per second, a whole number.
-    let per_second = |rate: f64| (rate * 1e9).round() as u64;
-    let own = diff.change(node.self_);
-    let change = diff.change(node.total);
-    let (factor, _) = rate_scale(diff.before.event);
-    let (before, after) = (change.before * factor, change.after * factor);
+    let scale = &diff.scale;
+    let own = [0, 1].map(|side| scale.value(side, node.self_[side].weight as f64));
+    let [before, after] = node.total.values;
     // The unit also keeps inferno from taking the number for one of its own.
-    let unit = match diff.before.event.unit {
-        Unit::Nanoseconds => "%",
-        Unit::Bytes => " MiB/s",
-        Unit::Count => "/s",
-        _ => "M/s",
-    };
-    let numbers = match (node.total.before.samples, node.total.after.samples) {
-        (0, _) => format!("new, {after:.2}{unit}"),
-        (_, 0) => format!("gone, was {before:.2}{unit}"),
+    let unit = if scale.short.is_empty() { " in all" } else { scale.short };
+    let numbers = match node.total.amounts.map(|amount| amount.samples) {
+        [0, _] => format!("new, {after:.2}{unit}"),
+        [_, 0] => format!("gone, was {before:.2}{unit}"),
         _ => format!("{before:.2} → {after:.2}, {:+.2}{unit}", after - before),
     };
     let name = label(&diff.symbols[node.symbol].name, node.kind, node.inlined);
     Frame {
         parent: node.parent,
         label: format!("{name} {numbers}"),
-        self_width: per_second(own.before).max(per_second(own.after)),
-        color: color_of(change.before, change.after, change.is_noise(NOISE_LIMIT)),
+        // Saturates.
+        self_width: (own[0].max(own[1]) * WIDTHS).round() as u64,
+        color: color_of(before, after, !node.total.verdict.is_change()),
     }
 }
 
-/// White for noise, else from pale to deep red or blue by how much of the
+/// White without evidence, else from pale to deep red or blue by how much of the
 /// larger side the change is.
 pub(crate) fn color_of(before: f64, after: f64, is_noise: bool) -> Color {
     let (larger, delta) = (before.max(after), after - before);
@@ -97,14 +93,14 @@ mod tests {
     use rz_convert::profile::Profile;
 
     use super::*;
-    use crate::diff::compare;
+    use crate::diff::{DiffOptions, Run, compare};
     use crate::fixture::Builder;
-    use crate::top::SortBy;
 
     /// Each frame's hover text and colour.
     fn frames_of(before: &Profile, after: &Profile) -> Vec<(String, String)> {
-        let (before, after) = ((before, "a.rz", Some(0)), (after, "b.rz", Some(0)));
-        let diff = compare(before, after, SortBy::SelfWeight).unwrap();
+        let run = |profile, name| Run { profile, name, event: Some(0) };
+        let sides = [&[run(before, "a.rz")][..], &[run(after, "b.rz")]];
+        let diff = compare(sides, &DiffOptions::default()).unwrap();
         let mut out = Vec::new();
         write_diff_flame_graph(&mut out, &diff).unwrap();
         let svg = String::from_utf8(out).unwrap();
@@ -131,7 +127,7 @@ mod tests {
             ("add new, 5.00% (50,000 µs of CPU time per s, 10.99%)", "255,105,105"),
             ("all (455,000 µs of CPU time per s, 100%)", "250,250,250"),
             ("grow 10.00 → 20.00, +10.00% (200,000 µs of CPU time per s, 43.96%)", "255,163,163"),
-            ("main 30.00 → 35.50, +5.50% (455,000 µs of CPU time per s, 100.00%)", "250,250,250"),
+            ("main 30.00 → 35.50, +5.50% (455,000 µs of CPU time per s, 100.00%)", "255,203,203"),
             ("old gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "105,105,255"),
             ("same 10.00 → 10.50, +0.50% (105,000 µs of CPU time per s, 23.08%)", "250,250,250"),
             ("x gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "105,105,255"),

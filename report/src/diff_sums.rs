@@ -1,6 +1,7 @@
-//! Compares the exact sums of waits and system calls of two recordings.
+//! Compares the exact sums of waits and system calls of two sides.
 //!
-//! No sampling is involved, so that no change is noise.
+//! No sampling is involved. That they differ from one run to the next is noise
+//! nevertheless.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,21 +10,24 @@ use rz_convert::profile::{EventKind, Profile, Total, TotalClass};
 use rz_convert::reason::call_name;
 
 use crate::calls::{SortCalls, by_number};
+use crate::change::{Change, Verdict};
+use crate::diff::Run;
+use crate::diff_table::paint_of;
 use crate::format::duration;
 use crate::style::{Paint, Style};
 use crate::summary::{some_of, write_title};
 use crate::table::{self, fits, write_table};
 use crate::waits::by_reason;
 
-/// What one call or reason adds up to in both recordings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What one call or reason adds up to on both sides.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SumRow {
     /// The name of the call, or why threads waited.
     pub name: String,
-    /// In the first recording.
-    pub before: Total,
-    /// In the second recording.
-    pub after: Total,
+    /// What it adds up to in all runs of each side.
+    pub sums: [Total; 2],
+    /// How what rows are compared by changed.
+    pub change: Change,
 }
 
 /// The class whose sums are exact for an event of this kind, if there is one.
@@ -41,20 +45,15 @@ pub(crate) fn has_exact(profile: &Profile, class: TotalClass) -> bool {
     any && !profile.inexact.contains(&class)
 }
 
-/// The sums of both by name; `None` unless both have exact ones.
-pub(crate) fn compare_sums(
-    before: &Profile,
-    after: &Profile,
-    class: TotalClass,
-) -> Option<Vec<SumRow>> {
-    if ![before, after].iter().all(|profile| has_exact(profile, class)) {
+/// The sums of both sides by name; `None` unless all runs have exact ones.
+pub(crate) fn compare_sums(sides: [&[Run<'_>]; 2], class: TotalClass) -> Option<Vec<SumRow>> {
+    if !sides.iter().flat_map(|runs| runs.iter()).all(|run| has_exact(run.profile, class)) {
         return None;
     }
     let mut rows: BTreeMap<String, SumRow> = BTreeMap::new();
-    for (profile, is_after) in [(before, false), (after, true)] {
-        for (name, sum) in named_sums(profile, class) {
-            let row = rows.entry(name).or_default();
-            if is_after { &mut row.after } else { &mut row.before }.add(&sum);
+    for (side, runs) in sides.iter().enumerate() {
+        for (name, sum) in runs.iter().flat_map(|run| named_sums(run.profile, class)) {
+            rows.entry(name).or_default().sums[side].add(&sum);
         }
     }
     Some(rows.into_iter().map(|(name, row)| SumRow { name, ..row }).collect())
@@ -83,11 +82,11 @@ pub(crate) fn write_sum_rows(
 ) -> io::Result<()> {
     let rate = |value: u64, wall_ns: u64| value as f64 / wall_ns as f64;
     let times = |row: &SumRow| {
-        [rate(row.before.total_ns, wall_ns[0]), rate(row.after.total_ns, wall_ns[1])]
+        [rate(row.sums[0].total_ns, wall_ns[0]), rate(row.sums[1].total_ns, wall_ns[1])]
     };
     let change = |row: &SumRow| times(row)[1] - times(row)[0];
     let mut sorted: Vec<&SumRow> = rows.iter().collect();
-    let largest = |row: &SumRow| row.before.total_ns.max(row.after.total_ns);
+    let largest = |row: &SumRow| row.sums[0].total_ns.max(row.sums[1].total_ns);
     sorted.sort_by(|a, b| {
         let by_change = change(b).abs().total_cmp(&change(a).abs());
         by_change.then_with(|| largest(b).cmp(&largest(a)))
@@ -107,17 +106,17 @@ pub(crate) fn write_sum_rows(
                     0 => ("-".to_owned(), Paint::Dim),
                     n => (format!("{:.1}", rate(n, wall_ns) * 1e9), Paint::Plain),
                 };
-                numbers.push(per_second(&row.before, wall_ns[0]));
-                numbers.push(per_second(&row.after, wall_ns[1]));
+                numbers.push(per_second(&row.sums[0], wall_ns[0]));
+                numbers.push(per_second(&row.sums[1], wall_ns[1]));
                 let mean = |sum: &Total| match sum.total_ns.checked_div(sum.count) {
                     None => ("-".to_owned(), Paint::Dim),
                     Some(ns) => (duration(ns), Paint::Plain),
                 };
-                numbers.extend([mean(&row.before), mean(&row.after)]);
+                numbers.extend([mean(&row.sums[0]), mean(&row.sums[1])]);
             }
             let time = |percent: f64| (format!("{:.2}", percent * 100.0), Paint::Plain);
             numbers.extend(times(row).map(time));
-            numbers.push(delta(change(row) * 100.0));
+            numbers.push(delta(change(row) * 100.0, row.change.verdict));
             table::Row { numbers, text: row.name.clone(), suffix: String::new() }
         };
         let mut titles = vec![];
@@ -138,12 +137,9 @@ pub(crate) fn write_sum_rows(
 }
 
 /// A change with its sign; what is shown as zero has none.
-fn delta(delta: f64) -> (String, Paint) {
-    match delta {
-        d if d.abs() < 0.005 => ("0.00".to_owned(), Paint::Dim),
-        d if d > 0.0 => (format!("{d:+.2}"), Paint::Red),
-        d => (format!("{d:+.2}"), Paint::Green),
-    }
+fn delta(delta: f64, verdict: Verdict) -> (String, Paint) {
+    let text = if delta.abs() < 0.005 { "0.00".to_owned() } else { format!("{delta:+.2}") };
+    (text, paint_of(verdict))
 }
 
 #[cfg(test)]
@@ -151,10 +147,9 @@ mod tests {
     use rz_convert::profile::{Event, SYSCALLS, Sample};
 
     use super::*;
-    use crate::diff::compare;
+    use crate::diff::{DiffOptions, compare};
     use crate::diff_table::write_diff;
     use crate::fixture::{Builder, text};
-    use crate::top::SortBy;
 
     /// A recording of ten seconds with these calls: number, how many, and how
     /// long all took.
@@ -171,8 +166,9 @@ mod tests {
     }
 
     fn report(before: &Profile, after: &Profile, width: Option<usize>) -> String {
-        let (before, after) = ((before, "a.rz", Some(1)), (after, "b.rz", Some(1)));
-        match compare(before, after, SortBy::SelfWeight) {
+        let run = |profile, name| Run { profile, name, event: Some(1) };
+        let sides = [&[run(before, "a.rz")][..], &[run(after, "b.rz")]];
+        match compare(sides, &DiffOptions::default()) {
             Ok(diff) => text(|out| write_diff(out, Style { color: false, width }, &diff, 2)),
             Err(error) => error.to_string(),
         }

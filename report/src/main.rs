@@ -4,7 +4,7 @@
 mod cli;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -15,7 +15,7 @@ use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{EventId, Profile};
 use rz_convert::select::{find_event, select_event};
-use rz_report::diff::compare;
+use rz_report::diff::{Run, compare};
 use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_table::write_diff;
 use rz_report::error::ReportError;
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 fn run(config: &Config) -> Result<()> {
     match &config.input {
         Input::One(trace) => show(config, trace),
-        Input::Two(before, after) => show_diff(config, before, after),
+        Input::Sides(sides) => show_diff(config, sides),
     }
 }
 
@@ -97,26 +97,44 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     write_text(config, |out, _| write_list(out, &list, options))
 }
 
-fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
-    refuse_to_overwrite(config, &[before, after])?;
-    let (mut first, first_name) = (read(config, before)?, file_name(before));
-    let (mut second, second_name) = (read(config, after)?, file_name(after));
-    // Files of the same name in two directories are told apart by their paths.
-    let same = first_name == second_name;
-    let name = |path: &Path, name: String| if same { path.display().to_string() } else { name };
-    let (first_name, second_name) = (name(before, first_name), name(after, second_name));
-    let (first_event, second_event) =
-        (event_of(&mut first, config, before)?, event_of(&mut second, config, after)?);
-    if let (Some(metric), Some(before), Some(after)) = (config.metric, first_event, second_event) {
-        let first = (&first, first_name.as_str(), before);
-        let second = (&second, second_name.as_str(), after);
-        let diff = compare_heaps([first, second], metric, config.by)?;
+fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<()> {
+    let paths: Vec<&Path> = sides.iter().flatten().map(PathBuf::as_path).collect();
+    refuse_to_overwrite(config, &paths)?;
+    if config.metric.is_some() && paths.len() > 2 {
+        return Err(ReportError::Unsupported {
+            what: "allocations of several runs",
+            why: "only one run on each side can be; compare them in pairs, or CPU time without --heap",
+        }
+        .into());
+    }
+    let mut profiles = Vec::with_capacity(paths.len());
+    for path in &paths {
+        let mut profile = read(config, path)?;
+        let event = event_of(&mut profile, config, path)?;
+        profiles.push((profile, event));
+    }
+    // Files of the same name in several directories are told apart by their paths.
+    let names: Vec<String> = paths.iter().map(|path| file_name(path)).collect();
+    let is_unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
+    let same = !names.iter().all(is_unique);
+    let name = |index: usize| match same {
+        true => paths[index].display().to_string(),
+        false => names[index].clone(),
+    };
+    let names: Vec<String> = (0..paths.len()).map(name).collect();
+    if let (Some(metric), [(before, Some(first)), (after, Some(second))]) =
+        (config.metric, &profiles[..])
+    {
+        let inputs = [(before, names[0].as_str(), *first), (after, names[1].as_str(), *second)];
+        let diff = compare_heaps(inputs, metric, config.by, &[])?;
         write_text(config, |out, style| write_heap_diff(out, style, &diff, config.limit))?;
         return write_svg(config, |out| write_heap_diff_flame_graph(out, &diff));
     }
-    let first = (&first, first_name.as_str(), first_event);
-    let second = (&second, second_name.as_str(), second_event);
-    let diff = compare(first, second, config.by)?;
+    let runs = profiles.iter().zip(&names);
+    let runs: Vec<Run<'_>> =
+        runs.map(|((profile, event), name)| Run { profile, name, event: *event }).collect();
+    let (before, after) = runs.split_at(sides[0].len());
+    let diff = compare([before, after], &config.diff)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
     write_svg(config, |out| write_diff_flame_graph(out, &diff))
 }
@@ -144,12 +162,17 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
     let debug_dirs = config.debug_dirs.clone();
-    let options = LoadOptions { debug_dirs, heap: config.heap, ..LoadOptions::default() };
+    // Of single runs, noise is taken from how they went on.
+    let timeline = match &config.input {
+        Input::One(_) => false,
+        Input::Sides([before, after]) => before.len() + after.len() == 2 && config.metric.is_none(),
+    };
+    let options = LoadOptions { debug_dirs, timeline, heap: config.heap };
     let profile = load(path, &options)?;
-    // With two traces, a note must say whose it is.
+    // With several traces, a note must say whose it is.
     let whose = match config.input {
         Input::One(_) => String::new(),
-        Input::Two(..) => format!("{}: ", path.display()),
+        Input::Sides(_) => format!("{}: ", path.display()),
     };
     say_notes(&profile.info.notes, &whose);
     Ok(profile)

@@ -5,9 +5,9 @@ use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
 
-use super::diff::{HeapDiff, HeapNode, is_rate};
+use super::diff::{HeapDiff, HeapNode, PICTURE_NOISE_LIMIT, is_rate};
 use super::diff_table::{amount, delta_and_margin};
-use crate::diff_flame::{NOISE_LIMIT, color_of};
+use crate::diff_flame::color_of;
 use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
@@ -57,6 +57,10 @@ fn frame(diff: &HeapDiff<'_>, HeapNode { node, self_, total }: &HeapNode) -> Fra
         label: format!("{name} {numbers}"),
         // Saturates.
         self_width: own.before.value.max(own.after.value).round() as u64,
-        color: color_of(change.before.value, change.after.value, change.is_noise(NOISE_LIMIT)),
+        color: color_of(
+            change.before.value,
+            change.after.value,
+            change.is_noise(PICTURE_NOISE_LIMIT),
+        ),
     }
 }

@@ -1,0 +1,488 @@
+//! How much the sums of a comparison vary by chance.
+//!
+//! Of several runs, it is how they differ from each other. Of one run, it is
+//! how its parts differ: slices of time, each with all threads, since what
+//! threads do at a time depends on each other; and threads, if there are many.
+//! This is the variance that a block bootstrap converges to, reckoned without
+//! drawing: blocks that are drawn at random vary by what blocks differ. It is
+//! never taken for less than the error of sampling.
+
+use rustc_hash::FxHashMap;
+use rz_convert::profile::{EventId, Profile, StackId, ThreadId};
+
+use crate::calltree::{CallTree, NodeId, ROOT};
+use crate::stats::permutation;
+use crate::stats::rates::Rate;
+use crate::top::FunctionNodes;
+
+/// Slices of time that a run is cut into. Noise is taken from slices of this
+/// length, twice, and four times it, whichever shows most: what goes on for
+/// longer than one slice would look like less noise than it is.
+const SLICES: usize = 48;
+const SLICES_TOGETHER: [usize; 3] = [1, 2, 4];
+
+/// As many threads of equal weight there must be at least for their differences
+/// to be taken for chance: few threads differ because they do different things.
+const MANY_THREADS: f64 = 32.0;
+
+/// What sums are made of: for each node of a tree one of all that ends there
+/// or below, and for each function one of what ends in it and one of what ends
+/// in it or below.
+pub(crate) struct Items<'t> {
+    tree: &'t CallTree,
+    /// By node: the item of its function's own sum.
+    own: Vec<Option<usize>>,
+    /// By node, if it is its function's outermost: the item of the function's total.
+    total: Vec<Option<usize>>,
+    functions: usize,
+}
+
+impl<'t> Items<'t> {
+    pub fn new(tree: &'t CallTree, functions: &[FunctionNodes]) -> Self {
+        let nodes = tree.nodes.len();
+        let (mut own, mut total) = (vec![None; nodes], vec![None; nodes]);
+        for (index, function) in functions.iter().enumerate() {
+            function.all.iter().for_each(|&id| own[id] = Some(nodes + index));
+            let index = nodes + functions.len() + index;
+            function.outermost.iter().for_each(|&id| total[id] = Some(index));
+        }
+        Items { tree, own, total, functions: functions.len() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.tree.nodes.len() + 2 * self.functions
+    }
+
+    /// The items of nodes, of functions' own sums, and of functions' totals.
+    pub fn families(&self) -> [std::ops::Range<usize>; 3] {
+        let nodes = self.tree.nodes.len();
+        let own = nodes + self.functions;
+        [0..nodes, nodes..own, own..self.len()]
+    }
+}
+
+/// A weight that ends in a node.
+type Leaf = (NodeId, f64);
+
+/// Adds up what belongs together, item by item, touching only what is there.
+struct Adder<'i> {
+    items: &'i Items<'i>,
+    sums: Vec<f64>,
+    is_touched: Vec<bool>,
+    touched: Vec<usize>,
+}
+
+impl<'i> Adder<'i> {
+    fn new(items: &'i Items<'i>) -> Self {
+        let (sums, is_touched) = (vec![0.0; items.len()], vec![false; items.len()]);
+        Adder { items, sums, is_touched, touched: Vec::new() }
+    }
+
+    fn touch(&mut self, item: usize) -> bool {
+        let is_new = !std::mem::replace(&mut self.is_touched[item], true);
+        if is_new {
+            self.touched.push(item);
+        }
+        is_new
+    }
+
+    /// Calls `each` with every item that these add to, and its sum.
+    fn add(&mut self, leaves: &[Leaf], mut each: impl FnMut(usize, f64)) {
+        let items = self.items;
+        for &(leaf, weight) in leaves {
+            let mut node = leaf;
+            while self.touch(node) && node != ROOT {
+                node = items.tree.nodes[node].parent;
+            }
+            self.sums[leaf] += weight;
+        }
+        // So far there are nodes only. Children have larger ids.
+        self.touched.sort_unstable_by(|a, b| b.cmp(a));
+        for &(leaf, weight) in leaves {
+            if let Some(item) = items.own[leaf] {
+                self.touch(item);
+                self.sums[item] += weight;
+            }
+        }
+        let mut next = 0;
+        while next < self.touched.len() {
+            let node = self.touched[next];
+            next += 1;
+            if node >= items.tree.nodes.len() {
+                continue;
+            }
+            let sum = self.sums[node];
+            if node != ROOT {
+                self.sums[items.tree.nodes[node].parent] += sum;
+            }
+            if let Some(item) = items.total[node] {
+                self.touch(item);
+                self.sums[item] += sum;
+            }
+        }
+        for item in self.touched.drain(..) {
+            each(item, std::mem::take(&mut self.sums[item]));
+            self.is_touched[item] = false;
+        }
+    }
+}
+
+/// One run, with the node of [`Items`] in which each of its samples ends.
+pub(crate) struct RunSamples<'a> {
+    pub profile: &'a Profile,
+    pub event: Option<EventId>,
+    /// In the order of the profile's samples of the event.
+    pub leaves: Vec<NodeId>,
+    /// What the run is divided by.
+    pub exposure: f64,
+}
+
+impl RunSamples<'_> {
+    fn samples(&self) -> impl Iterator<Item = (NodeId, &rz_convert::profile::Sample)> {
+        let samples = self.profile.samples.iter();
+        let samples = samples.filter(|sample| Some(sample.event) == self.event);
+        self.leaves.iter().copied().zip(samples)
+    }
+
+    fn leaves(&self) -> Vec<Leaf> {
+        self.samples().map(|(leaf, sample)| (leaf, sample.weight as f64)).collect()
+    }
+
+    /// The squares of the weights of samples. Where single samples are not
+    /// known, those of one stack and thread are taken to have equal weights.
+    fn squares(&self, timed: Option<&[TimedLeaf]>) -> Vec<Leaf> {
+        match timed {
+            Some(timed) => {
+                timed.iter().map(|leaf| (leaf.node, leaf.weight * leaf.weight)).collect()
+            }
+            None => {
+                let square = |weight: u64, count: u64| weight as f64 * weight as f64 / count as f64;
+                let samples = self.samples().filter(|(_, sample)| sample.count > 0);
+                samples.map(|(leaf, s)| (leaf, square(s.weight, s.count))).collect()
+            }
+        }
+    }
+
+    /// Single samples, each with the slice of time it is in; `None` if they
+    /// are not known.
+    fn timed(&self) -> Option<Vec<TimedLeaf>> {
+        let timeline = self.profile.timeline.as_ref()?;
+        let nodes = self.samples().map(|(leaf, sample)| ((sample.thread, sample.stack), leaf));
+        let nodes: FxHashMap<(ThreadId, Option<StackId>), NodeId> = nodes.collect();
+        let info = &self.profile.info;
+        let length = (info.duration_ns / SLICES as u64).max(1);
+        let timeline = timeline.iter().filter(|sample| Some(sample.event) == self.event);
+        let timed = timeline.filter_map(|sample| {
+            let slice = sample.time_ns.saturating_sub(info.start_ns) / length;
+            Some(TimedLeaf {
+                node: *nodes.get(&(sample.thread, sample.stack))?,
+                slice: (slice as usize).min(SLICES - 1),
+                weight: sample.weight as f64,
+            })
+        });
+        let timed: Vec<TimedLeaf> = timed.collect();
+        // A class that had too many samples has none here.
+        let all: u64 = self.samples().map(|(_, sample)| sample.count).sum();
+        (timed.len() as u64 == all).then_some(timed)
+    }
+}
+
+/// One sample in a slice of time.
+struct TimedLeaf {
+    node: NodeId,
+    slice: usize,
+    weight: f64,
+}
+
+/// What the noise of one run was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// Differences between slices of time.
+    Slices,
+    /// The number of samples alone, as if they came by chance: their times are
+    /// not known.
+    Samples,
+}
+
+/// The items of one side.
+pub(crate) struct SideNoise {
+    pub weights: Vec<f64>,
+    pub exposure: f64,
+    /// Variance of the weight of an item, per unit of weight.
+    pub dispersion: Vec<f64>,
+    /// Degrees of freedom it is estimated with.
+    pub degrees: Vec<f64>,
+}
+
+impl SideNoise {
+    pub fn rate(&self, item: usize) -> Rate {
+        Rate {
+            weight: self.weights[item],
+            exposure: self.exposure,
+            dispersion: self.dispersion[item],
+            degrees: self.degrees[item],
+        }
+    }
+}
+
+/// Gives what is missing on one side, or has no variance there, the dispersion
+/// that it would have: at least that of the other side, and of single samples.
+pub(crate) fn fill_gaps(sides: &mut [SideNoise; 2], samples: [u64; 2]) {
+    let mean = |side: usize, sides: &[SideNoise; 2]| {
+        (samples[side] > 0).then(|| sides[side].weights[ROOT] / samples[side] as f64)
+    };
+    let means = [0, 1].map(|side| mean(side, sides));
+    for side in 0..2 {
+        let mean = means[side].or(means[1 - side]).unwrap_or(1.0).max(f64::MIN_POSITIVE);
+        for item in 0..sides[side].weights.len() {
+            let other = &sides[1 - side];
+            let (dispersion, degrees) = (other.dispersion[item], other.degrees[item]);
+            let here = &mut sides[side];
+            if here.weights[item] <= 0.0 {
+                here.dispersion[item] = mean.max(dispersion);
+                here.degrees[item] = if degrees > 0.0 { degrees } else { f64::INFINITY };
+            }
+            // Shares of 100 % do not vary.
+            here.dispersion[item] = here.dispersion[item].max(mean * 1e-9);
+        }
+    }
+}
+
+/// Variances of rates, per exposure, that the error of sampling alone gives.
+/// If all samples are the exposure, they are those of a share.
+fn sampling(adder: &mut Adder<'_>, squares: &[Leaf], side: &Sums, of_share: bool) -> Vec<f64> {
+    let mut variance = vec![0.0; adder.items.len()];
+    adder.add(squares, |item, sum| variance[item] = sum);
+    let all = variance[ROOT];
+    for (item, variance) in variance.iter_mut().enumerate() {
+        let share = if of_share { side.weights[item] / side.exposure } else { 0.0 };
+        *variance =
+            (*variance * (1.0 - 2.0 * share) + share * share * all).max(0.0) / side.exposure;
+    }
+    variance
+}
+
+/// Sums of a side.
+struct Sums {
+    weights: Vec<f64>,
+    exposure: f64,
+}
+
+impl Sums {
+    fn of(adder: &mut Adder<'_>, runs: &[RunSamples<'_>]) -> Self {
+        let mut weights = vec![0.0; adder.items.len()];
+        for run in runs {
+            adder.add(&run.leaves(), |item, sum| weights[item] += sum);
+        }
+        Sums { weights, exposure: runs.iter().map(|run| run.exposure).sum() }
+    }
+}
+
+/// Sums of squares over units that are taken to be alike.
+struct Units<'a, 'i> {
+    adder: &'a mut Adder<'i>,
+    /// Sum of weight² / exposure, by item.
+    squares: Vec<f64>,
+    exposure: f64,
+    count: usize,
+}
+
+impl<'a, 'i> Units<'a, 'i> {
+    fn new(adder: &'a mut Adder<'i>) -> Self {
+        let squares = vec![0.0; adder.items.len()];
+        Units { adder, squares, exposure: 0.0, count: 0 }
+    }
+
+    fn add(&mut self, leaves: &[Leaf], exposure: f64) {
+        if exposure > 0.0 {
+            let squares = &mut self.squares;
+            self.adder.add(leaves, |item, sum| squares[item] += sum * sum / exposure);
+            self.exposure += exposure;
+            self.count += 1;
+        }
+    }
+
+    /// Sum of squares within: of how far units are from the mean of `side`.
+    fn within(&self, item: usize, side: &Sums) -> f64 {
+        let weight = side.weights[item];
+        (self.squares[item] - weight * weight / self.exposure.max(f64::MIN_POSITIVE)).max(0.0)
+    }
+}
+
+/// The noise of a side of one run, from its parts.
+pub(crate) fn within_run(
+    items: &Items<'_>,
+    run: &RunSamples<'_>,
+    of_share: bool,
+) -> (SideNoise, Within) {
+    let mut adder = Adder::new(items);
+    let sums = Sums::of(&mut adder, std::slice::from_ref(run));
+    let timed = run.timed();
+    let mut variance = sampling(&mut adder, &run.squares(timed.as_deref()), &sums, of_share);
+    let mut degrees = vec![f64::INFINITY; items.len()];
+    let mut take = |units: &Units<'_, '_>, is_first: bool| {
+        let free = units.count.saturating_sub(1) as f64;
+        if free < 1.0 {
+            return;
+        }
+        for item in 0..items.len() {
+            let found = units.within(item, &sums) / free;
+            if found > variance[item] || is_first {
+                degrees[item] = free;
+            }
+            variance[item] = variance[item].max(found);
+        }
+    };
+    let weight_of = |leaves: &[Leaf]| leaves.iter().map(|(_, weight)| weight).sum::<f64>();
+    if let Some(timed) = &timed {
+        let slices = by_slice(timed, items.tree.nodes.len());
+        for together in SLICES_TOGETHER {
+            let mut units = Units::new(&mut adder);
+            for slices in slices.chunks(together) {
+                let leaves = slices.concat();
+                let equal = run.exposure * together as f64 / SLICES as f64;
+                units.add(&leaves, if of_share { weight_of(&leaves) } else { equal });
+            }
+            take(&units, together == 1);
+        }
+    }
+    let threads = by_thread(run);
+    let weights: Vec<f64> = threads.iter().map(|leaves| weight_of(leaves)).collect();
+    let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
+    let alike = weights.iter().sum::<f64>().powi(2) / squares.max(f64::MIN_POSITIVE);
+    if alike >= MANY_THREADS {
+        let mut units = Units::new(&mut adder);
+        let equal = run.exposure / threads.len() as f64;
+        for (leaves, weight) in threads.iter().zip(weights) {
+            units.add(leaves, if of_share { weight } else { equal });
+        }
+        take(&units, false);
+    }
+    let within = if timed.is_some() { Within::Slices } else { Within::Samples };
+    let dispersion = variance
+        .iter()
+        .zip(&sums.weights)
+        .map(
+            |(variance, weight)| {
+                if *weight > 0.0 { variance * sums.exposure / weight } else { 0.0 }
+            },
+        )
+        .collect();
+    let Sums { weights, exposure } = sums;
+    (SideNoise { weights, exposure, dispersion, degrees }, within)
+}
+
+/// The leaves of each slice of time, equal ones added up.
+fn by_slice(timed: &[TimedLeaf], nodes: usize) -> Vec<Vec<Leaf>> {
+    let mut slices: Vec<Vec<Leaf>> = vec![Vec::new(); SLICES];
+    // Where in the slice a node is, if it is there.
+    let mut places: Vec<(usize, usize)> = vec![(usize::MAX, 0); nodes];
+    for leaf in timed {
+        let slice = &mut slices[leaf.slice];
+        match places[leaf.node] {
+            (in_slice, place) if in_slice == leaf.slice => slice[place].1 += leaf.weight,
+            _ => {
+                places[leaf.node] = (leaf.slice, slice.len());
+                slice.push((leaf.node, leaf.weight));
+            }
+        }
+    }
+    slices
+}
+
+fn by_thread(run: &RunSamples<'_>) -> Vec<Vec<Leaf>> {
+    let mut threads: FxHashMap<ThreadId, Vec<Leaf>> = FxHashMap::default();
+    for (leaf, sample) in run.samples() {
+        threads.entry(sample.thread).or_default().push((leaf, sample.weight as f64));
+    }
+    let mut threads: Vec<(ThreadId, Vec<Leaf>)> = threads.into_iter().collect();
+    threads.sort_unstable_by_key(|(thread, _)| *thread);
+    threads.into_iter().map(|(_, leaves)| leaves).collect()
+}
+
+/// The noise of both sides, from how the runs of each differ: quasi-Poisson
+/// variables with one dispersion on both sides, since the load is the same but
+/// for what changed.
+pub(crate) fn between_runs(
+    items: &Items<'_>,
+    sides: [&[RunSamples<'_>]; 2],
+    of_share: bool,
+) -> [SideNoise; 2] {
+    let mut adder = Adder::new(items);
+    let sums = sides.map(|runs| Sums::of(&mut adder, runs));
+    let chance: [Vec<f64>; 2] = std::array::from_fn(|side| {
+        let squares: Vec<Leaf> = sides[side].iter().flat_map(|run| run.squares(None)).collect();
+        sampling(&mut adder, &squares, &sums[side], of_share)
+    });
+    let within: [Vec<f64>; 2] = std::array::from_fn(|side| {
+        let mut units = Units::new(&mut adder);
+        sides[side].iter().for_each(|run| units.add(&run.leaves(), run.exposure));
+        (0..items.len()).map(|item| units.within(item, &sums[side])).collect()
+    });
+    let free = |side: usize| sides[side].len().saturating_sub(1) as f64;
+    // The common dispersion of an item, and with how many degrees of freedom.
+    let estimate = |item: usize| {
+        let there = (0..2).filter(|&side| sums[side].weights[item] > 0.0);
+        let (mut found, mut degrees) = (0.0, 0.0);
+        for side in there {
+            found += within[side][item] * sums[side].exposure / sums[side].weights[item];
+            degrees += free(side);
+        }
+        (found / f64::max(degrees, 1.0), degrees)
+    };
+    let by_chance = |side: usize, item: usize| match sums[side].weights[item] {
+        weight if weight > 0.0 => chance[side][item] * sums[side].exposure / weight,
+        _ => 0.0,
+    };
+    // For what is only on a side of one run: as much beyond chance as all is.
+    let (of_all, degrees_of_all) = estimate(ROOT);
+    let chance_of_all = by_chance(0, ROOT).max(by_chance(1, ROOT));
+    let beyond = if chance_of_all > 0.0 { (of_all / chance_of_all).max(1.0) } else { 1.0 };
+    let mut noise = [0, 1].map(|side| SideNoise {
+        weights: sums[side].weights.clone(),
+        exposure: sums[side].exposure,
+        dispersion: vec![0.0; items.len()],
+        degrees: vec![0.0; items.len()],
+    });
+    for item in 0..items.len() {
+        let (found, degrees) = estimate(item);
+        for (side, noise) in noise.iter_mut().enumerate() {
+            if noise.weights[item] <= 0.0 {
+                continue;
+            }
+            let chance = by_chance(side, item);
+            (noise.dispersion[item], noise.degrees[item]) = match degrees > 0.0 {
+                true => (found.max(chance), degrees),
+                false => (chance * beyond, degrees_of_all.max(1.0)),
+            };
+        }
+    }
+    noise
+}
+
+/// Probabilities of items by permutation of runs, at this level; those that
+/// cannot reach it because there are too few runs are 0.
+pub(crate) fn permutations(
+    items: &Items<'_>,
+    sides: [&[RunSamples<'_>]; 2],
+    found: &[usize],
+    level: f64,
+) -> Vec<f64> {
+    if permutation::smallest_probability(sides.map(<[_]>::len)) > level {
+        return vec![0.0; found.len()];
+    }
+    let mut adder = Adder::new(items);
+    let place_of: FxHashMap<usize, usize> =
+        found.iter().enumerate().map(|(place, &item)| (item, place)).collect();
+    let mut runs: Vec<Vec<(f64, f64)>> = vec![Vec::new(); found.len()];
+    for run in sides.into_iter().flatten() {
+        runs.iter_mut().for_each(|runs| runs.push((0.0, run.exposure)));
+        adder.add(&run.leaves(), |item, sum| {
+            if let Some(last) = place_of.get(&item).and_then(|&place| runs[place].last_mut()) {
+                last.0 = sum;
+            }
+        });
+    }
+    let first = sides[0].len();
+    runs.iter().map(|runs| permutation::probability(runs, first, level)).collect()
+}
