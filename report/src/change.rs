@@ -25,6 +25,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The word for it in files for machines; people get
+    /// [one that fits what is compared](crate::diff_table::verdict_word).
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::More => "more",
+            Verdict::Less => "less",
+            Verdict::New => "new",
+            Verdict::Gone => "gone",
+            Verdict::NoEvidence => "no evidence",
+        }
+    }
+
     /// Whether there is evidence of a change.
     pub fn is_change(self) -> bool {
         self != Verdict::NoEvidence

@@ -8,7 +8,9 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use rz_convert::heap::{HeapOptions, Metric};
 use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
 use rz_report::calls::SortCalls;
+use rz_report::change_color::Width;
 use rz_report::diff::DiffOptions;
+use rz_report::fail_if::Condition;
 use rz_report::heap::sites::{SiteKind, SortSites};
 use rz_report::list::ListOptions;
 use rz_report::normalize::{Per, Work};
@@ -28,6 +30,7 @@ Examples:
   report --diff before.rz after.rz --svg diff.svg
   report --diff b1.rz b2.rz b3.rz --against a1.rz a2.rz a3.rz
   report --diff before.rz after.rz --work 1000 --work 1200 --work-name requests
+  report --diff before.rz after.rz --fail-if 'total>5%' --markdown -
   report trace.rz --off-cpu                why threads waited, where, and which
   report trace.rz --wall --svg             running and waiting in one flame graph
   report trace.rz --syscalls               calls, errors, times, and where from
@@ -40,7 +43,13 @@ Examples:
   report --diff before.rz after.rz --heap --metric live
 
 self: samples in which a function ran itself. total: self and all it called.
-Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+Exit codes:
+  0  done; with --fail-if, nothing grew by more than its limit, or it shrank
+  1  failed
+  2  wrong usage
+  3  --fail-if: a regression, the whole 95 % interval is beyond the limit
+  4  --fail-if: too noisy to tell, the interval is on both sides of the limit";
 
 /// Shows what an rz trace recorded: top functions, call trees, flame graphs,
 /// and what changed between two traces.
@@ -68,6 +77,46 @@ struct Args {
     /// or else beside the trace; give `-o -` as well to have both
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
     svg: Option<Option<PathBuf>>,
+
+    /// With --diff: the second side calls OLD now NEW; may be repeated
+    #[arg(long, value_name = "OLD=NEW", requires = "diff", conflicts_with = "trace", value_parser = parse_rename, help_heading = "Comparison")]
+    rename: Vec<String>,
+    /// With --diff and --svg: what a frame is as wide as: the larger of both
+    /// sides, before, after, or delta (how much it changed)
+    #[arg(long, value_name = "SIDE", default_value = "larger", requires_all = ["diff", "svg"], conflicts_with = "trace", value_parser = width_parser(), hide_possible_values = true, help_heading = "Comparison")]
+    width: Width,
+    /// With --diff: write all numbers as JSON to FILE (`-` for standard
+    /// output); docs/DIFF-JSON.md says what it contains
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    json: Option<PathBuf>,
+    /// With --diff: write a short report for a pull request to FILE (`-` for
+    /// standard output)
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    markdown: Option<PathBuf>,
+    /// With --diff: exit with 3 if this grew by more than the limit, or with 4
+    /// if that cannot be told: total>5%, self:NAME>5%, total:NAME>5% (of what
+    /// it was), function>2% (any function's self, of the whole); may be
+    /// repeated
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    fail_if: Vec<Condition>,
 
     /// Show why and where threads waited; with --tree, --inverted or --svg
     /// the call tree of waiting
@@ -198,6 +247,19 @@ fn metric_parser() -> impl TypedValueParser<Value = Metric> {
     PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
 }
 
+fn width_parser() -> impl TypedValueParser<Value = Width> {
+    let value = |width: Width| PossibleValue::new(width.name()).help(width.description());
+    PossibleValuesParser::new(Width::ALL.map(value)).map(|name| {
+        // One of them was given.
+        Width::ALL.into_iter().find(|width| width.name() == name).unwrap_or_default()
+    })
+}
+
+fn parse_rename(text: &str) -> Result<String, String> {
+    let is_pair = text.split_once('=').is_some_and(|(old, new)| !old.is_empty() && !new.is_empty());
+    if is_pair { Ok(text.to_owned()) } else { Err("OLD=NEW is needed".to_owned()) }
+}
+
 fn parse_percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
@@ -241,6 +303,21 @@ pub struct Config {
     pub suppressions: Option<PathBuf>,
     /// Where to look for binaries first.
     pub debug_dirs: Vec<PathBuf>,
+    /// What to do with a comparison besides the text and the flame graph.
+    pub comparison: Comparison,
+}
+
+/// What to do with a comparison besides the text and the flame graph.
+#[derive(Debug)]
+pub struct Comparison {
+    /// How wide frames of the flame graph are.
+    pub width: Width,
+    /// Where all numbers go as JSON.
+    pub json: Option<PathBuf>,
+    /// Where a short report goes as Markdown.
+    pub markdown: Option<PathBuf>,
+    /// When it fails.
+    pub fail_if: Vec<Condition>,
 }
 
 /// The traces to read.
@@ -390,23 +467,32 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         sums_by: sort_calls,
         fdr: args.fdr / 100.0,
         min_effect: args.min_effect / 100.0,
-        renames: Vec::new(),
+        renames: args.rename,
     };
     let beside = || match &input {
         Input::One(trace) => trace.with_extension("svg"),
         Input::Sides([_, after]) => after[0].with_extension("diff.svg"),
     };
     let svg = args.svg.map(|file| file.unwrap_or_else(beside));
-    let text = match (args.output, &svg) {
-        (None, Some(_)) => None,
-        (output, _) => Some(output.unwrap_or_else(|| "-".into())),
+    let other: Vec<&PathBuf> = [&svg, &args.json, &args.markdown].into_iter().flatten().collect();
+    let text = match args.output {
+        None if !other.is_empty() => None,
+        output => Some(output.unwrap_or_else(|| "-".into())),
     };
-    if svg == text && text.is_some() {
-        let message = "the text and the flame graph cannot go to the same place";
+    let mut places: Vec<&PathBuf> = other.into_iter().chain(&text).collect();
+    places.sort();
+    if places.windows(2).any(|pair| pair[0] == pair[1]) {
+        let message = "text, flame graph, JSON and Markdown cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
     let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
     let (limit, debug_dirs) = (args.limit.unwrap_or(default_limit), args.debug_dir);
+    let comparison = Comparison {
+        width: args.width,
+        json: args.json,
+        markdown: args.markdown,
+        fail_if: args.fail_if,
+    };
     let heap = HeapOptions { temporary_within: args.temporary_within };
     Ok(Config {
         input,
@@ -422,6 +508,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         heap,
         suppressions: args.suppressions,
         debug_dirs,
+        comparison,
     })
 }
 
@@ -487,6 +574,8 @@ mod tests {
         check("report d/t.rz --svg f.svg", Some("f.svg"), None);
         check("report d/t.rz --inverted --svg - -o t.txt", Some("-"), Some("t.txt"));
         check("report --diff a.rz d/b.rz --svg", Some("d/b.diff.svg"), None);
+        check("report --diff a.rz b.rz --json j.json", None, None);
+        check("report --diff a.rz b.rz --markdown - -o t.txt", None, Some("t.txt"));
     }
 
     #[test]
@@ -559,6 +648,14 @@ mod tests {
         check("report t.rz --heap --off-cpu", ArgumentConflict);
         check("report t.rz --heap --event cpu", ArgumentConflict);
         check("report --diff a.rz b.rz --heap --leaks", ArgumentConflict);
+        check("report t.rz --json j.json", ArgumentConflict);
+        check("report t.rz --fail-if total>5%", ArgumentConflict);
+        check("report --diff a.rz b.rz --width after", MissingRequiredArgument);
+        check("report --diff a.rz b.rz --svg s.svg --width wide", InvalidValue);
+        check("report --diff a.rz b.rz --fail-if total", ValueValidation);
+        check("report --diff a.rz b.rz --rename a", ValueValidation);
+        check("report --diff a.rz b.rz --json - --markdown -", ArgumentConflict);
+        check("report --diff a.rz b.rz --json - -o -", ArgumentConflict);
     }
 
     #[test]

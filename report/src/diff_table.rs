@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventKind, Unit};
+use rz_convert::profile::{Event, EventKind, Unit};
 
 use crate::change::{Change, Verdict};
 use crate::diff::{Diff, Noise, Side, SideRun};
+use crate::diff_notes::{DOUBTFUL_LOSS, matching_notes};
 use crate::diff_sums::{class_of, write_sum_rows};
 use crate::format::{clean, count, counted, duration, number, percent, shorten, weight};
 use crate::header::{host, start_time};
@@ -19,9 +20,6 @@ use crate::wording::wording;
 
 /// Below this many columns the totals of both sides make room for names.
 const WIDE: usize = 140;
-
-/// The share of lost samples, in percent, from which a comparison is doubtful.
-const DOUBTFUL_LOSS: f64 = 1.0;
 
 /// Writes a comparison with the `limit` functions that changed most.
 pub fn write_diff(
@@ -48,10 +46,7 @@ pub fn write_diff(
 fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result<()> {
     let of_both = |show: &dyn Fn(&Side<'_>) -> String| [0, 1].map(|side| show(&diff.sides[side]));
     let unit = diff.event.unit;
-    let weight_label = match unit {
-        Unit::Nanoseconds | Unit::Bytes | Unit::Count => wording(Some(diff.event)).time,
-        other => other.name(),
-    };
+    let weight_label = weight_label(diff.event);
     // Without samples on both sides there are only sums.
     let sampled = diff.sums.is_none() || diff.sides.iter().all(|side| side.total.samples > 0);
     let several = diff.sides.iter().any(|side| side.runs.len() > 1);
@@ -102,6 +97,14 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         }
     }
     if sampled { write_total(out, style, diff) } else { Ok(()) }
+}
+
+/// What a sum of weights of an event is called.
+pub(crate) fn weight_label(event: &Event) -> &'static str {
+    match event.unit {
+        Unit::Nanoseconds | Unit::Bytes | Unit::Count => wording(Some(event)).time,
+        other => other.name(),
+    }
 }
 
 /// What was compared, how all of it changed, and what noise was taken from.
@@ -258,7 +261,7 @@ pub(crate) fn signed(delta: f64) -> String {
     if delta.abs() < 0.005 { "0.00".to_owned() } else { format!("{delta:+.2}") }
 }
 
-fn interval([low, high]: [f64; 2]) -> String {
+pub(crate) fn interval([low, high]: [f64; 2]) -> String {
     format!("{} to {}", signed(low), signed(high))
 }
 
@@ -304,7 +307,14 @@ fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) 
                 (false, true) => [&own[..], &total[2..3]].concat(),
                 (false, false) => [&own[2..3], &total[..]].concat(),
             };
-            table::Row { numbers, text: symbol.name.clone(), suffix: symbol.module.clone() }
+            let mut suffix = symbol.module.clone();
+            if let Some(old) = diff.old_names.get(&row.symbol) {
+                suffix += &format!(" (was {old})");
+            }
+            if let Some(note) = diff.findings.describe(row.symbol, &diff.symbols) {
+                suffix += &format!(" ({note})");
+            }
+            table::Row { numbers, text: symbol.name.clone(), suffix }
         })
         .collect();
     let titles: &[&str] = match (wide, by_self) {
@@ -329,7 +339,11 @@ fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) 
         }
     };
     write_table(out, style, titles, &rows)?;
-    writeln!(out, "\n{}", style.paint(Paint::Dim, &legend(diff)))
+    writeln!(out, "\n{}", style.paint(Paint::Dim, &legend(diff)))?;
+    for note in matching_notes(diff) {
+        writeln!(out, "Note: {}", clean(&note))?;
+    }
+    Ok(())
 }
 
 /// What verdicts promise.

@@ -58,6 +58,14 @@ pub enum ReportError {
         /// `before` or `after`.
         side: &'static str,
     },
+    /// A function that a condition is about is not there.
+    #[error("--fail-if {condition}: no function {name} on either side")]
+    NothingToCheck {
+        /// The condition.
+        condition: String,
+        /// The function.
+        name: String,
+    },
     /// There is nothing that a picture could show.
     #[error("no samples to draw: {why}")]
     NothingToDraw {

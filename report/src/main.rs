@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use cli::{Config, Input, View};
+use cli::{Comparison, Config, Input, View};
 use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::heap::Suppressions;
 use rz_convert::load::{LoadOptions, load};
@@ -17,8 +17,11 @@ use rz_convert::profile::{EventId, Profile};
 use rz_convert::select::{find_event, select_event};
 use rz_report::diff::{Run, compare};
 use rz_report::diff_flame::write_diff_flame_graph;
+use rz_report::diff_json::write_diff_json;
+use rz_report::diff_markdown::write_diff_markdown;
 use rz_report::diff_table::write_diff;
 use rz_report::error::ReportError;
+use rz_report::fail_if::{Checked, Outcome, check, worst};
 use rz_report::flame::write_flame_graph;
 use rz_report::heap::diff::compare_heaps;
 use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
@@ -34,7 +37,7 @@ use rz_report::tree::write_tree_report;
 
 fn main() -> ExitCode {
     match run(&cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {
             eprintln!("report: {}", format!("{error:#}").replace('\n', " "));
             ExitCode::FAILURE
@@ -42,9 +45,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: &Config) -> Result<()> {
+/// What was asked for, and how that ends.
+fn run(config: &Config) -> Result<Outcome> {
     match &config.input {
-        Input::One(trace) => show(config, trace),
+        Input::One(trace) => show(config, trace).map(|()| Outcome::Fine),
         Input::Sides(sides) => show_diff(config, sides),
     }
 }
@@ -97,7 +101,7 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     write_text(config, |out, _| write_list(out, &list, options))
 }
 
-fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<()> {
+fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     let paths: Vec<&Path> = sides.iter().flatten().map(PathBuf::as_path).collect();
     refuse_to_overwrite(config, &paths)?;
     if config.metric.is_some() && paths.len() > 2 {
@@ -126,17 +130,43 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<()> {
         (config.metric, &profiles[..])
     {
         let inputs = [(before, names[0].as_str(), *first), (after, names[1].as_str(), *second)];
-        let diff = compare_heaps(inputs, metric, config.by, &[])?;
+        refuse_for_heaps(config)?;
+        let diff = compare_heaps(inputs, metric, config.by, &config.diff.renames)?;
         write_text(config, |out, style| write_heap_diff(out, style, &diff, config.limit))?;
-        return write_svg(config, |out| write_heap_diff_flame_graph(out, &diff));
+        let width = config.comparison.width;
+        write_svg(config, |out| write_heap_diff_flame_graph(out, &diff, width))?;
+        return Ok(Outcome::Fine);
     }
     let runs = profiles.iter().zip(&names);
     let runs: Vec<Run<'_>> =
         runs.map(|((profile, event), name)| Run { profile, name, event: *event }).collect();
     let (before, after) = runs.split_at(sides[0].len());
     let diff = compare([before, after], &config.diff)?;
+    let Comparison { width, json, markdown, fail_if } = &config.comparison;
+    let checked = check(fail_if, &diff)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
-    write_svg(config, |out| write_diff_flame_graph(out, &diff))
+    write_file(json.as_deref(), |out| Ok(write_diff_json(out, &diff, &checked)?))?;
+    write_file(markdown.as_deref(), |out| Ok(write_diff_markdown(out, &diff, &checked)?))?;
+    write_svg(config, |out| write_diff_flame_graph(out, &diff, *width))?;
+    for Checked { text, .. } in &checked {
+        eprintln!("report: {}", rz_report::format::clean(text));
+    }
+    Ok(worst(&checked))
+}
+
+/// Allocations are compared in a way of their own, which not all outputs know.
+fn refuse_for_heaps(config: &Config) -> Result<()> {
+    let Comparison { json, markdown, fail_if, .. } = &config.comparison;
+    let asked = [
+        (json.is_some(), "allocations as JSON"),
+        (markdown.is_some(), "allocations as Markdown"),
+        (!fail_if.is_empty(), "allocations with --fail-if"),
+    ];
+    let why = "with --heap there are the table and the flame graph only";
+    match asked.into_iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => Err(ReportError::Unsupported { what, why }.into()),
+        None => Ok(()),
+    }
 }
 
 /// The event that was asked for, which may be without samples, or else the
@@ -187,7 +217,8 @@ fn say_notes(notes: &[String], whose: &str) {
 /// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`
 /// reads `a.rz` as the name of the picture.
 fn refuse_to_overwrite(config: &Config, inputs: &[&Path]) -> Result<()> {
-    for output in [&config.svg, &config.text].into_iter().flatten() {
+    let Comparison { json, markdown, .. } = &config.comparison;
+    for output in [&config.svg, &config.text, json, markdown].into_iter().flatten() {
         let is_trace = output.extension().is_some_and(|extension| extension == "rz");
         let is_input = |input: &&Path| match (output.canonicalize(), input.canonicalize()) {
             (Ok(output), Ok(input)) => output == input,
@@ -226,7 +257,15 @@ fn write_svg(
     config: &Config,
     produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
 ) -> Result<()> {
-    let Some(path) = &config.svg else {
+    write_file(config.svg.as_deref(), produce)
+}
+
+/// Writes a file, if there is to be one, and says so.
+fn write_file(
+    path: Option<&Path>,
+    produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
+) -> Result<()> {
+    let Some(path) = path else {
         return Ok(());
     };
     destination(path).write(produce).with_context(|| path.display().to_string())?;

@@ -13,6 +13,7 @@ mod launch;
 mod pipes;
 mod quickstart;
 mod real;
+mod rebuilt;
 mod stacks;
 mod tracking;
 mod unprivileged;

@@ -26,7 +26,7 @@ pub(super) const NOISE_LIMIT: f64 = 2.0;
 pub(super) const NOISE_LEGEND: &str =
     "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
 
-/// Changes within this many standard errors stay white. A picture has
+/// Changes within this many standard errors stay grey. A picture has
 /// hundreds of frames, so it takes more than a table's row to be coloured:
 /// chance alone colours about one frame in 370.
 pub(super) const PICTURE_NOISE_LIMIT: f64 = 3.0;

@@ -187,6 +187,7 @@ mod tests {
     use rz_convert::profile::Profile;
 
     use super::*;
+    use crate::change_color::Width;
     use crate::fixture::text;
     use crate::heap::diff::compare_heaps;
     use crate::heap::diff_flame::write_heap_diff_flame_graph;
@@ -345,7 +346,7 @@ self before  after  delta     ±  total before  after  delta     ±  function
         let sides: [&HeapProfile; 2] = [&|| program(0).profile(), &|| grown(0)];
         let svg = with_diff(sides, Metric::Live, |diff| {
             let mut out = Vec::new();
-            write_heap_diff_flame_graph(&mut out, diff).unwrap();
+            write_heap_diff_flame_graph(&mut out, diff, Width::Larger).unwrap();
             String::from_utf8(out).unwrap()
         });
         for text in [

@@ -67,7 +67,19 @@ impl Findings {
             let moved = self.moved.iter().find(|moved| moved.symbol == symbol)?;
             Some(format!("moved from {} to {}", name(moved.from), name(moved.to)))
         };
-        renamed.or_else(inlined).or_else(moved)
+        let caller = || {
+            let mut moved = self.moved.iter();
+            moved.find_map(|moved| match moved {
+                Moved { symbol: called, to, .. } if *to == symbol => {
+                    Some(format!("calls {} now", name(*called)))
+                }
+                Moved { symbol: called, from, .. } if *from == symbol => {
+                    Some(format!("called {} before", name(*called)))
+                }
+                _ => None,
+            })
+        };
+        renamed.or_else(inlined).or_else(moved).or_else(caller)
     }
 }
 
@@ -175,7 +187,11 @@ mod tests {
                 &[("main;a;sort;swap", 50), ("main;a;sort", 50), ("main;a", 20), ("main;b", 20)],
                 &[("main;b;sort;swap", 50), ("main;b;sort", 50), ("main;a", 20), ("main;b", 20)],
             ),
-            ["sort moved from a to b (not explained)"]
+            [
+                "a called sort before (not explained)",
+                "sort moved from a to b (not explained)",
+                "b calls sort now (not explained)",
+            ]
         );
         // Its caller only has another name.
         assert!(

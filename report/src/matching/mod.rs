@@ -171,23 +171,17 @@ impl Matched {
 
 /// The functions of this name, or else the only one that has it as the last
 /// part of its name.
-fn named(name: &str, among: &[SymbolId], symbols: &Symbols) -> Vec<SymbolId> {
+pub(crate) fn named(name: &str, among: &[SymbolId], symbols: &Symbols) -> Vec<SymbolId> {
     let canonical = canonical_name(name);
-    let exact = |wanted: &str| -> Vec<SymbolId> {
-        among.iter().copied().filter(|&id| symbols[id].name == wanted).collect()
+    let those = |is_it: &dyn Fn(&str) -> bool| -> Vec<SymbolId> {
+        among.iter().copied().filter(|&id| is_it(&symbols[id].name)).collect()
     };
-    let mut found = exact(name);
-    if found.is_empty() {
-        found = exact(&canonical);
+    let exact = those(&|known| known == name || known == canonical);
+    if !exact.is_empty() {
+        return exact;
     }
-    if found.is_empty() {
-        let bare = among.iter().copied().filter(|&id| bare_name(&symbols[id].name) == name);
-        found = bare.collect();
-        if found.len() > 1 {
-            found.clear();
-        }
-    }
-    found
+    let bare = those(&|known| bare_name(known) == name);
+    if bare.len() == 1 { bare } else { Vec::new() }
 }
 
 #[cfg(test)]

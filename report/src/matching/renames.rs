@@ -82,7 +82,8 @@ fn score(
     names: f64,
 ) -> Option<f64> {
     let callers = overlap(&before.callers, &after.callers, same)?;
-    let weight = ratio(before.total, after.total).min(0.5 + 0.5 * ratio(before.self_, after.self_));
+    let self_change = (before.self_ - after.self_).abs() / before.total.max(after.total);
+    let weight = ratio(before.total, after.total).min(1.0 - self_change);
     let callees = overlap(&before.callees, &after.callees, same);
     let fits_inside = weight >= 0.8 && callees.is_some_and(|callees| callees >= 0.7);
     let fits =

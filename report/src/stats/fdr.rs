@@ -22,6 +22,21 @@ pub fn level(tests: usize, discoveries: usize, rate: f64) -> f64 {
     rate * discoveries.max(1) as f64 / tests.max(1) as f64
 }
 
+/// For each probability, the smallest rate at which [`threshold`] makes it a
+/// discovery.
+pub fn adjusted(probabilities: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+    let mut adjusted = vec![1.0; probabilities.len()];
+    let mut smallest = 1.0_f64;
+    for (rank, &place) in order.iter().enumerate().rev() {
+        let rate = probabilities[place] * probabilities.len() as f64 / (rank + 1) as f64;
+        smallest = smallest.min(rate);
+        adjusted[place] = smallest;
+    }
+    adjusted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +66,25 @@ mod tests {
         assert_eq!(level(1, 0, 0.05), 0.05);
         assert_eq!(level(100, 0, 0.05), 0.0005);
         assert_eq!(level(100, 10, 0.05), 0.005);
+    }
+
+    #[test]
+    fn adjusted_probabilities_are_the_rates_at_which_they_count() {
+        let check = |probabilities: &[f64], expected: &[f64]| {
+            let found = adjusted(probabilities);
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-12, "{probabilities:?}: {found}");
+            }
+        };
+        check(&[], &[]);
+        check(&[0.04], &[0.04]);
+        check(&[0.04, 0.05], &[0.05, 0.05]);
+        check(&[0.9, 0.01, 0.02], &[0.9, 0.03, 0.03]);
+        let p = [0.001, 0.01, 0.02, 0.04, 0.5];
+        for (p_value, q) in p.iter().zip(adjusted(&p)) {
+            assert!(threshold(&p, q + 1e-9).is_some_and(|limit| *p_value <= limit));
+            assert!(threshold(&p, q - 1e-9).is_none_or(|limit| *p_value > limit));
+        }
     }
 }

@@ -1,0 +1,300 @@
+//! Writes a comparison as JSON; docs/DIFF-JSON.md says what it contains.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::change::Change;
+use crate::diff::{Diff, Noise, Row, Side, SideRun};
+use crate::diff_notes::notes;
+use crate::diff_sums::SumRow;
+use crate::diff_table::noise_text;
+use crate::fail_if::{Checked, worst};
+use crate::header::{lost_count, lost_percent};
+use crate::matching::Inlining;
+use crate::stats::fdr;
+use crate::symbols::SymbolId;
+use crate::verdicts::{CONFIDENCE, POWER};
+
+/// Version of what is written. It grows when a field changes its meaning or
+/// goes, not when one is added.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    version: u32,
+    event: Event<'a>,
+    normalization: Normalization<'a>,
+    before: SideFacts<'a>,
+    after: SideFacts<'a>,
+    statistics: Statistics,
+    total: Numbers,
+    functions: Vec<Function<'a>>,
+    likely_renames: Vec<Rename<'a>>,
+    moved: Vec<Moved<'a>>,
+    conditions: Vec<Condition<'a>>,
+    outcome: Option<&'static str>,
+    sums: Option<Vec<Sum<'a>>>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    name: &'a str,
+    unit: &'static str,
+}
+
+#[derive(Serialize)]
+struct Normalization<'a> {
+    per: &'static str,
+    unit: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+#[derive(Serialize)]
+struct SideFacts<'a> {
+    samples: u64,
+    weight: u64,
+    duration_ns: u64,
+    lost: u64,
+    work: Option<f64>,
+    runs: Vec<RunFacts<'a>>,
+}
+
+#[derive(Serialize)]
+struct RunFacts<'a> {
+    trace: &'a str,
+    host: &'a str,
+    start_unix_ns: u64,
+    duration_ns: u64,
+    frequency_hz: u32,
+    samples: u64,
+    weight: u64,
+    lost: u64,
+    lost_percent: f64,
+    work: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Statistics {
+    noise: &'static str,
+    confidence: f64,
+    power: f64,
+    false_discovery_rate: f64,
+    min_effect: f64,
+}
+
+#[derive(Serialize)]
+struct Numbers {
+    before: f64,
+    after: f64,
+    delta: f64,
+    interval: Option<[f64; 2]>,
+    ratio: Option<f64>,
+    ratio_interval: Option<[f64; 2]>,
+    p: Option<f64>,
+    q: Option<f64>,
+    verdict: &'static str,
+    detectable: Option<f64>,
+    samples: [u64; 2],
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    module: &'a str,
+    #[serde(rename = "self")]
+    self_: Numbers,
+    total: Numbers,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renamed_from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inlining: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    explained: bool,
+}
+
+#[derive(Serialize)]
+struct Rename<'a> {
+    old: &'a str,
+    new: &'a str,
+}
+
+#[derive(Serialize)]
+struct Moved<'a> {
+    function: &'a str,
+    from: &'a str,
+    to: &'a str,
+}
+
+#[derive(Serialize)]
+struct Condition<'a> {
+    condition: &'a str,
+    outcome: &'static str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Sum<'a> {
+    name: &'a str,
+    count: [u64; 2],
+    total_ns: [u64; 2],
+}
+
+/// Writes a comparison, and what became of conditions that it was checked
+/// against.
+pub fn write_diff_json(
+    out: &mut dyn Write,
+    diff: &Diff<'_>,
+    checked: &[Checked],
+) -> io::Result<()> {
+    let name = |id: SymbolId| diff.symbols[id].name.as_str();
+    let [before, after] = [0, 1].map(|side| side_facts(&diff.sides[side]));
+    let document = Document {
+        format: "rz-diff",
+        version: VERSION,
+        event: Event { name: &diff.event.name, unit: diff.event.unit.name() },
+        normalization: Normalization {
+            per: diff.scale.per.name(),
+            unit: &diff.scale.unit,
+            before: &diff.scale.factors[0],
+            after: &diff.scale.factors[1],
+        },
+        before,
+        after,
+        statistics: statistics(diff),
+        total: numbers(&diff.total, diff.total.test.map(|test| test.p)),
+        functions: functions(diff),
+        likely_renames: diff
+            .findings
+            .renames
+            .iter()
+            .map(|rename| Rename { old: name(rename.old), new: name(rename.new) })
+            .collect(),
+        moved: diff
+            .findings
+            .moved
+            .iter()
+            .map(|moved| Moved {
+                function: name(moved.symbol),
+                from: name(moved.from),
+                to: name(moved.to),
+            })
+            .collect(),
+        conditions: checked
+            .iter()
+            .map(|checked| Condition {
+                condition: &checked.condition,
+                outcome: checked.outcome.name(),
+                text: &checked.text,
+            })
+            .collect(),
+        outcome: (!checked.is_empty()).then(|| worst(checked).name()),
+        sums: diff.sums.as_ref().map(|sums| sums.iter().map(sum).collect()),
+        notes: noise_text(diff).lines().map(str::to_owned).chain(notes(diff)).collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+fn side_facts<'a>(side: &'a Side<'_>) -> SideFacts<'a> {
+    SideFacts {
+        samples: side.total.samples,
+        weight: side.total.weight,
+        duration_ns: side.wall_ns(),
+        lost: side.lost(),
+        work: side.work(),
+        runs: side.runs.iter().map(run_facts).collect(),
+    }
+}
+
+fn run_facts<'a>(run: &'a SideRun<'_>) -> RunFacts<'a> {
+    RunFacts {
+        trace: run.name,
+        host: &run.info.host,
+        start_unix_ns: run.info.start_unix_ns,
+        duration_ns: run.info.duration_ns,
+        frequency_hz: run.event.frequency_hz,
+        samples: run.total.samples,
+        weight: run.total.weight,
+        lost: lost_count(run.info, run.event.kind),
+        lost_percent: lost_percent(run.info, run.event.kind, run.total.samples),
+        work: run.work,
+    }
+}
+
+fn sum(row: &SumRow) -> Sum<'_> {
+    Sum {
+        name: &row.name,
+        count: row.sums.each_ref().map(|sum| sum.count),
+        total_ns: row.sums.each_ref().map(|sum| sum.total_ns),
+    }
+}
+
+fn statistics(diff: &Diff<'_>) -> Statistics {
+    let noise = match diff.noise {
+        Noise::BetweenRuns { .. } => "between runs",
+        Noise::WithinRuns(_) => "within runs",
+    };
+    Statistics {
+        noise,
+        confidence: CONFIDENCE,
+        power: POWER,
+        false_discovery_rate: diff.fdr,
+        min_effect: diff.min_effect[1],
+    }
+}
+
+/// Every function, each with the smallest false discovery rate at which its
+/// change would be called one.
+fn functions<'a>(diff: &'a Diff<'_>) -> Vec<Function<'a>> {
+    let adjusted = |of: fn(&Row) -> Option<f64>| -> Vec<Option<f64>> {
+        let tested: Vec<f64> = diff.rows.iter().filter_map(of).collect();
+        let mut adjusted = fdr::adjusted(&tested).into_iter();
+        diff.rows.iter().map(|row| of(row).and_then(|_| adjusted.next())).collect()
+    };
+    let own = adjusted(|row| row.self_.test.map(|test| test.p));
+    let total = adjusted(|row| row.total.test.map(|test| test.p));
+    let rows = diff.rows.iter().zip(own).zip(total);
+    rows.map(|((row, own), total)| function(diff, row, [own, total])).collect()
+}
+
+fn function<'a>(diff: &'a Diff<'_>, row: &Row, [own, total]: [Option<f64>; 2]) -> Function<'a> {
+    let symbol = &diff.symbols[row.symbol];
+    Function {
+        name: &symbol.name,
+        module: &symbol.module,
+        self_: numbers(&row.self_, own),
+        total: numbers(&row.total, total),
+        renamed_from: diff.old_names.get(&row.symbol).map(String::as_str),
+        inlining: diff.findings.inlining.get(&row.symbol).map(|inlining| match inlining {
+            Inlining::InlinedNow => "inlined now",
+            Inlining::NoLongerInlined => "no longer inlined",
+            Inlining::LikelyInlinedInto(_) => "probably inlined now",
+            Inlining::LikelyInlinedInBefore(_) => "probably no longer inlined",
+            Inlining::TookIn(_) => "probably has another function inlined now",
+            Inlining::GaveOut(_) => "probably no longer has another function inlined",
+        }),
+        note: diff.findings.describe(row.symbol, &diff.symbols),
+        explained: diff.findings.explains(row.symbol),
+    }
+}
+
+fn numbers(change: &Change, q: Option<f64>) -> Numbers {
+    Numbers {
+        before: change.values[0],
+        after: change.values[1],
+        delta: change.delta(),
+        interval: change.test.map(|test| test.interval),
+        ratio: change.ratio(),
+        ratio_interval: change.test.and_then(|test| test.ratio_interval),
+        p: change.test.map(|test| test.p),
+        q,
+        verdict: change.verdict.name(),
+        detectable: change.test.map(|test| test.detectable),
+        samples: change.amounts.map(|amount| amount.samples),
+    }
+}

@@ -1,0 +1,155 @@
+//! Writes a comparison as Markdown that is short enough for a pull request.
+
+use std::io::{self, Write};
+
+use crate::diff::{Diff, Row};
+use crate::diff_notes::{Counts, counts, is_change, notes, shown};
+use crate::diff_table::{interval, noise_text, signed, verdict_word, weight_label};
+use crate::fail_if::{Checked, Outcome};
+use crate::format::{clean, count, counted, duration, percent, shorten, weight};
+use crate::top::SortBy;
+
+/// How many functions are shown at once, and how many in what unfolds.
+const SHOWN: usize = 10;
+const FOLDED: usize = 30;
+
+/// Longest name of a function, in characters.
+const NAME: usize = 80;
+
+/// Writes a comparison, and what became of conditions that it was checked
+/// against.
+pub fn write_diff_markdown(
+    out: &mut dyn Write,
+    diff: &Diff<'_>,
+    checked: &[Checked],
+) -> io::Result<()> {
+    writeln!(out, "{}\n", summary(diff))?;
+    for Checked { outcome, text, .. } in checked {
+        let mark = if *outcome >= Outcome::TooNoisy { "**" } else { "" };
+        writeln!(out, "- {mark}{}{mark}", escaped(text))?;
+    }
+    if !checked.is_empty() {
+        writeln!(out)?;
+    }
+    write_totals(out, diff)?;
+    // What is too little to be tested says nothing, unless it tells of a name.
+    let says = |row: &&Row| {
+        shown(diff, row).test.is_some()
+            || diff.findings.describe(row.symbol, &diff.symbols).is_some()
+    };
+    let (changed, rest): (Vec<&Row>, Vec<&Row>) =
+        diff.rows.iter().filter(says).partition(|row| is_change(diff, row));
+    let at_once = changed.len().min(SHOWN);
+    if at_once > 0 {
+        write_table(out, diff, &changed[..at_once])?;
+    }
+    let folded: Vec<&Row> = changed[at_once..].iter().chain(&rest).copied().collect();
+    let listed = folded.len().min(FOLDED);
+    if listed > 0 {
+        let of = if listed < folded.len() {
+            format!(" of {}", count(folded.len() as u64))
+        } else {
+            String::new()
+        };
+        writeln!(out, "<details><summary>{listed}{of} other functions</summary>\n")?;
+        write_table(out, diff, &folded[..listed])?;
+        writeln!(out, "</details>\n")?;
+    }
+    for note in noise_text(diff).lines().map(str::to_owned).chain(notes(diff)) {
+        writeln!(out, "- {}", escaped(&note))?;
+    }
+    Ok(())
+}
+
+/// What became of all, and of how many functions, in one sentence.
+fn summary(diff: &Diff<'_>) -> String {
+    let [before, after] = diff.total.values;
+    let event = escaped(&diff.event.name);
+    let mut text = format!("**{event}: {before:.2} → {after:.2} {}**", diff.scale.unit);
+    if let Some(ratio) = diff.total.ratio() {
+        text += &format!(", {:+.1}%", 100.0 * (ratio - 1.0));
+    }
+    if let Some([low, high]) = diff.total.test.and_then(|test| test.ratio_interval) {
+        let of = |ratio: f64| format!("{:+.1}%", 100.0 * (ratio - 1.0));
+        text += &format!(" ({} to {})", of(low), of(high));
+    }
+    let Counts { more, less, unclear } = counts(diff);
+    let [more, less, unclear] = [more, less, unclear].map(|n| count(n as u64));
+    let functions = counted(diff.rows.len() as u64, "function");
+    text + &format!(
+        ": {}. {functions} by {}: {more} more, {less} less, {unclear} without evidence of a change.",
+        verdict_word(diff, diff.total.verdict),
+        sorted_by(diff)
+    )
+}
+
+fn write_totals(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
+    writeln!(out, "| | runs | wall time | samples | lost | {} |", weight_label(diff.event))?;
+    writeln!(out, "|---|--:|--:|--:|--:|--:|")?;
+    for (side, label) in diff.sides.iter().zip(["before", "after"]) {
+        let name = side.runs.first().map_or("", |run| run.name);
+        let more = if side.runs.len() > 1 { ", …" } else { "" };
+        writeln!(
+            out,
+            "| {label} ({}{more}) | {} | {} | {} | {} | {} |",
+            code(name),
+            count(side.runs.len() as u64),
+            duration(side.wall_ns()),
+            count(side.total.samples),
+            percent(side.lost_percent()),
+            weight(diff.event.unit, side.total.weight)
+        )?;
+    }
+    writeln!(out)
+}
+
+fn write_table(out: &mut dyn Write, diff: &Diff<'_>, rows: &[&Row]) -> io::Result<()> {
+    let by = sorted_by(diff);
+    writeln!(out, "| function | {by} before | after | delta | 95% interval | verdict |")?;
+    writeln!(out, "|---|--:|--:|--:|--:|---|")?;
+    for row in rows {
+        let change = shown(diff, row);
+        let [before, after] = [0, 1].map(|side| match change.amounts[side].samples {
+            0 => "-".to_owned(),
+            _ => format!("{:.2}", change.values[side]),
+        });
+        let range = change.test.map_or("-".to_owned(), |test| interval(test.interval));
+        let note = diff.findings.describe(row.symbol, &diff.symbols);
+        let note = note.map_or(String::new(), |note| format!(", {}", escaped(&note)));
+        writeln!(
+            out,
+            "| {} | {before} | {after} | {} | {range} | {}{note} |",
+            code(&diff.symbols[row.symbol].name),
+            signed(change.delta()),
+            verdict_word(diff, change.verdict),
+        )?;
+    }
+    writeln!(out, "\nIn {}.\n", diff.scale.unit)
+}
+
+fn sorted_by(diff: &Diff<'_>) -> &'static str {
+    match diff.sorted_by {
+        SortBy::SelfWeight => "self",
+        SortBy::TotalWeight => "total",
+    }
+}
+
+/// A name as code in a table: what would end either is replaced or escaped.
+fn code(name: &str) -> String {
+    let name = shorten(name, NAME);
+    format!("`{}`", clean(&name).replace('`', "'").replace('|', "\\|"))
+}
+
+/// Text without what Markdown or HTML would take for its own.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in clean(text).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '&' => out.push_str("&amp;"),
+            '*' | '_' | '`' | '|' | '[' | ']' | '\\' | '#' | '@' => out.extend(['\\', c]),
+            _ => out.push(c),
+        }
+    }
+    out
+}
