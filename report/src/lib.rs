@@ -44,3 +44,5 @@ pub mod wording;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod simulation;
