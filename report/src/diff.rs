@@ -16,9 +16,7 @@ use crate::error::ReportError;
 use crate::header::{lost_count, lost_percent};
 use crate::matching::{Findings, ScaledTree, match_functions};
 use crate::merged::Merged;
-use crate::noise::{
-    Items, RunSamples, SideNoise, Within, between_runs, fill_gaps, permutations, within_run,
-};
+use crate::noise::{Items, RunSamples, Within, between_runs, permutations, within_runs};
 use crate::normalize::{Exposure, Per, Scale, Work};
 use crate::symbols::{SymbolId, Symbols};
 use crate::top::{SortBy, function_nodes, is_function};
@@ -294,22 +292,17 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
     let items = Items::new(&merged.tree, &functions);
     let samples = [&samples[0][..], &samples[1][..]];
     let of_share = per == Per::Share;
-    let (mut noises, within) = match samples {
+    let (noise_of, within) = match samples {
         [[before], [after]] => {
-            let ((before, a), (after, b)) =
-                (within_run(&items, before, of_share), within_run(&items, after, of_share));
-            ([before, after], Some([a, b]))
+            let (noise, within) = within_runs(&items, [before, after], of_share);
+            (noise, Some(within))
         }
         _ => (between_runs(&items, samples, of_share), None),
     };
-    fill_gaps(&mut noises, [0, 1].map(|side| described[side].total.samples));
 
     let [node_items, own_items, total_items] = items.families();
-    let base = |noise: &[SideNoise; 2]| {
-        let values = [0, 1].map(|side| scale.value(side, noise[side].weights[ROOT]));
-        if values[0] > 0.0 { values[0] } else { values[1] }
-    };
-    let least = options.min_effect * base(&noises);
+    let [before, after] = [0, 1].map(|side| scale.multiplier * noise_of.value(side, ROOT));
+    let least = options.min_effect * if before > 0.0 { before } else { after };
     let limits = Limits { fdr: options.fdr, least, multiplier: scale.multiplier };
     let confirm = |found: &[usize], level: f64| permutations(&items, samples, found, level);
     let confirm: Option<&Confirm<'_>> = within.is_none().then_some(&confirm as &Confirm<'_>);
@@ -322,19 +315,19 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
         sum
     };
     let total_of = |node: usize| node_pairs[node].1;
-    let total = judge(&noises, ROOT..ROOT + 1, total_of, limits, confirm)[0];
+    let total = judge(&noise_of, ROOT..ROOT + 1, total_of, limits, confirm)[0];
     let node_items = ROOT + 1..node_items.end;
     let mut node_changes = vec![total];
-    node_changes.extend(judge(&noises, node_items, total_of, limits, confirm));
+    node_changes.extend(judge(&noise_of, node_items, total_of, limits, confirm));
     let own = judge(
-        &noises,
+        &noise_of,
         own_items.clone(),
         |item| sum(&functions[item - own_items.start].all, &|node| node_pairs[node].0),
         limits,
         confirm,
     );
     let totals = judge(
-        &noises,
+        &noise_of,
         total_items.clone(),
         |item| sum(&functions[item - total_items.start].outermost, &total_of),
         limits,

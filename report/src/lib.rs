@@ -51,3 +51,5 @@ pub mod wording;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod simulation;

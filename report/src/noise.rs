@@ -12,7 +12,7 @@ use rz_convert::profile::{EventId, Profile, StackId, ThreadId};
 
 use crate::calltree::{CallTree, NodeId, ROOT};
 use crate::stats::permutation;
-use crate::stats::rates::Rate;
+use crate::stats::rates::{Rate, Rates};
 use crate::top::FunctionNodes;
 
 /// Slices of time that a run is cut into. Noise is taken from slices of this
@@ -144,6 +144,11 @@ impl RunSamples<'_> {
         self.leaves.iter().copied().zip(samples)
     }
 
+    /// Number of samples.
+    fn count(&self) -> u64 {
+        self.samples().fold(0, |sum, (_, sample)| sum.saturating_add(sample.count))
+    }
+
     fn leaves(&self) -> Vec<Leaf> {
         self.samples().map(|(leaf, sample)| (leaf, sample.weight as f64)).collect()
     }
@@ -182,8 +187,7 @@ impl RunSamples<'_> {
         });
         let timed: Vec<TimedLeaf> = timed.collect();
         // A class that had too many samples has none here.
-        let all: u64 = self.samples().map(|(_, sample)| sample.count).sum();
-        (timed.len() as u64 == all).then_some(timed)
+        (timed.len() as u64 == self.count()).then_some(timed)
     }
 }
 
@@ -205,46 +209,70 @@ pub enum Within {
 }
 
 /// The items of one side.
-pub(crate) struct SideNoise {
-    pub weights: Vec<f64>,
-    pub exposure: f64,
+struct SideNoise {
+    weights: Vec<f64>,
+    exposure: f64,
     /// Variance of the weight of an item, per unit of weight.
-    pub dispersion: Vec<f64>,
-    /// Degrees of freedom it is estimated with.
-    pub degrees: Vec<f64>,
+    dispersion: Vec<f64>,
 }
 
-impl SideNoise {
-    pub fn rate(&self, item: usize) -> Rate {
-        Rate {
-            weight: self.weights[item],
-            exposure: self.exposure,
-            dispersion: self.dispersion[item],
-            degrees: self.degrees[item],
-        }
-    }
+/// The items of both sides, and how much they vary.
+pub(crate) struct NoiseOf {
+    sides: [SideNoise; 2],
+    /// Degrees of freedom that the dispersions of an item are estimated with.
+    degrees: Vec<f64>,
 }
 
-/// Gives what is missing on one side, or has no variance there, the dispersion
-/// that it would have: at least that of the other side, and of single samples.
-pub(crate) fn fill_gaps(sides: &mut [SideNoise; 2], samples: [u64; 2]) {
-    let mean = |side: usize, sides: &[SideNoise; 2]| {
-        (samples[side] > 0).then(|| sides[side].weights[ROOT] / samples[side] as f64)
-    };
-    let means = [0, 1].map(|side| mean(side, sides));
-    for side in 0..2 {
-        let mean = means[side].or(means[1 - side]).unwrap_or(1.0).max(f64::MIN_POSITIVE);
-        for item in 0..sides[side].weights.len() {
-            let other = &sides[1 - side];
-            let (dispersion, degrees) = (other.dispersion[item], other.degrees[item]);
-            let here = &mut sides[side];
-            if here.weights[item] <= 0.0 {
-                here.dispersion[item] = mean.max(dispersion);
-                here.degrees[item] = if degrees > 0.0 { degrees } else { f64::INFINITY };
+impl NoiseOf {
+    /// Sums, dispersions that are found only where there is something, and
+    /// degrees of freedom; gets dispersions elsewhere, too: at least those of
+    /// the other side and of single samples.
+    fn new(
+        sums: [Sums; 2],
+        mut dispersion: [Vec<f64>; 2],
+        degrees: Vec<f64>,
+        samples: [u64; 2],
+    ) -> Self {
+        let mean = |side: usize| {
+            (samples[side] > 0).then(|| sums[side].weights[ROOT] / samples[side] as f64)
+        };
+        for side in 0..2 {
+            let mean = mean(side).or(mean(1 - side)).unwrap_or(1.0).max(f64::MIN_POSITIVE);
+            for item in 0..degrees.len() {
+                if sums[side].weights[item] <= 0.0 {
+                    dispersion[side][item] = mean.max(dispersion[1 - side][item]);
+                }
+                // Shares of 100 % do not vary.
+                dispersion[side][item] = dispersion[side][item].max(mean * 1e-9);
             }
-            // Shares of 100 % do not vary.
-            here.dispersion[item] = here.dispersion[item].max(mean * 1e-9);
         }
+        let mut dispersion = dispersion.into_iter();
+        let sides = sums.map(|Sums { weights, exposure }| {
+            let dispersion = dispersion.next().unwrap_or_default();
+            SideNoise { weights, exposure, dispersion }
+        });
+        NoiseOf { sides, degrees }
+    }
+
+    /// Whether both sides can be divided by something.
+    pub fn is_comparable(&self) -> bool {
+        self.sides.iter().all(|side| side.exposure > 0.0)
+    }
+
+    /// Weight per exposure of a side; 0 of nothing.
+    pub fn value(&self, side: usize, item: usize) -> f64 {
+        let side = &self.sides[side];
+        if side.exposure > 0.0 { side.weights[item] / side.exposure } else { 0.0 }
+    }
+
+    /// Both sides of an item.
+    pub fn rates(&self, item: usize) -> Rates {
+        let rate = |side: &SideNoise| Rate {
+            weight: side.weights[item],
+            exposure: side.exposure,
+            dispersion: side.dispersion[item],
+        };
+        Rates { sides: [rate(&self.sides[0]), rate(&self.sides[1])], degrees: self.degrees[item] }
     }
 }
 
@@ -309,67 +337,112 @@ impl<'a, 'i> Units<'a, 'i> {
     }
 }
 
-/// The noise of a side of one run, from its parts.
-pub(crate) fn within_run(
+/// The noise of two runs, from their parts. What it is beyond the error of
+/// sampling is what the program does, and is the same on both sides.
+pub(crate) fn within_runs(
     items: &Items<'_>,
-    run: &RunSamples<'_>,
+    runs: [&RunSamples<'_>; 2],
     of_share: bool,
-) -> (SideNoise, Within) {
+) -> (NoiseOf, [Within; 2]) {
     let mut adder = Adder::new(items);
-    let sums = Sums::of(&mut adder, std::slice::from_ref(run));
-    let timed = run.timed();
-    let mut variance = sampling(&mut adder, &run.squares(timed.as_deref()), &sums, of_share);
+    let sums = runs.map(|run| Sums::of(&mut adder, std::slice::from_ref(run)));
+    let parts: [Parts; 2] =
+        std::array::from_fn(|side| Parts::of(&mut adder, runs[side], &sums[side], of_share));
+    let mut dispersion = [vec![0.0; items.len()], vec![0.0; items.len()]];
     let mut degrees = vec![f64::INFINITY; items.len()];
-    let mut take = |units: &Units<'_, '_>, is_first: bool| {
-        let free = units.count.saturating_sub(1) as f64;
-        if free < 1.0 {
-            return;
+    for item in 0..items.len() {
+        let (mut excess, mut all, mut free) = (0.0, 0.0, 0.0);
+        let weight = |side: usize| sums[side].weights[item];
+        for side in (0..2).filter(|&side| weight(side) > 0.0 && parts[side].degrees[item] > 0.0) {
+            excess += parts[side].excess[item] * sums[side].exposure;
+            all += weight(side);
+            free += parts[side].degrees[item];
         }
-        for item in 0..items.len() {
-            let found = units.within(item, &sums) / free;
-            if found > variance[item] || is_first {
-                degrees[item] = free;
-            }
-            variance[item] = variance[item].max(found);
+        let excess = if all > 0.0 { excess / all } else { 0.0 };
+        let mut count = 0.0;
+        for side in (0..2).filter(|&side| weight(side) > 0.0) {
+            let chance = parts[side].chance[item] * sums[side].exposure / weight(side);
+            dispersion[side][item] = chance + excess;
+            count += weight(side) / dispersion[side][item].max(f64::MIN_POSITIVE);
         }
-    };
-    let weight_of = |leaves: &[Leaf]| leaves.iter().map(|(_, weight)| weight).sum::<f64>();
-    if let Some(timed) = &timed {
-        let slices = by_slice(timed, items.tree.nodes.len());
-        for together in SLICES_TOGETHER {
-            let mut units = Units::new(&mut adder);
-            for slices in slices.chunks(together) {
-                let leaves = slices.concat();
-                let equal = run.exposure * together as f64 / SLICES as f64;
-                units.add(&leaves, if of_share { weight_of(&leaves) } else { equal });
-            }
-            take(&units, together == 1);
+        if free > 0.0 {
+            // Of few bursts, there is little to tell how they vary.
+            degrees[item] = free.min((2.0 * count).max(1.0));
         }
     }
-    let threads = by_thread(run);
-    let weights: Vec<f64> = threads.iter().map(|leaves| weight_of(leaves)).collect();
-    let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
-    let alike = weights.iter().sum::<f64>().powi(2) / squares.max(f64::MIN_POSITIVE);
-    if alike >= MANY_THREADS {
-        let mut units = Units::new(&mut adder);
-        let equal = run.exposure / threads.len() as f64;
-        for (leaves, weight) in threads.iter().zip(weights) {
-            units.add(leaves, if of_share { weight } else { equal });
+    let samples = runs.map(RunSamples::count);
+    let within = parts.map(|parts| parts.within);
+    (NoiseOf::new(sums, dispersion, degrees, samples), within)
+}
+
+/// How the parts of one run differ. Variances are those of the rate, times the
+/// exposure.
+struct Parts {
+    /// Variance that the error of sampling alone gives, by item.
+    chance: Vec<f64>,
+    /// What is beyond.
+    excess: Vec<f64>,
+    /// Degrees of freedom of that; 0 if it is not known.
+    degrees: Vec<f64>,
+    within: Within,
+}
+
+impl Parts {
+    fn of(adder: &mut Adder<'_>, run: &RunSamples<'_>, sums: &Sums, of_share: bool) -> Self {
+        let items = adder.items;
+        let timed = run.timed();
+        let chance = sampling(adder, &run.squares(timed.as_deref()), sums, of_share);
+        let mut excess = vec![0.0; items.len()];
+        let mut degrees = vec![0.0; items.len()];
+        let mut take = |variance: &dyn Fn(usize) -> f64, free: usize| {
+            for item in 0..items.len() {
+                let found = variance(item) - chance[item];
+                if found > excess[item] || degrees[item] == 0.0 {
+                    degrees[item] = free as f64;
+                }
+                excess[item] = excess[item].max(found);
+            }
+        };
+        let weight_of = |leaves: &[Leaf]| leaves.iter().map(|(_, weight)| weight).sum::<f64>();
+        if let Some(timed) = &timed {
+            let slices = by_slice(timed, items.tree.nodes.len());
+            let mut shorter: Option<Vec<f64>> = None;
+            for together in SLICES_TOGETHER {
+                let mut units = Units::new(adder);
+                for slices in slices.chunks(together) {
+                    let leaves = slices.concat();
+                    let equal = run.exposure * together as f64 / SLICES as f64;
+                    units.add(&leaves, if of_share { weight_of(&leaves) } else { equal });
+                }
+                if units.count < 2 {
+                    break;
+                }
+                let free = units.count - 1;
+                let variances: Vec<f64> =
+                    (0..items.len()).map(|item| units.within(item, sums) / free as f64).collect();
+                take(&|item| variances[item], free);
+                if let Some(shorter) = shorter {
+                    take(&|item| 2.0 * variances[item] - shorter[item], free);
+                }
+                shorter = Some(variances);
+            }
         }
-        take(&units, false);
+        let threads = by_thread(run);
+        let weights: Vec<f64> = threads.iter().map(|leaves| weight_of(leaves)).collect();
+        let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
+        let alike = weights.iter().sum::<f64>().powi(2) / squares.max(f64::MIN_POSITIVE);
+        if alike >= MANY_THREADS {
+            let mut units = Units::new(adder);
+            let equal = run.exposure / threads.len() as f64;
+            for (leaves, weight) in threads.iter().zip(weights) {
+                units.add(leaves, if of_share { weight } else { equal });
+            }
+            let free = units.count.saturating_sub(1).max(1);
+            take(&|item| units.within(item, sums) / free as f64, free);
+        }
+        let within = if timed.is_some() { Within::Slices } else { Within::Samples };
+        Parts { chance, excess, degrees, within }
     }
-    let within = if timed.is_some() { Within::Slices } else { Within::Samples };
-    let dispersion = variance
-        .iter()
-        .zip(&sums.weights)
-        .map(
-            |(variance, weight)| {
-                if *weight > 0.0 { variance * sums.exposure / weight } else { 0.0 }
-            },
-        )
-        .collect();
-    let Sums { weights, exposure } = sums;
-    (SideNoise { weights, exposure, dispersion, degrees }, within)
 }
 
 /// The leaves of each slice of time, equal ones added up.
@@ -407,7 +480,7 @@ pub(crate) fn between_runs(
     items: &Items<'_>,
     sides: [&[RunSamples<'_>]; 2],
     of_share: bool,
-) -> [SideNoise; 2] {
+) -> NoiseOf {
     let mut adder = Adder::new(items);
     let sums = sides.map(|runs| Sums::of(&mut adder, runs));
     let chance: [Vec<f64>; 2] = std::array::from_fn(|side| {
@@ -419,18 +492,17 @@ pub(crate) fn between_runs(
         sides[side].iter().for_each(|run| units.add(&run.leaves(), run.exposure));
         (0..items.len()).map(|item| units.within(item, &sums[side])).collect()
     });
-    let free = |side: usize| sides[side].len().saturating_sub(1) as f64;
+    let weight = |side: usize, item: usize| sums[side].weights[item];
     // The common dispersion of an item, and with how many degrees of freedom.
     let estimate = |item: usize| {
-        let there = (0..2).filter(|&side| sums[side].weights[item] > 0.0);
         let (mut found, mut degrees) = (0.0, 0.0);
-        for side in there {
-            found += within[side][item] * sums[side].exposure / sums[side].weights[item];
-            degrees += free(side);
+        for side in (0..2).filter(|&side| weight(side, item) > 0.0) {
+            found += within[side][item] * sums[side].exposure / weight(side, item);
+            degrees += sides[side].len().saturating_sub(1) as f64;
         }
         (found / f64::max(degrees, 1.0), degrees)
     };
-    let by_chance = |side: usize, item: usize| match sums[side].weights[item] {
+    let by_chance = |side: usize, item: usize| match weight(side, item) {
         weight if weight > 0.0 => chance[side][item] * sums[side].exposure / weight,
         _ => 0.0,
     };
@@ -438,26 +510,19 @@ pub(crate) fn between_runs(
     let (of_all, degrees_of_all) = estimate(ROOT);
     let chance_of_all = by_chance(0, ROOT).max(by_chance(1, ROOT));
     let beyond = if chance_of_all > 0.0 { (of_all / chance_of_all).max(1.0) } else { 1.0 };
-    let mut noise = [0, 1].map(|side| SideNoise {
-        weights: sums[side].weights.clone(),
-        exposure: sums[side].exposure,
-        dispersion: vec![0.0; items.len()],
-        degrees: vec![0.0; items.len()],
-    });
+    let mut dispersion = [vec![0.0; items.len()], vec![0.0; items.len()]];
+    let mut degrees_of = vec![1.0; items.len()];
     for item in 0..items.len() {
         let (found, degrees) = estimate(item);
-        for (side, noise) in noise.iter_mut().enumerate() {
-            if noise.weights[item] <= 0.0 {
-                continue;
-            }
+        degrees_of[item] = f64::max(if degrees > 0.0 { degrees } else { degrees_of_all }, 1.0);
+        for side in 0..2 {
             let chance = by_chance(side, item);
-            (noise.dispersion[item], noise.degrees[item]) = match degrees > 0.0 {
-                true => (found.max(chance), degrees),
-                false => (chance * beyond, degrees_of_all.max(1.0)),
-            };
+            let estimated = degrees > 0.0;
+            dispersion[side][item] = if estimated { found.max(chance) } else { chance * beyond };
         }
     }
-    noise
+    let samples = sides.map(|runs| runs.iter().map(RunSamples::count).sum());
+    NoiseOf::new(sums, dispersion, degrees_of, samples)
 }
 
 /// Probabilities of items by permutation of runs, at this level; those that

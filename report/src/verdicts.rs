@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::change::{Change, Pair, Test, Verdict};
-use crate::noise::SideNoise;
+use crate::noise::NoiseOf;
 use crate::stats::{fdr, rates};
 
 /// With what probability intervals have the true difference.
@@ -34,26 +34,20 @@ pub(crate) type Confirm<'c> = dyn Fn(&[usize], f64) -> Vec<f64> + 'c;
 /// hypothesis that nothing changed, how much there is says nothing on how it is
 /// split.
 pub(crate) fn judge(
-    noise: &[SideNoise; 2],
+    noise: &NoiseOf,
     family: Range<usize>,
     amounts: impl Fn(usize) -> Pair,
     limits: Limits,
     confirm: Option<&Confirm<'_>>,
 ) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::with_capacity(family.len());
-    let rates_of = |item: usize| [noise[0].rate(item), noise[1].rate(item)];
-    let comparable = noise.iter().all(|side| side.exposure > 0.0);
     let mut tested: Vec<(usize, f64)> = Vec::new();
     for item in family.clone() {
-        let value = |side: usize| match comparable || noise[side].exposure > 0.0 {
-            true => limits.multiplier * noise[side].rate(item).value(),
-            false => 0.0,
-        };
-        let values = [value(0), value(1)];
+        let values = [0, 1].map(|side| limits.multiplier * noise.value(side, item));
         changes.push(Change { amounts: amounts(item), values, ..Change::default() });
         let both = values[0] + values[1];
-        if comparable && both > 0.0 && both >= limits.least {
-            tested.push((item, rates::probability(rates_of(item))));
+        if noise.is_comparable() && both > 0.0 && both >= limits.least {
+            tested.push((item, rates::probability(noise.rates(item))));
         }
     }
     if let Some(confirm) = confirm {
@@ -70,7 +64,7 @@ pub(crate) fn judge(
     let found = probabilities.iter().filter(|p| is_found(**p)).count();
     let level = fdr::level(tested.len(), found, limits.fdr);
     for (item, p) in tested {
-        let rates = rates_of(item);
+        let rates = noise.rates(item);
         let scale = |value: f64| value * limits.multiplier;
         let least = limits.least / limits.multiplier;
         let test = Test {
