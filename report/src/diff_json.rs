@@ -298,3 +298,84 @@ fn numbers(change: &Change, q: Option<f64>) -> Numbers {
         samples: change.amounts.map(|amount| amount.samples),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::diff::{DiffOptions, Run, compare};
+    use crate::fail_if::check;
+    use crate::fixture::Builder;
+
+    fn written(before: &[(&str, u64)], after: &[(&str, u64)], conditions: &[&str]) -> Value {
+        let profiles = [before, after].map(Builder::of);
+        let run = |side: usize, name| Run { profile: &profiles[side], name, event: Some(0) };
+        let options = DiffOptions { renames: vec!["old=new".into()], ..DiffOptions::default() };
+        let diff = compare([&[run(0, "a.rz")], &[run(1, "b.rz")]], &options).unwrap();
+        let conditions: Vec<_> = conditions.iter().map(|text| text.parse().unwrap()).collect();
+        let mut out = Vec::new();
+        write_diff_json(&mut out, &diff, &check(&conditions, &diff).unwrap()).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn everything_is_written() {
+        let json = written(
+            &[("main;old", 1_000), ("main;parse_row", 500), ("main;a;sort", 300), ("main;b", 60)],
+            &[("main;new", 2_000), ("main;parse_line", 510), ("main;b;sort", 300), ("main;a", 60)],
+            &["total>5%", "self:parse_row>5%"],
+        );
+        let of = |path: &str| json.pointer(path).unwrap_or_else(|| panic!("no {path}: {json:#}"));
+        let check = |path: &str, expected: Value| assert_eq!(*of(path), expected, "{path}");
+        check("/format", json!("rz-diff"));
+        check("/version", json!(1));
+        check("/event", json!({"name": "cpu-clock", "unit": "nanoseconds"}));
+        check("/normalization/per", json!("wall"));
+        check("/normalization/unit", json!("% of one core"));
+        check("/before/samples", json!(1_860));
+        check("/after/runs/0/trace", json!("b.rz"));
+        check("/after/runs/0/duration_ns", json!(10_000_000_000_u64));
+        check("/statistics/noise", json!("within runs"));
+        check("/statistics/false_discovery_rate", json!(0.05));
+        check("/total/samples", json!([1_860, 2_870]));
+        check("/total/verdict", json!("more"));
+        check("/functions/0/name", json!("new"));
+        check("/functions/0/module", json!("app"));
+        check("/functions/0/renamed_from", json!("old"));
+        check("/functions/0/self/ratio", json!(2.0));
+        check("/functions/0/self/verdict", json!("more"));
+        check("/functions/0/explained", json!(false));
+        check("/likely_renames", json!([{"old": "parse_row", "new": "parse_line"}]));
+        check("/moved", json!([{"function": "sort", "from": "a", "to": "b"}]));
+        check("/conditions/0/condition", json!("total>5%"));
+        check("/conditions/0/outcome", json!("regression"));
+        check("/conditions/1/outcome", json!("improvement"));
+        check("/outcome", json!("regression"));
+        check("/sums", json!(null));
+        let number = |path: &str| of(path).as_f64().unwrap();
+        assert!((number("/functions/0/self/delta") - 100.0).abs() < 1e-9);
+        let [low, high] =
+            ["0", "1"].map(|end| number(&format!("/functions/0/self/interval/{end}")));
+        assert!(low > 0.0 && low < 100.0 && high > 100.0, "{low} {high}");
+        assert!(number("/functions/0/self/q") >= number("/functions/0/self/p"));
+        let functions = of("/functions").as_array().unwrap();
+        let parse = functions.iter().find(|f| f["name"] == "parse_line").unwrap();
+        assert_eq!(parse["explained"], true);
+        assert_eq!(parse["note"], "probably parse_row before");
+        let notes = of("/notes").as_array().unwrap();
+        assert!(notes.contains(&json!("sort moved from a to b")), "{notes:?}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let json = written(&[("main;old", 1_000), ("main;x", 1)], &[("main;new", 1_000)], &[]);
+        let functions = json["functions"].as_array().unwrap();
+        let x = functions.iter().find(|f| f["name"] == "x").unwrap();
+        for field in ["interval", "ratio_interval", "p", "q", "detectable"] {
+            assert_eq!(x["self"][field], Value::Null, "{field}");
+        }
+        assert_eq!(json["outcome"], Value::Null);
+        assert_eq!(json["conditions"], json!([]));
+    }
+}

@@ -153,3 +153,80 @@ fn escaped(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use rz_convert::profile::Profile;
+
+    use super::*;
+    use crate::diff::{DiffOptions, Run, compare};
+    use crate::fail_if::check;
+    use crate::fixture::{Builder, text};
+
+    fn markdown(before: &Profile, after: &Profile, conditions: &[&str]) -> String {
+        let run = |profile, name| Run { profile, name, event: Some(0) };
+        let sides = [&[run(before, "a.rz")][..], &[run(after, "b.rz")]];
+        let diff = compare(sides, &DiffOptions::default()).unwrap();
+        let conditions: Vec<_> = conditions.iter().map(|text| text.parse().unwrap()).collect();
+        let checked = check(&conditions, &diff).unwrap();
+        text(|out| write_diff_markdown(out, &diff, &checked))
+    }
+
+    #[test]
+    fn short_enough_for_a_pull_request() {
+        let before =
+            Builder::of(&[("main;grow", 1_000), ("main;same|`", 500), ("main;old_name", 90)]);
+        let after =
+            Builder::of(&[("main;grow", 2_000), ("main;same|`", 505), ("main;new_name", 92)]);
+        let expected = "
+**cpu-clock: 159.00 → 259.70 % of one core**, +63.3% (+53.4% to +73.8%): more. 5 functions by self: 1 more, 0 less, 4 without evidence of a change.
+
+- **total>5%: regression: +63.3% (+53.4% to +73.8%)**
+
+| | runs | wall time | samples | lost | CPU time |
+|---|--:|--:|--:|--:|--:|
+| before (`a.rz`) | 1 | 10.0 s | 1,590 | 0.0% | 15.9 s |
+| after (`b.rz`) | 1 | 10.0 s | 2,597 | 0.0% | 26.0 s |
+
+| function | self before | after | delta | 95% interval | verdict |
+|---|--:|--:|--:|--:|---|
+| `grow` | 100.00 | 200.00 | +100.00 | +89.23 to +110.84 | more |
+
+In % of one core.
+
+<details><summary>3 other functions</summary>
+
+| function | self before | after | delta | 95% interval | verdict |
+|---|--:|--:|--:|--:|---|
+| `new_name` | - | 9.20 | +9.20 | +7.38 to +11.28 | new, probably old\\_name before |
+| `old_name` | 9.00 | - | -9.00 | -11.06 to -7.20 | gone, probably new\\_name now |
+| `same\\|'` | 50.00 | 50.50 | +0.50 | -5.79 to +6.79 | no evidence |
+
+In % of one core.
+
+</details>
+
+- Noise is that of the number of samples alone, since their times are not known; bursts add to it.
+- How much one run differs from the next is not known from one run on each side: differences may be between these two runs only.
+- likely renamed: old\\_name → new\\_name (if so, --rename 'old\\_name=new\\_name')
+";
+        assert_eq!(markdown(&before, &after, &["total>5%"]), expected[1..]);
+    }
+
+    #[test]
+    fn rows_beyond_ten_are_folded() {
+        let stacks = |count: u64| -> Vec<(String, u64)> {
+            (0..100).map(|i| (format!("main;f{i}"), if i < 15 { count } else { 500 })).collect()
+        };
+        let profile = |count| {
+            let stacks = stacks(count);
+            Builder::of(&stacks.iter().map(|(s, n)| (s.as_str(), *n)).collect::<Vec<_>>())
+        };
+        let text = markdown(&profile(500), &profile(900), &[]);
+        assert!(text.contains("15 more, 0 less, 86 without evidence"), "{text}");
+        let (at_once, folded) = text.split_once("<details>").unwrap();
+        assert_eq!(at_once.matches("| `f").count(), 10);
+        assert_eq!(folded.matches("| `f").count(), FOLDED);
+        assert!(text.len() < 10_000);
+    }
+}

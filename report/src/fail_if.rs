@@ -207,7 +207,7 @@ fn of_any(diff: &Diff<'_>, limit: f64) -> (Outcome, String) {
         Some((row, delta, _)) => {
             (Outcome::Fine, format!("at most {} of the whole: {}", signed(*delta), name(row)))
         }
-        None => (Outcome::Fine, "no function has enough samples".to_owned()),
+        None => (Outcome::Fine, "no function has enough samples of its own".to_owned()),
     }
 }
 
@@ -226,4 +226,106 @@ fn grown(percent: f64, interval: [f64; 2]) -> String {
 
 fn signed(percent: f64) -> String {
     if percent.abs() < 0.05 { "0.0%".to_owned() } else { format!("{percent:+.1}%") }
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_convert::profile::Profile;
+
+    use super::*;
+    use crate::diff::{DiffOptions, Run, compare};
+    use crate::fixture::Builder;
+
+    #[test]
+    fn conditions_are_read() {
+        let check = |text: &str, subject: Subject, percent: f64| {
+            let condition: Condition = text.parse().unwrap();
+            assert_eq!((condition.subject, condition.percent), (subject, percent), "{text}");
+        };
+        check("total>5%", Subject::Total, 5.0);
+        check(" total > 0.5 % ", Subject::Total, 0.5);
+        check("function>2%", Subject::AnyFunction, 2.0);
+        check("self:main>10%", Subject::SelfOf("main".into()), 10.0);
+        check("total:<A as B>::f>0%", Subject::TotalOf("<A as B>::f".into()), 0.0);
+        check("self:std::operator>>(int)>1%", Subject::SelfOf("std::operator>>(int)".into()), 1.0);
+        let error = |text: &str, part: &str| {
+            let error = text.parse::<Condition>().unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        };
+        error("total", "is needed");
+        error("total<5%", "is needed");
+        error("wall>5%", "is needed");
+        error("self:>5%", "is needed");
+        error("mean:f>5%", "is needed");
+        error("total>5", "the limit is in %");
+        error("total>x%", "a number");
+        error("total>-5%", "a number");
+        error("total>NaN%", "a number");
+    }
+
+    fn checked(before: &Profile, after: &Profile, condition: &str, per: Per) -> String {
+        let run = |profile, name| Run { profile, name, event: Some(0) };
+        let options = DiffOptions { per: Some(per), ..DiffOptions::default() };
+        let diff = compare([&[run(before, "a.rz")], &[run(after, "b.rz")]], &options).unwrap();
+        match check(&[condition.parse().unwrap()], &diff) {
+            Ok(checked) => {
+                let outcome = worst(&checked);
+                assert_eq!(outcome, checked[0].outcome);
+                // What exactly intervals are is tested elsewhere.
+                let text = checked[0].text.replace("too noisy to tell", "noisy");
+                format!("{} {}", outcome.exit_code(), text.split(" (").next().unwrap())
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn outcomes_are_told_apart() {
+        let before = Builder::of(&[("main;f", 4_000), ("main;g", 1_000), ("main;tiny", 2)]);
+        let check = |stacks: &[(&str, u64)], condition: &str, expected: &str| {
+            assert_eq!(checked(&before, &Builder::of(stacks), condition, Per::Wall), expected);
+        };
+        let same = [("main;f", 4_010), ("main;g", 990), ("main;tiny", 3)];
+        check(&same, "total>10%", "0 total>10%: fine: 0.0%");
+        check(&same, "total>1%", "4 total>1%: noisy: 0.0%");
+        check(&same, "function>10%", "0 function>10%: fine: at most +0.2% of the whole: f");
+        check(&same, "self:tiny>10%", "4 self:tiny>10%: noisy: +50.0%, of too few samples");
+        check(&same, "self:main>10%", "0 self:main>10%: fine: it is on neither side");
+        check(
+            &same,
+            "self:nothing>10%",
+            "--fail-if self:nothing>10%: no function nothing on either side",
+        );
+        let more = [("main;f", 6_000), ("main;g", 1_000), ("main;tiny", 2)];
+        check(&more, "total>5%", "3 total>5%: regression: +40.0%");
+        check(&more, "total:f>5%", "3 total:f>5%: regression: +50.0%");
+        check(&more, "total>40%", "4 total>40%: noisy: +40.0%");
+        check(&more, "function>5%", "3 function>5%: regression: +40.0%");
+        let less = [("main;f", 2_000), ("main;g", 1_000), ("main;tiny", 2)];
+        check(&less, "total>5%", "0 total>5%: improvement: -40.0%");
+        check(&less, "function>5%", "0 function>5%: fine: at most 0.0% of the whole: g");
+        let new = [("main;f", 4_000), ("main;g", 1_000), ("main;h", 900)];
+        check(&new, "self:h>500%", "3 self:h>500%: regression: it is new");
+        check(&new, "function>5%", "3 function>5%: regression: +18.0%");
+    }
+
+    /// What differs by its name alone, or is inlined, fails no condition.
+    #[test]
+    fn names_and_inlining_are_no_regression() {
+        let before =
+            Builder::of(&[("main;parse_row", 2_000), ("main;f;step", 2_000), ("main;f", 90)]);
+        let after = Builder::of(&[("main;parse_line", 2_010), ("main;f", 2_080)]);
+        let text = checked(&before, &after, "function>5%", Per::Wall);
+        assert_eq!(text, "0 function>5%: fine: no function has enough samples of its own");
+    }
+
+    #[test]
+    fn a_share_of_all_cannot_grow() {
+        let profile = Builder::of(&[("main", 100)]);
+        let check = |condition, expected: &str| {
+            assert_eq!(checked(&profile, &profile, condition, Per::Share), expected);
+        };
+        check("total>5%", "cannot compare total with --per share: it is 100 % on both sides");
+        check("total:main>5%", "0 total:main>5%: fine: 0.0%");
+    }
 }

@@ -180,7 +180,9 @@ fn explore() {
                     delta += f3.delta() / 50.0;
                 });
             }
-            println!("   {slower}: found {found}/50, first {first} delta {delta:.2} detectable {detectable:.2}");
+            println!(
+                "   {slower}: found {found}/50, first {first} delta {delta:.2} detectable {detectable:.2}"
+            );
         }
     }
 }
