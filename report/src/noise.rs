@@ -15,11 +15,17 @@ use crate::stats::permutation;
 use crate::stats::rates::{Rate, Rates};
 use crate::top::FunctionNodes;
 
-/// Slices of time that a run is cut into. Noise is taken from slices of this
-/// length, twice, and four times it, whichever shows most: what goes on for
-/// longer than one slice would look like less noise than it is.
-const SLICES: usize = 48;
-const SLICES_TOGETHER: [usize; 3] = [1, 2, 4];
+/// Slices of time that a run is cut into.
+const SLICES: usize = 64;
+/// Noise is taken from slices of this many of them together, whichever shows
+/// most: what goes on for longer than a slice looks like less noise than it is.
+/// What twice the length adds is taken to be missing once more (Vats and
+/// Flegal's lugsail estimator, 2022).
+const SLICES_TOGETHER: [usize; 4] = [1, 2, 4, 8];
+/// Degrees of freedom of that, at most: as if half of the slices were
+/// independent. Fewer are for long slices, but the largest of several
+/// estimates is rather too large.
+const MAX_DEGREES: usize = SLICES / 2 - 1;
 
 /// As many threads of equal weight there must be at least for their differences
 /// to be taken for chance: few threads differ because they do different things.
@@ -335,6 +341,11 @@ impl<'a, 'i> Units<'a, 'i> {
         let weight = side.weights[item];
         (self.squares[item] - weight * weight / self.exposure.max(f64::MIN_POSITIVE)).max(0.0)
     }
+
+    /// Variance of the rate, times the exposure; there are at least two units.
+    fn variance(&self, item: usize, side: &Sums) -> f64 {
+        self.within(item, side) / (self.count - 1) as f64
+    }
 }
 
 /// The noise of two runs, from their parts. What it is beyond the error of
@@ -353,10 +364,10 @@ pub(crate) fn within_runs(
     for item in 0..items.len() {
         let (mut excess, mut all, mut free) = (0.0, 0.0, 0.0);
         let weight = |side: usize| sums[side].weights[item];
-        for side in (0..2).filter(|&side| weight(side) > 0.0 && parts[side].degrees[item] > 0.0) {
+        for side in (0..2).filter(|&side| weight(side) > 0.0 && parts[side].degrees > 0.0) {
             excess += parts[side].excess[item] * sums[side].exposure;
             all += weight(side);
-            free += parts[side].degrees[item];
+            free += parts[side].degrees;
         }
         let excess = if all > 0.0 { excess / all } else { 0.0 };
         let mut count = 0.0;
@@ -383,7 +394,7 @@ struct Parts {
     /// What is beyond.
     excess: Vec<f64>,
     /// Degrees of freedom of that; 0 if it is not known.
-    degrees: Vec<f64>,
+    degrees: f64,
     within: Within,
 }
 
@@ -392,16 +403,13 @@ impl Parts {
         let items = adder.items;
         let timed = run.timed();
         let chance = sampling(adder, &run.squares(timed.as_deref()), sums, of_share);
-        let mut excess = vec![0.0; items.len()];
-        let mut degrees = vec![0.0; items.len()];
-        let mut take = |variance: &dyn Fn(usize) -> f64, free: usize| {
+        let mut excess = vec![0.0_f64; items.len()];
+        let mut degrees = 0.0_f64;
+        let mut take = |variance: &dyn Fn(usize) -> f64, units: usize| {
             for item in 0..items.len() {
-                let found = variance(item) - chance[item];
-                if found > excess[item] || degrees[item] == 0.0 {
-                    degrees[item] = free as f64;
-                }
-                excess[item] = excess[item].max(found);
+                excess[item] = excess[item].max(variance(item) - chance[item]);
             }
+            degrees = degrees.max((units - 1).min(MAX_DEGREES) as f64);
         };
         let weight_of = |leaves: &[Leaf]| leaves.iter().map(|(_, weight)| weight).sum::<f64>();
         if let Some(timed) = &timed {
@@ -417,12 +425,11 @@ impl Parts {
                 if units.count < 2 {
                     break;
                 }
-                let free = units.count - 1;
                 let variances: Vec<f64> =
-                    (0..items.len()).map(|item| units.within(item, sums) / free as f64).collect();
-                take(&|item| variances[item], free);
+                    (0..items.len()).map(|item| units.variance(item, sums)).collect();
+                take(&|item| variances[item], units.count);
                 if let Some(shorter) = shorter {
-                    take(&|item| 2.0 * variances[item] - shorter[item], free);
+                    take(&|item| 2.0 * variances[item] - shorter[item], units.count);
                 }
                 shorter = Some(variances);
             }
@@ -437,8 +444,7 @@ impl Parts {
             for (leaves, weight) in threads.iter().zip(weights) {
                 units.add(leaves, if of_share { weight } else { equal });
             }
-            let free = units.count.saturating_sub(1).max(1);
-            take(&|item| units.within(item, sums) / free as f64, free);
+            take(&|item| units.variance(item, sums), units.count);
         }
         let within = if timed.is_some() { Within::Slices } else { Within::Samples };
         Parts { chance, excess, degrees, within }
