@@ -13,6 +13,7 @@ pub mod change;
 pub mod diff;
 pub mod diff_flame;
 pub mod diff_sums;
+mod diff_sums_table;
 pub mod diff_table;
 pub mod error;
 pub mod flame;
