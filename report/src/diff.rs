@@ -11,7 +11,7 @@ use rz_convert::profile::{Event, EventId, EventKind, Info, Profile, TotalClass, 
 use crate::calls::SortCalls;
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::change::{Change, Pair};
-use crate::diff_sums::{SumRow, class_of, compare_sums, has_exact};
+use crate::diff_sums::{SumsDiff, class_of, compare_sums, has_exact, named};
 use crate::error::ReportError;
 use crate::header::{lost_count, lost_percent};
 use crate::matching::{Findings, ScaledTree, match_functions};
@@ -190,7 +190,7 @@ pub struct Diff<'a> {
     /// Every node of any call tree; the first one is the root.
     pub nodes: Vec<Node>,
     /// Exact sums of waits or system calls by name, if all runs have them.
-    pub sums: Option<Vec<SumRow>>,
+    pub sums: Option<SumsDiff>,
     /// Functions that were probably renamed, were inlined, or moved.
     pub findings: Findings,
     /// What the first side calls functions that were said to be renamed.
@@ -241,8 +241,8 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
         Side { runs, total }
     });
     let class = class_of(event.kind);
-    let sums = class.and_then(|class| compare_sums(sides, class));
-    if let (Some(class), None) = (class, &sums) {
+    let named_sums = class.and_then(|class| named(sides, class));
+    if let (Some(class), None) = (class, &named_sums) {
         check_common_ground(sides, &described, class)?;
     }
     let per = match (options.per, described.iter().all(|side| side.work().is_some())) {
@@ -347,6 +347,22 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
         total,
     });
     let nodes = nodes.collect();
+    // What the time of a call or a reason does is known by its frame.
+    let item_of = |name: &str| {
+        let frame = match event.kind {
+            EventKind::OffCpu => format!("[off-CPU: {name}]"),
+            _ => format!("[syscall: {name}]"),
+        };
+        let found = functions.iter().position(|f| symbols[f.symbol].name == frame);
+        found.map_or(ROOT, |index| own_items.start + index)
+    };
+    let burst = |name: &str| noise_of.excess(if name.is_empty() { ROOT } else { item_of(name) });
+    let sums = match (named_sums, class) {
+        (Some(named), Some(class)) => {
+            Some(compare_sums(named, class, event.kind, &described, options, per, burst)?)
+        }
+        _ => None,
+    };
     let noise = match within {
         Some(within) => Noise::WithinRuns(within),
         None => {

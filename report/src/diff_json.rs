@@ -4,14 +4,16 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::calls::SortCalls;
 use crate::change::Change;
 use crate::diff::{Diff, Noise, Row, Side, SideRun};
 use crate::diff_notes::notes;
-use crate::diff_sums::SumRow;
+use crate::diff_sums::{SumRow, SumsDiff};
 use crate::diff_table::noise_text;
 use crate::fail_if::{Checked, worst};
 use crate::header::{lost_count, lost_percent};
 use crate::matching::Inlining;
+use crate::normalize::Scale;
 use crate::stats::fdr;
 use crate::symbols::SymbolId;
 use crate::verdicts::{CONFIDENCE, POWER};
@@ -35,7 +37,7 @@ struct Document<'a> {
     moved: Vec<Moved<'a>>,
     conditions: Vec<Condition<'a>>,
     outcome: Option<&'static str>,
-    sums: Option<Vec<Sum<'a>>>,
+    sums: Option<Sums<'a>>,
     notes: Vec<String>,
 }
 
@@ -138,10 +140,20 @@ struct Condition<'a> {
 }
 
 #[derive(Serialize)]
+struct Sums<'a> {
+    by: &'static str,
+    normalization: Normalization<'a>,
+    total: Numbers,
+    rows: Vec<Sum<'a>>,
+}
+
+#[derive(Serialize)]
 struct Sum<'a> {
     name: &'a str,
     count: [u64; 2],
     total_ns: [u64; 2],
+    errors: [u64; 2],
+    change: Numbers,
 }
 
 /// Writes a comparison, and what became of conditions that it was checked
@@ -157,12 +169,7 @@ pub fn write_diff_json(
         format: "rz-diff",
         version: VERSION,
         event: Event { name: &diff.event.name, unit: diff.event.unit.name() },
-        normalization: Normalization {
-            per: diff.scale.per.name(),
-            unit: &diff.scale.unit,
-            before: &diff.scale.factors[0],
-            after: &diff.scale.factors[1],
-        },
+        normalization: normalization(&diff.scale),
         before,
         after,
         statistics: statistics(diff),
@@ -193,7 +200,7 @@ pub fn write_diff_json(
             })
             .collect(),
         outcome: (!checked.is_empty()).then(|| worst(checked).name()),
-        sums: diff.sums.as_ref().map(|sums| sums.iter().map(sum).collect()),
+        sums: diff.sums.as_ref().map(sums),
         notes: noise_text(diff).lines().map(str::to_owned).chain(notes(diff)).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
@@ -226,11 +233,30 @@ fn run_facts<'a>(run: &'a SideRun<'_>) -> RunFacts<'a> {
     }
 }
 
-fn sum(row: &SumRow) -> Sum<'_> {
-    Sum {
+fn normalization(scale: &Scale) -> Normalization<'_> {
+    let [before, after] = &scale.factors;
+    Normalization { per: scale.per.name(), unit: &scale.unit, before, after }
+}
+
+fn sums<'a>(sums: &'a SumsDiff) -> Sums<'a> {
+    let adjusted = adjusted(&sums.rows, |row| row.change.test.map(|test| test.p));
+    let rows = sums.rows.iter().zip(adjusted);
+    let row = |(row, q): (&'a SumRow, Option<f64>)| Sum {
         name: &row.name,
         count: row.sums.each_ref().map(|sum| sum.count),
         total_ns: row.sums.each_ref().map(|sum| sum.total_ns),
+        errors: row.sums.each_ref().map(|sum| sum.errors),
+        change: numbers(&row.change, q),
+    };
+    Sums {
+        by: match sums.by {
+            SortCalls::Time => "time",
+            SortCalls::Count => "count",
+            SortCalls::Errors => "errors",
+        },
+        normalization: normalization(&sums.scale),
+        total: numbers(&sums.total, sums.total.test.map(|test| test.p)),
+        rows: rows.map(row).collect(),
     }
 }
 
@@ -248,16 +274,17 @@ fn statistics(diff: &Diff<'_>) -> Statistics {
     }
 }
 
-/// Every function, each with the smallest false discovery rate at which its
-/// change would be called one.
+/// Of each row, the smallest false discovery rate at which its change would be
+/// called one; `None` if it was not tested.
+fn adjusted<T>(rows: &[T], p: impl Fn(&T) -> Option<f64>) -> Vec<Option<f64>> {
+    let tested: Vec<f64> = rows.iter().filter_map(&p).collect();
+    let mut adjusted = fdr::adjusted(&tested).into_iter();
+    rows.iter().map(|row| p(row).and_then(|_| adjusted.next())).collect()
+}
+
 fn functions<'a>(diff: &'a Diff<'_>) -> Vec<Function<'a>> {
-    let adjusted = |of: fn(&Row) -> Option<f64>| -> Vec<Option<f64>> {
-        let tested: Vec<f64> = diff.rows.iter().filter_map(of).collect();
-        let mut adjusted = fdr::adjusted(&tested).into_iter();
-        diff.rows.iter().map(|row| of(row).and_then(|_| adjusted.next())).collect()
-    };
-    let own = adjusted(|row| row.self_.test.map(|test| test.p));
-    let total = adjusted(|row| row.total.test.map(|test| test.p));
+    let own = adjusted(&diff.rows, |row| row.self_.test.map(|test| test.p));
+    let total = adjusted(&diff.rows, |row| row.total.test.map(|test| test.p));
     let rows = diff.rows.iter().zip(own).zip(total);
     rows.map(|((row, own), total)| function(diff, row, [own, total])).collect()
 }

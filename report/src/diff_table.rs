@@ -7,7 +7,7 @@ use rz_convert::profile::{Event, EventKind, Unit};
 use crate::change::{Change, Verdict};
 use crate::diff::{Diff, Noise, Side, SideRun};
 use crate::diff_notes::{DOUBTFUL_LOSS, matching_notes};
-use crate::diff_sums::{class_of, write_sum_rows};
+use crate::diff_sums_table::write_sum_rows;
 use crate::format::{clean, count, counted, duration, number, percent, shorten, weight};
 use crate::header::{host, start_time};
 use crate::noise::Within;
@@ -29,9 +29,8 @@ pub fn write_diff(
     limit: usize,
 ) -> io::Result<()> {
     write_sides(out, style, diff)?;
-    if let (Some(sums), Some(class)) = (&diff.sums, class_of(diff.event.kind)) {
-        let wall_ns = [0, 1].map(|side| diff.sides[side].wall_ns());
-        write_sum_rows(out, style, (sums, class), wall_ns, limit)?;
+    if let Some(sums) = &diff.sums {
+        write_sum_rows(out, style, diff, sums, limit)?;
         if let Some(side) = diff.sides.iter().find(|side| side.total.samples == 0) {
             let (name, has) = match &side.runs[..] {
                 [run] => (clean(run.name).into_owned(), "has"),
@@ -373,7 +372,7 @@ pub fn legend(diff: &Diff<'_>) -> String {
 }
 
 /// Before, after, delta, interval and verdict.
-fn cells(diff: &Diff<'_>, change: &Change) -> [(String, Paint); 5] {
+pub(crate) fn cells(diff: &Diff<'_>, change: &Change) -> [(String, Paint); 5] {
     let none = || ("-".to_owned(), Paint::Dim);
     let value = |side: usize| match change.amounts[side].samples {
         0 => none(),

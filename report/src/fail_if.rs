@@ -133,9 +133,17 @@ fn check_one(condition: &Condition, diff: &Diff<'_>) -> Result<Checked, ReportEr
             let what = "total with --per share";
             return Err(ReportError::Unsupported { what, why: "it is 100 % on both sides" });
         }
-        Subject::Total => of_its_own(&diff.total, limit),
-        Subject::SelfOf(name) => of_its_own(&row_of(condition, name, diff)?.self_, limit),
-        Subject::TotalOf(name) => of_its_own(&row_of(condition, name, diff)?.total, limit),
+        Subject::Total => {
+            // There may be exact sums and no samples.
+            let sums = diff.sums.as_ref().filter(|_| diff.total.is_nothing());
+            of_its_own(sums.map_or(&diff.total, |sums| &sums.total), limit)
+        }
+        Subject::SelfOf(name) => {
+            of_its_own(change_of(condition, name, diff, |row| &row.self_)?, limit)
+        }
+        Subject::TotalOf(name) => {
+            of_its_own(change_of(condition, name, diff, |row| &row.total)?, limit)
+        }
         Subject::AnyFunction => of_any(diff, limit),
     };
     let condition = condition.text.clone();
@@ -143,19 +151,22 @@ fn check_one(condition: &Condition, diff: &Diff<'_>) -> Result<Checked, ReportEr
     Ok(Checked { condition, outcome, text })
 }
 
-/// The function of a name, the larger one if there are several.
-fn row_of<'d>(
+/// The change of the function of a name, the larger one if there are several,
+/// or of the system call or reason to wait.
+fn change_of<'d>(
     condition: &Condition,
     name: &str,
     diff: &'d Diff<'_>,
-) -> Result<&'d Row, ReportError> {
+    of: fn(&Row) -> &Change,
+) -> Result<&'d Change, ReportError> {
     let all: Vec<SymbolId> = diff.rows.iter().map(|row| row.symbol).collect();
     let ids = named(name, &all, &diff.symbols);
     let size = |row: &&Row| row.total.values[0].max(row.total.values[1]);
     let found = diff.rows.iter().filter(|row| ids.contains(&row.symbol));
-    found.max_by(|a, b| size(a).total_cmp(&size(b))).ok_or_else(|| ReportError::NothingToCheck {
-        condition: condition.text.clone(),
-        name: name.to_owned(),
+    let largest = found.max_by(|a, b| size(a).total_cmp(&size(b)));
+    let sums = || diff.sums.iter().flat_map(|sums| &sums.rows).find(|row| row.name == name);
+    largest.map(of).or_else(|| sums().map(|row| &row.change)).ok_or_else(|| {
+        ReportError::NothingToCheck { condition: condition.text.clone(), name: name.to_owned() }
     })
 }
 

@@ -17,6 +17,7 @@ pub mod diff_json;
 pub mod diff_markdown;
 pub mod diff_notes;
 pub mod diff_sums;
+mod diff_sums_table;
 pub mod diff_table;
 pub mod error;
 pub mod fail_if;

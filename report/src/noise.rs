@@ -11,15 +11,22 @@ use rustc_hash::FxHashMap;
 use rz_convert::profile::{EventId, Profile, StackId, ThreadId};
 
 use crate::calltree::{CallTree, NodeId, ROOT};
+use crate::stats::dispersion::{self, Runs};
 use crate::stats::permutation;
 use crate::stats::rates::{Rate, Rates};
 use crate::top::FunctionNodes;
 
-/// Slices of time that a run is cut into. Noise is taken from slices of this
-/// length, twice, and four times it, whichever shows most: what goes on for
-/// longer than one slice would look like less noise than it is.
-const SLICES: usize = 48;
-const SLICES_TOGETHER: [usize; 3] = [1, 2, 4];
+/// Slices of time that a run is cut into.
+const SLICES: usize = 64;
+/// Noise is taken from slices of this many of them together, whichever shows
+/// most: what goes on for longer than a slice looks like less noise than it is.
+/// What twice the length adds is taken to be missing once more (Vats and
+/// Flegal's lugsail estimator, 2022).
+const SLICES_TOGETHER: [usize; 4] = [1, 2, 4, 8];
+/// Degrees of freedom of that, at most: as if half of the slices were
+/// independent. Fewer are for long slices, but the largest of several
+/// estimates is rather too large.
+const MAX_DEGREES: usize = SLICES / 2 - 1;
 
 /// As many threads of equal weight there must be at least for their differences
 /// to be taken for chance: few threads differ because they do different things.
@@ -221,13 +228,22 @@ pub(crate) struct NoiseOf {
     sides: [SideNoise; 2],
     /// Degrees of freedom that the dispersions of an item are estimated with.
     degrees: Vec<f64>,
+    /// Of single runs, the part of dispersions that is not the error of
+    /// sampling.
+    excess: Vec<f64>,
 }
 
 impl NoiseOf {
+    /// Of single runs, what an item's dispersion is beyond the error of
+    /// sampling, and with how many degrees of freedom it is estimated.
+    pub fn excess(&self, item: usize) -> (f64, f64) {
+        (self.excess.get(item).copied().unwrap_or(0.0), self.degrees[item])
+    }
+
     /// Sums, dispersions that are found only where there is something, and
     /// degrees of freedom; gets dispersions elsewhere, too: at least those of
     /// the other side and of single samples.
-    fn new(
+    pub fn new(
         sums: [Sums; 2],
         mut dispersion: [Vec<f64>; 2],
         degrees: Vec<f64>,
@@ -238,12 +254,14 @@ impl NoiseOf {
         };
         for side in 0..2 {
             let mean = mean(side).or(mean(1 - side)).unwrap_or(1.0).max(f64::MIN_POSITIVE);
-            for item in 0..degrees.len() {
+            let [ref mut first, ref mut second] = dispersion;
+            let (here, other) = if side == 0 { (first, second) } else { (second, first) };
+            for (item, (here, other)) in here.iter_mut().zip(other).enumerate() {
                 if sums[side].weights[item] <= 0.0 {
-                    dispersion[side][item] = mean.max(dispersion[1 - side][item]);
+                    *here = mean.max(*other);
                 }
                 // Shares of 100 % do not vary.
-                dispersion[side][item] = dispersion[side][item].max(mean * 1e-9);
+                *here = here.max(mean * 1e-9);
             }
         }
         let mut dispersion = dispersion.into_iter();
@@ -251,7 +269,7 @@ impl NoiseOf {
             let dispersion = dispersion.next().unwrap_or_default();
             SideNoise { weights, exposure, dispersion }
         });
-        NoiseOf { sides, degrees }
+        NoiseOf { sides, degrees, excess: Vec::new() }
     }
 
     /// Whether both sides can be divided by something.
@@ -290,10 +308,10 @@ fn sampling(adder: &mut Adder<'_>, squares: &[Leaf], side: &Sums, of_share: bool
     variance
 }
 
-/// Sums of a side.
-struct Sums {
-    weights: Vec<f64>,
-    exposure: f64,
+/// Sums of a side. The first item is all of it.
+pub(crate) struct Sums {
+    pub weights: Vec<f64>,
+    pub exposure: f64,
 }
 
 impl Sums {
@@ -330,10 +348,14 @@ impl<'a, 'i> Units<'a, 'i> {
         }
     }
 
-    /// Sum of squares within: of how far units are from the mean of `side`.
-    fn within(&self, item: usize, side: &Sums) -> f64 {
-        let weight = side.weights[item];
-        (self.squares[item] - weight * weight / self.exposure.max(f64::MIN_POSITIVE)).max(0.0)
+    fn runs(&self, item: usize, side: &Sums) -> Runs {
+        let (weight, squares) = (side.weights[item], self.squares[item]);
+        Runs { weight, exposure: self.exposure, squares, count: self.count }
+    }
+
+    /// Variance of the rate, times the exposure; there are at least two units.
+    fn variance(&self, item: usize, side: &Sums) -> f64 {
+        self.runs(item, side).within() / (self.count - 1) as f64
     }
 }
 
@@ -350,15 +372,17 @@ pub(crate) fn within_runs(
         std::array::from_fn(|side| Parts::of(&mut adder, runs[side], &sums[side], of_share));
     let mut dispersion = [vec![0.0; items.len()], vec![0.0; items.len()]];
     let mut degrees = vec![f64::INFINITY; items.len()];
+    let mut excesses = vec![0.0; items.len()];
     for item in 0..items.len() {
         let (mut excess, mut all, mut free) = (0.0, 0.0, 0.0);
         let weight = |side: usize| sums[side].weights[item];
-        for side in (0..2).filter(|&side| weight(side) > 0.0 && parts[side].degrees[item] > 0.0) {
+        for side in (0..2).filter(|&side| weight(side) > 0.0 && parts[side].degrees > 0.0) {
             excess += parts[side].excess[item] * sums[side].exposure;
             all += weight(side);
-            free += parts[side].degrees[item];
+            free += parts[side].degrees;
         }
         let excess = if all > 0.0 { excess / all } else { 0.0 };
+        excesses[item] = excess;
         let mut count = 0.0;
         for side in (0..2).filter(|&side| weight(side) > 0.0) {
             let chance = parts[side].chance[item] * sums[side].exposure / weight(side);
@@ -372,7 +396,8 @@ pub(crate) fn within_runs(
     }
     let samples = runs.map(RunSamples::count);
     let within = parts.map(|parts| parts.within);
-    (NoiseOf::new(sums, dispersion, degrees, samples), within)
+    let noise = NoiseOf::new(sums, dispersion, degrees, samples);
+    (NoiseOf { excess: excesses, ..noise }, within)
 }
 
 /// How the parts of one run differ. Variances are those of the rate, times the
@@ -383,7 +408,7 @@ struct Parts {
     /// What is beyond.
     excess: Vec<f64>,
     /// Degrees of freedom of that; 0 if it is not known.
-    degrees: Vec<f64>,
+    degrees: f64,
     within: Within,
 }
 
@@ -392,16 +417,13 @@ impl Parts {
         let items = adder.items;
         let timed = run.timed();
         let chance = sampling(adder, &run.squares(timed.as_deref()), sums, of_share);
-        let mut excess = vec![0.0; items.len()];
-        let mut degrees = vec![0.0; items.len()];
-        let mut take = |variance: &dyn Fn(usize) -> f64, free: usize| {
+        let mut excess = vec![0.0_f64; items.len()];
+        let mut degrees = 0.0_f64;
+        let mut take = |variance: &dyn Fn(usize) -> f64, units: usize| {
             for item in 0..items.len() {
-                let found = variance(item) - chance[item];
-                if found > excess[item] || degrees[item] == 0.0 {
-                    degrees[item] = free as f64;
-                }
-                excess[item] = excess[item].max(found);
+                excess[item] = excess[item].max(variance(item) - chance[item]);
             }
+            degrees = degrees.max((units - 1).min(MAX_DEGREES) as f64);
         };
         let weight_of = |leaves: &[Leaf]| leaves.iter().map(|(_, weight)| weight).sum::<f64>();
         if let Some(timed) = &timed {
@@ -417,12 +439,11 @@ impl Parts {
                 if units.count < 2 {
                     break;
                 }
-                let free = units.count - 1;
                 let variances: Vec<f64> =
-                    (0..items.len()).map(|item| units.within(item, sums) / free as f64).collect();
-                take(&|item| variances[item], free);
+                    (0..items.len()).map(|item| units.variance(item, sums)).collect();
+                take(&|item| variances[item], units.count);
                 if let Some(shorter) = shorter {
-                    take(&|item| 2.0 * variances[item] - shorter[item], free);
+                    take(&|item| 2.0 * variances[item] - shorter[item], units.count);
                 }
                 shorter = Some(variances);
             }
@@ -437,8 +458,7 @@ impl Parts {
             for (leaves, weight) in threads.iter().zip(weights) {
                 units.add(leaves, if of_share { weight } else { equal });
             }
-            let free = units.count.saturating_sub(1).max(1);
-            take(&|item| units.within(item, sums) / free as f64, free);
+            take(&|item| units.variance(item, sums), units.count);
         }
         let within = if timed.is_some() { Within::Slices } else { Within::Samples };
         Parts { chance, excess, degrees, within }
@@ -487,21 +507,13 @@ pub(crate) fn between_runs(
         let squares: Vec<Leaf> = sides[side].iter().flat_map(|run| run.squares(None)).collect();
         sampling(&mut adder, &squares, &sums[side], of_share)
     });
-    let within: [Vec<f64>; 2] = std::array::from_fn(|side| {
+    let runs: [Vec<Runs>; 2] = std::array::from_fn(|side| {
         let mut units = Units::new(&mut adder);
         sides[side].iter().for_each(|run| units.add(&run.leaves(), run.exposure));
-        (0..items.len()).map(|item| units.within(item, &sums[side])).collect()
+        (0..items.len()).map(|item| units.runs(item, &sums[side])).collect()
     });
     let weight = |side: usize, item: usize| sums[side].weights[item];
-    // The common dispersion of an item, and with how many degrees of freedom.
-    let estimate = |item: usize| {
-        let (mut found, mut degrees) = (0.0, 0.0);
-        for side in (0..2).filter(|&side| weight(side, item) > 0.0) {
-            found += within[side][item] * sums[side].exposure / weight(side, item);
-            degrees += sides[side].len().saturating_sub(1) as f64;
-        }
-        (found / f64::max(degrees, 1.0), degrees)
-    };
+    let estimate = |item: usize| dispersion::common([runs[0][item], runs[1][item]]);
     let by_chance = |side: usize, item: usize| match weight(side, item) {
         weight if weight > 0.0 => chance[side][item] * sums[side].exposure / weight,
         _ => 0.0,
@@ -510,19 +522,18 @@ pub(crate) fn between_runs(
     let (of_all, degrees_of_all) = estimate(ROOT);
     let chance_of_all = by_chance(0, ROOT).max(by_chance(1, ROOT));
     let beyond = if chance_of_all > 0.0 { (of_all / chance_of_all).max(1.0) } else { 1.0 };
-    let mut dispersion = [vec![0.0; items.len()], vec![0.0; items.len()]];
+    let mut dispersions = [vec![0.0; items.len()], vec![0.0; items.len()]];
     let mut degrees_of = vec![1.0; items.len()];
     for item in 0..items.len() {
         let (found, degrees) = estimate(item);
         degrees_of[item] = f64::max(if degrees > 0.0 { degrees } else { degrees_of_all }, 1.0);
-        for side in 0..2 {
+        for (side, dispersions) in dispersions.iter_mut().enumerate() {
             let chance = by_chance(side, item);
-            let estimated = degrees > 0.0;
-            dispersion[side][item] = if estimated { found.max(chance) } else { chance * beyond };
+            dispersions[item] = if degrees > 0.0 { found.max(chance) } else { chance * beyond };
         }
     }
     let samples = sides.map(|runs| runs.iter().map(RunSamples::count).sum());
-    NoiseOf::new(sums, dispersion, degrees_of, samples)
+    NoiseOf::new(sums, dispersions, degrees_of, samples)
 }
 
 /// Probabilities of items by permutation of runs, at this level; those that

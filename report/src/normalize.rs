@@ -152,6 +152,15 @@ impl Scale {
         Ok(Scale { per, unit, short, multiplier, exposures, factors })
     }
 
+    /// Names what is counted, in the plural, where that is no weight of an event.
+    pub(crate) fn count(&mut self, noun: &str) {
+        self.unit = match self.per {
+            Per::Wall => format!("{noun} per second"),
+            Per::Share => format!("% of all {noun}"),
+            Per::Work | Per::Raw => self.unit.replacen("count", noun, 1),
+        };
+    }
+
     /// What the runs of a side are divided by, together.
     pub fn exposure(&self, side: usize) -> f64 {
         self.exposures[side].iter().sum()

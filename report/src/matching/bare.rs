@@ -3,7 +3,7 @@
 //! Compilers give C++ functions that no other file can call, such as those in
 //! anonymous namespaces, no linkage name in debug information. As a frame of
 //! its own such a function is `app::(anonymous namespace)::work(int)`, by the
-//! symbol table; where it is inlined, it is only `work`.
+//! symbol table; where it is inlined, it is only `work`, or `work<int>`.
 
 use rustc_hash::FxHashMap;
 use rz_convert::profile::{Function, Profile};
@@ -48,13 +48,15 @@ impl BareNames {
     pub(super) fn full_name(&self, function: &Function, module: &MatchedModule) -> Option<&str> {
         let name = &function.name;
         // The linker's name of a C++ function with a linkage is mangled.
+        let bare = bare_name(name);
+        let arguments = name.strip_prefix(bare)?;
         let is_bare = function.system_name == *name
             && !function.file.is_empty()
-            && (!name.contains([':', '(']) || name.starts_with("operator"));
+            && (arguments.is_empty() || arguments.starts_with('<'));
         if module.same_build || !is_bare {
             return None;
         }
-        self.full.get(&key(module, function, name))?.as_deref()
+        self.full.get(&key(module, function, bare))?.as_deref()
     }
 }
 

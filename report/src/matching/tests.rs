@@ -15,7 +15,7 @@ fn profile(build_id: &str, functions: &[&str]) -> Profile {
         builder.sample(0, stack, 1);
         let function = builder.profile.functions.last_mut().unwrap();
         file.clone_into(&mut function.file);
-        if !name.contains(['(', ':', '[']) {
+        if !name.contains(['(', '[']) && !name.starts_with("run::") {
             name.clone_into(&mut function.system_name);
         }
     }
@@ -57,6 +57,7 @@ fn names_that_debug_information_cuts_short_are_completed() {
         assert_eq!(names, expected);
     };
     check(&["work @src/a.cpp"], &["app::(anonymous namespace)::work(int)"]);
+    check(&["work<a::B> @src/a.cpp"], &["app::(anonymous namespace)::work(int)"]);
     check(&["work @src/b.cpp"], &["work"]);
     check(&["work(char) @src/a.cpp", "work @src/a.cpp"], &["work(char)", "work"]);
 }

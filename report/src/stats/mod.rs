@@ -7,6 +7,7 @@
 //!                                       └─► smallest difference to be seen
 //! ```
 
+pub mod dispersion;
 pub mod distributions;
 pub mod fdr;
 pub mod permutation;
