@@ -2,8 +2,12 @@
 
 use std::io::{self, Write};
 
+use rz_convert::profile::TotalClass;
+
+use crate::change::Change;
 use crate::diff::{Diff, Row};
 use crate::diff_notes::{Counts, counts, is_change, notes, shown};
+use crate::diff_sums::SumsDiff;
 use crate::diff_table::{interval, noise_text, signed, verdict_word, weight_label};
 use crate::fail_if::{Checked, Outcome};
 use crate::format::{clean, count, counted, duration, percent, shorten, weight};
@@ -32,6 +36,9 @@ pub fn write_diff_markdown(
         writeln!(out)?;
     }
     write_totals(out, diff)?;
+    if let Some(sums) = diff.sums.as_ref().filter(|sums| !sums.rows.is_empty()) {
+        write_sums(out, diff, sums)?;
+    }
     // What is too little to be tested says nothing, unless it tells of a name.
     let says = |row: &&Row| {
         shown(diff, row).test.is_some()
@@ -41,7 +48,7 @@ pub fn write_diff_markdown(
         diff.rows.iter().filter(says).partition(|row| is_change(diff, row));
     let at_once = changed.len().min(SHOWN);
     if at_once > 0 {
-        write_table(out, diff, &changed[..at_once])?;
+        write_functions(out, diff, &changed[..at_once])?;
     }
     let folded: Vec<&Row> = changed[at_once..].iter().chain(&rest).copied().collect();
     let listed = folded.len().min(FOLDED);
@@ -52,7 +59,7 @@ pub fn write_diff_markdown(
             String::new()
         };
         writeln!(out, "<details><summary>{listed}{of} other functions</summary>\n")?;
-        write_table(out, diff, &folded[..listed])?;
+        write_functions(out, diff, &folded[..listed])?;
         writeln!(out, "</details>\n")?;
     }
     for note in noise_text(diff).lines().map(str::to_owned).chain(notes(diff)) {
@@ -103,28 +110,54 @@ fn write_totals(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
     writeln!(out)
 }
 
-fn write_table(out: &mut dyn Write, diff: &Diff<'_>, rows: &[&Row]) -> io::Result<()> {
-    let by = sorted_by(diff);
-    writeln!(out, "| function | {by} before | after | delta | 95% interval | verdict |")?;
+/// Functions, and what became of them.
+fn write_functions(out: &mut dyn Write, diff: &Diff<'_>, rows: &[&Row]) -> io::Result<()> {
+    let title = format!("function | {} before", sorted_by(diff));
+    let lines = rows.iter().map(|row| {
+        let note = diff.findings.describe(row.symbol, &diff.symbols);
+        let old = diff.old_names.get(&row.symbol).map(|old| format!("was {old}"));
+        let notes = old.into_iter().chain(note).map(|note| format!(", {}", escaped(&note)));
+        (diff.symbols[row.symbol].name.as_str(), shown(diff, row), notes.collect())
+    });
+    write_table(out, diff, &title, lines)?;
+    writeln!(out, "\nIn {}.\n", diff.scale.unit)
+}
+
+/// System calls or reasons to wait, which are exact.
+fn write_sums(out: &mut dyn Write, diff: &Diff<'_>, sums: &SumsDiff) -> io::Result<()> {
+    let title = match sums.class {
+        TotalClass::Waits => "why threads waited (exact) | before",
+        _ => "system call (exact) | before",
+    };
+    let rows = sums.rows.iter().take(SHOWN);
+    let lines = rows.map(|row| (row.name.as_str(), &row.change, String::new()));
+    write_table(out, diff, title, lines)?;
+    writeln!(out, "\nIn {}.\n", sums.scale.unit)
+}
+
+fn write_table<'a>(
+    out: &mut dyn Write,
+    diff: &Diff<'_>,
+    title: &str,
+    lines: impl Iterator<Item = (&'a str, &'a Change, String)>,
+) -> io::Result<()> {
+    writeln!(out, "| {title} | after | delta | 95% interval | verdict |")?;
     writeln!(out, "|---|--:|--:|--:|--:|---|")?;
-    for row in rows {
-        let change = shown(diff, row);
+    for (name, change, note) in lines {
         let [before, after] = [0, 1].map(|side| match change.amounts[side].samples {
             0 => "-".to_owned(),
             _ => format!("{:.2}", change.values[side]),
         });
-        let range = change.test.map_or("-".to_owned(), |test| interval(test.interval));
-        let note = diff.findings.describe(row.symbol, &diff.symbols);
-        let note = note.map_or(String::new(), |note| format!(", {}", escaped(&note)));
         writeln!(
             out,
-            "| {} | {before} | {after} | {} | {range} | {}{note} |",
-            code(&diff.symbols[row.symbol].name),
+            "| {} | {before} | {after} | {} | {} | {}{note} |",
+            code(name),
             signed(change.delta()),
+            change.test.map_or("-".to_owned(), |test| interval(test.interval)),
             verdict_word(diff, change.verdict),
         )?;
     }
-    writeln!(out, "\nIn {}.\n", diff.scale.unit)
+    Ok(())
 }
 
 fn sorted_by(diff: &Diff<'_>) -> &'static str {
