@@ -252,12 +252,12 @@ impl NoiseOf {
         let mean = |side: usize| {
             (samples[side] > 0).then(|| sums[side].weights[ROOT] / samples[side] as f64)
         };
-        for side in 0..2 {
+        for (side, sums) in sums.iter().enumerate() {
             let mean = mean(side).or(mean(1 - side)).unwrap_or(1.0).max(f64::MIN_POSITIVE);
             let [ref mut first, ref mut second] = dispersion;
             let (here, other) = if side == 0 { (first, second) } else { (second, first) };
             for (item, (here, other)) in here.iter_mut().zip(other).enumerate() {
-                if sums[side].weights[item] <= 0.0 {
+                if sums.weights[item] <= 0.0 {
                     *here = mean.max(*other);
                 }
                 // Shares of 100 % do not vary.
