@@ -7,6 +7,7 @@ mod calls;
 mod consumers;
 mod diff;
 mod endings;
+mod fail_if;
 mod files;
 mod heap;
 mod launch;

@@ -29,7 +29,8 @@ impl BareNames {
                 let Some(module) = function.module.map(|id| &modules[id]) else {
                     continue;
                 };
-                if module.same_build || function.file.is_empty() || !function.name.contains('(') {
+                let is_full = function.name.contains('(') && only_bare(function).is_none();
+                if module.same_build || function.file.is_empty() || !is_full {
                     continue;
                 }
                 let full = canonical_name(&function.name).into_owned();
@@ -46,18 +47,20 @@ impl BareNames {
     /// The full name of a function that has only the last part of one; `None`
     /// if it has all of it, or if it cannot be told.
     pub(super) fn full_name(&self, function: &Function, module: &MatchedModule) -> Option<&str> {
-        let name = &function.name;
-        // The linker's name of a C++ function with a linkage is mangled.
-        let bare = bare_name(name);
-        let arguments = name.strip_prefix(bare)?;
-        let is_bare = function.system_name == *name
-            && !function.file.is_empty()
-            && (arguments.is_empty() || arguments.starts_with('<'));
-        if module.same_build || !is_bare {
-            return None;
-        }
+        let bare = only_bare(function).filter(|_| !module.same_build)?;
         self.full.get(&key(module, function, bare))?.as_deref()
     }
+}
+
+/// The last part of a function's name, if that and type arguments are all of it.
+fn only_bare(function: &Function) -> Option<&str> {
+    let bare = bare_name(&function.name);
+    let arguments = function.name.strip_prefix(bare)?;
+    // The linker's name of a C++ function with a linkage is mangled.
+    let is_bare = function.system_name == function.name
+        && !function.file.is_empty()
+        && (arguments.is_empty() || arguments.starts_with('<'));
+    is_bare.then_some(bare)
 }
 
 fn key(module: &MatchedModule, function: &Function, name: &str) -> (String, String, String) {

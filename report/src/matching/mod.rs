@@ -12,6 +12,7 @@
 mod bare;
 mod canonical;
 mod findings;
+mod generics;
 mod modules;
 mod moves;
 mod relations;
@@ -25,6 +26,7 @@ use self::bare::BareNames;
 use self::canonical::bare_name;
 pub use self::canonical::canonical_name;
 pub use self::findings::Findings;
+use self::generics::{mangling, without_generics};
 use self::modules::{MatchedModule, Modules};
 pub use self::moves::{Inlining, Moved};
 pub use self::relations::ScaledTree;
@@ -90,6 +92,9 @@ fn matched_name(function: &Function, module: Option<&MatchedModule>) -> String {
         (Some(offset), true) => format!("[{short}+{offset}]"),
         (Some(_), false) => format!("[{short}: unnamed]"),
         (None, true) => function.name.clone(),
+        (None, false) if module.without_generics && mangling(function).is_some() => {
+            without_generics(&canonical_name(&function.name))
+        }
         (None, false) => canonical_name(&function.name).into_owned(),
     }
 }

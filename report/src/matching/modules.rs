@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{Module, ModuleKind, Profile};
+use rz_convert::profile::{Function, Module, ModuleKind, Profile};
+
+use super::generics::{Mangling, mangling};
 
 /// What is known of the modules that count as one.
 #[derive(Debug, Default)]
@@ -14,6 +16,10 @@ struct Group {
     build_ids: BTreeSet<Vec<u8>>,
     /// Whether each side has it.
     seen: [bool; 2],
+    /// Whether each side has Rust functions in it whose names tell type
+    /// arguments, and such whose names do not.
+    v0: [bool; 2],
+    legacy: [bool; 2],
 }
 
 /// A module as it is compared.
@@ -23,6 +29,9 @@ pub(super) struct MatchedModule {
     pub name: String,
     /// Whether all recordings ran the same build of it.
     pub same_build: bool,
+    /// Whether names of one side tell type arguments, and those of the other
+    /// side do not.
+    pub without_generics: bool,
 }
 
 /// The modules of all recordings.
@@ -58,6 +67,15 @@ impl Modules {
                 group.build_ids.insert(module.build_id.clone());
                 group.seen[side] = true;
             }
+            for (profile, function) in functions_of(profiles) {
+                let module = function.module.map(|id| modules.key(&profile.modules[id]));
+                let group = module.and_then(|key| modules.groups.get_mut(&key));
+                match (mangling(function), group) {
+                    (Some(Mangling::V0), Some(group)) => group.v0[side] = true,
+                    (Some(Mangling::Legacy), Some(group)) => group.legacy[side] = true,
+                    _ => {}
+                }
+            }
         }
         modules
     }
@@ -72,7 +90,8 @@ impl Modules {
     pub(super) fn find(&self, module: &Module) -> MatchedModule {
         let key = self.key(module);
         let Some(group) = self.groups.get(&key) else {
-            return MatchedModule { name: module.name.clone(), same_build: false };
+            let (same_build, without_generics) = (false, false);
+            return MatchedModule { name: module.name.clone(), same_build, without_generics };
         };
         let known = group.build_ids.first().is_some_and(|id| !id.is_empty());
         let same_build = known && group.build_ids.len() == 1 && group.seen == [true; 2];
@@ -80,7 +99,12 @@ impl Modules {
             Some(name) if group.names.len() == 1 => name.clone(),
             _ => key,
         };
-        MatchedModule { name, same_build }
+        // The standard library is built before, and may be mangled in the same
+        // way on both sides.
+        let is_rust = [0, 1].map(|side| group.v0[side] || group.legacy[side]);
+        let differ = group.v0[0] != group.v0[1] || group.legacy[0] != group.legacy[1];
+        let without_generics = is_rust == [true; 2] && differ;
+        MatchedModule { name, same_build, without_generics }
     }
 
     fn key(&self, module: &Module) -> String {
@@ -94,6 +118,10 @@ fn programs_of(profile: &Profile) -> impl Iterator<Item = &Module> {
     let exes: BTreeSet<&str> = profile.processes.iter().map(|p| p.exe.as_str()).collect();
     let file = |module: &&Module| module.kind == ModuleKind::File;
     profile.modules.iter().filter(file).filter(move |module| exes.contains(module.path.as_str()))
+}
+
+fn functions_of<'p>(profiles: &'p [&Profile]) -> impl Iterator<Item = (&'p Profile, &'p Function)> {
+    profiles.iter().flat_map(|profile| profile.functions.iter().map(|f| (*profile, f)))
 }
 
 fn only(set: BTreeSet<String>) -> Option<String> {

@@ -79,3 +79,17 @@ fn renamed_functions_are_matched_when_told() {
     assert_eq!(error("main=gone"), "--rename main=gone: no function gone, or several, in after");
     assert_eq!(error("main"), "--rename main: no function main, or several, in before");
 }
+
+#[test]
+fn rust_names_of_either_mangling_match() {
+    let mangled = |build_id, function: (&str, &str)| {
+        let mut profile = profile(build_id, &[function.0]);
+        function.1.clone_into(&mut profile.functions[0].system_name);
+        profile
+    };
+    let old = mangled("1", ("app::fold", "_ZN3app4fold17h0123456789abcdefE"));
+    let new = mangled("2", ("app::fold::<u8>", "_RINvC3app4foldhE"));
+    assert_eq!(names(&old, &new, &[]).unwrap(), [["app::fold"]; 2]);
+    let rebuilt = mangled("3", ("app::fold::<u16>", "_RINvC3app4foldtE"));
+    assert_eq!(names(&new, &rebuilt, &[]).unwrap(), [["app::fold::<u8>"], ["app::fold::<u16>"]]);
+}
