@@ -9,6 +9,7 @@
 use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
+use rustc_hash::FxHashSet;
 use rz_convert::profile::Unit;
 
 use crate::change_color::{Evidence, Width, color_of, legend};
@@ -16,9 +17,7 @@ use crate::diff::{Diff, Node};
 use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
-use crate::matching::Moved;
 use crate::normalize::Per;
-use crate::symbols::SymbolId;
 use crate::view::Direction;
 use crate::wording::wording;
 
@@ -63,14 +62,13 @@ const WIDTHS: f64 = 1e6;
 /// name or another caller, or is inlined: what it is, or is below.
 fn elsewhere(diff: &Diff<'_>) -> Vec<bool> {
     let mut found = vec![false; diff.nodes.len()];
+    let moved = diff.findings.moved.iter();
+    let moved: [FxHashSet<_>; 2] = [
+        moved.clone().map(|moved| (moved.symbol, moved.from)).collect(),
+        moved.map(|moved| (moved.symbol, moved.to)).collect(),
+    ];
     for (id, node) in diff.nodes.iter().enumerate().skip(1) {
-        let parent = diff.nodes[node.parent].symbol;
-        let moved = |of: fn(&Moved) -> SymbolId| {
-            diff.findings
-                .moved
-                .iter()
-                .any(|moved| moved.symbol == node.symbol && of(moved) == parent)
-        };
+        let call = (node.symbol, diff.nodes[node.parent].symbol);
         let is_side = |node: &Node| node.total.amounts.map(|amount| amount.samples > 0);
         found[id] = match is_side(node) {
             [true, true] | [false, false] => false,
@@ -78,7 +76,7 @@ fn elsewhere(diff: &Diff<'_>) -> Vec<bool> {
                 let inherited = found[node.parent] && is_side(&diff.nodes[node.parent]) == sides;
                 inherited
                     || diff.findings.explains(node.symbol)
-                    || if sides[0] { moved(|m| m.from) } else { moved(|m| m.to) }
+                    || moved[usize::from(!sides[0])].contains(&call)
             }
         };
     }

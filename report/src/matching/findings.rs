@@ -1,6 +1,6 @@
 //! Finds what became of functions that cost what they did.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::moves::{Inlining, Moved, inlining, moved};
 use super::relations::{Relations, ScaledTree};
@@ -16,6 +16,7 @@ pub struct Findings {
     pub inlining: FxHashMap<SymbolId, Inlining>,
     /// Functions that are called from elsewhere, the largest first.
     pub moved: Vec<Moved>,
+    explained: FxHashSet<SymbolId>,
 }
 
 impl Findings {
@@ -26,17 +27,20 @@ impl Findings {
         let renames = likely_renames(&relations, symbols);
         let inlining = inlining(&relations, &renames);
         let moved = moved(&relations, &renames, &inlining, symbols);
-        Findings { renames, inlining, moved }
+        let is_merged = |inlining: &Inlining| {
+            !matches!(inlining, Inlining::InlinedNow | Inlining::NoLongerInlined)
+        };
+        let merged = inlining.iter().filter(|(_, inlining)| is_merged(inlining));
+        let renamed = renames.iter().flat_map(|rename| [rename.old, rename.new]);
+        let explained = merged.map(|(&symbol, _)| symbol).chain(renamed).collect();
+        Findings { renames, inlining, moved, explained }
     }
 
     /// Whether a function that is gone, new, larger or smaller is so probably
     /// because of a name or of inlining, and not because it costs more or
     /// less.
     pub fn explains(&self, symbol: SymbolId) -> bool {
-        let inlined = self.inlining.get(&symbol).is_some_and(|inlining| {
-            !matches!(inlining, Inlining::InlinedNow | Inlining::NoLongerInlined)
-        });
-        inlined || self.renames.iter().any(|r| r.old == symbol || r.new == symbol)
+        self.explained.contains(&symbol)
     }
 
     /// What became of a function, in a few words.
