@@ -73,8 +73,13 @@ pub(crate) fn matching_notes(diff: &Diff<'_>) -> Vec<String> {
     let name = |id| &diff.symbols[id].name;
     let renames = diff.findings.renames.iter();
     for LikelyRename { old, new } in renames.take(NAMED) {
+        let modules = [*old, *new].map(|id| &diff.symbols[id].module);
         let (old, new) = (name(*old), name(*new));
-        notes.push(format!("likely renamed: {old} → {new} (if so, --rename '{old}={new}')"));
+        let what = match old == new {
+            true => format!("likely moved: {old}, from {} to {}", modules[0], modules[1]),
+            false => format!("likely renamed: {old} → {new}"),
+        };
+        notes.push(format!("{what} (if so, --rename '{old}={new}')"));
     }
     for Moved { symbol, from, to } in diff.findings.moved.iter().take(NAMED) {
         notes.push(format!("{} moved from {} to {}", name(*symbol), name(*from), name(*to)));

@@ -46,12 +46,17 @@ impl Findings {
     /// What became of a function, in a few words.
     pub fn describe(&self, symbol: SymbolId, symbols: &Symbols) -> Option<String> {
         let name = |id: SymbolId| &symbols[id].name;
+        // A function of another module may keep its name.
+        let other = |id: SymbolId| match name(id) == name(symbol) {
+            true => format!("that of {}", symbols[id].module),
+            false => name(id).clone(),
+        };
         let renamed = self.renames.iter().find_map(|rename| match rename {
             LikelyRename { old, new } if *old == symbol => {
-                Some(format!("probably {} now", name(*new)))
+                Some(format!("probably {} now", other(*new)))
             }
             LikelyRename { old, new } if *new == symbol => {
-                Some(format!("probably {} before", name(*old)))
+                Some(format!("probably {} before", other(*old)))
             }
             _ => None,
         });

@@ -93,3 +93,20 @@ fn rust_names_of_either_mangling_match() {
     let rebuilt = mangled("3", ("app::fold::<u16>", "_RINvC3app4foldtE"));
     assert_eq!(names(&new, &rebuilt, &[]).unwrap(), [["app::fold::<u8>"], ["app::fold::<u16>"]]);
 }
+
+/// Linked into the program instead of a library.
+#[test]
+fn a_function_may_move_to_another_module() {
+    let before = profile("1", &["main", "compress"]);
+    let mut after = profile("2", &["main", "compress"]);
+    let library = rz_convert::profile::Module { name: "libz.so.1".into(), ..Default::default() };
+    after.modules.push(library);
+    after.functions[1].module = Some(after.modules.len() - 1);
+    let modules = |renames: &[String]| {
+        let mut symbols = Symbols::default();
+        let matched = match_functions([&[&before], &[&after]], renames, &mut symbols).unwrap();
+        [0, 1].map(|side: usize| symbols[matched.functions[side][0][1]].module.clone())
+    };
+    assert_eq!(modules(&[]), ["app", "libz.so.1"]);
+    assert_eq!(modules(&["compress=compress".into()]), ["libz.so.1"; 2]);
+}
