@@ -68,6 +68,27 @@ pub struct Node {
     pub total: Amount,
 }
 
+/// Where a node is in its tree, and what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its function.
+    pub symbol: SymbolId,
+    /// What it stands for.
+    pub kind: NodeKind,
+    /// Whether it was inlined wherever it was seen here.
+    pub inlined: bool,
+    /// The node above; always a smaller id, except for the root.
+    pub parent: NodeId,
+}
+
+impl Node {
+    /// The node without its sums.
+    pub fn place(&self) -> Place {
+        let &Node { symbol, kind, inlined, parent, .. } = self;
+        Place { symbol, kind, inlined, parent }
+    }
+}
+
 /// Samples of one event, added up by function and caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallTree {
@@ -333,7 +354,6 @@ fn new_node(symbol: SymbolId, kind: NodeKind, inlined: bool, parent: NodeId) -> 
 mod tests {
     use super::*;
     use crate::fixture::Builder;
-    use crate::symbols::Naming;
 
     /// The tree as lines of `depth name self/total`, children after parents.
     fn dump(tree: &CallTree, symbols: &Symbols) -> String {
@@ -352,7 +372,7 @@ mod tests {
 
     fn check_top_down(profile: &Profile, expected: &str) {
         let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+        let functions = symbols.intern_functions(profile);
         let source = Source { profile, event: 0, functions: &functions };
         let tree = CallTree::top_down(source, Roots::of(profile, 0), &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);
@@ -360,7 +380,7 @@ mod tests {
 
     fn check_inverted(profile: &Profile, min_weight: u64, expected: &str) {
         let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+        let functions = symbols.intern_functions(profile);
         let source = Source { profile, event: 0, functions: &functions };
         let tree = CallTree::inverted(source, min_weight, &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);

@@ -1,126 +1,99 @@
-//! Tells a change between two recordings from sampling noise.
+//! What something is on both sides of a comparison, and whether its change is
+//! more than noise.
 
 use crate::calltree::Amount;
 
-/// The same thing in both recordings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pair {
-    /// In the first recording.
-    pub before: Amount,
-    /// In the second recording.
-    pub after: Amount,
+/// The same thing on both sides: before, after. Of several runs on a side, the
+/// sum.
+pub type Pair = [Amount; 2];
+
+/// What can be said of a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It is more than before.
+    More,
+    /// It is less than before.
+    Less,
+    /// It is there now, and was not before.
+    New,
+    /// It was there before, and is not now.
+    Gone,
+    /// Chance explains the change, or it is below the smallest effect of
+    /// interest, or there is too little of it to tell.
+    #[default]
+    NoEvidence,
 }
 
-/// How long and how finely a recording looked.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Exposure {
-    /// For how long samples were taken, in nanoseconds; not 0.
-    pub duration_ns: f64,
-    /// Mean weight of a sample; `None` if there were none.
-    pub period: Option<f64>,
-}
-
-impl Exposure {
-    /// The exposure of a recording with samples of this sum.
-    pub fn new(duration_ns: u64, total: Amount) -> Self {
-        let period = (total.samples > 0).then(|| total.weight as f64 / total.samples as f64);
-        Exposure { duration_ns: duration_ns as f64, period }
-    }
-}
-
-/// What a pair is in weight per nanosecond of wall time, which for CPU time
-/// is cores.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Change {
-    /// In the first recording.
-    pub before: f64,
-    /// In the second recording.
-    pub after: f64,
-    /// How far two recordings of the same load would typically be apart: the
-    /// standard error of the difference, from the number of samples.
-    pub standard_error: f64,
-}
-
-/// How many standard errors a change may have before it is more than noise:
-/// chance alone goes beyond two in about one of 20 cases.
-pub const NOISE_LIMIT: f64 = 2.0;
-
-impl Change {
-    /// The change of `pair` from one exposure to another.
-    ///
-    /// Samples are counts, so their variance is their number (Poisson), and
-    /// if nothing changed both sides sample one rate. With that rate `r`,
-    /// weight per sample `p` and duration `T`, a side's variance is `r·p/T`.
-    pub fn new(pair: Pair, before: Exposure, after: Exposure) -> Self {
-        let (a, b) = (pair.before.weight as f64, pair.after.weight as f64);
-        let rate = (a + b) / (before.duration_ns + after.duration_ns);
-        let a_period = before.period.or(after.period).unwrap_or(0.0);
-        let b_period = after.period.or(before.period).unwrap_or(0.0);
-        let variance = rate * (a_period / before.duration_ns + b_period / after.duration_ns);
-        Change {
-            before: a / before.duration_ns,
-            after: b / after.duration_ns,
-            standard_error: variance.sqrt(),
+impl Verdict {
+    /// The word for it in files for machines; people get
+    /// [one that fits what is compared](crate::diff_table::verdict_word).
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::More => "more",
+            Verdict::Less => "less",
+            Verdict::New => "new",
+            Verdict::Gone => "gone",
+            Verdict::NoEvidence => "no evidence",
         }
     }
 
-    /// What was added.
-    pub fn delta(&self) -> f64 {
-        self.after - self.before
+    /// Whether there is evidence of a change.
+    pub fn is_change(self) -> bool {
+        self != Verdict::NoEvidence
     }
 
-    /// Whether the change is within `limit` standard errors.
-    pub fn is_noise(&self, limit: f64) -> bool {
-        self.delta().abs() <= limit * self.standard_error
+    /// Whether there is evidence of more than before.
+    pub fn is_more(self) -> bool {
+        matches!(self, Verdict::More | Verdict::New)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a test of a change gave, in the unit of the comparison's
+/// [`Scale`](crate::normalize::Scale).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Test {
+    /// How probable at least such a difference is if nothing changed.
+    pub p: f64,
+    /// Interval that has the true difference in 95 of 100 cases, each change
+    /// taken for itself.
+    pub interval: [f64; 2],
+    /// The same of the ratio of after to before; `None` if there was nothing
+    /// before.
+    pub ratio_interval: Option<[f64; 2]>,
+    /// The smallest difference that would have been called a change in four
+    /// of five cases.
+    pub detectable: f64,
+}
 
-    const SECOND: u64 = 1_000_000_000;
-    const PERIOD: u64 = SECOND / 100;
+/// How something changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Change {
+    /// What was recorded: samples and weights as they are.
+    pub amounts: Pair,
+    /// The same in the unit of the comparison's
+    /// [`Scale`](crate::normalize::Scale).
+    pub values: [f64; 2],
+    /// What its test gave; `None` if there is too little of it for any change
+    /// to be above the smallest effect of interest.
+    pub test: Option<Test>,
+    /// What can be said of it.
+    pub verdict: Verdict,
+}
 
-    /// `before` and `after` samples, each worth [`PERIOD`], in ten seconds.
-    fn change(before: u64, after: u64) -> Change {
-        let [before, after] =
-            [before, after].map(|samples| Amount { samples, weight: samples * PERIOD });
-        let exposure = |total| Exposure::new(10 * SECOND, total);
-        Change::new(Pair { before, after }, exposure(before), exposure(after))
+impl Change {
+    /// What was added.
+    pub fn delta(&self) -> f64 {
+        self.values[1] - self.values[0]
     }
 
-    #[test]
-    fn few_samples_prove_nothing() {
-        let check = |before, after, noise: bool| {
-            let change = change(before, after);
-            assert_eq!(change.is_noise(NOISE_LIMIT), noise, "{before} {after} {change:?}");
-        };
-        check(0, 0, true);
-        check(1, 1, true);
-        check(0, 3, true);
-        check(0, 5, false);
-        check(5, 0, false);
-        check(100, 120, true);
-        check(100, 135, false);
+    /// After divided by before; `None` if there was nothing before.
+    pub fn ratio(&self) -> Option<f64> {
+        let [before, after] = self.values;
+        (before > 0.0).then(|| after / before)
     }
 
-    #[test]
-    fn rates_are_per_wall_time() {
-        let change = change(100, 200);
-        assert!((change.before - 0.1).abs() < 1e-12, "{change:?}");
-        assert!((change.delta() - 0.1).abs() < 1e-12, "{change:?}");
-        // √300 samples of 10 ms in 10 s.
-        assert!((change.standard_error - 300_f64.sqrt() / 1000.0).abs() < 1e-9, "{change:?}");
-    }
-
-    #[test]
-    fn the_coarser_side_sets_the_noise() {
-        // 5 samples of 0.1 ms say nothing against none of 10 ms.
-        let fine = Amount { samples: 5, weight: 5 * PERIOD / 100 };
-        let pair = Pair { before: Amount::default(), after: fine };
-        let coarse = Exposure { duration_ns: 1e10, period: Some(PERIOD as f64) };
-        let change = Change::new(pair, coarse, Exposure::new(10 * SECOND, fine));
-        assert!(change.is_noise(NOISE_LIMIT), "{change:?}");
+    /// Whether it is on neither side.
+    pub fn is_nothing(&self) -> bool {
+        self.amounts.iter().all(|amount| amount.samples == 0)
     }
 }

@@ -14,8 +14,12 @@ use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::{HeapOptions, Metric};
 use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
 use rz_report::calls::SortCalls;
+use rz_report::change_color::Width;
+use rz_report::diff::DiffOptions;
+use rz_report::fail_if::Condition;
 use rz_report::heap::sites::{SiteKind, SortSites};
 use rz_report::list::ListOptions;
+use rz_report::normalize::{Per, Work};
 use rz_report::top::SortBy;
 use rz_report::tree::TreeOptions;
 use rz_report::view::Direction;
@@ -30,6 +34,9 @@ Examples:
   report trace.rz --inverted --svg -       an icicle graph to standard output
   report --diff before.rz after.rz         what changed, per second of wall time
   report --diff before.rz after.rz --svg diff.svg
+  report --diff b1.rz b2.rz b3.rz --against a1.rz a2.rz a3.rz
+  report --diff before.rz after.rz --work 1000 --work 1200 --work-name requests
+  report --diff before.rz after.rz --fail-if 'total>5%' --markdown -
   report trace.rz --off-cpu                why threads waited, where, and which
   report trace.rz --wall --svg             running and waiting in one flame graph
   report trace.rz --syscalls               calls, errors, times, and where from
@@ -43,7 +50,13 @@ Examples:
   report --diff before.rz after.rz --heap --metric live
 
 self: samples in which a function ran itself. total: self and all it called.
-Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+Exit codes:
+  0  done; with --fail-if, nothing grew by more than its limit, or it shrank
+  1  failed
+  2  wrong usage
+  3  --fail-if: a regression, the whole 95 % interval is beyond the limit
+  4  --fail-if: too noisy to tell, the interval is on both sides of the limit";
 
 /// Shows what an rz trace recorded: top functions, call trees, flame graphs,
 /// and what changed between two traces.
@@ -53,9 +66,13 @@ struct Args {
     /// The trace to show
     #[arg(value_name = "TRACE", required_unless_present = "diff", conflicts_with = "diff")]
     trace: Option<PathBuf>,
-    /// Compare two traces, per second of wall time
-    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"])]
+    /// Compare two traces, BEFORE and AFTER; or, with --against, several runs
+    /// with several others
+    #[arg(long, num_args = 1.., value_name = "TRACE")]
     diff: Vec<PathBuf>,
+    /// With --diff BEFORE...: the runs to compare them with
+    #[arg(long, num_args = 1.., value_name = "AFTER", requires = "diff")]
+    against: Vec<PathBuf>,
 
     /// Show the call tree, callers above what they called
     #[arg(long, conflicts_with = "diff", help_heading = "View")]
@@ -67,6 +84,46 @@ struct Args {
     /// or else beside the trace; give `-o -` as well to have both
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
     svg: Option<Option<PathBuf>>,
+
+    /// With --diff: the second side calls OLD now NEW; may be repeated
+    #[arg(long, value_name = "OLD=NEW", requires = "diff", conflicts_with = "trace", value_parser = parse_rename, help_heading = "Comparison")]
+    rename: Vec<String>,
+    /// With --diff and --svg: what a frame is as wide as: the larger of both
+    /// sides, before, after, or delta (how much it changed)
+    #[arg(long, value_name = "SIDE", default_value = "larger", requires_all = ["diff", "svg"], conflicts_with = "trace", value_parser = width_parser(), hide_possible_values = true, help_heading = "Comparison")]
+    width: Width,
+    /// With --diff: write all numbers as JSON to FILE (`-` for standard
+    /// output); docs/DIFF-JSON.md says what it contains
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    json: Option<PathBuf>,
+    /// With --diff: write a short report for a pull request to FILE (`-` for
+    /// standard output)
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    markdown: Option<PathBuf>,
+    /// With --diff: exit with 3 if this grew by more than the limit, or with 4
+    /// if that cannot be told: total>5%, self:NAME>5%, total:NAME>5% (of what
+    /// it was), function>2% (any function's self, of the whole); may be
+    /// repeated
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    fail_if: Vec<Condition>,
 
     /// Show why and where threads waited; with --tree, --inverted or --svg
     /// the call tree of waiting
@@ -139,6 +196,30 @@ struct Args {
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent, help_heading = "Detail")]
     min_percent: f64,
 
+    /// What to divide by: wall time, work done, the total of the side, or
+    /// nothing [default: work if it is given, else wall]
+    #[arg(long, value_enum, requires = "diff", help_heading = "Comparison")]
+    per: Option<PerWhat>,
+    /// How much each run did; once for each side, before and after, or once
+    /// for each trace
+    #[arg(long, value_name = "N", requires = "diff", value_parser = parse_work, conflicts_with = "heap", help_heading = "Comparison")]
+    work: Vec<f64>,
+    /// What --work counts
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "work",
+        default_value = "units",
+        help_heading = "Comparison"
+    )]
+    work_name: String,
+    /// Share of the changes named that may be false on average
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, help_heading = "Comparison")]
+    fdr: f64,
+    /// Call nothing a change that is below this share of the total before
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, help_heading = "Comparison")]
+    min_effect: f64,
+
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -169,6 +250,14 @@ enum By {
     Bytes,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PerWhat {
+    Wall,
+    Work,
+    Share,
+    Raw,
+}
+
 /// What makes no sense with a list of places.
 const NOT_WITH_SITES: [&str; 5] = ["diff", "tree", "inverted", "svg", "metric"];
 
@@ -177,10 +266,30 @@ fn metric_parser() -> impl TypedValueParser<Value = Metric> {
     PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
 }
 
+fn width_parser() -> impl TypedValueParser<Value = Width> {
+    let value = |width: Width| PossibleValue::new(width.name()).help(width.description());
+    PossibleValuesParser::new(Width::ALL.map(value)).map(|name| {
+        // One of them was given.
+        Width::ALL.into_iter().find(|width| width.name() == name).unwrap_or_default()
+    })
+}
+
+fn parse_rename(text: &str) -> Result<String, String> {
+    let is_pair = text.split_once('=').is_some_and(|(old, new)| !old.is_empty() && !new.is_empty());
+    if is_pair { Ok(text.to_owned()) } else { Err("OLD=NEW is needed".to_owned()) }
+}
+
 fn parse_percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse() {
         Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
         _ => Err("a number from 0 to 100 is needed".to_owned()),
+    }
+}
+
+fn parse_work(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(units) if units > 0.0 && f64::is_finite(units) => Ok(units),
+        _ => Err("a number above 0 is needed".to_owned()),
     }
 }
 
@@ -199,6 +308,8 @@ pub struct Config {
     pub text: Option<PathBuf>,
     /// What functions are sorted by.
     pub by: SortBy,
+    /// How to compare.
+    pub diff: DiffOptions,
     /// How many functions to list.
     pub limit: usize,
     /// The event to show.
@@ -213,6 +324,21 @@ pub struct Config {
     pub debug_dirs: Vec<PathBuf>,
     /// Which part of the traces to show.
     pub filter: Filter,
+    /// What to do with a comparison besides the text and the flame graph.
+    pub comparison: Comparison,
+}
+
+/// What to do with a comparison besides the text and the flame graph.
+#[derive(Debug)]
+pub struct Comparison {
+    /// How wide frames of the flame graph are.
+    pub width: Width,
+    /// Where all numbers go as JSON.
+    pub json: Option<PathBuf>,
+    /// Where a short report goes as Markdown.
+    pub markdown: Option<PathBuf>,
+    /// When it fails.
+    pub fail_if: Vec<Condition>,
 }
 
 /// The traces to read.
@@ -220,8 +346,8 @@ pub struct Config {
 pub enum Input {
     /// One, to be shown.
     One(PathBuf),
-    /// Two, to be compared.
-    Two(PathBuf, PathBuf),
+    /// One or more on each side, to be compared.
+    Sides([Vec<PathBuf>; 2]),
 }
 
 /// What the text about one trace shows.
@@ -314,6 +440,13 @@ fn config(args: Args) -> Result<Config, clap::Error> {
     let as_event = args.event.as_deref() == Some(ALLOC);
     let metric =
         ((args.heap && samples_of_heap) || as_event).then(|| args.metric.unwrap_or_default());
+    // Both have exact sums; waits cannot fail.
+    let compares_sums = !args.diff.is_empty()
+        && match args.event.as_deref() {
+            Some(SYSCALLS) => true,
+            Some(OFF_CPU) => !matches!(args.by, Some(By::Errors)),
+            _ => false,
+        };
     let by = match (args.by, &view) {
         (Some(By::Count | By::Errors), View::Syscalls { .. }) => SortBy::TotalWeight,
         (Some(By::Bytes | By::Count), View::Sites { .. }) => SortBy::TotalWeight,
@@ -329,6 +462,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
             let message = "the summary of --heap is by bytes; --sites can be sorted by count";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
         }
+        (Some(By::Count | By::Errors), _) if compares_sums => SortBy::SelfWeight,
         (Some(By::Count | By::Errors | By::Bytes), _) => {
             let message = "--by count, bytes and errors are for --syscalls and places of --heap";
             return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
@@ -340,25 +474,52 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         [(args.off_cpu, OFF_CPU), (args.wall, WALL), (args.syscalls, SYSCALLS), (args.heap, ALLOC)];
     let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.to_owned()));
     let event = chosen.or(args.event);
-    let input = match (args.trace, <[PathBuf; 2]>::try_from(args.diff)) {
-        (_, Ok([before, after])) => Input::Two(before, after),
-        (trace, Err(_)) => Input::One(trace.unwrap_or_default()),
+    let input = match args.trace {
+        Some(trace) => Input::One(trace),
+        None => Input::Sides(sides(args.diff, args.against)?),
+    };
+    let work = match &input {
+        Input::One(_) => Work::default(),
+        Input::Sides(sides) => work(args.work, args.work_name, sides)?,
+    };
+    let diff = DiffOptions {
+        by,
+        per: args.per.map(|per| match per {
+            PerWhat::Wall => Per::Wall,
+            PerWhat::Work => Per::Work,
+            PerWhat::Share => Per::Share,
+            PerWhat::Raw => Per::Raw,
+        }),
+        work,
+        sums_by: sort_calls,
+        fdr: args.fdr / 100.0,
+        min_effect: args.min_effect / 100.0,
+        renames: args.rename,
     };
     let beside = || match &input {
         Input::One(trace) => trace.with_extension("svg"),
-        Input::Two(_, after) => after.with_extension("diff.svg"),
+        Input::Sides([_, after]) => after[0].with_extension("diff.svg"),
     };
     let svg = args.svg.map(|file| file.unwrap_or_else(beside));
-    let text = match (args.output, &svg) {
-        (None, Some(_)) => None,
-        (output, _) => Some(output.unwrap_or_else(|| "-".into())),
+    let other: Vec<&PathBuf> = [&svg, &args.json, &args.markdown].into_iter().flatten().collect();
+    let text = match args.output {
+        None if !other.is_empty() => None,
+        output => Some(output.unwrap_or_else(|| "-".into())),
     };
-    if svg == text && text.is_some() {
-        let message = "the text and the flame graph cannot go to the same place";
+    let mut places: Vec<&PathBuf> = other.into_iter().chain(&text).collect();
+    places.sort();
+    if places.windows(2).any(|pair| pair[0] == pair[1]) {
+        let message = "text, flame graph, JSON and Markdown cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
     let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
     let (limit, debug_dirs) = (args.limit.unwrap_or(default_limit), args.debug_dir);
+    let comparison = Comparison {
+        width: args.width,
+        json: args.json,
+        markdown: args.markdown,
+        fail_if: args.fail_if,
+    };
     let heap = HeapOptions { temporary_within: args.temporary_within };
     Ok(Config {
         input,
@@ -367,6 +528,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         svg,
         text,
         by,
+        diff,
         limit,
         event,
         metric,
@@ -374,7 +536,37 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         suppressions: args.suppressions,
         debug_dirs,
         filter,
+        comparison,
     })
+}
+
+/// The traces before and after; none is empty.
+fn sides(diff: Vec<PathBuf>, against: Vec<PathBuf>) -> Result<[Vec<PathBuf>; 2], clap::Error> {
+    if !against.is_empty() {
+        return Ok([diff, against]);
+    }
+    match <[PathBuf; 2]>::try_from(diff) {
+        Ok([before, after]) => Ok([vec![before], vec![after]]),
+        Err(_) => {
+            let message = "--diff needs two traces, or any number and --against others";
+            Err(Args::command().error(ErrorKind::WrongNumberOfValues, message))
+        }
+    }
+}
+
+/// Work by side: given once for each, or once for each trace.
+fn work(units: Vec<f64>, name: String, sides: &[Vec<PathBuf>; 2]) -> Result<Work, clap::Error> {
+    let [before, after] = [sides[0].len(), sides[1].len()];
+    let units = match units.len() {
+        0 => Default::default(),
+        2 => [vec![units[0]], vec![units[1]]],
+        n if n == before + after => [units[..before].to_vec(), units[before..].to_vec()],
+        _ => {
+            let message = "--work is given once for each side, or once for each trace";
+            return Err(Args::command().error(ErrorKind::WrongNumberOfValues, message));
+        }
+    };
+    Ok(Work { name, units })
 }
 
 fn site_kind(args: &Args) -> Option<SiteKind> {
@@ -410,6 +602,8 @@ mod tests {
         check("report d/t.rz --svg f.svg", Some("f.svg"), None);
         check("report d/t.rz --inverted --svg - -o t.txt", Some("-"), Some("t.txt"));
         check("report --diff a.rz d/b.rz --svg", Some("d/b.diff.svg"), None);
+        check("report --diff a.rz b.rz --json j.json", None, None);
+        check("report --diff a.rz b.rz --markdown - -o t.txt", None, Some("t.txt"));
     }
 
     #[test]
@@ -486,6 +680,14 @@ mod tests {
         check("report t.rz --focus (", ValueValidation);
         check("report t.rz --syscalls --list --focus a", ArgumentConflict);
         check("report t.rz --syscalls --list --collapse-recursion", ArgumentConflict);
+        check("report t.rz --json j.json", ArgumentConflict);
+        check("report t.rz --fail-if total>5%", ArgumentConflict);
+        check("report --diff a.rz b.rz --width after", MissingRequiredArgument);
+        check("report --diff a.rz b.rz --svg s.svg --width wide", InvalidValue);
+        check("report --diff a.rz b.rz --fail-if total", ValueValidation);
+        check("report --diff a.rz b.rz --rename a", ValueValidation);
+        check("report --diff a.rz b.rz --json - --markdown -", ArgumentConflict);
+        check("report --diff a.rz b.rz --json - -o -", ArgumentConflict);
     }
 
     #[test]

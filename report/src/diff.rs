@@ -1,24 +1,72 @@
-//! Compares two recordings per second of wall time, function by function.
+//! Compares two sides, of one or more runs each, function by function.
 //!
-//! Recordings differ in length and rate, so neither samples nor shares can be
-//! compared: a share changes whenever anything else does. What is compared is
-//! weight per second of wall time; for CPU time that is the number of cores a
-//! function kept busy. A change that chance alone explains is marked as
-//! [noise](crate::change::Change::is_noise).
+//! ```text
+//! runs ─► call trees ─► one tree ─► sums of both sides ─► values (Scale)
+//!                          └► noise ─────────────────────► verdicts
+//! ```
 
 use rustc_hash::FxHashMap;
 use rz_convert::profile::{Event, EventId, EventKind, Info, Profile, TotalClass, Unit};
 
+use crate::calls::SortCalls;
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
-use crate::change::{Change, Exposure, Pair};
-use crate::diff_sums::{SumRow, class_of, compare_sums, has_exact};
+use crate::change::{Change, Pair};
+use crate::diff_sums::{SumsDiff, class_of, compare_sums, has_exact, named};
 use crate::error::ReportError;
-use crate::symbols::{Naming, SymbolId, Symbols};
-use crate::top::{self, SortBy};
+use crate::header::{lost_count, lost_percent};
+use crate::matching::{Findings, ScaledTree, match_functions};
+use crate::merged::Merged;
+use crate::noise::{Items, RunSamples, Within, between_runs, permutations, within_runs};
+use crate::normalize::{Exposure, Per, Scale, Work};
+use crate::symbols::{SymbolId, Symbols};
+use crate::top::{SortBy, function_nodes, is_function};
+use crate::verdicts::{Confirm, Limits, judge};
 
-/// One of the two recordings.
+/// A profile to compare, what to call it, and which of its events; `None` if
+/// it has no samples.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// The profile. Of single runs, [`Profile::timeline`] tells how much chance
+    /// there is in it; of several runs on a side, it is not used.
+    pub profile: &'a Profile,
+    /// What to call it.
+    pub name: &'a str,
+    /// The event.
+    pub event: Option<EventId>,
+}
+
+/// How to compare.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiffOptions {
+    /// Whether rows are sorted by the change of self or total.
+    pub by: SortBy,
+    /// What to divide by; `None`: work if it is known, else wall time.
+    pub per: Option<Per>,
+    /// How much was done.
+    pub work: Work,
+    /// What exact sums of waits or system calls are compared by.
+    pub sums_by: SortCalls,
+    /// Share of false changes among those that are called one, at most.
+    pub fdr: f64,
+    /// The smallest change of interest, as a share of the total of the first
+    /// side.
+    pub min_effect: f64,
+    /// What functions are called on the two sides: `old=new`.
+    pub renames: Vec<String>,
+}
+
+impl Default for DiffOptions {
+    fn default() -> Self {
+        let (by, per, work) = (SortBy::default(), None, Work::default());
+        let sums_by = SortCalls::default();
+        let renames = Vec::new();
+        DiffOptions { by, per, work, sums_by, fdr: 0.05, min_effect: 0.005, renames }
+    }
+}
+
+/// One run of a side.
 #[derive(Debug, Clone)]
-pub struct Side<'a> {
+pub struct SideRun<'a> {
     /// What to call the trace.
     pub name: &'a str,
     /// Facts about the recording.
@@ -27,124 +75,359 @@ pub struct Side<'a> {
     pub event: &'a Event,
     /// All its samples.
     pub total: Amount,
+    /// Units of work that it did, if known.
+    pub work: Option<f64>,
 }
 
-/// One function in both recordings.
+/// One of the two sides.
+#[derive(Debug, Clone)]
+pub struct Side<'a> {
+    /// Its runs; at least one.
+    pub runs: Vec<SideRun<'a>>,
+    /// All samples of all runs.
+    pub total: Amount,
+}
+
+impl Side<'_> {
+    /// For how long it was recorded, in all runs together.
+    pub fn wall_ns(&self) -> u64 {
+        self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.info.duration_ns))
+    }
+
+    /// How many samples are missing.
+    pub fn lost(&self) -> u64 {
+        let lost = |run: &SideRun<'_>| lost_count(run.info, run.event.kind);
+        self.runs.iter().fold(0, |sum, run| sum.saturating_add(lost(run)))
+    }
+
+    /// The share of due samples that are missing, in percent.
+    pub fn lost_percent(&self) -> f64 {
+        match &self.runs[..] {
+            [run] => lost_percent(run.info, run.event.kind, run.total.samples),
+            _ => crate::format::percent_of(
+                self.lost(),
+                self.total.samples.saturating_add(self.lost()),
+            ),
+        }
+    }
+
+    /// Units of work done in all runs, if known.
+    pub fn work(&self) -> Option<f64> {
+        self.runs.iter().map(|run| run.work).sum()
+    }
+}
+
+/// One function on both sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
     /// The function.
     pub symbol: SymbolId,
     /// Samples in which it ran itself.
-    pub self_: Pair,
+    pub self_: Change,
     /// Samples in which it was anywhere on the stack.
-    pub total: Pair,
+    pub total: Change,
 }
 
-/// One node of both call trees.
+/// One node of the call trees of both sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Node {
     /// Its function.
     pub symbol: SymbolId,
     /// What it stands for.
     pub kind: NodeKind,
-    /// Whether it was inlined in both recordings.
+    /// Whether it was inlined wherever it was seen.
     pub inlined: bool,
     /// The node above; always a smaller id, except for the root.
     pub parent: NodeId,
     /// Samples that end here.
     pub self_: Pair,
     /// Samples that end here or below.
-    pub total: Pair,
+    pub total: Change,
 }
 
-/// Two recordings, compared.
+/// What noise was taken from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Noise {
+    /// How runs of one side differ, with so many degrees of freedom.
+    BetweenRuns {
+        /// Runs, less one for each side.
+        degrees: usize,
+        /// Whether single functions were put to a permutation test as well:
+        /// there are enough runs for it to prove something.
+        permuted: bool,
+    },
+    /// How the parts of the one run of each side differ. How much one run
+    /// differs from the next is not known.
+    WithinRuns([Within; 2]),
+}
+
+/// Two sides, compared.
 #[derive(Debug, Clone)]
 pub struct Diff<'a> {
-    /// The first recording.
-    pub before: Side<'a>,
-    /// The second recording.
-    pub after: Side<'a>,
+    /// Before and after.
+    pub sides: [Side<'a>; 2],
+    /// What both counted.
+    pub event: &'a Event,
+    /// How weights became values.
+    pub scale: Scale,
+    /// What a unit of work is called, in the plural.
+    pub work_name: String,
+    /// What noise was taken from.
+    pub noise: Noise,
+    /// Share of false changes among those that are called one, at most.
+    pub fdr: f64,
+    /// The smallest change of interest, as a share of the total of the first
+    /// side, and in the unit of [`Diff::scale`].
+    pub min_effect: [f64; 2],
+    /// All samples.
+    pub total: Change,
     /// The names of functions.
     pub symbols: Symbols,
-    /// Every function of either recording, the largest change first.
+    /// Every function of any run: changes first, then the largest difference.
     pub rows: Vec<Row>,
     /// Whether rows are sorted by the change of self or total.
     pub sorted_by: SortBy,
-    /// Every node of either call tree; the first one is the root.
+    /// Every node of any call tree; the first one is the root.
     pub nodes: Vec<Node>,
-    /// Exact sums of waits or system calls by name, if both recordings have
-    /// them.
-    pub sums: Option<Vec<SumRow>>,
+    /// Exact sums of waits or system calls by name, if all runs have them.
+    pub sums: Option<SumsDiff>,
+    /// Functions that were probably renamed, were inlined, or moved.
+    pub findings: Findings,
+    /// What the first side calls functions that were said to be renamed.
+    pub old_names: FxHashMap<SymbolId, String>,
+    /// What a reader should know about how functions were matched.
+    pub notes: Vec<String>,
 }
 
-/// A profile to compare, what to call it, and which of its events.
-pub type Input<'a> = (&'a Profile, &'a str, Option<EventId>);
-
-/// Compares two recordings, matching functions by module and canonical name.
-/// Rows are sorted by the size of the change of self or total.
+/// Compares two sides, [matching](crate::matching) functions across builds. If one
+/// side has several runs, the run is the unit: what differs between runs of
+/// one side is noise. With one run on each, noise is taken from within them.
 ///
 /// # Errors
-/// If they count different things, one does not say for how long it recorded,
-/// or one has only sums and the other one only samples.
-pub fn compare<'a>(
-    before: Input<'a>,
-    after: Input<'a>,
-    by: SortBy,
-) -> Result<Diff<'a>, ReportError> {
-    let event = |(profile, _, id): Input<'a>| id.map(|id| &profile.events[id]);
-    let (first_event, second_event) = (event(before), event(after));
-    check_comparable(before.0, first_event, after.0, second_event)?;
-
-    let roots_of = |(profile, _, event): Input<'_>| {
-        event.map_or(Roots::Functions, |event| Roots::of(profile, event))
-    };
-    let several = [before, after].map(roots_of).contains(&Roots::Processes);
+/// If runs count different things, one does not tell what is to be divided by,
+/// a side has no run, or one has only sums and another one only samples.
+pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff<'a>, ReportError> {
+    let event = common_event(sides)?;
+    let roots_of = |run: &Run<'_>| run.event.map(|event| Roots::of(run.profile, event));
+    let several = sides
+        .iter()
+        .flat_map(|runs| runs.iter())
+        .any(|run| roots_of(run) == Some(Roots::Processes));
     let roots = if several { Roots::Processes } else { Roots::Functions };
     let mut symbols = Symbols::default();
-    let mut tree_of = |(profile, _, event): Input<'_>| {
-        let functions = symbols.intern_functions(profile, Naming::Canonical);
-        // Without samples there is no event, and no sample has this one.
-        let event = event.unwrap_or(EventId::MAX);
-        let source = Source { profile, event, functions: &functions };
-        CallTree::top_down(source, roots, &mut symbols)
-    };
-    let (first_tree, second_tree) = (tree_of(before), tree_of(after));
-    // A recording without samples has none of what the other one counted.
-    let any_event = first_event.or(second_event).unwrap_or(&NO_EVENT);
-    let side = |(profile, name, _): Input<'a>, event: Option<&'a Event>, tree: &CallTree| Side {
-        name,
-        info: &profile.info,
-        event: event.unwrap_or(any_event),
-        total: tree.total(),
-    };
-    let class = class_of(any_event.kind);
-    let sums = class.and_then(|class| compare_sums(before.0, after.0, class));
-    if let (Some(class), None) = (class, &sums) {
-        check_common_ground([before, after], [&first_tree, &second_tree], class)?;
+    let profiles = sides.map(|runs| runs.iter().map(|run| run.profile).collect::<Vec<_>>());
+    let matched = match_functions([&profiles[0], &profiles[1]], &options.renames, &mut symbols)?;
+    let trees: [Vec<CallTree>; 2] = std::array::from_fn(|side| {
+        let tree_of = |(run, functions): (&Run<'_>, &Vec<SymbolId>)| {
+            let Run { profile, event, .. } = *run;
+            // Without samples there is no event, and no sample has this one.
+            let event = event.unwrap_or(EventId::MAX);
+            CallTree::top_down(Source { profile, event, functions }, roots, &mut symbols)
+        };
+        sides[side].iter().zip(&matched.functions[side]).map(tree_of).collect()
+    });
+    let described = [0, 1].map(|side| {
+        let work = options.work.of_side(side, sides[side].len());
+        let run = |(index, run): (usize, &Run<'a>)| SideRun {
+            name: run.name,
+            info: &run.profile.info,
+            event: run.event.map_or(event, |id| &run.profile.events[id]),
+            total: trees[side][index].total(),
+            work: work.get(index).copied(),
+        };
+        let runs: Vec<SideRun<'a>> = sides[side].iter().enumerate().map(run).collect();
+        let mut total = Amount::default();
+        runs.iter().for_each(|run| total.add(run.total));
+        Side { runs, total }
+    });
+    let class = class_of(event.kind);
+    let named_sums = class.and_then(|class| named(sides, class));
+    if let (Some(class), None) = (class, &named_sums) {
+        check_common_ground(sides, &described, class)?;
     }
+    let per = match (options.per, described.iter().all(|side| side.work().is_some())) {
+        (Some(per), _) => per,
+        (None, true) => Per::Work,
+        (None, false) => Per::Wall,
+    };
+    let exposures = [0, 1].map(|side| {
+        let exposure = |run: &SideRun<'_>| Exposure {
+            wall_ns: run.info.duration_ns,
+            weight: run.total.weight,
+            work: run.work,
+        };
+        described[side].runs.iter().map(exposure).collect()
+    });
+    let scale = Scale::new(per, event, &exposures, &options.work.name)?;
+
+    let scaled = [0, 1].map(|side| {
+        let one = scale.value(side, 1.0);
+        trees[side].iter().map(|tree| (tree, one)).collect::<Vec<ScaledTree<'_>>>()
+    });
+    let findings = Findings::new([&scaled[0], &scaled[1]], &symbols);
+
+    let mut merged = Merged::of(trees.iter().flatten());
+    let mut ids = std::mem::take(&mut merged.ids).into_iter();
+    let mut node_pairs = vec![(Pair::default(), Pair::default()); merged.tree.nodes.len()];
+    let mut samples: [Vec<RunSamples<'a>>; 2] = [Vec::new(), Vec::new()];
+    for (side, trees) in trees.iter().enumerate() {
+        for ((tree, ids), (index, run)) in
+            trees.iter().zip(&mut ids).zip(sides[side].iter().enumerate())
+        {
+            for (node, &id) in tree.nodes.iter().zip(&ids) {
+                node_pairs[id].0[side].add(node.self_);
+                node_pairs[id].1[side].add(node.total);
+            }
+            let leaves = tree.leaves.iter().map(|&leaf| ids[leaf]).collect();
+            let exposure = scale.exposures[side][index];
+            samples[side].push(RunSamples {
+                profile: run.profile,
+                event: run.event,
+                leaves,
+                exposure,
+            });
+        }
+    }
+    let functions = function_nodes(&merged.tree, is_function);
+    let items = Items::new(&merged.tree, &functions);
+    let samples = [&samples[0][..], &samples[1][..]];
+    let of_share = per == Per::Share;
+    let (noise_of, within) = match samples {
+        [[before], [after]] => {
+            let (noise, within) = within_runs(&items, [before, after], of_share);
+            (noise, Some(within))
+        }
+        _ => (between_runs(&items, samples, of_share), None),
+    };
+
+    let [node_items, own_items, total_items] = items.families();
+    let [before, after] = [0, 1].map(|side| scale.multiplier * noise_of.value(side, ROOT));
+    let least = options.min_effect * if before > 0.0 { before } else { after };
+    let limits = Limits { fdr: options.fdr, least, multiplier: scale.multiplier };
+    let confirm = |found: &[usize], level: f64| permutations(&items, samples, found, level);
+    let confirm: Option<&Confirm<'_>> = within.is_none().then_some(&confirm as &Confirm<'_>);
+    let sum = |nodes: &[NodeId], of: &dyn Fn(NodeId) -> Pair| {
+        let mut sum = Pair::default();
+        for &node in nodes {
+            let pair = of(node);
+            sum.iter_mut().zip(pair).for_each(|(sum, amount)| sum.add(amount));
+        }
+        sum
+    };
+    let total_of = |node: usize| node_pairs[node].1;
+    let total = judge(&noise_of, ROOT..ROOT + 1, total_of, limits, confirm)[0];
+    let node_items = ROOT + 1..node_items.end;
+    let mut node_changes = vec![total];
+    node_changes.extend(judge(&noise_of, node_items, total_of, limits, confirm));
+    let own = judge(
+        &noise_of,
+        own_items.clone(),
+        |item| sum(&functions[item - own_items.start].all, &|node| node_pairs[node].0),
+        limits,
+        confirm,
+    );
+    let totals = judge(
+        &noise_of,
+        total_items.clone(),
+        |item| sum(&functions[item - total_items.start].outermost, &total_of),
+        limits,
+        confirm,
+    );
+    let rows = functions.iter().zip(own).zip(totals);
+    let rows: Vec<Row> = rows
+        .map(|((function, self_), total)| Row { symbol: function.symbol, self_, total })
+        .collect();
+    let nodes = merged.tree.nodes.iter().zip(&node_pairs).zip(node_changes);
+    let nodes = nodes.map(|((node, pairs), total)| Node {
+        symbol: node.symbol,
+        kind: node.kind,
+        inlined: node.inlined,
+        parent: node.parent,
+        self_: pairs.0,
+        total,
+    });
+    let nodes = nodes.collect();
+    // What the time of a call or a reason does is known by its frame.
+    let item_of = |name: &str| {
+        let frame = match event.kind {
+            EventKind::OffCpu => format!("[off-CPU: {name}]"),
+            _ => format!("[syscall: {name}]"),
+        };
+        let found = functions.iter().position(|f| symbols[f.symbol].name == frame);
+        found.map_or(ROOT, |index| own_items.start + index)
+    };
+    let burst = |name: &str| noise_of.excess(if name.is_empty() { ROOT } else { item_of(name) });
+    let sums = match (named_sums, class) {
+        (Some(named), Some(class)) => {
+            Some(compare_sums(named, class, event.kind, &described, options, per, burst)?)
+        }
+        _ => None,
+    };
+    let noise = match within {
+        Some(within) => Noise::WithinRuns(within),
+        None => {
+            let runs = samples.map(<[_]>::len);
+            let tests = rows.iter().filter(|row| row.self_.test.is_some()).count();
+            let smallest = crate::stats::permutation::smallest_probability(runs);
+            let permuted = smallest <= crate::stats::fdr::level(tests, 0, options.fdr);
+            Noise::BetweenRuns { degrees: runs[0] + runs[1] - 2, permuted }
+        }
+    };
     let mut diff = Diff {
-        sums,
-        before: side(before, first_event, &first_tree),
-        after: side(after, second_event, &second_tree),
-        rows: merge_rows(&first_tree, &second_tree),
-        nodes: merge_nodes(&first_tree, &second_tree).nodes,
-        sorted_by: by,
+        sides: described,
+        event,
+        scale,
+        work_name: options.work.name.clone(),
+        noise,
+        fdr: options.fdr,
+        min_effect: [options.min_effect, least],
+        total,
         symbols,
+        rows,
+        sorted_by: options.by,
+        nodes,
+        sums,
+        findings,
+        old_names: matched.old_names,
+        notes: matched.notes,
     };
     diff.sort_rows();
     Ok(diff)
 }
 
+/// What all runs count.
+fn common_event<'a>(sides: [&[Run<'a>]; 2]) -> Result<&'a Event, ReportError> {
+    for (runs, side) in sides.iter().zip(["before", "after"]) {
+        if runs.is_empty() {
+            return Err(ReportError::NoRun { side });
+        }
+    }
+    let runs = sides.iter().flat_map(|runs| runs.iter());
+    let mut events = runs.filter_map(|run| run.event.map(|id| &run.profile.events[id]));
+    // A recording without samples has none of what the others counted.
+    let Some(first) = events.next() else { return Ok(&NO_EVENT) };
+    match events.find(|event| event.name != first.name || event.unit != first.unit) {
+        None => Ok(first),
+        Some(other) => {
+            let say = |event: &Event| format!("{} in {}", event.name, event.unit.name());
+            Err(ReportError::DifferentEvents { before: say(first), after: say(other) })
+        }
+    }
+}
+
 /// Refuses to compare sums with samples.
 fn check_common_ground(
-    inputs: [Input<'_>; 2],
-    trees: [&CallTree; 2],
+    sides: [&[Run<'_>]; 2],
+    described: &[Side<'_>; 2],
     class: TotalClass,
 ) -> Result<(), ReportError> {
-    for (index, (profile, name, _)) in inputs.into_iter().enumerate() {
-        let other = trees[1 - index].total().samples;
-        if has_exact(profile, class) && trees[index].total().samples == 0 && other > 0 {
-            return Err(ReportError::OnlySums { name: name.to_owned() });
+    for (side, runs) in sides.iter().enumerate() {
+        let is_sampled_elsewhere = described[1 - side].total.samples > 0;
+        for (run, described) in runs.iter().zip(&described[side].runs) {
+            let only_sums = has_exact(run.profile, class) && described.total.samples == 0;
+            if only_sums && is_sampled_elsewhere {
+                return Err(ReportError::OnlySums { name: run.name.to_owned() });
+            }
         }
     }
     Ok(())
@@ -153,131 +436,36 @@ fn check_common_ground(
 static NO_EVENT: Event =
     Event { kind: EventKind::Cpu, name: String::new(), unit: Unit::Nanoseconds, frequency_hz: 0 };
 
-fn check_comparable(
-    before: &Profile,
-    before_event: Option<&Event>,
-    after: &Profile,
-    after_event: Option<&Event>,
-) -> Result<(), ReportError> {
-    if let (Some(a), Some(b)) = (before_event, after_event)
-        && (a.name != b.name || a.unit != b.unit)
-    {
-        let say = |event: &Event| format!("{} in {}", event.name, event.unit.name());
-        return Err(ReportError::DifferentEvents { before: say(a), after: say(b) });
-    }
-    for (profile, side) in [(before, "before"), (after, "after")] {
-        if profile.info.duration_ns == 0 {
-            return Err(ReportError::NoDuration { side });
-        }
-    }
-    Ok(())
-}
-
 impl Diff<'_> {
-    /// How a pair changed, per nanosecond of wall time.
-    pub fn change(&self, pair: Pair) -> Change {
-        let exposure = |side: &Side<'_>| Exposure::new(side.info.duration_ns, side.total);
-        Change::new(pair, exposure(&self.before), exposure(&self.after))
-    }
-
-    /// The totals of both sides, compared.
-    pub fn total(&self) -> Change {
-        self.change(Pair { before: self.before.total, after: self.after.total })
-    }
-
     fn sort_rows(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_by(|a, b| {
-            let size = |row: &Row| {
-                let [own, total] =
-                    [row.self_, row.total].map(|pair| self.change(pair).delta().abs());
-                match self.sorted_by {
-                    SortBy::SelfWeight => [own, total],
-                    SortBy::TotalWeight => [total, own],
-                }
+            let changes = |row: &Row| match self.sorted_by {
+                SortBy::SelfWeight => [row.self_, row.total],
+                SortBy::TotalWeight => [row.total, row.self_],
             };
-            let ([a_first, a_second], [b_first, b_second]) = (size(a), size(b));
+            let ([a_first, a_second], [b_first, b_second]) = (changes(a), changes(b));
+            let size = |change: Change| change.delta().abs();
             let name = |row: &Row| {
                 let symbol = &self.symbols[row.symbol];
                 (&symbol.name, &symbol.module)
             };
             b_first
-                .total_cmp(&a_first)
-                .then_with(|| b_second.total_cmp(&a_second))
+                .verdict
+                .is_change()
+                .cmp(&a_first.verdict.is_change())
+                .then_with(|| size(b_first).total_cmp(&size(a_first)))
+                .then_with(|| size(b_second).total_cmp(&size(a_second)))
                 .then_with(|| name(a).cmp(&name(b)))
         });
         self.rows = rows;
     }
 }
 
-fn merge_rows(before: &CallTree, after: &CallTree) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut index_of: FxHashMap<SymbolId, usize> = FxHashMap::default();
-    let mut row_of = |rows: &mut Vec<Row>, symbol| {
-        *index_of.entry(symbol).or_insert_with(|| {
-            rows.push(Row { symbol, self_: Pair::default(), total: Pair::default() });
-            rows.len() - 1
-        })
-    };
-    for row in top::functions(before) {
-        let index = row_of(&mut rows, row.symbol);
-        rows[index].self_.before = row.self_;
-        rows[index].total.before = row.total;
-    }
-    for row in top::functions(after) {
-        let index = row_of(&mut rows, row.symbol);
-        rows[index].self_.after = row.self_;
-        rows[index].total.after = row.total;
-    }
-    rows
-}
-
-/// The nodes of two trees as one.
-pub(crate) struct Merged {
-    /// Every node of either; the first one is the root.
-    pub nodes: Vec<Node>,
-    /// For each tree, which of them each of its nodes has become.
-    pub ids: [Vec<NodeId>; 2],
-}
-
-pub(crate) fn merge_nodes(before: &CallTree, after: &CallTree) -> Merged {
-    let mut ids = [Vec::new(), Vec::new()];
-    let mut nodes: Vec<Node> = Vec::new();
-    let mut known: FxHashMap<(NodeId, SymbolId, NodeKind), NodeId> = FxHashMap::default();
-    for (tree, is_after) in [(before, false), (after, true)] {
-        // Parents come before their children, so theirs are known by then.
-        let mut merged: Vec<NodeId> = Vec::with_capacity(tree.nodes.len());
-        for (id, node) in tree.nodes.iter().enumerate() {
-            let parent = if id == ROOT { ROOT } else { merged[node.parent] };
-            let new = *known.entry((parent, node.symbol, node.kind)).or_insert_with(|| {
-                nodes.push(Node {
-                    symbol: node.symbol,
-                    kind: node.kind,
-                    inlined: node.inlined,
-                    parent,
-                    self_: Pair::default(),
-                    total: Pair::default(),
-                });
-                nodes.len() - 1
-            });
-            let target = &mut nodes[new];
-            target.inlined &= node.inlined;
-            if is_after {
-                (target.self_.after, target.total.after) = (node.self_, node.total);
-            } else {
-                (target.self_.before, target.total.before) = (node.self_, node.total);
-            }
-            merged.push(new);
-        }
-        ids[usize::from(is_after)] = merged;
-    }
-    Merged { nodes, ids }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::NOISE_LIMIT;
+    use crate::change::Verdict;
     use crate::fixture::Builder;
 
     /// A profile of `seconds` at `hz` of a program that keeps one core busy
@@ -309,27 +497,30 @@ mod tests {
         profile
     }
 
+    fn run(profile: &Profile) -> Run<'_> {
+        let event = (!profile.samples.is_empty()).then_some(0);
+        Run { profile, name: "trace.rz", event }
+    }
+
     fn diff<'a>(before: &'a Profile, after: &'a Profile) -> Diff<'a> {
-        compare((before, "before.rz", Some(0)), (after, "after.rz", Some(0)), SortBy::SelfWeight)
-            .unwrap()
+        compare([&[run(before)], &[run(after)]], &DiffOptions::default()).unwrap()
     }
 
     #[test]
     fn the_same_load_at_another_rate_and_length_did_not_change() {
         let (before, after) = (busy(30, 99, 1), busy(10, 997, 2));
         let diff = diff(&before, &after);
-        let total = diff.total();
-        assert!((total.before - 1.0).abs() < 0.001, "{total:?}");
-        assert!(total.is_noise(NOISE_LIMIT), "{total:?}");
+        let total = diff.total;
+        assert!((total.values[0] - 100.0).abs() < 0.1, "{total:?}");
+        assert_eq!(total.verdict, Verdict::NoEvidence, "{total:?}");
         assert_eq!(diff.rows.len(), 11);
         for row in &diff.rows {
-            let change = diff.change(row.self_);
             let name = &diff.symbols[row.symbol].name;
-            assert!(change.delta().abs() < 0.02, "{name}: {change:?}");
-            assert!(change.is_noise(3.0), "{name}: {change:?}");
+            for change in [row.self_, row.total] {
+                assert!(change.delta().abs() < 2.0, "{name}: {change:?}");
+                assert_eq!(change.verdict, Verdict::NoEvidence, "{name}: {change:?}");
+            }
         }
-        let beyond = |row: &&Row| !diff.change(row.self_).is_noise(NOISE_LIMIT);
-        assert!(diff.rows.iter().filter(beyond).count() <= 1);
     }
 
     #[test]
@@ -342,9 +533,11 @@ mod tests {
         let diff = diff(&before, &after);
         let row = &diff.rows[0];
         assert_eq!(diff.symbols[row.symbol].name, "f9");
-        let change = diff.change(row.self_);
-        assert!((change.delta() - 10.0 / 55.0 / 2.0).abs() < 0.02, "{change:?}");
-        assert!(!change.is_noise(3.0), "{change:?}");
+        let change = row.self_;
+        assert!((change.delta() - 1000.0 / 55.0 / 2.0).abs() < 2.0, "{change:?}");
+        assert_eq!(change.verdict, Verdict::More, "{change:?}");
+        let test = change.test.unwrap();
+        assert!(test.interval[0] > 0.0 && test.detectable < change.delta(), "{test:?}");
     }
 
     #[test]
@@ -356,8 +549,8 @@ mod tests {
             .rows
             .iter()
             .map(|row| {
-                let (own, total) = (row.self_, row.total);
-                let counts = [own.before, own.after, total.before, total.after];
+                let counts = [row.self_.amounts, row.total.amounts].concat();
+                let counts: [Amount; 4] = counts.try_into().unwrap();
                 (diff.symbols[row.symbol].name.as_str(), counts.map(|amount| amount.samples))
             })
             .collect();
@@ -371,7 +564,7 @@ mod tests {
         assert_eq!(rows, expected);
         let paths = diff.nodes.iter().filter(|n| diff.symbols[n.symbol].name == "x").count();
         assert_eq!(paths, 2);
-        let total: u64 = diff.nodes.iter().map(|node| node.self_.before.samples).sum();
+        let total: u64 = diff.nodes.iter().map(|node| node.self_[0].samples).sum();
         assert_eq!(total, 150);
     }
 
@@ -381,20 +574,27 @@ mod tests {
         let after = Builder::of(&[("main;parse", 10)]);
         let diff = diff(&before, &after);
         assert_eq!(diff.rows.len(), 2);
-        assert!(diff.rows.iter().all(|row| diff.change(row.self_).delta() == 0.0));
+        assert!(diff.rows.iter().all(|row| row.self_.delta() == 0.0));
     }
 
     #[test]
     fn a_recording_without_samples_compares() {
         let (idle, busy) = (Builder::new().profile, Builder::of(&[("main", 100)]));
-        let (idle, busy) = ((&idle, "idle.rz", None), (&busy, "busy.rz", Some(0)));
-        let total = |before, after| {
-            let diff = compare(before, after, SortBy::SelfWeight).unwrap();
-            (diff.total().delta() * 1000.0).round()
+        let check = |before, after, expected, verdict| {
+            for per in [Per::Wall, Per::Raw, Per::Share] {
+                let options = DiffOptions { per: Some(per), ..DiffOptions::default() };
+                let diff = compare([&[run(before)], &[run(after)]], &options).unwrap();
+                if per == Per::Wall {
+                    assert_eq!(diff.total.delta().round(), expected);
+                }
+                if per != Per::Share {
+                    assert_eq!(diff.total.verdict, verdict, "{:?}", diff.total);
+                }
+            }
         };
-        assert_eq!(total(idle, busy), 100.0);
-        assert_eq!(total(busy, idle), -100.0);
-        assert_eq!(total(idle, idle), 0.0);
+        check(&idle, &busy, 10.0, Verdict::New);
+        check(&busy, &idle, -10.0, Verdict::Gone);
+        check(&idle, &idle, 0.0, Verdict::NoEvidence);
     }
 
     #[test]
@@ -408,10 +608,8 @@ mod tests {
             ..NO_EVENT.clone()
         };
         let error = |after: &Profile| {
-            let after = (after, "after.rz", Some(0));
-            compare((&before, "before.rz", Some(0)), after, SortBy::SelfWeight)
-                .unwrap_err()
-                .to_string()
+            let sides = [&[run(&before)][..], &[run(after)]];
+            compare(sides, &DiffOptions::default()).unwrap_err().to_string()
         };
         assert_eq!(
             error(&after),

@@ -2,93 +2,112 @@
 //!
 //! A picture of one recording coloured by its difference to another loses
 //! what the other one had alone. Here both call trees are one picture, and a
-//! frame is as wide as the larger of its two sides. Colours are relative,
-//! because widths tell sizes already: a frame that doubled is as red whether
-//! it is large or small.
+//! frame is as wide as the larger of its two sides, unless asked otherwise.
+//! Colours are relative, because widths tell sizes already: a frame that
+//! doubled is as orange whether it is large or small.
 
 use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
-use inferno::flamegraph::color::Color;
+use rustc_hash::FxHashSet;
 use rz_convert::profile::Unit;
 
+use crate::change_color::{Evidence, Width, color_of, legend};
 use crate::diff::{Diff, Node};
 use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
+use crate::normalize::Per;
 use crate::view::Direction;
-use crate::wording::{rate_scale, wording};
-
-/// Changes within this many standard errors stay white. A picture has
-/// hundreds of frames, so it takes more than a table's row to be coloured:
-/// chance alone colours about one frame in 370.
-pub(crate) const NOISE_LIMIT: f64 = 3.0;
+use crate::wording::wording;
 
 /// Draws both call trees as one.
-pub fn write_diff_flame_graph(out: &mut dyn Write, diff: &Diff<'_>) -> Result<(), ReportError> {
-    let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node)).collect();
-    let (before, after) = (clean(diff.before.name), clean(diff.after.name));
-    let (_, unit) = rate_scale(diff.before.event);
-    let words = wording(Some(diff.before.event));
-    let (width, factor) = match diff.before.event.unit {
-        Unit::Nanoseconds => (format!("{} per s", words.width), 1e-3),
-        Unit::Bytes | Unit::Count => (format!("{} per s", words.width), 1.0),
-        _ => ("k cycles per s".to_owned(), 1e-3),
+pub fn write_diff_flame_graph(
+    out: &mut dyn Write,
+    diff: &Diff<'_>,
+    width: Width,
+) -> Result<(), ReportError> {
+    let elsewhere = elsewhere(diff);
+    let nodes = diff.nodes.iter().zip(&elsewhere);
+    let frames: Vec<Frame> =
+        nodes.map(|(node, elsewhere)| frame(diff, node, *elsewhere, width)).collect();
+    let [before, after] = [0, 1].map(|side| {
+        let runs = &diff.sides[side].runs;
+        let more = if runs.len() > 1 { format!(" +{}", runs.len() - 1) } else { String::new() };
+        format!("{}{more}", clean(runs[0].name))
+    });
+    // Inferno writes whole numbers, which must not be too coarse.
+    let (unit, factor) = match (diff.scale.per, diff.event.unit) {
+        (Per::Wall, Unit::Nanoseconds) => {
+            (format!("{} per s", wording(Some(diff.event)).width), 1e4 / WIDTHS)
+        }
+        _ => (format!("× 0.001 {}", diff.scale.unit), 1e3 / WIDTHS),
     };
     let caption = Caption {
-        title: format!("{before} → {after}, in {unit}"),
-        subtitle: "width: the larger of both · colour: relative change of total, \
-                   red more, blue less, white within noise (3 standard errors)"
-            .to_owned(),
-        unit: &width,
+        title: format!("{before} → {after}, in {}", diff.scale.unit),
+        subtitle: format!("width: {} · colour: change of total", width.description()),
+        unit: &unit,
         factor,
-        none: words.none,
+        none: wording(Some(diff.event)).none,
         truncate: TextTruncateDirection::Right,
+        legend: legend("no evidence of a change", elsewhere.contains(&true)),
     };
     draw(out, &frames, &caption, Direction::TopDown)
 }
 
-fn frame(diff: &Diff<'_>, node: &Node) -> Frame {
-    // Weight per nanosecond becomes weight per second, a whole number.
-    let per_second = |rate: f64| (rate * 1e9).round() as u64;
-    let own = diff.change(node.self_);
-    let change = diff.change(node.total);
-    let (factor, _) = rate_scale(diff.before.event);
-    let (before, after) = (change.before * factor, change.after * factor);
+/// Widths are whole numbers: values times this.
+const WIDTHS: f64 = 1e6;
+
+/// Of each node, whether it is gone or new only because a function has another
+/// name or another caller, or is inlined: what it is, or is below.
+fn elsewhere(diff: &Diff<'_>) -> Vec<bool> {
+    let mut found = vec![false; diff.nodes.len()];
+    let moved = diff.findings.moved.iter();
+    let moved: [FxHashSet<_>; 2] = [
+        moved.clone().map(|moved| (moved.symbol, moved.from)).collect(),
+        moved.map(|moved| (moved.symbol, moved.to)).collect(),
+    ];
+    for (id, node) in diff.nodes.iter().enumerate().skip(1) {
+        let call = (node.symbol, diff.nodes[node.parent].symbol);
+        let is_side = |node: &Node| node.total.amounts.map(|amount| amount.samples > 0);
+        found[id] = match is_side(node) {
+            [true, true] | [false, false] => false,
+            sides => {
+                let inherited = found[node.parent] && is_side(&diff.nodes[node.parent]) == sides;
+                inherited
+                    || diff.findings.explains(node.symbol)
+                    || moved[usize::from(!sides[0])].contains(&call)
+            }
+        };
+    }
+    found
+}
+
+fn frame(diff: &Diff<'_>, node: &Node, elsewhere: bool, width: Width) -> Frame {
+    let scale = &diff.scale;
+    let own = [0, 1].map(|side| scale.value(side, node.self_[side].weight as f64));
+    let [before, after] = node.total.values;
     // The unit also keeps inferno from taking the number for one of its own.
-    let unit = match diff.before.event.unit {
-        Unit::Nanoseconds => "%",
-        Unit::Bytes => " MiB/s",
-        Unit::Count => "/s",
-        _ => "M/s",
-    };
-    let numbers = match (node.total.before.samples, node.total.after.samples) {
-        (0, _) => format!("new, {after:.2}{unit}"),
-        (_, 0) => format!("gone, was {before:.2}{unit}"),
+    let unit = if scale.short.is_empty() { " in all" } else { scale.short };
+    let numbers = match node.total.amounts.map(|amount| amount.samples) {
+        [0, _] if elsewhere => format!("elsewhere before, {after:.2}{unit}"),
+        [_, 0] if elsewhere => format!("elsewhere now, was {before:.2}{unit}"),
+        [0, _] => format!("new, {after:.2}{unit}"),
+        [_, 0] => format!("gone, was {before:.2}{unit}"),
         _ => format!("{before:.2} → {after:.2}, {:+.2}{unit}", after - before),
+    };
+    let evidence = match node.total.verdict.is_change() {
+        _ if elsewhere => Evidence::Elsewhere,
+        true => Evidence::Change,
+        false => Evidence::None,
     };
     let name = label(&diff.symbols[node.symbol].name, node.kind, node.inlined);
     Frame {
         parent: node.parent,
         label: format!("{name} {numbers}"),
-        self_width: per_second(own.before).max(per_second(own.after)),
-        color: color_of(change.before, change.after, change.is_noise(NOISE_LIMIT)),
-    }
-}
-
-/// White for noise, else from pale to deep red or blue by how much of the
-/// larger side the change is.
-pub(crate) fn color_of(before: f64, after: f64, is_noise: bool) -> Color {
-    let (larger, delta) = (before.max(after), after - before);
-    if is_noise || larger <= 0.0 || delta == 0.0 {
-        return Color { r: 250, g: 250, b: 250 };
-    }
-    let share = (delta.abs() / larger).min(1.0);
-    let pale = 220 - (115.0 * share) as u8;
-    if delta > 0.0 {
-        Color { r: 255, g: pale, b: pale }
-    } else {
-        Color { r: pale, g: pale, b: 255 }
+        // Saturates.
+        self_width: (width.of(own[0], own[1]) * WIDTHS).round() as u64,
+        color: color_of(before, after, evidence),
     }
 }
 
@@ -97,16 +116,16 @@ mod tests {
     use rz_convert::profile::Profile;
 
     use super::*;
-    use crate::diff::compare;
+    use crate::diff::{DiffOptions, Run, compare};
     use crate::fixture::Builder;
-    use crate::top::SortBy;
 
     /// Each frame's hover text and colour.
     fn frames_of(before: &Profile, after: &Profile) -> Vec<(String, String)> {
-        let (before, after) = ((before, "a.rz", Some(0)), (after, "b.rz", Some(0)));
-        let diff = compare(before, after, SortBy::SelfWeight).unwrap();
+        let run = |profile, name| Run { profile, name, event: Some(0) };
+        let sides = [&[run(before, "a.rz")][..], &[run(after, "b.rz")]];
+        let diff = compare(sides, &DiffOptions::default()).unwrap();
         let mut out = Vec::new();
-        write_diff_flame_graph(&mut out, &diff).unwrap();
+        write_diff_flame_graph(&mut out, &diff, Width::Larger).unwrap();
         let svg = String::from_utf8(out).unwrap();
         let between = |text: &str, from: &str, to: &str| {
             let rest = text.split_once(from).unwrap().1;
@@ -128,23 +147,53 @@ mod tests {
         let frames = frames_of(&before, &after);
         let frames: Vec<_> = frames.iter().map(|(t, c)| (t.as_str(), c.as_str())).collect();
         let expected = [
-            ("add new, 5.00% (50,000 µs of CPU time per s, 10.99%)", "255,105,105"),
-            ("all (455,000 µs of CPU time per s, 100%)", "250,250,250"),
-            ("grow 10.00 → 20.00, +10.00% (200,000 µs of CPU time per s, 43.96%)", "255,163,163"),
-            ("main 30.00 → 35.50, +5.50% (455,000 µs of CPU time per s, 100.00%)", "250,250,250"),
-            ("old gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "105,105,255"),
-            ("same 10.00 → 10.50, +0.50% (105,000 µs of CPU time per s, 23.08%)", "250,250,250"),
-            ("x gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "105,105,255"),
+            ("add new, 5.00% (50,000 µs of CPU time per s, 10.99%)", "238,126,32"),
+            ("all (455,000 µs of CPU time per s, 100%)", "228,228,228"),
+            ("grow 10.00 → 20.00, +10.00% (200,000 µs of CPU time per s, 43.96%)", "246,176,116"),
+            ("main 30.00 → 35.50, +5.50% (455,000 µs of CPU time per s, 100.00%)", "251,211,173"),
+            ("old gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "80,150,214"),
+            ("same 10.00 → 10.50, +0.50% (105,000 µs of CPU time per s, 23.08%)", "228,228,228"),
+            ("x gone, was 10.00% (100,000 µs of CPU time per s, 21.98%)", "80,150,214"),
         ];
         assert_eq!(frames, expected);
     }
 
     #[test]
-    fn the_same_load_is_white() {
+    fn the_same_load_is_grey() {
         let before = Builder::of(&[("main;a", 100), ("main;b", 210)]);
         let mut after = Builder::of(&[("main;a", 55), ("main;b", 100)]);
         after.info.duration_ns /= 2;
         let colors = frames_of(&before, &after).into_iter().map(|(_, color)| color);
-        assert_eq!(colors.collect::<Vec<_>>(), ["250,250,250"; 4]);
+        assert_eq!(colors.collect::<Vec<_>>(), ["228,228,228"; 4]);
+    }
+
+    #[test]
+    fn what_only_has_another_name_or_caller_is_no_change() {
+        let before = Builder::of(&[
+            ("main;parse_row;trim", 100),
+            ("main;a;sort;swap", 100),
+            ("main;b", 20),
+            ("main;a", 20),
+        ]);
+        let after = Builder::of(&[
+            ("main;parse_line;trim", 100),
+            ("main;b;sort;swap", 100),
+            ("main;b", 20),
+            ("main;a", 20),
+        ]);
+        let frames = frames_of(&before, &after);
+        let dark = frames.iter().filter(|(_, color)| color == "182,182,182");
+        let dark: Vec<&str> = dark.map(|(text, _)| text.split_once(" (").unwrap().0).collect();
+        let expected = [
+            "parse_line elsewhere before, 10.00%",
+            "parse_row elsewhere now, was 10.00%",
+            "sort elsewhere before, 10.00%",
+            "sort elsewhere now, was 10.00%",
+            "swap elsewhere before, 10.00%",
+            "swap elsewhere now, was 10.00%",
+            "trim elsewhere before, 10.00%",
+            "trim elsewhere now, was 10.00%",
+        ];
+        assert_eq!(dark, expected);
     }
 }

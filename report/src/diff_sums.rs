@@ -1,29 +1,48 @@
-//! Compares the exact sums of waits and system calls of two recordings.
+//! Compares the exact sums of waits and system calls of two sides.
 //!
-//! No sampling is involved, so that no change is noise.
+//! No sampling is involved. That they differ from one run to the next is noise
+//! nevertheless.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
-use rz_convert::profile::{EventKind, Profile, Total, TotalClass};
+use rz_convert::profile::{Event, EventKind, Profile, Total, TotalClass, Unit};
 use rz_convert::reason::call_name;
 
 use crate::calls::{SortCalls, by_number};
-use crate::format::duration;
-use crate::style::{Paint, Style};
-use crate::summary::{some_of, write_title};
-use crate::table::{self, fits, write_table};
+use crate::calltree::Amount;
+use crate::change::Change;
+use crate::diff::{DiffOptions, Run, Side};
+use crate::error::ReportError;
+use crate::noise::{NoiseOf, Sums};
+use crate::normalize::{Exposure, Per, Scale};
+use crate::stats::dispersion::{Runs, common};
+use crate::verdicts::{Limits, judge};
 use crate::waits::by_reason;
 
-/// What one call or reason adds up to in both recordings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The exact sums of two sides, compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SumsDiff {
+    /// What the sums are about.
+    pub class: TotalClass,
+    /// What is compared of them.
+    pub by: SortCalls,
+    /// How it became values.
+    pub scale: Scale,
+    /// All of them.
+    pub total: Change,
+    /// Each name on either side: changes first, then the largest difference.
+    pub rows: Vec<SumRow>,
+}
+
+/// What one call or reason adds up to on both sides.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SumRow {
     /// The name of the call, or why threads waited.
     pub name: String,
-    /// In the first recording.
-    pub before: Total,
-    /// In the second recording.
-    pub after: Total,
+    /// What it adds up to in all runs of each side.
+    pub sums: [Total; 2],
+    /// How what rows are compared by changed.
+    pub change: Change,
 }
 
 /// The class whose sums are exact for an event of this kind, if there is one.
@@ -41,23 +60,26 @@ pub(crate) fn has_exact(profile: &Profile, class: TotalClass) -> bool {
     any && !profile.inexact.contains(&class)
 }
 
-/// The sums of both by name; `None` unless both have exact ones.
-pub(crate) fn compare_sums(
-    before: &Profile,
-    after: &Profile,
-    class: TotalClass,
-) -> Option<Vec<SumRow>> {
-    if ![before, after].iter().all(|profile| has_exact(profile, class)) {
+/// The sums of each run of both sides by name. The empty name is that of all.
+pub(crate) type NamedSums = BTreeMap<String, [Vec<Total>; 2]>;
+
+/// The sums of both sides by name; `None` unless all runs have exact ones.
+pub(crate) fn named(sides: [&[Run<'_>]; 2], class: TotalClass) -> Option<NamedSums> {
+    if !sides.iter().flat_map(|runs| runs.iter()).all(|run| has_exact(run.profile, class)) {
         return None;
     }
-    let mut rows: BTreeMap<String, SumRow> = BTreeMap::new();
-    for (profile, is_after) in [(before, false), (after, true)] {
-        for (name, sum) in named_sums(profile, class) {
-            let row = rows.entry(name).or_default();
-            if is_after { &mut row.after } else { &mut row.before }.add(&sum);
+    let mut rows = NamedSums::new();
+    let nothing = || sides.map(|runs| vec![Total::default(); runs.len()]);
+    for (side, runs) in sides.iter().enumerate() {
+        for (index, run) in runs.iter().enumerate() {
+            for (name, sum) in named_sums(run.profile, class) {
+                for name in [String::new(), name] {
+                    rows.entry(name).or_insert_with(nothing)[side][index].add(&sum);
+                }
+            }
         }
     }
-    Some(rows.into_iter().map(|(name, row)| SumRow { name, ..row }).collect())
+    Some(rows)
 }
 
 fn named_sums(profile: &Profile, class: TotalClass) -> Vec<(String, Total)> {
@@ -72,78 +94,140 @@ fn named_sums(profile: &Profile, class: TotalClass) -> Vec<(String, Total)> {
     }
 }
 
-/// Writes the `limit` sums whose time per second of wall time changed most.
-/// `wall_ns` is how long either recording was.
-pub(crate) fn write_sum_rows(
-    out: &mut dyn Write,
-    style: Style,
-    (rows, class): (&[SumRow], TotalClass),
-    wall_ns: [u64; 2],
-    limit: usize,
-) -> io::Result<()> {
-    let rate = |value: u64, wall_ns: u64| value as f64 / wall_ns as f64;
-    let times = |row: &SumRow| {
-        [rate(row.before.total_ns, wall_ns[0]), rate(row.after.total_ns, wall_ns[1])]
+/// Compares sums in what `options` ask for. Of single runs, `burst` tells what
+/// the dispersion of the time of a name is beyond chance, and with how many
+/// degrees of freedom that was found.
+///
+/// # Errors
+/// If what is to be divided by is not known.
+pub(crate) fn compare_sums(
+    named: NamedSums,
+    class: TotalClass,
+    kind: EventKind,
+    sides: &[Side<'_>; 2],
+    options: &DiffOptions,
+    per: Per,
+    burst: impl Fn(&str) -> (f64, f64),
+) -> Result<SumsDiff, ReportError> {
+    let by = options.sums_by;
+    let value = |total: &Total| match by {
+        SortCalls::Time => total.total_ns,
+        SortCalls::Count => total.count,
+        SortCalls::Errors => total.errors,
     };
-    let change = |row: &SumRow| times(row)[1] - times(row)[0];
-    let mut sorted: Vec<&SumRow> = rows.iter().collect();
-    let largest = |row: &SumRow| row.before.total_ns.max(row.after.total_ns);
-    sorted.sort_by(|a, b| {
-        let by_change = change(b).abs().total_cmp(&change(a).abs());
-        by_change.then_with(|| largest(b).cmp(&largest(a)))
-    });
-    let shown = sorted.len().min(limit);
-    let (title, counts, noun) = match class {
-        TotalClass::Waits => ("WHY THREADS WAITED", "waits/s", "reason"),
-        _ => ("SYSTEM CALLS", "calls/s", "call"),
-    };
-    let note = format!("exact, time in % of one thread{}", some_of(shown, rows.len()));
-    write_title(out, style, title, &note)?;
-    let make = |wide: bool| -> (Vec<&str>, Vec<table::Row>) {
-        let row = |row: &&SumRow| {
-            let mut numbers = Vec::new();
-            if wide {
-                let per_second = |sum: &Total, wall_ns| match sum.count {
-                    0 => ("-".to_owned(), Paint::Dim),
-                    n => (format!("{:.1}", rate(n, wall_ns) * 1e9), Paint::Plain),
-                };
-                numbers.push(per_second(&row.before, wall_ns[0]));
-                numbers.push(per_second(&row.after, wall_ns[1]));
-                let mean = |sum: &Total| match sum.total_ns.checked_div(sum.count) {
-                    None => ("-".to_owned(), Paint::Dim),
-                    Some(ns) => (duration(ns), Paint::Plain),
-                };
-                numbers.extend([mean(&row.before), mean(&row.after)]);
-            }
-            let time = |percent: f64| (format!("{:.2}", percent * 100.0), Paint::Plain);
-            numbers.extend(times(row).map(time));
-            numbers.push(delta(change(row) * 100.0));
-            table::Row { numbers, text: row.name.clone(), suffix: String::new() }
+    let all = named.get("").cloned().unwrap_or_default();
+    let exposures = [0, 1].map(|side| {
+        let runs = sides[side].runs.iter().enumerate();
+        let exposure = |(index, run): (usize, &crate::diff::SideRun<'_>)| Exposure {
+            wall_ns: run.info.duration_ns,
+            weight: all[side].get(index).map_or(0, value),
+            work: run.work,
         };
-        let mut titles = vec![];
-        if wide {
-            titles.extend([counts, "after", "mean", "after"]);
-        }
-        titles.extend(["time", "after", "delta", noun]);
-        (titles, sorted[..shown].iter().map(row).collect())
-    };
-    let (titles, table) = make(true);
-    match fits(style, &titles, &table) {
-        true => write_table(out, style, &titles, &table),
-        false => {
-            let (titles, table) = make(false);
-            write_table(out, style, &titles, &table)
+        runs.map(exposure).collect()
+    });
+    let unit = if by == SortCalls::Time { Unit::Nanoseconds } else { Unit::Count };
+    let event = Event { kind, unit, ..Event::default() };
+    let mut scale = Scale::new(per, &event, &exposures, &options.work.name)?;
+    if by != SortCalls::Time {
+        scale.count(match (class, by) {
+            (_, SortCalls::Errors) => "errors",
+            (TotalClass::Waits, _) => "waits",
+            _ => "calls",
+        });
+    }
+    let names: Vec<&String> = named.keys().collect();
+    let mut weights = [Vec::new(), Vec::new()];
+    let mut dispersion = [Vec::new(), Vec::new()];
+    let mut degrees = Vec::new();
+    let several = sides.iter().any(|side| side.runs.len() > 1);
+    for (name, runs) in &named {
+        let sums = runs.each_ref().map(|runs| {
+            let mut sum = Total::default();
+            runs.iter().for_each(|total| sum.add(total));
+            sum
+        });
+        let alike = [0, 1].map(|side| {
+            let mut sums = Runs::default();
+            let runs = runs[side].iter().zip(&scale.exposures[side]);
+            runs.for_each(|(total, exposure)| sums.add(value(total) as f64, *exposure));
+            sums
+        });
+        let (found, free) = if several { common(alike) } else { burst(name) };
+        degrees.push(if several { free.max(1.0) } else { free });
+        for side in 0..2 {
+            let sum = &sums[side];
+            let (weight, mean) = (value(sum) as f64, mean_duration(sum));
+            // Single events that come by chance, each of its length.
+            let chance = if by == SortCalls::Time { mean.max(1.0) } else { 1.0 };
+            // Bursts of time are bursts of calls.
+            let found = match (several, by) {
+                (true, _) => found.max(chance),
+                (false, SortCalls::Time) => found + chance,
+                (false, _) => found / mean.max(1.0) + chance,
+            };
+            weights[side].push(weight);
+            dispersion[side].push(if weight > 0.0 { found } else { 0.0 });
         }
     }
+    let counts = [0, 1].map(|side| weights[side].first().copied().unwrap_or(0.0) as u64);
+    let mut weights = weights.into_iter();
+    let sums = [0, 1].map(|side| Sums {
+        weights: weights.next().unwrap_or_default(),
+        exposure: scale.exposure(side),
+    });
+    if names.is_empty() {
+        let (total, rows) = (Change::default(), Vec::new());
+        return Ok(SumsDiff { class, by, scale, total, rows });
+    }
+    let noise = NoiseOf::new(sums, dispersion, degrees, counts);
+    let [before, after] = [0, 1].map(|side| scale.multiplier * noise.value(side, 0));
+    let least = options.min_effect * if before > 0.0 { before } else { after };
+    let limits = Limits { fdr: options.fdr, least, multiplier: scale.multiplier };
+    let amounts = |item: usize| {
+        named[names[item]].each_ref().map(|runs| {
+            let mut amount = Amount::default();
+            for total in runs {
+                amount.add(Amount { samples: total.count, weight: value(total) });
+            }
+            amount
+        })
+    };
+    let total = judge(&noise, 0..1, amounts, limits, None)[0];
+    let changes = judge(&noise, 1..names.len(), amounts, limits, None);
+    let rows = named.iter().skip(1).zip(changes);
+    let mut rows: Vec<SumRow> = rows
+        .map(|((name, runs), change)| {
+            let sums = runs.each_ref().map(|runs| {
+                let mut sum = Total::default();
+                runs.iter().for_each(|total| sum.add(total));
+                sum
+            });
+            SumRow { name: name.clone(), sums, change }
+        })
+        .collect();
+    rows.sort_by(|a, b| {
+        let largest = |row: &SumRow| row.change.values[0].max(row.change.values[1]);
+        let size = |row: &SumRow| row.change.delta().abs();
+        let is_change = |row: &SumRow| row.change.verdict.is_change();
+        let by_change = is_change(b).cmp(&is_change(a)).then_with(|| size(b).total_cmp(&size(a)));
+        by_change.then_with(|| largest(b).total_cmp(&largest(a)))
+    });
+    Ok(SumsDiff { class, by, scale, total, rows })
 }
 
-/// A change with its sign; what is shown as zero has none.
-fn delta(delta: f64) -> (String, Paint) {
-    match delta {
-        d if d.abs() < 0.005 => ("0.00".to_owned(), Paint::Dim),
-        d if d > 0.0 => (format!("{d:+.2}"), Paint::Red),
-        d => (format!("{d:+.2}"), Paint::Green),
+/// The mean weight of durations, each by itself: what single ones of such
+/// lengths that come by chance have as dispersion.
+fn mean_duration(total: &Total) -> f64 {
+    let (mut squares, mut sum) = (0.0, 0.0);
+    for (bucket, &count) in total.histogram.0.iter().enumerate() {
+        // The middle of the bucket.
+        let length = 1.5 * (1_u64 << bucket) as f64;
+        squares += count as f64 * length * length;
+        sum += count as f64 * length;
     }
+    let (all, longest) = (total.total_ns.max(1) as f64, total.max_ns as f64);
+    let least = f64::max(all / total.count.max(1) as f64, longest * longest / all);
+    if sum > 0.0 { f64::max(least, squares / sum) } else { least }
 }
 
 #[cfg(test)]
@@ -151,10 +235,11 @@ mod tests {
     use rz_convert::profile::{Event, SYSCALLS, Sample};
 
     use super::*;
+    use crate::change::Verdict;
     use crate::diff::compare;
     use crate::diff_table::write_diff;
     use crate::fixture::{Builder, text};
-    use crate::top::SortBy;
+    use crate::style::Style;
 
     /// A recording of ten seconds with these calls: number, how many, and how
     /// long all took.
@@ -164,15 +249,16 @@ mod tests {
         profile.events.push(Event { kind, name: SYSCALLS.into(), ..Event::default() });
         let total = |&(number, count, total_ns): &(u32, u64, u64)| {
             let (class, number) = (TotalClass::Calls, Some(number));
-            Total { class, number, count, total_ns, ..Total::default() }
+            Total { class, number, count, total_ns, max_ns: total_ns / count, ..Total::default() }
         };
         profile.totals = calls.iter().map(total).collect();
         profile
     }
 
     fn report(before: &Profile, after: &Profile, width: Option<usize>) -> String {
-        let (before, after) = ((before, "a.rz", Some(1)), (after, "b.rz", Some(1)));
-        match compare(before, after, SortBy::SelfWeight) {
+        let run = |profile, name| Run { profile, name, event: Some(1) };
+        let sides = [&[run(before, "a.rz")][..], &[run(after, "b.rz")]];
+        match compare(sides, &DiffOptions::default()) {
             Ok(diff) => text(|out| write_diff(out, Style { color: false, width }, &diff, 2)),
             Err(error) => error.to_string(),
         }
@@ -185,9 +271,10 @@ mod tests {
         after.info.duration_ns /= 2;
         let expected = "
 SYSTEM CALLS  exact, time in % of one thread, 2 of 4
-calls/s  after    mean   after   time  after   delta  call
-    0.1      -  3.00 s       -  30.00   0.00  -30.00  futex
-  100.0  200.0  500 µs  500 µs   5.00  10.00   +5.00  read
+calls/s  after    mean    after  time  after  delta    95% interval  verdict  call
+  100.0  200.0  500 µs   500 µs  5.00  10.00  +5.00  +4.31 to +5.71     more  read
+      -    1.0       -  20.0 ms     -   2.00  +2.00  +0.46 to +4.67      new  openat
+All: 35.00 → 12.00: no evidence; a difference of 99.73 would have been found in 4 of 5 cases.
 
 Stacks are not compared: a.rz has none.
 ";
@@ -196,8 +283,34 @@ Stacks are not compared: a.rz has none.
             report[report.find("SYSTEM").unwrap()..].to_owned()
         };
         assert_eq!(report_of(None), expected[1..]);
-        assert!(report_of(Some(40)).contains("\n time  after   delta  call\n"));
+        assert!(
+            report_of(Some(40)).contains("\ntime  after  delta    95% interval  verdict  call\n")
+        );
         assert!(!report(&before, &after, None).contains("0 ns"));
+    }
+
+    /// Sums vary from run to run like anything else, and counts have no units
+    /// of time.
+    #[test]
+    fn runs_are_compared_by_time_or_count() {
+        let before = [1000, 1100, 900].map(|count| profile(&[(0, count, 500_000_000), (1, 50, 5)]));
+        let after = [1500, 1700, 1600].map(|count| profile(&[(0, count, 520_000_000), (1, 50, 5)]));
+        let run = |profile| Run { profile, name: "t.rz", event: Some(1) };
+        let sides = [before.each_ref().map(run), after.each_ref().map(run)];
+        let check = |sums_by, per, unit: &str, expected: [f64; 2], verdict| {
+            let options = DiffOptions { sums_by, per: Some(per), ..DiffOptions::default() };
+            let sums = compare([&sides[0], &sides[1]], &options).unwrap().sums.unwrap();
+            assert_eq!(sums.scale.unit, unit);
+            let read = sums.rows.iter().find(|row| row.name == "read").unwrap();
+            for (value, expected) in read.change.values.into_iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
+            }
+            assert_eq!(read.change.verdict, verdict, "{unit}: {read:?}");
+        };
+        let (none, more) = (Verdict::NoEvidence, Verdict::More);
+        check(SortCalls::Time, Per::Wall, "% of one thread", [5.0, 5.2], none);
+        check(SortCalls::Count, Per::Wall, "calls per second", [100.0, 160.0], more);
+        check(SortCalls::Count, Per::Raw, "calls per run", [1000.0, 1600.0], more);
     }
 
     #[test]

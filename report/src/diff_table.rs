@@ -1,29 +1,25 @@
-//! Prints two recordings side by side and the functions that changed.
+//! Prints both sides of a comparison and the functions that changed.
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{Event, Unit};
+use rz_convert::profile::{Event, EventKind, Unit};
 
-use crate::change::{Change, NOISE_LIMIT, Pair};
-use crate::diff::{Diff, Side};
-use crate::diff_sums::{class_of, write_sum_rows};
-use crate::format::{clean, count, duration, percent, shorten, weight};
-use crate::header::{host, lost_count, lost_percent, start_time};
+use crate::change::{Change, Verdict};
+use crate::diff::{Diff, Noise, Side, SideRun};
+use crate::diff_notes::{DOUBTFUL_LOSS, matching_notes};
+use crate::diff_sums_table::write_sum_rows;
+use crate::format::{clean, count, counted, duration, number, percent, shorten, weight};
+use crate::header::{host, start_time};
+use crate::noise::Within;
+use crate::normalize::Per;
 use crate::style::{Paint, Style};
 use crate::summary::{some_of, write_title};
 use crate::table::{self, write_table};
 use crate::top::SortBy;
-use crate::wording::{rate_scale, wording};
+use crate::wording::wording;
 
 /// Below this many columns the totals of both sides make room for names.
-pub(crate) const WIDE: usize = 100;
-
-/// What the mark of changes within the noise means.
-pub(crate) const NOISE_LEGEND: &str =
-    "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
-
-/// The share of lost samples, in percent, from which a comparison is doubtful.
-const DOUBTFUL_LOSS: f64 = 1.0;
+const WIDE: usize = 140;
 
 /// Writes a comparison with the `limit` functions that changed most.
 pub fn write_diff(
@@ -33,71 +29,173 @@ pub fn write_diff(
     limit: usize,
 ) -> io::Result<()> {
     write_sides(out, style, diff)?;
-    let sides = [&diff.before, &diff.after];
-    if let (Some(sums), Some(class)) = (&diff.sums, class_of(diff.before.event.kind)) {
-        let wall_ns = sides.map(|side| side.info.duration_ns);
-        write_sum_rows(out, style, (sums, class), wall_ns, limit)?;
-        if let Some(side) = sides.into_iter().find(|side| side.total.samples == 0) {
-            return writeln!(out, "\nStacks are not compared: {} has none.", clean(side.name));
+    if let Some(sums) = &diff.sums {
+        write_sum_rows(out, style, diff, sums, limit)?;
+        if let Some(side) = diff.sides.iter().find(|side| side.total.samples == 0) {
+            let (name, has) = match &side.runs[..] {
+                [run] => (clean(run.name).into_owned(), "has"),
+                runs => (format!("{} and others", clean(runs[0].name)), "have"),
+            };
+            return writeln!(out, "\nStacks are not compared: {name} {has} none.");
         }
     }
     write_rows(out, style, diff, limit)
 }
 
 fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result<()> {
-    let sides = [&diff.before, &diff.after];
-    let (factor, unit) = rate_scale(diff.before.event);
-    let total = diff.total();
-    let of_both = |show: &dyn Fn(&Side<'_>) -> String| sides.map(show);
-    let weight_label = match diff.before.event.unit {
-        Unit::Nanoseconds | Unit::Bytes | Unit::Count => wording(Some(diff.before.event)).time,
-        other => other.name(),
-    };
-    let mut lines = vec![
-        ("trace", of_both(&|side| clean(side.name).into_owned())),
-        ("host", of_both(&|side| host(side.info))),
-        ("recorded", of_both(&|side| start_time(side.info))),
-        ("duration", of_both(&|side| duration(side.info.duration_ns))),
-        ("rate", of_both(&|side| rate(side.event))),
-        ("samples", of_both(&|side| count(side.total.samples))),
-        ("lost", of_both(&|side| lost(side))),
-        (weight_label, of_both(&|side| weight(side.event.unit, side.total.weight))),
-        (
-            "per second",
-            [total.before, total.after].map(|rate| format!("{:.2} {unit}", rate * factor)),
-        ),
-    ];
-    if sides.iter().any(|side| side.info.filter.is_active()) {
-        lines.insert(4, ("filter", of_both(&|side| clean(&side.info.filter.text).into_owned())));
-    }
+    let of_both = |show: &dyn Fn(&Side<'_>) -> String| [0, 1].map(|side| show(&diff.sides[side]));
+    let unit = diff.event.unit;
+    let weight_label = weight_label(diff.event);
     // Without samples on both sides there are only sums.
-    let sampled = diff.sums.is_none() || sides.iter().all(|side| side.total.samples > 0);
-    if !sampled {
-        lines.truncate(lines.len() - 2);
+    let sampled = diff.sums.is_none() || diff.sides.iter().all(|side| side.total.samples > 0);
+    let several = diff.sides.iter().any(|side| side.runs.len() > 1);
+    let mut lines: Vec<(&str, [String; 2])> = Vec::new();
+    lines.push(("trace", of_both(&trace)));
+    if several {
+        lines.push(("runs", of_both(&|side| count(side.runs.len() as u64))));
+    }
+    lines.push(("host", of_both(&|side| first_and_more(side, &|run| host(run.info)))));
+    lines.push(("recorded", of_both(&|side| first_and_more(side, &|run| start_time(run.info)))));
+    lines.push(("wall time", of_both(&|side| duration(side.wall_ns()))));
+    if diff.sides.iter().flat_map(|side| &side.runs).any(|run| run.info.filter.is_active()) {
+        let filter = |run: &SideRun<'_>| clean(&run.info.filter.text).into_owned();
+        lines.push(("filter", of_both(&|side| first_and_more(side, &filter))));
+    }
+    lines.push(("rate", of_both(&|side| first_and_more(side, &rate))));
+    lines.push(("samples", of_both(&|side| count(side.total.samples))));
+    lines.push(("lost", of_both(&lost)));
+    if sampled {
+        lines.push((weight_label, of_both(&|side| weight(unit, side.total.weight))));
+        if diff.event.kind == EventKind::Cpu && unit == Unit::Nanoseconds {
+            lines.push(("cores", of_both(&|side| per_wall(side.total.weight as f64, side, 1.0))));
+        }
+    }
+    if diff.sides.iter().any(|side| side.work().is_some()) {
+        let name = clean(&diff.work_name);
+        let work = |side: &Side<'_>| match side.work() {
+            Some(units) => format!("{} {name}", number(units)),
+            None => "unknown".to_owned(),
+        };
+        lines.push(("work", of_both(&work)));
+        let rate = |side: &Side<'_>| match side.work() {
+            Some(units) => per_wall(units, side, 1e9) + " per second",
+            None => "unknown".to_owned(),
+        };
+        lines.push(("throughput", of_both(&rate)));
     }
     write_side_by_side(out, style, &lines)?;
-    if !sampled {
-        return Ok(());
-    }
-    let [before_ns, after_ns] = sides.map(|side| duration(side.info.duration_ns));
-    let event = clean(&diff.before.event.name);
-    writeln!(
-        out,
-        "\nCompared is {event} per second of wall time, in {unit}:\n\
-         before ÷ {before_ns}, after ÷ {after_ns}; all: {}",
-        delta_text(total, factor)
-    )?;
-    for side in sides {
-        let share = lost_percent(side.info, side.event.kind, side.total.samples);
+    for side in &diff.sides {
+        let share = side.lost_percent();
         if share >= DOUBTFUL_LOSS {
-            let (name, share) = (clean(side.name), percent(share));
+            let (name, share) = (trace(side), percent(share));
+            let (its, it, was) = match side.runs.len() {
+                1 => ("its", "it", "looks"),
+                _ => ("their", "they", "look"),
+            };
+            let were = if side.runs.len() == 1 { "was" } else { "were" };
             writeln!(
                 out,
-                "Caution: {name} lost {share} of its samples and looks smaller than it was."
+                "Caution: {name} lost {share} of {its} samples and {was} smaller than {it} {were}."
             )?;
         }
     }
-    Ok(())
+    if sampled { write_total(out, style, diff) } else { Ok(()) }
+}
+
+/// What a sum of weights of an event is called.
+pub(crate) fn weight_label(event: &Event) -> &'static str {
+    match event.unit {
+        Unit::Nanoseconds | Unit::Bytes | Unit::Count => wording(Some(event)).time,
+        other => other.name(),
+    }
+}
+
+/// What was compared, how all of it changed, and what noise was taken from.
+fn write_total(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result<()> {
+    let (scale, total) = (&diff.scale, &diff.total);
+    let event = clean(&diff.event.name);
+    let per = match scale.per {
+        Per::Wall => "per wall time",
+        Per::Work => "per unit of work",
+        Per::Share => "as a share of all",
+        Per::Raw => "as it is",
+    };
+    let [before, after] = &scale.factors;
+    writeln!(
+        out,
+        "\nCompared is {event} {per}, in {}: before {before}, after {after}.",
+        scale.unit
+    )?;
+    let [before, after] = total.values;
+    let mut line = format!("All: {before:.2} → {after:.2}, {}", signed(total.delta()));
+    if let Some(ratio) = total.ratio() {
+        line += &format!(" ({:+.1}%)", (ratio - 1.0) * 100.0);
+    }
+    if scale.per != Per::Share
+        && let Some(test) = total.test
+    {
+        line += &format!(
+            ", interval {}: {}",
+            interval(test.interval),
+            verdict_word(diff, total.verdict)
+        );
+        writeln!(out, "{}", style.paint(paint_of(total.verdict), &line))?;
+        let share = match before > 0.0 {
+            true => format!(" ({:.1}%)", 100.0 * test.detectable / before),
+            false => String::new(),
+        };
+        writeln!(
+            out,
+            "A difference of {:.2}{share} would have been found in 4 of 5 cases.",
+            test.detectable
+        )?;
+    } else {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out, "{}", noise_text(diff))
+}
+
+/// Where noise was taken from, and what that leaves open.
+pub fn noise_text(diff: &Diff<'_>) -> String {
+    match diff.noise {
+        Noise::BetweenRuns { degrees, permuted } => {
+            let free = match degrees {
+                1 => "1 degree of freedom".to_owned(),
+                n => format!("{n} degrees of freedom"),
+            };
+            let permuted = match permuted {
+                true => ", confirmed by permutation of runs",
+                false => "",
+            };
+            format!("Noise is what runs of one side differ by ({free}{permuted}).")
+        }
+        Noise::WithinRuns(within) => {
+            let what = match within {
+                [Within::Slices, Within::Slices] => {
+                    "Noise is what parts of a run differ by.".to_owned()
+                }
+                [Within::Samples, Within::Samples] => {
+                    "Noise is that of the number of samples alone, since their times are not \
+                     known; bursts add to it."
+                        .to_owned()
+                }
+                [first, _] => {
+                    let name = |side: usize| clean(diff.sides[side].runs[0].name).into_owned();
+                    let (known, unknown) = if first == Within::Slices { (0, 1) } else { (1, 0) };
+                    format!(
+                        "Noise is what parts of {} differ by, and of {} that of the number of \
+                         samples alone, since their times are not known.",
+                        name(known),
+                        name(unknown)
+                    )
+                }
+            };
+            format!(
+                "{what}\nHow much one run differs from the next is not known from one run on each \
+                 side: differences may be between these two runs only."
+            )
+        }
+    }
 }
 
 /// Writes what is known of both recordings in two columns.
@@ -125,86 +223,175 @@ pub(crate) fn write_side_by_side(
     Ok(())
 }
 
+/// What to call a side.
+fn trace(side: &Side<'_>) -> String {
+    first_and_more(side, &|run| clean(run.name).into_owned())
+}
+
+/// What is said of the first run, and how many other ones say something else.
+fn first_and_more(side: &Side<'_>, show: &dyn Fn(&SideRun<'_>) -> String) -> String {
+    let first = side.runs.first().map(show).unwrap_or_default();
+    match side.runs.iter().filter(|run| show(run) != first).count() {
+        0 => first,
+        others => format!("{first} and {}", counted(others as u64, "other")),
+    }
+}
+
 /// Samples per second; what is not sampled in time has no rate.
-fn rate(event: &Event) -> String {
-    match event.frequency_hz {
+fn rate(run: &SideRun<'_>) -> String {
+    match run.event.frequency_hz {
         0 => "none".to_owned(),
         hz => format!("{hz} Hz"),
     }
 }
 
 fn lost(side: &Side<'_>) -> String {
-    let share = percent(lost_percent(side.info, side.event.kind, side.total.samples));
-    match lost_count(side.info, side.event.kind) {
+    match side.lost() {
         0 => "none".to_owned(),
-        n => format!("{} ({share})", count(n)),
+        n => format!("{} ({})", count(n), percent(side.lost_percent())),
     }
 }
 
-/// A change with its sign, and with `~` if it is within the noise.
-fn delta_text(change: Change, factor: f64) -> String {
-    let delta = change.delta() * factor;
-    let mark = if change.is_noise(NOISE_LIMIT) { "~" } else { "" };
-    // No sign on what is shown as zero.
-    if delta.abs() < 0.005 { format!("{mark}0.00") } else { format!("{mark}{delta:+.2}") }
+fn per_wall(amount: f64, side: &Side<'_>, factor: f64) -> String {
+    match side.wall_ns() {
+        0 => "unknown".to_owned(),
+        wall_ns => format!("{:.2}", amount / wall_ns as f64 * factor),
+    }
 }
 
-fn delta_paint(change: Change) -> Paint {
-    match change.delta() {
-        _ if change.is_noise(NOISE_LIMIT) => Paint::Dim,
-        delta if delta > 0.0 => Paint::Red,
+/// A difference with its sign; what is shown as zero has none.
+pub(crate) fn signed(delta: f64) -> String {
+    if delta.abs() < 0.005 { "0.00".to_owned() } else { format!("{delta:+.2}") }
+}
+
+pub(crate) fn interval([low, high]: [f64; 2]) -> String {
+    format!("{} to {}", signed(low), signed(high))
+}
+
+/// The colour of a change: nothing stands out without evidence.
+pub(crate) fn paint_of(verdict: Verdict) -> Paint {
+    match verdict {
+        Verdict::NoEvidence => Paint::Dim,
+        _ if verdict.is_more() => Paint::Red,
         _ => Paint::Green,
     }
 }
 
+/// A verdict in words. The time that one unit of work takes makes slower or
+/// faster; more time per second may be of more work.
+pub fn verdict_word(diff: &Diff<'_>, verdict: Verdict) -> &'static str {
+    let is_speed = diff.scale.per == Per::Work && diff.event.unit == Unit::Nanoseconds;
+    match verdict {
+        Verdict::More if is_speed => "slower",
+        Verdict::Less if is_speed => "faster",
+        Verdict::More => "more",
+        Verdict::Less => "less",
+        Verdict::New => "new",
+        Verdict::Gone => "gone",
+        Verdict::NoEvidence => "no evidence",
+    }
+}
+
 fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) -> io::Result<()> {
-    let (factor, unit) = rate_scale(diff.before.event);
     let shown = diff.rows.len().min(limit);
     let of = some_of(shown, diff.rows.len());
-    let by = match diff.sorted_by {
-        SortBy::SelfWeight => "self",
-        SortBy::TotalWeight => "total",
-    };
-    let note = format!("in {unit}, by change of {by}{of}");
+    let by_self = diff.sorted_by == SortBy::SelfWeight;
+    let by = if by_self { "self" } else { "total" };
+    let note = format!("in {}, by change of {by}{of}", diff.scale.unit);
     write_title(out, style, "FUNCTIONS", &note)?;
     let wide = style.width.is_none_or(|width| width >= WIDE);
     let rows: Vec<table::Row> = diff.rows[..shown]
         .iter()
         .map(|row| {
             let symbol = &diff.symbols[row.symbol];
-            let mut numbers = cells(diff, row.self_, factor).to_vec();
-            let total = cells(diff, row.total, factor);
-            numbers.extend_from_slice(if wide { &total } else { &total[2..] });
-            let label = match (row.total.before.samples, row.total.after.samples) {
-                (0, _) => "new: ",
-                (_, 0) => "gone: ",
-                _ => "",
+            let [own, total] = [row.self_, row.total].map(|change| cells(diff, &change));
+            let numbers = match (wide, by_self) {
+                (true, _) => [own, total].concat(),
+                (false, true) => [&own[..], &total[2..3]].concat(),
+                (false, false) => [&own[2..3], &total[..]].concat(),
             };
-            let text = format!("{label}{}", symbol.name);
-            table::Row { numbers, text, suffix: symbol.module.clone() }
+            let mut suffix = symbol.module.clone();
+            if let Some(old) = diff.old_names.get(&row.symbol) {
+                suffix += &format!(" (was {old})");
+            }
+            if let Some(note) = diff.findings.describe(row.symbol, &diff.symbols) {
+                suffix += &format!(" ({note})");
+            }
+            table::Row { numbers, text: symbol.name.clone(), suffix }
         })
         .collect();
-    let titles: &[&str] = if wide {
-        &["self before", "after", "delta", "total before", "after", "delta", "function"]
-    } else {
-        &["self before", "after", "delta", "total delta", "function"]
+    let titles: &[&str] = match (wide, by_self) {
+        (true, _) => &[
+            "self before",
+            "after",
+            "delta",
+            "95% interval",
+            "verdict",
+            "total before",
+            "after",
+            "delta",
+            "95% interval",
+            "verdict",
+            "function",
+        ],
+        (false, true) => {
+            &["self before", "after", "delta", "95% interval", "verdict", "total delta", "function"]
+        }
+        (false, false) => {
+            &["self delta", "total before", "after", "delta", "95% interval", "verdict", "function"]
+        }
     };
     write_table(out, style, titles, &rows)?;
-    writeln!(out, "\n{}", style.paint(Paint::Dim, NOISE_LEGEND))
+    writeln!(out, "\n{}", style.paint(Paint::Dim, &legend(diff)))?;
+    for note in matching_notes(diff) {
+        writeln!(out, "Note: {}", clean(&note))?;
+    }
+    Ok(())
 }
 
-/// Before, after and delta.
-fn cells(diff: &Diff<'_>, pair: Pair, factor: f64) -> [(String, Paint); 3] {
-    let change = diff.change(pair);
-    let rate = |samples: u64, rate: f64| match samples {
-        0 => (String::from("-"), Paint::Dim),
-        _ => (format!("{:.2}", rate * factor), Paint::Plain),
+/// What verdicts promise.
+pub fn legend(diff: &Diff<'_>) -> String {
+    let [share, least] = diff.min_effect;
+    let found = diff.rows.iter().filter_map(|row| match diff.sorted_by {
+        SortBy::SelfWeight => row.self_.test,
+        SortBy::TotalWeight => row.total.test,
+    });
+    let detectable: Vec<f64> = found.map(|test| test.detectable).collect();
+    let mut text = format!(
+        "verdict: of the changes named, at most {} are false on average; no evidence: chance \
+         explains it",
+        percent(100.0 * diff.fdr)
+    );
+    if share > 0.0 {
+        text += &format!(", or it is below {} of all ({least:.2})", percent(100.0 * share));
+    }
+    if let Some(most) = detectable.iter().copied().max_by(f64::total_cmp) {
+        let least = detectable.iter().copied().fold(most, f64::min);
+        text += &format!(
+            "\nA difference of {least:.2} to {most:.2}, depending on the function, would have \
+             been found in 4 of 5 cases."
+        );
+    }
+    text
+}
+
+/// Before, after, delta, interval and verdict.
+pub(crate) fn cells(diff: &Diff<'_>, change: &Change) -> [(String, Paint); 5] {
+    let none = || ("-".to_owned(), Paint::Dim);
+    let value = |side: usize| match change.amounts[side].samples {
+        0 => none(),
+        _ => (format!("{:.2}", change.values[side]), Paint::Plain),
     };
-    let delta = match pair.before.samples.max(pair.after.samples) {
-        0 => (String::from("-"), Paint::Dim),
-        _ => (delta_text(change, factor), delta_paint(change)),
+    if change.is_nothing() {
+        return std::array::from_fn(|_| none());
+    }
+    let paint = paint_of(change.verdict);
+    let interval = match change.test {
+        Some(test) => (interval(test.interval), paint),
+        None => none(),
     };
-    [rate(pair.before.samples, change.before), rate(pair.after.samples, change.after), delta]
+    let verdict = (verdict_word(diff, change.verdict).to_owned(), paint);
+    [value(0), value(1), (signed(change.delta()), paint), interval, verdict]
 }
 
 #[cfg(test)]
@@ -212,13 +399,14 @@ mod tests {
     use rz_convert::profile::Profile;
 
     use super::*;
-    use crate::diff::compare;
+    use crate::diff::{DiffOptions, Run, compare};
     use crate::fixture::{Builder, text};
 
     fn report(before: &Profile, after: &Profile, width: Option<usize>) -> String {
         let style = Style { color: false, width };
-        let diff = compare((before, "a.rz", Some(0)), (after, "b.rz", Some(0)), SortBy::SelfWeight)
-            .unwrap();
+        let run = |profile, name| Run { profile, name, event: Some(0) };
+        let sides = [&[run(before, "a.rz")][..], &[run(after, "b.rz")]];
+        let diff = compare(sides, &DiffOptions::default()).unwrap();
         text(|out| write_diff(out, style, &diff, 4))
     }
 
@@ -245,25 +433,29 @@ mod tests {
   trace       a.rz                              b.rz
   host        db7, Linux 6.1.0 x86_64, 16 CPUs  db7, Linux 6.1.0 x86_64, 16 CPUs
   recorded    2026-11-21 03:50:12 UTC           2026-11-21 03:50:12 UTC
-  duration    10.0 s                            5.00 s
+  wall time   10.0 s                            5.00 s
   rate        100 Hz                            100 Hz
   samples     657                               398
   lost        none                              10 (2.5%)
   CPU time    6.57 s                            3.98 s
-  per second  65.70 % of one core               79.60 % of one core
-
-Compared is cpu-clock per second of wall time, in % of one core:
-before ÷ 10.0 s, after ÷ 5.00 s; all: +13.90
+  cores       0.66                              0.80
 Caution: b.rz lost 2.5% of its samples and looks smaller than it was.
 
-FUNCTIONS  in % of one core, by change of self, 4 of 6
-self before  after   delta  total before  after   delta  function
-      10.00  20.00  +10.00         10.00  20.00  +10.00  grow  app
-          -   8.00   +8.00             -   8.00   +8.00  new: add  app
-       5.00      -   -5.00          5.00      -   -5.00  gone: old  app
-      50.00  51.00  ~+1.00         50.00  51.00  ~+1.00  same  app
+Compared is cpu-clock per wall time, in % of one core: before ÷ 10.0 s, after ÷ 5.00 s.
+All: 65.70 → 79.60, +13.90 (+21.2%), interval +4.65 to +23.48: more
+A difference of 13.46 (20.5%) would have been found in 4 of 5 cases.
+Noise is that of the number of samples alone, since their times are not known; bursts add to it.
+How much one run differs from the next is not known from one run on each side: differences may be between these two runs only.
 
-~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20
+FUNCTIONS  in % of one core, by change of self, 4 of 6
+self before  after   delta     95% interval      verdict  total before  after   delta     95% interval      verdict  function
+      10.00  20.00  +10.00  +5.69 to +14.71         more         10.00  20.00  +10.00  +5.69 to +14.71         more  grow  app
+          -   8.00   +8.00  +5.69 to +10.89          new             -   8.00   +8.00  +5.69 to +10.89          new  add  app
+       5.00      -   -5.00   -6.59 to -3.52         gone          5.00      -   -5.00   -6.59 to -3.52         gone  old  app
+      50.00  51.00   +1.00   -6.60 to +8.92  no evidence         50.00  51.00   +1.00   -6.60 to +8.92  no evidence  same  app
+
+verdict: of the changes named, at most 5.0% are false on average; no evidence: chance explains it, or it is below 0.5% of all (0.33)
+A difference of 1.81 to 12.38, depending on the function, would have been found in 4 of 5 cases.
 ";
         assert_eq!(report(&before, &after, None), expected[1..]);
     }
@@ -274,13 +466,10 @@ self before  after   delta  total before  after   delta  function
         let mut after = before.clone();
         before.info.filter.text = "5s to 10s".into();
         after.info.filter.text = "15s to 20s".into();
-        let input = |profile, name| (profile, name, Some(0));
-        let (before, after) = (input(&before, "a.rz"), input(&after, "b.rz"));
-        let diff = compare(before, after, SortBy::SelfWeight).unwrap();
-        let report = text(|out| write_diff(out, Style::default(), &diff, 9));
+        let report = report(&before, &after, None);
         let line = "  filter      5s to 10s                         15s to 20s\n";
         assert!(report.contains(line), "{report}");
-        assert!(report.contains("  per second  9.00 % of one core"), "{report}");
+        assert!(report.contains("All: 9.00 → 9.00, "), "{report}");
     }
 
     #[test]
@@ -288,13 +477,14 @@ self before  after   delta  total before  after   delta  function
         let [before, after] = sides();
         let expected = "
 FUNCTIONS  in % of one core, by change of self, 4 of 6
-self before  after   delta  total delta  function
-      10.00  20.00  +10.00       +10.00  grow  app
-          -   8.00   +8.00        +8.00  new: add  app
-       5.00      -   -5.00        -5.00  gone: old  app
-      50.00  51.00  ~+1.00       ~+1.00  same  app
+self before  after   delta     95% interval      verdict  total delta  function
+      10.00  20.00  +10.00  +5.69 to +14.71         more       +10.00  grow  app
+          -   8.00   +8.00  +5.69 to +10.89          new        +8.00  add  app
+       5.00      -   -5.00   -6.59 to -3.52         gone        -5.00  old  app
+      50.00  51.00   +1.00   -6.60 to +8.92  no evidence        +1.00  same  app
 
-~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20
+verdict: of the changes named, at most 5.0% are false on average; no evidence: chance explains it, or it is below 0.5% of all (0.33)
+A difference of 1.81 to 12.38, depending on the function, would have been found in 4 of 5 cases.
 ";
         let report = report(&before, &after, Some(80));
         assert_eq!(&report[report.find("FUNCTIONS").unwrap()..], &expected[1..]);

@@ -12,9 +12,11 @@ use inferno::flamegraph::{self, Options, TextTruncateDirection};
 use rz_convert::profile::{EventId, FrameKind, Profile, Unit};
 
 use crate::calltree::{CallTree, NodeKind};
+use crate::change_color::GREY;
 use crate::error::ReportError;
 use crate::format::{clean, count, duration};
 use crate::heap::{how_recorded, shown_heap};
+use crate::legend::{Entry, add_legend};
 use crate::view::{Direction, call_tree, min_weight};
 use crate::wording::wording;
 
@@ -49,6 +51,8 @@ pub(crate) struct Caption<'a> {
     pub none: &'static str,
     /// Which end of a label to cut off where it does not fit.
     pub truncate: TextTruncateDirection,
+    /// What colours mean, if the subtitle does not say it.
+    pub legend: Vec<Entry>,
 }
 
 /// Draws `event` of `profile` as a flame graph (callers below, or above what
@@ -94,6 +98,7 @@ pub fn write_flame_graph(
         factor,
         none: words.none,
         truncate: TextTruncateDirection::Left,
+        legend: Vec::new(),
     };
     draw(out, &frames, &caption, direction)
 }
@@ -172,7 +177,8 @@ pub(crate) fn draw(
     }
     let mut palette = PaletteMap::default();
     // Inferno's own root has no name; a name without a colour gets a random one.
-    palette.insert("", Color { r: 250, g: 250, b: 250 });
+    let has_legend = !caption.legend.is_empty();
+    palette.insert("", if has_legend { GREY } else { Color { r: 250, g: 250, b: 250 } });
     for frame in &frames[1..] {
         palette.insert(&frame.label, frame.color);
     }
@@ -182,7 +188,9 @@ pub(crate) fn draw(
     options.count_name = caption.unit.to_owned();
     options.factor = caption.factor;
     options.min_width = MIN_WIDTH_PERCENT;
-    options.bgcolors = Some(BackgroundColor::Flat(Color { r: 235, g: 235, b: 235 }));
+    // Grey frames need a ground that they stand out from.
+    let ground = if has_legend { 255 } else { 235 };
+    options.bgcolors = Some(BackgroundColor::Flat(Color { r: ground, g: ground, b: ground }));
     options.direction = match direction {
         Direction::TopDown => flamegraph::Direction::Straight,
         Direction::Inverted => flamegraph::Direction::Inverted,
@@ -194,7 +202,13 @@ pub(crate) fn draw(
     // the order alone, but for reversing it, only in a flame chart.
     options.flame_chart = true;
     let lines = lines.iter().rev().map(String::as_str);
-    Ok(flamegraph::from_lines(&mut options, lines, out)?)
+    if !has_legend {
+        return Ok(flamegraph::from_lines(&mut options, lines, out)?);
+    }
+    let mut svg = Vec::new();
+    flamegraph::from_lines(&mut options, lines, &mut svg)?;
+    let svg = String::from_utf8_lossy(&svg).into_owned();
+    Ok(out.write_all(add_legend(svg, &caption.legend).as_bytes())?)
 }
 
 /// The frames as folded stacks, callers before callees and siblings by name.

@@ -71,6 +71,14 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// A number that need not be whole: `1,000`, `12.5`.
+pub fn number(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 9e15 {
+        return count(value as u64);
+    }
+    three_digits(value)
+}
+
 /// A count and its noun: `1 thread`, `2 threads`.
 pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })

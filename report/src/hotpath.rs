@@ -24,12 +24,12 @@ mod tests {
     use super::*;
     use crate::calltree::{Roots, Source};
     use crate::fixture::Builder;
-    use crate::symbols::{Naming, Symbols};
+    use crate::symbols::Symbols;
 
     fn check(stacks: &[(&str, u64)], expected: &[&str]) {
         let profile = &Builder::of(stacks);
         let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+        let functions = symbols.intern_functions(profile);
         let source = Source { profile, event: 0, functions: &functions };
         let tree = CallTree::top_down(source, Roots::Functions, &mut symbols);
         let path = hot_path(&tree);

@@ -4,11 +4,11 @@
 mod cli;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use cli::{Config, Input, View};
+use cli::{Comparison, Config, Input, View};
 use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::filter::Filter;
 use rz_convert::heap::Suppressions;
@@ -16,10 +16,13 @@ use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{EventId, Profile};
 use rz_convert::select::{find_event, select_event};
-use rz_report::diff::compare;
+use rz_report::diff::{Run, compare};
 use rz_report::diff_flame::write_diff_flame_graph;
+use rz_report::diff_json::write_diff_json;
+use rz_report::diff_markdown::write_diff_markdown;
 use rz_report::diff_table::write_diff;
 use rz_report::error::ReportError;
+use rz_report::fail_if::{Checked, Outcome, check, worst};
 use rz_report::flame::write_flame_graph;
 use rz_report::heap::diff::compare_heaps;
 use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
@@ -35,7 +38,7 @@ use rz_report::tree::write_tree_report;
 
 fn main() -> ExitCode {
     match run(&cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {
             eprintln!("report: {}", format!("{error:#}").replace('\n', " "));
             ExitCode::FAILURE
@@ -43,10 +46,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: &Config) -> Result<()> {
+/// What was asked for, and how that ends.
+fn run(config: &Config) -> Result<Outcome> {
     match &config.input {
-        Input::One(trace) => show(config, trace),
-        Input::Two(before, after) => show_diff(config, before, after),
+        Input::One(trace) => show(config, trace).map(|()| Outcome::Fine),
+        Input::Sides(sides) => show_diff(config, sides),
     }
 }
 
@@ -98,28 +102,72 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     write_text(config, |out, _| write_list(out, &list, options))
 }
 
-fn show_diff(config: &Config, before: &Path, after: &Path) -> Result<()> {
-    refuse_to_overwrite(config, &[before, after])?;
-    let (mut first, first_name) = (read(config, before)?, file_name(before));
-    let (mut second, second_name) = (read(config, after)?, file_name(after));
-    // Files of the same name in two directories are told apart by their paths.
-    let same = first_name == second_name;
-    let name = |path: &Path, name: String| if same { path.display().to_string() } else { name };
-    let (first_name, second_name) = (name(before, first_name), name(after, second_name));
-    let (first_event, second_event) =
-        (event_of(&mut first, config, before)?, event_of(&mut second, config, after)?);
-    if let (Some(metric), Some(before), Some(after)) = (config.metric, first_event, second_event) {
-        let first = (&first, first_name.as_str(), before);
-        let second = (&second, second_name.as_str(), after);
-        let diff = compare_heaps([first, second], metric, config.by)?;
-        write_text(config, |out, style| write_heap_diff(out, style, &diff, config.limit))?;
-        return write_svg(config, |out| write_heap_diff_flame_graph(out, &diff));
+fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
+    let paths: Vec<&Path> = sides.iter().flatten().map(PathBuf::as_path).collect();
+    refuse_to_overwrite(config, &paths)?;
+    if config.metric.is_some() && paths.len() > 2 {
+        return Err(ReportError::Unsupported {
+            what: "allocations of several runs",
+            why: "only one run on each side can be; compare them in pairs, or CPU time without --heap",
+        }
+        .into());
     }
-    let first = (&first, first_name.as_str(), first_event);
-    let second = (&second, second_name.as_str(), second_event);
-    let diff = compare(first, second, config.by)?;
+    let mut profiles = Vec::with_capacity(paths.len());
+    for path in &paths {
+        let mut profile = read(config, path)?;
+        let event = event_of(&mut profile, config, path)?;
+        profiles.push((profile, event));
+    }
+    // Files of the same name in several directories are told apart by their paths.
+    let names: Vec<String> = paths.iter().map(|path| file_name(path)).collect();
+    let is_unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
+    let same = !names.iter().all(is_unique);
+    let name = |index: usize| match same {
+        true => paths[index].display().to_string(),
+        false => names[index].clone(),
+    };
+    let names: Vec<String> = (0..paths.len()).map(name).collect();
+    if let (Some(metric), [(before, Some(first)), (after, Some(second))]) =
+        (config.metric, &profiles[..])
+    {
+        let inputs = [(before, names[0].as_str(), *first), (after, names[1].as_str(), *second)];
+        refuse_for_heaps(config)?;
+        let diff = compare_heaps(inputs, metric, config.by, &config.diff.renames)?;
+        write_text(config, |out, style| write_heap_diff(out, style, &diff, config.limit))?;
+        let width = config.comparison.width;
+        write_svg(config, |out| write_heap_diff_flame_graph(out, &diff, width))?;
+        return Ok(Outcome::Fine);
+    }
+    let runs = profiles.iter().zip(&names);
+    let runs: Vec<Run<'_>> =
+        runs.map(|((profile, event), name)| Run { profile, name, event: *event }).collect();
+    let (before, after) = runs.split_at(sides[0].len());
+    let diff = compare([before, after], &config.diff)?;
+    let Comparison { width, json, markdown, fail_if } = &config.comparison;
+    let checked = check(fail_if, &diff)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
-    write_svg(config, |out| write_diff_flame_graph(out, &diff))
+    write_file(json.as_deref(), |out| Ok(write_diff_json(out, &diff, &checked)?))?;
+    write_file(markdown.as_deref(), |out| Ok(write_diff_markdown(out, &diff, &checked)?))?;
+    write_svg(config, |out| write_diff_flame_graph(out, &diff, *width))?;
+    for Checked { text, .. } in &checked {
+        eprintln!("report: {}", rz_report::format::clean(text));
+    }
+    Ok(worst(&checked))
+}
+
+/// Allocations are compared in a way of their own, which not all outputs know.
+fn refuse_for_heaps(config: &Config) -> Result<()> {
+    let Comparison { json, markdown, fail_if, .. } = &config.comparison;
+    let asked = [
+        (json.is_some(), "allocations as JSON"),
+        (markdown.is_some(), "allocations as Markdown"),
+        (!fail_if.is_empty(), "allocations with --fail-if"),
+    ];
+    let why = "with --heap there are the table and the flame graph only";
+    match asked.into_iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => Err(ReportError::Unsupported { what, why }.into()),
+        None => Ok(()),
+    }
 }
 
 /// The event that was asked for, which may be without samples, or else the
@@ -145,13 +193,18 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
     let debug_dirs = config.debug_dirs.clone();
+    // Of single runs, noise is taken from how they went on.
+    let timeline = match &config.input {
+        Input::One(_) => false,
+        Input::Sides([before, after]) => before.len() + after.len() == 2 && config.metric.is_none(),
+    };
     let filter = config.filter.clone();
-    let options = LoadOptions { debug_dirs, heap: config.heap, filter, ..LoadOptions::default() };
+    let options = LoadOptions { debug_dirs, timeline, heap: config.heap, filter };
     let profile = load(path, &options)?;
-    // With two traces, a note must say whose it is.
+    // With several traces, a note must say whose it is.
     let whose = match config.input {
         Input::One(_) => String::new(),
-        Input::Two(..) => format!("{}: ", path.display()),
+        Input::Sides(_) => format!("{}: ", path.display()),
     };
     say_notes(&profile.info.notes, &whose);
     Ok(profile)
@@ -166,7 +219,8 @@ fn say_notes(notes: &[String], whose: &str) {
 /// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`
 /// reads `a.rz` as the name of the picture.
 fn refuse_to_overwrite(config: &Config, inputs: &[&Path]) -> Result<()> {
-    for output in [&config.svg, &config.text].into_iter().flatten() {
+    let Comparison { json, markdown, .. } = &config.comparison;
+    for output in [&config.svg, &config.text, json, markdown].into_iter().flatten() {
         let is_trace = output.extension().is_some_and(|extension| extension == "rz");
         let is_input = |input: &&Path| match (output.canonicalize(), input.canonicalize()) {
             (Ok(output), Ok(input)) => output == input,
@@ -205,17 +259,27 @@ fn write_svg(
     config: &Config,
     produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
 ) -> Result<()> {
-    let Some(path) = &config.svg else {
+    let filtered = config.filter != Filter::default();
+    write_file(config.svg.as_deref(), produce).or_else(|error| {
+        let nothing = matches!(error.downcast_ref(), Some(ReportError::NothingToDraw { .. }));
+        if !(nothing && filtered) {
+            return Err(error);
+        }
+        // That is an answer as well.
+        eprintln!("report: nothing to draw: the filter leaves no samples");
+        Ok(())
+    })
+}
+
+/// Writes a file, if there is to be one, and says so.
+fn write_file(
+    path: Option<&Path>,
+    produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
+) -> Result<()> {
+    let Some(path) = path else {
         return Ok(());
     };
-    match destination(path).write(produce) {
-        // That is an answer as well.
-        Err(ReportError::NothingToDraw { .. }) if config.filter != Filter::default() => {
-            eprintln!("report: nothing to draw: the filter leaves no samples");
-            return Ok(());
-        }
-        written => written.with_context(|| path.display().to_string())?,
-    }
+    destination(path).write(produce).with_context(|| path.display().to_string())?;
     if path != Path::new("-") {
         eprintln!("report: wrote {}", path.display());
     }

@@ -133,11 +133,10 @@ mod tests {
     use super::*;
     use crate::calltree::{Roots, Source};
     use crate::fixture::Builder;
-    use crate::symbols::Naming;
 
     fn check(profile: &Profile, by: SortBy, expected: &[&str]) {
         let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+        let functions = symbols.intern_functions(profile);
         let source = Source { profile, event: 0, functions: &functions };
         let tree = CallTree::top_down(source, Roots::of(profile, 0), &mut symbols);
         let mut rows = super::functions(&tree);

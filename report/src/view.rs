@@ -3,7 +3,7 @@
 use rz_convert::profile::{EventId, Profile};
 
 use crate::calltree::{CallTree, Roots, Source};
-use crate::symbols::{Naming, Symbols};
+use crate::symbols::Symbols;
 
 /// Which way a tree grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Direction {
 /// with the names of its functions.
 pub fn joined_tree(profile: &Profile, event: EventId) -> (CallTree, Symbols) {
     let mut symbols = Symbols::default();
-    let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+    let functions = symbols.intern_functions(profile);
     let source = Source { profile, event, functions: &functions };
     (CallTree::top_down(source, Roots::of(profile, event), &mut symbols), symbols)
 }
@@ -34,7 +34,7 @@ pub fn call_tree(
     min_percent: f64,
 ) -> (CallTree, Symbols) {
     let mut symbols = Symbols::default();
-    let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+    let functions = symbols.intern_functions(profile);
     let source = Source { profile, event, functions: &functions };
     let tree = match direction {
         Direction::TopDown => {

@@ -9,6 +9,13 @@ use rz_convert::profile::Profile;
 use rz_convert::select::{find_event, select_event};
 use rz_format::*;
 use rz_report::calls::SortCalls;
+use rz_report::change_color::Width;
+use rz_report::diff::{DiffOptions, Run, compare};
+use rz_report::diff_flame::write_diff_flame_graph;
+use rz_report::diff_json::write_diff_json;
+use rz_report::diff_markdown::write_diff_markdown;
+use rz_report::diff_table::write_diff;
+use rz_report::fail_if::{Condition, check};
 use rz_report::flame::write_flame_graph;
 use rz_report::heap::diff::compare_heaps;
 use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
@@ -211,6 +218,27 @@ impl Random {
     }
 }
 
+/// Every output of a comparison of one recording with another one.
+fn show_diff(out: &mut Vec<u8>, before: Run<'_>, after: Run<'_>) {
+    let Ok(diff) = compare([&[before], &[after]], &DiffOptions::default()) else {
+        // A recording may have had no time.
+        return;
+    };
+    let conditions: Vec<Condition> =
+        ["total>5%", "function>0%"].iter().map(|text| text.parse().unwrap()).collect();
+    let checked = check(&conditions, &diff).unwrap();
+    write_diff(out, Style::default(), &diff, 25).unwrap();
+    write_diff_markdown(out, &diff, &checked).unwrap();
+    for width in Width::ALL {
+        // There may be nothing to draw.
+        let _ = write_diff_flame_graph(out, &diff, width);
+    }
+    let mut json = Vec::new();
+    write_diff_json(&mut json, &diff, &checked).unwrap();
+    let parsed: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(parsed["conditions"].as_array().unwrap().len(), 2);
+}
+
 fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     let style = Style::default();
     let event = find_event(profile, "alloc");
@@ -233,9 +261,9 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
         let _ = write_flame_graph(out, "t", profile, Some(event), Direction::Inverted);
         let sides = [(&*profile, "a", event), (&*profile, "b", event)];
         // A recording may have had no time.
-        if let Ok(diff) = compare_heaps(sides, metric, SortBy::TotalWeight) {
+        if let Ok(diff) = compare_heaps(sides, metric, SortBy::TotalWeight, &[]) {
             write_heap_diff(out, style, &diff, 25).unwrap();
-            let _ = write_heap_diff_flame_graph(out, &diff);
+            let _ = write_heap_diff_flame_graph(out, &diff, Width::Delta);
         }
     }
 }
@@ -279,11 +307,22 @@ fn every_view_of_nonsense() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.rz");
     let mut random = Random(1);
+    let mut last: Option<Profile> = None;
     for round in 0..50 {
         std::fs::write(&path, random.trace()).unwrap();
         let options = LoadOptions { timeline: true, ..LoadOptions::default() };
         let mut profile = load(&path, &options).unwrap();
         let mut out = Vec::new();
+        for name in ["cpu", "off-cpu", "syscalls", "wall"] {
+            let event = |profile: &mut Profile| select_event(profile, Some(name)).unwrap();
+            let after = event(&mut profile).or_else(|| find_event(&profile, name));
+            if let Some(last) = &last {
+                let before = Run { profile: last, name: "a", event: find_event(last, name) };
+                let after = Run { profile: &profile, name: "b", event: after };
+                show_diff(&mut out, before, after);
+            }
+        }
+        last = Some(profile.clone());
         show(&mut out, &mut profile);
         for (tail, errors) in [(None, false), (Some(3), false), (None, true)] {
             let kept = CallOptions { tail, errors, limit: 20 };

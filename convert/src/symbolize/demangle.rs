@@ -57,9 +57,19 @@ fn is_rust_legacy(name: &str) -> bool {
 
 /// Drops what compilers append to the name of a function that they split or
 /// copied, such as `.part.0`, `.isra.0.cold` or `.llvm.123`.
-fn without_clone_suffixes(name: &str) -> &str {
-    const ALONE: [&str; 3] = ["cold", "localalias", "hot"];
-    const NUMBERED: [&str; 7] = ["part", "constprop", "isra", "llvm", "lto_priv", "cold", "__uniq"];
+pub fn without_clone_suffixes(name: &str) -> &str {
+    const ALONE: [&str; 6] = ["cold", "localalias", "hot", "argprom", "argelim", "retelim"];
+    const NUMBERED: [&str; 9] = [
+        "part",
+        "constprop",
+        "isra",
+        "llvm",
+        "lto_priv",
+        "cold",
+        "__uniq",
+        "specialized",
+        "__part",
+    ];
     let mut name = name;
     while let Some((rest, last)) = name.rsplit_once('.').filter(|(rest, _)| !rest.is_empty()) {
         let numbered = last.bytes().all(|b| b.is_ascii_digit()) && !last.is_empty();

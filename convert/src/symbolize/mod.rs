@@ -26,6 +26,8 @@ mod symbols;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use demangle::without_clone_suffixes;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -11,11 +11,25 @@ use rz_convert::heap::{Estimate, Heap, Metric, Sum};
 use rz_convert::profile::{EventId, FrameKind, Info, Profile, StackId, ThreadId, Unit};
 
 use super::places::is_library;
-use crate::calltree::{CallTree, NodeId, NodeKind, ROOT, Roots, Source};
-use crate::diff::{Node, merge_nodes};
+use crate::calltree::{CallTree, NodeId, NodeKind, Place, ROOT, Roots, Source};
 use crate::error::ReportError;
-use crate::symbols::{Naming, SymbolId, Symbols};
+use crate::matching::match_functions;
+use crate::merged::Merged;
+use crate::symbols::{SymbolId, Symbols};
 use crate::top::{SortBy, function_nodes, is_function};
+
+/// How many standard errors a change may have before it is more than noise:
+/// chance alone goes beyond two in about one of 20 cases.
+pub(super) const NOISE_LIMIT: f64 = 2.0;
+
+/// What the mark of changes within the noise means.
+pub(super) const NOISE_LEGEND: &str =
+    "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
+
+/// Changes within this many standard errors stay grey. A picture has
+/// hundreds of frames, so it takes more than a table's row to be coloured:
+/// chance alone colours about one frame in 370.
+pub(super) const PICTURE_NOISE_LIMIT: f64 = 3.0;
 
 /// One of the two recordings.
 #[derive(Debug, Clone)]
@@ -48,8 +62,8 @@ pub struct HeapRow {
 /// One node of both call trees.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeapNode {
-    /// What it is; its amounts are rounded.
-    pub node: Node,
+    /// What it is.
+    pub node: Place,
     /// What was allocated by its innermost function.
     pub self_: HeapPair,
     /// What was allocated here or below.
@@ -111,8 +125,8 @@ pub fn is_rate(metric: Metric) -> bool {
 /// and their event.
 pub type HeapInput<'a> = (&'a Profile, &'a str, EventId);
 
-/// Compares the allocations of two recordings, matching functions by module
-/// and canonical name. Rows are sorted by the size of the change.
+/// Compares the allocations of two recordings, [matching](crate::matching)
+/// functions across builds; `renames` are as there. Rows are sorted by the size of the change.
 ///
 /// # Errors
 /// If a rate is to be compared and a recording does not say how long it was,
@@ -121,6 +135,7 @@ pub fn compare_heaps<'a>(
     inputs: [HeapInput<'a>; 2],
     metric: Metric,
     by: SortBy,
+    renames: &[String],
 ) -> Result<HeapDiff<'a>, ReportError> {
     for ((profile, ..), side) in inputs.iter().zip(["before", "after"]) {
         if is_rate(metric) && profile.info.duration_ns == 0 {
@@ -135,18 +150,22 @@ pub fn compare_heaps<'a>(
     let several = roots.contains(&Roots::Processes);
     let roots = if several { Roots::Processes } else { Roots::Functions };
     let mut symbols = Symbols::default();
-    let trees = inputs.map(|(profile, _, event)| {
-        let functions = symbols.intern_functions(profile, Naming::Canonical);
-        CallTree::top_down(Source { profile, event, functions: &functions }, roots, &mut symbols)
+    let [before, after] = inputs.map(|(profile, ..)| profile);
+    let matched = match_functions([&[before], &[after]], renames, &mut symbols)?;
+    let trees: [CallTree; 2] = std::array::from_fn(|side| {
+        let (profile, _, event) = inputs[side];
+        let functions = &matched.functions[side][0];
+        CallTree::top_down(Source { profile, event, functions }, roots, &mut symbols)
     });
     let sums: [NodeSums; 2] = std::array::from_fn(|side| {
         let (profile, _, event) = inputs[side];
         NodeSums::of(&trees[side], profile, event, heaps[side], metric)
     });
-    let merged = merge_nodes(&trees[0], &trees[1]);
-    let node =
-        |&node: &Node| HeapNode { node, self_: HeapPair::default(), total: HeapPair::default() };
-    let mut nodes: Vec<HeapNode> = merged.nodes.iter().map(node).collect();
+    let merged = Merged::of(trees.iter());
+    let (self_, total) = (HeapPair::default(), HeapPair::default());
+    let nodes = merged.tree.nodes.iter();
+    let mut nodes: Vec<HeapNode> =
+        nodes.map(|node| HeapNode { node: node.place(), self_, total }).collect();
     for (side, sums) in sums.iter().enumerate() {
         for (id, &new) in merged.ids[side].iter().enumerate() {
             nodes[new].self_[side] = sums.self_[id];

@@ -5,9 +5,9 @@ use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
 
-use super::diff::{HeapDiff, HeapNode, is_rate};
+use super::diff::{HeapDiff, HeapNode, PICTURE_NOISE_LIMIT, is_rate};
 use super::diff_table::{amount, delta_and_margin};
-use crate::diff_flame::{NOISE_LIMIT, color_of};
+use crate::change_color::{Evidence, Width, color_of, legend};
 use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};
 use crate::format::clean;
@@ -17,31 +17,30 @@ use crate::view::Direction;
 pub fn write_heap_diff_flame_graph(
     out: &mut dyn Write,
     diff: &HeapDiff<'_>,
+    width: Width,
 ) -> Result<(), ReportError> {
-    let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node)).collect();
+    let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node, width)).collect();
     let [before, after] = [0, 1].map(|side| clean(diff.sides[side].name));
     let what = diff.metric.description();
     let per = if is_rate(diff.metric) { " per s" } else { "" };
     let unit = format!("{what}{per}");
-    let noise = match diff.sides.iter().any(|side| side.heap.interval > 0) {
-        true => ", white within noise (3 standard errors)",
-        false => "",
+    let none = match diff.sides.iter().any(|side| side.heap.interval > 0) {
+        true => "within noise (3 standard errors)",
+        false => "unchanged",
     };
     let caption = Caption {
         title: format!("{before} → {after}, {unit}"),
-        subtitle: format!(
-            "width: the larger of both · colour: relative change of total, red more, blue \
-             less{noise}"
-        ),
+        subtitle: format!("width: {} · colour: change of total", width.description()),
         unit: &unit,
         factor: 1.0,
         none: "nothing was allocated in either recording",
         truncate: TextTruncateDirection::Right,
+        legend: legend(none, false),
     };
     draw(out, &frames, &caption, Direction::TopDown)
 }
 
-fn frame(diff: &HeapDiff<'_>, HeapNode { node, self_, total }: &HeapNode) -> Frame {
+fn frame(diff: &HeapDiff<'_>, HeapNode { node, self_, total }: &HeapNode, width: Width) -> Frame {
     let (own, change) = (diff.change(self_), diff.change(total));
     // The word also keeps inferno from taking the number for one of its own.
     let per = if is_rate(diff.metric) { " per s" } else { " in all" };
@@ -51,12 +50,16 @@ fn frame(diff: &HeapDiff<'_>, HeapNode { node, self_, total }: &HeapNode) -> Fra
         [_, true] => format!("gone, was {before}{per}"),
         _ => format!("{before} → {after}, {}{per}", delta_and_margin(diff, change)),
     };
+    let evidence = match change.is_noise(PICTURE_NOISE_LIMIT) {
+        true => Evidence::None,
+        false => Evidence::Change,
+    };
     let name = label(&diff.symbols[node.symbol].name, node.kind, node.inlined);
     Frame {
         parent: node.parent,
         label: format!("{name} {numbers}"),
         // Saturates.
-        self_width: own.before.value.max(own.after.value).round() as u64,
-        color: color_of(change.before.value, change.after.value, change.is_noise(NOISE_LIMIT)),
+        self_width: width.of(own.before.value, own.after.value).round() as u64,
+        color: color_of(change.before.value, change.after.value, evidence),
     }
 }

@@ -7,16 +7,18 @@ use rz_convert::heap::{Estimate, Metric, Sum};
 use rz_convert::profile::{EventKind, Unit};
 
 use super::amounts::{bytes_and_margin, counted};
-use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, is_rate};
+use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, NOISE_LEGEND, NOISE_LIMIT, is_rate};
 use super::which_recorded;
-use crate::change::NOISE_LIMIT;
-use crate::diff_table::{NOISE_LEGEND, WIDE, write_side_by_side};
+use crate::diff_table::write_side_by_side;
 use crate::format::{bytes, clean, count, duration};
 use crate::header::{host, lost_count, start_time};
 use crate::style::{Paint, Style};
 use crate::summary::{some_of, write_title};
 use crate::table::{self, write_table};
 use crate::top::SortBy;
+
+/// Below this many columns the totals of both sides make room for names.
+const WIDE: usize = 100;
 
 /// Writes a comparison with the `limit` functions that changed most.
 pub fn write_heap_diff(
@@ -188,6 +190,7 @@ mod tests {
     use rz_convert::profile::Profile;
 
     use super::*;
+    use crate::change_color::Width;
     use crate::fixture::text;
     use crate::heap::diff::compare_heaps;
     use crate::heap::diff_flame::write_heap_diff_flame_graph;
@@ -202,7 +205,7 @@ mod tests {
         let (mut before, mut after) = (before(), after());
         let events = [&mut before, &mut after].map(|profile| show_metric(profile, metric).unwrap());
         let inputs = [(&before, "a.rz", events[0]), (&after, "b.rz", events[1])];
-        show(&compare_heaps(inputs, metric, SortBy::SelfWeight).unwrap())
+        show(&compare_heaps(inputs, metric, SortBy::SelfWeight, &[]).unwrap())
     }
 
     type HeapProfile = dyn Fn() -> Profile;
@@ -346,7 +349,7 @@ self before  after  delta     ±  total before  after  delta     ±  function
         let sides: [&HeapProfile; 2] = [&|| program(0).profile(), &|| grown(0)];
         let svg = with_diff(sides, Metric::Live, |diff| {
             let mut out = Vec::new();
-            write_heap_diff_flame_graph(&mut out, diff).unwrap();
+            write_heap_diff_flame_graph(&mut out, diff, Width::Larger).unwrap();
             String::from_utf8(out).unwrap()
         });
         for text in [
@@ -365,8 +368,8 @@ self before  after  delta     ±  total before  after  delta     ±  function
         profiles[1].info.duration_ns = 0;
         let [before, after] = &profiles;
         let inputs = [(before, "a.rz", 0), (after, "b.rz", 0)];
-        let error = compare_heaps(inputs, Metric::Bytes, SortBy::SelfWeight).unwrap_err();
+        let error = compare_heaps(inputs, Metric::Bytes, SortBy::SelfWeight, &[]).unwrap_err();
         assert_eq!(error.to_string(), "cannot compare: the after trace has no recorded duration");
-        assert!(compare_heaps(inputs, Metric::Live, SortBy::SelfWeight).is_ok());
+        assert!(compare_heaps(inputs, Metric::Live, SortBy::SelfWeight, &[]).is_ok());
     }
 }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use rz_convert::heap::{Heap, Sum, Sums};
 use rz_convert::profile::{FrameKind, Line, Profile, StackId};
 
-use crate::symbols::{Naming, SymbolId, Symbols};
+use crate::symbols::{SymbolId, Symbols};
 
 /// Functions that only pass allocations on, by their whole names.
 const ALLOCATORS: [&str; 24] = [
@@ -121,7 +121,7 @@ pub(crate) struct Places<'p> {
 impl<'p> Places<'p> {
     pub fn new(profile: &'p Profile) -> Self {
         let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile, Naming::AsRecorded);
+        let functions = symbols.intern_functions(profile);
         let libraries = profile.functions.iter().map(|f| is_library(&f.name)).collect();
         Places { profile, symbols, functions, libraries }
     }
