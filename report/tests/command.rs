@@ -93,7 +93,8 @@ fn every_view_of_waits_and_calls() {
 
 #[test]
 fn every_view_of_a_merged_trace() {
-    let sources = [" in 3 recordings at 100 Hz (", "\nSOURCES  on the clock of the first", "  b  other"];
+    let sources =
+        [" in 3 recordings at 100 Hz (", "\nSOURCES  on the clock of the first", "  b  other"];
     check_shown("merged.rz", &sources);
     for view in ["--tree", "--inverted", "--off-cpu", "--wall", "--syscalls", "--heap"] {
         check_shown(&format!("merged.rz {view}"), &sources[1..]);
