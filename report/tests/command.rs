@@ -55,13 +55,14 @@ fn wrong_usage_exits_with_2() {
 }
 
 /// What `report` prints of the vectors: that of format 1.1 is called `t.rz`,
-/// that of 1.2 `heap.rz`.
+/// that of 1.2 `heap.rz`, that of 1.3 `merged.rz`.
 fn shown(arguments: &str) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
     fs::copy(vectors.join("v1.1/small.rz"), directory.path().join("t.rz")).unwrap();
     fs::copy(vectors.join("v1.0/small.rz"), directory.path().join("old.rz")).unwrap();
     fs::copy(vectors.join("v1.2/small.rz"), directory.path().join("heap.rz")).unwrap();
+    fs::copy(vectors.join("v1.3/small.rz"), directory.path().join("merged.rz")).unwrap();
     fs::write(directory.path().join("known.txt"), "# none\nleak:libknown\n").unwrap();
     fs::write(directory.path().join("bad.txt"), "leak:a\nthread:b\n").unwrap();
     report(directory.path(), arguments)
@@ -88,6 +89,19 @@ fn every_view_of_waits_and_calls() {
     check("t.rz --syscalls --inverted", &["[syscall: openat]"]);
     check("--diff t.rz t.rz --event off-cpu", &["off CPU     8.00 ms", "in % of one thread"]);
     check("t.rz --syscalls --list", &[" = ? <unfinished ...>", "[pid 4242] ", "(1 of 8)\n"]);
+}
+
+#[test]
+fn every_view_of_a_merged_trace() {
+    let sources =
+        [" in 3 recordings at 100 Hz (", "\nSOURCES  on the clock of the first", "  b  other"];
+    check_shown("merged.rz", &sources);
+    for view in ["--tree", "--inverted", "--off-cpu", "--wall", "--syscalls", "--heap"] {
+        check_shown(&format!("merged.rz {view}"), &sources[1..]);
+    }
+    check_shown("merged.rz --syscalls --list", &[" = ? <unfinished ...>"]);
+    check_shown("merged.rz --svg -", &["</svg>"]);
+    check_shown("--diff merged.rz merged.rz", &["merged.rz"]);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! Changes rows of events: they are most of a trace.
+
+use rustc_hash::FxBuildHasher;
+use rz_format::{Allocation, Call, HeapCounts, Sample, StackId, StackInterner, Total, Wait};
+
+use super::super::ids::{ThreadIds, UNDEFINED, lookup};
+use super::super::plan::shifted;
+use super::{Local, Remap};
+
+impl Remap {
+    /// Changes the samples of a block.
+    pub(in super::super) fn samples(&mut self, rows: &mut [Sample]) {
+        let mut rows_of = RowsOf::new(&self.inputs[self.input], &mut self.stacks);
+        for row in rows {
+            (row.thread, row.time_ns) = rows_of.thread_at(row.thread, row.time_ns);
+            row.stack = rows_of.stack(row.stack);
+            row.event = rows_of.local.ids.event(row.event);
+        }
+    }
+
+    /// Changes the waits of a block.
+    pub(in super::super) fn waits(&mut self, rows: &mut [Wait]) {
+        let mut rows_of = RowsOf::new(&self.inputs[self.input], &mut self.stacks);
+        for row in rows {
+            (row.thread, row.end_ns) = rows_of.thread_at(row.thread, row.end_ns);
+            row.stack = rows_of.stack(row.stack);
+        }
+    }
+
+    /// Changes the calls of a block.
+    pub(in super::super) fn calls(&mut self, rows: &mut [Call]) {
+        let mut rows_of = RowsOf::new(&self.inputs[self.input], &mut self.stacks);
+        for row in rows {
+            (row.thread, row.start_ns) = rows_of.thread_at(row.thread, row.start_ns);
+            row.stack = rows_of.stack(row.stack);
+            row.texts = row.texts.map(|text| text.map(|id| rows_of.local.ids.text(id)));
+        }
+    }
+
+    /// Changes the totals of a block.
+    pub(in super::super) fn totals(&self, rows: &mut [Total]) {
+        let ids = &self.inputs[self.input].ids;
+        rows.iter_mut().for_each(|row| row.thread = row.thread.map(|id| ids.thread(id)));
+    }
+
+    /// Changes the allocations of a block.
+    pub(in super::super) fn allocations(&mut self, rows: &mut [Allocation]) {
+        let mut rows_of = RowsOf::new(&self.inputs[self.input], &mut self.stacks);
+        for row in rows {
+            (row.thread, row.time_ns) = rows_of.thread_at(row.thread, row.time_ns);
+            row.stack = rows_of.stack(row.stack);
+        }
+    }
+
+    /// Changes the counts of a block.
+    pub(in super::super) fn heap_counts(&self, rows: &mut [HeapCounts]) {
+        let local = &self.inputs[self.input];
+        for row in rows {
+            let known = row.thread.and_then(|id| local.ids.threads.get(id));
+            let delta_ns = known.map_or(local.delta_ns, |known| known.delta_ns);
+            row.time_ns = shifted(row.time_ns, delta_ns);
+            row.thread = row.thread.map(|id| local.ids.thread(id));
+        }
+    }
+}
+
+/// Looks up what the rows of one block refer to: neighbours are mostly of the
+/// same thread.
+struct RowsOf<'r> {
+    local: &'r Local,
+    stacks: &'r mut StackInterner<FxBuildHasher>,
+    last: Option<(u32, ThreadIds)>,
+}
+
+impl<'r> RowsOf<'r> {
+    fn new(local: &'r Local, stacks: &'r mut StackInterner<FxBuildHasher>) -> Self {
+        RowsOf { local, stacks, last: None }
+    }
+
+    /// A thread and a time of it.
+    fn thread_at(&mut self, id: u32, time_ns: u64) -> (u32, u64) {
+        let known = match self.last {
+            Some((last, known)) if last == id => known,
+            _ => {
+                let known = self.local.ids.threads.get(id);
+                let lost = ThreadIds { thread: UNDEFINED, delta_ns: self.local.delta_ns };
+                self.last.insert((id, known.unwrap_or(lost))).1
+            }
+        };
+        (known.thread, shifted(time_ns, known.delta_ns))
+    }
+
+    /// A stack that is not defined is one of which nothing is known.
+    fn stack(&mut self, id: Option<StackId>) -> Option<StackId> {
+        let known = lookup(&self.local.ids.stacks, id?);
+        Some(known.unwrap_or_else(|| self.stacks.stack(None, UNDEFINED)))
+    }
+}
