@@ -7,7 +7,7 @@ use super::items::Leaf;
 use super::parts::SLICES;
 use crate::calltree::NodeId;
 
-/// One run, with the node of [`Items`] in which each of its samples ends.
+/// One run, with the node of the merged tree in which each of its samples ends.
 pub(crate) struct RunSamples<'a> {
     pub profile: &'a Profile,
     pub event: Option<EventId>,
