@@ -105,18 +105,18 @@ fn every_view_of_allocations() {
         "  heap      one allocation in 512 KiB, by a preloaded library, from libc.so.6\n",
         "  samples   1 of 17 allocations recorded one by one\n",
         "     17         97.9 KiB               allocated, 5.8 KiB each\n",
-        "     ~6  ±10  ~562.4 KiB  ±1002.0 KiB  at the peak, after 4.10 µs\n",
+        "     ~6  ±11  ~562.4 KiB  ±1002.0 KiB  at the peak, after 4.10 µs\n",
         "      2                                allocations that failed\n",
         "TOP AT THE PEAK",
         "THREADS  by bytes allocated\n",
         "NOTES\n",
     ];
     check("heap.rz --heap", &totals);
-    check("heap.rz --heap --sites", &["   1  100.0%  ~562.4 KiB ±1002.0 KiB in ~6 ±10 objects"]);
+    check("heap.rz --heap --sites", &["   1  100.0%  ~562.4 KiB ±1002.0 KiB in ~6 ±11 objects"]);
     check("heap.rz --heap --peak", &["PEAK  ~562.4 KiB", "      [libc.so.6+0x45000]"]);
     check("heap.rz --heap --leaks --suppressions known.txt", &["LEAKS  none", "SUPPRESSED  none"]);
     check("heap.rz --heap --temporary", &["TEMPORARY  none\n"]);
-    check("heap.rz --heap --tree --metric count", &["  shown     allocations: ~6 ±10\n"]);
+    check("heap.rz --heap --tree --metric count", &["  shown     allocations: ~6 ±11\n"]);
     check("heap.rz --heap --svg - --metric peak", &["Bytes at the peak flame graph: heap.rz"]);
     check("heap.rz --event alloc", &["100.0%  562.4 KiB  [app+0x401040]"]);
     check(
