@@ -568,6 +568,26 @@ mod tests {
         assert_eq!(total, 150);
     }
 
+    /// Values come from sums over parts, amounts from call trees.
+    #[test]
+    fn values_are_normalised_amounts() {
+        let stacks =
+            [("main;f;g;f", 7), ("main;f;f;f", 3), ("[truncated];g;f", 5), ("main;h_[i]", 2)];
+        let before = Builder::of(&stacks);
+        let after = Builder::of(&[("main;f;g;f", 4), ("main;new;g", 9)]);
+        for runs in [1, 2] {
+            let sides = [vec![run(&before); runs], vec![run(&after); runs]];
+            let diff = compare([&sides[0], &sides[1]], &DiffOptions::default()).unwrap();
+            let rows = diff.rows.iter().flat_map(|row| [row.self_, row.total]);
+            for change in rows.chain(diff.nodes.iter().map(|node| node.total)) {
+                for side in 0..2 {
+                    let expected = diff.scale.value(side, change.amounts[side].weight as f64);
+                    assert!((change.values[side] - expected).abs() < 1e-9, "{change:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn rebuilt_functions_match() {
         let before = Builder::of(&[("main;parse.constprop.0", 10)]);
