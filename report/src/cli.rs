@@ -64,7 +64,7 @@ struct Args {
     #[arg(long, num_args = 1.., value_name = "TRACE")]
     diff: Vec<PathBuf>,
     /// With --diff BEFORE...: the runs to compare them with
-    #[arg(long, num_args = 1.., value_name = "AFTER", requires = "diff")]
+    #[arg(long, num_args = 1.., value_name = "AFTER", requires = "diff", conflicts_with = "trace")]
     against: Vec<PathBuf>,
 
     /// Show the call tree, callers above what they called
@@ -191,11 +191,11 @@ struct Args {
 
     /// What to divide by: wall time, work done, the total of the side, or
     /// nothing [default: work if it is given, else wall]
-    #[arg(long, value_enum, requires = "diff", help_heading = "Comparison")]
+    #[arg(long, value_enum, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
     per: Option<PerWhat>,
     /// How much each run did; once for each side, before and after, or once
     /// for each trace
-    #[arg(long, value_name = "N", requires = "diff", value_parser = parse_work, conflicts_with = "heap", help_heading = "Comparison")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["trace", "heap"], value_parser = parse_work, help_heading = "Comparison")]
     work: Vec<f64>,
     /// What --work counts
     #[arg(
@@ -207,10 +207,10 @@ struct Args {
     )]
     work_name: String,
     /// Share of the changes named that may be false on average
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
     fdr: f64,
     /// Call nothing a change that is below this share of the total before
-    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
     min_effect: f64,
 
     /// Write the text to FILE instead of standard output (`-`)
@@ -616,6 +616,18 @@ mod tests {
         check("report", MissingRequiredArgument);
         check("report --svg t.rz", MissingRequiredArgument);
         check("report --diff a.rz", WrongNumberOfValues);
+        check("report --diff a.rz b.rz c.rz", WrongNumberOfValues);
+        check("report --diff a.rz b.rz --work 1", WrongNumberOfValues);
+        check("report --diff a.rz b.rz --work 0 --work 1", ValueValidation);
+        check("report --diff a.rz b.rz --fdr 101", ValueValidation);
+        check("report --diff a.rz b.rz --per hour", InvalidValue);
+        check("report --diff a.rz b.rz --by count", ArgumentConflict);
+        check("report --diff a.rz b.rz --event off-cpu --by errors", ArgumentConflict);
+        check("report t.rz --against a.rz", ArgumentConflict);
+        check("report t.rz --per wall", ArgumentConflict);
+        check("report t.rz --fdr 5", ArgumentConflict);
+        check("report --against a.rz b.rz", MissingRequiredArgument);
+        check("report --diff a.rz b.rz --heap --per share", ArgumentConflict);
         check("report t.rz --diff a.rz b.rz", ArgumentConflict);
         check("report t.rz --tree --inverted", ArgumentConflict);
         check("report t.rz --svg - -o -", ArgumentConflict);
@@ -656,6 +668,30 @@ mod tests {
         check("report --diff a.rz b.rz --rename a", ValueValidation);
         check("report --diff a.rz b.rz --json - --markdown -", ArgumentConflict);
         check("report --diff a.rz b.rz --json - -o -", ArgumentConflict);
+    }
+
+    #[test]
+    fn sides_and_work() {
+        let check = |line: &str, runs: [usize; 2], work: [&[f64]; 2]| {
+            let config = config_of(line).unwrap();
+            let Input::Sides(sides) = &config.input else { panic!("{line}") };
+            assert_eq!(sides.each_ref().map(Vec::len), runs, "{line}");
+            assert_eq!(config.diff.work.units.each_ref().map(|units| &units[..]), work, "{line}");
+        };
+        check("report --diff a.rz b.rz", [1, 1], [&[], &[]]);
+        check("report --diff a.rz --against b.rz", [1, 1], [&[], &[]]);
+        check("report --diff a.rz b.rz --against c.rz", [2, 1], [&[], &[]]);
+        check("report --diff a.rz b.rz --work 10 --work 20", [1, 1], [&[10.0], &[20.0]]);
+        let two = "report --diff a.rz b.rz --against c.rz d.rz";
+        check(&format!("{two} --work 10 --work 20"), [2, 2], [&[10.0], &[20.0]]);
+        let each = format!("{two} --work 1 --work 2 --work 3 --work 4.5");
+        check(&each, [2, 2], [&[1.0, 2.0], &[3.0, 4.5]]);
+        let config = config_of("report --diff a.rz b.rz --fdr 1% --min-effect 2 --per share");
+        let diff = config.unwrap().diff;
+        assert_eq!((diff.fdr, diff.min_effect, diff.per), (0.01, 0.02, Some(Per::Share)));
+        let counts = |line: &str| config_of(line).unwrap().diff.sums_by;
+        assert_eq!(counts("report --diff a.rz b.rz --event syscalls --by count"), SortCalls::Count);
+        assert_eq!(counts("report --diff a.rz b.rz --event off-cpu --by count"), SortCalls::Count);
     }
 
     #[test]

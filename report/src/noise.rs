@@ -28,6 +28,10 @@ const SLICES_TOGETHER: [usize; 4] = [1, 2, 4, 8];
 /// estimates is rather too large.
 const MAX_DEGREES: usize = SLICES / 2 - 1;
 
+/// Degrees of freedom where bursts are few. That there are few is reckoned with
+/// as it is; how they vary is then hardly known.
+const LEAST_DEGREES: f64 = 4.0;
+
 /// As many threads of equal weight there must be at least for their differences
 /// to be taken for chance: few threads differ because they do different things.
 const MANY_THREADS: f64 = 32.0;
@@ -103,8 +107,14 @@ impl<'i> Adder<'i> {
             }
             self.sums[leaf] += weight;
         }
-        // So far there are nodes only. Children have larger ids.
-        self.touched.sort_unstable_by(|a, b| b.cmp(a));
+        // So far there are nodes only. Children have larger ids, and come first.
+        if self.touched.len() > items.tree.nodes.len() / 16 {
+            let is_touched = &self.is_touched[..items.tree.nodes.len()];
+            self.touched.clear();
+            self.touched.extend((0..is_touched.len()).rev().filter(|&node| is_touched[node]));
+        } else {
+            self.touched.sort_unstable_by(|a, b| b.cmp(a));
+        }
         for &(leaf, weight) in leaves {
             if let Some(item) = items.own[leaf] {
                 self.touch(item);
@@ -325,27 +335,32 @@ impl Sums {
 }
 
 /// Sums of squares over units that are taken to be alike.
-struct Units<'a, 'i> {
-    adder: &'a mut Adder<'i>,
+struct Units {
     /// Sum of weight² / exposure, by item.
     squares: Vec<f64>,
     exposure: f64,
     count: usize,
 }
 
-impl<'a, 'i> Units<'a, 'i> {
-    fn new(adder: &'a mut Adder<'i>) -> Self {
-        let squares = vec![0.0; adder.items.len()];
-        Units { adder, squares, exposure: 0.0, count: 0 }
+impl Units {
+    fn new(items: usize) -> Self {
+        Units { squares: vec![0.0; items], exposure: 0.0, count: 0 }
     }
 
-    fn add(&mut self, leaves: &[Leaf], exposure: f64) {
-        if exposure > 0.0 {
+    fn add(&mut self, adder: &mut Adder<'_>, leaves: &[Leaf], exposure: f64) {
+        if self.has_another(exposure) {
             let squares = &mut self.squares;
-            self.adder.add(leaves, |item, sum| squares[item] += sum * sum / exposure);
+            adder.add(leaves, |item, sum| squares[item] += sum * sum / exposure);
+        }
+    }
+
+    /// Counts a unit; one without exposure tells nothing.
+    fn has_another(&mut self, exposure: f64) -> bool {
+        if exposure > 0.0 {
             self.exposure += exposure;
             self.count += 1;
         }
+        exposure > 0.0
     }
 
     fn runs(&self, item: usize, side: &Sums) -> Runs {
@@ -366,10 +381,19 @@ pub(crate) fn within_runs(
     runs: [&RunSamples<'_>; 2],
     of_share: bool,
 ) -> (NoiseOf, [Within; 2]) {
-    let mut adder = Adder::new(items);
-    let sums = runs.map(|run| Sums::of(&mut adder, std::slice::from_ref(run)));
-    let parts: [Parts; 2] =
-        std::array::from_fn(|side| Parts::of(&mut adder, runs[side], &sums[side], of_share));
+    let of = |run: &RunSamples<'_>| {
+        let mut adder = Adder::new(items);
+        let sums = Sums::of(&mut adder, std::slice::from_ref(run));
+        let parts = Parts::of(&mut adder, run, &sums, of_share);
+        (sums, parts)
+    };
+    // The sides have nothing to do with each other.
+    let [(before, first), (after, second)] = std::thread::scope(|scope| {
+        let other = scope.spawn(|| of(runs[1]));
+        let one = of(runs[0]);
+        [one, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))]
+    });
+    let (sums, parts) = ([before, after], [first, second]);
     let mut dispersion = [vec![0.0; items.len()], vec![0.0; items.len()]];
     let mut degrees = vec![f64::INFINITY; items.len()];
     let mut excesses = vec![0.0; items.len()];
@@ -391,7 +415,7 @@ pub(crate) fn within_runs(
         }
         if free > 0.0 {
             // Of few bursts, there is little to tell how they vary.
-            degrees[item] = free.min((2.0 * count).max(1.0));
+            degrees[item] = free.min((2.0 * count).max(LEAST_DEGREES));
         }
     }
     let samples = runs.map(RunSamples::count);
@@ -428,17 +452,11 @@ impl Parts {
         let weight_of = |leaves: &[Leaf]| leaves.iter().map(|(_, weight)| weight).sum::<f64>();
         if let Some(timed) = &timed {
             let slices = by_slice(timed, items.tree.nodes.len());
+            let equal = run.exposure / SLICES as f64;
+            let exposure = |leaves: &Vec<Leaf>| if of_share { weight_of(leaves) } else { equal };
+            let blocks = blocks(adder, slices.iter().map(|leaves| (leaves, exposure(leaves))));
             let mut shorter: Option<Vec<f64>> = None;
-            for together in SLICES_TOGETHER {
-                let mut units = Units::new(adder);
-                for slices in slices.chunks(together) {
-                    let leaves = slices.concat();
-                    let equal = run.exposure * together as f64 / SLICES as f64;
-                    units.add(&leaves, if of_share { weight_of(&leaves) } else { equal });
-                }
-                if units.count < 2 {
-                    break;
-                }
+            for units in blocks.iter().filter(|units| units.count >= 2) {
                 let variances: Vec<f64> =
                     (0..items.len()).map(|item| units.variance(item, sums)).collect();
                 take(&|item| variances[item], units.count);
@@ -453,16 +471,57 @@ impl Parts {
         let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
         let alike = weights.iter().sum::<f64>().powi(2) / squares.max(f64::MIN_POSITIVE);
         if alike >= MANY_THREADS {
-            let mut units = Units::new(adder);
+            let mut units = Units::new(items.len());
             let equal = run.exposure / threads.len() as f64;
             for (leaves, weight) in threads.iter().zip(weights) {
-                units.add(leaves, if of_share { weight } else { equal });
+                units.add(adder, leaves, if of_share { weight } else { equal });
             }
             take(&|item| units.variance(item, sums), units.count);
         }
         let within = if timed.is_some() { Within::Slices } else { Within::Samples };
         Parts { chance, excess, degrees, within }
     }
+}
+
+/// Squares over slices of time, given with their exposures, by how many of them
+/// are taken together.
+fn blocks<'s>(
+    adder: &mut Adder<'_>,
+    slices: impl Iterator<Item = (&'s Vec<Leaf>, f64)>,
+) -> [Units; SLICES_TOGETHER.len()] {
+    let items = adder.items.len();
+    let mut blocks = SLICES_TOGETHER.map(|_| Units::new(items));
+    // What the block that is being filled has so far; the first one is filled at once.
+    let mut filling = SLICES_TOGETHER.map(|_| (vec![0.0_f64; items], 0.0_f64));
+    for (index, (leaves, exposure)) in slices.enumerate() {
+        let is_counted = blocks[0].has_another(exposure);
+        let (squares, (sums, so_far)) = (&mut blocks[0].squares, &mut filling[1]);
+        *so_far += exposure;
+        adder.add(leaves, |item, sum| {
+            sums[item] += sum;
+            squares[item] += if is_counted { sum * sum / exposure } else { 0.0 };
+        });
+        for level in 1..blocks.len() {
+            if (index + 1) % SLICES_TOGETHER[level] != 0 {
+                break;
+            }
+            let (filled, longer) = filling.split_at_mut(level + 1);
+            let (sums, exposure) = &mut filled[level];
+            let exposure = std::mem::take(exposure);
+            let is_counted = blocks[level].has_another(exposure);
+            if let Some((_, so_far)) = longer.first_mut() {
+                *so_far += exposure;
+            }
+            for (item, sum) in sums.iter_mut().enumerate().filter(|(_, sum)| **sum > 0.0) {
+                let sum = std::mem::take(sum);
+                blocks[level].squares[item] += if is_counted { sum * sum / exposure } else { 0.0 };
+                if let Some((sums, _)) = longer.first_mut() {
+                    sums[item] += sum;
+                }
+            }
+        }
+    }
+    blocks
 }
 
 /// The leaves of each slice of time, equal ones added up.
@@ -508,8 +567,8 @@ pub(crate) fn between_runs(
         sampling(&mut adder, &squares, &sums[side], of_share)
     });
     let runs: [Vec<Runs>; 2] = std::array::from_fn(|side| {
-        let mut units = Units::new(&mut adder);
-        sides[side].iter().for_each(|run| units.add(&run.leaves(), run.exposure));
+        let mut units = Units::new(items.len());
+        sides[side].iter().for_each(|run| units.add(&mut adder, &run.leaves(), run.exposure));
         (0..items.len()).map(|item| units.runs(item, &sums[side])).collect()
     });
     let weight = |side: usize, item: usize| sums[side].weights[item];

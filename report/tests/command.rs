@@ -87,6 +87,13 @@ fn every_view_of_waits_and_calls() {
     check("t.rz --syscalls", &["exact: 2 calls, 1 failed", "ENOENT  openat", "READ"]);
     check("t.rz --syscalls --inverted", &["[syscall: openat]"]);
     check("--diff t.rz t.rz --event off-cpu", &["off CPU     8.00 ms", "in % of one thread"]);
+    check("--diff t.rz t.rz", &["no evidence", "differences may be between these two runs only"]);
+    check(
+        "--diff t.rz t.rz --against t.rz t.rz --work 10 --work 20 --work-name requests",
+        &["runs        2", "ms of CPU time per request: before ÷ 20 requests, after ÷ 40 requests"],
+    );
+    check("--diff t.rz t.rz --event syscalls --by count", &["how many in calls per second"]);
+    check("--diff t.rz t.rz --per share", &["in % of all CPU time"]);
     check("t.rz --syscalls --list", &[" = ? <unfinished ...>", "[pid 4242] ", "(1 of 8)\n"]);
 }
 

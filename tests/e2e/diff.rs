@@ -16,16 +16,17 @@ fn the_same_load_at_another_rate() {
     let after = recorded(&dir, "after.rz", &[&target], &["-F", "499", "-d", "3"]);
     let diff = report(&["--diff", text(&before), text(&after)]).success();
     let rows = rows(&diff.stdout);
-    // Of ten rows, one in two comparisons is beyond the limit by chance, and
-    // four hardly ever are; all would be if rates or times were mixed up.
-    let beyond = rows.iter().filter(|row| row.self_delta.is_beyond_noise()).count();
-    assert!(beyond <= 3, "{diff}");
-    let beyond = |name: &str| row(&rows, name).total_delta.is_beyond_noise();
-    let beyond = ["hot", "warm", "cold"].into_iter().filter(|name| beyond(name)).count();
-    assert!(beyond <= 1, "{diff}");
+    // Of 20 comparisons, one has a change by chance; all rows would have if rates
+    // or times were mixed up.
+    let changed = rows.iter().filter(|row| row.self_.is_change()).count();
+    assert!(changed <= 1, "{diff}");
+    let changed = |name: &str| row(&rows, name).total.is_change();
+    let changed = ["hot", "warm", "cold"].into_iter().filter(|name| changed(name)).count();
+    assert!(changed <= 1, "{diff}");
     assert!(diff.stdout.contains("99 Hz") && diff.stdout.contains("499 Hz"), "{diff}");
     let hot = row(&rows, "hot");
-    assert!(!hot.is_new && !hot.is_gone, "{diff}");
+    assert!(hot.total.verdict != "new" && hot.total.verdict != "gone", "{diff}");
+    assert!(diff.stdout.contains("differences may be between these two runs only"), "{diff}");
 }
 
 /// Twice the load is more of everything; the other way round, less.
@@ -40,8 +41,8 @@ fn twice_the_load_is_more_and_half_of_it_less() {
         let diff = report(&["--diff", text(before), text(after), "--by", "total"]).success();
         let rows = rows(&diff.stdout);
         for name in ["main", "run", "hot"] {
-            let delta = row(&rows, name).total_delta;
-            assert!(delta.is_beyond_noise() && delta.percent * sign > 5.0, "{name}: {diff}");
+            let total = &row(&rows, name).total;
+            assert!(total.is_change() && total.delta * sign > 5.0, "{name}: {diff}");
         }
     }
 }
@@ -55,14 +56,12 @@ fn what_is_gone_and_what_is_new() {
     let diff = report(&["--diff", text(&before), text(&after), "--limit", "1000"]).success();
     let rows = rows(&diff.stdout);
     for name in ["hot", "warm", "run"] {
-        let row = row(&rows, name);
-        assert!(row.is_gone && row.total_delta.is_beyond_noise(), "{name}: {diff}");
-        assert!(row.total_delta.percent < 0.0, "{name}: {diff}");
+        let total = &row(&rows, name).total;
+        assert!(total.verdict == "gone" && total.delta < 0.0, "{name}: {diff}");
     }
     for name in ["shapes::Circle::area() const", "shapes::run(unsigned long)"] {
-        let row = row(&rows, name);
-        assert!(row.is_new && row.total_delta.is_beyond_noise(), "{name}: {diff}");
-        assert!(row.total_delta.percent > 0.0, "{name}: {diff}");
+        let total = &row(&rows, name).total;
+        assert!(total.verdict == "new" && total.delta > 0.0, "{name}: {diff}");
     }
 }
 
@@ -107,7 +106,7 @@ fn a_recording_against_an_empty_one() {
     let command = program("split");
     rec(&["-q", "-F", "499", "-o", text(&busy), "--", &command[0], "0.5"]).success();
     let diff = report(&["--diff", text(&idle), text(&busy)]).success();
-    assert!(row(&rows(&diff.stdout), "hot").is_new, "{diff}");
+    assert_eq!(row(&rows(&diff.stdout), "hot").total.verdict, "new", "{diff}");
     conv(&[text(&idle), "--to", "folded", "-o", "-"]).success();
 }
 
@@ -132,29 +131,27 @@ fn recorded(dir: &TempDir, name: &str, targets: &[&Target], options: &[&str]) ->
 /// A function in a comparison.
 #[derive(Debug)]
 struct Row {
-    self_delta: Delta,
-    total_delta: Delta,
-    is_new: bool,
-    is_gone: bool,
+    self_: Change,
+    total: Change,
     name: String,
 }
 
-/// A change as it is printed: nothing, noise (`~`), or more than that.
-#[derive(Debug, Clone, Copy)]
-struct Delta {
-    percent: f64,
-    is_noise: bool,
+/// A change as it is printed.
+#[derive(Debug)]
+struct Change {
+    delta: f64,
+    verdict: String,
 }
 
-impl Delta {
-    fn parse(text: &str) -> Self {
-        let number = text.trim_start_matches('~');
-        let percent = if number == "-" { 0.0 } else { number.parse().unwrap() };
-        Delta { percent, is_noise: number == "-" || text.starts_with('~') }
+impl Change {
+    /// From before, after, delta, interval and verdict.
+    fn parse(columns: &[&str]) -> Self {
+        let delta = if columns[2] == "-" { 0.0 } else { columns[2].parse().unwrap() };
+        Change { delta, verdict: columns[4].to_owned() }
     }
 
-    fn is_beyond_noise(self) -> bool {
-        !self.is_noise
+    fn is_change(&self) -> bool {
+        !matches!(self.verdict.as_str(), "-" | "no evidence")
     }
 }
 
@@ -164,19 +161,13 @@ fn rows(shown: &str) -> Vec<Row> {
     lines
         .take_while(|line| !line.is_empty())
         .map(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let (mark, name) = match words[6] {
-                "new:" | "gone:" => (words[6], &words[7..]),
-                _ => ("", &words[6..]),
-            };
-            // The last word is the module.
-            let name = name[..name.len() - 1].join(" ");
+            // Columns are two spaces or more apart.
+            let columns = line.split("  ").map(str::trim).filter(|column| !column.is_empty());
+            let columns: Vec<&str> = columns.collect();
             Row {
-                self_delta: Delta::parse(words[2]),
-                total_delta: Delta::parse(words[5]),
-                is_new: mark == "new:",
-                is_gone: mark == "gone:",
-                name,
+                self_: Change::parse(&columns[..5]),
+                total: Change::parse(&columns[5..10]),
+                name: columns[10].to_owned(),
             }
         })
         .collect()
