@@ -48,7 +48,7 @@ def prepare() -> None:
     programs = os.path.join(ROOT, "tests/programs")
     subprocess.run(["make", "--silent", "-C", programs, "../../target/programs/deep20"], check=True)
     os.makedirs(BENCH_PROGRAMS, exist_ok=True)
-    for name in ["rusage", "calls", "crowd", "pairs"]:
+    for name in ["rusage", "calls", "crowd", "pairs", "planted"]:
         source = os.path.join(ROOT, "benches", name + ".c")
         binary = os.path.join(BENCH_PROGRAMS, name)
         subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-D_GNU_SOURCE",
