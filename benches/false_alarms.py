@@ -55,11 +55,12 @@ def record(options: argparse.Namespace, folder: str, name: str, percent: int) ->
     return Run(path, int(done.stdout))
 
 
-def compare(options: argparse.Namespace, before: list[Run], after: list[Run]) -> Verdict:
+def compare(options: argparse.Namespace, per: str, before: list[Run],
+            after: list[Run]) -> Verdict:
     work = list(itertools.chain(*(["--work", str(run.requests)] for run in [*before, *after])))
     command = [os.path.join(os.path.dirname(options.rec), "report"), "--diff",
                *(run.path for run in before), "--against", *(run.path for run in after),
-               *(work if options.per == "work" else []), "--per", options.per,
+               *(work if per == "work" else []), "--per", per,
                "--fdr", f"{options.fdr}", "--by", options.by, "--json", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     diff = json.loads(done.stdout)
@@ -72,7 +73,7 @@ def compare(options: argparse.Namespace, before: list[Run], after: list[Run]) ->
 
 
 def table(options: argparse.Namespace, same: list[Run], slow: dict[int, list[Run]],
-          group: int) -> None:
+          per: str, group: int) -> None:
     """Prints what comparisons of `group` runs with `group` others say."""
     chance = random.Random(1)
 
@@ -82,13 +83,13 @@ def table(options: argparse.Namespace, same: list[Run], slow: dict[int, list[Run
         others = [run for run in runs if run not in first]
         return first, chance.sample(others, group)
 
-    print(f"\n{group} against {group} runs, {options.pairs} comparisons per line, per {options.per}, "
+    print(f"\n{group} against {group} runs, {options.pairs} comparisons per line, per {per}, "
           f"by {options.by}, --fdr {options.fdr:g}\n")
     print("| slow-down | any change claimed | of the total | of the slowed function | "
           "named first | others claimed | smallest change of the total that could be shown |")
     print("|---|---|---|---|---|---|---|")
     for percent, runs in {0: same, **slow}.items():
-        found = [compare(options, *sides(runs)) for _ in range(options.pairs)]
+        found = [compare(options, per, *sides(runs)) for _ in range(options.pairs)]
         any_alarm = sum(bool(one.alarms) for one in found)
         others = sum(bool(set(one.alarms) - {PLANTED}) for one in found)
         share = [f"{100 * part / len(found):.0f} %" for part in (
@@ -114,8 +115,8 @@ def main() -> None:
             for percent, runs in slow.items():
                 if i < (options.runs + 1) // 2:
                     runs.append(record(options, folder, f"slow-{percent}-{i}", percent))
-        for group in options.group:
-            table(options, same, slow, group)
+        for per, group in itertools.product(options.per, options.group):
+            table(options, same, slow, per, group)
 
 
 def parse_options() -> argparse.Namespace:
@@ -133,13 +134,15 @@ def parse_options() -> argparse.Namespace:
                         help="comparisons per line (100)")
     parser.add_argument("--group", type=int, action="append", metavar="N",
                         help="runs on each side; may be repeated (1 and 5)")
-    parser.add_argument("--per", default="wall", help="as for report --diff (wall)")
+    parser.add_argument("--per", action="append",
+                        help="as for report --diff; may be repeated (wall and work)")
     parser.add_argument("--by", default="self", choices=["self", "total"],
                         help="as for report --diff (self)")
     parser.add_argument("--fdr", type=float, default=5, help="as for report --diff, in percent (5)")
     parser.add_argument("--rec", default=REC, help="the rec to run, beside its report")
     options = parser.parse_args()
     options.group = options.group or [1, 5]
+    options.per = options.per or ["wall", "work"]
     return options
 
 
