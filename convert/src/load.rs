@@ -7,6 +7,7 @@
 //! records ─► facts ──────────────────────────────┬─► info
 //! stacks  ─► dictionary ─┬► touched ─► locations ├─► profile
 //! samples ─► sums ───────┘             (named)   ┘
+//! names   ─► what the trace itself knows ──┘     │
 //! waits   ─►                                     │
 //! calls   ─►  counts ────────────────────────────┤
 //! totals  ─► sums per thread ────────────────────┤
@@ -21,6 +22,7 @@
 //! anything grow: ids are only ever keys.
 
 mod assemble;
+mod brought_names;
 mod call_counts;
 pub mod call_list;
 mod dictionary;
@@ -34,6 +36,7 @@ mod sources;
 mod sums;
 #[cfg(test)]
 pub(crate) mod tests;
+mod texts;
 mod totals;
 
 use std::fs::{self, File};
@@ -47,6 +50,7 @@ use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
 use crate::profile::Profile;
 pub(crate) use assemble::add_up_equal;
+use brought_names::BroughtNames;
 use call_counts::CallCounts;
 pub(crate) use dictionary::Dictionary;
 use dictionary::StackDictionary;
@@ -64,7 +68,8 @@ pub struct LoadOptions {
     /// Keep single samples in order of time, up to a limit, beside the sums.
     pub timeline: bool,
     /// Directories to look for binaries and debug files in, before the
-    /// recorded paths.
+    /// recorded paths. With any, better names are looked for than those that
+    /// the trace brings with it.
     pub debug_dirs: Vec<PathBuf>,
     /// How to look at allocations.
     pub heap: HeapOptions,
@@ -75,6 +80,7 @@ pub struct LoadOptions {
 /// What is read from a trace.
 struct Tables {
     facts: Facts,
+    names: BroughtNames,
     stacks: StackDictionary,
     sums: Sums,
     totals: Totals,
@@ -179,6 +185,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let (mut reader, file_size) = open(path)?;
     let mut tables = Tables {
         facts: Facts::within(selection.window),
+        names: BroughtNames::default(),
         stacks: StackDictionary::default(),
         sums: Sums::new(options.timeline),
         totals: Totals::default(),
@@ -203,6 +210,8 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
                 }
             }
             Block::Stacks(definitions) => tables.stacks.add(definitions),
+            Block::Texts(definitions) => tables.names.texts.add(definitions),
+            Block::Names(names) => tables.names.add(names),
             Block::Samples(mut samples) => {
                 selection.cut_samples(&mut samples, &mut tables.found);
                 tables.sums.add_samples(&samples);

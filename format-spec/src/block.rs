@@ -43,6 +43,8 @@ impl BlockKind {
     pub const ALLOCATIONS: BlockKind = BlockKind(0x0009);
     /// Exact counts of allocations.
     pub const HEAP_COUNTS: BlockKind = BlockKind(0x000A);
+    /// Names of code.
+    pub const NAMES: BlockKind = BlockKind(0x000B);
 
     /// Whether a reader that does not know this kind must refuse the file.
     pub fn is_critical(self) -> bool {
@@ -66,6 +68,7 @@ impl BlockKind {
             Self::TOTALS => "totals",
             Self::ALLOCATIONS => "allocations",
             Self::HEAP_COUNTS => "heap counts",
+            Self::NAMES => "names",
             _ => return None,
         })
     }

@@ -20,6 +20,7 @@ mod error;
 mod header;
 mod heap_counts;
 mod index;
+mod names;
 mod reader;
 mod record;
 mod samples;
@@ -37,12 +38,14 @@ pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
 pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};
 pub use index::IndexEntry;
+pub use names::{MAX_NAMES, Name};
 pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
 pub use record::{
     AllocationSource, Allocations, Allocator, CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES,
     CLASS_TOTALS, CLASS_WAITS, CallDetail, Captured, Clock, Cost, End, EndReason, Event, Exit,
-    Host, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU, Note, OfSource, OpenFile, Process,
-    Record, Recording, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
+    Generated, GeneratedLine, Host, Limit, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU,
+    NO_LIMIT, Named, Note, OfSource, OpenFile, Process, ProcessFacts, Record, Recording, Redaction,
+    Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};

@@ -12,6 +12,7 @@ use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};
 use crate::heap_counts::{HeapCounts, decode_heap_counts};
 use crate::index::{IndexEntry, TRAILER_LEN, TRAILER_MAGIC, decode_index, find_index};
+use crate::names::{Name, decode_names};
 use crate::record::{Record, read_records};
 use crate::samples::{Sample, decode_samples};
 use crate::stacks::StackDefs;
@@ -47,6 +48,8 @@ pub enum Block {
     Allocations(Vec<Allocation>),
     /// Exact counts of allocations, by thread, then time.
     HeapCounts(Vec<HeapCounts>),
+    /// Names of code, those of one offset next to each other.
+    Names(Vec<Name>),
     /// A block of an unknown kind that may be skipped.
     Skipped(BlockKind),
 }
@@ -334,6 +337,7 @@ fn decode_block(header: &BlockHeader, stored: &[u8]) -> Result<Option<Block>, Fo
         BlockKind::TOTALS => Some(Block::Totals(decode_totals(payload)?)),
         BlockKind::ALLOCATIONS => Some(Block::Allocations(decode_allocations(payload)?)),
         BlockKind::HEAP_COUNTS => Some(Block::HeapCounts(decode_heap_counts(payload)?)),
+        BlockKind::NAMES => Some(Block::Names(decode_names(payload)?)),
         BlockKind::INDEX => None,
         other => Some(Block::Skipped(other)),
     })

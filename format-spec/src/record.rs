@@ -66,6 +66,14 @@ pub enum Record {
     Source(Source),
     /// Which of them the next records of the block are about.
     OfSource(OfSource),
+    /// Code that a process generated.
+    Generated(Generated),
+    /// What else was seen of a process.
+    ProcessFacts(ProcessFacts),
+    /// The names of a module's code are in the trace.
+    Named(Named),
+    /// Something was taken out of the trace.
+    Redaction(Redaction),
 }
 
 /// The machine that was recorded.
@@ -119,7 +127,8 @@ pub struct Event {
     pub id: u32,
     /// Name, such as `cpu-clock` or `cycles`.
     pub name: String,
-    /// What a weight counts: 0 nanoseconds, 1 cycles, 2 bytes.
+    /// What a weight counts: 0 nanoseconds, 1 cycles, 2 bytes, 3 other things,
+    /// which the name says.
     pub unit: u8,
     /// Samples per second of running time that were asked for.
     pub frequency_hz: u32,
@@ -204,6 +213,9 @@ pub enum ModuleKind {
     /// Executable memory without a file, of one process. Frame offsets are
     /// addresses.
     Anonymous,
+    /// Code that is known by its names only. Frame offsets are numbers that
+    /// [`Name`](crate::Name)s refer to.
+    Names,
     /// A kind that this crate does not know.
     Unknown,
 }
@@ -214,6 +226,7 @@ coded! {
     1 => Kernel,
     2 => Vdso,
     3 => Anonymous,
+    4 => Names,
 }
 
 /// Something that code addresses belong to.
@@ -560,6 +573,98 @@ pub struct OfSource {
     pub id: u32,
 }
 
+/// Code that a process generated, as it published it: in `perf-PID.map` or a
+/// jitdump.
+///
+/// It is there until other code is at the same place. Of records for the same
+/// place and time, the last holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Generated {
+    /// The module.
+    pub module: u32,
+    /// First frame offset of the code.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// From when on it is there, on the trace's clock; 0 if unknown.
+    pub from_ns: u64,
+    /// Name, as published.
+    pub name: String,
+    /// Places in the source, ascending by offset; each holds up to the next.
+    pub lines: Vec<GeneratedLine>,
+}
+
+/// Which place in the source a part of generated code is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct GeneratedLine {
+    /// Where it begins, counted from the start of the code.
+    pub offset: u32,
+    /// Source file, as published.
+    pub file: String,
+    /// Line in that file; 0 if unknown.
+    pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
+}
+
+/// What was seen of a process besides its [`Process`], when it was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct ProcessFacts {
+    /// The process.
+    pub process: u32,
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Its control group's path.
+    pub cgroup: String,
+    /// Its arguments, the first one included; empty unless they were asked for.
+    pub args: Vec<String>,
+    /// Names of its environment's variables.
+    pub environment: Vec<String>,
+    /// Their values in the same order; empty unless they were asked for.
+    pub values: Vec<String>,
+    /// Its limits.
+    pub limits: Vec<Limit>,
+}
+
+/// Value of a [`Limit`] that is none.
+pub const NO_LIMIT: u64 = u64::MAX;
+
+/// How much of a resource a process may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Limit {
+    /// Name, as in `/proc/PID/limits`.
+    pub name: String,
+    /// What holds, or [`NO_LIMIT`].
+    pub soft: u64,
+    /// To what the process may raise it, or [`NO_LIMIT`].
+    pub hard: u64,
+    /// What is counted, such as `bytes`; may be empty.
+    pub unit: String,
+}
+
+/// The names of a module's code are in the trace: of all code that it has
+/// frames of, as far as names were known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Named {
+    /// The module.
+    pub module: u32,
+    /// What is amiss with the names, in one sentence; empty if nothing is.
+    pub note: String,
+}
+
+/// Something was taken out of the trace, so that it can be given away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Redaction {
+    /// What, such as `arguments`.
+    pub what: String,
+    /// What is in its place, such as `left out`.
+    pub how: String,
+    /// How many of them.
+    pub count: u64,
+}
+
 /// Writes the two directions between tags and record types, so that they
 /// cannot disagree.
 macro_rules! tagged {
@@ -618,6 +723,10 @@ tagged! {
     21 => Allocator,
     22 => Source,
     23 => OfSource,
+    24 => Generated,
+    25 => ProcessFacts,
+    26 => Named,
+    27 => Redaction,
 }
 
 fn config() -> impl bincode::config::Config {
@@ -673,7 +782,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damage_never_panics(tag in 1u8..24, body: Vec<u8>) {
+        fn damage_never_panics(tag in 1u8..28, body: Vec<u8>) {
             let mut payload = vec![tag];
             write_varint(&mut payload, body.len() as u64);
             payload.extend(body);

@@ -9,6 +9,7 @@ use crate::error::FormatError;
 use crate::header::FileHeader;
 use crate::heap_counts::{HeapCounts, MAX_HEAP_COUNTS, encode_heap_counts};
 use crate::index::{IndexEntry, encode_index, trailer};
+use crate::names::{self, Name, encode_names};
 use crate::record::{Record, write_record};
 use crate::samples::{Sample, encode_samples};
 use crate::stacks::StackDefs;
@@ -185,6 +186,15 @@ impl<W: Write> TraceWriter<W> {
                 continue;
             };
             self.write_block(BlockKind::HEAP_COUNTS, first, last, &encode_heap_counts(rows))?;
+        }
+        Ok(())
+    }
+
+    /// Writes names of code. Those of one offset must be next to each other,
+    /// and all given at once.
+    pub fn write_names(&mut self, time_ns: u64, names: &[Name]) -> Result<(), FormatError> {
+        for names in names::blocks(names) {
+            self.write_block(BlockKind::NAMES, time_ns, time_ns, &encode_names(names))?;
         }
         Ok(())
     }

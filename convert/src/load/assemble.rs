@@ -23,7 +23,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     let touched = touched_stacks(dictionary, sums, heap);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();
-    let mut locations = Locations::new(facts, frames, &touched_frames, &options.debug_dirs);
+    let mut locations = Locations::new(tables, frames, &touched_frames, &options.debug_dirs);
     let mut stacks = Stacks::new(dictionary, &touched, &mut locations);
 
     let mut profile = Profile::default();
@@ -229,6 +229,7 @@ fn event(recorded: &rz_format::Event) -> Event {
     let (kind, unit) = match recorded.unit {
         1 => (EventKind::Cpu, Unit::Cycles),
         2 => (EventKind::Growth, Unit::Bytes),
+        3 => (EventKind::Cpu, Unit::Count),
         _ => (EventKind::Cpu, Unit::Nanoseconds),
     };
     // Memory becomes resident page by page, which is counted, not timed.

@@ -8,21 +8,19 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
-use rz_format::{
-    Block, CLASS_CALLS, CallDetail, FormatError, OpenFile, Process, Record, TextDefs, TextId,
-};
+use rz_format::{Block, CLASS_CALLS, CallDetail, FormatError, OpenFile, Process, Record, TextId};
 
 pub use super::call_counts::errno as call_errno;
-use super::dictionary::Dictionary;
 use super::facts::Facts;
 use super::selection::Selection;
+use super::texts::Texts;
 use super::{LoadError, info, open};
 use crate::filter::Filter;
 
 /// Calls that are kept, at most, unless it is said otherwise.
 pub const MAX_CALLS_KEPT: usize = 1 << 21;
 
-/// Memory for texts, and for what is known of open files, in bytes each.
+/// Memory for what is known of open files, in bytes.
 const MAX_BYTES: usize = 256 << 20;
 
 /// Which calls to load.
@@ -63,7 +61,7 @@ pub struct CallList {
     pub notes: Vec<String>,
     selection: Selection,
     threads: FxHashMap<u32, CallThread>,
-    texts: Dictionary<Box<[u8]>>,
+    texts: Texts,
     start_ns: u64,
     start_unix_ns: u64,
 }
@@ -120,7 +118,7 @@ impl CallList {
 
     /// A text that a call refers to; `None` if its definition is missing.
     pub fn text(&self, id: TextId) -> Option<&[u8]> {
-        self.texts.index_of(id).map(|index| &*self.texts.values()[index])
+        self.texts.get(id)
     }
 
     /// A time of the trace's clock in nanoseconds since the Unix epoch.
@@ -164,8 +162,7 @@ pub fn load_calls(
         }
     }
     let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
-    let mut list =
-        CallList { start_ns, start_unix_ns, texts: texts.dictionary, ..CallList::default() };
+    let mut list = CallList { start_ns, start_unix_ns, texts, ..CallList::default() };
     list.notes = info::file_notes(&facts, reader.damage());
     list.notes.extend(facts.sources.notes());
     list.notes.extend(info::lost_calls_note(&facts));
@@ -234,25 +231,6 @@ fn threads(facts: &Facts) -> FxHashMap<u32, CallThread> {
         (thread.id, CallThread { pid, tid: thread.tid })
     };
     facts.threads.values().iter().map(thread).collect()
-}
-
-/// The texts that calls refer to.
-#[derive(Debug, Default)]
-struct Texts {
-    dictionary: Dictionary<Box<[u8]>>,
-    bytes: usize,
-}
-
-impl Texts {
-    fn add(&mut self, definitions: TextDefs) {
-        let text_size = |text: &Vec<u8>| text.len() + size_of::<Box<[u8]>>();
-        let bytes: usize = definitions.texts.iter().map(text_size).sum();
-        if self.bytes + bytes <= MAX_BYTES {
-            self.bytes += bytes;
-            let texts = definitions.texts.into_iter().map(Vec::into_boxed_slice);
-            self.dictionary.add(definitions.first, texts.collect());
-        }
-    }
 }
 
 /// What is known of file descriptors besides calls.

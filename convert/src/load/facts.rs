@@ -76,6 +76,9 @@ pub(super) struct Facts {
     pub(super) thread_names: FxHashMap<u32, ThreadName>,
     /// By module id.
     pub(super) symbols: FxHashMap<u32, Vec<Symbol>>,
+    /// By module id: what is amiss with the names that the trace has of all
+    /// its code; empty if nothing is.
+    pub(super) named: FxHashMap<u32, String>,
     /// By process id: files that it allocates with.
     pub(super) allocators: BTreeMap<u32, Vec<String>>,
     /// By process id: runtimes that it has mapped.
@@ -134,6 +137,7 @@ impl Facts {
             Record::Module(module) => self.modules.add(module.id, module),
             Record::ThreadName(name) => self.rename(name),
             Record::Symbol(symbol) => self.symbols.entry(symbol.module).or_default().push(symbol),
+            Record::Named(named) => drop(self.named.entry(named.module).or_insert(named.note)),
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
             _ => {}
@@ -223,6 +227,7 @@ fn definition_size(record: &Record) -> usize {
         Record::Symbol(symbol) => symbol.name.len() + symbol.area.len(),
         Record::Event(event) => event.name.len(),
         Record::Allocator(allocator) => allocator.path.len(),
+        Record::Named(named) => named.note.len(),
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use rz_format::{Frame, ModuleKind as RecordedKind};
 
+use super::Tables;
+use super::brought_names::Brought;
 use super::facts::Facts;
 use super::kernel_symbols::RecordedSymbols;
 use crate::profile::{
@@ -42,6 +44,8 @@ enum Known<'t> {
     File(Vec<u64>, ModuleSymbols),
     /// Names that were recorded.
     Recorded(RecordedSymbols<'t>),
+    /// Names that the trace brings with it, and nothing else.
+    Brought,
     /// One name for all: addresses of generated code mean nothing later.
     Whole,
 }
@@ -50,19 +54,23 @@ impl Locations {
     /// Names the frames that are marked in `touched`, which has one entry per
     /// frame.
     pub(super) fn new(
-        facts: &Facts,
+        tables: &Tables,
         frames: &[Frame],
         touched: &[bool],
         debug_dirs: &[PathBuf],
     ) -> Self {
+        let Tables { facts, names: brought, .. } = tables;
         let modules = facts.modules.values().iter().map(module).collect();
         let mut this = Locations { modules, ..Locations::default() };
         let known = this.look_up(facts, frames, touched, debug_dirs);
         let mut names = Names::default();
         for (frame, &touched) in frames.iter().zip(touched) {
             let location = touched.then(|| match *frame {
-                Frame::Code { module, offset } => match facts.modules.index_of(module) {
-                    Some(module) => this.code(module, &known[module], offset, &mut names),
+                Frame::Code { module: id, offset } => match facts.modules.index_of(id) {
+                    Some(module) => {
+                        let brought = brought.find(id, offset, 0, &mut names);
+                        this.code(module, &known[module], brought, offset, &mut names)
+                    }
                     None => this.plain(FrameKind::User, LOST, offset),
                 },
                 Frame::Truncated(_) => this.plain(FrameKind::Truncated, "[truncated]", 0),
@@ -120,9 +128,11 @@ impl Locations {
             offsets.sort_unstable();
             offsets.dedup();
         });
-        let is_file = |&(id, _): &(ModuleId, _)| {
-            let kind = RecordedKind::from(recorded[id].kind);
-            kind == RecordedKind::File && !offsets[id].is_empty()
+        // Better names are looked for only if somebody says where.
+        let is_named = |id: u32| facts.named.contains_key(&id) && debug_dirs.is_empty();
+        let is_file = |&(id, module): &(ModuleId, &rz_format::Module)| {
+            let kind = RecordedKind::from(module.kind);
+            kind == RecordedKind::File && !offsets[id].is_empty() && !is_named(module.id)
         };
         let files: Vec<(ModuleId, ModuleRequest)> = recorded
             .iter()
@@ -148,10 +158,17 @@ impl Locations {
         for (id, (module, offsets)) in recorded.iter().zip(offsets).enumerate() {
             known.push(match (found.remove(&id), RecordedKind::from(module.kind)) {
                 (Some(mut symbols), _) => {
-                    self.notes.extend(symbols.note.take());
+                    let note = symbols.note.take();
+                    // What is not here is no loss if its names are.
+                    self.notes.extend(note.filter(|_| !facts.named.contains_key(&module.id)));
                     Known::File(offsets, symbols)
                 }
                 (None, RecordedKind::Anonymous) => Known::Whole,
+                (None, RecordedKind::File | RecordedKind::Names) => {
+                    let note = facts.named.get(&module.id).filter(|note| !note.is_empty());
+                    self.notes.extend(note.filter(|_| !offsets.is_empty()).cloned());
+                    Known::Brought
+                }
                 (None, _) => {
                     let symbols = facts.symbols.get(&module.id).map_or(&[][..], Vec::as_slice);
                     Known::Recorded(RecordedSymbols::new(symbols))
@@ -166,6 +183,7 @@ impl Locations {
         &mut self,
         module: ModuleId,
         known: &Known,
+        brought: Option<Brought>,
         offset: u64,
         names: &mut Names,
     ) -> Location {
@@ -176,6 +194,7 @@ impl Locations {
         };
         let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
         let mut start = offset;
+        let mut found: &[Call] = &[];
         match known {
             Known::Whole => {
                 let name = self.modules[module].name.as_str().into();
@@ -194,13 +213,22 @@ impl Locations {
                 if let Ok(at) = offsets.binary_search(&offset) {
                     location.address = symbols.addresses[at];
                     start = symbols.starts[at];
-                    let line = |call: &Call| {
-                        let (name, system_name) = (&call.name, Some(&call.system_name));
-                        self.line(name, system_name, call.file.as_ref(), Some(module), call.line)
-                    };
-                    location.lines.extend(symbols.calls[at].iter().map(line));
+                    found = &symbols.calls[at];
                 }
             }
+            Known::Brought => {}
+        }
+        let has_lines = found.iter().any(|call| call.line > 0);
+        if let Some(brought) = brought.as_ref().filter(|_| !has_lines && location.lines.is_empty())
+            && (found.is_empty() || !brought.calls.is_empty())
+        {
+            (location.address, start) = (brought.address, brought.start);
+            found = &brought.calls;
+        }
+        for call in found {
+            let (name, system_name) = (&call.name, Some(&call.system_name));
+            let line = self.line(name, system_name, call.file.as_ref(), Some(module), call.line);
+            location.lines.push(line);
         }
         if location.lines.is_empty() {
             let short = self.modules[module].name.trim_matches(['[', ']']);
@@ -263,6 +291,7 @@ fn module(recorded: &rz_format::Module) -> Module {
         RecordedKind::Kernel => (ModuleKind::Kernel, "[kernel]"),
         RecordedKind::Vdso => (ModuleKind::Vdso, "[vdso]"),
         RecordedKind::Anonymous => (ModuleKind::Anonymous, "[anon]"),
+        RecordedKind::Names => (ModuleKind::File, "[names]"),
         _ => (ModuleKind::File, "[unknown]"),
     };
     let file_name = Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());

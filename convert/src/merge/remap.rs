@@ -3,10 +3,12 @@
 
 mod rows;
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    Event, Frame, FrameId, Module, ModuleKind, Note, OfSource, Process, Record, Source, StackDefs,
-    StackId, StackInterner, Symbol, TextDefs, TextInterner, Thread,
+    Event, Frame, FrameId, Module, ModuleKind, Named, Note, OfSource, Process, Record, Source,
+    StackDefs, StackId, StackInterner, Symbol, TextDefs, TextInterner, Thread,
 };
 
 use super::identity::Identities;
@@ -59,6 +61,11 @@ pub(super) struct Remap {
     /// By name and unit.
     events: FxHashMap<(String, u8), u32>,
     symbols: FxHashSet<(u32, u64, u64)>,
+    /// What has a name already, by module, offset and time.
+    names: FxHashSet<(u32, u64, u64)>,
+    /// By module of the output: how often it was defined, and what is amiss
+    /// with its names, for each trace that has them all.
+    named: BTreeMap<u32, (usize, Vec<String>)>,
     /// Numbers that come next.
     processes: u32,
     threads: u32,
@@ -96,6 +103,8 @@ impl Remap {
             texts: TextInterner::default(),
             events: FxHashMap::default(),
             symbols: FxHashSet::default(),
+            names: FxHashSet::default(),
+            named: BTreeMap::new(),
             processes: 0,
             threads: 0,
             records: Vec::new(),
@@ -233,6 +242,11 @@ impl Remap {
             Record::Thread(thread) => self.thread(thread, delta),
             Record::Module(module) => self.module(module, source),
             Record::Symbol(symbol) => self.symbol(symbol),
+            Record::Named(named) => {
+                let module = local.ids.module(named.module);
+                self.named.entry(module).or_default().1.push(named.note);
+                return;
+            }
             record => Some(self.refer(shift_times(record, delta))),
         };
         self.records.extend(written.map(|record| (source, record)));
@@ -288,6 +302,7 @@ impl Remap {
         let boot = state.and_then(|state| state.boot.as_deref());
         let (module_ids, new) = self.identities.add(&module, boot, &mut ids.occurrences);
         ids.modules.get_or_add(module.id, || module_ids)?;
+        self.named.entry(module_ids.id()).or_default().0 += 1;
         let process = module.process_plus_one.checked_sub(1);
         let process_plus_one = process.map_or(0, |id| ids.process(id).saturating_add(1));
         new.map(|id| Record::Module(Module { id, process_plus_one, ..module }))
@@ -301,6 +316,18 @@ impl Remap {
         }
         let is_new = self.symbols.insert((module, symbol.start, symbol.length));
         is_new.then_some(Record::Symbol(Symbol { module, ..symbol }))
+    }
+
+    /// Adds which modules have names for all their code: those that have in
+    /// every trace.
+    pub(super) fn add_named(&mut self) {
+        for (module, (defined, mut notes)) in std::mem::take(&mut self.named) {
+            if notes.len() == defined {
+                // It is as good as the best of them.
+                let note = notes.swap_remove(notes.iter().position(String::is_empty).unwrap_or(0));
+                self.records.push((None, Record::Named(Named { module, note })));
+            }
+        }
     }
 
     /// A record that refers to something, with the numbers of the output.
@@ -319,6 +346,8 @@ impl Remap {
                 directory.process = ids.process(directory.process);
             }
             Record::Allocator(allocator) => allocator.process = ids.process(allocator.process),
+            Record::Generated(code) => code.module = ids.module(code.module),
+            Record::ProcessFacts(facts) => facts.process = ids.process(facts.process),
             _ => {}
         }
         record
@@ -374,6 +403,7 @@ fn shift_times(mut record: Record, delta_ns: i64) -> Record {
         Record::Cost(cost) => shift(&mut cost.time_ns),
         Record::End(end) => shift(&mut end.time_ns),
         Record::OpenFile(file) => shift(&mut file.time_ns),
+        Record::Generated(code) => shift(&mut code.from_ns),
         _ => {}
     }
     record

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use rz_format::{
-    Allocation, Block, Call, FileHeader, FormatError, HeapCounts, Sample, StackDefs, TextDefs,
-    Total, TraceWriter, Wait,
+    Allocation, Block, Call, FileHeader, FormatError, HeapCounts, Name, Sample, StackDefs,
+    TextDefs, Total, TraceWriter, Wait,
 };
 
 use super::MergeError;
@@ -34,6 +34,7 @@ pub(super) struct Output<'o> {
     totals: Vec<Total>,
     allocations: Vec<Allocation>,
     heap_counts: Vec<HeapCounts>,
+    names: Vec<Name>,
     now_ns: u64,
 }
 
@@ -50,6 +51,7 @@ impl<'o> Output<'o> {
             totals: Vec::new(),
             allocations: Vec::new(),
             heap_counts: Vec::new(),
+            names: Vec::new(),
             now_ns: 0,
         })
     }
@@ -95,6 +97,10 @@ impl<'o> Output<'o> {
                 remap.heap_counts(&mut rows);
                 join(&mut self.heap_counts, rows);
             }
+            Block::Names(mut rows) => {
+                remap.names(&mut rows);
+                join(&mut self.names, rows);
+            }
             _ => {}
         }
         let most = [
@@ -104,6 +110,7 @@ impl<'o> Output<'o> {
             self.totals.len(),
             self.allocations.len(),
             self.heap_counts.len(),
+            self.names.len(),
         ];
         let is_full = most.into_iter().any(|rows| rows >= MAX_ROWS)
             || remap.records() >= MAX_RECORDS
@@ -154,6 +161,7 @@ impl<'o> Output<'o> {
             }
             writer.write_allocations(&self.allocations)?;
             writer.write_heap_counts(&mut self.heap_counts)?;
+            writer.write_names(time_ns, &self.names)?;
             writer.write_totals(time_ns, &mut self.totals)
         };
         write().map_err(MergeError::Write)?;
@@ -163,11 +171,13 @@ impl<'o> Output<'o> {
         self.allocations.clear();
         self.heap_counts.clear();
         self.totals.clear();
+        self.names.clear();
         Ok(())
     }
 
     /// Writes what is left, and the end of the file.
     pub(super) fn finish(mut self, remap: &mut Remap) -> Result<(), MergeError> {
+        remap.add_named();
         self.flush(remap)?;
         self.writer.finish().map(drop).map_err(MergeError::Write)
     }

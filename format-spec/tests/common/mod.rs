@@ -43,6 +43,7 @@ pub fn small_trace() -> Vec<u8> {
     write_waits_and_calls(&mut writer, stacks[0]);
     write_allocations(&mut writer, stacks[0]);
     write_sources(&mut writer);
+    write_names(&mut writer);
     writer.finish().unwrap()
 }
 
@@ -211,6 +212,80 @@ fn write_sources(writer: &mut TraceWriter<Vec<u8>>) {
         Record::Process(process),
     ];
     writer.write_records(4_500_000_000, &records).unwrap();
+}
+
+/// What version 1.4 has added.
+fn write_names(writer: &mut TraceWriter<Vec<u8>>) {
+    let anonymous = Module {
+        id: 3,
+        kind: ModuleKind::Anonymous.into(),
+        path: "[anon]".into(),
+        process_plus_one: 1,
+        ..Module::default()
+    };
+    let names_only =
+        Module { id: 4, kind: ModuleKind::Names.into(), path: "app".into(), ..Module::default() };
+    let line = GeneratedLine { offset: 16, file: "/srv/app.js".into(), line: 12, column: 7 };
+    let generated = Generated {
+        module: 3,
+        start: 0x7f00_0000_1000,
+        length: 0x200,
+        from_ns: 3_000,
+        name: "JS:*crunch /srv/app.js:10:17".into(),
+        lines: vec![line],
+    };
+    let limit =
+        Limit { name: "Max open files".into(), soft: 1024, hard: NO_LIMIT, unit: "files".into() };
+    let facts = ProcessFacts {
+        process: 0,
+        uid: 1000,
+        gid: 1000,
+        cgroup: "/app.slice".into(),
+        args: vec!["app".into(), "--port=80".into()],
+        environment: vec!["HOME".into(), "TOKEN".into()],
+        values: Vec::new(),
+        limits: vec![limit],
+    };
+    let redaction = Redaction { what: "environment".into(), how: "left out".into(), count: 2 };
+    let records = [
+        Record::Module(anonymous),
+        Record::Module(names_only),
+        Record::Generated(generated),
+        Record::ProcessFacts(facts),
+        Record::Named(Named { module: 0, note: String::new() }),
+        Record::Redaction(redaction),
+    ];
+    writer.write_records(4_600_000_000, &records).unwrap();
+
+    let mut texts = TextInterner::<RandomState>::default();
+    // The first text of the file is another block's.
+    texts.text(b"/etc/passwd");
+    texts.take_new();
+    let [inner, outer, mangled, file] = [&b"inner"[..], b"outer(int)", b"_Z5outeri", b"/src/a.cc"]
+        .map(|text| Some(texts.text(text)));
+    writer.write_texts(4_700_000_000, &texts.take_new()).unwrap();
+    let inlined = Name {
+        module: 0,
+        offset: 0x1200,
+        address: 0x40_1200,
+        name: inner,
+        file,
+        line: 7,
+        column: 3,
+        inlined: true,
+        ..Name::default()
+    };
+    let caller =
+        Name { name: outer, system_name: mangled, line: 31, column: 0, inlined: false, ..inlined };
+    let start_only = Name { offset: 0x1300, address: 0x40_1300, into: 0x40, ..Name::default() };
+    let generated = Name {
+        module: 3,
+        offset: 0x7f00_0000_1020,
+        address: 0x7f00_0000_1020,
+        from_ns: 3_000,
+        ..caller
+    };
+    writer.write_names(4_700_000_000, &[inlined, caller, start_only, generated]).unwrap();
 }
 
 fn records() -> Vec<Record> {

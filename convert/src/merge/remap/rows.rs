@@ -1,11 +1,11 @@
 //! Changes rows of events: they are most of a trace.
 
 use rustc_hash::FxBuildHasher;
-use rz_format::{Allocation, Call, HeapCounts, Sample, StackId, StackInterner, Total, Wait};
+use rz_format::{Allocation, Call, HeapCounts, Name, Sample, StackId, StackInterner, Total, Wait};
 
 use super::super::ids::{ThreadIds, UNDEFINED, lookup};
 use super::super::plan::shifted;
-use super::{Local, Remap};
+use super::{Local, MAX_SYMBOLS, Remap};
 
 impl Remap {
     /// Changes the samples of a block.
@@ -61,6 +61,29 @@ impl Remap {
             row.time_ns = shifted(row.time_ns, delta_ns);
             row.thread = row.thread.map(|id| local.ids.thread(id));
         }
+    }
+}
+
+impl Remap {
+    /// Changes the names of a block, and leaves out those that are known.
+    pub(in super::super) fn names(&mut self, rows: &mut Vec<Name>) {
+        let Local { ids, delta_ns, .. } = &self.inputs[self.input];
+        if self.names.len() >= MAX_SYMBOLS {
+            self.names.clear();
+        }
+        // Those that are inlined into each other stay or go together.
+        let mut keep = None;
+        rows.retain_mut(|row| {
+            row.module = ids.module(row.module);
+            row.from_ns = shifted(row.from_ns, *delta_ns);
+            for text in [&mut row.name, &mut row.system_name, &mut row.file] {
+                *text = text.map(|id| ids.text(id));
+            }
+            let key = (row.module, row.offset, row.from_ns);
+            let is_new = keep.take().unwrap_or_else(|| self.names.insert(key));
+            keep = row.inlined.then_some(is_new);
+            is_new
+        });
     }
 }
 

@@ -1,0 +1,177 @@
+//! Names of code that were put into the trace, as a table of columns.
+
+use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
+use crate::error::FormatError;
+use crate::texts::TextId;
+use crate::varint::write_varint;
+use crate::waits::optional_u32;
+
+/// Most rows in a block of names.
+pub const MAX_NAMES: usize = 1 << 17;
+
+/// A function at a frame offset, and the place in its source.
+///
+/// Several in a row belong to one offset if they are inlined into each other,
+/// innermost first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Name {
+    /// Id of the module.
+    pub module: u32,
+    /// Frame offset of the code.
+    pub offset: u64,
+    /// Time from which on it is that of the code; 0 unless code is generated.
+    pub from_ns: u64,
+    /// Its address in the numbering of the module's symbol table.
+    pub address: u64,
+    /// How far it is from the start of the function, if only that is known.
+    pub into: u64,
+    /// Name for people; `None` if it is not known.
+    pub name: Option<TextId>,
+    /// The linker's name, if it is another one.
+    pub system_name: Option<TextId>,
+    /// Source file.
+    pub file: Option<TextId>,
+    /// Line in that file; 0 if unknown.
+    pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
+    /// Whether it is inlined into the function of the next row.
+    pub inlined: bool,
+}
+
+/// Column ids of the names table.
+mod column {
+    pub const MODULE: u8 = 0;
+    pub const OFFSET: u8 = 1;
+    pub const FROM: u8 = 2;
+    pub const ADDRESS: u8 = 3;
+    pub const INTO: u8 = 4;
+    pub const NAME: u8 = 5;
+    pub const SYSTEM_NAME: u8 = 6;
+    pub const FILE: u8 = 7;
+    pub const LINE: u8 = 8;
+    pub const COLUMN: u8 = 9;
+    pub const INLINED: u8 = 10;
+}
+
+/// The payload of a names block.
+pub(crate) fn encode_names(names: &[Name]) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_row_count(&mut out, names.len());
+    write_varint(&mut out, 11);
+    let mut column = |id, encoding, value: &dyn Fn(&Name) -> u64| {
+        write_column(&mut out, id, encoding, names.iter().map(value));
+    };
+    let optional = |id: Option<u32>| id.map_or(0, |id| u64::from(id) + 1);
+    column(column::MODULE, Encoding::RunLength, &|n| n.module.into());
+    column(column::OFFSET, Encoding::Delta, &|n| n.offset);
+    column(column::FROM, Encoding::RunLength, &|n| n.from_ns);
+    // Constant within a segment.
+    column(column::ADDRESS, Encoding::RunLength, &|n| n.address.wrapping_sub(n.offset));
+    column(column::INTO, Encoding::RunLength, &|n| n.into);
+    column(column::NAME, Encoding::Plain, &|n| optional(n.name));
+    column(column::SYSTEM_NAME, Encoding::Plain, &|n| optional(n.system_name));
+    column(column::FILE, Encoding::Plain, &|n| optional(n.file));
+    column(column::LINE, Encoding::Plain, &|n| n.line.into());
+    column(column::COLUMN, Encoding::RunLength, &|n| n.column.into());
+    column(column::INLINED, Encoding::RunLength, &|n| n.inlined.into());
+    out
+}
+
+/// Reads the payload of a names block.
+pub(crate) fn decode_names(mut payload: &[u8]) -> Result<Vec<Name>, FormatError> {
+    let table = Table::read_at_most(MAX_NAMES, &mut payload)?;
+    let modules = table.column(column::MODULE, 0)?;
+    let offsets = table.column(column::OFFSET, 0)?;
+    let from = table.column(column::FROM, 0)?;
+    let addresses = table.column(column::ADDRESS, 0)?;
+    let into = table.column(column::INTO, 0)?;
+    let names = table.column(column::NAME, 0)?;
+    let system_names = table.column(column::SYSTEM_NAME, 0)?;
+    let files = table.column(column::FILE, 0)?;
+    let lines = table.column(column::LINE, 0)?;
+    let columns = table.column(column::COLUMN, 0)?;
+    let inlined = table.column(column::INLINED, 0)?;
+    (0..table.rows())
+        .map(|row| {
+            Ok(Name {
+                module: to_u32(modules[row], "module id")?,
+                offset: offsets[row],
+                from_ns: from[row],
+                address: addresses[row].wrapping_add(offsets[row]),
+                into: into[row],
+                name: optional_u32(names[row], "text id")?,
+                system_name: optional_u32(system_names[row], "text id")?,
+                file: optional_u32(files[row], "text id")?,
+                line: to_u32(lines[row], "line")?,
+                column: to_u32(columns[row], "column")?,
+                inlined: inlined[row] != 0,
+            })
+        })
+        .collect()
+}
+
+/// Cuts names into parts that fit into a block, none of them between functions
+/// that are inlined into each other. One of more rows than fit is cut.
+pub(crate) fn blocks(mut names: &[Name]) -> impl Iterator<Item = &[Name]> {
+    std::iter::from_fn(move || {
+        let most = names.len().min(MAX_NAMES);
+        let whole = names[..most].iter().rposition(|name| !name.inlined).map_or(most, |at| at + 1);
+        let (block, rest) = names.split_at(whole);
+        names = rest;
+        (!block.is_empty()).then_some(block)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names() -> impl Strategy<Value = Vec<Name>> {
+        let text = || proptest::option::of(0u32..u32::MAX);
+        let place = (0u32..9, any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+        let texts = (text(), text(), text(), any::<u32>(), any::<u32>(), any::<bool>());
+        let name = (place, texts).prop_map(|(place, texts)| {
+            let (module, offset, from_ns, address, into) = place;
+            let (name, system_name, file, line, column, inlined) = texts;
+            Name {
+                module,
+                offset,
+                from_ns,
+                address,
+                into,
+                name,
+                system_name,
+                file,
+                line,
+                column,
+                inlined,
+            }
+        });
+        proptest::collection::vec(name, 0..40)
+    }
+
+    #[test]
+    fn what_is_inlined_stays_in_one_block() {
+        let mut names = vec![Name::default(); MAX_NAMES + 5];
+        names[MAX_NAMES - 1].inlined = true;
+        let lengths: Vec<usize> = blocks(&names).map(<[Name]>::len).collect();
+        assert_eq!(lengths, [MAX_NAMES - 1, 6]);
+        names.iter_mut().for_each(|name| name.inlined = true);
+        let lengths: Vec<usize> = blocks(&names).map(<[Name]>::len).collect();
+        assert_eq!(lengths, [MAX_NAMES, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(names in names()) {
+            prop_assert_eq!(decode_names(&encode_names(&names)).unwrap(), names);
+        }
+
+        #[test]
+        fn damage_never_panics(bytes: Vec<u8>) {
+            let _ = decode_names(&bytes);
+        }
+    }
+}
