@@ -3,6 +3,7 @@
 
 pub use load::call_list as calls;
 
+pub mod embed;
 pub mod export;
 pub mod filter;
 pub mod heap;
@@ -12,6 +13,8 @@ pub mod merge;
 pub mod output;
 pub mod profile;
 pub mod reason;
+pub mod redact;
+mod rewrite;
 pub mod select;
 pub mod symbolize;
 pub mod syscalls;

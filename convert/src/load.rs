@@ -31,6 +31,7 @@ mod heap;
 mod info;
 mod kernel_symbols;
 mod locations;
+mod naming;
 mod selection;
 mod sources;
 mod sums;
@@ -49,7 +50,7 @@ use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, Total
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
 use crate::profile::Profile;
-pub(crate) use assemble::add_up_equal;
+pub(crate) use assemble::{add_up_equal, is_kernel_thread};
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
 pub(crate) use dictionary::Dictionary;
@@ -58,8 +59,10 @@ use facts::Facts;
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
+pub(crate) use naming::{CodeNames, Naming};
 use selection::{Found, Selection};
 use sums::Sums;
+pub(crate) use texts::Texts;
 use totals::Totals;
 
 /// How to load a trace.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_format::{Allocator, Event, Mapping, Module, Process, Record, Symbol, Thread, ThreadName};
+use rz_format::{
+    Allocator, Event, Mapping, Module, Process, Record, Redaction, Symbol, Thread, ThreadName,
+};
 
 use super::selection::cut_loss;
 use super::sources::{SourceFacts, Sources};
@@ -16,6 +18,9 @@ const MAX_BYTES: usize = 512 << 20;
 
 /// Files that one process allocates with, at most.
 const MAX_ALLOCATORS: usize = 100;
+
+/// Kinds of things that were taken out, at most.
+const MAX_REDACTIONS: usize = 100;
 
 /// Things with ids, in order of appearance.
 #[derive(Debug)]
@@ -83,6 +88,8 @@ pub(super) struct Facts {
     pub(super) allocators: BTreeMap<u32, Vec<String>>,
     /// By process id: runtimes that it has mapped.
     pub(super) runtimes: BTreeMap<u32, Vec<Runtime>>,
+    /// What was taken out of the trace, and how many times.
+    pub(super) redacted: Vec<(String, u64)>,
     /// Memory that definitions take.
     bytes: usize,
 }
@@ -140,6 +147,7 @@ impl Facts {
             Record::Named(named) => drop(self.named.entry(named.module).or_insert(named.note)),
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
+            Record::Redaction(redaction) => self.add_redaction(redaction),
             _ => {}
         }
     }
@@ -206,6 +214,19 @@ impl Facts {
         }
     }
 
+    /// A trace can be redacted more than once, and so can those that were
+    /// merged into it.
+    fn add_redaction(&mut self, redaction: Redaction) {
+        let Redaction { what, count, .. } = redaction;
+        match self.redacted.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, sum)) => *sum = sum.saturating_add(count),
+            None => {
+                self.redacted.push((what, count));
+                self.redacted.truncate(MAX_REDACTIONS);
+            }
+        }
+    }
+
     fn rename(&mut self, name: ThreadName) {
         let known = self.thread_names.entry(name.thread).or_default();
         if name.time_ns >= known.time_ns {
@@ -228,6 +249,7 @@ fn definition_size(record: &Record) -> usize {
         Record::Event(event) => event.name.len(),
         Record::Allocator(allocator) => allocator.path.len(),
         Record::Named(named) => named.note.len(),
+        Record::Redaction(redaction) => redaction.what.len(),
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };
