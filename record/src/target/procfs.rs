@@ -162,8 +162,8 @@ pub(crate) struct OpenFile {
     pub(crate) close_on_exec: Option<bool>,
 }
 
-/// The directory and the open files of a process.
-pub(crate) fn belongings(pid: u32) -> Belongings {
+/// The directory of a process, and its open files up to `limit`.
+pub(crate) fn belongings(pid: u32, limit: usize) -> Belongings {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok().map(text);
     let file = |entry: fs::DirEntry| {
@@ -172,7 +172,8 @@ pub(crate) fn belongings(pid: u32) -> Belongings {
         Some(OpenFile { fd, target, close_on_exec: close_on_exec(pid, fd) })
     };
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
-    Belongings { directory, files: entries.filter_map(|entry| file(entry.ok()?)).collect() }
+    let files = entries.filter_map(|entry| file(entry.ok()?)).take(limit).collect();
+    Belongings { directory, files }
 }
 
 fn close_on_exec(pid: u32, fd: u32) -> Option<bool> {
