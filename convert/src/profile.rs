@@ -407,6 +407,8 @@ pub struct Line {
     pub function: FunctionId,
     /// Line in the function's source file; 0 if unknown.
     pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
 }
 
 /// A call stack: this location, called from the parent stack.

@@ -198,14 +198,14 @@ impl Locations {
         match known {
             Known::Whole => {
                 let name = self.modules[module].name.as_str().into();
-                location.lines.push(self.line(&name, None, None, Some(module), 0));
+                location.lines.push(self.line(&name, None, Some(module)));
             }
             Known::Recorded(symbols) => {
                 if let Some(symbol) = symbols.find(offset) {
                     let (name, system_name) = names.function(symbol.name.as_bytes());
                     let module = self.area(module, &symbol.area);
                     location.module = Some(module);
-                    let line = self.line(&name, Some(&system_name), None, Some(module), 0);
+                    let line = self.line(&name, Some(&system_name), Some(module));
                     location.lines.push(line);
                 }
             }
@@ -226,45 +226,53 @@ impl Locations {
             found = &brought.calls;
         }
         for call in found {
-            let (name, system_name) = (&call.name, Some(&call.system_name));
-            let line = self.line(name, system_name, call.file.as_ref(), Some(module), call.line);
+            let line = self.line_of(call, module);
             location.lines.push(line);
         }
         if location.lines.is_empty() {
             let short = self.modules[module].name.trim_matches(['[', ']']);
             let name = format!("[{short}+{start:#x}]").into();
-            location.lines.push(self.line(&name, None, None, Some(module), 0));
+            location.lines.push(self.line(&name, None, Some(module)));
         }
         location
     }
 
     /// A location that belongs to no module.
     fn plain(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
-        let line = self.line(&name.into(), None, None, None, 0);
+        let line = self.line(&name.into(), None, None);
         Location { kind, module: None, address, lines: vec![line] }
     }
 
-    /// A line of a function, which is added if it is new.
+    /// A function of which no line is known.
     fn line(
         &mut self,
         name: &Arc<str>,
         system_name: Option<&Arc<str>>,
-        file: Option<&Arc<str>>,
         module: Option<ModuleId>,
-        line: u32,
     ) -> Line {
         let system_name = system_name.cloned().unwrap_or_default();
-        let key = (name.clone(), system_name, file.cloned(), module);
-        let function = *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, _)| {
+        let function = self.function((name.clone(), system_name, None, module));
+        Line { function, ..Line::default() }
+    }
+
+    /// The line of a call in a module.
+    fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
+        let Call { name, system_name, file, line, column } = call;
+        let key = (name.clone(), system_name.clone(), file.clone(), Some(module));
+        Line { function: self.function(key), line: *line, column: *column }
+    }
+
+    /// A function, which is added if it is new.
+    fn function(&mut self, key: FunctionKey) -> FunctionId {
+        *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, module)| {
             self.functions.push(Function {
                 name: name.to_string(),
                 system_name: system_name.to_string(),
                 file: file.as_deref().unwrap_or_default().to_owned(),
-                module,
+                module: *module,
             });
             self.functions.len() - 1
-        });
-        Line { function, line }
+        })
     }
 
     /// The module for a part of the kernel that is named like `ext4`; the

@@ -89,6 +89,8 @@ pub struct Call {
     /// Line in that file; 0 if unknown. For all but the innermost call, the
     /// line of the inlined call.
     pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
 }
 
 /// Names the addresses of each module; the result has one entry per request,

@@ -82,7 +82,7 @@ fn tables() -> Profile {
         kind,
         module,
         address,
-        lines: lines.iter().map(|&(function, line)| Line { function, line }).collect(),
+        lines: lines.iter().map(|&(function, line)| Line { function, line, column: 0 }).collect(),
     };
     let thread = |tid, name: &str| Thread { process: 0, tid, name: name.into() };
     Profile {
