@@ -29,6 +29,7 @@ mod dictionary;
 mod facts;
 mod heap;
 mod info;
+pub mod inventory;
 mod kernel_symbols;
 mod locations;
 mod selection;
@@ -49,6 +50,7 @@ use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, Total
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
 use crate::profile::Profile;
+use crate::source_map;
 pub(crate) use assemble::add_up_equal;
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
@@ -71,6 +73,11 @@ pub struct LoadOptions {
     /// recorded paths. With any, better names are looked for than those that
     /// the trace brings with it.
     pub debug_dirs: Vec<PathBuf>,
+    /// Look for no names: functions of files are called by where they are.
+    pub unnamed: bool,
+    /// Directories to look for source maps of JavaScript in, besides the
+    /// places that the generated files say.
+    pub source_maps: Vec<PathBuf>,
     /// How to look at allocations.
     pub heap: HeapOptions,
     /// Which part of the recording to look at.
@@ -245,6 +252,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         }
     }
 
+    if options.unnamed {
+        tables.facts.leave_unnamed();
+    }
     let in_window = !selection.window.is_everything();
     let inexact = tables.replace_missing_totals(in_window);
     let mut profile = assemble::assemble(&tables, &mut heap, options);
@@ -262,6 +272,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         window: selection.window,
     };
     info::fill(&mut profile, &tables.facts, &reading);
+    if !options.unnamed {
+        source_map::apply(&mut profile, &options.source_maps);
+    }
     let (start_ns, _) = info::start(&tables.facts, reader.header());
     let window = selection.span(start_ns).unwrap_or_default();
     finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));

@@ -331,6 +331,8 @@ pub struct Module {
     pub path: String,
     /// GNU build-id; empty if it had none.
     pub build_id: Vec<u8>,
+    /// Size of the file in bytes; 0 if unknown.
+    pub file_size: u64,
 }
 
 /// What a [`Module`] is.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_format::{Allocator, Event, Mapping, Module, Process, Record, Symbol, Thread, ThreadName};
+use rz_format::{
+    Allocator, Event, Mapping, Module, ModuleKind, Process, Record, Symbol, Thread, ThreadName,
+};
 
 use super::selection::cut_loss;
 use super::sources::{SourceFacts, Sources};
@@ -113,6 +115,14 @@ impl Facts {
     /// The last name of a thread.
     pub(super) fn name_of<'t>(&'t self, thread: &'t Thread) -> &'t str {
         self.thread_names.get(&thread.id).map_or(&thread.name, |new| &new.name)
+    }
+
+    /// Takes files for code that is known by its names only, so that none is
+    /// looked for.
+    pub(super) fn leave_unnamed(&mut self) {
+        let modules = self.modules.values.iter_mut();
+        let files = modules.filter(|module| ModuleKind::from(module.kind) == ModuleKind::File);
+        files.for_each(|module| module.kind = ModuleKind::Names.into());
     }
 
     /// Adds one record.

@@ -309,6 +309,7 @@ fn module(recorded: &rz_format::Module) -> Module {
         name: file_name.unwrap_or_else(|| default_name.to_owned()),
         path: if in_brackets { String::new() } else { path.to_owned() },
         build_id: recorded.build_id.clone(),
+        file_size: recorded.file_size,
     }
 }
 

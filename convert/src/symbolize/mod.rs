@@ -14,6 +14,7 @@
 //! A file that is missing, is another build, or is damaged costs names and
 //! gives a note, never a wrong name.
 
+mod code;
 mod demangle;
 mod dwarf;
 mod find;
@@ -26,6 +27,7 @@ mod symbols;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use code::{CodeFile, CodeRange, with_code};
 pub use demangle::without_clone_suffixes;
 
 use std::path::{Path, PathBuf};
