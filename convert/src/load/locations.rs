@@ -9,6 +9,7 @@ use rz_format::{Frame, ModuleKind as RecordedKind};
 use super::Tables;
 use super::brought_names::Brought;
 use super::facts::Facts;
+use super::generated::call_at;
 use super::kernel_symbols::RecordedSymbols;
 use crate::profile::{
     FrameKind, Function, FunctionId, Line, Location, LocationId, Module, ModuleId, ModuleKind,
@@ -46,8 +47,16 @@ enum Known<'t> {
     Recorded(RecordedSymbols<'t>),
     /// Names that the trace brings with it, and nothing else.
     Brought,
-    /// One name for all: addresses of generated code mean nothing later.
+    /// One name for all that was generated, but for what the process has told.
     Whole,
+}
+
+/// What a trace itself says of a frame.
+struct Told {
+    /// Names that were put into it later.
+    brought: Option<Brought>,
+    /// What the process said that it generated there.
+    generated: Option<Call>,
 }
 
 impl Locations {
@@ -59,17 +68,24 @@ impl Locations {
         touched: &[bool],
         debug_dirs: &[PathBuf],
     ) -> Self {
-        let Tables { facts, names: brought, .. } = tables;
+        let Tables { facts, names: brought, generated, made, .. } = tables;
         let modules = facts.modules.values().iter().map(module).collect();
         let mut this = Locations { modules, ..Locations::default() };
         let known = this.look_up(facts, frames, touched, debug_dirs);
         let mut names = Names::default();
-        for (frame, &touched) in frames.iter().zip(touched) {
+        for (index, (frame, &touched)) in frames.iter().zip(touched).enumerate() {
             let location = touched.then(|| match *frame {
                 Frame::Code { module: id, offset } => match facts.modules.index_of(id) {
                     Some(module) => {
-                        let brought = brought.find(id, offset, 0, &mut names);
-                        this.code(module, &known[module], brought, offset, &mut names)
+                        let code = made.code_of(index);
+                        let code = code.unwrap_or_else(|| generated.at(id, offset, u64::MAX));
+                        let code = code.and_then(|code| generated.get(code));
+                        let from_ns = code.map_or(0, |code| code.from_ns);
+                        let told = Told {
+                            brought: brought.find(id, offset, from_ns, &mut names),
+                            generated: code.map(|code| call_at(code, offset, &mut names)),
+                        };
+                        this.code(module, &known[module], told, offset, &mut names)
                     }
                     None => this.plain(FrameKind::User, LOST, offset),
                 },
@@ -183,23 +199,21 @@ impl Locations {
         &mut self,
         module: ModuleId,
         known: &Known,
-        brought: Option<Brought>,
+        told: Told,
         offset: u64,
         names: &mut Names,
     ) -> Location {
+        let Told { brought, generated } = told;
         let kind = match self.modules[module].kind {
             ModuleKind::Kernel => FrameKind::Kernel,
             ModuleKind::Anonymous => FrameKind::Jit,
+            _ if generated.is_some() => FrameKind::Jit,
             _ => FrameKind::User,
         };
         let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
         let mut start = offset;
         let mut found: &[Call] = &[];
         match known {
-            Known::Whole => {
-                let name = self.modules[module].name.as_str().into();
-                location.lines.push(self.line(&name, None, Some(module)));
-            }
             Known::Recorded(symbols) => {
                 if let Some(symbol) = symbols.find(offset) {
                     let (name, system_name) = names.function(symbol.name.as_bytes());
@@ -216,7 +230,7 @@ impl Locations {
                     found = &symbols.calls[at];
                 }
             }
-            Known::Brought => {}
+            Known::Brought | Known::Whole => {}
         }
         let has_lines = found.iter().any(|call| call.line > 0);
         if let Some(brought) = brought.as_ref().filter(|_| !has_lines && location.lines.is_empty())
@@ -225,13 +239,19 @@ impl Locations {
             (location.address, start) = (brought.address, brought.start);
             found = &brought.calls;
         }
+        if found.is_empty() && location.lines.is_empty() {
+            found = generated.as_slice();
+        }
         for call in found {
             let line = self.line_of(call, module);
             location.lines.push(line);
         }
         if location.lines.is_empty() {
-            let short = self.modules[module].name.trim_matches(['[', ']']);
-            let name = format!("[{short}+{start:#x}]").into();
+            let name = &self.modules[module].name;
+            let name = match known {
+                Known::Whole => name.as_str().into(),
+                _ => format!("[{}+{start:#x}]", name.trim_matches(['[', ']'])).into(),
+            };
             location.lines.push(self.line(&name, None, Some(module)));
         }
         location

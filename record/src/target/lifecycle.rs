@@ -116,14 +116,19 @@ impl Tracker {
         if let Some(mapping) = process.space.find_mut(entry.start) {
             mapping.module = Some(module);
         }
+        let id = process.id;
         self.found.records.push(Record::Mapping(Mapping {
-            process: process.id,
+            process: id,
             module,
             start: entry.start,
             length: entry.end - entry.start,
             file_offset: entry.file_offset,
             time_ns,
         }));
+        if self.stacks.modules.is_generated(module) {
+            self.watch_publisher(pid);
+        }
+        self.watch_dump(pid, id, &entry);
     }
 
     pub(super) fn exec(&mut self, event: &RawEvent<'_>, owner: u32, name: &str) {
@@ -216,7 +221,8 @@ impl Tracker {
                 self.found
                     .records
                     .push(Record::ProcessExit(Exit { id: process.get().id, time_ns }));
-                process.remove();
+                let process = process.remove();
+                self.end_publisher(&process, time_ns);
             }
         }
     }

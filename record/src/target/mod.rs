@@ -3,6 +3,7 @@
 
 mod chunks;
 mod facts;
+mod generated;
 mod heap;
 mod identity;
 mod lifecycle;
@@ -26,6 +27,7 @@ use crate::config::FactOptions;
 use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
 use crate::queue::StackEnds;
 use chunks::Hooked;
+use generated::Publishers;
 use heap::Unsettled;
 use identity::EndedThreads;
 use process::{Process, Thread};
@@ -163,6 +165,7 @@ pub(crate) struct Tracker {
     next_process: u32,
     next_thread: u32,
     stacks: Stacks,
+    publishers: Publishers,
     texts: TextInterner<FxBuildHasher>,
     found: Findings,
     unsettled: Unsettled,
@@ -192,6 +195,7 @@ impl Tracker {
             next_process: 0,
             next_thread: 0,
             stacks: Stacks::new(stack_ends),
+            publishers: Publishers::default(),
             texts: TextInterner::default(),
             found: Findings::default(),
             unsettled: Unsettled::default(),
@@ -270,6 +274,7 @@ impl Tracker {
             }
         }
         self.last_seen.insert(buffer, event.time_ns);
+        self.watch_new_publishers();
     }
 
     /// Notes CPU time that no sample stands for, though it should: timers of
@@ -330,6 +335,7 @@ impl Tracker {
     pub(crate) fn take_findings(&mut self, empty: Findings) -> Findings {
         self.found.stacks = self.stacks.take_new();
         self.found.texts = self.texts.take_new();
+        self.note_generated_code();
         std::mem::replace(&mut self.found, empty)
     }
 
@@ -343,7 +349,8 @@ impl Tracker {
     }
 
     /// Adds what can only be said in the end: events that are still throttled,
-    /// and the names of the kernel's and the vDSO's code that was seen.
+    /// and the names of the kernel's, the vDSO's and generated code that was
+    /// seen. Findings must have been taken, so that all frames are known.
     pub(crate) fn finish(&mut self, time_ns: u64) {
         for ((_, cpu), from_ns) in std::mem::take(&mut self.throttled) {
             self.lose_samples(cpu, LossReason::Throttled, from_ns, time_ns, 0);
@@ -364,6 +371,7 @@ impl Tracker {
         if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
             add(names::vdso_symbols(vdso_offsets, module), "vDSO functions");
         }
+        self.finish_generated_code();
     }
 
     fn sample(
