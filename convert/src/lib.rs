@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub use load::call_list as calls;
+pub use load::inventory;
 
 pub mod export;
 pub mod filter;
@@ -13,5 +14,6 @@ pub mod output;
 pub mod profile;
 pub mod reason;
 pub mod select;
+mod source_map;
 pub mod symbolize;
 pub mod syscalls;
