@@ -61,6 +61,8 @@ pub struct ConvertConfig {
     pub metric: Option<Metric>,
     /// Where to look for binaries and debug files first.
     pub debug_dirs: Vec<PathBuf>,
+    /// Where to look for source maps first.
+    pub source_maps: Vec<PathBuf>,
     /// Which part of the trace to convert.
     pub filter: Filter,
     /// Say nothing but errors.
@@ -108,6 +110,11 @@ struct Args {
     /// Look here for binaries and debug files first; may be repeated
     #[arg(long = "debug-dir", value_name = "DIR")]
     debug_dirs: Vec<PathBuf>,
+
+    /// Look here first for source maps of JavaScript (FILE.js.map), then beside
+    /// the files and in them; may be repeated
+    #[arg(long = "source-map", value_name = "DIR")]
+    source_maps: Vec<PathBuf>,
 
     /// What to call a trace that is merged [default: its file's name]; give as
     /// many as there are traces, in their order
@@ -220,12 +227,14 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
 }
 
 fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::Error> {
-    let Args { inputs, to: _, output, threads, event, metric, debug_dirs, labels, .. } = args;
+    let Args { inputs, to: _, output, threads, event, metric, labels, .. } = args;
+    let (debug_dirs, source_maps) = (args.debug_dirs, args.source_maps);
     let unused = [
         ("--threads", threads),
         ("--event", event.is_some()),
         ("--metric", metric.is_some()),
         ("--debug-dir without --embed", !args.embed && !debug_dirs.is_empty()),
+        ("--source-map", !source_maps.is_empty()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
@@ -263,7 +272,7 @@ fn convert_config(
     until: Option<Moment>,
     format: Format,
 ) -> Result<ConvertConfig, clap::Error> {
-    let Args { inputs, output, threads, event, metric, debug_dirs, quiet, .. } = args;
+    let Args { inputs, output, threads, event, metric, debug_dirs, source_maps, quiet, .. } = args;
     let mut inputs = inputs.into_iter();
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
         let message = format!("{format} is made of one trace; merge several with --to rz first");
@@ -285,7 +294,18 @@ fn convert_config(
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let filter = args.filters.filter(until);
-    Ok(ConvertConfig { input, format, output, threads, event, metric, debug_dirs, filter, quiet })
+    Ok(ConvertConfig {
+        input,
+        format,
+        output,
+        threads,
+        event,
+        metric,
+        debug_dirs,
+        source_maps,
+        filter,
+        quiet,
+    })
 }
 
 /// The format and the time that were given, of which there is one at most.

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub use load::call_list as calls;
+pub use load::inventory;
 
 pub mod embed;
 pub mod export;
@@ -16,5 +17,6 @@ pub mod reason;
 pub mod redact;
 mod rewrite;
 pub mod select;
+mod source_map;
 pub mod symbolize;
 pub mod syscalls;

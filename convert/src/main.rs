@@ -53,6 +53,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
     let options = LoadOptions {
         timeline: config.format.needs_timeline(),
         debug_dirs: config.debug_dirs,
+        source_maps: config.source_maps,
         filter: config.filter,
         ..LoadOptions::default()
     };

@@ -334,6 +334,8 @@ pub struct Module {
     pub path: String,
     /// GNU build-id; empty if it had none.
     pub build_id: Vec<u8>,
+    /// Size of the file in bytes; 0 if unknown.
+    pub file_size: u64,
 }
 
 /// What a [`Module`] is.
@@ -410,6 +412,8 @@ pub struct Line {
     pub function: FunctionId,
     /// Line in the function's source file; 0 if unknown.
     pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
 }
 
 /// A call stack: this location, called from the parent stack.

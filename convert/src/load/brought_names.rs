@@ -86,7 +86,7 @@ impl BroughtNames {
         };
         let name: Arc<str> = text(row.name)?;
         let system_name = text(row.system_name).unwrap_or_else(|| name.clone());
-        Some(Call { name, system_name, file: text(row.file), line: row.line })
+        Some(Call { name, system_name, file: text(row.file), line: row.line, column: row.column })
     }
 }
 
@@ -108,6 +108,7 @@ mod tests {
             name: Some(5),
             file: Some(8),
             line: 3,
+            column: 7,
             inlined: true,
             ..Name::default()
         };
@@ -125,6 +126,7 @@ mod tests {
             system_name: system_name.into(),
             file: Some("a.cc".into()),
             line,
+            column: 7,
         };
         let calls = vec![call("inner", "inner", 3), call("outer()", "_Z5outerv", 9)];
         assert_eq!(find(1, 0x10), Some(Brought { address: 0x1010, start: 0x1010, calls }));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    Allocator, Event, Mapping, Module, Process, Record, Redaction, Symbol, Thread, ThreadName,
+    Allocator, Event, Generated, GeneratedLine, Mapping, Module, ModuleKind, Process, Record,
+    Redaction, Symbol, Thread, ThreadName,
 };
 
 use super::selection::cut_loss;
@@ -84,6 +85,8 @@ pub(super) struct Facts {
     /// By module id: what is amiss with the names that the trace has of all
     /// its code; empty if nothing is.
     pub(super) named: FxHashMap<u32, String>,
+    /// Code that processes generated, in the order of the file.
+    pub(super) generated: Vec<Generated>,
     /// By process id: files that it allocates with.
     pub(super) allocators: BTreeMap<u32, Vec<String>>,
     /// By process id: runtimes that it has mapped.
@@ -122,6 +125,14 @@ impl Facts {
         self.thread_names.get(&thread.id).map_or(&thread.name, |new| &new.name)
     }
 
+    /// Takes files for code that is known by its names only, so that none is
+    /// looked for.
+    pub(super) fn leave_unnamed(&mut self) {
+        let modules = self.modules.values.iter_mut();
+        let files = modules.filter(|module| ModuleKind::from(module.kind) == ModuleKind::File);
+        files.for_each(|module| module.kind = ModuleKind::Names.into());
+    }
+
     /// Adds one record.
     pub(super) fn add(&mut self, record: Record) {
         let bytes = definition_size(&record);
@@ -145,6 +156,7 @@ impl Facts {
             Record::ThreadName(name) => self.rename(name),
             Record::Symbol(symbol) => self.symbols.entry(symbol.module).or_default().push(symbol),
             Record::Named(named) => drop(self.named.entry(named.module).or_insert(named.note)),
+            Record::Generated(code) => self.generated.push(code),
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
             Record::Redaction(redaction) => self.add_redaction(redaction),
@@ -250,6 +262,10 @@ fn definition_size(record: &Record) -> usize {
         Record::Allocator(allocator) => allocator.path.len(),
         Record::Named(named) => named.note.len(),
         Record::Redaction(redaction) => redaction.what.len(),
+        Record::Generated(code) => {
+            let line = |line: &GeneratedLine| line.file.len() + size_of::<GeneratedLine>();
+            code.name.len() + code.lines.iter().map(line).sum::<usize>()
+        }
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };

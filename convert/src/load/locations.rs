@@ -9,6 +9,7 @@ use rz_format::{Frame, ModuleKind as RecordedKind};
 use super::Tables;
 use super::brought_names::{Brought, BroughtNames};
 use super::facts::Facts;
+use super::generated::call_at;
 use super::kernel_symbols::RecordedSymbols;
 use crate::profile::{
     FrameKind, Function, FunctionId, Line, Location, LocationId, Module, ModuleId, ModuleKind,
@@ -46,8 +47,16 @@ pub(super) enum Known<'t> {
     Recorded(RecordedSymbols<'t>),
     /// Names that the trace brings with it, and nothing else.
     Brought,
-    /// One name for all: addresses of generated code mean nothing later.
+    /// One name for all that was generated, but for what the process has told.
     Whole,
+}
+
+/// What a trace itself says of a frame.
+struct Told {
+    /// Names that were put into it later.
+    brought: Option<Brought>,
+    /// What the process said that it generated there.
+    generated: Option<Call>,
 }
 
 impl Locations {
@@ -59,17 +68,24 @@ impl Locations {
         touched: &[bool],
         debug_dirs: &[PathBuf],
     ) -> Self {
-        let Tables { facts, names: brought, .. } = tables;
+        let Tables { facts, names: brought, generated, made, .. } = tables;
         let modules = facts.modules.values().iter().map(module).collect();
         let mut this = Locations { modules, ..Locations::default() };
         let known = this.look_up(facts, Some(brought), frames, touched, debug_dirs);
         let mut names = Names::default();
-        for (frame, &touched) in frames.iter().zip(touched) {
+        for (index, (frame, &touched)) in frames.iter().zip(touched).enumerate() {
             let location = touched.then(|| match *frame {
                 Frame::Code { module: id, offset } => match facts.modules.index_of(id) {
                     Some(module) => {
-                        let brought = brought.find(id, offset, 0, &mut names);
-                        this.code(module, &known[module], brought, offset, &mut names)
+                        let code = made.code_of(index);
+                        let code = code.unwrap_or_else(|| generated.at(id, offset, u64::MAX));
+                        let code = code.and_then(|code| generated.get(code));
+                        let from_ns = code.map_or(0, |code| code.from_ns);
+                        let told = Told {
+                            brought: brought.find(id, offset, from_ns, &mut names),
+                            generated: code.map(|code| call_at(code, offset, &mut names)),
+                        };
+                        this.code(module, &known[module], told, offset, &mut names)
                     }
                     None => this.plain(FrameKind::User, LOST, offset),
                 },
@@ -186,77 +202,87 @@ impl Locations {
         &mut self,
         module: ModuleId,
         known: &Known,
-        brought: Option<Brought>,
+        told: Told,
         offset: u64,
         names: &mut Names,
     ) -> Location {
+        let Told { brought, generated } = told;
         let kind = match self.modules[module].kind {
             ModuleKind::Kernel => FrameKind::Kernel,
             ModuleKind::Anonymous => FrameKind::Jit,
+            _ if generated.is_some() => FrameKind::Jit,
             _ => FrameKind::User,
         };
         let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
         match known {
-            Known::Whole => {
-                let name = self.modules[module].name.as_str().into();
-                location.lines.push(self.line(&name, None, None, Some(module), 0));
-            }
             Known::Recorded(symbols) => {
                 if let Some(symbol) = symbols.find(offset) {
                     let (name, system_name) = names.function(symbol.name.as_bytes());
                     let module = self.area(module, &symbol.area);
                     location.module = Some(module);
-                    let line = self.line(&name, Some(&system_name), None, Some(module), 0);
+                    let line = self.line(&name, Some(&system_name), Some(module));
                     location.lines.push(line);
                 }
             }
-            Known::File(..) | Known::Brought => {}
+            Known::File(..) | Known::Brought | Known::Whole => {}
         }
         if !location.lines.is_empty() {
             return location;
         }
         let (address, start, calls) = resolve(known, brought.as_ref(), offset);
         location.address = address;
+        let calls = if calls.is_empty() { generated.as_slice() } else { calls };
         for call in calls {
-            let (name, system_name) = (&call.name, Some(&call.system_name));
-            let line = self.line(name, system_name, call.file.as_ref(), Some(module), call.line);
+            let line = self.line_of(call, module);
             location.lines.push(line);
         }
         if location.lines.is_empty() {
-            let short = self.modules[module].name.trim_matches(['[', ']']);
-            let name = format!("[{short}+{start:#x}]").into();
-            location.lines.push(self.line(&name, None, None, Some(module), 0));
+            let name = &self.modules[module].name;
+            let name = match known {
+                Known::Whole => name.as_str().into(),
+                _ => format!("[{}+{start:#x}]", name.trim_matches(['[', ']'])).into(),
+            };
+            location.lines.push(self.line(&name, None, Some(module)));
         }
         location
     }
 
     /// A location that belongs to no module.
     fn plain(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
-        let line = self.line(&name.into(), None, None, None, 0);
+        let line = self.line(&name.into(), None, None);
         Location { kind, module: None, address, lines: vec![line] }
     }
 
-    /// A line of a function, which is added if it is new.
+    /// A function of which no line is known.
     fn line(
         &mut self,
         name: &Arc<str>,
         system_name: Option<&Arc<str>>,
-        file: Option<&Arc<str>>,
         module: Option<ModuleId>,
-        line: u32,
     ) -> Line {
         let system_name = system_name.cloned().unwrap_or_default();
-        let key = (name.clone(), system_name, file.cloned(), module);
-        let function = *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, _)| {
+        let function = self.function((name.clone(), system_name, None, module));
+        Line { function, ..Line::default() }
+    }
+
+    /// The line of a call in a module.
+    fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
+        let Call { name, system_name, file, line, column } = call;
+        let key = (name.clone(), system_name.clone(), file.clone(), Some(module));
+        Line { function: self.function(key), line: *line, column: *column }
+    }
+
+    /// A function, which is added if it is new.
+    fn function(&mut self, key: FunctionKey) -> FunctionId {
+        *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, module)| {
             self.functions.push(Function {
                 name: name.to_string(),
                 system_name: system_name.to_string(),
                 file: file.as_deref().unwrap_or_default().to_owned(),
-                module,
+                module: *module,
             });
             self.functions.len() - 1
-        });
-        Line { function, line }
+        })
     }
 
     /// The module for a part of the kernel that is named like `ext4`; the
@@ -326,6 +352,7 @@ fn module(recorded: &rz_format::Module) -> Module {
         name: file_name.unwrap_or_else(|| default_name.to_owned()),
         path: if in_brackets { String::new() } else { path.to_owned() },
         build_id: recorded.build_id.clone(),
+        file_size: recorded.file_size,
     }
 }
 

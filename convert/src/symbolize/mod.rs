@@ -14,6 +14,7 @@
 //! A file that is missing, is another build, or is damaged costs names and
 //! gives a note, never a wrong name.
 
+mod code;
 mod demangle;
 mod dwarf;
 mod find;
@@ -26,6 +27,7 @@ mod symbols;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use code::{CodeFile, CodeRange, with_code};
 pub use demangle::without_clone_suffixes;
 
 use std::path::{Path, PathBuf};
@@ -89,6 +91,8 @@ pub struct Call {
     /// Line in that file; 0 if unknown. For all but the innermost call, the
     /// line of the inlined call.
     pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
 }
 
 /// Names the addresses of each module; the result has one entry per request,

@@ -142,7 +142,7 @@ fn join_calls(frames: Vec<Frame>, symbol: Option<&Symbol>, names: &mut Names) ->
     let mut call = |name: &[u8], file: Option<&str>, line| {
         let file = file.map(|path| names.file(path));
         let (name, system_name) = names.function(name);
-        Call { name, system_name, file, line }
+        Call { name, system_name, file, line, column: 0 }
     };
     let Some((outermost, inlined)) = frames.split_last() else {
         let linker_name = |symbol: &Symbol| match symbol.source {

@@ -66,6 +66,11 @@ impl AddressSpace {
         self.find_mut(address).is_some()
     }
 
+    /// All of them.
+    pub(crate) fn mappings(&self) -> &[Mapping] {
+        &self.mappings
+    }
+
     /// The mapping that holds `address`.
     pub(crate) fn find_mut(&mut self, address: u64) -> Option<&mut Mapping> {
         let holds = |m: &Mapping| (m.entry.start..m.entry.end).contains(&address);

@@ -106,6 +106,8 @@ pub(super) struct Line {
     pub function_id: u64,
     #[prost(int64, tag = "2")]
     pub line: i64,
+    #[prost(int64, tag = "3")]
+    pub column: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
