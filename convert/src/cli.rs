@@ -9,11 +9,13 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use filters::FilterArgs;
+use rz_convert::embed::EmbedOptions;
 use rz_convert::export::Format;
 use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
-use rz_convert::merge::{MergeInput, MergeOptions};
+use rz_convert::merge::MergeInput;
 use rz_convert::profile::ALLOC;
+use rz_convert::redact::{RedactOptions, Sensitive};
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
@@ -21,19 +23,23 @@ use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 pub enum Config {
     /// Convert a trace to another format.
     Convert(Box<ConvertConfig>),
-    /// Merge traces into one.
-    Merge(MergeConfig),
+    /// Make a trace of traces.
+    Trace(TraceConfig),
 }
 
-/// How to merge traces.
+/// How to make a trace of others.
 #[derive(Debug, PartialEq, Eq)]
-pub struct MergeConfig {
-    /// The traces to merge.
+pub struct TraceConfig {
+    /// The traces; several are merged.
     pub inputs: Vec<MergeInput>,
     /// Where the result goes; `-` is standard output.
     pub output: PathBuf,
-    /// How to merge.
-    pub options: MergeOptions,
+    /// Take damaged traces as far as they are whole.
+    pub keep_going: bool,
+    /// How to put names into it.
+    pub embed: Option<EmbedOptions>,
+    /// What to take out of it.
+    pub redact: Option<RedactOptions>,
     /// Say nothing but errors.
     pub quiet: bool,
 }
@@ -63,10 +69,11 @@ pub struct ConvertConfig {
     pub quiet: bool,
 }
 
-/// Convert an rz trace to the format of another tool, or merge traces into one
+/// Convert an rz trace to the format of another tool, merge traces into one, or
+/// make a trace fit to be given away
 ///
 /// Functions are named with the binaries and debug files of this machine.
-/// Merging needs none of them.
+/// Merging and redacting need none of them.
 #[derive(Debug, Parser)]
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
@@ -114,10 +121,38 @@ struct Args {
     #[arg(long = "label", value_name = "NAME")]
     labels: Vec<String>,
 
-    /// Merge damaged traces as far as they are whole, and leave out what is no
-    /// trace; the output has a note of it
+    /// With --to rz, take damaged traces as far as they are whole, and leave out
+    /// what is no trace; the output has a note of it
     #[arg(long)]
     keep_going: bool,
+
+    /// With --to rz, put functions, lines and inlined calls into the trace, so
+    /// that it shows the same where none of the binaries are. What was recorded
+    /// stays: embed again with better debug files
+    #[arg(long)]
+    embed: bool,
+
+    /// With --to rz, replace or take out what tells whose machine it was: the
+    /// host, users, paths outside of the system's folders, names of processes
+    /// and threads other than the system's programs, arguments, the environment,
+    /// socket addresses, labels, notes. Equal ones get equal pseudonyms. Names of
+    /// functions stay (they are code), and so do numbers and build-ids
+    #[arg(long)]
+    redact: bool,
+
+    /// What --redact leaves as it is, separated by commas
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_delimiter = ',',
+        requires = "redact",
+        value_parser = sensitive_parser()
+    )]
+    keep: Vec<Sensitive>,
+
+    /// With --redact, take build-ids out as well; debug files are then not found
+    #[arg(long, requires = "redact")]
+    no_build_ids: bool,
 
     /// Print nothing but errors
     #[arg(short, long)]
@@ -137,6 +172,8 @@ Examples:
   conv trace.rz --to speedscope --event alloc --metric peak
   conv trace.rz --to folded --debug-dir ./target/release -o -
   conv a.rz b.rz host3/*.rz --to rz -o all.rz
+  conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
+  conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
@@ -150,6 +187,11 @@ pub fn parse() -> Config {
 fn metric_parser() -> impl TypedValueParser<Value = Metric> {
     let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
     PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
+}
+
+fn sensitive_parser() -> impl TypedValueParser<Value = Sensitive> {
+    let value = |what: Sensitive| PossibleValue::new(what.name()).help(what.description());
+    PossibleValuesParser::new(Sensitive::ALL.map(value)).try_map(|name| name.parse::<Sensitive>())
 }
 
 fn config_from(mut args: Args) -> Result<Config, clap::Error> {
@@ -180,23 +222,23 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
         Target::Format(format) => {
             convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
         }
-        Target::Rz => merge_config(args, until).map(Config::Merge),
+        Target::Rz => trace_config(args, until).map(Config::Trace),
     }
 }
 
-fn merge_config(args: Args, until: Option<Moment>) -> Result<MergeConfig, clap::Error> {
+fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::Error> {
     let Args { inputs, to: _, output, threads, event, metric, labels, .. } = args;
     let (debug_dirs, source_maps) = (args.debug_dirs, args.source_maps);
     let unused = [
         ("--threads", threads),
         ("--event", event.is_some()),
         ("--metric", metric.is_some()),
-        ("--debug-dir", !debug_dirs.is_empty()),
+        ("--debug-dir without --embed", !args.embed && !debug_dirs.is_empty()),
         ("--source-map", !source_maps.is_empty()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
-        let message = format!("{option} is not for merging: a merged trace has all there is");
+        let message = format!("{option} is not for --to rz: the output has all there is");
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let Some(output) = output else {
@@ -210,10 +252,17 @@ fn merge_config(args: Args, until: Option<Moment>) -> Result<MergeConfig, clap::
     }
     let labels = labels.into_iter().map(Some).chain(std::iter::repeat(None));
     let inputs = inputs.into_iter().zip(labels);
-    Ok(MergeConfig {
+    let keep_going = args.keep_going;
+    Ok(TraceConfig {
         inputs: inputs.map(|(path, label)| MergeInput { path, label }).collect(),
         output,
-        options: MergeOptions { keep_going: args.keep_going },
+        keep_going,
+        embed: args.embed.then_some(EmbedOptions { debug_dirs, keep_going }),
+        redact: args.redact.then_some(RedactOptions {
+            keep: args.keep,
+            build_ids: !args.no_build_ids,
+            keep_going,
+        }),
         quiet: args.quiet,
     })
 }
@@ -229,8 +278,8 @@ fn convert_config(
         let message = format!("{format} is made of one trace; merge several with --to rz first");
         return Err(usage_error(ErrorKind::TooManyValues, message));
     };
-    if args.keep_going || !args.labels.is_empty() {
-        let message = "--label and --keep-going are for merging with --to rz".to_owned();
+    if args.keep_going || args.embed || args.redact || !args.labels.is_empty() {
+        let message = "--label, --keep-going, --embed and --redact are for --to rz".to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
@@ -296,7 +345,7 @@ mod tests {
     fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
         any_config(line).map(|config| match config {
             Config::Convert(config) => *config,
-            Config::Merge(_) => panic!("{line} merges"),
+            Config::Trace(_) => panic!("{line} makes a trace"),
         })
     }
 
@@ -307,10 +356,10 @@ mod tests {
             ("a.rz b.rz -o all.rz", &[None, None]),
             ("a.rz b.rz -o all.rz --label x --label y", &[Some("x"), Some("y")]),
         ] {
-            let Config::Merge(config) = any_config(line).unwrap() else { panic!("{line}") };
+            let Config::Trace(config) = any_config(line).unwrap() else { panic!("{line}") };
             let found: Vec<_> = config.inputs.iter().map(|input| input.label.as_deref()).collect();
             assert_eq!(found, labels, "{line}");
-            assert!(!config.options.keep_going);
+            assert!(!config.keep_going);
         }
         for line in [
             "a.rz b.rz --to folded",
@@ -321,6 +370,36 @@ mod tests {
             "--to rz -o all.rz",
         ] {
             assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn traces_are_made_fit_to_be_given_away() {
+        let config = |line: &str| match any_config(line) {
+            Ok(Config::Trace(config)) => Ok((config.embed, config.redact)),
+            Ok(other) => panic!("{line}: {other:?}"),
+            Err(error) => Err(error.exit_code()),
+        };
+        let embed = EmbedOptions { debug_dirs: vec!["d".into()], keep_going: true };
+        let redact = RedactOptions {
+            keep: vec![Sensitive::Paths, Sensitive::Env, Sensitive::Host],
+            build_ids: false,
+            keep_going: false,
+        };
+        for (line, expected) in [
+            ("a.rz --to rz -o b.rz --embed --debug-dir d --keep-going", Ok((Some(embed), None))),
+            (
+                "a.rz -o b.rz --redact --keep paths,env --keep host --no-build-ids",
+                Ok((None, Some(redact))),
+            ),
+            ("a.rz -o b.rz --keep paths", Err(2)),
+            ("a.rz -o b.rz --redact --keep path", Err(2)),
+            ("a.rz -o b.rz --debug-dir d", Err(2)),
+            ("a.rz -o b.folded --embed", Err(2)),
+            ("a.rz -o b.folded --redact", Err(2)),
+            ("a.rz --to rz --redact", Err(2)),
+        ] {
+            assert_eq!(config(line), expected, "{line}");
         }
     }
 

@@ -35,6 +35,7 @@ mod info;
 pub mod inventory;
 mod kernel_symbols;
 mod locations;
+mod naming;
 mod selection;
 mod sources;
 mod sums;
@@ -55,7 +56,7 @@ use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
 use crate::profile::Profile;
 use crate::source_map;
-pub(crate) use assemble::add_up_equal;
+pub(crate) use assemble::{add_up_equal, is_kernel_thread};
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
 pub(crate) use dictionary::Dictionary;
@@ -65,8 +66,10 @@ use generated::{GeneratedCode, Made, Versions};
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
+pub(crate) use naming::{CodeNames, Naming};
 use selection::{Found, Selection};
 use sums::Sums;
+pub(crate) use texts::Texts;
 use totals::Totals;
 
 /// How to load a trace.
