@@ -12,6 +12,7 @@ use filters::FilterArgs;
 use rz_convert::export::Format;
 use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
+use rz_convert::import::{ImportOptions, InputFormat, PerfOptions};
 use rz_convert::merge::{MergeInput, MergeOptions};
 use rz_convert::profile::ALLOC;
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
@@ -23,6 +24,21 @@ pub enum Config {
     Convert(Box<ConvertConfig>),
     /// Merge traces into one.
     Merge(MergeConfig),
+    /// Make a trace of what another tool recorded.
+    Import(ImportConfig),
+}
+
+/// How to make a trace.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// What the other tool wrote.
+    pub input: PathBuf,
+    /// Where the trace was asked to go; `-` is standard output.
+    pub output: Option<PathBuf>,
+    /// How to read the input.
+    pub options: ImportOptions,
+    /// Say nothing but errors.
+    pub quiet: bool,
 }
 
 /// How to merge traces.
@@ -61,14 +77,16 @@ pub struct ConvertConfig {
     pub quiet: bool,
 }
 
-/// Convert an rz trace to the format of another tool, or merge traces into one
+/// Convert an rz trace to the format of another tool, merge traces into one, or
+/// make a trace of what another tool recorded
 ///
 /// Functions are named with the binaries and debug files of this machine.
 /// Merging needs none of them.
 #[derive(Debug, Parser)]
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
-    /// The trace to convert, or traces to merge with --to rz
+    /// The trace to convert, or traces to merge with --to rz, or perf.data,
+    /// folded stacks or a pprof profile to make a trace of with --to rz
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -81,6 +99,11 @@ struct Args {
     /// redirected, else beside the trace]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// What the input is, for --to rz, if it is no trace [default: by its
+    /// content]
+    #[arg(long, value_name = "FORMAT", value_parser = input_format_parser())]
+    input_format: Option<InputFormat>,
 
     /// Keep threads apart in folded stacks (other formats always do)
     #[arg(long)]
@@ -131,6 +154,7 @@ Examples:
   conv trace.rz --to folded --debug-dir ./target/release -o -
   conv a.rz b.rz host3/*.rz --to rz -o all.rz
   conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
+  conv perf.data --to rz                    writes perf.rz, for report and its --diff
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
@@ -143,6 +167,12 @@ pub fn parse() -> Config {
 fn metric_parser() -> impl TypedValueParser<Value = Metric> {
     let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
     PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
+}
+
+fn input_format_parser() -> impl TypedValueParser<Value = InputFormat> {
+    let value = |format: InputFormat| PossibleValue::new(format.name()).help(format.description());
+    PossibleValuesParser::new(InputFormat::ALL.map(value))
+        .try_map(|name| name.parse::<InputFormat>())
 }
 
 fn config_from(mut args: Args) -> Result<Config, clap::Error> {
@@ -173,8 +203,39 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
         Target::Format(format) => {
             convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
         }
+        Target::Rz if is_import(&args) => import_config(args, until).map(Config::Import),
         Target::Rz => merge_config(args, until).map(Config::Merge),
     }
+}
+
+/// Whether a trace is to be made of what is none. An input that cannot be read
+/// is told of when it is.
+fn is_import(args: &Args) -> bool {
+    let by_content = |path: &PathBuf| matches!(InputFormat::of_file(path), Ok(Some(_)));
+    args.input_format.is_some() || matches!(&args.inputs[..], [only] if by_content(only))
+}
+
+fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap::Error> {
+    let Args { inputs, output, input_format, debug_dirs, quiet, .. } = args;
+    let unused = [
+        ("--threads", args.threads),
+        ("--event", args.event.is_some()),
+        ("--metric", args.metric.is_some()),
+        ("--label", !args.labels.is_empty()),
+        ("--keep-going", args.keep_going),
+        ("a filter", args.filters.filter(until) != Filter::default()),
+    ];
+    if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
+        let message = format!("{option} is not for making a trace: use it on the trace");
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    let mut inputs = inputs.into_iter();
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        let message = "--input-format is for one input; make a trace of each, then merge them";
+        return Err(usage_error(ErrorKind::TooManyValues, message.to_owned()));
+    };
+    let options = ImportOptions { format: input_format, perf: PerfOptions { debug_dirs } };
+    Ok(ImportConfig { input, output, options, quiet })
 }
 
 fn merge_config(args: Args, until: Option<Moment>) -> Result<MergeConfig, clap::Error> {
@@ -220,8 +281,8 @@ fn convert_config(
         let message = format!("{format} is made of one trace; merge several with --to rz first");
         return Err(usage_error(ErrorKind::TooManyValues, message));
     };
-    if args.keep_going || !args.labels.is_empty() {
-        let message = "--label and --keep-going are for merging with --to rz".to_owned();
+    if args.keep_going || !args.labels.is_empty() || args.input_format.is_some() {
+        let message = "--label, --keep-going and --input-format are for --to rz".to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
@@ -276,7 +337,7 @@ mod tests {
     fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
         any_config(line).map(|config| match config {
             Config::Convert(config) => *config,
-            Config::Merge(_) => panic!("{line} merges"),
+            other => panic!("{line}: {other:?}"),
         })
     }
 
@@ -299,6 +360,28 @@ mod tests {
             "a.rz b.rz -o all.rz --threads",
             "a.rz --to folded --keep-going",
             "--to rz -o all.rz",
+        ] {
+            assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn traces_are_made_of_other_formats() {
+        for (line, output, debug_dirs) in [
+            ("perf.data --to rz --input-format perf", None, 0),
+            ("x -o y.rz --input-format perf --debug-dir d", Some("y.rz"), 1),
+        ] {
+            let Config::Import(config) = any_config(line).unwrap() else { panic!("{line}") };
+            assert_eq!(config.output.as_deref(), output.map(Path::new), "{line}");
+            assert_eq!(config.options.format, Some(InputFormat::Perf));
+            assert_eq!(config.options.perf.debug_dirs.len(), debug_dirs);
+        }
+        for line in [
+            "x y --to rz --input-format perf -o z",
+            "x --to rz --input-format rz",
+            "x --to folded --input-format pprof",
+            "x --to rz --input-format pprof --label l",
+            "x --to rz --input-format pprof --from 5s",
         ] {
             assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -6,6 +6,7 @@ pub use load::call_list as calls;
 pub mod export;
 pub mod filter;
 pub mod heap;
+pub mod import;
 pub mod load;
 pub mod mapped_file;
 pub mod merge;

@@ -1,5 +1,5 @@
-//! `conv`: converts an rz trace to the format of another tool, or merges
-//! traces into one.
+//! `conv`: converts an rz trace to the format of another tool, merges traces
+//! into one, or makes a trace of what another tool recorded.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{anyhow, ensure};
 use rz_convert::export::{ExportOptions, Format, export};
 use rz_convert::heap;
+use rz_convert::import::{ImportError, Imported, import};
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::merge::{self, MergeError, Merged};
 use rz_convert::output::Destination;
@@ -33,7 +34,46 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
     match config {
         cli::Config::Convert(config) => convert(*config),
         cli::Config::Merge(config) => merge(config),
+        cli::Config::Import(config) => make_trace(config),
     }
+}
+
+fn make_trace(config: cli::ImportConfig) -> anyhow::Result<()> {
+    let cli::ImportConfig { input, output, options, quiet } = config;
+    let is_terminal = io::stdout().is_terminal();
+    let destination = Destination::choose(output.as_deref(), &input, "rz", is_terminal);
+    if let Destination::File(path) = &destination {
+        ensure_other_file(path, &input)?;
+    }
+    let mut imported = Imported::default();
+    let written = destination.write(|out| {
+        imported = import(&input, &options, out)?;
+        Ok::<(), ImportError>(())
+    });
+    written.map_err(|error| match (&error, &destination) {
+        (ImportError::Write(_) | ImportError::Output(_), Destination::File(path)) => {
+            anyhow!("{}: {error}", path.display())
+        }
+        (ImportError::Write(_) | ImportError::Output(_), Destination::Stdout) => error.into(),
+        _ => anyhow!("{}: {error}", input.display()),
+    })?;
+    if quiet {
+        return Ok(());
+    }
+    for note in &imported.notes {
+        say(format_args!("note: {note}"));
+    }
+    if let Destination::File(path) = &destination {
+        let size = human_size(fs::metadata(path).map_or(0, |meta| meta.len()));
+        say(format_args!("wrote {} ({} samples, {size})", path.display(), imported.samples));
+    }
+    Ok(())
+}
+
+fn ensure_other_file(output: &Path, input: &Path) -> anyhow::Result<()> {
+    let name = output.display();
+    ensure!(!is_same_file(output, input), "{name} is the input itself; name another file with -o");
+    Ok(())
 }
 
 fn merge(config: cli::MergeConfig) -> anyhow::Result<()> {

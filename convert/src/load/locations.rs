@@ -46,7 +46,8 @@ enum Known<'t> {
     Recorded(RecordedSymbols<'t>),
     /// Names that the trace brings with it, and nothing else.
     Brought,
-    /// One name for all: addresses of generated code mean nothing later.
+    /// One name for all but what the trace brings names of: addresses of
+    /// generated code mean nothing later.
     Whole,
 }
 
@@ -196,7 +197,7 @@ impl Locations {
         let mut start = offset;
         let mut found: &[Call] = &[];
         match known {
-            Known::Whole => {
+            Known::Whole if brought.is_none() => {
                 let name = self.modules[module].name.as_str().into();
                 location.lines.push(self.line(&name, None, None, Some(module), 0));
             }
@@ -216,7 +217,7 @@ impl Locations {
                     found = &symbols.calls[at];
                 }
             }
-            Known::Brought => {}
+            Known::Brought | Known::Whole => {}
         }
         let has_lines = found.iter().any(|call| call.line > 0);
         if let Some(brought) = brought.as_ref().filter(|_| !has_lines && location.lines.is_empty())

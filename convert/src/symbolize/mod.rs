@@ -27,6 +27,7 @@ mod symbols;
 pub(crate) mod tests;
 
 pub use demangle::without_clone_suffixes;
+pub(crate) use find::find_binary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
