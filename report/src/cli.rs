@@ -214,10 +214,10 @@ struct Args {
     )]
     work_name: String,
     /// Share of the changes named that may be false on average
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
     fdr: f64,
     /// Call nothing a change that is below this share of the total before
-    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
     min_effect: f64,
 
     /// Write the text to FILE instead of standard output (`-`)
