@@ -13,6 +13,7 @@ use rz_convert::embed::EmbedOptions;
 use rz_convert::export::Format;
 use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
+use rz_convert::import::{ImportOptions, InputFormat, PerfOptions};
 use rz_convert::merge::MergeInput;
 use rz_convert::profile::ALLOC;
 use rz_convert::redact::{RedactOptions, Sensitive};
@@ -25,6 +26,21 @@ pub enum Config {
     Convert(Box<ConvertConfig>),
     /// Make a trace of traces.
     Trace(TraceConfig),
+    /// Make a trace of what another tool recorded.
+    Import(ImportConfig),
+}
+
+/// How to make a trace.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// What the other tool wrote.
+    pub input: PathBuf,
+    /// Where the trace was asked to go; `-` is standard output.
+    pub output: Option<PathBuf>,
+    /// How to read the input.
+    pub options: ImportOptions,
+    /// Say nothing but errors.
+    pub quiet: bool,
 }
 
 /// How to make a trace of others.
@@ -70,14 +86,15 @@ pub struct ConvertConfig {
 }
 
 /// Convert an rz trace to the format of another tool, merge traces into one, or
-/// make a trace fit to be given away
+/// make a trace fit to be given away, or of what another tool recorded
 ///
 /// Functions are named with the binaries and debug files of this machine.
 /// Merging and redacting need none of them.
 #[derive(Debug, Parser)]
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
-    /// The trace to convert, or traces to merge with --to rz
+    /// The trace to convert, or traces to merge with --to rz, or perf.data,
+    /// folded stacks or a pprof profile to make a trace of with --to rz
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -90,6 +107,11 @@ struct Args {
     /// redirected, else beside the trace]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// What the input is, for --to rz, if it is no trace [default: by its
+    /// content]
+    #[arg(long, value_name = "FORMAT", value_parser = input_format_parser())]
+    input_format: Option<InputFormat>,
 
     /// Keep threads apart in folded stacks (other formats always do)
     #[arg(long)]
@@ -175,6 +197,7 @@ Examples:
   conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
   conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
+  conv perf.data --to rz                    writes perf.rz, for report and its --diff
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
@@ -192,6 +215,12 @@ fn metric_parser() -> impl TypedValueParser<Value = Metric> {
 fn sensitive_parser() -> impl TypedValueParser<Value = Sensitive> {
     let value = |what: Sensitive| PossibleValue::new(what.name()).help(what.description());
     PossibleValuesParser::new(Sensitive::ALL.map(value)).try_map(|name| name.parse::<Sensitive>())
+}
+
+fn input_format_parser() -> impl TypedValueParser<Value = InputFormat> {
+    let value = |format: InputFormat| PossibleValue::new(format.name()).help(format.description());
+    PossibleValuesParser::new(InputFormat::ALL.map(value))
+        .try_map(|name| name.parse::<InputFormat>())
 }
 
 fn config_from(mut args: Args) -> Result<Config, clap::Error> {
@@ -222,8 +251,42 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
         Target::Format(format) => {
             convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
         }
+        Target::Rz if is_import(&args) => import_config(args, until).map(Config::Import),
         Target::Rz => trace_config(args, until).map(Config::Trace),
     }
+}
+
+/// Whether a trace is to be made of what is none. An input that cannot be read
+/// is told of when it is.
+fn is_import(args: &Args) -> bool {
+    let by_content = |path: &PathBuf| matches!(InputFormat::of_file(path), Ok(Some(_)));
+    args.input_format.is_some() || matches!(&args.inputs[..], [only] if by_content(only))
+}
+
+fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap::Error> {
+    let Args { inputs, output, input_format, debug_dirs, quiet, .. } = args;
+    let unused = [
+        ("--threads", args.threads),
+        ("--event", args.event.is_some()),
+        ("--metric", args.metric.is_some()),
+        ("--label", !args.labels.is_empty()),
+        ("--keep-going", args.keep_going),
+        ("--embed", args.embed),
+        ("--redact", args.redact),
+        ("--source-map", !args.source_maps.is_empty()),
+        ("a filter", args.filters.filter(until) != Filter::default()),
+    ];
+    if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
+        let message = format!("{option} is not for making a trace: use it on the trace");
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    let mut inputs = inputs.into_iter();
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        let message = "--input-format is for one input; make a trace of each, then merge them";
+        return Err(usage_error(ErrorKind::TooManyValues, message.to_owned()));
+    };
+    let options = ImportOptions { format: input_format, perf: PerfOptions { debug_dirs } };
+    Ok(ImportConfig { input, output, options, quiet })
 }
 
 fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::Error> {
@@ -278,8 +341,10 @@ fn convert_config(
         let message = format!("{format} is made of one trace; merge several with --to rz first");
         return Err(usage_error(ErrorKind::TooManyValues, message));
     };
-    if args.keep_going || args.embed || args.redact || !args.labels.is_empty() {
-        let message = "--label, --keep-going, --embed and --redact are for --to rz".to_owned();
+    let of_traces = args.embed || args.redact || args.input_format.is_some();
+    if args.keep_going || of_traces || !args.labels.is_empty() {
+        let message = "--label, --keep-going, --embed, --redact and --input-format are for --to rz";
+        let message = message.to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
@@ -345,7 +410,7 @@ mod tests {
     fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
         any_config(line).map(|config| match config {
             Config::Convert(config) => *config,
-            Config::Trace(_) => panic!("{line} makes a trace"),
+            other => panic!("{line}: {other:?}"),
         })
     }
 
@@ -400,6 +465,28 @@ mod tests {
             ("a.rz --to rz --redact", Err(2)),
         ] {
             assert_eq!(config(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn traces_are_made_of_other_formats() {
+        for (line, output, debug_dirs) in [
+            ("perf.data --to rz --input-format perf", None, 0),
+            ("x -o y.rz --input-format perf --debug-dir d", Some("y.rz"), 1),
+        ] {
+            let Config::Import(config) = any_config(line).unwrap() else { panic!("{line}") };
+            assert_eq!(config.output.as_deref(), output.map(Path::new), "{line}");
+            assert_eq!(config.options.format, Some(InputFormat::Perf));
+            assert_eq!(config.options.perf.debug_dirs.len(), debug_dirs);
+        }
+        for line in [
+            "x y --to rz --input-format perf -o z",
+            "x --to rz --input-format rz",
+            "x --to folded --input-format pprof",
+            "x --to rz --input-format pprof --label l",
+            "x --to rz --input-format pprof --from 5s",
+        ] {
+            assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
         }
     }
 

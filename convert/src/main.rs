@@ -1,5 +1,5 @@
 //! `conv`: converts an rz trace to the format of another tool, or makes another
-//! trace of it.
+//! trace of it, or one of what another tool recorded.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -17,6 +17,7 @@ use rz_convert::profile::{ALLOC, Profile};
 use rz_convert::select::{cpu_event, events_with_samples, find_event, select_event};
 
 mod cli;
+mod from_other;
 mod to_rz;
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
     match config {
         cli::Config::Convert(config) => convert(*config),
         cli::Config::Trace(config) => to_rz::write(&config),
+        cli::Config::Import(config) => from_other::write(config),
     }
 }
 

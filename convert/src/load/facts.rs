@@ -171,8 +171,14 @@ impl Facts {
         self.sources.add_process(&process);
         let source = self.sources.current();
         match self.processes.get_mut(process.id) {
-            Some(known) if known.exe.is_empty() => known.exe = process.exe,
-            Some(_) => {}
+            Some(known) => {
+                if known.exe.is_empty() {
+                    known.exe = process.exe;
+                }
+                if !process.name.is_empty() {
+                    known.name = process.name;
+                }
+            }
             None => {
                 let is_new = process.start_ns > 0 && self.pids.insert((source, process.pid));
                 if is_new && self.pids.contains(&(source, process.parent_pid)) {

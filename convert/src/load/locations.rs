@@ -47,7 +47,8 @@ pub(super) enum Known<'t> {
     Recorded(RecordedSymbols<'t>),
     /// Names that the trace brings with it, and nothing else.
     Brought,
-    /// One name for all that was generated, but for what the process has told.
+    /// One name for all that was generated, but for what the process has told
+    /// and the trace brings names of.
     Whole,
 }
 

@@ -29,6 +29,7 @@ pub(crate) mod tests;
 
 pub use code::{CodeFile, CodeRange, with_code};
 pub use demangle::without_clone_suffixes;
+pub(crate) use find::find_binary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
