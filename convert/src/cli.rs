@@ -1,6 +1,7 @@
 //! The command line of `conv`.
 
 mod filters;
+pub mod symbols;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
 use rz_convert::merge::{MergeInput, MergeOptions};
 use rz_convert::profile::ALLOC;
+use symbols::{SymbolArgs, Symbols};
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
@@ -53,8 +55,8 @@ pub struct ConvertConfig {
     pub event: Option<String>,
     /// What to show of allocations.
     pub metric: Option<Metric>,
-    /// Where to look for binaries and debug files first.
-    pub debug_dirs: Vec<PathBuf>,
+    /// Where names come from.
+    pub symbols: Symbols,
     /// Which part of the trace to convert.
     pub filter: Filter,
     /// Say nothing but errors.
@@ -98,10 +100,6 @@ struct Args {
     #[arg(long, value_name = "METRIC", value_parser = metric_parser())]
     metric: Option<Metric>,
 
-    /// Look here for binaries and debug files first; may be repeated
-    #[arg(long = "debug-dir", value_name = "DIR")]
-    debug_dirs: Vec<PathBuf>,
-
     /// What to call a trace that is merged [default: its file's name]; give as
     /// many as there are traces, in their order
     #[arg(long = "label", value_name = "NAME")]
@@ -116,6 +114,8 @@ struct Args {
     #[arg(short, long)]
     quiet: bool,
 
+    #[command(flatten)]
+    symbols: SymbolArgs,
     #[command(flatten)]
     filters: FilterArgs,
 }
@@ -178,12 +178,13 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
 }
 
 fn merge_config(args: Args, until: Option<Moment>) -> Result<MergeConfig, clap::Error> {
-    let Args { inputs, to: _, output, threads, event, metric, debug_dirs, labels, .. } = args;
+    let Args { inputs, to: _, output, threads, event, metric, symbols, labels, .. } = args;
     let unused = [
         ("--threads", threads),
         ("--event", event.is_some()),
         ("--metric", metric.is_some()),
-        ("--debug-dir", !debug_dirs.is_empty()),
+        ("--debug-dir", !symbols.debug_dirs.is_empty()),
+        ("--debuginfod", symbols.debuginfod.is_some()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
@@ -214,7 +215,7 @@ fn convert_config(
     until: Option<Moment>,
     format: Format,
 ) -> Result<ConvertConfig, clap::Error> {
-    let Args { inputs, output, threads, event, metric, debug_dirs, quiet, .. } = args;
+    let Args { inputs, output, threads, event, metric, quiet, .. } = args;
     let mut inputs = inputs.into_iter();
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
         let message = format!("{format} is made of one trace; merge several with --to rz first");
@@ -235,8 +236,8 @@ fn convert_config(
             .to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    let filter = args.filters.filter(until);
-    Ok(ConvertConfig { input, format, output, threads, event, metric, debug_dirs, filter, quiet })
+    let (symbols, filter) = (args.symbols.symbols()?, args.filters.filter(until));
+    Ok(ConvertConfig { input, format, output, threads, event, metric, symbols, filter, quiet })
 }
 
 /// The format and the time that were given, of which there is one at most.

@@ -49,6 +49,7 @@ use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, Total
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
 use crate::profile::Profile;
+use crate::symbolize::SymbolizeOptions;
 pub(crate) use assemble::add_up_equal;
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
@@ -71,6 +72,8 @@ pub struct LoadOptions {
     /// recorded paths. With any, better names are looked for than those that
     /// the trace brings with it.
     pub debug_dirs: Vec<PathBuf>,
+    /// How to find names in what is there.
+    pub symbols: SymbolizeOptions,
     /// How to look at allocations.
     pub heap: HeapOptions,
     /// Which part of the recording to look at.

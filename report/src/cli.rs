@@ -3,6 +3,8 @@
 // Both programs have these options.
 #[path = "../../convert/src/cli/filters.rs"]
 mod filters;
+#[path = "../../convert/src/cli/symbols.rs"]
+pub mod symbols;
 
 use std::path::PathBuf;
 
@@ -23,6 +25,7 @@ use rz_report::normalize::{Per, Work};
 use rz_report::top::SortBy;
 use rz_report::tree::TreeOptions;
 use rz_report::view::Direction;
+use symbols::{SymbolArgs, Symbols};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -223,9 +226,6 @@ struct Args {
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Look here first for binaries and debug files; may be repeated
-    #[arg(long, value_name = "DIR")]
-    debug_dir: Vec<PathBuf>,
 
     /// Only up to this time of the recording, written as with --from
     #[arg(
@@ -236,6 +236,8 @@ struct Args {
         display_order = 101
     )]
     to: Option<Moment>,
+    #[command(flatten)]
+    symbols: SymbolArgs,
     #[command(flatten)]
     filters: FilterArgs,
 }
@@ -321,7 +323,7 @@ pub struct Config {
     /// The file that says which leaks to leave out.
     pub suppressions: Option<PathBuf>,
     /// Where to look for binaries first.
-    pub debug_dirs: Vec<PathBuf>,
+    pub symbols: Symbols,
     /// Which part of the traces to show.
     pub filter: Filter,
     /// What to do with a comparison besides the text and the flame graph.
@@ -513,7 +515,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
     let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
-    let (limit, debug_dirs) = (args.limit.unwrap_or(default_limit), args.debug_dir);
+    let (limit, symbols) = (args.limit.unwrap_or(default_limit), args.symbols.symbols()?);
     let comparison = Comparison {
         width: args.width,
         json: args.json,
@@ -534,7 +536,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         metric,
         heap,
         suppressions: args.suppressions,
-        debug_dirs,
+        symbols,
         filter,
         comparison,
     })
