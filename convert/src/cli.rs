@@ -1,6 +1,7 @@
 //! The command line of `conv`.
 
 mod filters;
+pub mod symbols;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use rz_convert::import::{ImportOptions, InputFormat, PerfOptions};
 use rz_convert::merge::MergeInput;
 use rz_convert::profile::ALLOC;
 use rz_convert::redact::{RedactOptions, Sensitive};
+use symbols::{SymbolArgs, Symbols};
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
@@ -75,8 +77,8 @@ pub struct ConvertConfig {
     pub event: Option<String>,
     /// What to show of allocations.
     pub metric: Option<Metric>,
-    /// Where to look for binaries and debug files first.
-    pub debug_dirs: Vec<PathBuf>,
+    /// Where names come from.
+    pub symbols: Symbols,
     /// Where to look for source maps first.
     pub source_maps: Vec<PathBuf>,
     /// Which part of the trace to convert.
@@ -129,10 +131,6 @@ struct Args {
     #[arg(long, value_name = "METRIC", value_parser = metric_parser())]
     metric: Option<Metric>,
 
-    /// Look here for binaries and debug files first; may be repeated
-    #[arg(long = "debug-dir", value_name = "DIR")]
-    debug_dirs: Vec<PathBuf>,
-
     /// Look here first for source maps of JavaScript (FILE.js.map), then beside
     /// the files and in them; may be repeated
     #[arg(long = "source-map", value_name = "DIR")]
@@ -180,6 +178,8 @@ struct Args {
     #[arg(short, long)]
     quiet: bool,
 
+    #[command(flatten)]
+    symbols: SymbolArgs,
     #[command(flatten)]
     filters: FilterArgs,
 }
@@ -264,7 +264,7 @@ fn is_import(args: &Args) -> bool {
 }
 
 fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap::Error> {
-    let Args { inputs, output, input_format, debug_dirs, quiet, .. } = args;
+    let Args { inputs, output, input_format, symbols, quiet, .. } = args;
     let unused = [
         ("--threads", args.threads),
         ("--event", args.event.is_some()),
@@ -274,6 +274,7 @@ fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap
         ("--embed", args.embed),
         ("--redact", args.redact),
         ("--source-map", !args.source_maps.is_empty()),
+        ("--debuginfod", symbols.debuginfod.is_some()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
@@ -285,19 +286,22 @@ fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap
         let message = "--input-format is for one input; make a trace of each, then merge them";
         return Err(usage_error(ErrorKind::TooManyValues, message.to_owned()));
     };
-    let options = ImportOptions { format: input_format, perf: PerfOptions { debug_dirs } };
+    let options = ImportOptions {
+        format: input_format,
+        perf: PerfOptions { debug_dirs: symbols.debug_dirs },
+    };
     Ok(ImportConfig { input, output, options, quiet })
 }
 
 fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::Error> {
-    let Args { inputs, to: _, output, threads, event, metric, labels, .. } = args;
-    let (debug_dirs, source_maps) = (args.debug_dirs, args.source_maps);
+    let Args { inputs, to: _, output, threads, event, metric, symbols, labels, .. } = args;
+    let is_told_where = !symbols.debug_dirs.is_empty() || symbols.debuginfod.is_some();
     let unused = [
         ("--threads", threads),
         ("--event", event.is_some()),
         ("--metric", metric.is_some()),
-        ("--debug-dir without --embed", !args.embed && !debug_dirs.is_empty()),
-        ("--source-map", !source_maps.is_empty()),
+        ("--debug-dir or --debuginfod without --embed", !args.embed && is_told_where),
+        ("--source-map", !args.source_maps.is_empty()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
@@ -314,13 +318,14 @@ fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::
         return Err(usage_error(ErrorKind::WrongNumberOfValues, message));
     }
     let labels = labels.into_iter().map(Some).chain(std::iter::repeat(None));
+    let Symbols { debug_dirs, options, .. } = symbols.symbols()?;
     let inputs = inputs.into_iter().zip(labels);
     let keep_going = args.keep_going;
     Ok(TraceConfig {
         inputs: inputs.map(|(path, label)| MergeInput { path, label }).collect(),
         output,
         keep_going,
-        embed: args.embed.then_some(EmbedOptions { debug_dirs, keep_going }),
+        embed: args.embed.then_some(EmbedOptions { debug_dirs, symbols: options, keep_going }),
         redact: args.redact.then_some(RedactOptions {
             keep: args.keep,
             build_ids: !args.no_build_ids,
@@ -335,7 +340,7 @@ fn convert_config(
     until: Option<Moment>,
     format: Format,
 ) -> Result<ConvertConfig, clap::Error> {
-    let Args { inputs, output, threads, event, metric, debug_dirs, source_maps, quiet, .. } = args;
+    let Args { inputs, output, threads, event, metric, source_maps, quiet, .. } = args;
     let mut inputs = inputs.into_iter();
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
         let message = format!("{format} is made of one trace; merge several with --to rz first");
@@ -358,7 +363,7 @@ fn convert_config(
             .to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    let filter = args.filters.filter(until);
+    let (symbols, filter) = (args.symbols.symbols()?, args.filters.filter(until));
     Ok(ConvertConfig {
         input,
         format,
@@ -366,7 +371,7 @@ fn convert_config(
         threads,
         event,
         metric,
-        debug_dirs,
+        symbols,
         source_maps,
         filter,
         quiet,
@@ -401,6 +406,7 @@ fn usage_error(kind: ErrorKind, message: String) -> clap::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rz_convert::symbolize::SymbolizeOptions;
 
     fn any_config(line: &str) -> Result<Config, clap::Error> {
         let words = ["conv"].into_iter().chain(line.split_whitespace());
@@ -441,11 +447,17 @@ mod tests {
     #[test]
     fn traces_are_made_fit_to_be_given_away() {
         let config = |line: &str| match any_config(line) {
-            Ok(Config::Trace(config)) => Ok((config.embed, config.redact)),
+            Ok(Config::Trace(config)) => {
+                // Where names are kept is up to the environment.
+                let symbols = SymbolizeOptions::default();
+                let embed = config.embed.map(|embed| EmbedOptions { symbols, ..embed });
+                Ok((embed, config.redact))
+            }
             Ok(other) => panic!("{line}: {other:?}"),
             Err(error) => Err(error.exit_code()),
         };
-        let embed = EmbedOptions { debug_dirs: vec!["d".into()], keep_going: true };
+        let debug_dirs = vec!["d".into()];
+        let embed = EmbedOptions { debug_dirs, keep_going: true, ..EmbedOptions::default() };
         let redact = RedactOptions {
             keep: vec![Sensitive::Paths, Sensitive::Env, Sensitive::Host],
             build_ids: false,

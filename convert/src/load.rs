@@ -57,6 +57,7 @@ use crate::heap::HeapOptions;
 use crate::import::InputFormat;
 use crate::profile::Profile;
 use crate::source_map;
+use crate::symbolize::SymbolizeOptions;
 pub(crate) use assemble::{add_up_equal, is_kernel_thread};
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
@@ -87,6 +88,8 @@ pub struct LoadOptions {
     /// Directories to look for source maps of JavaScript in, besides the
     /// places that the generated files say.
     pub source_maps: Vec<PathBuf>,
+    /// How to find names in what is there.
+    pub symbols: SymbolizeOptions,
     /// How to look at allocations.
     pub heap: HeapOptions,
     /// Which part of the recording to look at.

@@ -54,14 +54,16 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
     }
     let options = LoadOptions {
         timeline: config.format.needs_timeline(),
-        debug_dirs: config.debug_dirs,
+        debug_dirs: config.symbols.debug_dirs,
+        symbols: config.symbols.options,
         source_maps: config.source_maps,
         filter: config.filter,
         ..LoadOptions::default()
     };
     let mut profile = load(&config.input, &options)?;
     if !config.quiet {
-        for note in &profile.info.notes {
+        let details = profile.info.details.iter().filter(|_| config.symbols.verbose);
+        for note in profile.info.notes.iter().chain(details) {
             say(format_args!("note: {note}"));
         }
         say_what_was_filtered(&profile, config.format);
