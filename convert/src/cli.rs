@@ -1,6 +1,7 @@
 //! The command line of `conv`.
 
 mod filters;
+pub mod symbols;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -13,9 +14,11 @@ use rz_convert::embed::EmbedOptions;
 use rz_convert::export::Format;
 use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
+use rz_convert::import::{ImportOptions, InputFormat, PerfOptions};
 use rz_convert::merge::MergeInput;
 use rz_convert::profile::ALLOC;
 use rz_convert::redact::{RedactOptions, Sensitive};
+use symbols::{SymbolArgs, Symbols};
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
@@ -25,6 +28,21 @@ pub enum Config {
     Convert(Box<ConvertConfig>),
     /// Make a trace of traces.
     Trace(TraceConfig),
+    /// Make a trace of what another tool recorded.
+    Import(ImportConfig),
+}
+
+/// How to make a trace.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ImportConfig {
+    /// What the other tool wrote.
+    pub input: PathBuf,
+    /// Where the trace was asked to go; `-` is standard output.
+    pub output: Option<PathBuf>,
+    /// How to read the input.
+    pub options: ImportOptions,
+    /// Say nothing but errors.
+    pub quiet: bool,
 }
 
 /// How to make a trace of others.
@@ -59,8 +77,8 @@ pub struct ConvertConfig {
     pub event: Option<String>,
     /// What to show of allocations.
     pub metric: Option<Metric>,
-    /// Where to look for binaries and debug files first.
-    pub debug_dirs: Vec<PathBuf>,
+    /// Where names come from.
+    pub symbols: Symbols,
     /// Where to look for source maps first.
     pub source_maps: Vec<PathBuf>,
     /// Which part of the trace to convert.
@@ -70,14 +88,15 @@ pub struct ConvertConfig {
 }
 
 /// Convert an rz trace to the format of another tool, merge traces into one, or
-/// make a trace fit to be given away
+/// make a trace fit to be given away, or of what another tool recorded
 ///
 /// Functions are named with the binaries and debug files of this machine.
 /// Merging and redacting need none of them.
 #[derive(Debug, Parser)]
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
-    /// The trace to convert, or traces to merge with --to rz
+    /// The trace to convert, or traces to merge with --to rz, or perf.data,
+    /// folded stacks or a pprof profile to make a trace of with --to rz
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -90,6 +109,11 @@ struct Args {
     /// redirected, else beside the trace]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// What the input is, for --to rz, if it is no trace [default: by its
+    /// content]
+    #[arg(long, value_name = "FORMAT", value_parser = input_format_parser())]
+    input_format: Option<InputFormat>,
 
     /// Keep threads apart in folded stacks (other formats always do)
     #[arg(long)]
@@ -106,10 +130,6 @@ struct Args {
     /// pprof has bytes and objects, allocated and live, in one
     #[arg(long, value_name = "METRIC", value_parser = metric_parser())]
     metric: Option<Metric>,
-
-    /// Look here for binaries and debug files first; may be repeated
-    #[arg(long = "debug-dir", value_name = "DIR")]
-    debug_dirs: Vec<PathBuf>,
 
     /// Look here first for source maps of JavaScript (FILE.js.map), then beside
     /// the files and in them; may be repeated
@@ -159,6 +179,8 @@ struct Args {
     quiet: bool,
 
     #[command(flatten)]
+    symbols: SymbolArgs,
+    #[command(flatten)]
     filters: FilterArgs,
 }
 
@@ -175,6 +197,7 @@ Examples:
   conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
   conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
+  conv perf.data --to rz                    writes perf.rz, for report and its --diff
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
@@ -192,6 +215,12 @@ fn metric_parser() -> impl TypedValueParser<Value = Metric> {
 fn sensitive_parser() -> impl TypedValueParser<Value = Sensitive> {
     let value = |what: Sensitive| PossibleValue::new(what.name()).help(what.description());
     PossibleValuesParser::new(Sensitive::ALL.map(value)).try_map(|name| name.parse::<Sensitive>())
+}
+
+fn input_format_parser() -> impl TypedValueParser<Value = InputFormat> {
+    let value = |format: InputFormat| PossibleValue::new(format.name()).help(format.description());
+    PossibleValuesParser::new(InputFormat::ALL.map(value))
+        .try_map(|name| name.parse::<InputFormat>())
 }
 
 fn config_from(mut args: Args) -> Result<Config, clap::Error> {
@@ -222,19 +251,57 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
         Target::Format(format) => {
             convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
         }
+        Target::Rz if is_import(&args) => import_config(args, until).map(Config::Import),
         Target::Rz => trace_config(args, until).map(Config::Trace),
     }
 }
 
+/// Whether a trace is to be made of what is none. An input that cannot be read
+/// is told of when it is.
+fn is_import(args: &Args) -> bool {
+    let by_content = |path: &PathBuf| matches!(InputFormat::of_file(path), Ok(Some(_)));
+    args.input_format.is_some() || matches!(&args.inputs[..], [only] if by_content(only))
+}
+
+fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap::Error> {
+    let Args { inputs, output, input_format, symbols, quiet, .. } = args;
+    let unused = [
+        ("--threads", args.threads),
+        ("--event", args.event.is_some()),
+        ("--metric", args.metric.is_some()),
+        ("--label", !args.labels.is_empty()),
+        ("--keep-going", args.keep_going),
+        ("--embed", args.embed),
+        ("--redact", args.redact),
+        ("--source-map", !args.source_maps.is_empty()),
+        ("--debuginfod", symbols.debuginfod.is_some()),
+        ("a filter", args.filters.filter(until) != Filter::default()),
+    ];
+    if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
+        let message = format!("{option} is not for making a trace: use it on the trace");
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    let mut inputs = inputs.into_iter();
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        let message = "--input-format is for one input; make a trace of each, then merge them";
+        return Err(usage_error(ErrorKind::TooManyValues, message.to_owned()));
+    };
+    let options = ImportOptions {
+        format: input_format,
+        perf: PerfOptions { debug_dirs: symbols.debug_dirs },
+    };
+    Ok(ImportConfig { input, output, options, quiet })
+}
+
 fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::Error> {
-    let Args { inputs, to: _, output, threads, event, metric, labels, .. } = args;
-    let (debug_dirs, source_maps) = (args.debug_dirs, args.source_maps);
+    let Args { inputs, to: _, output, threads, event, metric, symbols, labels, .. } = args;
+    let is_told_where = !symbols.debug_dirs.is_empty() || symbols.debuginfod.is_some();
     let unused = [
         ("--threads", threads),
         ("--event", event.is_some()),
         ("--metric", metric.is_some()),
-        ("--debug-dir without --embed", !args.embed && !debug_dirs.is_empty()),
-        ("--source-map", !source_maps.is_empty()),
+        ("--debug-dir or --debuginfod without --embed", !args.embed && is_told_where),
+        ("--source-map", !args.source_maps.is_empty()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
@@ -251,13 +318,14 @@ fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::
         return Err(usage_error(ErrorKind::WrongNumberOfValues, message));
     }
     let labels = labels.into_iter().map(Some).chain(std::iter::repeat(None));
+    let Symbols { debug_dirs, options, .. } = symbols.symbols()?;
     let inputs = inputs.into_iter().zip(labels);
     let keep_going = args.keep_going;
     Ok(TraceConfig {
         inputs: inputs.map(|(path, label)| MergeInput { path, label }).collect(),
         output,
         keep_going,
-        embed: args.embed.then_some(EmbedOptions { debug_dirs, keep_going }),
+        embed: args.embed.then_some(EmbedOptions { debug_dirs, symbols: options, keep_going }),
         redact: args.redact.then_some(RedactOptions {
             keep: args.keep,
             build_ids: !args.no_build_ids,
@@ -272,14 +340,16 @@ fn convert_config(
     until: Option<Moment>,
     format: Format,
 ) -> Result<ConvertConfig, clap::Error> {
-    let Args { inputs, output, threads, event, metric, debug_dirs, source_maps, quiet, .. } = args;
+    let Args { inputs, output, threads, event, metric, source_maps, quiet, .. } = args;
     let mut inputs = inputs.into_iter();
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
         let message = format!("{format} is made of one trace; merge several with --to rz first");
         return Err(usage_error(ErrorKind::TooManyValues, message));
     };
-    if args.keep_going || args.embed || args.redact || !args.labels.is_empty() {
-        let message = "--label, --keep-going, --embed and --redact are for --to rz".to_owned();
+    let of_traces = args.embed || args.redact || args.input_format.is_some();
+    if args.keep_going || of_traces || !args.labels.is_empty() {
+        let message = "--label, --keep-going, --embed, --redact and --input-format are for --to rz";
+        let message = message.to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
@@ -293,7 +363,7 @@ fn convert_config(
             .to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    let filter = args.filters.filter(until);
+    let (symbols, filter) = (args.symbols.symbols()?, args.filters.filter(until));
     Ok(ConvertConfig {
         input,
         format,
@@ -301,7 +371,7 @@ fn convert_config(
         threads,
         event,
         metric,
-        debug_dirs,
+        symbols,
         source_maps,
         filter,
         quiet,
@@ -336,6 +406,7 @@ fn usage_error(kind: ErrorKind, message: String) -> clap::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rz_convert::symbolize::SymbolizeOptions;
 
     fn any_config(line: &str) -> Result<Config, clap::Error> {
         let words = ["conv"].into_iter().chain(line.split_whitespace());
@@ -345,7 +416,7 @@ mod tests {
     fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
         any_config(line).map(|config| match config {
             Config::Convert(config) => *config,
-            Config::Trace(_) => panic!("{line} makes a trace"),
+            other => panic!("{line}: {other:?}"),
         })
     }
 
@@ -376,11 +447,17 @@ mod tests {
     #[test]
     fn traces_are_made_fit_to_be_given_away() {
         let config = |line: &str| match any_config(line) {
-            Ok(Config::Trace(config)) => Ok((config.embed, config.redact)),
+            Ok(Config::Trace(config)) => {
+                // Where names are kept is up to the environment.
+                let symbols = SymbolizeOptions::default();
+                let embed = config.embed.map(|embed| EmbedOptions { symbols, ..embed });
+                Ok((embed, config.redact))
+            }
             Ok(other) => panic!("{line}: {other:?}"),
             Err(error) => Err(error.exit_code()),
         };
-        let embed = EmbedOptions { debug_dirs: vec!["d".into()], keep_going: true };
+        let debug_dirs = vec!["d".into()];
+        let embed = EmbedOptions { debug_dirs, keep_going: true, ..EmbedOptions::default() };
         let redact = RedactOptions {
             keep: vec![Sensitive::Paths, Sensitive::Env, Sensitive::Host],
             build_ids: false,
@@ -400,6 +477,28 @@ mod tests {
             ("a.rz --to rz --redact", Err(2)),
         ] {
             assert_eq!(config(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn traces_are_made_of_other_formats() {
+        for (line, output, debug_dirs) in [
+            ("perf.data --to rz --input-format perf", None, 0),
+            ("x -o y.rz --input-format perf --debug-dir d", Some("y.rz"), 1),
+        ] {
+            let Config::Import(config) = any_config(line).unwrap() else { panic!("{line}") };
+            assert_eq!(config.output.as_deref(), output.map(Path::new), "{line}");
+            assert_eq!(config.options.format, Some(InputFormat::Perf));
+            assert_eq!(config.options.perf.debug_dirs.len(), debug_dirs);
+        }
+        for line in [
+            "x y --to rz --input-format perf -o z",
+            "x --to rz --input-format rz",
+            "x --to folded --input-format pprof",
+            "x --to rz --input-format pprof --label l",
+            "x --to rz --input-format pprof --from 5s",
+        ] {
+            assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
         }
     }
 

@@ -19,6 +19,7 @@ use rz_format::{Name, Named, Record, TextDefs, TextId, TextInterner};
 use crate::load::{CodeNames, Naming};
 use crate::merge::MergeError;
 use crate::rewrite::{self, Edit, Ending};
+use crate::symbolize::SymbolizeOptions;
 
 /// How to embed names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct EmbedOptions {
     /// Directories to look for binaries and debug files in, before the
     /// recorded paths.
     pub debug_dirs: Vec<PathBuf>,
+    /// How to find names in what is there.
+    pub symbols: SymbolizeOptions,
     /// Take damaged traces as far as they are whole.
     pub keep_going: bool,
 }
@@ -59,7 +62,7 @@ pub fn embed(
     options: &EmbedOptions,
     out: &mut dyn Write,
 ) -> Result<Embedded, MergeError> {
-    let naming = Naming::of(path, &options.debug_dirs)?;
+    let naming = Naming::of(path, &options.debug_dirs, &options.symbols)?;
     let mut embedded = Embedded::default();
     for (_, module) in naming.modules.iter() {
         let named = module.code.iter().filter(|code| !code.calls.is_empty()).count();

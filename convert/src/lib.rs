@@ -8,6 +8,7 @@ pub mod embed;
 pub mod export;
 pub mod filter;
 pub mod heap;
+pub mod import;
 pub mod load;
 pub mod mapped_file;
 pub mod merge;

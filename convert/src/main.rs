@@ -1,5 +1,5 @@
 //! `conv`: converts an rz trace to the format of another tool, or makes another
-//! trace of it.
+//! trace of it, or one of what another tool recorded.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -17,6 +17,7 @@ use rz_convert::profile::{ALLOC, Profile};
 use rz_convert::select::{cpu_event, events_with_samples, find_event, select_event};
 
 mod cli;
+mod from_other;
 mod to_rz;
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn run(config: cli::Config) -> anyhow::Result<()> {
     match config {
         cli::Config::Convert(config) => convert(*config),
         cli::Config::Trace(config) => to_rz::write(&config),
+        cli::Config::Import(config) => from_other::write(config),
     }
 }
 
@@ -52,14 +54,16 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
     }
     let options = LoadOptions {
         timeline: config.format.needs_timeline(),
-        debug_dirs: config.debug_dirs,
+        debug_dirs: config.symbols.debug_dirs,
+        symbols: config.symbols.options,
         source_maps: config.source_maps,
         filter: config.filter,
         ..LoadOptions::default()
     };
     let mut profile = load(&config.input, &options)?;
     if !config.quiet {
-        for note in &profile.info.notes {
+        let details = profile.info.details.iter().filter(|_| config.symbols.verbose);
+        for note in profile.info.notes.iter().chain(details) {
             say(format_args!("note: {note}"));
         }
         say_what_was_filtered(&profile, config.format);

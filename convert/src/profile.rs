@@ -229,6 +229,9 @@ pub struct Info {
     /// Things a reader should know, one sentence each: damage that was
     /// skipped, modules that could not be symbolized and why.
     pub notes: Vec<String>,
+    /// What cost nobody anything but time, one sentence each: for those who
+    /// ask.
+    pub details: Vec<String>,
 }
 
 /// What is missing.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use cli::symbols::Symbols;
 use cli::{Comparison, Config, Input, View};
 use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::filter::Filter;
@@ -202,7 +203,7 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
 }
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
-    let debug_dirs = config.debug_dirs.clone();
+    let Symbols { debug_dirs, options: symbols, verbose } = config.symbols.clone();
     // Of single runs, noise is taken from how they went on.
     let timeline = match &config.input {
         Input::One(_) => false,
@@ -212,7 +213,7 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
     let unnamed = matches!(config.view, View::Info(_));
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
-    let options = LoadOptions { debug_dirs, source_maps, timeline, unnamed, heap, filter };
+    let options = LoadOptions { debug_dirs, symbols, source_maps, timeline, unnamed, heap, filter };
     let profile = load(path, &options)?;
     // With several traces, a note must say whose it is.
     let whose = match config.input {
@@ -220,6 +221,9 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
         Input::Sides(_) => format!("{}: ", path.display()),
     };
     say_notes(&profile.info.notes, &whose);
+    if verbose {
+        say_notes(&profile.info.details, &whose);
+    }
     Ok(profile)
 }
 

@@ -23,7 +23,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     let touched = touched_stacks(dictionary, sums, heap);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();
-    let mut locations = Locations::new(tables, frames, &touched_frames, &options.debug_dirs);
+    let mut locations = Locations::new(tables, frames, &touched_frames, options);
     let mut stacks = Stacks::new(dictionary, &touched, &mut locations);
 
     let mut profile = Profile::default();
@@ -83,6 +83,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     profile.info.samples += of_others;
     profile.info.truncated = truncated;
     profile.info.notes = locations.notes;
+    profile.info.details = locations.details;
     if lost > 0 {
         profile.info.notes.push(format!(
             "{lost} samples have stacks that were defined in a missing part of the file, shown as {LOST}"

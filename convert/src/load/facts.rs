@@ -171,8 +171,14 @@ impl Facts {
         self.sources.add_process(&process);
         let source = self.sources.current();
         match self.processes.get_mut(process.id) {
-            Some(known) if known.exe.is_empty() => known.exe = process.exe,
-            Some(_) => {}
+            Some(known) => {
+                if known.exe.is_empty() {
+                    known.exe = process.exe;
+                }
+                if !process.name.is_empty() {
+                    known.name = process.name;
+                }
+            }
             None => {
                 let is_new = process.start_ns > 0 && self.pids.insert((source, process.pid));
                 if is_new && self.pids.contains(&(source, process.parent_pid)) {
@@ -261,11 +267,11 @@ fn definition_size(record: &Record) -> usize {
         Record::Event(event) => event.name.len(),
         Record::Allocator(allocator) => allocator.path.len(),
         Record::Named(named) => named.note.len(),
-        Record::Redaction(redaction) => redaction.what.len(),
         Record::Generated(code) => {
             let line = |line: &GeneratedLine| line.file.len() + size_of::<GeneratedLine>();
             code.name.len() + code.lines.iter().map(line).sum::<usize>()
         }
+        Record::Redaction(redaction) => redaction.what.len(),
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };

@@ -1,16 +1,16 @@
 //! Names the frames that samples touch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use rz_format::{Frame, ModuleKind as RecordedKind};
 
-use super::Tables;
 use super::brought_names::{Brought, BroughtNames};
 use super::facts::Facts;
 use super::generated::call_at;
 use super::kernel_symbols::RecordedSymbols;
+use super::{LoadOptions, Tables};
 use crate::profile::{
     FrameKind, Function, FunctionId, Line, Location, LocationId, Module, ModuleId, ModuleKind,
 };
@@ -31,6 +31,8 @@ pub(super) struct Locations {
     pub(super) of_frame: Vec<Option<LocationId>>,
     /// What is amiss with modules, one sentence each.
     pub(super) notes: Vec<String>,
+    /// What is amiss without costing names.
+    pub(super) details: Vec<String>,
     ids: FxHashMap<FunctionKey, FunctionId>,
     /// Modules for parts of the kernel, by the part's name.
     areas: FxHashMap<String, ModuleId>,
@@ -47,7 +49,8 @@ pub(super) enum Known<'t> {
     Recorded(RecordedSymbols<'t>),
     /// Names that the trace brings with it, and nothing else.
     Brought,
-    /// One name for all that was generated, but for what the process has told.
+    /// One name for all that was generated, but for what the process has told
+    /// and the trace brings names of.
     Whole,
 }
 
@@ -66,12 +69,12 @@ impl Locations {
         tables: &Tables,
         frames: &[Frame],
         touched: &[bool],
-        debug_dirs: &[PathBuf],
+        options: &LoadOptions,
     ) -> Self {
         let Tables { facts, names: brought, generated, made, .. } = tables;
         let modules = facts.modules.values().iter().map(module).collect();
         let mut this = Locations { modules, ..Locations::default() };
-        let known = this.look_up(facts, Some(brought), frames, touched, debug_dirs);
+        let known = this.look_up(facts, Some(brought), frames, touched, options);
         let mut names = Names::default();
         for (index, (frame, &touched)) in frames.iter().zip(touched).enumerate() {
             let location = touched.then(|| match *frame {
@@ -131,8 +134,9 @@ impl Locations {
         brought: Option<&BroughtNames>,
         frames: &[Frame],
         touched: &[bool],
-        debug_dirs: &[PathBuf],
+        options: &LoadOptions,
     ) -> Vec<Known<'t>> {
+        let LoadOptions { debug_dirs, symbols, .. } = options;
         let recorded = facts.modules.values();
         let mut offsets: Vec<Vec<u64>> = vec![Vec::new(); recorded.len()];
         for (frame, _) in frames.iter().zip(touched).filter(|(_, touched)| **touched) {
@@ -149,7 +153,8 @@ impl Locations {
         // Better names are looked for only if somebody says where.
         let is_named = |id: u32| {
             let has_names = brought.is_some_and(|brought| brought.has_any(id));
-            facts.named.contains_key(&id) && has_names && debug_dirs.is_empty()
+            let by_whom = !debug_dirs.is_empty() || !symbols.servers.is_empty();
+            facts.named.contains_key(&id) && has_names && !by_whom
         };
         let is_file = |&(id, module): &(ModuleId, &rz_format::Module)| {
             let kind = RecordedKind::from(module.kind);
@@ -172,8 +177,11 @@ impl Locations {
             })
             .collect();
         let requests: Vec<ModuleRequest> = files.iter().map(|(_, request)| *request).collect();
+        let symbolized = symbolize(&requests, symbols);
+        self.notes.extend(symbolized.notes);
+        self.details.extend(symbolized.details);
         let mut found: FxHashMap<ModuleId, ModuleSymbols> =
-            files.iter().map(|(id, _)| *id).zip(symbolize(&requests)).collect();
+            files.iter().map(|(id, _)| *id).zip(symbolized.modules).collect();
 
         let mut known = Vec::with_capacity(recorded.len());
         for (id, (module, offsets)) in recorded.iter().zip(offsets).enumerate() {
@@ -214,24 +222,20 @@ impl Locations {
             _ => FrameKind::User,
         };
         let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
-        match known {
-            Known::Recorded(symbols) => {
-                if let Some(symbol) = symbols.find(offset) {
-                    let (name, system_name) = names.function(symbol.name.as_bytes());
-                    let module = self.area(module, &symbol.area);
-                    location.module = Some(module);
-                    let line = self.line(&name, Some(&system_name), Some(module));
-                    location.lines.push(line);
-                }
-            }
-            Known::File(..) | Known::Brought | Known::Whole => {}
-        }
-        if !location.lines.is_empty() {
+        if let Known::Recorded(symbols) = known
+            && let Some(symbol) = symbols.find(offset)
+        {
+            let (name, system_name) = names.function(symbol.name.as_bytes());
+            let module = self.area(module, &symbol.area);
+            location.module = Some(module);
+            location.lines.push(self.line(&name, Some(&system_name), Some(module)));
             return location;
         }
-        let (address, start, calls) = resolve(known, brought.as_ref(), offset);
+        let (address, start, mut calls) = resolve(known, brought.as_ref(), offset);
         location.address = address;
-        let calls = if calls.is_empty() { generated.as_slice() } else { calls };
+        if calls.is_empty() {
+            calls = generated.as_slice();
+        }
         for call in calls {
             let line = self.line_of(call, module);
             location.lines.push(line);

@@ -10,9 +10,9 @@ use super::dictionary::StackDictionary;
 use super::facts::Facts;
 use super::locations::{Known, Locations, note_of, resolve};
 use super::texts::Texts;
-use super::{LoadError, open};
-use crate::symbolize::Call;
+use super::{LoadError, LoadOptions, open};
 use crate::symbolize::names::Names;
+use crate::symbolize::{Call, SymbolizeOptions};
 
 /// What is known of the code of a trace whose files were looked for.
 #[derive(Debug, Default)]
@@ -48,7 +48,16 @@ impl Naming {
     /// Looks for the files of all code that stacks of the trace at `path` have,
     /// in `debug_dirs` and where they were, also of modules that have names in
     /// the trace. Those are kept where nothing better is found.
-    pub(crate) fn of(path: &Path, debug_dirs: &[PathBuf]) -> Result<Naming, LoadError> {
+    pub(crate) fn of(
+        path: &Path,
+        debug_dirs: &[PathBuf],
+        symbols: &SymbolizeOptions,
+    ) -> Result<Naming, LoadError> {
+        let options = LoadOptions {
+            debug_dirs: debug_dirs.to_vec(),
+            symbols: symbols.clone(),
+            ..LoadOptions::default()
+        };
         let (mut reader, _) = open(path)?;
         let mut facts = Facts::default();
         let mut names = BroughtNames::default();
@@ -71,14 +80,14 @@ impl Naming {
                 _ => {}
             }
         }
-        Ok(Naming::new(&facts, names, &stacks, debug_dirs))
+        Ok(Naming::new(&facts, names, &stacks, &options))
     }
 
     fn new(
         facts: &Facts,
         brought: BroughtNames,
         stacks: &StackDictionary,
-        debug_dirs: &[PathBuf],
+        options: &LoadOptions,
     ) -> Naming {
         let frames: &[Frame] = stacks.frames.values();
         let mut touched = vec![false; frames.len()];
@@ -88,7 +97,7 @@ impl Naming {
             }
         }
         let mut locations = Locations::default();
-        let all = locations.look_up(facts, None, frames, &touched, debug_dirs);
+        let all = locations.look_up(facts, None, frames, &touched, options);
         let mut shared = Names::default();
         let mut modules = Vec::new();
         for (module, known) in facts.modules.values().iter().zip(&all) {

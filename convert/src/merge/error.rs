@@ -99,6 +99,9 @@ impl From<LoadError> for MergeError {
         match error {
             LoadError::Io { path, cause } => MergeError::Read { path, cause },
             LoadError::Format { path, cause } => MergeError::Format { path, cause },
+            LoadError::Foreign { path } => {
+                MergeError::Format { path, cause: FormatError::BadMagic }
+            }
             LoadError::Window { path, cause } => {
                 MergeError::Read { path, cause: io::Error::other(cause.to_string()) }
             }
