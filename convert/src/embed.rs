@@ -128,6 +128,7 @@ fn add_names(module: u32, code: &CodeNames, texts: &mut Texts, names: &mut Vec<N
             system_name,
             file: call.file.as_ref().map(|file| texts.id(file)),
             line: call.line,
+            column: call.column,
             inlined: depth < outermost,
             ..place
         });
