@@ -264,7 +264,8 @@ fn start(
         follow: config.follow,
         usual_weight: attached.usual_weight,
         hooked,
-        open_files: config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls),
+        open_files: open_files(config),
+        facts: config.facts,
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
@@ -459,6 +460,19 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records
+}
+
+/// How many open files of a process are taken down: those that calls refer to,
+/// and some of each process that was named.
+fn open_files(config: &Config) -> Option<usize> {
+    const WITH_CALLS: usize = 1 << 16;
+    const OTHERWISE: usize = 1 << 10;
+    let by_calls = config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls);
+    match config.target {
+        _ if by_calls => Some(WITH_CALLS),
+        Target::Machine => None,
+        _ => Some(OTHERWISE),
+    }
 }
 
 /// How allocations are recorded, if they are.

@@ -66,7 +66,7 @@ fn arrows_go_one_way() {
 #[test]
 fn the_recorder_is_lean() {
     let parts = parts_of("rz-record");
-    for heavy in ["addr2line", "inferno", "prost", "rayon", "rustc-demangle", "serde_json"] {
+    for heavy in ["ureq", "inferno", "prost", "rayon", "rustc-demangle", "serde_json"] {
         assert!(!parts.contains(heavy), "rz-record depends on {heavy}");
     }
 }

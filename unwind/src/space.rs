@@ -74,6 +74,11 @@ impl<E: Extent> AddressSpace<E> {
         self.find_mut(address).is_some()
     }
 
+    /// All of them.
+    pub fn mappings(&self) -> &[Mapping<E>] {
+        &self.mappings
+    }
+
     /// The mapping that holds `address`.
     pub fn find_mut(&mut self, address: u64) -> Option<&mut Mapping<E>> {
         let holds = |m: &Mapping<E>| m.entry.range().contains(&address);

@@ -22,7 +22,7 @@ pub enum Target {
 pub const RZ: &str = "rz";
 /// What it is for.
 pub const RZ_DESCRIPTION: &str =
-    "one trace of all that are given, or of what another tool recorded";
+    "one trace of all that are given, or of what another tool recorded; see also --embed, --redact";
 
 impl Target {
     /// What a file of this name would be, by its extension.

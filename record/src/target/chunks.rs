@@ -131,6 +131,7 @@ impl Tracker {
             }
         }
         self.hooked.threads.insert(slot, last);
+        self.watch_new_publishers();
     }
 
     /// Says whose functions a process allocates with, once.

@@ -2,12 +2,15 @@
 
 use std::collections::hash_map::Entry;
 
-use rz_format::{Exit, Mapping, Note, OpenFile, Record, ThreadName, WorkingDirectory};
+use rz_format::{
+    Exit, Mapping, Note, OpenFile, ProcessFacts, Record, ThreadName, WorkingDirectory,
+};
 
+use super::facts::process_facts;
 use super::process::{Origin, Process, Thread};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
-use super::{Scope, Tracker};
+use super::{Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
 
@@ -27,18 +30,37 @@ impl Tracker {
         for tid in threads {
             self.new_thread(pid, id, tid, tid, 0, &procfs::thread_name(pid, tid));
         }
-        if self.policy.open_files {
-            self.record_belongings(id, now_ns(), procfs::belongings(pid));
+        self.record_facts(id, process_facts(pid, self.policy.facts));
+        if let Some(limit) = self.policy.open_files {
+            self.record_belongings(id, now_ns(), procfs::belongings(pid, limit));
         }
     }
 
     /// Takes in a process that is going to execute the first program. What it
     /// has open now is what that one has.
     pub(crate) fn expect(&mut self, pid: u32) {
-        if self.policy.open_files {
-            let mut belongings = procfs::belongings(pid);
-            belongings.files.retain(|file| file.close_on_exec != Some(true));
-            self.launched = Some((pid, belongings));
+        let limit = self.policy.open_files;
+        let mut belongings =
+            limit.map_or_else(Belongings::default, |limit| procfs::belongings(pid, limit));
+        belongings.files.retain(|file| file.close_on_exec != Some(true));
+        // Its arguments are still those of this program.
+        let mut facts = process_facts(pid, self.policy.facts);
+        facts.iter_mut().for_each(|facts| facts.args.clear());
+        self.launched = Some(Launched { pid, belongings, facts });
+    }
+
+    /// Takes down the facts of a process, if it was not gone too soon.
+    fn record_facts(&mut self, process: u32, facts: Option<ProcessFacts>) {
+        let Some(facts) = facts.filter(|_| self.facts_left > 0) else { return };
+        self.facts_left -= 1;
+        let facts = ProcessFacts { process, ..facts };
+        self.found.records.push(Record::ProcessFacts(facts));
+        if self.facts_left == 0 {
+            let text = format!(
+                "users, limits and environments were recorded of the first {MAX_FACTS} processes \
+                 only"
+            );
+            self.found.records.push(Record::Note(Note { text }));
         }
     }
 
@@ -94,14 +116,19 @@ impl Tracker {
         if let Some(mapping) = process.space.find_mut(entry.start) {
             mapping.module = Some(module);
         }
+        let id = process.id;
         self.found.records.push(Record::Mapping(Mapping {
-            process: process.id,
+            process: id,
             module,
             start: entry.start,
             length: entry.end - entry.start,
             file_offset: entry.file_offset,
             time_ns,
         }));
+        if self.stacks.modules.is_generated(module) {
+            self.watch_publisher(pid);
+        }
+        self.watch_dump(pid, id, &entry);
     }
 
     pub(super) fn exec(&mut self, event: &RawEvent<'_>, owner: u32, name: &str) {
@@ -117,8 +144,15 @@ impl Tracker {
         }
         let origin = Origin { name: name.to_owned(), exe: String::new(), parent_pid };
         let id = self.new_process(event.pid, event.time_ns, origin);
-        if let Some((_, belongings)) = self.launched.take_if(|(pid, _)| *pid == event.pid) {
+        let launched = self.launched.take_if(|launched| launched.pid == event.pid);
+        let (belongings, earlier) =
+            launched.map_or((None, None), |l| (Some(l.belongings), l.facts));
+        if let Some(belongings) = belongings {
             self.record_belongings(id, event.time_ns, belongings);
+        }
+        if self.facts_left > 0 {
+            let facts = process_facts(event.pid, self.policy.facts).or(earlier);
+            self.record_facts(id, facts);
         }
         self.new_thread(event.pid, id, event.tid, owner, event.time_ns, name);
     }
@@ -187,7 +221,8 @@ impl Tracker {
                 self.found
                     .records
                     .push(Record::ProcessExit(Exit { id: process.get().id, time_ns }));
-                process.remove();
+                let process = process.remove();
+                self.end_publisher(&process, time_ns);
             }
         }
     }

@@ -94,6 +94,11 @@ impl Process {
         self.space.insert(entry)
     }
 
+    /// What it was called when it was found.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The process as it is written into the trace.
     pub(crate) fn record(&self, pid: u32) -> rz_format::Process {
         rz_format::Process {
@@ -181,10 +186,11 @@ impl Code for ProcessCode<'_> {
         registers: &Registers,
         stack: &StackMemory<'_>,
     ) -> Result<Step, TruncatedReason> {
-        match (self.modules.cfi(place.module), place.kind) {
-            (Some(cfi), _) => cfi.step(place.offset, registers, stack),
-            (None, ModuleKind::Anonymous) => Ok(Step::UseFramePointer),
-            (None, _) => Err(TruncatedReason::NoUnwindInfo),
+        let is_generated = self.modules.is_generated(place.module);
+        match self.modules.cfi(place.module) {
+            Some(cfi) => cfi.step(place.offset, registers, stack),
+            None if is_generated => Ok(Step::UseFramePointer),
+            None => Err(TruncatedReason::NoUnwindInfo),
         }
     }
 

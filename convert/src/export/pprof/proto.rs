@@ -112,6 +112,8 @@ pub(crate) struct Line {
     pub function_id: u64,
     #[prost(int64, tag = "2")]
     pub line: i64,
+    #[prost(int64, tag = "3")]
+    pub column: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
