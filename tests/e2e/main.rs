@@ -12,6 +12,7 @@ mod fail_if;
 mod files;
 mod filters;
 mod heap;
+mod import;
 mod launch;
 mod merge;
 mod pipes;
