@@ -106,7 +106,7 @@ fn instructions_are_those_of_the_recorded_file() {
     fs::copy(program_path("split"), &program).unwrap();
     let trace = Trace::record(&["-q", "--", text(&program), "1"]);
     let output = shown(&trace, &["--asm", "hot"]);
-    assert!(output.stdout.contains(&format!("\nCODE  hot  0x")), "{output}");
+    assert!(output.stdout.contains("\nCODE  hot  0x"), "{output}");
     assert!(output.stdout.contains("(work, inlined)  uint64_t x = 1;"), "{output}");
     let instructions: Vec<&str> =
         output.stdout.lines().skip_while(|line| !line.ends_with("  instruction")).skip(1).collect();
