@@ -35,6 +35,7 @@ mod info;
 pub mod inventory;
 mod kernel_symbols;
 mod locations;
+mod naming;
 mod selection;
 mod sources;
 mod sums;
@@ -53,9 +54,11 @@ use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, Total
 
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
+use crate::import::InputFormat;
 use crate::profile::Profile;
 use crate::source_map;
-pub(crate) use assemble::add_up_equal;
+use crate::symbolize::SymbolizeOptions;
+pub(crate) use assemble::{add_up_equal, is_kernel_thread};
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
 pub(crate) use dictionary::Dictionary;
@@ -65,8 +68,10 @@ use generated::{GeneratedCode, Made, Versions};
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
+pub(crate) use naming::{CodeNames, Naming};
 use selection::{Found, Selection};
 use sums::Sums;
+pub(crate) use texts::Texts;
 use totals::Totals;
 
 /// How to load a trace.
@@ -83,6 +88,8 @@ pub struct LoadOptions {
     /// Directories to look for source maps of JavaScript in, besides the
     /// places that the generated files say.
     pub source_maps: Vec<PathBuf>,
+    /// How to find names in what is there.
+    pub symbols: SymbolizeOptions,
     /// How to look at allocations.
     pub heap: HeapOptions,
     /// Which part of the recording to look at.
@@ -154,6 +161,16 @@ pub enum LoadError {
         /// What is wrong with it.
         cause: FormatError,
     },
+    /// The file is of another tool, but a trace can be made of it.
+    #[error(
+        "{}: no trace, but one can be made of it: conv {} --to rz -o trace.rz",
+        path.display(),
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is nothing in the window of time that was asked for.
     #[error("{}: {cause}", path.display())]
     Window {
@@ -170,6 +187,9 @@ impl LoadError {
         let path = path.to_owned();
         match cause {
             FormatError::Io(cause) => LoadError::Io { path, cause },
+            FormatError::BadMagic if matches!(InputFormat::of_file(&path), Ok(Some(_))) => {
+                LoadError::Foreign { path }
+            }
             cause => LoadError::Format { path, cause },
         }
     }

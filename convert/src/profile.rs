@@ -223,9 +223,15 @@ pub struct Info {
     pub recorder_peak_rss: u64,
     /// Size of the trace file, in bytes.
     pub file_size: u64,
+    /// What was taken out of the trace so that it can be given away, and how
+    /// many times.
+    pub redacted: Vec<(String, u64)>,
     /// Things a reader should know, one sentence each: damage that was
     /// skipped, modules that could not be symbolized and why.
     pub notes: Vec<String>,
+    /// What cost nobody anything but time, one sentence each: for those who
+    /// ask.
+    pub details: Vec<String>,
 }
 
 /// What is missing.

@@ -29,7 +29,6 @@ mod signals;
 mod store;
 mod target;
 mod tier;
-mod unwind;
 
 pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;

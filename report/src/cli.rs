@@ -3,6 +3,8 @@
 // Both programs have these options.
 #[path = "../../convert/src/cli/filters.rs"]
 mod filters;
+#[path = "../../convert/src/cli/symbols.rs"]
+pub mod symbols;
 
 use std::path::PathBuf;
 
@@ -25,6 +27,7 @@ use rz_report::normalize::{Per, Work};
 use rz_report::top::SortBy;
 use rz_report::tree::TreeOptions;
 use rz_report::view::Direction;
+use symbols::{SymbolArgs, Symbols};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -234,18 +237,15 @@ struct Args {
     )]
     work_name: String,
     /// Share of the changes named that may be false on average
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
     fdr: f64,
     /// Call nothing a change that is below this share of the total before
-    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
     min_effect: f64,
 
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Look here first for binaries and debug files; may be repeated
-    #[arg(long, value_name = "DIR")]
-    debug_dir: Vec<PathBuf>,
     /// Look here first for source maps of JavaScript (FILE.js.map), then beside
     /// the files and in them; may be repeated
     #[arg(long, value_name = "DIR")]
@@ -260,6 +260,8 @@ struct Args {
         display_order = 101
     )]
     to: Option<Moment>,
+    #[command(flatten)]
+    symbols: SymbolArgs,
     #[command(flatten)]
     filters: FilterArgs,
 }
@@ -348,7 +350,7 @@ pub struct Config {
     /// The file that says which leaks to leave out.
     pub suppressions: Option<PathBuf>,
     /// Where to look for binaries first.
-    pub debug_dirs: Vec<PathBuf>,
+    pub symbols: Symbols,
     /// Where to look for source maps first.
     pub source_maps: Vec<PathBuf>,
     /// Which part of the traces to show.
@@ -450,12 +452,14 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         let message = "--source-dir is for --source and --asm";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
+    let symbols = args.symbols.symbols()?;
     let view = if let Some(function) = function {
         View::Annotated(AnnotateOptions {
             function,
             asm: args.asm.is_some(),
             source_dirs: args.source_dir,
-            debug_dirs: args.debug_dir.clone(),
+            debug_dirs: symbols.debug_dirs.clone(),
+            symbols: symbols.options.clone(),
             min_percent: args.min_percent,
             limit: args.limit.unwrap_or(25),
         })
@@ -578,7 +582,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
     let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
-    let (limit, debug_dirs) = (args.limit.unwrap_or(default_limit), args.debug_dir);
+    let limit = args.limit.unwrap_or(default_limit);
     let comparison = Comparison {
         width: args.width,
         json: args.json,
@@ -599,7 +603,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         metric,
         heap,
         suppressions: args.suppressions,
-        debug_dirs,
+        symbols,
         source_maps: args.source_map,
         filter,
         comparison,

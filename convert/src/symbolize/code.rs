@@ -49,7 +49,7 @@ pub fn with_code<R>(
     let code = CodeFile {
         path: file.path(),
         segments: Segments::new(&object),
-        table: SymbolTable::new(&object, debug.as_ref()),
+        table: SymbolTable::new([Some(&object), debug.as_ref(), None]),
         starts: FunctionStarts::new(&object),
         is_identified: !request.build_id.is_empty(),
         object,

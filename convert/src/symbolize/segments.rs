@@ -48,6 +48,12 @@ impl Segments {
         self.segments.iter().any(|segment| segment.executable && segment.file_size > 0)
     }
 
+    /// Where code begins; 0 if nothing is known of code.
+    pub(super) fn lowest_code(&self) -> u64 {
+        let code = self.segments.iter().filter(|segment| segment.executable);
+        code.map(|segment| segment.address).min().unwrap_or(0)
+    }
+
     /// Address (SVMA) of the byte at a file offset, if it is loaded.
     pub(super) fn address(&self, offset: u64) -> Option<u64> {
         let within = |segment: &Segment| {

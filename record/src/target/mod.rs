@@ -9,10 +9,8 @@ mod identity;
 mod lifecycle;
 pub(crate) mod link_map;
 mod modules;
-mod names;
 mod process;
 pub(crate) mod procfs;
-mod space;
 mod stacks;
 
 use std::sync::Arc;
@@ -367,10 +365,10 @@ impl Tracker {
         let Stacks { modules, kernel_addresses, vdso_offsets, .. } = &mut self.stacks;
         if !kernel_addresses.is_empty() {
             let module = modules.kernel(&mut Vec::new());
-            add(names::kernel_symbols(kernel_addresses, module), "kernel functions");
+            add(rz_unwind::names::kernel_symbols(kernel_addresses, module), "kernel functions");
         }
         if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
-            add(names::vdso_symbols(vdso_offsets, module), "vDSO functions");
+            add(rz_unwind::names::vdso_symbols(vdso_offsets, module), "vDSO functions");
         }
         self.finish_generated_code();
     }

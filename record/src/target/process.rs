@@ -6,11 +6,10 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use rustc_hash::FxHashSet;
 use rz_format::{ModuleKind, Record, TruncatedReason};
+use rz_unwind::{AddressSpace, Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
 
 use crate::target::modules::Modules;
 use crate::target::procfs::{self, MapEntry};
-use crate::target::space::AddressSpace;
-use crate::unwind::{Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
 
 /// How often a process's mappings are looked up again because of an address
 /// that none of them holds.
@@ -25,7 +24,7 @@ pub(crate) struct Process {
     /// Path of its executable; empty if unknown.
     pub(crate) exe: String,
     /// Its executable mappings.
-    pub(crate) space: AddressSpace,
+    pub(crate) space: AddressSpace<MapEntry>,
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
     start_ns: u64,

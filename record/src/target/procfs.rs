@@ -1,9 +1,11 @@
 //! What `/proc/PID` says about a process.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::PathBuf;
+
+use rz_unwind::Extent;
 
 /// An executable mapping, as in `/proc/PID/maps`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,17 @@ impl MapEntry {
         self.inode != 0
             && self.path.starts_with('/')
             && !MEMORY.iter().any(|prefix| self.path.starts_with(prefix))
+    }
+}
+
+impl Extent for MapEntry {
+    fn range(&self) -> Range<u64> {
+        self.start..self.end
+    }
+
+    fn part(&self, Range { start, end }: Range<u64>) -> Self {
+        let file_offset = self.file_offset.wrapping_add(start.wrapping_sub(self.start));
+        MapEntry { start, end, file_offset, ..self.clone() }
     }
 }
 
@@ -62,16 +75,6 @@ fn parse_map(line: &str) -> Option<MapEntry> {
         inode: inode.parse().ok()?,
         path: path.to_owned(),
     })
-}
-
-/// The vDSO's image, out of our own memory: the kernel maps the same pages into
-/// every process.
-pub(crate) fn own_vdso() -> io::Result<Vec<u8>> {
-    let maps = executable_maps(std::process::id())?;
-    let vdso = maps.iter().find(|map| map.path == "[vdso]").ok_or(io::ErrorKind::NotFound)?;
-    let mut bytes = vec![0; (vdso.end - vdso.start) as usize];
-    File::open("/proc/self/mem")?.read_exact_at(&mut bytes, vdso.start)?;
-    Ok(bytes)
 }
 
 /// The threads of a process.

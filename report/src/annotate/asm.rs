@@ -265,9 +265,10 @@ impl<'v> Lines<'v> {
             rows.push(offset.map(|_| offsets.len()));
             offsets.extend(offset);
         }
-        let mut symbols = symbolize(&[ModuleRequest { offsets: &offsets, ..*request }]);
+        let mut symbols =
+            symbolize(&[ModuleRequest { offsets: &offsets, ..*request }], &options.symbols);
         Lines {
-            symbols: symbols.pop().unwrap_or_default(),
+            symbols: symbols.modules.pop().unwrap_or_default(),
             rows,
             files: FxHashMap::default(),
             options,

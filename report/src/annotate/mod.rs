@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use rz_convert::profile::{EventId, Profile};
+use rz_convert::symbolize::SymbolizeOptions;
 
 use crate::format::{clean, count, counted, percent, percent_of, weight, weight_title};
 use crate::header::write_header;
@@ -33,6 +34,8 @@ pub struct AnnotateOptions {
     pub source_dirs: Vec<PathBuf>,
     /// Where to look for binaries first.
     pub debug_dirs: Vec<PathBuf>,
+    /// How to find names in what is there.
+    pub symbols: SymbolizeOptions,
     /// Lines and instructions with less than this share of the function, in
     /// percent, are shown only near others.
     pub min_percent: f64,

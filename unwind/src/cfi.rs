@@ -12,9 +12,9 @@ use gimli::{
 use rustc_hash::FxHashMap;
 use rz_format::TruncatedReason;
 
-use crate::unwind::image::Image;
-use crate::unwind::memory::StackMemory;
-use crate::unwind::x86_64::{RA, Registers, SP};
+use crate::image::Image;
+use crate::memory::StackMemory;
+use crate::x86_64::{RA, Registers, SP};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -79,7 +79,7 @@ enum Recover {
 
 /// What unwinding one frame led to.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// The caller.
     Caller {
         /// Its registers; `ip` is where it goes on.
@@ -95,7 +95,7 @@ pub(crate) enum Step {
 }
 
 /// A file's unwind tables and the rules found in them so far.
-pub(crate) struct Cfi {
+pub struct Cfi {
     image: Image,
     bases: BaseAddresses,
     /// For tables without a search table of their own: start and end address
@@ -108,7 +108,7 @@ pub(crate) struct Cfi {
 
 impl Cfi {
     /// Prepares the tables of a file.
-    pub(crate) fn new(image: Image) -> Self {
+    pub fn new(image: Image) -> Self {
         let bases = BaseAddresses::default()
             .set_eh_frame(image.eh_frame.svma)
             .set_eh_frame_hdr(image.eh_frame_hdr.svma)
@@ -139,7 +139,7 @@ impl Cfi {
     }
 
     /// Unwinds the frame at `file_offset`, which is inside its instruction.
-    pub(crate) fn step(
+    pub fn step(
         &mut self,
         file_offset: u64,
         registers: &Registers,

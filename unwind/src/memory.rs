@@ -2,31 +2,31 @@
 
 /// Bytes of a stack, from the stack pointer upwards.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StackMemory<'a> {
+pub struct StackMemory<'a> {
     start: u64,
     bytes: &'a [u8],
 }
 
 impl<'a> StackMemory<'a> {
     /// A copy of the stack that starts at address `start`.
-    pub(crate) fn new(start: u64, bytes: &'a [u8]) -> Self {
+    pub fn new(start: u64, bytes: &'a [u8]) -> Self {
         StackMemory { start, bytes }
     }
 
     /// The word at `address`, if it was copied.
-    pub(crate) fn read(&self, address: u64) -> Option<u64> {
+    pub fn read(&self, address: u64) -> Option<u64> {
         let at = usize::try_from(address.checked_sub(self.start)?).ok()?;
         let bytes = self.bytes.get(at..at.checked_add(8)?)?;
         bytes.try_into().ok().map(u64::from_le_bytes)
     }
 
     /// Whether `address` lies below the stack pointer.
-    pub(crate) fn is_below(&self, address: u64) -> bool {
+    pub fn is_below(&self, address: u64) -> bool {
         address < self.start
     }
 
     /// Whether the word at `address` lies above what was copied.
-    pub(crate) fn is_beyond(&self, address: u64) -> bool {
+    pub fn is_beyond(&self, address: u64) -> bool {
         !self.is_below(address) && self.read(address).is_none()
     }
 }

@@ -7,19 +7,19 @@ const GENERAL: usize = 16;
 /// DWARF number of rcx.
 const CX: u16 = 2;
 /// DWARF number of the frame pointer, rbp.
-pub(crate) const BP: u16 = 6;
+pub const BP: u16 = 6;
 /// DWARF number of the stack pointer, rsp.
-pub(crate) const SP: u16 = 7;
+pub const SP: u16 = 7;
 /// DWARF number of the return address.
-pub(crate) const RA: u16 = 16;
+pub const RA: u16 = 16;
 
 /// The registers to sample, as `perf_regs.h` numbers them: ax, bx, cx, dx, si,
 /// di, bp, sp, ip and r8 to r15.
-pub(crate) const REGISTER_MASK: u64 = 0xff_01ff;
+pub const REGISTER_MASK: u64 = 0xff_01ff;
 /// How many these are.
-pub(crate) const REGISTER_COUNT: usize = REGISTER_MASK.count_ones() as usize;
+pub const REGISTER_COUNT: usize = REGISTER_MASK.count_ones() as usize;
 /// Which of them the stack pointer is.
-pub(crate) const STACK_POINTER_SLOT: usize = 7;
+pub const STACK_POINTER_SLOT: usize = 7;
 
 /// DWARF number of each sampled register; `RA` stands for the instruction
 /// pointer.
@@ -28,9 +28,9 @@ const DWARF_OF_SLOT: [u16; REGISTER_COUNT] =
 
 /// The registers of a thread in one of its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Registers {
+pub struct Registers {
     /// Instruction pointer, or the return address in a caller.
-    pub(crate) ip: u64,
+    pub ip: u64,
     /// General registers by DWARF number; see `known`.
     general: [u64; GENERAL],
     /// Which of the general registers have a known value, one bit each.
@@ -39,7 +39,7 @@ pub(crate) struct Registers {
 
 impl Registers {
     /// From the values of the sampled registers, in the kernel's order.
-    pub(crate) fn from_slots(slots: &[u64; REGISTER_COUNT]) -> Self {
+    pub fn from_slots(slots: &[u64; REGISTER_COUNT]) -> Self {
         let mut registers = Registers { ip: 0, general: [0; GENERAL], known: u16::MAX };
         for (dwarf, value) in DWARF_OF_SLOT.iter().zip(slots) {
             match registers.general.get_mut(usize::from(*dwarf)) {
@@ -52,7 +52,7 @@ impl Registers {
 
     /// Those of a function that has called another one, which returns to
     /// `return_address`; `sp` is as it is then.
-    pub(crate) fn of_caller(return_address: u64, sp: u64, bp: u64) -> Self {
+    pub fn of_caller(return_address: u64, sp: u64, bp: u64) -> Self {
         let mut registers = Registers { ip: 0, general: [0; GENERAL], known: 0 };
         // Inside the call instruction: it may be the function's last one.
         registers.ip = return_address.wrapping_sub(1);
@@ -62,18 +62,18 @@ impl Registers {
     }
 
     /// The stack pointer.
-    pub(crate) fn sp(&self) -> u64 {
+    pub fn sp(&self) -> u64 {
         self.general[usize::from(SP)]
     }
 
     /// Whether these are the registers of a thread that makes, or has just
     /// made, a system call: the instruction leaves its own end in rcx.
-    pub(crate) fn follow_system_call(&self) -> bool {
+    pub fn follow_system_call(&self) -> bool {
         self.get(CX) == Some(self.ip)
     }
 
     /// The register with this DWARF number, if its value is known.
-    pub(crate) fn get(&self, dwarf: u16) -> Option<u64> {
+    pub fn get(&self, dwarf: u16) -> Option<u64> {
         match dwarf {
             RA => Some(self.ip),
             _ if usize::from(dwarf) < GENERAL && self.known & 1 << dwarf != 0 => {
@@ -84,7 +84,7 @@ impl Registers {
     }
 
     /// Sets the register with this DWARF number; `None` makes it unknown.
-    pub(crate) fn set(&mut self, dwarf: u16, value: Option<u64>) {
+    pub fn set(&mut self, dwarf: u16, value: Option<u64>) {
         let Some(register) = self.general.get_mut(usize::from(dwarf)) else { return };
         match value {
             Some(value) => {
@@ -96,13 +96,13 @@ impl Registers {
     }
 
     /// The registers without any that is known.
-    pub(crate) fn with_nothing_known(self) -> Self {
+    pub fn with_nothing_known(self) -> Self {
         Registers { known: 0, ..self }
     }
 
     /// What a caller still has of these registers if nothing is said about
     /// them: those that the ABI makes a callee preserve.
-    pub(crate) fn preserved_by_callee(self) -> Self {
+    pub fn preserved_by_callee(self) -> Self {
         Registers { known: self.known & PRESERVED, ..self }
     }
 }
@@ -111,7 +111,7 @@ impl Registers {
 ///
 /// `code` ends where the return address points. Calls are `E8 rel32`, or
 /// `FF /2` with any addressing form, which is 2 to 7 bytes long.
-pub(crate) fn ends_with_call(code: &[u8]) -> bool {
+pub fn ends_with_call(code: &[u8]) -> bool {
     let is_direct = code.len() >= 5 && code[code.len() - 5] == 0xe8;
     let is_indirect = |length: usize| {
         let Some(at) = code.len().checked_sub(length) else { return false };

@@ -1,81 +1,89 @@
 //! The executable mappings of one process, by address.
 
-use crate::target::procfs::MapEntry;
+use std::ops::Range;
+
+/// A piece of an address space and what it shows.
+pub trait Extent: Clone + PartialEq {
+    /// Its addresses.
+    fn range(&self) -> Range<u64>;
+
+    /// The part of it at these addresses, which are among its own.
+    fn part(&self, range: Range<u64>) -> Self;
+}
 
 /// A mapping and what became of looking at its file.
 #[derive(Debug, Clone)]
-pub(crate) struct Mapping {
+pub struct Mapping<E> {
     /// Where it is and which file it shows.
-    pub(crate) entry: MapEntry,
+    pub entry: E,
     /// Number of the module, once an address in it has been looked up.
-    pub(crate) module: Option<u32>,
+    pub module: Option<u32>,
 }
 
 /// Executable mappings without overlaps, sorted by address.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct AddressSpace {
-    mappings: Vec<Mapping>,
+#[derive(Debug, Clone)]
+pub struct AddressSpace<E> {
+    mappings: Vec<Mapping<E>>,
     /// Where the last address was found: the next one is often close by.
     last: usize,
 }
 
-impl AddressSpace {
+impl<E> Default for AddressSpace<E> {
+    fn default() -> Self {
+        AddressSpace { mappings: Vec::new(), last: 0 }
+    }
+}
+
+impl<E: Extent> AddressSpace<E> {
     /// Adds a mapping over whatever was there. Returns whether anything
     /// changed: news of a mapping that is known already are common while
     /// attaching.
-    pub(crate) fn insert(&mut self, entry: MapEntry) -> bool {
-        if entry.start >= entry.end || self.find_mut(entry.start).is_some_and(|m| m.entry == entry)
-        {
+    pub fn insert(&mut self, entry: E) -> bool {
+        let Range { start, end } = entry.range();
+        if start >= end || self.find_mut(start).is_some_and(|m| m.entry == entry) {
             return false;
         }
-        let first = self.mappings.partition_point(|m| m.entry.end <= entry.start);
-        let after = self.mappings.partition_point(|m| m.entry.start < entry.end);
+        let first = self.mappings.partition_point(|m| m.entry.range().end <= start);
+        let after = self.mappings.partition_point(|m| m.entry.range().start < end);
+        let piece =
+            |old: &Mapping<E>, range| Mapping { entry: old.entry.part(range), module: old.module };
+        let covered = &self.mappings[first..after];
         let mut pieces = Vec::new();
-        for old in &self.mappings[first..after] {
-            if old.entry.start < entry.start {
-                let mut left = old.clone();
-                left.entry.end = entry.start;
-                pieces.push(left);
-            }
+        for old in covered.iter().filter(|old| old.entry.range().start < start) {
+            pieces.push(piece(old, old.entry.range().start..start));
         }
-        let end = entry.end;
         pieces.push(Mapping { entry, module: None });
-        for old in &self.mappings[first..after] {
-            if old.entry.end > end {
-                let mut right = old.clone();
-                let cut = end - old.entry.start;
-                right.entry.start = end;
-                right.entry.file_offset = old.entry.file_offset.wrapping_add(cut);
-                pieces.push(right);
-            }
+        for old in covered.iter().filter(|old| old.entry.range().end > end) {
+            pieces.push(piece(old, end..old.entry.range().end));
         }
         self.mappings.splice(first..after, pieces);
         true
     }
 
     /// Adds a mapping where there is none.
-    pub(crate) fn fill(&mut self, entry: MapEntry) {
-        let first = self.mappings.partition_point(|m| m.entry.end <= entry.start);
-        if self.mappings.get(first).is_none_or(|next| next.entry.start >= entry.end) {
+    pub fn fill(&mut self, entry: E) {
+        let Range { start, end } = entry.range();
+        let first = self.mappings.partition_point(|m| m.entry.range().end <= start);
+        if self.mappings.get(first).is_none_or(|next| next.entry.range().start >= end) {
             self.insert(entry);
         }
     }
 
     /// Whether a mapping holds `address`.
-    pub(crate) fn holds(&mut self, address: u64) -> bool {
+    pub fn holds(&mut self, address: u64) -> bool {
         self.find_mut(address).is_some()
     }
 
     /// All of them.
-    pub(crate) fn mappings(&self) -> &[Mapping] {
+    pub fn mappings(&self) -> &[Mapping<E>] {
         &self.mappings
     }
 
     /// The mapping that holds `address`.
-    pub(crate) fn find_mut(&mut self, address: u64) -> Option<&mut Mapping> {
-        let holds = |m: &Mapping| (m.entry.start..m.entry.end).contains(&address);
+    pub fn find_mut(&mut self, address: u64) -> Option<&mut Mapping<E>> {
+        let holds = |m: &Mapping<E>| m.entry.range().contains(&address);
         if !self.mappings.get(self.last).is_some_and(holds) {
-            let after = self.mappings.partition_point(|m| m.entry.start <= address);
+            let after = self.mappings.partition_point(|m| m.entry.range().start <= address);
             self.last = after.checked_sub(1)?;
         }
         self.mappings.get_mut(self.last).filter(|m| holds(m))
@@ -86,8 +94,27 @@ impl AddressSpace {
 mod tests {
     use super::*;
 
-    fn entry(start: u64, end: u64, file_offset: u64, path: &str) -> MapEntry {
-        MapEntry { start, end, file_offset, path: path.into(), ..MapEntry::default() }
+    #[derive(Debug, Clone, PartialEq)]
+    struct Entry {
+        start: u64,
+        end: u64,
+        file_offset: u64,
+        path: &'static str,
+    }
+
+    impl Extent for Entry {
+        fn range(&self) -> Range<u64> {
+            self.start..self.end
+        }
+
+        fn part(&self, Range { start, end }: Range<u64>) -> Self {
+            let file_offset = self.file_offset + (start - self.start);
+            Entry { start, end, file_offset, ..*self }
+        }
+    }
+
+    fn entry(start: u64, end: u64, file_offset: u64, path: &'static str) -> Entry {
+        Entry { start, end, file_offset, path }
     }
 
     #[test]

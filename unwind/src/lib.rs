@@ -1,35 +1,45 @@
-//! From registers and a piece of stack to the addresses of all callers.
+//! From registers and a piece of stack to the addresses of all callers, for
+//! recording and for reading recordings of other tools.
 //!
 //! Frames are found by call frame information. Code that has none, because it
 //! was generated at run time or because its compiler does not write any, is
 //! followed by frame pointers, as long as every return address found that way
 //! comes after a call instruction. Where neither helps, the stack is marked as
 //! truncated: no frame is ever guessed.
+//!
+//! [`unwind`] asks a [`Code`] what is where: an [`AddressSpace`] tells which
+//! file holds an address, and [`Cfi`] how to unwind there.
+//!
+//! Beside it is what else can be known only on the machine that runs the code:
+//! [`names`] of the kernel's and the vDSO's functions.
+#![forbid(unsafe_code)]
 
 mod cfi;
 mod image;
 mod memory;
-#[cfg(target_arch = "x86_64")]
+pub mod names;
+mod space;
+mod vdso;
 mod x86_64;
 
 use rz_format::TruncatedReason;
 
-pub(crate) use cfi::{Cfi, Step};
-pub(crate) use image::Image;
-pub(crate) use memory::StackMemory;
-pub(crate) use x86_64::{
-    REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT, ends_with_call,
-};
+pub use cfi::{Cfi, Step};
+pub use image::Image;
+pub use memory::StackMemory;
+pub use space::{AddressSpace, Extent, Mapping};
+pub use vdso::own_vdso;
+pub use x86_64::{REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT, ends_with_call};
 
 use x86_64::{BP, SP};
 
 /// Frames followed per stack; deeper ones are cut at the root.
 const MAX_FRAMES: usize = 1024;
 /// Longest call instruction.
-pub(crate) const MAX_CALL_LEN: usize = 7;
+pub const MAX_CALL_LEN: usize = 7;
 
 /// What the unwinder asks about code addresses.
-pub(crate) trait Code {
+pub trait Code {
     /// A place in code, however the implementor names it.
     type Place;
 
@@ -51,7 +61,7 @@ pub(crate) trait Code {
 
 /// How an unwinding ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// At the thread's first function. The stack from this address on is not
     /// needed to get there.
     Root(u64),
@@ -60,7 +70,7 @@ pub(crate) enum End {
 }
 
 /// Follows a stack from its innermost frame; `frame` gets each place found.
-pub(crate) fn unwind<C: Code>(
+pub fn unwind<C: Code>(
     code: &mut C,
     mut registers: Registers,
     stack: &StackMemory<'_>,

@@ -26,39 +26,39 @@ const MAX_SEGMENTS: usize = 128;
 
 /// The parts of an ELF file that unwinding needs.
 #[derive(Debug, Default)]
-pub(crate) struct Image {
+pub struct Image {
     /// Size of the file in bytes.
-    pub(crate) file_size: u64,
+    pub file_size: u64,
     /// GNU build-id; empty if there is none.
-    pub(crate) build_id: Vec<u8>,
+    pub build_id: Vec<u8>,
     /// Where parts of the file lie in memory.
-    pub(crate) segments: Vec<Segment>,
+    pub segments: Vec<Segment>,
     /// `.eh_frame_hdr`, the search table of `.eh_frame`.
-    pub(crate) eh_frame_hdr: Section,
+    pub eh_frame_hdr: Section,
     /// `.eh_frame`.
-    pub(crate) eh_frame: Section,
+    pub eh_frame: Section,
     /// `.debug_frame`, for files without `.eh_frame`.
-    pub(crate) debug_frame: Section,
+    pub debug_frame: Section,
     /// Address of the instruction that a program, or its loader, starts at.
-    pub(crate) entry_svma: u64,
+    pub entry_svma: u64,
     /// Address of `.text`, which pointers may be relative to.
-    pub(crate) text_svma: u64,
+    pub text_svma: u64,
     /// Address of `.got`, likewise.
-    pub(crate) got_svma: u64,
+    pub got_svma: u64,
 }
 
 /// A section's address and bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Section {
+pub struct Section {
     /// Address in the file's own numbering.
-    pub(crate) svma: u64,
+    pub svma: u64,
     /// Content; empty if there is no such section.
-    pub(crate) data: Vec<u8>,
+    pub data: Vec<u8>,
 }
 
 impl Image {
     /// Reads a file. Fails if it is no x86-64 ELF file.
-    pub(crate) fn from_file(file: File) -> io::Result<Self> {
+    pub fn from_file(file: File) -> io::Result<Self> {
         let file_size = file.metadata()?.len();
         let bounded = Bounded { file: ReadCache::new(file), left: Cell::new(MAX_READ) };
         let mut image = Self::parse(&bounded).map_err(io::Error::other)?;
@@ -67,7 +67,7 @@ impl Image {
     }
 
     /// Reads an ELF file from memory, such as the vDSO.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
         Self::parse(bytes).map_err(io::Error::other)
     }
 
@@ -125,7 +125,7 @@ impl Image {
     }
 
     /// Address, in the file's own numbering, of the byte at a file offset.
-    pub(crate) fn svma_of(&self, file_offset: u64) -> Option<u64> {
+    pub fn svma_of(&self, file_offset: u64) -> Option<u64> {
         let segment = self.segments.iter().find(|segment| {
             file_offset.checked_sub(segment.file_offset).is_some_and(|at| at < segment.length)
         })?;
@@ -133,7 +133,7 @@ impl Image {
     }
 
     /// Whether there is any unwind information.
-    pub(crate) fn has_unwind_info(&self) -> bool {
+    pub fn has_unwind_info(&self) -> bool {
         !self.eh_frame.data.is_empty() || !self.debug_frame.data.is_empty()
     }
 }

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSymbol, SymbolKind};
 use rz_format::{Record, Symbol};
 
-use crate::target::procfs;
+use crate::own_vdso;
 
 /// Part of the address space that the kernel's own code is in on x86-64; what
 /// it loads later lies above.
@@ -17,8 +18,17 @@ const KERNEL_IMAGE_END: u64 = 0xffff_ffff_c000_0000;
 
 /// The symbols of the kernel that hold the given addresses, from
 /// `/proc/kallsyms`. Empty if the kernel hides its addresses.
-pub(crate) fn kernel_symbols(addresses: &BTreeSet<u64>, module: u32) -> io::Result<Vec<Record>> {
-    let file = BufReader::with_capacity(256 << 10, File::open("/proc/kallsyms")?);
+pub fn kernel_symbols(addresses: &BTreeSet<u64>, module: u32) -> io::Result<Vec<Record>> {
+    kernel_symbols_in(Path::new("/proc/kallsyms"), addresses, module)
+}
+
+/// The same from a copy of that file.
+pub fn kernel_symbols_in(
+    path: &Path,
+    addresses: &BTreeSet<u64>,
+    module: u32,
+) -> io::Result<Vec<Record>> {
+    let file = BufReader::with_capacity(256 << 10, File::open(path)?);
     let symbol = |(start, line): (u64, Vec<u8>)| {
         let text = String::from_utf8_lossy(&line);
         let (name, area) = text.split_once('\t').unwrap_or((&text, ""));
@@ -28,9 +38,24 @@ pub(crate) fn kernel_symbols(addresses: &BTreeSet<u64>, module: u32) -> io::Resu
     Ok(enclosing_symbols(file, addresses)?.into_iter().map(symbol).collect())
 }
 
+/// The address of a symbol in such a file.
+pub fn kernel_address_of(path: &Path, name: &str) -> io::Result<Option<u64>> {
+    let mut file = BufReader::with_capacity(256 << 10, File::open(path)?);
+    let mut line = Vec::new();
+    while file.read_until(b'\n', &mut line)? > 0 {
+        if let Some((address, _, found)) = split_line(&line)
+            && found == name.as_bytes()
+        {
+            return Ok(Some(address));
+        }
+        line.clear();
+    }
+    Ok(None)
+}
+
 /// The functions of the vDSO that hold the given offsets in its image.
-pub(crate) fn vdso_symbols(offsets: &BTreeSet<u64>, module: u32) -> io::Result<Vec<Record>> {
-    let bytes = procfs::own_vdso()?;
+pub fn vdso_symbols(offsets: &BTreeSet<u64>, module: u32) -> io::Result<Vec<Record>> {
+    let bytes = own_vdso()?;
     let file = ElfFile64::<LittleEndian>::parse(&*bytes).map_err(io::Error::other)?;
     // Addresses in the vDSO are offsets in its image.
     let mut symbols: Vec<Record> = file

@@ -1,18 +1,13 @@
-//! How fast traces are merged, and with how much memory:
-//! `cargo run --release -p rz-convert --example merge_speed -- [TRACES [SAMPLES]]`.
+//! Writes large traces, for measuring what is done with them:
+//! `cargo run --release -p rz-convert --example write_traces -- FOLDER [TRACES [SAMPLES]]`.
 //!
-//! Writes TRACES traces of SAMPLES samples each, of stacks of 24 frames, and
-//! merges them in a process of its own.
+//! Their stacks have 24 frames, and their modules are not on this machine.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::hash::RandomState;
 use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::path::Path;
 
-use rz_convert::merge::{MergeInput, MergeOptions, plan};
-use rz_convert::output::Destination;
 use rz_format::{
     Clock, End, Event, FileHeader, FormatError, Frame, Host, Module, Process, Record, Recording,
     Sample, StackInterner, Thread, TraceWriter,
@@ -25,54 +20,14 @@ const THREADS: u64 = 8;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, folder] = arguments.as_slice()
-        && word == "merge"
-    {
-        return merge(Path::new(folder));
-    }
+    let Some(folder) = arguments.first() else {
+        return Err(io::Error::other("usage: write_traces FOLDER [TRACES [SAMPLES]]").into());
+    };
     let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse());
-    let (traces, samples) = (number(0, 16)?, number(1, 1_000_000)?);
-    let folder = tempfile::tempdir()?;
-    let mut bytes = 0;
+    let (traces, samples) = (number(1, 2)?, number(2, 1_000_000)?);
     for id in 0..traces {
-        let path = folder.path().join(format!("{id}.rz"));
-        write(&path, id, samples)?;
-        bytes += fs::metadata(&path)?.len();
+        write(&Path::new(folder).join(format!("{id}.rz")), id, samples)?;
     }
-    let started = Instant::now();
-    let mut command = Command::new(std::env::current_exe()?);
-    let status = command.arg("merge").arg(folder.path()).status()?;
-    let seconds = started.elapsed().as_secs_f64();
-    if !status.success() {
-        return Err(io::Error::other("merging failed").into());
-    }
-    let merged = fs::metadata(folder.path().join("all"))?.len();
-    let (all, megabytes) = ((traces * samples) as f64, bytes as f64 / 1e6);
-    println!("{traces} traces of {samples} samples, {megabytes:.1} MB, in {seconds:.2} s:");
-    println!("{:.1} MB/s, {:.2} million samples/s", megabytes / seconds, all / seconds / 1e6);
-    println!("merged: {:.1} MB", merged as f64 / 1e6);
-    Ok(())
-}
-
-/// Merges what is in a folder, and says how much memory it took.
-fn merge(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let mut inputs: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        inputs.push(entry?.path());
-    }
-    let input = |path| MergeInput { path, label: None };
-    let inputs: Vec<MergeInput> = inputs.into_iter().map(input).collect();
-    let plan = plan(&inputs, MergeOptions::default())?;
-    let destination = Destination::File(folder.join("all"));
-    destination.write(|out| plan.write(out).map(drop))?;
-    let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    println!("peak resident memory: {}", peak.unwrap_or("unknown").trim());
-    // Time in user mode and in the kernel, in hundredths of a second.
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let ticks =
-        stat.split_whitespace().skip(13).take(2).filter_map(|text| text.parse::<f64>().ok());
-    println!("CPU time: {:.2} s", ticks.sum::<f64>() / 100.0);
     Ok(())
 }
 
