@@ -1,6 +1,7 @@
 //! End-to-end tests, one module per theme.
 
 mod alloc_attach;
+mod annotate;
 mod attach;
 mod bad_input;
 mod calls;
@@ -8,11 +9,13 @@ mod consumers;
 mod diff;
 mod embed;
 mod endings;
+mod facts;
 mod fail_if;
 mod files;
 mod filters;
 mod heap;
 mod import;
+mod info;
 mod launch;
 mod merge;
 mod pipes;
@@ -20,6 +23,7 @@ mod quickstart;
 mod real;
 mod rebuilt;
 mod redact;
+mod source_maps;
 mod stacks;
 mod tracking;
 mod unprivileged;

@@ -30,7 +30,8 @@ pub(crate) struct Process {
     start_ns: u64,
     /// Process that started it; 0 if unknown.
     pub(crate) parent_pid: u32,
-    argv0: String,
+    /// First word of its command line; empty if unknown.
+    pub(crate) argv0: String,
     name: String,
     rescanned_ns: Option<u64>,
     /// Return addresses that come after a call, as far as it was looked.
@@ -45,6 +46,8 @@ pub(crate) struct Origin {
     pub(crate) exe: String,
     /// Process that started it, if that is known.
     pub(crate) parent_pid: Option<u32>,
+    /// First word of its command line, if that is known.
+    pub(crate) argv0: Option<String>,
 }
 
 /// A thread that is being recorded.
@@ -69,7 +72,7 @@ impl Process {
     /// up, and may be gone already, or have changed: a process whose parent
     /// has ended is given another one.
     pub(crate) fn new(id: u32, pid: u32, start_ns: u64, origin: Origin) -> Self {
-        let Origin { name, exe, parent_pid } = origin;
+        let Origin { name, exe, parent_pid, argv0 } = origin;
         let look_up = || procfs::stat(pid).map_or(0, |stat| stat.parent_pid);
         Process {
             id,
@@ -78,7 +81,7 @@ impl Process {
             live_threads: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),
-            argv0: procfs::argv0(pid),
+            argv0: argv0.unwrap_or_else(|| procfs::argv0(pid)),
             name,
             rescanned_ns: None,
             known_calls: FxHashSet::default(),
