@@ -28,6 +28,7 @@ missing_packages() {
 binutils objcopy
 chromium chromium
 clang-14 clang-14
+dwz dwz
 file file
 g++ g++
 gcc gcc
@@ -43,6 +44,7 @@ redis-tools redis-benchmark
 sqlite3 sqlite3
 strace strace
 valgrind valgrind
+xz-utils xz
 LIST
     # The headers of the programs that rec loads into the kernel.
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
