@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rz_tests::{Output, Trace, program_path, report, temp_dir, text, workspace_root};
+use rz_tests::{Output, Trace, conv, program_path, report, temp_dir, text, workspace_root};
 
 #[track_caller]
 fn shown(trace: &Trace, args: &[&str]) -> Output {
@@ -59,7 +59,7 @@ fn sources_are_looked_for() {
     fs::write(
         &source,
         "#include \"program.h\"\nint main(int argc, char **argv) {\n\
-        (void)argc;\n    work((unsigned)(argv[1][0] - 48) * 100000);\n}\n",
+        (void)argc;\n    work((unsigned)(argv[1][0] - 48) * 20000);\n}\n",
     )
     .unwrap();
     let program = dir.path().join("moved");
@@ -77,7 +77,7 @@ fn sources_are_looked_for() {
         .status();
     assert!(built.unwrap().success());
     let trace = Trace::record(&["-q", "--", text(&program), "3"]);
-    let call = "    work((unsigned)(argv[1][0] - 48) * 100000);";
+    let call = "    work((unsigned)(argv[1][0] - 48) * 20000);";
     let (_, total) = shares(&shown(&trace, &["--source", "main"]), call);
     assert!(total > 50.0);
 
@@ -123,11 +123,15 @@ fn instructions_are_those_of_the_recorded_file() {
     assert!(self_ == 0.0 && (total - 70.0).abs() < 20.0, "{output}");
 
     // Another build is not taken for it, neither for its names.
+    let (path, full) = (trace.path(), dir.path().join("full.rz"));
+    conv(&[text(&path), "--to", "rz", "--embed", "-o", text(&full)]).success();
     fs::copy(program_path("split-fp"), &program).unwrap();
-    let path = trace.path();
-    let output = report(&[text(&path), "--asm", "run"]).code(1);
+    let output = report(&[text(&path), "--asm", "warm"]).code(1);
     assert!(output.stderr.contains("another build: build-id"), "{output}");
     assert!(output.stderr.contains("no function in the samples"), "{output}");
+    let output = report(&[text(&full), "--asm", "warm"]).success();
+    assert!(output.stdout.contains("another build: build-id"), "{output}");
+    assert!(!output.stdout.contains("  instruction\n"), "{output}");
     let folder = program_path("split");
     let folder = text(folder.parent().unwrap());
     let output = shown(&trace, &["--asm", "hot", "--debug-dir", folder]);
