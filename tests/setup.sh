@@ -35,6 +35,7 @@ linux-perf perf
 llvm-14 llvm-strip-14
 make make
 nodejs node
+openjdk-17-jdk-headless jcmd
 npm npm
 python3 python3
 redis-server redis-server

@@ -11,6 +11,7 @@ mod fail_if;
 mod files;
 mod filters;
 mod heap;
+mod jit;
 mod launch;
 mod merge;
 mod pipes;

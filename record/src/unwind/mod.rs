@@ -3,10 +3,13 @@
 //! Frames are found by call frame information. Code that has none, because it
 //! was generated at run time or because its compiler does not write any, is
 //! followed by frame pointers, as long as every return address found that way
-//! comes after a call instruction. Where neither helps, the stack is marked as
+//! comes after a call instruction. Where generated code is about to return, that
+//! is done as it would be done there. Where neither helps, the stack is marked as
 //! truncated: no frame is ever guessed.
 
 mod cfi;
+#[cfg(target_arch = "x86_64")]
+mod epilogue;
 mod image;
 mod memory;
 #[cfg(target_arch = "x86_64")]
@@ -15,6 +18,7 @@ mod x86_64;
 use rz_format::TruncatedReason;
 
 pub(crate) use cfi::{Cfi, Step};
+pub(crate) use epilogue::{Epilogue, MAX_EPILOGUE_LEN};
 pub(crate) use image::Image;
 pub(crate) use memory::StackMemory;
 pub(crate) use x86_64::{
