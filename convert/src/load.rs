@@ -32,8 +32,10 @@ mod facts;
 mod generated;
 mod heap;
 mod info;
+pub mod inventory;
 mod kernel_symbols;
 mod locations;
+mod naming;
 mod selection;
 mod sources;
 mod sums;
@@ -52,8 +54,11 @@ use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, Total
 
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
+use crate::import::InputFormat;
 use crate::profile::Profile;
-pub(crate) use assemble::add_up_equal;
+use crate::source_map;
+use crate::symbolize::SymbolizeOptions;
+pub(crate) use assemble::{add_up_equal, is_kernel_thread};
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
 pub(crate) use dictionary::Dictionary;
@@ -63,8 +68,10 @@ use generated::{GeneratedCode, Made, Versions};
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
+pub(crate) use naming::{CodeNames, Naming};
 use selection::{Found, Selection};
 use sums::Sums;
+pub(crate) use texts::Texts;
 use totals::Totals;
 
 /// How to load a trace.
@@ -76,6 +83,13 @@ pub struct LoadOptions {
     /// recorded paths. With any, better names are looked for than those that
     /// the trace brings with it.
     pub debug_dirs: Vec<PathBuf>,
+    /// Look for no names: functions of files are called by where they are.
+    pub unnamed: bool,
+    /// Directories to look for source maps of JavaScript in, besides the
+    /// places that the generated files say.
+    pub source_maps: Vec<PathBuf>,
+    /// How to find names in what is there.
+    pub symbols: SymbolizeOptions,
     /// How to look at allocations.
     pub heap: HeapOptions,
     /// Which part of the recording to look at.
@@ -147,6 +161,16 @@ pub enum LoadError {
         /// What is wrong with it.
         cause: FormatError,
     },
+    /// The file is of another tool, but a trace can be made of it.
+    #[error(
+        "{}: no trace, but one can be made of it: conv {} --to rz -o trace.rz",
+        path.display(),
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is nothing in the window of time that was asked for.
     #[error("{}: {cause}", path.display())]
     Window {
@@ -163,6 +187,11 @@ impl LoadError {
         let path = path.to_owned();
         match cause {
             FormatError::Io(cause) => LoadError::Io { path, cause },
+            FormatError::BadMagic | FormatError::TooShort { .. }
+                if matches!(InputFormat::of_file(&path), Ok(Some(_))) =>
+            {
+                LoadError::Foreign { path }
+            }
             cause => LoadError::Format { path, cause },
         }
     }
@@ -201,6 +230,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let Read { mut tables, mut heap, reader, file_size, skipped } = read;
     tables.generated = generated;
 
+    if options.unnamed {
+        tables.facts.leave_unnamed();
+    }
     let in_window = !selection.window.is_everything();
     let inexact = tables.replace_missing_totals(in_window);
     let mut profile = assemble::assemble(&tables, &mut heap, options);
@@ -218,6 +250,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         window: selection.window,
     };
     info::fill(&mut profile, &tables.facts, &reading);
+    if !options.unnamed {
+        source_map::apply(&mut profile, &options.source_maps);
+    }
     let (start_ns, _) = info::start(&tables.facts, reader.header());
     let window = selection.span(start_ns).unwrap_or_default();
     finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));

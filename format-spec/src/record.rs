@@ -669,6 +669,18 @@ pub struct Redaction {
 /// cannot disagree.
 macro_rules! tagged {
     ($($tag:literal => $name:ident),* $(,)?) => {
+        impl Record {
+            /// All kinds of records, for those who have to deal with each.
+            pub const KINDS: &[&str] = &[$(stringify!($name)),*];
+
+            /// What kind of record it is: one of [`Record::KINDS`].
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Record::$name(_) => stringify!($name),)*
+                }
+            }
+        }
+
         /// Appends `record` to the payload of a records block.
         pub(crate) fn write_record(out: &mut Vec<u8>, record: &Record) -> Result<(), FormatError> {
             let (tag, body) = match record {
@@ -762,6 +774,13 @@ mod tests {
         payload.extend_from_slice(&body);
         payload.push(0xcc);
         assert_eq!(read_records(&payload).unwrap(), vec![exit.clone(), exit]);
+    }
+
+    #[test]
+    fn kinds_have_names() {
+        let kind = Record::Note(Note::default()).kind();
+        assert!(kind == "Note" && Record::KINDS.contains(&kind));
+        assert_eq!(Record::KINDS.len(), 27);
     }
 
     #[test]

@@ -73,6 +73,7 @@ pub(crate) fn profile() -> Profile {
                 name: "app".into(),
                 path: "/bin/app".into(),
                 build_id: vec![0xab, 0x01],
+                file_size: 0,
             },
         ],
         functions: vec![

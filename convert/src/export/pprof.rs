@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use crate::heap::Heap;
 use crate::profile::{EventId, Function, Line, ModuleId, ModuleKind, Profile, StackId, ThreadId};
 
-mod proto;
+pub(crate) mod proto;
 mod values;
 
 use values::{Values, period};

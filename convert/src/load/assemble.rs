@@ -23,7 +23,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     let touched = touched_stacks(dictionary, sums, heap);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();
-    let mut locations = Locations::new(tables, frames, &touched_frames, &options.debug_dirs);
+    let mut locations = Locations::new(tables, frames, &touched_frames, options);
     let mut stacks = Stacks::new(dictionary, &touched, &mut locations);
 
     let mut profile = Profile::default();
@@ -83,6 +83,7 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     profile.info.samples += of_others;
     profile.info.truncated = truncated;
     profile.info.notes = locations.notes;
+    profile.info.details = locations.details;
     if lost > 0 {
         profile.info.notes.push(format!(
             "{lost} samples have stacks that were defined in a missing part of the file, shown as {LOST}"
@@ -250,7 +251,7 @@ fn process(recorded: &rz_format::Process, facts: &Facts) -> Process {
 
 /// Whether this is `kthreadd`, which has the pid 2, or a child of it. In a
 /// container that pid is any other process's, but that has a program.
-fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
+pub(crate) fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
     let has_program = !recorded.exe.is_empty() || !recorded.argv0.is_empty();
     !has_program && [recorded.pid, recorded.parent_pid].contains(&2)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Name, TextId};
 
 use super::texts::Texts;
@@ -31,6 +31,8 @@ pub(super) struct BroughtNames {
     rows: Vec<Name>,
     /// First row by module id, frame offset and time.
     first: FxHashMap<(u32, u64, u64), usize>,
+    /// Modules of which any code has a name.
+    modules: FxHashSet<u32>,
 }
 
 impl BroughtNames {
@@ -45,11 +47,19 @@ impl BroughtNames {
                 self.first.entry((name.module, name.offset, name.from_ns)).or_insert(at);
             }
             is_first = !name.inlined;
+            if name.name.is_some() {
+                self.modules.insert(name.module);
+            }
         }
         self.rows.extend(names);
         if let Some(last) = self.rows.last_mut() {
             last.inlined = false;
         }
+    }
+
+    /// Whether any code of a module has a name.
+    pub(super) fn has_any(&self, module: u32) -> bool {
+        self.modules.contains(&module)
     }
 
     /// What is known of a frame offset; of code that is generated, since

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    Allocator, Event, Generated, GeneratedLine, Mapping, Module, Process, Record, Symbol, Thread,
-    ThreadName,
+    Allocator, Event, Generated, GeneratedLine, Mapping, Module, ModuleKind, Process, Record,
+    Redaction, Symbol, Thread, ThreadName,
 };
 
 use super::selection::cut_loss;
@@ -19,6 +19,9 @@ const MAX_BYTES: usize = 512 << 20;
 
 /// Files that one process allocates with, at most.
 const MAX_ALLOCATORS: usize = 100;
+
+/// Kinds of things that were taken out, at most.
+const MAX_REDACTIONS: usize = 100;
 
 /// Things with ids, in order of appearance.
 #[derive(Debug)]
@@ -88,6 +91,8 @@ pub(super) struct Facts {
     pub(super) allocators: BTreeMap<u32, Vec<String>>,
     /// By process id: runtimes that it has mapped.
     pub(super) runtimes: BTreeMap<u32, Vec<Runtime>>,
+    /// What was taken out of the trace, and how many times.
+    pub(super) redacted: Vec<(String, u64)>,
     /// Memory that definitions take.
     bytes: usize,
 }
@@ -120,6 +125,14 @@ impl Facts {
         self.thread_names.get(&thread.id).map_or(&thread.name, |new| &new.name)
     }
 
+    /// Takes files for code that is known by its names only, so that none is
+    /// looked for.
+    pub(super) fn leave_unnamed(&mut self) {
+        let modules = self.modules.values.iter_mut();
+        let files = modules.filter(|module| ModuleKind::from(module.kind) == ModuleKind::File);
+        files.for_each(|module| module.kind = ModuleKind::Names.into());
+    }
+
     /// Adds one record.
     pub(super) fn add(&mut self, record: Record) {
         let bytes = definition_size(&record);
@@ -146,6 +159,7 @@ impl Facts {
             Record::Generated(code) => self.generated.push(code),
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
+            Record::Redaction(redaction) => self.add_redaction(redaction),
             _ => {}
         }
     }
@@ -157,8 +171,14 @@ impl Facts {
         self.sources.add_process(&process);
         let source = self.sources.current();
         match self.processes.get_mut(process.id) {
-            Some(known) if known.exe.is_empty() => known.exe = process.exe,
-            Some(_) => {}
+            Some(known) => {
+                if known.exe.is_empty() {
+                    known.exe = process.exe;
+                }
+                if !process.name.is_empty() {
+                    known.name = process.name;
+                }
+            }
             None => {
                 let is_new = process.start_ns > 0 && self.pids.insert((source, process.pid));
                 if is_new && self.pids.contains(&(source, process.parent_pid)) {
@@ -212,6 +232,19 @@ impl Facts {
         }
     }
 
+    /// A trace can be redacted more than once, and so can those that were
+    /// merged into it.
+    fn add_redaction(&mut self, redaction: Redaction) {
+        let Redaction { what, count, .. } = redaction;
+        match self.redacted.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, sum)) => *sum = sum.saturating_add(count),
+            None => {
+                self.redacted.push((what, count));
+                self.redacted.truncate(MAX_REDACTIONS);
+            }
+        }
+    }
+
     fn rename(&mut self, name: ThreadName) {
         let known = self.thread_names.entry(name.thread).or_default();
         if name.time_ns >= known.time_ns {
@@ -238,6 +271,7 @@ fn definition_size(record: &Record) -> usize {
             let line = |line: &GeneratedLine| line.file.len() + size_of::<GeneratedLine>();
             code.name.len() + code.lines.iter().map(line).sum::<usize>()
         }
+        Record::Redaction(redaction) => redaction.what.len(),
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };

@@ -1,16 +1,16 @@
 //! Names the frames that samples touch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use rz_format::{Frame, ModuleKind as RecordedKind};
 
-use super::Tables;
-use super::brought_names::Brought;
+use super::brought_names::{Brought, BroughtNames};
 use super::facts::Facts;
 use super::generated::call_at;
 use super::kernel_symbols::RecordedSymbols;
+use super::{LoadOptions, Tables};
 use crate::profile::{
     FrameKind, Function, FunctionId, Line, Location, LocationId, Module, ModuleId, ModuleKind,
 };
@@ -31,6 +31,8 @@ pub(super) struct Locations {
     pub(super) of_frame: Vec<Option<LocationId>>,
     /// What is amiss with modules, one sentence each.
     pub(super) notes: Vec<String>,
+    /// What is amiss without costing names.
+    pub(super) details: Vec<String>,
     ids: FxHashMap<FunctionKey, FunctionId>,
     /// Modules for parts of the kernel, by the part's name.
     areas: FxHashMap<String, ModuleId>,
@@ -40,14 +42,15 @@ pub(super) struct Locations {
 type FunctionKey = (Arc<str>, Arc<str>, Option<Arc<str>>, Option<ModuleId>);
 
 /// What can be known of a module's frame offsets.
-enum Known<'t> {
+pub(super) enum Known<'t> {
     /// The file that was found here: offsets, and what is known of each.
     File(Vec<u64>, ModuleSymbols),
     /// Names that were recorded.
     Recorded(RecordedSymbols<'t>),
     /// Names that the trace brings with it, and nothing else.
     Brought,
-    /// One name for all that was generated, but for what the process has told.
+    /// One name for all that was generated, but for what the process has told
+    /// and the trace brings names of.
     Whole,
 }
 
@@ -66,12 +69,12 @@ impl Locations {
         tables: &Tables,
         frames: &[Frame],
         touched: &[bool],
-        debug_dirs: &[PathBuf],
+        options: &LoadOptions,
     ) -> Self {
         let Tables { facts, names: brought, generated, made, .. } = tables;
         let modules = facts.modules.values().iter().map(module).collect();
         let mut this = Locations { modules, ..Locations::default() };
-        let known = this.look_up(facts, frames, touched, debug_dirs);
+        let known = this.look_up(facts, Some(brought), frames, touched, options);
         let mut names = Names::default();
         for (index, (frame, &touched)) in frames.iter().zip(touched).enumerate() {
             let location = touched.then(|| match *frame {
@@ -123,14 +126,17 @@ impl Locations {
         self.locations.len() - 1
     }
 
-    /// Looks up all touched offsets of all modules at once.
-    fn look_up<'t>(
+    /// Looks up all touched offsets of all modules at once. The files of those
+    /// modules that have names in `brought` are not looked for.
+    pub(super) fn look_up<'t>(
         &mut self,
         facts: &'t Facts,
+        brought: Option<&BroughtNames>,
         frames: &[Frame],
         touched: &[bool],
-        debug_dirs: &[PathBuf],
+        options: &LoadOptions,
     ) -> Vec<Known<'t>> {
+        let LoadOptions { debug_dirs, symbols, .. } = options;
         let recorded = facts.modules.values();
         let mut offsets: Vec<Vec<u64>> = vec![Vec::new(); recorded.len()];
         for (frame, _) in frames.iter().zip(touched).filter(|(_, touched)| **touched) {
@@ -145,7 +151,11 @@ impl Locations {
             offsets.dedup();
         });
         // Better names are looked for only if somebody says where.
-        let is_named = |id: u32| facts.named.contains_key(&id) && debug_dirs.is_empty();
+        let is_named = |id: u32| {
+            let has_names = brought.is_some_and(|brought| brought.has_any(id));
+            let by_whom = !debug_dirs.is_empty() || !symbols.servers.is_empty();
+            facts.named.contains_key(&id) && has_names && !by_whom
+        };
         let is_file = |&(id, module): &(ModuleId, &rz_format::Module)| {
             let kind = RecordedKind::from(module.kind);
             kind == RecordedKind::File && !offsets[id].is_empty() && !is_named(module.id)
@@ -167,16 +177,17 @@ impl Locations {
             })
             .collect();
         let requests: Vec<ModuleRequest> = files.iter().map(|(_, request)| *request).collect();
+        let symbolized = symbolize(&requests, symbols);
+        self.notes.extend(symbolized.notes);
+        self.details.extend(symbolized.details);
         let mut found: FxHashMap<ModuleId, ModuleSymbols> =
-            files.iter().map(|(id, _)| *id).zip(symbolize(&requests)).collect();
+            files.iter().map(|(id, _)| *id).zip(symbolized.modules).collect();
 
         let mut known = Vec::with_capacity(recorded.len());
         for (id, (module, offsets)) in recorded.iter().zip(offsets).enumerate() {
             known.push(match (found.remove(&id), RecordedKind::from(module.kind)) {
-                (Some(mut symbols), _) => {
-                    let note = symbols.note.take();
-                    // What is not here is no loss if its names are.
-                    self.notes.extend(note.filter(|_| !facts.named.contains_key(&module.id)));
+                (Some(symbols), _) => {
+                    self.notes.extend(note_of(facts, module.id, &symbols).map(str::to_owned));
                     Known::File(offsets, symbols)
                 }
                 (None, RecordedKind::Anonymous) => Known::Whole,
@@ -211,38 +222,21 @@ impl Locations {
             _ => FrameKind::User,
         };
         let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
-        let mut start = offset;
-        let mut found: &[Call] = &[];
-        match known {
-            Known::Recorded(symbols) => {
-                if let Some(symbol) = symbols.find(offset) {
-                    let (name, system_name) = names.function(symbol.name.as_bytes());
-                    let module = self.area(module, &symbol.area);
-                    location.module = Some(module);
-                    let line = self.line(&name, Some(&system_name), Some(module));
-                    location.lines.push(line);
-                }
-            }
-            Known::File(offsets, symbols) => {
-                if let Ok(at) = offsets.binary_search(&offset) {
-                    location.address = symbols.addresses[at];
-                    start = symbols.starts[at];
-                    found = &symbols.calls[at];
-                }
-            }
-            Known::Brought | Known::Whole => {}
-        }
-        let has_lines = found.iter().any(|call| call.line > 0);
-        if let Some(brought) = brought.as_ref().filter(|_| !has_lines && location.lines.is_empty())
-            && (found.is_empty() || !brought.calls.is_empty())
+        if let Known::Recorded(symbols) = known
+            && let Some(symbol) = symbols.find(offset)
         {
-            (location.address, start) = (brought.address, brought.start);
-            found = &brought.calls;
+            let (name, system_name) = names.function(symbol.name.as_bytes());
+            let module = self.area(module, &symbol.area);
+            location.module = Some(module);
+            location.lines.push(self.line(&name, Some(&system_name), Some(module)));
+            return location;
         }
-        if found.is_empty() && location.lines.is_empty() {
-            found = generated.as_slice();
+        let (address, start, mut calls) = resolve(known, brought.as_ref(), offset);
+        location.address = address;
+        if calls.is_empty() {
+            calls = generated.as_slice();
         }
-        for call in found {
+        for call in calls {
             let line = self.line_of(call, module);
             location.lines.push(line);
         }
@@ -311,6 +305,39 @@ impl Locations {
     }
 }
 
+/// What is known of the code at an offset: its address in the module's own
+/// numbering, where its function starts as far as only that is known, and the
+/// calls there. A file that is here knows better than the trace, unless it has
+/// lost its names or lines.
+pub(super) fn resolve<'k>(
+    known: &'k Known,
+    brought: Option<&'k Brought>,
+    offset: u64,
+) -> (u64, u64, &'k [Call]) {
+    let mut found: (u64, u64, &[Call]) = (offset, offset, &[]);
+    if let Known::File(offsets, symbols) = known
+        && let Ok(at) = offsets.binary_search(&offset)
+    {
+        found = (symbols.addresses[at], symbols.starts[at], &symbols.calls[at]);
+    }
+    let calls = found.2;
+    let has_lines = calls.iter().any(|call| call.line > 0);
+    let better = |brought: &&Brought| !has_lines && (calls.is_empty() || !brought.calls.is_empty());
+    brought.filter(better).map_or(found, |brought| (brought.address, brought.start, &brought.calls))
+}
+
+/// What is amiss with the names of a module whose file was looked for. What is
+/// not here is no loss if its names are in the trace.
+pub(super) fn note_of<'f>(
+    facts: &'f Facts,
+    module: u32,
+    symbols: &'f ModuleSymbols,
+) -> Option<&'f str> {
+    let now = symbols.note.as_ref()?;
+    let note = facts.named.get(&module).unwrap_or(now);
+    Some(note.as_str()).filter(|note| !note.is_empty())
+}
+
 /// A recorded module as people are shown it.
 fn module(recorded: &rz_format::Module) -> Module {
     let path = without_deleted(&recorded.path);
@@ -329,6 +356,7 @@ fn module(recorded: &rz_format::Module) -> Module {
         name: file_name.unwrap_or_else(|| default_name.to_owned()),
         path: if in_brackets { String::new() } else { path.to_owned() },
         build_id: recorded.build_id.clone(),
+        file_size: recorded.file_size,
     }
 }
 

@@ -59,7 +59,7 @@ fn is_rust_legacy(name: &str) -> bool {
 /// copied, such as `.part.0`, `.isra.0.cold` or `.llvm.123`.
 pub fn without_clone_suffixes(name: &str) -> &str {
     const ALONE: [&str; 6] = ["cold", "localalias", "hot", "argprom", "argelim", "retelim"];
-    const NUMBERED: [&str; 9] = [
+    const NUMBERED: [&str; 10] = [
         "part",
         "constprop",
         "isra",
@@ -69,6 +69,7 @@ pub fn without_clone_suffixes(name: &str) -> &str {
         "__uniq",
         "specialized",
         "__part",
+        "localalias",
     ];
     let mut name = name;
     while let Some((rest, last)) = name.rsplit_once('.').filter(|(rest, _)| !rest.is_empty()) {
@@ -111,6 +112,7 @@ mod tests {
             ("parse.cold", "parse"),
             ("parse.constprop.0.isra.0.cold", "parse"),
             ("parse.part.12", "parse"),
+            ("parse.localalias.3", "parse"),
             ("counter.1", "counter.1"),
             (".cold", ".cold"),
             // C++.

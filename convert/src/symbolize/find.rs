@@ -1,5 +1,8 @@
 //! Finds the files that a module's names can be taken from, and makes sure
 //! that each is the right build.
+//!
+//! Only this machine is searched here; see [`super::files`] for what is done
+//! when nothing is found.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -20,7 +23,7 @@ const SYSTEM_DEBUG_DIR: &str = "/usr/lib/debug";
 ///
 /// Fails with the cause, as the second half of a sentence, if no candidate is
 /// there or none is what was recorded.
-pub(super) fn find_binary(request: &ModuleRequest) -> Result<MappedFile, String> {
+pub(crate) fn find_binary(request: &ModuleRequest) -> Result<MappedFile, String> {
     let mut cause = None;
     for path in binary_candidates(request) {
         match open(&path).and_then(|file| check_binary(file, request)) {
@@ -71,23 +74,21 @@ pub(super) fn find_debug_file(
 /// Finds the file that `dwz` moved shared debug information to, if
 /// `.gnu_debugaltlink` of the file at `path` names one.
 ///
-/// Fails with the cause if it is named, but not here.
-pub(super) fn find_supplementary_file(
+/// Fails with its name and build-id if it is named, but not here.
+pub(super) fn find_supplementary_file<'d>(
     request: &ModuleRequest,
     path: &Path,
-    object: &object::File,
-) -> Result<Option<MappedFile>, String> {
+    object: &object::File<'d>,
+) -> Result<Option<MappedFile>, (&'d Path, &'d [u8])> {
     let Ok(Some((name, build_id))) = object.gnu_debugaltlink() else { return Ok(None) };
     let name = Path::new(OsStr::from_bytes(name));
     let mut candidates: Vec<PathBuf> =
         all_debug_dirs(request).filter_map(|dir| Some(by_build_id(dir, build_id)?.1)).collect();
     candidates.extend(path.parent().map(|dir| dir.join(name)));
-    let is_right = |file: &MappedFile| {
-        parse(file).is_ok_and(|o| self::build_id(&o).is_ok_and(|found| found == build_id))
-    };
+    let is_right = |file: &MappedFile| has_build_id(file, build_id);
     match candidates.iter().filter_map(|path| open(path).ok()).find(is_right) {
         Some(file) => Ok(Some(file)),
-        None => Err(format!("its shared part {} was not found", name.display())),
+        None => Err((name, build_id)),
     }
 }
 
@@ -106,9 +107,7 @@ pub(super) fn find_debug_file_alone(request: &ModuleRequest) -> Option<MappedFil
         candidates.extend(request.debug_dirs.iter().map(|dir| dir.join(&name)));
     }
     candidates.extend(binary_candidates(request));
-    let is_right = |file: &MappedFile| {
-        parse(file).is_ok_and(|o| build_id(&o).is_ok_and(|found| found == request.build_id))
-    };
+    let is_right = |file: &MappedFile| has_build_id(file, request.build_id);
     candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
 }
 
@@ -133,6 +132,28 @@ enum Rejection {
     Absent,
     /// It cannot be used, for the reason given.
     Cause(String),
+}
+
+/// Finds the package of split debug information of a program, which is called
+/// after the program or its debug file. What is in it has identities of its
+/// own.
+pub(super) fn find_package(
+    request: &ModuleRequest,
+    binary: &Path,
+    debug: Option<&Path>,
+) -> Option<MappedFile> {
+    let mut candidates = Vec::new();
+    for dir in request.debug_dirs {
+        candidates.push(below(dir, request.path));
+        candidates.extend(request.path.file_name().map(|name| dir.join(name)));
+    }
+    candidates.extend([Some(binary), debug].into_iter().flatten().map(Path::to_owned));
+    candidates.iter().find_map(|path| open(&path.with_added_extension("dwp")).ok())
+}
+
+/// Whether a file is an ELF file with this build-id.
+pub(super) fn has_build_id(file: &[u8], expected: &[u8]) -> bool {
+    parse(file).is_ok_and(|object| build_id(&object).is_ok_and(|found| found == expected))
 }
 
 fn open(path: &Path) -> Result<MappedFile, Rejection> {
@@ -184,7 +205,7 @@ fn check_binary(file: MappedFile, request: &ModuleRequest) -> Result<MappedFile,
 }
 
 /// The file's GNU build-id; empty if it has none.
-fn build_id<'d>(file: &object::File<'d>) -> Result<&'d [u8], String> {
+pub(super) fn build_id<'d>(file: &object::File<'d>) -> Result<&'d [u8], String> {
     Ok(file.build_id().map_err(|e| e.to_string())?.unwrap_or_default())
 }
 
@@ -197,7 +218,7 @@ fn by_build_id(dir: &Path, build_id: &[u8]) -> Option<(PathBuf, PathBuf)> {
 }
 
 /// The same path, but below `dir`.
-fn below(dir: &Path, path: &Path) -> PathBuf {
+pub(super) fn below(dir: &Path, path: &Path) -> PathBuf {
     dir.join(path.strip_prefix("/").unwrap_or(path))
 }
 
@@ -215,7 +236,7 @@ fn crc32(data: &[u8]) -> u32 {
 }
 
 /// Lowercase hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut digits, byte| {
         // Writing to a string cannot fail.
         let _ = write!(digits, "{byte:02x}");

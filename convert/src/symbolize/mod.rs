@@ -7,36 +7,73 @@
 //! address, inlined ones included.
 //!
 //! ```text
-//! offset ─► segments ─► address ─┬► dwarf    functions, inlined calls, lines
-//!                                └► symbols  .symtab, .dynsym, PLT entries
+//! find, debuginfod ─► files
+//! offset ─► segments ─► address ─► cache ─┬► dwarf    functions, inlined calls, lines
+//!                                         └► symbols  .symtab, .dynsym, PLT entries
 //! ```
 //!
 //! A file that is missing, is another build, or is damaged costs names and
 //! gives a note, never a wrong name.
 
+mod budget;
+mod cache;
+mod code;
+mod debuginfod;
+mod decompress;
 mod demangle;
 mod dwarf;
+mod files;
 mod find;
 mod module;
 pub(crate) mod names;
 mod plt;
+mod resolve;
 mod segments;
 mod starts;
 mod symbols;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use budget::Limits;
+pub use code::{CodeFile, CodeRange, with_code};
 pub use demangle::without_clone_suffixes;
+pub(crate) use find::find_binary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 use rz_format::Segment;
 
-/// Stack of the threads that read debug information, for addr2line recurses
-/// where functions are inlined into each other. Only what is used is allocated.
-const STACK_SIZE: usize = 64 << 20;
+use cache::Cache;
+use debuginfod::Debuginfod;
+
+/// How to find names. By default nothing is kept, and nobody is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymbolizeOptions {
+    /// Directory to keep names and fetched files in, for the next time. What is
+    /// in it is removed when it becomes too much, and it is made if it is not
+    /// there. Nothing is kept if it is `None`.
+    pub cache_dir: Option<PathBuf>,
+    /// URLs of debuginfod servers to fetch files from that are not here.
+    pub servers: Vec<String>,
+    /// How long a server may be silent.
+    pub server_timeout: Duration,
+    /// What each module may cost.
+    pub limits: Limits,
+}
+
+impl Default for SymbolizeOptions {
+    fn default() -> Self {
+        SymbolizeOptions {
+            cache_dir: None,
+            servers: Vec::new(),
+            server_timeout: Duration::from_secs(90),
+            limits: Limits::default(),
+        }
+    }
+}
 
 /// One file of the recording host, and the addresses to name in it.
 #[derive(Debug, Clone, Copy)]
@@ -93,13 +130,37 @@ pub struct Call {
     pub column: u32,
 }
 
-/// Names the addresses of each module; the result has one entry per request,
-/// in the same order.
-pub fn symbolize(requests: &[ModuleRequest]) -> Vec<ModuleSymbols> {
-    let all = || requests.par_iter().map(module::symbolize_module).collect();
-    match rayon::ThreadPoolBuilder::new().stack_size(STACK_SIZE).build() {
-        Ok(pool) => pool.install(all),
-        // A system that is short of threads still has those that exist.
-        Err(_) => all(),
+/// What became of [`ModuleRequest`]s.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Symbolized {
+    /// One entry per request, in the same order.
+    pub modules: Vec<ModuleSymbols>,
+    /// What is amiss apart from the modules, one sentence each.
+    pub notes: Vec<String>,
+    /// What cost time but no names, one sentence each: for those who ask.
+    pub details: Vec<String>,
+}
+
+/// What all modules are symbolized with.
+struct Tools {
+    cache: Option<Cache>,
+    servers: Option<Debuginfod>,
+    limits: Limits,
+}
+
+/// Names the addresses of each module.
+pub fn symbolize(requests: &[ModuleRequest], options: &SymbolizeOptions) -> Symbolized {
+    let SymbolizeOptions { cache_dir, servers, server_timeout, limits } = options;
+    let cache_dir = cache_dir.as_deref();
+    let servers =
+        (!servers.is_empty()).then(|| Debuginfod::new(servers, cache_dir, *server_timeout));
+    let tools = Tools { cache: cache_dir.map(Cache::new), servers, limits: *limits };
+    let modules =
+        requests.par_iter().map(|request| module::symbolize_module(request, &tools)).collect();
+    let Tools { cache, servers, .. } = tools;
+    Symbolized {
+        modules,
+        notes: servers.map(Debuginfod::finish).unwrap_or_default(),
+        details: cache.and_then(Cache::finish).into_iter().collect(),
     }
 }

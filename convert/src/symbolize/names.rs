@@ -1,10 +1,12 @@
 //! Keeps one copy of each name and path.
 
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use super::demangle::{MAX_NAME, demangle};
+pub(super) use super::demangle::MAX_NAME;
+use super::demangle::demangle;
 
 /// A function's name for people and its linker's name.
 pub(crate) type NamePair = (Arc<str>, Arc<str>);
@@ -44,6 +46,33 @@ impl Names {
         let shared: Arc<str> = path.into();
         self.files.insert(path.into(), shared.clone());
         shared
+    }
+}
+
+/// The names and paths that several threads have met.
+#[derive(Default)]
+pub(super) struct SharedNames {
+    /// Each has the names of one hash, so that threads seldom meet.
+    parts: [Mutex<Names>; 16],
+}
+
+impl SharedNames {
+    /// See [`Names::function`].
+    pub(super) fn function(&self, raw: &[u8]) -> NamePair {
+        self.with_part(raw, |names| names.function(raw))
+    }
+
+    /// See [`Names::file`].
+    pub(super) fn file(&self, path: &str) -> Arc<str> {
+        self.with_part(path.as_bytes(), |names| names.file(path))
+    }
+
+    fn with_part<T>(&self, key: &[u8], get: impl FnOnce(&mut Names) -> T) -> T {
+        // The upper bits of this hash are the good ones.
+        let hash = FxBuildHasher.hash_one(key) >> 60;
+        let part = &self.parts[hash as usize % self.parts.len()];
+        // A name that was being added when a thread died is there or is not.
+        get(&mut part.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

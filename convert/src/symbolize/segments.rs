@@ -48,11 +48,27 @@ impl Segments {
         self.segments.iter().any(|segment| segment.executable && segment.file_size > 0)
     }
 
+    /// Where code begins; 0 if nothing is known of code.
+    pub(super) fn lowest_code(&self) -> u64 {
+        let code = self.segments.iter().filter(|segment| segment.executable);
+        code.map(|segment| segment.address).min().unwrap_or(0)
+    }
+
     /// Address (SVMA) of the byte at a file offset, if it is loaded.
     pub(super) fn address(&self, offset: u64) -> Option<u64> {
         let within = |segment: &Segment| {
             let distance = offset.checked_sub(segment.offset)?;
             (distance < segment.file_size).then_some(segment.address.checked_add(distance)?)
+        };
+        self.segments.iter().find_map(within)
+    }
+
+    /// Offset in the file of the byte at an address (SVMA), if it is loaded
+    /// from there.
+    pub(super) fn offset(&self, address: u64) -> Option<u64> {
+        let within = |segment: &Segment| {
+            let distance = address.checked_sub(segment.address)?;
+            (distance < segment.file_size).then_some(segment.offset.checked_add(distance)?)
         };
         self.segments.iter().find_map(within)
     }

@@ -50,11 +50,11 @@ pub(super) struct SymbolTable<'d> {
 }
 
 impl<'d> SymbolTable<'d> {
-    /// Collects the symbols of a binary and of its debug file, if there is
-    /// one. What is damaged in them is left out.
-    pub(super) fn new(binary: &object::File<'d>, debug: Option<&object::File<'d>>) -> Self {
-        let mut symbols = plt::plt_symbols(binary);
-        for file in [Some(binary), debug].into_iter().flatten() {
+    /// Collects the symbols of a binary, its debug file, and what else has
+    /// some. What is damaged in them is left out.
+    pub(super) fn new(files: [Option<&object::File<'d>>; 3]) -> Self {
+        let mut symbols = files[0].map(plt::plt_symbols).unwrap_or_default();
+        for file in files.into_iter().flatten() {
             let code = code_sections(file);
             let all = file.symbols().chain(file.dynamic_symbols());
             symbols.extend(all.filter_map(|symbol| function(&symbol, &code)));

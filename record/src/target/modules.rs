@@ -9,9 +9,9 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use rustc_hash::FxHashMap;
 use rz_format::{Module, ModuleKind, Record};
+use rz_unwind::{Cfi, Image, own_vdso};
 
 use crate::target::procfs::{self, MapEntry};
-use crate::unwind::{Cfi, Image};
 
 /// All modules met so far.
 #[derive(Default)]
@@ -200,7 +200,7 @@ fn open_if_inode(path: &Path, inode: u64) -> io::Result<File> {
 
 /// The vDSO, if the process maps the same one as we do.
 fn load_vdso(entry: &MapEntry) -> io::Result<Image> {
-    let bytes = procfs::own_vdso()?;
+    let bytes = own_vdso()?;
     if bytes.len() as u64 != entry.end - entry.start {
         return Err(io::ErrorKind::InvalidData.into());
     }

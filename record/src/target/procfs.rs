@@ -1,9 +1,11 @@
 //! What `/proc/PID` says about a process.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::PathBuf;
+
+use rz_unwind::Extent;
 
 /// An executable mapping, as in `/proc/PID/maps`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,17 @@ impl MapEntry {
         self.inode != 0
             && self.path.starts_with('/')
             && !MEMORY.iter().any(|prefix| self.path.starts_with(prefix))
+    }
+}
+
+impl Extent for MapEntry {
+    fn range(&self) -> Range<u64> {
+        self.start..self.end
+    }
+
+    fn part(&self, Range { start, end }: Range<u64>) -> Self {
+        let file_offset = self.file_offset.wrapping_add(start.wrapping_sub(self.start));
+        MapEntry { start, end, file_offset, ..self.clone() }
     }
 }
 
@@ -62,16 +75,6 @@ fn parse_map(line: &str) -> Option<MapEntry> {
         inode: inode.parse().ok()?,
         path: path.to_owned(),
     })
-}
-
-/// The vDSO's image, out of our own memory: the kernel maps the same pages into
-/// every process.
-pub(crate) fn own_vdso() -> io::Result<Vec<u8>> {
-    let maps = executable_maps(std::process::id())?;
-    let vdso = maps.iter().find(|map| map.path == "[vdso]").ok_or(io::ErrorKind::NotFound)?;
-    let mut bytes = vec![0; (vdso.end - vdso.start) as usize];
-    File::open("/proc/self/mem")?.read_exact_at(&mut bytes, vdso.start)?;
-    Ok(bytes)
 }
 
 /// The threads of a process.
@@ -187,8 +190,8 @@ pub(crate) struct OpenFile {
     pub(crate) close_on_exec: Option<bool>,
 }
 
-/// The directory and the open files of a process.
-pub(crate) fn belongings(pid: u32) -> Belongings {
+/// The directory of a process, and its open files up to `limit`.
+pub(crate) fn belongings(pid: u32, limit: usize) -> Belongings {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok().map(text);
     let file = |entry: fs::DirEntry| {
@@ -197,7 +200,8 @@ pub(crate) fn belongings(pid: u32) -> Belongings {
         Some(OpenFile { fd, target, close_on_exec: close_on_exec(pid, fd) })
     };
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
-    Belongings { directory, files: entries.filter_map(|entry| file(entry.ok()?)).collect() }
+    let files = entries.filter_map(|entry| file(entry.ok()?)).take(limit).collect();
+    Belongings { directory, files }
 }
 
 fn close_on_exec(pid: u32, fd: u32) -> Option<bool> {

@@ -77,6 +77,7 @@ fn tables() -> Profile {
         name: name.into(),
         path: path.into(),
         build_id: build_id.into(),
+        file_size: 0,
     };
     let location = |kind, module, address, lines: &[(FunctionId, u32)]| Location {
         kind,

@@ -9,7 +9,7 @@ use object::{Object, ObjectSegment};
 use rz_format::Segment;
 use tempfile::TempDir;
 
-use crate::symbolize::{Call, ModuleRequest, ModuleSymbols, symbolize};
+use crate::symbolize::{Call, ModuleRequest, ModuleSymbols, SymbolizeOptions, symbolize};
 
 /// A C program with an inlined call; line numbers matter.
 pub const C_PROGRAM: &str = "\
@@ -118,7 +118,7 @@ pub fn segments(program: &Path) -> Vec<Segment> {
 
 /// Symbolizes one module.
 pub fn symbolize_one(request: ModuleRequest) -> ModuleSymbols {
-    let symbols = symbolize(&[request]).pop().unwrap();
+    let symbols = symbolize(&[request], &SymbolizeOptions::default()).modules.pop().unwrap();
     assert_eq!(symbols.addresses.len(), request.offsets.len());
     assert_eq!(symbols.calls.len(), request.offsets.len());
     symbols

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{SysconfVar, sysconf};
 use rustc_hash::FxHashMap;
 use rz_format::{Frame, Generated, GeneratedLine, Note, Record};
+use rz_unwind::Mapping;
 
 use self::open::{Refusal, Root};
 use super::Tracker;
@@ -458,7 +459,7 @@ impl Tracker {
     fn file_ranges(&self, process: &Process) -> Vec<FileRange> {
         let modules = &self.stacks.modules;
         let mappings = process.space.mappings().iter();
-        let range = |mapping: &super::space::Mapping| {
+        let range = |mapping: &Mapping<MapEntry>| {
             let module = mapping.module.filter(|module| modules.is_generated(*module))?;
             let MapEntry { start, end, file_offset, .. } = mapping.entry;
             let is_file = modules.generated_memory(process.id) != Some(module);
