@@ -37,6 +37,7 @@ linux-perf perf
 llvm-14 llvm-strip-14
 make make
 nodejs node
+openjdk-17-jdk-headless jcmd
 npm npm
 python3 python3
 redis-server redis-server

@@ -16,6 +16,7 @@ mod filters;
 mod heap;
 mod import;
 mod info;
+mod jit;
 mod launch;
 mod merge;
 mod pipes;

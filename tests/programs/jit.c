@@ -7,7 +7,12 @@
  * jit-PID.dump in the current folder, with lines of /src/even.js and
  * /src/odd.js, "ticks" the same but says that its times are the processor's,
  * and "none" does neither. With "once", what comes second never comes. Prints
- * "code at ADDRESS" before "ready".
+ * "ready", then "code at ADDRESS".
+ *
+ *     main > call_trampoline > trampoline > called
+ *
+ * is what "trampoline" does: code as that of python -X perf, which is in no
+ * chain of frame pointers, in the map.
  *
  * jit [SECONDS] [PUBLISH, none by default] [once] */
 #include <fcntl.h>
@@ -100,6 +105,22 @@ static void append_to_dump(const char *name) {
     fflush(dump);
 }
 
+static uint64_t deadline;
+
+FRAME void called(void) {
+    while (now_ns() < deadline)
+        work(5);
+}
+
+FRAME void call_trampoline(void) {
+    /* sub rsp, 8; call rdi; add rsp, 8; ret */
+    static const uint8_t trampoline[] = {0x48, 0x83, 0xec, 0x08, 0xff, 0xd7,
+                                         0x48, 0x83, 0xc4, 0x08, 0xc3};
+    memcpy(code, trampoline, sizeof trampoline);
+    ((void (*)(void (*)(void)))code)(called);
+    NOT_A_TAIL_CALL();
+}
+
 FRAME void run_even(function f, uint64_t until) {
     while (now_ns() < until)
         f();
@@ -113,7 +134,7 @@ FRAME void run_odd(function f, uint64_t until) {
 }
 
 int main(int argc, char **argv) {
-    uint64_t deadline = deadline_ns(argc > 1 ? argv[1] : NULL);
+    deadline = deadline_ns(argc > 1 ? argv[1] : NULL);
     const char *publish = argc > 2 ? argv[2] : "none";
     int once = argc > 3;
     code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -126,8 +147,12 @@ int main(int argc, char **argv) {
         open_dump(0);
     else if (strcmp(publish, "ticks") == 0)
         open_dump(1);
-    printf("code at %lx\n", (unsigned long)code);
-    fflush(stdout);
+    if (strcmp(publish, "trampoline") == 0) {
+        append_to_map("trampoline");
+        say("ready");
+        call_trampoline();
+        return 0;
+    }
     for (int odd = 0; now_ns() < deadline; odd = !odd && !once) {
         /* Long enough that hardly anything else is seen. */
         generate(odd ? 1000000 : 900000);
@@ -137,8 +162,11 @@ int main(int argc, char **argv) {
         else if (strcmp(publish, "map") == 0)
             append_to_map(name);
         static int is_ready;
-        if (!is_ready++)
+        if (!is_ready++) {
             say("ready");
+            printf("code at %lx\n", (unsigned long)code);
+            fflush(stdout);
+        }
         uint64_t end = now_ns() + PHASE_NS;
         uint64_t until = once || end > deadline ? deadline : end;
         if (odd)

@@ -4,9 +4,12 @@ use std::io::IoSliceMut;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{ModuleKind, Record, TruncatedReason};
-use rz_unwind::{AddressSpace, Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
+use rz_unwind::{
+    AddressSpace, Code, Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, Registers, StackMemory, Step,
+    ends_with_call,
+};
 
 use crate::target::modules::Modules;
 use crate::target::procfs::{self, MapEntry};
@@ -16,6 +19,8 @@ use crate::target::procfs::{self, MapEntry};
 const RESCAN_INTERVAL_NS: u64 = 1_000_000_000;
 /// Return addresses in generated code remembered per process.
 const MAX_KNOWN_CALLS: usize = 1 << 16;
+/// For how long generated code is taken to stay as it is.
+const CODE_STAYS_NS: u64 = 1_000_000_000;
 
 /// A process that is being recorded.
 pub(crate) struct Process {
@@ -36,6 +41,9 @@ pub(crate) struct Process {
     rescanned_ns: Option<u64>,
     /// Return addresses that come after a call, as far as it was looked.
     known_calls: FxHashSet<u64>,
+    /// What generated code does at an address, if it is about to return, and
+    /// when it was looked at.
+    known_epilogues: FxHashMap<u64, (u64, Option<Epilogue>)>,
 }
 
 /// What a process comes from.
@@ -85,6 +93,7 @@ impl Process {
             name,
             rescanned_ns: None,
             known_calls: FxHashSet::default(),
+            known_epilogues: FxHashMap::default(),
         }
     }
 
@@ -93,6 +102,7 @@ impl Process {
         if !entry.is_file() {
             // Code may have been generated anew.
             self.known_calls.clear();
+            self.known_epilogues.clear();
         }
         self.space.insert(entry)
     }
@@ -158,6 +168,28 @@ impl ProcessCode<'_> {
     }
 }
 
+impl ProcessCode<'_> {
+    /// The caller of generated code that is about to return.
+    fn run_epilogue(
+        &mut self,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Option<Registers> {
+        let known = &mut self.process.known_epilogues;
+        if known.len() >= MAX_KNOWN_CALLS {
+            known.clear();
+        }
+        let (looked_ns, epilogue) = known.entry(registers.ip).or_insert((0, None));
+        if *looked_ns == 0 || self.time_ns.saturating_sub(*looked_ns) >= CODE_STAYS_NS {
+            let mut code = [0; MAX_EPILOGUE_LEN];
+            let length = read_code(self.pid, registers.ip, &mut code);
+            (*looked_ns, *epilogue) = (self.time_ns, Epilogue::parse(&code[..length]));
+        }
+        let caller = epilogue.as_ref()?.run(registers, stack)?;
+        self.follows_call(caller.ip).then_some(caller)
+    }
+}
+
 impl Code for ProcessCode<'_> {
     type Place = Place;
 
@@ -192,7 +224,13 @@ impl Code for ProcessCode<'_> {
         let is_generated = self.modules.is_generated(place.module);
         match self.modules.cfi(place.module) {
             Some(cfi) => cfi.step(place.offset, registers, stack),
-            None if is_generated => Ok(Step::UseFramePointer),
+            None if is_generated => {
+                let caller = self.run_epilogue(registers, stack);
+                Ok(caller.map_or(Step::UseFramePointer, |registers| Step::Caller {
+                    registers,
+                    interrupted: false,
+                }))
+            }
             None => Err(TruncatedReason::NoUnwindInfo),
         }
     }
@@ -213,13 +251,16 @@ impl Code for ProcessCode<'_> {
     }
 }
 
-/// Whether a process has a call instruction before `return_address`. Reading
-/// its memory does not stop it.
+/// Whether a process has a call instruction before `return_address`.
 fn reads_as_call(pid: u32, return_address: u64) -> bool {
     let mut code = [0; MAX_CALL_LEN];
     let Some(base) = return_address.checked_sub(MAX_CALL_LEN as u64) else { return false };
-    let remote = RemoteIoVec { base: base as usize, len: code.len() };
+    read_code(pid, base, &mut code) == MAX_CALL_LEN && ends_with_call(&code)
+}
+
+/// Copies code out of a process, and returns how much. That does not stop it.
+fn read_code(pid: u32, address: u64, code: &mut [u8]) -> usize {
+    let remote = RemoteIoVec { base: address as usize, len: code.len() };
     let pid = Pid::from_raw(pid as i32);
-    let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut code)], &[remote]);
-    read == Ok(MAX_CALL_LEN) && ends_with_call(&code)
+    process_vm_readv(pid, &mut [IoSliceMut::new(code)], &[remote]).unwrap_or(0)
 }
