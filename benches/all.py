@@ -3,8 +3,9 @@
 
 Runs, one after the other, compare.py (CPU samples: cost and slowdown),
 syscalls.py (system calls, and redis under load), allocations.py (malloc and
-free), attach.py (a process of very many threads) and alloc_attach.py
-(allocations of a running process). Each prints the machine, kernel and commit.
+free), attach.py (a process of very many threads), alloc_attach.py (allocations
+of a running process) and symbolize.py (names). Each prints the machine, kernel
+and commit.
 """
 
 import argparse
@@ -21,6 +22,7 @@ QUICK = {
     "allocations.py": ["--pairs", "100000", "--quick"],
     "attach.py": ["--threads", "500", "--seconds", "1"],
     "alloc_attach.py": [],
+    "symbolize.py": ["--addresses", "500", "--repeat", "1", "--timeout", "60"],
 }
 
 
