@@ -216,3 +216,17 @@ fn servers_that_fail_are_noted_once_and_nothing_is_kept() {
     assert!(note.starts_with(&format!("debuginfod server {closed}: ")), "{note}");
     assert_has(&distinct(&symbolized.modules[0]), &[INLINED]);
 }
+
+/// There is no certificate to test with, but a server that does not even speak
+/// TLS must fail at that and at nothing before.
+#[test]
+fn servers_with_tls_are_asked_with_tls() {
+    let stripped = Stripped::new();
+    let server = stripped.with_debug_info(Answer::File(stripped.debug.clone()));
+    let url = server.url.replace("http:", "https:");
+    let symbolized = stripped.symbolize(&[&url], false);
+    let [note] = &symbolized.notes[..] else { panic!("{:?}", symbolized.notes) };
+    let expected = format!("debuginfod server {url}: ");
+    assert!(note.starts_with(&expected), "{note}");
+    assert!(note.contains("rustls") || note.contains("did not answer"), "{note}");
+}
