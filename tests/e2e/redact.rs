@@ -28,7 +28,7 @@ cp /bin/sh CaNaRyChild
 echo word >CaNaRyFile.txt
 exec 9<CaNaRySource.c
 export HOME=/home/CaNaRyUser USER=CaNaRyUser CaNaRyVariable=CaNaRyValue
-"$bin/rec" -q -F 997 --off-cpu --syscalls --syscall-stacks all -o CaNaRyOutput.rz \
+"$bin/rec" -q -F 997 --args --env --off-cpu --syscalls --syscall-stacks all -o CaNaRyOutput.rz \
     -- ./CaNaRyProgram CaNaRyWord
 "$bin/rec" -q -F 997 -o CaNaRyOther.rz -- ./CaNaRyProgram
 "$bin/conv" -q CaNaRyOutput.rz --to rz --embed -o "$out/full.rz"
@@ -40,7 +40,7 @@ export HOME=/home/CaNaRyUser USER=CaNaRyUser CaNaRyVariable=CaNaRyValue
 "#;
 
 /// Where the word is in the unredacted traces.
-const PLACES: [&str; 22] = [
+const PLACES: [&str; 27] = [
     "CaNaRyHost",
     "CaNaRyUser",
     "CaNaRyFolder",
@@ -61,6 +61,11 @@ const PLACES: [&str; 22] = [
     "CaNaRyName",
     "CaNaRyOutput.rz",
     "CaNaRyLabel2",
+    "CaNaRyVariable",
+    "CaNaRyValue",
+    "CaNaRyWord",
+    "CaNaRyArgument",
+    "CaNaRyScript.js",
     "CaNaRyOther",
     "203.0.113.77",
 ];
@@ -117,7 +122,7 @@ fn nothing_of_the_machine_survives() {
     for path in [&alone, &safe] {
         let folder = temp_dir();
         fs::copy(path, folder.path().join("trace.rz")).unwrap();
-        for name in VIEWS {
+        for name in VIEWS.iter().chain(&["report --info"]) {
             assert_silent(&view(name, folder.path(), false));
         }
         let pprof = folder.path().join("out.pb.gz");
@@ -126,7 +131,7 @@ fn nothing_of_the_machine_survives() {
     }
 
     // What was measured is all there, and functions have their names.
-    let shown = report(&[text(&safe)]).success().stdout;
+    let shown = report(&[text(&safe), "--tree"]).success().stdout;
     for expected in ["host1", "spin", "in_library", "file", "\n  redacted  facts of hosts ("] {
         assert!(shown.contains(expected), "no {expected} in {shown}");
     }
