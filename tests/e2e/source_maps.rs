@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rz_tests::{Output, Trace, report, run, temp_dir, text, tool};
+use rz_tests::{Folded, Output, Trace, conv, report, run, temp_dir, text, tool};
 
 /// 70 % in one function and 30 % in another, with types.
 const MATH: &str = "\
@@ -53,10 +53,12 @@ fn bundle(root: &Path, map: &str) -> PathBuf {
 }
 
 fn record(app: &Path, how: &str) -> Trace {
-    let node = tool("node");
+    let (env, node) = (tool("env"), tool("node"));
     let frames = "--interpreted-frames-native-stack";
-    // Maps of generated code are left where node runs.
-    Trace::record(&["-q", "--", text(&node), how, frames, "--logfile=-", text(app)])
+    // Logs and dumps are left where node runs.
+    let there = app.parent().expect("it is in a folder");
+    let node = ["-C", text(there), text(&node), how, frames, text(app)];
+    Trace::record(&[&["-q", "--", text(&env)], &node[..]].concat())
 }
 
 #[track_caller]
@@ -86,6 +88,11 @@ fn bundles_have_the_names_of_their_sources() {
     let json = trace.conv(&["--to", "speedscope", "-o", "-"]).success().stdout;
     assert!(json.contains("hotLoop") && json.contains(text(&math)), "{json}");
 
+    // In a trace with all names, for those who have neither the map nor the
+    // sources.
+    let full = root.join("full.rz");
+    trace.conv(&["--to", "rz", "--embed", "-o", text(&full)]).success();
+
     // Somewhere else, with the map in another folder.
     let maps = root.join("maps");
     fs::create_dir(&maps).unwrap();
@@ -93,6 +100,13 @@ fn bundles_have_the_names_of_their_sources() {
     let without = trace.folded(&[]);
     assert_eq!(without.count("hotLoop"), 0, "{}", without.head(20));
     check_shares(&trace, &["--source-map", text(&maps)]);
+    let elsewhere = conv(&[text(&full), "--to", "folded", "-o", "-"]).success();
+    let elsewhere = Folded::parse(&elsewhere.stdout);
+    assert_eq!(elsewhere.stacks, trace.folded(&["--source-map", text(&maps)]).stacks);
+    let by_option = root.join("by-option.rz");
+    let args = ["--to", "rz", "--embed", "--source-map", text(&maps), "-o", text(&by_option)];
+    trace.conv(&args).success();
+    assert_eq!(fs::read(&by_option).unwrap(), fs::read(&full).unwrap());
 
     // A map that makes no sense changes nothing, and is said.
     fs::write(maps.join("app.js.map"), "{\"version\":3,\"mappings\":\"!\"}").unwrap();
