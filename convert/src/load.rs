@@ -188,7 +188,9 @@ impl LoadError {
         let path = path.to_owned();
         match cause {
             FormatError::Io(cause) => LoadError::Io { path, cause },
-            FormatError::BadMagic if matches!(InputFormat::of_file(&path), Ok(Some(_))) => {
+            FormatError::BadMagic | FormatError::TooShort { .. }
+                if matches!(InputFormat::of_file(&path), Ok(Some(_))) =>
+            {
                 LoadError::Foreign { path }
             }
             cause => LoadError::Format { path, cause },

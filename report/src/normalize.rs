@@ -103,7 +103,8 @@ impl Scale {
             for run in runs {
                 exposures[side].push(match per {
                     Per::Wall if run.wall_ns == 0 => {
-                        return Err(ReportError::NoDuration { side: side_name(side) });
+                        let (side, remedy) = (side_name(side), "; compare shares with --per share");
+                        return Err(ReportError::NoDuration { side, remedy });
                     }
                     Per::Wall => run.wall_ns as f64,
                     Per::Work => match run.work {
@@ -247,7 +248,11 @@ mod tests {
             let result = scale(per, [&[(1, 1, Some(1.0))], &[run]]);
             assert_eq!(result.unwrap_err().to_string(), error);
         };
-        check(Per::Wall, (0, 1, None), "cannot compare: the after trace has no recorded duration");
+        check(
+            Per::Wall,
+            (0, 1, None),
+            "cannot compare: the after trace has no recorded duration; compare shares with --per share",
+        );
         let no_work = "cannot compare per unit of work: say how much was done in each run of the after side, with --work";
         check(Per::Work, (1, 1, None), no_work);
         check(Per::Work, (1, 1, Some(0.0)), no_work);

@@ -1,6 +1,7 @@
 //! End-to-end tests, one module per theme.
 
 mod alloc_attach;
+mod annotate;
 mod attach;
 mod bad_input;
 mod calls;
@@ -8,10 +9,14 @@ mod consumers;
 mod diff;
 mod embed;
 mod endings;
+mod facts;
 mod fail_if;
 mod files;
 mod filters;
 mod heap;
+mod import;
+mod info;
+mod jit;
 mod launch;
 mod merge;
 mod pipes;
@@ -19,6 +24,7 @@ mod quickstart;
 mod real;
 mod rebuilt;
 mod redact;
+mod source_maps;
 mod stacks;
 mod tracking;
 mod unprivileged;

@@ -19,7 +19,7 @@ use rz_format::{
 use super::output::Output;
 use super::spread::Spread;
 use super::threads::{Named, Threads};
-use super::{ImportError, Imported, Input};
+use super::{HEAD, ImportError, Imported, Input};
 
 /// Longest line that is read, in bytes.
 const MAX_LINE: u64 = 1 << 20;
@@ -41,7 +41,9 @@ pub(super) fn begins(head: &[u8]) -> bool {
     }
     let text = String::from_utf8_lossy(head);
     let mut lines = text.lines().filter(|line| !is_empty(line));
-    lines.next().is_some_and(|line| Line::parse(line).is_some())
+    // A line that is longer than what is looked at ends elsewhere.
+    let is_long = !text.contains('\n') && head.len() as u64 == HEAD && text.contains(';');
+    is_long || lines.next().is_some_and(|line| Line::parse(line).is_some())
 }
 
 pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, ImportError> {

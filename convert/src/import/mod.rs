@@ -16,6 +16,8 @@ mod output;
 mod perf_data;
 mod pprof;
 mod spread;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::fmt;

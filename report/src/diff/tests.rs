@@ -171,5 +171,8 @@ fn what_has_no_common_scale_is_refused() {
     );
     let mut after = before.clone();
     after.info.duration_ns = 0;
-    assert_eq!(error(&after), "cannot compare: the after trace has no recorded duration");
+    assert_eq!(
+        error(&after),
+        "cannot compare: the after trace has no recorded duration; compare shares with --per share"
+    );
 }

@@ -135,7 +135,7 @@ pub fn compare_heaps<'a>(
 ) -> Result<HeapDiff<'a>, ReportError> {
     for ((profile, ..), side) in inputs.iter().zip(["before", "after"]) {
         if is_rate(metric) && profile.info.duration_ns == 0 {
-            return Err(ReportError::NoDuration { side });
+            return Err(ReportError::NoDuration { side, remedy: "" });
         }
     }
     let heap_of = |(profile, ..): &HeapInput<'a>| {

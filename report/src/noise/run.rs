@@ -48,8 +48,8 @@ impl RunSamples<'_> {
         }
     }
 
-    /// Single samples, each with the slice of time it is in; `None` if they
-    /// are not known.
+    /// Single samples, each with the slice of time it is in; `None` if they or
+    /// their times are not known.
     pub(super) fn timed(&self) -> Option<Vec<TimedLeaf>> {
         let timeline = self.profile.timeline.as_ref()?;
         let nodes = self.samples().map(|(leaf, sample)| ((sample.thread, sample.stack), leaf));
@@ -57,6 +57,12 @@ impl RunSamples<'_> {
         let info = &self.profile.info;
         let length = (info.duration_ns / SLICES as u64).max(1);
         let timeline = timeline.iter().filter(|sample| Some(sample.event) == self.event);
+        let mut times = timeline.clone().map(|sample| sample.time_ns);
+        let first = times.next()?;
+        // What was imported from a format without times has one for all.
+        if self.count() > 1 && times.all(|time| time == first) {
+            return None;
+        }
         let timed = timeline.filter_map(|sample| {
             let slice = sample.time_ns.saturating_sub(info.start_ns) / length;
             Some(TimedLeaf {

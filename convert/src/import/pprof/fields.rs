@@ -36,6 +36,9 @@ impl<R: BufRead> Fields<R> {
             return Ok(None);
         }
         let key = self.varint()?;
+        if key >> 3 == 0 {
+            return Err(damaged("a field without a number".to_owned()));
+        }
         let value = match key & 7 {
             0 => Value::Number(self.varint()?),
             1 => self.skip(8)?,
@@ -112,7 +115,7 @@ mod tests {
     fn damage_is_an_error() {
         let large: &[u8] = &[0x12, 0xff, 0xff, 0xff, 0xff, 0x7f];
         let long: &[u8] = &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
-        for bytes in [&[0x12, 5, b'h'][..], &[0x08], &[0x08, 0x80], &[0x0b], large, long] {
+        for bytes in [&[0x12, 5, b'h'][..], &[0x08], &[0x08, 0x80], &[0x0b], &[0, 0], large, long] {
             assert!(Fields::new(bytes).next().is_err(), "{bytes:?}");
         }
     }

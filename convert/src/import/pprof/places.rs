@@ -92,6 +92,7 @@ impl<'t> Places<'t> {
                 system_name: system_name.map(|name| out.text(name)),
                 file: file.map(|file| out.text(file)),
                 line: line.line.try_into().unwrap_or(0),
+                column: line.column.try_into().unwrap_or(0),
                 inlined: true,
                 ..place
             });
@@ -146,6 +147,8 @@ impl<'t> Places<'t> {
             _ => ModuleKind::Names,
         };
         let shift = mapping.file_offset.wrapping_sub(mapping.memory_start);
+        // Of other kinds, the same numbers are other code in another profile.
+        let build_id = if kind == ModuleKind::Vdso { Vec::new() } else { build_id };
         (Module { kind: kind.into(), path, build_id, ..Module::default() }, shift)
     }
 
