@@ -17,6 +17,7 @@ mod paths;
 mod pseudonyms;
 mod records;
 mod survey;
+mod system;
 #[cfg(test)]
 mod tests;
 mod texts;

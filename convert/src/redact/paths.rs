@@ -9,30 +9,11 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::pseudonyms::Pseudonyms;
+use super::system::{is_of_runtime, is_of_system, without_deleted, without_release};
 use super::words::{is_common, is_extension};
 
 /// Length at which the kernel cuts names of threads.
 pub(super) const MAX_COMM: usize = 15;
-
-/// Where only a distribution puts files.
-const SYSTEM: [&str; 16] = [
-    "/usr/bin/",
-    "/usr/sbin/",
-    "/usr/lib/",
-    "/usr/lib32/",
-    "/usr/lib64/",
-    "/usr/libx32/",
-    "/usr/libexec/",
-    "/usr/include/",
-    "/usr/share/",
-    "/bin/",
-    "/sbin/",
-    "/lib/",
-    "/lib32/",
-    "/lib64/",
-    "/libx32/",
-    "/rustc/",
-];
 
 /// What the kernel shows instead of paths of things that have none.
 const NAMELESS: [&str; 7] =
@@ -69,38 +50,6 @@ const ANONYMOUS: [&str; 14] = [
     "signalfd",
     "timerfd",
     "userfaultfd",
-];
-
-/// Modules of Node.js.
-const NODE: [&str; 28] = [
-    "assert",
-    "async_hooks",
-    "buffer",
-    "child_process",
-    "cluster",
-    "console",
-    "crypto",
-    "dgram",
-    "dns",
-    "events",
-    "fs",
-    "http",
-    "http2",
-    "https",
-    "module",
-    "net",
-    "os",
-    "path",
-    "perf_hooks",
-    "process",
-    "readline",
-    "stream",
-    "timers",
-    "tls",
-    "url",
-    "util",
-    "worker_threads",
-    "zlib",
 ];
 
 /// What may stay of paths.
@@ -270,7 +219,7 @@ impl Paths {
     /// A path, part by part.
     fn parts(&mut self, path: &str, last: Part) -> String {
         if is_of_system(path) || is_of_runtime(path) {
-            return path.to_owned();
+            return without_release(path);
         }
         let is_absolute = path.starts_with('/');
         let first = path.split('/').find(|part| !part.is_empty()).unwrap_or_default();
@@ -339,27 +288,6 @@ impl Paths {
     }
 }
 
-/// Whether a file is below the system's own folders.
-pub(super) fn is_of_system(path: &str) -> bool {
-    let leads_out = |part: &str| matches!(part, ".." | "home" | "Users" | "root");
-    let is_below = SYSTEM.iter().any(|folder| path.starts_with(folder));
-    is_below && !path.split('/').any(leads_out)
-}
-
-/// Whether this is source that is part of a runtime and not of a program.
-fn is_of_runtime(path: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || b"/_".contains(&byte);
-    let is_internal = |path: &str| path.starts_with("internal/") && path.bytes().all(is_plain);
-    let node = path.strip_prefix("node:");
-    node.is_some_and(|path| is_internal(path) || NODE.contains(&path))
-}
-
-/// A path, and what the kernel says behind it if the file was deleted.
-pub(super) fn without_deleted(path: &str) -> (&str, &'static str) {
-    const DELETED: &str = " (deleted)";
-    path.strip_suffix(DELETED).map_or((path, ""), |path| (path, DELETED))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,6 +310,10 @@ mod tests {
                 ("/home/bob/work/other", "/home/user2/dir1/file2"),
                 ("/srv/alice/work", "/srv/user1/dir1"),
                 ("/home//carol", "/home//user3"),
+                (
+                    "/lib/modules/6.1.0-acme/kernel/fs/ext4.ko",
+                    "/lib/modules/6.1.0/kernel/fs/ext4.ko",
+                ),
                 ("/opt/acme/bin/acmed", "/opt/dir2/bin/file3"),
                 ("/usr/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/x86_64-linux-gnu/libc.so.6"),
                 ("/usr/lib/../../home/alice/x", "/usr/lib/../../home/user1/file4"),
@@ -403,7 +335,7 @@ mod tests {
             ],
         );
         assert_eq!(paths.pseudonyms.count("user"), 3);
-        assert_eq!(paths.changed(), 13);
+        assert_eq!(paths.changed(), 14);
     }
 
     #[test]

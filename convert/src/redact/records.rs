@@ -9,6 +9,7 @@ use rz_format::{
 };
 
 use super::code::{Origin, name_of_code};
+use super::system::number_at_start;
 use super::words::{is_common_variable, is_of_kernel, is_our_sentence};
 use super::{Redactor, Sensitive};
 use crate::load::is_kernel_thread;
@@ -83,10 +84,10 @@ impl Redactor {
             return host;
         }
         let Host { hostname, sysname, release, version, machine, cpus, page_size, boot_id } = host;
-        let kept = release.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
-        let number = release[..release.len() - kept].to_owned();
+        let number = number_at_start(&release).to_owned();
         let changed = [&hostname, &boot_id, &version].map(|text| u64::from(!text.is_empty()));
-        self.count(Sensitive::Host, changed.iter().sum::<u64>() + u64::from(kept > 0));
+        let changed = changed.iter().sum::<u64>() + u64::from(number != release);
+        self.count(Sensitive::Host, changed);
         Host {
             hostname: self.pseudonym("host", &hostname),
             sysname,
@@ -101,7 +102,7 @@ impl Redactor {
 
     fn recording(&mut self, recording: Recording) -> Recording {
         let Recording {
-            recorder,
+            mut recorder,
             mut command,
             tier,
             targets,
@@ -112,6 +113,14 @@ impl Redactor {
             start_ns,
         } = recording;
         self.leave_out(&mut command, Sensitive::Args);
+        if !self.keeps(Sensitive::Host) {
+            // Distributions and others who build it put their mark on it.
+            let program = if recorder.starts_with("perf ") { "perf " } else { "" };
+            let number = number_at_start(&recorder[program.len()..]);
+            let version = format!("{program}{number}");
+            self.count(Sensitive::Host, u64::from(version != recorder));
+            recorder = version;
+        }
         Recording { recorder, command, tier, targets, follow, kernel, uid, stack_bytes, start_ns }
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use rustc_hash::FxHashSet;
 use rz_format::{Block, BlockKind, Module, ModuleKind, Record, TextId};
 
-use super::paths::{Paths, is_of_system, without_deleted};
+use super::paths::Paths;
+use super::system::{is_of_system, without_deleted};
 use crate::merge::{MergeError, open};
 
 /// Things that are remembered of each kind, at most.

@@ -28,7 +28,7 @@ fn one_of_each() -> Vec<Record> {
             ..Host::default()
         }),
         Record::Recording(Recording {
-            recorder: "0.1".into(),
+            recorder: text("0.1-"),
             command: vec!["rec".into(), path(".rz")],
             tier: "bpf".into(),
             ..Recording::default()
@@ -110,7 +110,10 @@ fn what_is_in_the_place_of_things() {
                 assert_eq!(shown, ["host1", "6.1.0", "", "boot1"]);
                 assert_eq!((&*host.sysname, &*host.machine), ("Linux", "x86_64"));
             }
-            Record::Recording(recording) => assert!(recording.command.is_empty()),
+            Record::Recording(recording) => {
+                assert!(recording.command.is_empty());
+                assert_eq!((&*recording.recorder, &*recording.tier), ("0.1", "bpf"));
+            }
             Record::Process(process) => {
                 assert_eq!(process.exe, "/home/user1/dir1/file1 (deleted)");
                 assert_eq!((&*process.argv0, &*process.name), ("./file1", "file1"));
@@ -141,7 +144,7 @@ fn what_is_in_the_place_of_things() {
     let counted = redactor.redactions();
     let counted: Vec<(&str, u64)> = counted.iter().map(|r| (&*r.what, r.count)).collect();
     let expected = [
-        ("facts of hosts", 4),
+        ("facts of hosts", 5),
         ("user names", 1),
         ("paths", 9),
         ("process and thread names", 3),
@@ -169,7 +172,7 @@ fn what_may_stay() {
         assert_eq!(kinds, stays, "{keep:?}");
     };
     check(&[], &[]);
-    check(&[Sensitive::Host], &["Host"]);
+    check(&[Sensitive::Host], &["Host", "Recording"]);
     check(&[Sensitive::Args], &["Recording", "Process", "ProcessFacts"]);
     check(&[Sensitive::Names], &["Process", "Thread", "ThreadName"]);
     check(&[Sensitive::Env], &["ProcessFacts"]);
@@ -220,6 +223,36 @@ fn samples_stay_as_they_are() {
         assert!(!shown.is_empty());
         assert!(after.info.redacted.ends_with(&shown), "{:?}", after.info.redacted);
     }
+}
+
+/// What is not known may hold anything.
+#[test]
+fn unknown_blocks_are_left_out() {
+    let mut bytes = std::fs::read(vector("v1.4")).unwrap();
+    let index = rebuild_index(&mut Cursor::new(&bytes)).unwrap();
+    let last = index.last().unwrap();
+    bytes.truncate(last.offset as usize + BLOCK_HEADER_LEN + last.stored_len as usize);
+    let length = (CANARY.len() as u32).to_le_bytes();
+    let sequence = (index.len() as u32).to_le_bytes();
+    let mut block = [&SYNC[..], &[0x77, 0, 0, 0], &sequence, &length, &length, &[0; 16]].concat();
+    let checksum = crc32c::crc32c(&[&block, CANARY.as_bytes()].concat()).to_le_bytes();
+    block.extend([&checksum[..], CANARY.as_bytes()].concat());
+    bytes.extend(block);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.rz");
+    std::fs::write(&path, &bytes).unwrap();
+    let mut out = Vec::new();
+    let options = RedactOptions { keep_going: true, ..RedactOptions::default() };
+    let said = redact(&path, &options, &mut out).unwrap();
+    let expected = [
+        "the file was not closed: the recorder may have been killed",
+        "blocks of unknown kind 0x0077 are left out: use a newer rz",
+    ];
+    assert_eq!(said.damage, expected);
+    assert!(!out.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
+    assert_eq!(Reader::new(Cursor::new(&out)).unwrap().damage(), []);
+    let notes = load_bytes(&out).info.notes;
+    assert!(expected.iter().all(|note| notes.iter().any(|text| text == note)), "{notes:?}");
 }
 
 #[test]
