@@ -13,7 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::stat::Mode;
 use rz_convert::profile::Profile;
-use rz_tests::{Recorder, Target, Trace, program_path, run, temp_dir, text, tool, wait_until};
+use rz_tests::{
+    Folded, PlainUser, Recorder, Sysctl, Target, Trace, conv, program_path, run, temp_dir, text,
+    tool, wait_until,
+};
 
 /// The map of a process, gone with the test or before.
 struct Map(PathBuf);
@@ -234,6 +237,22 @@ fn a_map_in_a_container() {
     check(&mut Command::new("chroot"), None);
     let mut container = Command::new("unshare");
     check(container.args(["--pid", "--fork", "--kill-child", "--mount", "chroot"]), Some(1));
+}
+
+/// A user sees what is its own, and root what is the process's.
+#[test]
+fn maps_of_a_plain_user() {
+    let user = PlainUser::new();
+    let _sysctl = Sysctl::set("kernel.perf_event_paranoid", "2");
+    let target = Target::spawn(user.program("jit").args(["0", "map", "once"]));
+    let _map = Map::of(target.pid());
+    let args = ["-q", "-d", "1", "-F", "997", "-p", &target.pid_text(), "-o", "t.rz"];
+    run(user.binary("rec").args(args)).success();
+    let own = conv(&[text(&user.home().join("t.rz")), "--to", "folded", "-o", "-"]).success();
+    let of_root = Trace::of(target.pid(), "1", &["-q"]).folded(&[]);
+    for folded in [Folded::parse(&own.stdout), of_root] {
+        assert!(folded.share(";run_even;even_[j]") > 0.9, "{}", folded.head(9));
+    }
 }
 
 /// Everybody may put a file where maps are.

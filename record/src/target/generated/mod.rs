@@ -58,6 +58,8 @@ const MAX_PUBLISHERS: usize = 1024;
 const MAX_ENDED: usize = 64;
 /// Dumps of one process.
 const MAX_DUMPS: usize = 4;
+/// Frames in generated code that are remembered: a hundred megabytes.
+const MAX_SEEN: usize = 1 << 21;
 /// Pieces of code and bytes of names that one recording takes in.
 const MAX_CODES: usize = 1 << 20;
 const MAX_BYTES: usize = 64 << 20;
@@ -170,6 +172,7 @@ struct FileRange {
 pub(super) struct Publishers {
     /// Offsets of frames in generated code, by module.
     seen: FxHashMap<u32, BTreeSet<u64>>,
+    seen_count: usize,
     /// By number of the process in the trace.
     live: FxHashMap<u32, Publisher>,
     ended: VecDeque<Ended>,
@@ -367,7 +370,12 @@ impl Publishers {
             if let Frame::Code { module, offset } = *frame
                 && is_generated(module)
             {
-                self.seen.entry(module).or_default().insert(offset);
+                if self.seen_count >= MAX_SEEN {
+                    self.budget.is_exceeded = true;
+                    return;
+                }
+                let is_new = self.seen.entry(module).or_default().insert(offset);
+                self.seen_count += usize::from(is_new);
             }
         }
     }
@@ -450,7 +458,7 @@ impl Tracker {
             self.read_publisher(publisher, &ranges, None, until);
         }
         if self.publishers.budget.is_exceeded {
-            let text = "names of generated code were left out: there are too many".to_owned();
+            let text = "names of generated code were left out: there is too much of it".to_owned();
             self.found.records.push(Record::Note(Note { text }));
         }
     }
@@ -477,9 +485,10 @@ impl Tracker {
         end_ns: Option<u64>,
         until: Instant,
     ) {
-        let Publishers { seen, budget, .. } = &mut self.publishers;
+        let Publishers { seen, seen_count, budget, .. } = &mut self.publishers;
         let memory = self.stacks.modules.generated_memory(publisher.process);
         let mut wanted = memory.and_then(|module| seen.remove(&module)).unwrap_or_default();
+        *seen_count -= wanted.len();
         for FileRange { addresses, file_offset, module } in ranges {
             let offsets = *file_offset..file_offset.saturating_add(addresses.end - addresses.start);
             let seen = seen.get(module).into_iter().flat_map(|seen| seen.range(offsets.clone()));
