@@ -3,9 +3,9 @@
 
 Runs, one after the other, compare.py (CPU samples: cost and slowdown),
 syscalls.py (system calls, and redis under load), allocations.py (malloc and
-free), attach.py (a process of very many threads), alloc_attach.py (allocations
-of a running process) and symbolize.py (names). Each prints the machine, kernel
-and commit.
+free), attach.py (a process of very many threads), alloc_attach.py
+(allocations of a running process), large.py (merging and comparing) and false_alarms.py (what comparisons claim,
+and what they find). Each prints the machine, kernel and commit.
 """
 
 import argparse
@@ -22,7 +22,8 @@ QUICK = {
     "allocations.py": ["--pairs", "100000", "--quick"],
     "attach.py": ["--threads", "500", "--seconds", "1"],
     "alloc_attach.py": [],
-    "symbolize.py": ["--addresses", "500", "--repeat", "1", "--timeout", "60"],
+    "large.py": ["--samples", "10000"],
+    "false_alarms.py": ["--runs", "4", "--seconds", "0.5", "--pairs", "3", "--group", "1"],
 }
 
 
@@ -55,8 +56,10 @@ def parse_options() -> argparse.Namespace:
 def command(script: str, options: argparse.Namespace) -> list[str]:
     """The command line of one of the scripts."""
     rounds = options.rounds or (1 if options.quick else 5)
-    words = [sys.executable, os.path.join(ROOT, "benches", script),
-             "--rounds", str(rounds), "--rec", options.rec]
+    words = [sys.executable, os.path.join(ROOT, "benches", script), "--rec", options.rec]
+    # It has a number of comparisons instead.
+    if script != "false_alarms.py":
+        words += ["--rounds", str(rounds)]
     if options.quick:
         words += QUICK[script]
     if options.allow_sysctl and script == "compare.py":

@@ -10,11 +10,14 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use filters::FilterArgs;
+use rz_convert::embed::EmbedOptions;
 use rz_convert::export::Format;
 use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::Metric;
-use rz_convert::merge::{MergeInput, MergeOptions};
+use rz_convert::import::{ImportOptions, InputFormat, PerfOptions};
+use rz_convert::merge::MergeInput;
 use rz_convert::profile::ALLOC;
+use rz_convert::redact::{RedactOptions, Sensitive};
 use symbols::{SymbolArgs, Symbols};
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
@@ -23,19 +26,38 @@ use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 pub enum Config {
     /// Convert a trace to another format.
     Convert(Box<ConvertConfig>),
-    /// Merge traces into one.
-    Merge(MergeConfig),
+    /// Make a trace of traces.
+    Trace(TraceConfig),
+    /// Make a trace of what another tool recorded.
+    Import(ImportConfig),
 }
 
-/// How to merge traces.
+/// How to make a trace.
 #[derive(Debug, PartialEq, Eq)]
-pub struct MergeConfig {
-    /// The traces to merge.
+pub struct ImportConfig {
+    /// What the other tool wrote.
+    pub input: PathBuf,
+    /// Where the trace was asked to go; `-` is standard output.
+    pub output: Option<PathBuf>,
+    /// How to read the input.
+    pub options: ImportOptions,
+    /// Say nothing but errors.
+    pub quiet: bool,
+}
+
+/// How to make a trace of others.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TraceConfig {
+    /// The traces; several are merged.
     pub inputs: Vec<MergeInput>,
     /// Where the result goes; `-` is standard output.
     pub output: PathBuf,
-    /// How to merge.
-    pub options: MergeOptions,
+    /// Take damaged traces as far as they are whole.
+    pub keep_going: bool,
+    /// How to put names into it.
+    pub embed: Option<EmbedOptions>,
+    /// What to take out of it.
+    pub redact: Option<RedactOptions>,
     /// Say nothing but errors.
     pub quiet: bool,
 }
@@ -57,20 +79,24 @@ pub struct ConvertConfig {
     pub metric: Option<Metric>,
     /// Where names come from.
     pub symbols: Symbols,
+    /// Where to look for source maps first.
+    pub source_maps: Vec<PathBuf>,
     /// Which part of the trace to convert.
     pub filter: Filter,
     /// Say nothing but errors.
     pub quiet: bool,
 }
 
-/// Convert an rz trace to the format of another tool, or merge traces into one
+/// Convert an rz trace to the format of another tool, merge traces into one, or
+/// make a trace fit to be given away, or of what another tool recorded
 ///
 /// Functions are named with the binaries and debug files of this machine.
-/// Merging needs none of them.
+/// Merging and redacting need none of them.
 #[derive(Debug, Parser)]
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
-    /// The trace to convert, or traces to merge with --to rz
+    /// The trace to convert, or traces to merge with --to rz, or perf.data,
+    /// folded stacks or a pprof profile to make a trace of with --to rz
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -83,6 +109,11 @@ struct Args {
     /// redirected, else beside the trace]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// What the input is, for --to rz, if it is no trace [default: by its
+    /// content]
+    #[arg(long, value_name = "FORMAT", value_parser = input_format_parser())]
+    input_format: Option<InputFormat>,
 
     /// Keep threads apart in folded stacks (other formats always do)
     #[arg(long)]
@@ -100,15 +131,48 @@ struct Args {
     #[arg(long, value_name = "METRIC", value_parser = metric_parser())]
     metric: Option<Metric>,
 
+    /// Look here first for source maps of JavaScript (FILE.js.map), then beside
+    /// the files and in them; may be repeated
+    #[arg(long = "source-map", value_name = "DIR")]
+    source_maps: Vec<PathBuf>,
+
     /// What to call a trace that is merged [default: its file's name]; give as
     /// many as there are traces, in their order
     #[arg(long = "label", value_name = "NAME")]
     labels: Vec<String>,
 
-    /// Merge damaged traces as far as they are whole, and leave out what is no
-    /// trace; the output has a note of it
+    /// With --to rz, take damaged traces as far as they are whole, and leave out
+    /// what is no trace; the output has a note of it
     #[arg(long)]
     keep_going: bool,
+
+    /// With --to rz, put functions, lines and inlined calls into the trace, so
+    /// that it shows the same where none of the binaries are. What was recorded
+    /// stays: embed again with better debug files
+    #[arg(long)]
+    embed: bool,
+
+    /// With --to rz, replace or take out what tells whose machine it was: the
+    /// host, users, paths outside of the system's folders, names of processes
+    /// and threads other than the system's programs, arguments, the environment,
+    /// socket addresses, labels, notes. Equal ones get equal pseudonyms. Names of
+    /// functions stay (they are code), and so do numbers and build-ids
+    #[arg(long)]
+    redact: bool,
+
+    /// What --redact leaves as it is, separated by commas
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_delimiter = ',',
+        requires = "redact",
+        value_parser = sensitive_parser()
+    )]
+    keep: Vec<Sensitive>,
+
+    /// With --redact, take build-ids out as well; debug files are then not found
+    #[arg(long, requires = "redact")]
+    no_build_ids: bool,
 
     /// Print nothing but errors
     #[arg(short, long)]
@@ -130,7 +194,10 @@ Examples:
   conv trace.rz --to speedscope --event alloc --metric peak
   conv trace.rz --to folded --debug-dir ./target/release -o -
   conv a.rz b.rz host3/*.rz --to rz -o all.rz
+  conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
+  conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
+  conv perf.data --to rz                    writes perf.rz, for report and its --diff
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
@@ -143,6 +210,17 @@ pub fn parse() -> Config {
 fn metric_parser() -> impl TypedValueParser<Value = Metric> {
     let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
     PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
+}
+
+fn sensitive_parser() -> impl TypedValueParser<Value = Sensitive> {
+    let value = |what: Sensitive| PossibleValue::new(what.name()).help(what.description());
+    PossibleValuesParser::new(Sensitive::ALL.map(value)).try_map(|name| name.parse::<Sensitive>())
+}
+
+fn input_format_parser() -> impl TypedValueParser<Value = InputFormat> {
+    let value = |format: InputFormat| PossibleValue::new(format.name()).help(format.description());
+    PossibleValuesParser::new(InputFormat::ALL.map(value))
+        .try_map(|name| name.parse::<InputFormat>())
 }
 
 fn config_from(mut args: Args) -> Result<Config, clap::Error> {
@@ -173,22 +251,61 @@ fn config_from(mut args: Args) -> Result<Config, clap::Error> {
         Target::Format(format) => {
             convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
         }
-        Target::Rz => merge_config(args, until).map(Config::Merge),
+        Target::Rz if is_import(&args) => import_config(args, until).map(Config::Import),
+        Target::Rz => trace_config(args, until).map(Config::Trace),
     }
 }
 
-fn merge_config(args: Args, until: Option<Moment>) -> Result<MergeConfig, clap::Error> {
-    let Args { inputs, to: _, output, threads, event, metric, symbols, labels, .. } = args;
+/// Whether a trace is to be made of what is none. An input that cannot be read
+/// is told of when it is.
+fn is_import(args: &Args) -> bool {
+    let by_content = |path: &PathBuf| matches!(InputFormat::of_file(path), Ok(Some(_)));
+    args.input_format.is_some() || matches!(&args.inputs[..], [only] if by_content(only))
+}
+
+fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap::Error> {
+    let Args { inputs, output, input_format, symbols, quiet, .. } = args;
     let unused = [
-        ("--threads", threads),
-        ("--event", event.is_some()),
-        ("--metric", metric.is_some()),
-        ("--debug-dir", !symbols.debug_dirs.is_empty()),
+        ("--threads", args.threads),
+        ("--event", args.event.is_some()),
+        ("--metric", args.metric.is_some()),
+        ("--label", !args.labels.is_empty()),
+        ("--keep-going", args.keep_going),
+        ("--embed", args.embed),
+        ("--redact", args.redact),
+        ("--source-map", !args.source_maps.is_empty()),
         ("--debuginfod", symbols.debuginfod.is_some()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
-        let message = format!("{option} is not for merging: a merged trace has all there is");
+        let message = format!("{option} is not for making a trace: use it on the trace");
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    let mut inputs = inputs.into_iter();
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        let message = "--input-format is for one input; make a trace of each, then merge them";
+        return Err(usage_error(ErrorKind::TooManyValues, message.to_owned()));
+    };
+    let options = ImportOptions {
+        format: input_format,
+        perf: PerfOptions { debug_dirs: symbols.debug_dirs },
+    };
+    Ok(ImportConfig { input, output, options, quiet })
+}
+
+fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::Error> {
+    let Args { inputs, to: _, output, threads, event, metric, symbols, labels, .. } = args;
+    let is_told_where = !symbols.debug_dirs.is_empty() || symbols.debuginfod.is_some();
+    let unused = [
+        ("--threads", threads),
+        ("--event", event.is_some()),
+        ("--metric", metric.is_some()),
+        ("--debug-dir or --debuginfod without --embed", !args.embed && is_told_where),
+        ("--source-map", !args.source_maps.is_empty()),
+        ("a filter", args.filters.filter(until) != Filter::default()),
+    ];
+    if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
+        let message = format!("{option} is not for --to rz: the output has all there is");
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let Some(output) = output else {
@@ -201,11 +318,19 @@ fn merge_config(args: Args, until: Option<Moment>) -> Result<MergeConfig, clap::
         return Err(usage_error(ErrorKind::WrongNumberOfValues, message));
     }
     let labels = labels.into_iter().map(Some).chain(std::iter::repeat(None));
+    let Symbols { debug_dirs, options, .. } = symbols.symbols()?;
     let inputs = inputs.into_iter().zip(labels);
-    Ok(MergeConfig {
+    let keep_going = args.keep_going;
+    Ok(TraceConfig {
         inputs: inputs.map(|(path, label)| MergeInput { path, label }).collect(),
         output,
-        options: MergeOptions { keep_going: args.keep_going },
+        keep_going,
+        embed: args.embed.then_some(EmbedOptions { debug_dirs, symbols: options, keep_going }),
+        redact: args.redact.then_some(RedactOptions {
+            keep: args.keep,
+            build_ids: !args.no_build_ids,
+            keep_going,
+        }),
         quiet: args.quiet,
     })
 }
@@ -215,14 +340,16 @@ fn convert_config(
     until: Option<Moment>,
     format: Format,
 ) -> Result<ConvertConfig, clap::Error> {
-    let Args { inputs, output, threads, event, metric, quiet, .. } = args;
+    let Args { inputs, output, threads, event, metric, source_maps, quiet, .. } = args;
     let mut inputs = inputs.into_iter();
     let (Some(input), None) = (inputs.next(), inputs.next()) else {
         let message = format!("{format} is made of one trace; merge several with --to rz first");
         return Err(usage_error(ErrorKind::TooManyValues, message));
     };
-    if args.keep_going || !args.labels.is_empty() {
-        let message = "--label and --keep-going are for merging with --to rz".to_owned();
+    let of_traces = args.embed || args.redact || args.input_format.is_some();
+    if args.keep_going || of_traces || !args.labels.is_empty() {
+        let message = "--label, --keep-going, --embed, --redact and --input-format are for --to rz";
+        let message = message.to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
@@ -237,7 +364,18 @@ fn convert_config(
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
     let (symbols, filter) = (args.symbols.symbols()?, args.filters.filter(until));
-    Ok(ConvertConfig { input, format, output, threads, event, metric, symbols, filter, quiet })
+    Ok(ConvertConfig {
+        input,
+        format,
+        output,
+        threads,
+        event,
+        metric,
+        symbols,
+        source_maps,
+        filter,
+        quiet,
+    })
 }
 
 /// The format and the time that were given, of which there is one at most.
@@ -268,6 +406,7 @@ fn usage_error(kind: ErrorKind, message: String) -> clap::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rz_convert::symbolize::SymbolizeOptions;
 
     fn any_config(line: &str) -> Result<Config, clap::Error> {
         let words = ["conv"].into_iter().chain(line.split_whitespace());
@@ -277,7 +416,7 @@ mod tests {
     fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
         any_config(line).map(|config| match config {
             Config::Convert(config) => *config,
-            Config::Merge(_) => panic!("{line} merges"),
+            other => panic!("{line}: {other:?}"),
         })
     }
 
@@ -288,10 +427,10 @@ mod tests {
             ("a.rz b.rz -o all.rz", &[None, None]),
             ("a.rz b.rz -o all.rz --label x --label y", &[Some("x"), Some("y")]),
         ] {
-            let Config::Merge(config) = any_config(line).unwrap() else { panic!("{line}") };
+            let Config::Trace(config) = any_config(line).unwrap() else { panic!("{line}") };
             let found: Vec<_> = config.inputs.iter().map(|input| input.label.as_deref()).collect();
             assert_eq!(found, labels, "{line}");
-            assert!(!config.options.keep_going);
+            assert!(!config.keep_going);
         }
         for line in [
             "a.rz b.rz --to folded",
@@ -300,6 +439,64 @@ mod tests {
             "a.rz b.rz -o all.rz --threads",
             "a.rz --to folded --keep-going",
             "--to rz -o all.rz",
+        ] {
+            assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn traces_are_made_fit_to_be_given_away() {
+        let config = |line: &str| match any_config(line) {
+            Ok(Config::Trace(config)) => {
+                // Where names are kept is up to the environment.
+                let symbols = SymbolizeOptions::default();
+                let embed = config.embed.map(|embed| EmbedOptions { symbols, ..embed });
+                Ok((embed, config.redact))
+            }
+            Ok(other) => panic!("{line}: {other:?}"),
+            Err(error) => Err(error.exit_code()),
+        };
+        let debug_dirs = vec!["d".into()];
+        let embed = EmbedOptions { debug_dirs, keep_going: true, ..EmbedOptions::default() };
+        let redact = RedactOptions {
+            keep: vec![Sensitive::Paths, Sensitive::Env, Sensitive::Host],
+            build_ids: false,
+            keep_going: false,
+        };
+        for (line, expected) in [
+            ("a.rz --to rz -o b.rz --embed --debug-dir d --keep-going", Ok((Some(embed), None))),
+            (
+                "a.rz -o b.rz --redact --keep paths,env --keep host --no-build-ids",
+                Ok((None, Some(redact))),
+            ),
+            ("a.rz -o b.rz --keep paths", Err(2)),
+            ("a.rz -o b.rz --redact --keep path", Err(2)),
+            ("a.rz -o b.rz --debug-dir d", Err(2)),
+            ("a.rz -o b.folded --embed", Err(2)),
+            ("a.rz -o b.folded --redact", Err(2)),
+            ("a.rz --to rz --redact", Err(2)),
+        ] {
+            assert_eq!(config(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn traces_are_made_of_other_formats() {
+        for (line, output, debug_dirs) in [
+            ("perf.data --to rz --input-format perf", None, 0),
+            ("x -o y.rz --input-format perf --debug-dir d", Some("y.rz"), 1),
+        ] {
+            let Config::Import(config) = any_config(line).unwrap() else { panic!("{line}") };
+            assert_eq!(config.output.as_deref(), output.map(Path::new), "{line}");
+            assert_eq!(config.options.format, Some(InputFormat::Perf));
+            assert_eq!(config.options.perf.debug_dirs.len(), debug_dirs);
+        }
+        for line in [
+            "x y --to rz --input-format perf -o z",
+            "x --to rz --input-format rz",
+            "x --to folded --input-format pprof",
+            "x --to rz --input-format pprof --label l",
+            "x --to rz --input-format pprof --from 5s",
         ] {
             assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
         }

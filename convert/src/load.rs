@@ -15,7 +15,9 @@
 //! ```
 //!
 //! With a filter of time or threads, the trace is gone through once before, for
-//! its end and for names; then rows are selected as they are read.
+//! its end and for names; then rows are selected as they are read. If code was
+//! generated while it was recorded, it is gone through twice as well: rows get
+//! stacks of the code that was there at their time.
 //!
 //! A trace can be damaged, and can be made to do harm. What a lost block
 //! defined is shown as `[lost]`, never as something else, and no id makes
@@ -27,10 +29,13 @@ mod call_counts;
 pub mod call_list;
 mod dictionary;
 mod facts;
+mod generated;
 mod heap;
 mod info;
+pub mod inventory;
 mod kernel_symbols;
 mod locations;
+mod naming;
 mod selection;
 mod sources;
 mod sums;
@@ -41,6 +46,7 @@ mod totals;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
+use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
@@ -48,19 +54,24 @@ use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, Total
 
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
+use crate::import::InputFormat;
 use crate::profile::Profile;
+use crate::source_map;
 use crate::symbolize::SymbolizeOptions;
-pub(crate) use assemble::add_up_equal;
+pub(crate) use assemble::{add_up_equal, is_kernel_thread};
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
 pub(crate) use dictionary::Dictionary;
 use dictionary::StackDictionary;
 use facts::Facts;
+use generated::{GeneratedCode, Made, Versions};
 use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
+pub(crate) use naming::{CodeNames, Naming};
 use selection::{Found, Selection};
 use sums::Sums;
+pub(crate) use texts::Texts;
 use totals::Totals;
 
 /// How to load a trace.
@@ -72,6 +83,11 @@ pub struct LoadOptions {
     /// recorded paths. With any, better names are looked for than those that
     /// the trace brings with it.
     pub debug_dirs: Vec<PathBuf>,
+    /// Look for no names: functions of files are called by where they are.
+    pub unnamed: bool,
+    /// Directories to look for source maps of JavaScript in, besides the
+    /// places that the generated files say.
+    pub source_maps: Vec<PathBuf>,
     /// How to find names in what is there.
     pub symbols: SymbolizeOptions,
     /// How to look at allocations.
@@ -92,6 +108,9 @@ struct Tables {
     rows: Totals,
     calls: CallCounts,
     found: Found,
+    generated: GeneratedCode,
+    /// Frames and stacks that were made up for code that came and went.
+    made: Made,
 }
 
 impl Tables {
@@ -142,6 +161,16 @@ pub enum LoadError {
         /// What is wrong with it.
         cause: FormatError,
     },
+    /// The file is of another tool, but a trace can be made of it.
+    #[error(
+        "{}: no trace, but one can be made of it: conv {} --to rz -o trace.rz",
+        path.display(),
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is nothing in the window of time that was asked for.
     #[error("{}: {cause}", path.display())]
     Window {
@@ -158,6 +187,11 @@ impl LoadError {
         let path = path.to_owned();
         match cause {
             FormatError::Io(cause) => LoadError::Io { path, cause },
+            FormatError::BadMagic | FormatError::TooShort { .. }
+                if matches!(InputFormat::of_file(&path), Ok(Some(_))) =>
+            {
+                LoadError::Foreign { path }
+            }
             cause => LoadError::Format { path, cause },
         }
     }
@@ -183,71 +217,22 @@ fn open(path: &Path) -> Result<(Reader<BufReader<File>>, u64), LoadError> {
 /// program understands, or has nothing in the window of time. Damage inside it
 /// costs what was damaged, and is described in the profile's notes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
-    let format = |cause| LoadError::of(path, cause);
     let selection = Selection::of(path, &options.filter)?;
-    let (mut reader, file_size) = open(path)?;
-    let mut tables = Tables {
-        facts: Facts::within(selection.window),
-        names: BroughtNames::default(),
-        stacks: StackDictionary::default(),
-        sums: Sums::new(options.timeline),
-        totals: Totals::default(),
-        open_waits: Totals::default(),
-        rows: Totals::default(),
-        calls: CallCounts::default(),
-        found: Found::default(),
-    };
-    let matching = Matching::new(&options.heap, selection.clone());
-    let counts = Counts::default();
-    let mut heap = HeapTables { matching, counts };
-    let mut skipped: Vec<BlockKind> = Vec::new();
-    while let Some(block) = reader.next_block().map_err(format)? {
-        match block {
-            Block::Records(records) => {
-                tables.facts.start_block();
-                for record in records {
-                    if let Record::ProcessExit(exit) = &record {
-                        heap.matching.end_process(exit.id, exit.time_ns, &tables.facts);
-                    }
-                    tables.facts.add(record);
-                }
-            }
-            Block::Stacks(definitions) => tables.stacks.add(definitions),
-            Block::Texts(definitions) => tables.names.texts.add(definitions),
-            Block::Names(names) => tables.names.add(names),
-            Block::Samples(mut samples) => {
-                selection.cut_samples(&mut samples, &mut tables.found);
-                tables.sums.add_samples(&samples);
-            }
-            Block::Waits(mut waits) => {
-                selection.cut_waits(&mut waits, &mut tables.found);
-                tables.sums.add_waits(&waits);
-                tables.open_waits.add_open(&waits);
-                tables.rows.add_waits(&waits);
-            }
-            Block::Calls(mut calls) => {
-                selection.cut_calls(&mut calls, &mut tables.found);
-                tables.sums.add_calls(&calls);
-                tables.calls.add(&calls);
-                tables.rows.add_calls(&calls);
-            }
-            Block::Totals(mut totals) => {
-                selection.cut_totals(&mut totals, &mut tables.found);
-                tables.totals.add(&totals);
-            }
-            Block::Allocations(mut rows) => {
-                selection.cut_allocations(&mut rows, &mut tables.found);
-                heap.matching.add(&rows, &tables.facts);
-            }
-            Block::HeapCounts(mut rows) => {
-                selection.cut_heap_counts(&mut rows, &mut tables.found);
-                heap.counts.add(&rows, &tables.facts);
-            }
-            Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
-            _ => {}
-        }
+    let mut read = read(path, options, &selection, None)?;
+    let generated = GeneratedCode::new(take(&mut read.tables.facts.generated));
+    let start_ns = read.tables.facts.sources.start_ns().unwrap_or(0);
+    if generated.changes_after(start_ns) {
+        let mut versions = Versions::new(&generated, start_ns);
+        read = self::read(path, options, &selection, Some(&mut versions))?;
+        read.tables.made = versions.finish();
+        read.tables.made.put_into(&mut read.tables.stacks);
     }
+    let Read { mut tables, mut heap, reader, file_size, skipped } = read;
+    tables.generated = generated;
 
+    if options.unnamed {
+        tables.facts.leave_unnamed();
+    }
     let in_window = !selection.window.is_everything();
     let inexact = tables.replace_missing_totals(in_window);
     let mut profile = assemble::assemble(&tables, &mut heap, options);
@@ -265,6 +250,9 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         window: selection.window,
     };
     info::fill(&mut profile, &tables.facts, &reading);
+    if !options.unnamed {
+        source_map::apply(&mut profile, &options.source_maps);
+    }
     let (start_ns, _) = info::start(&tables.facts, reader.header());
     let window = selection.span(start_ns).unwrap_or_default();
     finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));
@@ -275,6 +263,108 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         profile.info.notes.extend(notes);
     }
     Ok(profile)
+}
+
+/// A trace that was gone through.
+struct Read {
+    tables: Tables,
+    heap: HeapTables,
+    reader: Reader<BufReader<File>>,
+    file_size: u64,
+    /// Kinds of blocks that are not known.
+    skipped: Vec<BlockKind>,
+}
+
+/// Goes through a trace; `versions` give rows the stacks of their time.
+fn read(
+    path: &Path,
+    options: &LoadOptions,
+    selection: &Selection,
+    mut versions: Option<&mut Versions<'_>>,
+) -> Result<Read, LoadError> {
+    let format = |cause| LoadError::of(path, cause);
+    let (mut reader, file_size) = open(path)?;
+    let mut tables = Tables {
+        facts: Facts::within(selection.window),
+        names: BroughtNames::default(),
+        stacks: StackDictionary::default(),
+        sums: Sums::new(options.timeline),
+        totals: Totals::default(),
+        open_waits: Totals::default(),
+        rows: Totals::default(),
+        calls: CallCounts::default(),
+        found: Found::default(),
+        generated: GeneratedCode::default(),
+        made: Made::default(),
+    };
+    let matching = Matching::new(&options.heap, selection.clone());
+    let counts = Counts::default();
+    let mut heap = HeapTables { matching, counts };
+    let mut skipped: Vec<BlockKind> = Vec::new();
+    while let Some(block) = reader.next_block().map_err(format)? {
+        match block {
+            Block::Records(records) => {
+                tables.facts.start_block();
+                for record in records {
+                    if let Record::ProcessExit(exit) = &record {
+                        heap.matching.end_process(exit.id, exit.time_ns, &tables.facts);
+                    }
+                    tables.facts.add(record);
+                }
+            }
+            Block::Stacks(definitions) => {
+                tables.stacks.add(definitions);
+                if let Some(versions) = &mut versions {
+                    versions.follow(&tables.stacks);
+                }
+            }
+            Block::Texts(definitions) => tables.names.texts.add(definitions),
+            Block::Names(names) => tables.names.add(names),
+            Block::Samples(mut samples) => {
+                if let Some(versions) = &mut versions {
+                    versions.apply_to_samples(&mut samples, &tables.stacks);
+                }
+                selection.cut_samples(&mut samples, &mut tables.found);
+                tables.sums.add_samples(&samples);
+            }
+            Block::Waits(mut waits) => {
+                if let Some(versions) = &mut versions {
+                    versions.apply_to_waits(&mut waits, &tables.stacks);
+                }
+                selection.cut_waits(&mut waits, &mut tables.found);
+                tables.sums.add_waits(&waits);
+                tables.open_waits.add_open(&waits);
+                tables.rows.add_waits(&waits);
+            }
+            Block::Calls(mut calls) => {
+                if let Some(versions) = &mut versions {
+                    versions.apply_to_calls(&mut calls, &tables.stacks);
+                }
+                selection.cut_calls(&mut calls, &mut tables.found);
+                tables.sums.add_calls(&calls);
+                tables.calls.add(&calls);
+                tables.rows.add_calls(&calls);
+            }
+            Block::Totals(mut totals) => {
+                selection.cut_totals(&mut totals, &mut tables.found);
+                tables.totals.add(&totals);
+            }
+            Block::Allocations(mut rows) => {
+                if let Some(versions) = &mut versions {
+                    versions.apply_to_allocations(&mut rows, &tables.stacks);
+                }
+                selection.cut_allocations(&mut rows, &mut tables.found);
+                heap.matching.add(&rows, &tables.facts);
+            }
+            Block::HeapCounts(mut rows) => {
+                selection.cut_heap_counts(&mut rows, &mut tables.found);
+                heap.counts.add(&rows, &tables.facts);
+            }
+            Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
+            _ => {}
+        }
+    }
+    Ok(Read { tables, heap, reader, file_size, skipped })
 }
 
 /// Applies what is left of a filter, and says what it selected: `window` is

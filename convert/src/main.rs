@@ -1,5 +1,5 @@
-//! `conv`: converts an rz trace to the format of another tool, or merges
-//! traces into one.
+//! `conv`: converts an rz trace to the format of another tool, or makes another
+//! trace of it, or one of what another tool recorded.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -12,12 +12,13 @@ use anyhow::{anyhow, ensure};
 use rz_convert::export::{ExportOptions, Format, export};
 use rz_convert::heap;
 use rz_convert::load::{LoadOptions, load};
-use rz_convert::merge::{self, MergeError, Merged};
 use rz_convert::output::Destination;
 use rz_convert::profile::{ALLOC, Profile};
 use rz_convert::select::{cpu_event, events_with_samples, find_event, select_event};
 
 mod cli;
+mod from_other;
+mod to_rz;
 
 fn main() -> ExitCode {
     match run(cli::parse()) {
@@ -32,45 +33,9 @@ fn main() -> ExitCode {
 fn run(config: cli::Config) -> anyhow::Result<()> {
     match config {
         cli::Config::Convert(config) => convert(*config),
-        cli::Config::Merge(config) => merge(config),
+        cli::Config::Trace(config) => to_rz::write(&config),
+        cli::Config::Import(config) => from_other::write(config),
     }
-}
-
-fn merge(config: cli::MergeConfig) -> anyhow::Result<()> {
-    let destination =
-        Destination::choose(Some(&config.output), &config.output, "rz", io::stdout().is_terminal());
-    for input in &config.inputs {
-        ensure!(
-            !is_same_file(&config.output, &input.path),
-            "{} is one of the traces; name another file with -o",
-            config.output.display()
-        );
-    }
-    let plan = merge::plan(&config.inputs, config.options)?;
-    let mut merged = Merged::default();
-    let written = destination.write(|out| {
-        merged = plan.write(out)?;
-        Ok::<(), MergeError>(())
-    });
-    written.map_err(|error| match error {
-        MergeError::Write(_) | MergeError::Output(_) => {
-            anyhow!("{}: {error}", config.output.display())
-        }
-        error => error.into(),
-    })?;
-    // Damage is told even to those who want to hear nothing but errors.
-    for damage in &merged.damage {
-        say(format_args!("{damage}"));
-    }
-    if let Destination::File(path) = &destination
-        && !config.quiet
-    {
-        let size = human_size(fs::metadata(path).map_or(0, |meta| meta.len()));
-        let (path, sources) = (path.display(), merged.sources);
-        let noun = if sources == 1 { "recording" } else { "recordings" };
-        say(format_args!("wrote {path} ({sources} {noun}, {size})"));
-    }
-    Ok(())
 }
 
 fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
@@ -91,6 +56,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
         timeline: config.format.needs_timeline(),
         debug_dirs: config.symbols.debug_dirs,
         symbols: config.symbols.options,
+        source_maps: config.source_maps,
         filter: config.filter,
         ..LoadOptions::default()
     };

@@ -34,7 +34,9 @@ use order::{Item, Order};
 use plan::Plan;
 use remap::Remap;
 use sources::Input;
+pub(crate) use sources::open;
 use write::Output;
+pub(crate) use write::{MAX_ROWS, SPARE_IDS, stack_blocks, text_blocks};
 
 use crate::load::limited;
 
@@ -132,7 +134,7 @@ impl MergePlan {
                         remap.end(input);
                         let input = &plan.inputs[input];
                         merged.damage.extend(report(input, &damage, options, &mut remap)?);
-                        for text in left_out_of(input, &unknown) {
+                        for text in left_out_of(input.minor, &unknown) {
                             merged.damage.push(format!("{}: {text}", input.path.display()));
                             remap.note_about(input, &text);
                         }
@@ -146,10 +148,11 @@ impl MergePlan {
     }
 }
 
-/// What of a file is not known to this program, and so not merged.
-fn left_out_of(input: &Input, unknown: &[BlockKind]) -> Vec<String> {
+/// What of a file of this minor version is not known to this program, and so
+/// not in the output.
+pub(crate) fn left_out_of(minor: u16, unknown: &[BlockKind]) -> Vec<String> {
     let kinds = unknown.iter().map(|kind| format!("blocks of unknown kind {kind} are left out"));
-    let newer = (input.minor > MINOR)
+    let newer = (minor > MINOR)
         .then(|| format!("what a newer format than {MAJOR}.{MINOR} has is left out"));
     kinds.chain(newer).map(|text| text + ": use a newer rz").collect()
 }

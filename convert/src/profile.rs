@@ -223,6 +223,9 @@ pub struct Info {
     pub recorder_peak_rss: u64,
     /// Size of the trace file, in bytes.
     pub file_size: u64,
+    /// What was taken out of the trace so that it can be given away, and how
+    /// many times.
+    pub redacted: Vec<(String, u64)>,
     /// Things a reader should know, one sentence each: damage that was
     /// skipped, modules that could not be symbolized and why.
     pub notes: Vec<String>,
@@ -334,6 +337,8 @@ pub struct Module {
     pub path: String,
     /// GNU build-id; empty if it had none.
     pub build_id: Vec<u8>,
+    /// Size of the file in bytes; 0 if unknown.
+    pub file_size: u64,
 }
 
 /// What a [`Module`] is.
@@ -410,6 +415,8 @@ pub struct Line {
     pub function: FunctionId,
     /// Line in the function's source file; 0 if unknown.
     pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
 }
 
 /// A call stack: this location, called from the parent stack.

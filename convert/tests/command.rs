@@ -236,7 +236,7 @@ fn failures_are_one_line_and_leave_nothing_behind() {
     newer[8] = 2;
     check_failure(
         Some(&newer),
-        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.3: use a \
+        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.4: use a \
          newer rz",
     );
 }
@@ -319,7 +319,7 @@ fn what_cannot_be_merged_leaves_nothing_behind() {
     for (arguments, expected) in [
         ("a.rz a.rz", "a.rz and a.rz have the same recording in them, a"),
         ("a.rz missing.rz", "missing.rz: No such file or directory (os error 2)"),
-        ("b.rz cut.rz", "with --keep-going it is merged as far as it is whole"),
+        ("b.rz cut.rz", "with --keep-going it is taken as far as it is whole"),
         ("a.rz .", ".: not a regular file"),
     ] {
         let said = errors(path, &format!("{arguments} --to rz -o out"), 1);

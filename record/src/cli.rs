@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
-    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, Target, TierChoice,
+    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Target, TierChoice,
 };
 
 /// How long an attached recording lasts if nothing is said: a profiler that
@@ -114,6 +114,16 @@ pub(crate) struct Arguments {
           help_heading = "More than samples")]
     stack_threshold: Duration,
 
+    /// Record the arguments of processes, too, not only the first word of
+    /// their command line. They may be secret
+    #[arg(long, help_heading = "More than samples")]
+    args: bool,
+
+    /// Record the values of environment variables, too, not only their names.
+    /// They may be secret
+    #[arg(long, help_heading = "More than samples")]
+    env: bool,
+
     /// Record by bpf programs (new threads and children are never missed), or
     /// by perf events on each thread (needs no rights for one's own processes)
     #[arg(long, value_enum, default_value = "auto")]
@@ -150,6 +160,11 @@ Examples:
   rec -p 4242 --syscalls=network,!poll --slower-than 1ms
   rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec -a --syscalls=summary        exact counts and times, whole machine
+
+What processes are called and run with is recorded, too: the first word of the
+command line, executable, user, control group, limits and the names of
+environment variables; except with -a, also directory and open files. See it
+with `report t.rz --info`.
 
 Exit status: that of COMMAND if one was started; else 0 if recorded, 1 if not,
 2 for wrong usage, 126 or 127 if COMMAND cannot be run or is not found.
@@ -222,6 +237,7 @@ impl Arguments {
             },
             waits: self.off_cpu,
             calls,
+            facts: FactOptions { args: self.args, values: self.env },
             allocations: self
                 .alloc
                 .map(|interval| AllocationOptions { interval, limit_percent: self.alloc_limit }),
@@ -314,6 +330,9 @@ mod tests {
         assert_eq!(started.command_line.last().unwrap(), "prog");
         assert!(!parse("rec --no-follow -- prog").unwrap().follow);
         assert!(parse("rec -p 7 --follow").unwrap().follow);
+        assert_eq!(attached.facts, FactOptions::default());
+        let asked = parse("rec --args --env -p 7").unwrap().facts;
+        assert_eq!(asked, FactOptions { args: true, values: true });
     }
 
     #[test]

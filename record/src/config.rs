@@ -33,6 +33,8 @@ pub struct Config {
     pub waits: bool,
     /// What to record of system calls; `None` for nothing.
     pub calls: Option<CallOptions>,
+    /// What to record of processes besides what is always recorded.
+    pub facts: FactOptions,
     /// What to record of allocations; `None` for nothing.
     pub allocations: Option<AllocationOptions>,
     /// Waits and calls that take so long get a stack each, shorter ones one
@@ -78,6 +80,16 @@ pub struct CallOptions {
     pub slower_than_ns: u64,
     /// Which of them get a stack.
     pub stacks: CallStacks,
+}
+
+/// What to record of processes that may be secret. The first word of their
+/// command line and the names of environment variables are always recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FactOptions {
+    /// All their arguments.
+    pub args: bool,
+    /// Values of environment variables.
+    pub values: bool,
 }
 
 /// What to record of allocations.

@@ -1,8 +1,7 @@
 //! What a capture tier hands to the rest of the recorder, one event at a time.
 
 use rz_format::{AllocationKind, HeapCounts, Seen, WaitState};
-
-use crate::unwind::Registers;
+use rz_unwind::Registers;
 
 /// Something that happened, at a time on the trace's clock.
 #[derive(Debug)]

@@ -29,13 +29,13 @@ mod signals;
 mod store;
 mod target;
 mod tier;
-mod unwind;
 
 pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
 pub use check::{Ability, check};
 pub use config::{
-    AllocationOptions, CallOptions, CallStacks, Config, Progress, Summary, Target, TierChoice,
+    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Progress, Summary, Target,
+    TierChoice,
 };
 pub use output::OutputError;
 pub use perf::AttachError;

@@ -90,6 +90,9 @@ pub(crate) fn resolve(
             return;
         }
     }
+    if hand_on(&mut tracker).is_err() {
+        return;
+    }
     tracker.finish(now_ns());
     // If the writer has failed, it has said why.
     let _ = findings.send(tracker.take_findings(Findings::default()));

@@ -42,6 +42,8 @@ use crate::{cost, output};
 
 /// How often the recording looks whether it should end.
 const TICK: Duration = Duration::from_millis(100);
+/// Bytes of arguments that are kept of a program that is started.
+const MAX_ARGUMENTS: usize = 64 << 10;
 /// Batches of findings that may wait to be written.
 const FINDINGS_QUEUE: usize = 4;
 
@@ -264,7 +266,8 @@ fn start(
         follow: config.follow,
         usual_weight: attached.usual_weight,
         hooked,
-        open_files: config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls),
+        open_files: open_files(config),
+        facts: config.facts,
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
@@ -272,7 +275,7 @@ fn start(
     for pid in &attached.pids {
         match program {
             None => tracker.adopt(*pid),
-            Some(_) => tracker.expect(*pid),
+            Some(_) => tracker.expect(*pid, arguments(&config.target)),
         }
     }
     for (pid, path) in &attached.allocators {
@@ -459,6 +462,33 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records
+}
+
+/// The arguments of the program to start, the first one included, as far as
+/// they are kept.
+fn arguments(target: &Target) -> Vec<String> {
+    let Target::Program(command) = target else { return Vec::new() };
+    let mut left = MAX_ARGUMENTS;
+    let words = command.iter().map(|word| word.to_string_lossy().into_owned());
+    words
+        .map_while(|word| {
+            left = left.checked_sub(word.len() + 1)?;
+            Some(word)
+        })
+        .collect()
+}
+
+/// How many open files of a process are taken down: those that calls refer to,
+/// and some of each process that was named.
+fn open_files(config: &Config) -> Option<usize> {
+    const WITH_CALLS: usize = 1 << 16;
+    const OTHERWISE: usize = 1 << 10;
+    let by_calls = config.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls);
+    match config.target {
+        _ if by_calls => Some(WITH_CALLS),
+        Target::Machine => None,
+        _ => Some(OTHERWISE),
+    }
 }
 
 /// How allocations are recorded, if they are.

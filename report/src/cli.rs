@@ -15,11 +15,13 @@ use filters::FilterArgs;
 use rz_convert::filter::{Filter, Moment};
 use rz_convert::heap::{HeapOptions, Metric};
 use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
+use rz_report::annotate::AnnotateOptions;
 use rz_report::calls::SortCalls;
 use rz_report::change_color::Width;
 use rz_report::diff::DiffOptions;
 use rz_report::fail_if::Condition;
 use rz_report::heap::sites::{SiteKind, SortSites};
+use rz_report::info::InfoOptions;
 use rz_report::list::ListOptions;
 use rz_report::normalize::{Per, Work};
 use rz_report::top::SortBy;
@@ -48,6 +50,9 @@ Examples:
   report trace.rz --heap                   allocations: totals, peak, sizes, where
   report trace.rz --heap --leaks --suppressions known.txt
   report trace.rz --heap --svg --metric peak
+  report trace.rz --source parse           what each line of it takes
+  report trace.rz --asm parse --event off-cpu
+  report trace.rz --info                   processes as recorded, and the file
   report --diff before.rz after.rz --event off-cpu
   report trace.rz --from 10s --to 20s --thread 'worker*' --focus ^parse
   report --diff before.rz after.rz --heap --metric live
@@ -83,6 +88,21 @@ struct Args {
     /// Show the call tree upside down: functions above their callers
     #[arg(long, conflicts_with_all = ["diff", "tree"], help_heading = "View")]
     inverted: bool,
+    /// Show a function's source with what each line takes. FUNCTION is a name,
+    /// or a part or regular expression of one
+    #[arg(long, value_name = "FUNCTION", conflicts_with_all = NOT_WITH_ONE_FUNCTION, help_heading = "View")]
+    source: Option<String>,
+    /// Show a function's instructions with what each takes; FUNCTION may also
+    /// be given with --source
+    #[arg(long, value_name = "FUNCTION", num_args = 0..=1, conflicts_with_all = NOT_WITH_ONE_FUNCTION, help_heading = "View")]
+    asm: Option<Option<String>>,
+    /// With --source and --asm: look here first for sources; may be repeated
+    #[arg(long, value_name = "DIR", help_heading = "View")]
+    source_dir: Vec<PathBuf>,
+    /// Show what is known besides samples: of the recording, of the file, and
+    /// of processes (command, user, maps, open files, limits, environment)
+    #[arg(long, conflicts_with_all = ["diff", "tree", "inverted", "svg", "source", "asm", "list"], help_heading = "View")]
+    info: bool,
     /// Draw a flame graph instead of text, in FILE (`-` for standard output)
     /// or else beside the trace; give `-o -` as well to have both
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
@@ -217,15 +237,19 @@ struct Args {
     )]
     work_name: String,
     /// Share of the changes named that may be false on average
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
     fdr: f64,
     /// Call nothing a change that is below this share of the total before
-    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
     min_effect: f64,
 
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Look here first for source maps of JavaScript (FILE.js.map), then beside
+    /// the files and in them; may be repeated
+    #[arg(long, value_name = "DIR")]
+    source_map: Vec<PathBuf>,
 
     /// Only up to this time of the recording, written as with --from
     #[arg(
@@ -259,6 +283,9 @@ enum PerWhat {
     Share,
     Raw,
 }
+
+/// What makes no sense with one function.
+const NOT_WITH_ONE_FUNCTION: [&str; 6] = ["diff", "tree", "inverted", "svg", "list", "places"];
 
 /// What makes no sense with a list of places.
 const NOT_WITH_SITES: [&str; 5] = ["diff", "tree", "inverted", "svg", "metric"];
@@ -324,6 +351,8 @@ pub struct Config {
     pub suppressions: Option<PathBuf>,
     /// Where to look for binaries first.
     pub symbols: Symbols,
+    /// Where to look for source maps first.
+    pub source_maps: Vec<PathBuf>,
     /// Which part of the traces to show.
     pub filter: Filter,
     /// What to do with a comparison besides the text and the flame graph.
@@ -367,6 +396,10 @@ pub enum View {
         /// How many threads to list.
         threads: usize,
     },
+    /// One function, by line or instruction.
+    Annotated(AnnotateOptions),
+    /// What is known besides samples.
+    Info(InfoOptions),
     /// Sums of system calls.
     Syscalls {
         /// What they are sorted by.
@@ -403,7 +436,37 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         Some(By::Errors) => SortCalls::Errors,
         _ => SortCalls::Time,
     };
-    let view = if args.tree || args.inverted {
+    let function = match (&args.source, &args.asm) {
+        (Some(_), Some(Some(_))) => {
+            let message = "one function is enough: --source FUNCTION --asm, or --asm FUNCTION";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(function), _) | (None, Some(Some(function))) => Some(function.clone()),
+        (None, Some(None)) => {
+            let message = "which function? --asm FUNCTION";
+            return Err(Args::command().error(ErrorKind::MissingRequiredArgument, message));
+        }
+        (None, None) => None,
+    };
+    if function.is_none() && !args.source_dir.is_empty() {
+        let message = "--source-dir is for --source and --asm";
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    }
+    let symbols = args.symbols.symbols()?;
+    let view = if let Some(function) = function {
+        View::Annotated(AnnotateOptions {
+            function,
+            asm: args.asm.is_some(),
+            source_dirs: args.source_dir,
+            debug_dirs: symbols.debug_dirs.clone(),
+            symbols: symbols.options.clone(),
+            min_percent: args.min_percent,
+            limit: args.limit.unwrap_or(25),
+        })
+    } else if args.info {
+        let (processes, rows) = (args.limit.unwrap_or(10), args.limit.unwrap_or(25));
+        View::Info(InfoOptions { processes, rows })
+    } else if args.tree || args.inverted {
         View::Tree(TreeOptions { direction, min_percent: args.min_percent })
     } else if args.list {
         View::List(ListOptions { tail: args.tail, errors: args.errors })
@@ -432,7 +495,11 @@ fn config(args: Args) -> Result<Config, clap::Error> {
                        and process only";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let samples_of_heap = args.tree || args.inverted || args.svg.is_some() || !args.diff.is_empty();
+    let samples_of_heap = args.tree
+        || args.inverted
+        || args.svg.is_some()
+        || !args.diff.is_empty()
+        || matches!(view, View::Annotated(_));
     if args.metric.is_some() && !samples_of_heap {
         let message = "--metric is for --tree, --inverted, --svg and --diff";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
@@ -515,7 +582,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
     let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
-    let (limit, symbols) = (args.limit.unwrap_or(default_limit), args.symbols.symbols()?);
+    let limit = args.limit.unwrap_or(default_limit);
     let comparison = Comparison {
         width: args.width,
         json: args.json,
@@ -537,6 +604,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         heap,
         suppressions: args.suppressions,
         symbols,
+        source_maps: args.source_map,
         filter,
         comparison,
     })
@@ -624,6 +692,10 @@ mod tests {
         check("report t.rz --syscalls --list --tail 5", Some("syscalls"), "List(ListOptions");
         check("report --diff a.rz b.rz --event syscalls", Some("syscalls"), "Summary");
         check("report t.rz --heap", Some("alloc"), "Heap");
+        check("report t.rz --source f", None, "Annotated");
+        check("report t.rz --off-cpu --source f --asm", Some("off-cpu"), "Annotated");
+        check("report t.rz --asm f --event cpu", Some("cpu"), "Annotated");
+        check("report t.rz --info", None, "Info");
         check("report t.rz --heap --tree --metric live", Some("alloc"), "Tree");
         check("report t.rz --heap --leaks", Some("alloc"), "Sites { kind: Leaks, by: Bytes");
         check(
@@ -690,6 +762,12 @@ mod tests {
         check("report t.rz --heap --off-cpu", ArgumentConflict);
         check("report t.rz --heap --event cpu", ArgumentConflict);
         check("report --diff a.rz b.rz --heap --leaks", ArgumentConflict);
+        check("report t.rz --asm", MissingRequiredArgument);
+        check("report t.rz --source f --asm g", ArgumentConflict);
+        check("report t.rz --source f --tree", ArgumentConflict);
+        check("report t.rz --info --tree", ArgumentConflict);
+        check("report t.rz --source-dir d", ArgumentConflict);
+        check("report --diff a.rz b.rz --source f", ArgumentConflict);
         check("report t.rz --from 5", ValueValidation);
         check("report t.rz --focus (", ValueValidation);
         check("report t.rz --syscalls --list --focus a", ArgumentConflict);

@@ -18,142 +18,146 @@ use crate::stats::fdr;
 use crate::symbols::SymbolId;
 use crate::verdicts::{CONFIDENCE, POWER};
 
+/// What is written.
+pub(crate) const FORMAT: &str = "rz-diff";
 /// Version of what is written. It grows when a field changes its meaning or
 /// goes, not when one is added.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Document<'a> {
-    format: &'static str,
-    version: u32,
-    event: Event<'a>,
-    normalization: Normalization<'a>,
-    before: SideFacts<'a>,
-    after: SideFacts<'a>,
-    statistics: Statistics,
-    total: Numbers,
-    functions: Vec<Function<'a>>,
-    likely_renames: Vec<Rename<'a>>,
-    moved: Vec<Moved<'a>>,
-    conditions: Vec<Condition<'a>>,
-    outcome: Option<&'static str>,
-    sums: Option<Sums<'a>>,
-    notes: Vec<String>,
+pub(crate) struct Document<'a> {
+    pub format: &'static str,
+    pub version: u32,
+    pub event: Event<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<&'static str>,
+    pub normalization: Normalization<'a>,
+    pub before: SideFacts<'a>,
+    pub after: SideFacts<'a>,
+    pub statistics: Statistics,
+    pub total: Numbers,
+    pub functions: Vec<Function<'a>>,
+    pub likely_renames: Vec<Rename<'a>>,
+    pub moved: Vec<Moved<'a>>,
+    pub conditions: Vec<Condition<'a>>,
+    pub outcome: Option<&'static str>,
+    pub sums: Option<Sums<'a>>,
+    pub notes: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Event<'a> {
-    name: &'a str,
-    unit: &'static str,
+pub(crate) struct Event<'a> {
+    pub name: &'a str,
+    pub unit: &'static str,
 }
 
 #[derive(Serialize)]
-struct Normalization<'a> {
-    per: &'static str,
-    unit: &'a str,
-    before: &'a str,
-    after: &'a str,
+pub(crate) struct Normalization<'a> {
+    pub per: &'static str,
+    pub unit: &'a str,
+    pub before: &'a str,
+    pub after: &'a str,
 }
 
 #[derive(Serialize)]
-struct SideFacts<'a> {
-    samples: u64,
-    weight: u64,
-    duration_ns: u64,
-    lost: u64,
-    work: Option<f64>,
-    runs: Vec<RunFacts<'a>>,
+pub(crate) struct SideFacts<'a> {
+    pub samples: u64,
+    pub weight: u64,
+    pub duration_ns: u64,
+    pub lost: u64,
+    pub work: Option<f64>,
+    pub runs: Vec<RunFacts<'a>>,
 }
 
 #[derive(Serialize)]
-struct RunFacts<'a> {
-    trace: &'a str,
-    host: &'a str,
-    start_unix_ns: u64,
-    duration_ns: u64,
-    frequency_hz: u32,
-    samples: u64,
-    weight: u64,
-    lost: u64,
-    lost_percent: f64,
-    work: Option<f64>,
+pub(crate) struct RunFacts<'a> {
+    pub trace: &'a str,
+    pub host: &'a str,
+    pub start_unix_ns: u64,
+    pub duration_ns: u64,
+    pub frequency_hz: u32,
+    pub samples: u64,
+    pub weight: u64,
+    pub lost: u64,
+    pub lost_percent: f64,
+    pub work: Option<f64>,
 }
 
 #[derive(Serialize)]
-struct Statistics {
-    noise: &'static str,
-    confidence: f64,
-    power: f64,
-    false_discovery_rate: f64,
-    min_effect: f64,
+pub(crate) struct Statistics {
+    pub noise: &'static str,
+    pub confidence: f64,
+    pub power: f64,
+    pub false_discovery_rate: f64,
+    pub min_effect: f64,
 }
 
 #[derive(Serialize)]
-struct Numbers {
-    before: f64,
-    after: f64,
-    delta: f64,
-    interval: Option<[f64; 2]>,
-    ratio: Option<f64>,
-    ratio_interval: Option<[f64; 2]>,
-    p: Option<f64>,
-    q: Option<f64>,
-    verdict: &'static str,
-    detectable: Option<f64>,
-    samples: [u64; 2],
+pub(crate) struct Numbers {
+    pub before: f64,
+    pub after: f64,
+    pub delta: f64,
+    pub interval: Option<[f64; 2]>,
+    pub ratio: Option<f64>,
+    pub ratio_interval: Option<[f64; 2]>,
+    pub p: Option<f64>,
+    pub q: Option<f64>,
+    pub verdict: &'static str,
+    pub detectable: Option<f64>,
+    pub samples: [u64; 2],
 }
 
 #[derive(Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    module: &'a str,
+pub(crate) struct Function<'a> {
+    pub name: &'a str,
+    pub module: &'a str,
     #[serde(rename = "self")]
-    self_: Numbers,
-    total: Numbers,
+    pub self_: Numbers,
+    pub total: Numbers,
     #[serde(skip_serializing_if = "Option::is_none")]
-    renamed_from: Option<&'a str>,
+    pub renamed_from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    inlining: Option<&'static str>,
+    pub inlining: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-    explained: bool,
+    pub note: Option<String>,
+    pub explained: bool,
 }
 
 #[derive(Serialize)]
-struct Rename<'a> {
-    old: &'a str,
-    new: &'a str,
+pub(crate) struct Rename<'a> {
+    pub old: &'a str,
+    pub new: &'a str,
 }
 
 #[derive(Serialize)]
-struct Moved<'a> {
-    function: &'a str,
-    from: &'a str,
-    to: &'a str,
+pub(crate) struct Moved<'a> {
+    pub function: &'a str,
+    pub from: &'a str,
+    pub to: &'a str,
 }
 
 #[derive(Serialize)]
-struct Condition<'a> {
-    condition: &'a str,
-    outcome: &'static str,
-    text: &'a str,
+pub(crate) struct Condition<'a> {
+    pub condition: &'a str,
+    pub outcome: &'static str,
+    pub text: &'a str,
 }
 
 #[derive(Serialize)]
-struct Sums<'a> {
-    by: &'static str,
-    normalization: Normalization<'a>,
-    total: Numbers,
-    rows: Vec<Sum<'a>>,
+pub(crate) struct Sums<'a> {
+    pub by: &'static str,
+    pub normalization: Normalization<'a>,
+    pub total: Numbers,
+    pub rows: Vec<Sum<'a>>,
 }
 
 #[derive(Serialize)]
-struct Sum<'a> {
-    name: &'a str,
-    count: [u64; 2],
-    total_ns: [u64; 2],
-    errors: [u64; 2],
-    change: Numbers,
+pub(crate) struct Sum<'a> {
+    pub name: &'a str,
+    pub count: [u64; 2],
+    pub total_ns: [u64; 2],
+    pub errors: [u64; 2],
+    pub change: Numbers,
 }
 
 /// Writes a comparison, and what became of conditions that it was checked
@@ -166,9 +170,10 @@ pub fn write_diff_json(
     let name = |id: SymbolId| diff.symbols[id].name.as_str();
     let [before, after] = [0, 1].map(|side| side_facts(&diff.sides[side]));
     let document = Document {
-        format: "rz-diff",
+        format: FORMAT,
         version: VERSION,
         event: Event { name: &diff.event.name, unit: diff.event.unit.name() },
+        metric: None,
         normalization: normalization(&diff.scale),
         before,
         after,
@@ -191,20 +196,31 @@ pub fn write_diff_json(
                 to: name(moved.to),
             })
             .collect(),
-        conditions: checked
-            .iter()
-            .map(|checked| Condition {
-                condition: &checked.condition,
-                outcome: checked.outcome.name(),
-                text: &checked.text,
-            })
-            .collect(),
-        outcome: (!checked.is_empty()).then(|| worst(checked).name()),
+        conditions: conditions(checked),
+        outcome: outcome(checked),
         sums: diff.sums.as_ref().map(sums),
         notes: noise_text(diff).lines().map(str::to_owned).chain(notes(diff)).collect(),
     };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
+    write_document(out, &document)
+}
+
+pub(crate) fn write_document(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, document)?;
     writeln!(out)
+}
+
+pub(crate) fn conditions<'c>(checked: &'c [Checked]) -> Vec<Condition<'c>> {
+    let condition = |checked: &'c Checked| Condition {
+        condition: &checked.condition,
+        outcome: checked.outcome.name(),
+        text: &checked.text,
+    };
+    checked.iter().map(condition).collect()
+}
+
+/// The worst outcome of conditions, if there are any.
+pub(crate) fn outcome(checked: &[Checked]) -> Option<&'static str> {
+    (!checked.is_empty()).then(|| worst(checked).name())
 }
 
 fn side_facts<'a>(side: &'a Side<'_>) -> SideFacts<'a> {
@@ -276,7 +292,7 @@ fn statistics(diff: &Diff<'_>) -> Statistics {
 
 /// Of each row, the smallest false discovery rate at which its change would be
 /// called one; `None` if it was not tested.
-fn adjusted<T>(rows: &[T], p: impl Fn(&T) -> Option<f64>) -> Vec<Option<f64>> {
+pub(crate) fn adjusted<T>(rows: &[T], p: impl Fn(&T) -> Option<f64>) -> Vec<Option<f64>> {
     let tested: Vec<f64> = rows.iter().filter_map(&p).collect();
     let mut adjusted = fdr::adjusted(&tested).into_iter();
     rows.iter().map(|row| p(row).and_then(|_| adjusted.next())).collect()
@@ -310,7 +326,7 @@ fn function<'a>(diff: &'a Diff<'_>, row: &Row, [own, total]: [Option<f64>; 2]) -
     }
 }
 
-fn numbers(change: &Change, q: Option<f64>) -> Numbers {
+pub(crate) fn numbers(change: &Change, q: Option<f64>) -> Numbers {
     Numbers {
         before: change.values[0],
         after: change.values[1],

@@ -28,13 +28,7 @@ pub fn write_diff_markdown(
     checked: &[Checked],
 ) -> io::Result<()> {
     writeln!(out, "{}\n", summary(diff))?;
-    for Checked { outcome, text, .. } in checked {
-        let mark = if *outcome >= Outcome::TooNoisy { "**" } else { "" };
-        writeln!(out, "- {mark}{}{mark}", escaped(text))?;
-    }
-    if !checked.is_empty() {
-        writeln!(out)?;
-    }
+    write_checked(out, checked)?;
     write_totals(out, diff)?;
     if let Some(sums) = diff.sums.as_ref().filter(|sums| !sums.rows.is_empty()) {
         write_sums(out, diff, sums)?;
@@ -46,26 +40,45 @@ pub fn write_diff_markdown(
     };
     let (changed, rest): (Vec<&Row>, Vec<&Row>) =
         diff.rows.iter().filter(says).partition(|row| is_change(diff, row));
-    let at_once = changed.len().min(SHOWN);
-    if at_once > 0 {
-        write_functions(out, diff, &changed[..at_once])?;
-    }
-    let folded: Vec<&Row> = changed[at_once..].iter().chain(&rest).copied().collect();
-    let listed = folded.len().min(FOLDED);
-    if listed > 0 {
-        let of = if listed < folded.len() {
-            format!(" of {}", count(folded.len() as u64))
-        } else {
-            String::new()
-        };
-        writeln!(out, "<details><summary>{listed}{of} other functions</summary>\n")?;
-        write_functions(out, diff, &folded[..listed])?;
-        writeln!(out, "</details>\n")?;
-    }
+    write_folded(out, &changed, &rest, |out, rows| write_functions(out, diff, rows))?;
     for note in noise_text(diff).lines().map(str::to_owned).chain(notes(diff)) {
         writeln!(out, "- {}", escaped(&note))?;
     }
     Ok(())
+}
+
+pub(crate) fn write_checked(out: &mut dyn Write, checked: &[Checked]) -> io::Result<()> {
+    for Checked { outcome, text, .. } in checked {
+        let mark = if *outcome >= Outcome::TooNoisy { "**" } else { "" };
+        writeln!(out, "- {mark}{}{mark}", escaped(text))?;
+    }
+    if checked.is_empty() { Ok(()) } else { writeln!(out) }
+}
+
+/// Writes the first of the rows that changed, and others in what unfolds.
+pub(crate) fn write_folded<R>(
+    out: &mut dyn Write,
+    changed: &[&R],
+    rest: &[&R],
+    write: impl Fn(&mut dyn Write, &[&R]) -> io::Result<()>,
+) -> io::Result<()> {
+    let at_once = changed.len().min(SHOWN);
+    if at_once > 0 {
+        write(out, &changed[..at_once])?;
+    }
+    let folded: Vec<&R> = changed[at_once..].iter().chain(rest).copied().collect();
+    let listed = folded.len().min(FOLDED);
+    if listed == 0 {
+        return Ok(());
+    }
+    let of = match folded.len() {
+        all if all > listed => format!(" of {}", count(all as u64)),
+        _ => String::new(),
+    };
+    let functions = if folded.len() == 1 { "function" } else { "functions" };
+    writeln!(out, "<details><summary>{listed}{of} other {functions}</summary>\n")?;
+    write(out, &folded[..listed])?;
+    writeln!(out, "</details>\n")
 }
 
 /// What became of all, and of how many functions, in one sentence.
@@ -168,13 +181,13 @@ fn sorted_by(diff: &Diff<'_>) -> &'static str {
 }
 
 /// A name as code in a table: what would end either is replaced or escaped.
-fn code(name: &str) -> String {
+pub(crate) fn code(name: &str) -> String {
     let name = shorten(name, NAME);
     format!("`{}`", clean(&name).replace('`', "'").replace('|', "\\|"))
 }
 
 /// Text without what Markdown or HTML would take for its own.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in clean(text).chars() {
         match c {

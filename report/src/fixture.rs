@@ -88,9 +88,9 @@ impl Builder {
                     _ => (FrameKind::User, Some(0), frame),
                 },
             };
-            let mut lines = vec![Line { function: self.function(name, module), line: 0 }];
+            let mut lines = vec![Line { function: self.function(name, module), ..Line::default() }];
             while let Some(name) = frames.get(i + 1).and_then(|f| f.strip_suffix("_[i]")) {
-                lines.insert(0, Line { function: self.function(name, module), line: 0 });
+                lines.insert(0, Line { function: self.function(name, module), ..Line::default() });
                 i += 1;
             }
             let location = Location { kind, module, address: 0, lines };

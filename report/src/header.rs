@@ -67,6 +67,10 @@ pub fn write_header(
         line("also", &also)?;
     }
     line("cost", &cost(info))?;
+    if !info.redacted.is_empty() {
+        let what = |(what, number): &(String, u64)| format!("{} ({})", clean(what), count(*number));
+        line("redacted", &info.redacted.iter().map(what).collect::<Vec<_>>().join(", "))?;
+    }
     if profile.is_merged() { write_sources(out, style, profile) } else { Ok(()) }
 }
 
@@ -483,6 +487,15 @@ trace.rz: app (pid 4242)
   cost      31.0 ms CPU (0.2% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&profile, Some(0)), expected[1..]);
+    }
+
+    #[test]
+    fn says_what_was_taken_out() {
+        let mut profile = Builder::of(&[("main", 60)]);
+        profile.info.redacted = vec![("paths".into(), 1_234), ("arg\u{7}uments".into(), 2)];
+        let text = header(&profile, Some(0));
+        let line = text.lines().last().unwrap();
+        assert_eq!(line, "  redacted  paths (1,234), arg?uments (2)");
     }
 
     #[test]

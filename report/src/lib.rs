@@ -7,6 +7,7 @@
 //! writer it is given.
 #![forbid(unsafe_code)]
 
+pub mod annotate;
 pub mod calls;
 pub mod calltree;
 pub mod change;
@@ -27,6 +28,7 @@ pub mod header;
 pub mod heap;
 pub mod histogram;
 pub mod hotpath;
+pub mod info;
 mod legend;
 pub mod list;
 pub mod matching;

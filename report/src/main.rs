@@ -13,10 +13,12 @@ use cli::{Comparison, Config, Input, View};
 use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::filter::Filter;
 use rz_convert::heap::Suppressions;
+use rz_convert::inventory::load_inventory;
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{EventId, Profile};
 use rz_convert::select::{find_event, select_event};
+use rz_report::annotate::{Choice, choose, write_annotated};
 use rz_report::diff::{Run, compare};
 use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_json::write_diff_json;
@@ -27,9 +29,12 @@ use rz_report::fail_if::{Checked, Outcome, check, worst};
 use rz_report::flame::write_flame_graph;
 use rz_report::heap::diff::compare_heaps;
 use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
+use rz_report::heap::diff_json::write_heap_diff_json;
+use rz_report::heap::diff_markdown::write_heap_diff_markdown;
 use rz_report::heap::diff_table::write_heap_diff;
 use rz_report::heap::sites::{SiteList, write_sites};
 use rz_report::heap::{HeapPage, show_metric, write_heap};
+use rz_report::info::{InfoOptions, write_info};
 use rz_report::list::{ListOptions, write_list};
 use rz_report::off_cpu::write_off_cpu;
 use rz_report::style::Style;
@@ -60,33 +65,46 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
     if let View::List(options) = config.view {
         return show_list(config, trace, options);
     }
+    if let View::Info(options) = config.view {
+        return show_info(config, trace, options);
+    }
     let (mut profile, name) = (read(config, trace)?, file_name(trace));
     let event = event_of(&mut profile, config, trace)?;
     let suppressions = read_suppressions(config)?;
-    write_text(config, |out, style| match config.view {
-        View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
-        View::Summary { threads } => {
+    if let (View::Annotated(options), Some(event)) = (&config.view, event) {
+        ensure!(
+            choose(&profile, event, &options.function) != Choice::None,
+            "{}: no function in the samples of {} matches {}",
+            trace.display(),
+            profile.events[event].name,
+            options.function
+        );
+    }
+    write_text(config, |out, style| match &config.view {
+        &View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
+        View::Annotated(options) => write_annotated(out, style, &name, &profile, event, options),
+        &View::Summary { threads } => {
             let options = SummaryOptions { limit: config.limit, by: config.by, threads };
             write_summary(out, style, &name, &profile, event, options)
         }
-        View::OffCpu { threads } => {
+        &View::OffCpu { threads } => {
             let options = SummaryOptions { limit: config.limit, by: config.by, threads };
             write_off_cpu(out, style, &name, &profile, event, options)
         }
-        View::Syscalls { by, threads } => {
+        &View::Syscalls { by, threads } => {
             let options = SyscallOptions { limit: config.limit, by, threads };
             write_syscalls(out, style, &name, &profile, event, options)
         }
-        View::Heap { threads } => {
+        &View::Heap { threads } => {
             let page = HeapPage { limit: config.limit, threads };
             write_heap(out, style, &name, &profile, event, page)
         }
-        View::Sites { kind, by } => {
+        &View::Sites { kind, by } => {
             let list = SiteList { kind, by, limit: config.limit };
             write_sites(out, style, &name, &profile, event, list, &suppressions)
         }
-        // Is no view of a profile.
-        View::List(_) => Ok(()),
+        // Have been shown.
+        View::List(_) | View::Info(_) => Ok(()),
     })?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
 }
@@ -101,6 +119,15 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     );
     say_notes(&list.notes, "");
     write_text(config, |out, _| write_list(out, &list, options))
+}
+
+fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> {
+    let inventory = load_inventory(trace, &config.filter)?;
+    let (mut profile, name) = (read(config, trace)?, file_name(trace));
+    let event = event_of(&mut profile, config, trace)?;
+    write_text(config, |out, style| {
+        write_info(out, style, &name, (&inventory, &profile), event, options)
+    })
 }
 
 fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
@@ -128,47 +155,39 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
         false => names[index].clone(),
     };
     let names: Vec<String> = (0..paths.len()).map(name).collect();
+    let Comparison { width, json, markdown, fail_if } = &config.comparison;
+    let (json, markdown) = (json.as_deref(), markdown.as_deref());
     if let (Some(metric), [(before, Some(first)), (after, Some(second))]) =
         (config.metric, &profiles[..])
     {
         let inputs = [(before, names[0].as_str(), *first), (after, names[1].as_str(), *second)];
-        refuse_for_heaps(config)?;
-        let diff = compare_heaps(inputs, metric, config.by, &config.diff.renames)?;
+        let diff = compare_heaps(inputs, metric, &config.diff)?;
+        let checked = check(fail_if, &diff)?;
         write_text(config, |out, style| write_heap_diff(out, style, &diff, config.limit))?;
-        let width = config.comparison.width;
-        write_svg(config, |out| write_heap_diff_flame_graph(out, &diff, width))?;
-        return Ok(Outcome::Fine);
+        write_file(json, |out| Ok(write_heap_diff_json(out, &diff, &checked)?))?;
+        write_file(markdown, |out| Ok(write_heap_diff_markdown(out, &diff, &checked)?))?;
+        write_svg(config, |out| write_heap_diff_flame_graph(out, &diff, *width))?;
+        return Ok(say_checked(&checked));
     }
     let runs = profiles.iter().zip(&names);
     let runs: Vec<Run<'_>> =
         runs.map(|((profile, event), name)| Run { profile, name, event: *event }).collect();
     let (before, after) = runs.split_at(sides[0].len());
     let diff = compare([before, after], &config.diff)?;
-    let Comparison { width, json, markdown, fail_if } = &config.comparison;
     let checked = check(fail_if, &diff)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
-    write_file(json.as_deref(), |out| Ok(write_diff_json(out, &diff, &checked)?))?;
-    write_file(markdown.as_deref(), |out| Ok(write_diff_markdown(out, &diff, &checked)?))?;
+    write_file(json, |out| Ok(write_diff_json(out, &diff, &checked)?))?;
+    write_file(markdown, |out| Ok(write_diff_markdown(out, &diff, &checked)?))?;
     write_svg(config, |out| write_diff_flame_graph(out, &diff, *width))?;
-    for Checked { text, .. } in &checked {
-        eprintln!("report: {}", rz_report::format::clean(text));
-    }
-    Ok(worst(&checked))
+    Ok(say_checked(&checked))
 }
 
-/// Allocations are compared in a way of their own, which not all outputs know.
-fn refuse_for_heaps(config: &Config) -> Result<()> {
-    let Comparison { json, markdown, fail_if, .. } = &config.comparison;
-    let asked = [
-        (json.is_some(), "allocations as JSON"),
-        (markdown.is_some(), "allocations as Markdown"),
-        (!fail_if.is_empty(), "allocations with --fail-if"),
-    ];
-    let why = "with --heap there are the table and the flame graph only";
-    match asked.into_iter().find(|(asked, _)| *asked) {
-        Some((_, what)) => Err(ReportError::Unsupported { what, why }.into()),
-        None => Ok(()),
+/// Says what became of conditions, and the worst of it.
+fn say_checked(checked: &[Checked]) -> Outcome {
+    for Checked { text, .. } in checked {
+        eprintln!("report: {}", rz_report::format::clean(text));
     }
+    worst(checked)
 }
 
 /// The event that was asked for, which may be without samples, or else the
@@ -200,7 +219,10 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
         Input::Sides([before, after]) => before.len() + after.len() == 2 && config.metric.is_none(),
     };
     let filter = config.filter.clone();
-    let options = LoadOptions { debug_dirs, symbols, timeline, heap: config.heap, filter };
+    let unnamed = matches!(config.view, View::Info(_));
+    let source_maps = config.source_maps.clone();
+    let heap = config.heap;
+    let options = LoadOptions { debug_dirs, symbols, source_maps, timeline, unnamed, heap, filter };
     let profile = load(path, &options)?;
     // With several traces, a note must say whose it is.
     let whose = match config.input {

@@ -19,6 +19,8 @@ use rz_report::fail_if::{Condition, check};
 use rz_report::flame::write_flame_graph;
 use rz_report::heap::diff::compare_heaps;
 use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
+use rz_report::heap::diff_json::write_heap_diff_json;
+use rz_report::heap::diff_markdown::write_heap_diff_markdown;
 use rz_report::heap::diff_table::write_heap_diff;
 use rz_report::heap::sites::{SiteKind, SiteList, SortSites, write_sites};
 use rz_report::heap::{HeapPage, show_metric, write_heap};
@@ -261,9 +263,11 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
         let _ = write_flame_graph(out, "t", profile, Some(event), Direction::Inverted);
         let sides = [(&*profile, "a", event), (&*profile, "b", event)];
         // A recording may have had no time.
-        if let Ok(diff) = compare_heaps(sides, metric, SortBy::TotalWeight, &[]) {
+        if let Ok(diff) = compare_heaps(sides, metric, &DiffOptions::default()) {
             write_heap_diff(out, style, &diff, 25).unwrap();
             let _ = write_heap_diff_flame_graph(out, &diff, Width::Delta);
+            write_heap_diff_json(out, &diff, &[]).unwrap();
+            write_heap_diff_markdown(out, &diff, &[]).unwrap();
         }
     }
 }

@@ -47,8 +47,9 @@ fn arrows_go_one_way() {
     for (package, needs, never) in [
         ("rz-format", &[][..], &["rz-syscalls", "rz-record", "rz-convert", "rz-report"][..]),
         ("rz-syscalls", &[], &["rz-format", "rz-record", "rz-convert", "rz-report"]),
-        ("rz-record", &["rz-format", "rz-syscalls"], &["rz-convert", "rz-report"]),
-        ("rz-convert", &["rz-format", "rz-syscalls"], &["rz-record", "rz-report"]),
+        ("rz-unwind", &["rz-format"], &["rz-syscalls", "rz-record", "rz-convert", "rz-report"]),
+        ("rz-record", &["rz-format", "rz-syscalls", "rz-unwind"], &["rz-convert", "rz-report"]),
+        ("rz-convert", &["rz-format", "rz-syscalls", "rz-unwind"], &["rz-record", "rz-report"]),
         ("rz-report", &["rz-convert", "rz-format"], &["rz-record"]),
     ] {
         let parts = parts_of(package);

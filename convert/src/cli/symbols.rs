@@ -44,11 +44,11 @@ pub struct Symbols {
 
 impl SymbolArgs {
     /// What was asked for, here and in the environment.
-    pub fn symbols(self) -> Result<Symbols, clap::Error> {
+    pub fn symbols(&self) -> Result<Symbols, clap::Error> {
         let is_wanted = self.debuginfod.is_some();
-        let servers = match self.debuginfod {
+        let servers = match &self.debuginfod {
             None => Vec::new(),
-            Some(Some(url)) => vec![url],
+            Some(Some(url)) => vec![url.clone()],
             Some(None) => words("DEBUGINFOD_URLS"),
         };
         let mut options = SymbolizeOptions {
@@ -70,7 +70,7 @@ impl SymbolArgs {
             return Err(clap::Error::raw(ErrorKind::InvalidValue, message));
         }
         options.servers = servers;
-        Ok(Symbols { debug_dirs: self.debug_dirs, options, verbose: self.verbose })
+        Ok(Symbols { debug_dirs: self.debug_dirs.clone(), options, verbose: self.verbose })
     }
 }
 

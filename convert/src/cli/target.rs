@@ -21,7 +21,8 @@ pub enum Target {
 /// Name and extension of [`Target::Rz`].
 pub const RZ: &str = "rz";
 /// What it is for.
-pub const RZ_DESCRIPTION: &str = "one trace of all that are given";
+pub const RZ_DESCRIPTION: &str =
+    "one trace of all that are given, or of what another tool recorded; see also --embed, --redact";
 
 impl Target {
     /// What a file of this name would be, by its extension.

@@ -25,7 +25,7 @@ pub(crate) fn profile() -> Profile {
         kind,
         module,
         address,
-        lines: lines.iter().map(|&(function, line)| Line { function, line }).collect(),
+        lines: lines.iter().map(|&(function, line)| Line { function, line, column: 0 }).collect(),
     };
     let node = |parent, location| StackNode { parent, location };
     let sample =
@@ -73,6 +73,7 @@ pub(crate) fn profile() -> Profile {
                 name: "app".into(),
                 path: "/bin/app".into(),
                 build_id: vec![0xab, 0x01],
+                file_size: 0,
             },
         ],
         functions: vec![
@@ -122,7 +123,7 @@ pub(crate) fn with_waits() -> Profile {
         ..Event::default()
     });
     profile.functions.push(Function { name: "[off-CPU: futex]".into(), ..Function::default() });
-    let line = Line { function: profile.functions.len() - 1, line: 0 };
+    let line = Line { function: profile.functions.len() - 1, ..Line::default() };
     profile.locations.push(Location {
         kind: FrameKind::Wait,
         lines: vec![line],

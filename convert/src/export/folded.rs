@@ -1,8 +1,9 @@
 //! Folded stacks: `root;caller;callee COUNT`, one line per distinct stack.
 //!
-//! Counts are numbers of samples for events of the CPU, microseconds where time
-//! is measured otherwise, as bcc's `offcputime -f` prints them, and bytes or
-//! objects for those of memory; what rounds to none is left out. Lines
+//! Counts are numbers of samples for events of the CPU, of what they count
+//! where that is neither time nor cycles, microseconds where time is measured
+//! otherwise, as bcc's `offcputime -f` prints them, and bytes or objects for
+//! those of memory; what rounds to none is left out. Lines
 //! are sorted frame by frame from the root, so that two outputs can be compared
 //! line by line. Memory follows the number of distinct stacks, not the length
 //! of their text.
@@ -43,7 +44,7 @@ pub(super) fn write(
         .collect();
     let Some(event) = options.event.or_else(|| cpu_event(profile)) else { return Ok(()) };
     let Event { kind, unit, .. } = &profile.events[event];
-    let counted = *kind == EventKind::Cpu;
+    let counted = *kind == EventKind::Cpu && *unit != Unit::Count;
     let in_time = !counted && *unit == Unit::Nanoseconds;
     let entry = |sample: &Sample| {
         let node = sample.stack.map(|stack| tree.node_of(stack));

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use crate::profile::{EventId, Profile};
 
 mod folded;
-mod pprof;
+pub(crate) mod pprof;
 mod speedscope;
 mod tree;
 

@@ -9,9 +9,9 @@ use prost::Message;
 use rustc_hash::FxHashMap;
 
 use crate::heap::Heap;
-use crate::profile::{EventId, Function, ModuleId, ModuleKind, Profile, StackId, ThreadId};
+use crate::profile::{EventId, Function, Line, ModuleId, ModuleKind, Profile, StackId, ThreadId};
 
-mod proto;
+pub(crate) mod proto;
 mod values;
 
 use values::{Values, period};
@@ -101,7 +101,11 @@ fn head(profile: &Profile, values: &Values<'_>, strings: &mut Strings) -> proto:
         line: location
             .lines
             .iter()
-            .map(|line| proto::Line { function_id: to_id(line.function), line: line.line.into() })
+            .map(|&Line { function, line, column }| proto::Line {
+                function_id: to_id(function),
+                line: line.into(),
+                column: column.into(),
+            })
             .collect(),
     });
     let function = profile.functions.iter().enumerate().map(|(index, function)| proto::Function {

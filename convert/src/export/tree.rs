@@ -138,7 +138,7 @@ mod tests {
     fn stacks_merge_by_label_in_depth_first_order() {
         // Locations 0 and 1 share function 9; location 2 has 7 inlined in 8.
         let lines = |functions: &[usize]| {
-            let line = |&function| Line { function, line: 0 };
+            let line = |&function| Line { function, ..Line::default() };
             Location { lines: functions.iter().map(line).collect(), ..Location::default() }
         };
         let node = |parent, location| StackNode { parent, location };

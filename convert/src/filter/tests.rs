@@ -47,7 +47,7 @@ fn push_frame(profile: &mut Profile, parent: Option<StackId>, frame: &str) -> St
     });
     let lines = names.rsplit('>').map(|name| {
         let function = Function { name: name.to_owned(), module, ..Function::default() };
-        Line { function: index_of(&mut profile.functions, function), line: 0 }
+        Line { function: index_of(&mut profile.functions, function), ..Line::default() }
     });
     let location = Location { kind, module, lines: lines.collect(), ..Location::default() };
     let location = index_of(&mut profile.locations, location);

@@ -251,7 +251,7 @@ fn process(recorded: &rz_format::Process, facts: &Facts) -> Process {
 
 /// Whether this is `kthreadd`, which has the pid 2, or a child of it. In a
 /// container that pid is any other process's, but that has a program.
-fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
+pub(crate) fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
     let has_program = !recorded.exe.is_empty() || !recorded.argv0.is_empty();
     !has_program && [recorded.pid, recorded.parent_pid].contains(&2)
 }

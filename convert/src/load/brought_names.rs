@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Name, TextId};
 
 use super::texts::Texts;
@@ -31,6 +31,8 @@ pub(super) struct BroughtNames {
     rows: Vec<Name>,
     /// First row by module id, frame offset and time.
     first: FxHashMap<(u32, u64, u64), usize>,
+    /// Modules of which any code has a name.
+    modules: FxHashSet<u32>,
 }
 
 impl BroughtNames {
@@ -45,11 +47,19 @@ impl BroughtNames {
                 self.first.entry((name.module, name.offset, name.from_ns)).or_insert(at);
             }
             is_first = !name.inlined;
+            if name.name.is_some() {
+                self.modules.insert(name.module);
+            }
         }
         self.rows.extend(names);
         if let Some(last) = self.rows.last_mut() {
             last.inlined = false;
         }
+    }
+
+    /// Whether any code of a module has a name.
+    pub(super) fn has_any(&self, module: u32) -> bool {
+        self.modules.contains(&module)
     }
 
     /// What is known of a frame offset; of code that is generated, since
@@ -76,7 +86,7 @@ impl BroughtNames {
         };
         let name: Arc<str> = text(row.name)?;
         let system_name = text(row.system_name).unwrap_or_else(|| name.clone());
-        Some(Call { name, system_name, file: text(row.file), line: row.line })
+        Some(Call { name, system_name, file: text(row.file), line: row.line, column: row.column })
     }
 }
 
@@ -98,6 +108,7 @@ mod tests {
             name: Some(5),
             file: Some(8),
             line: 3,
+            column: 7,
             inlined: true,
             ..Name::default()
         };
@@ -115,6 +126,7 @@ mod tests {
             system_name: system_name.into(),
             file: Some("a.cc".into()),
             line,
+            column: 7,
         };
         let calls = vec![call("inner", "inner", 3), call("outer()", "_Z5outerv", 9)];
         assert_eq!(find(1, 0x10), Some(Brought { address: 0x1010, start: 0x1010, calls }));

@@ -58,6 +58,14 @@ impl<T> Dictionary<T> {
         (index < end).then_some(index)
     }
 
+    /// The values with their ids, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.runs.iter().enumerate().flat_map(|(run, &(first, start))| {
+            let end = self.runs.get(run + 1).map_or(self.values.len(), |&(_, index)| index);
+            (first..=u32::MAX).zip(&self.values[start..end])
+        })
+    }
+
     /// The values in order of their ids.
     pub(crate) fn values(&self) -> &[T] {
         &self.values
@@ -91,6 +99,10 @@ mod tests {
         }
         let at = |&id: &u32| dictionary.index_of(id).map_or('.', |i| dictionary.values()[i]);
         assert_eq!(ids.iter().map(at).collect::<String>(), expected, "{runs:?}");
+        let is_found = |(id, letter): (u32, &char)| {
+            dictionary.index_of(id).is_some_and(|index| dictionary.values()[index] == *letter)
+        };
+        assert!(dictionary.iter().all(is_found), "{runs:?}");
     }
 
     #[test]

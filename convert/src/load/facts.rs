@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_format::{Allocator, Event, Mapping, Module, Process, Record, Symbol, Thread, ThreadName};
+use rz_format::{
+    Allocator, Event, Generated, GeneratedLine, Mapping, Module, ModuleKind, Process, Record,
+    Redaction, Symbol, Thread, ThreadName,
+};
 
 use super::selection::cut_loss;
 use super::sources::{SourceFacts, Sources};
@@ -16,6 +19,9 @@ const MAX_BYTES: usize = 512 << 20;
 
 /// Files that one process allocates with, at most.
 const MAX_ALLOCATORS: usize = 100;
+
+/// Kinds of things that were taken out, at most.
+const MAX_REDACTIONS: usize = 100;
 
 /// Things with ids, in order of appearance.
 #[derive(Debug)]
@@ -79,10 +85,14 @@ pub(super) struct Facts {
     /// By module id: what is amiss with the names that the trace has of all
     /// its code; empty if nothing is.
     pub(super) named: FxHashMap<u32, String>,
+    /// Code that processes generated, in the order of the file.
+    pub(super) generated: Vec<Generated>,
     /// By process id: files that it allocates with.
     pub(super) allocators: BTreeMap<u32, Vec<String>>,
     /// By process id: runtimes that it has mapped.
     pub(super) runtimes: BTreeMap<u32, Vec<Runtime>>,
+    /// What was taken out of the trace, and how many times.
+    pub(super) redacted: Vec<(String, u64)>,
     /// Memory that definitions take.
     bytes: usize,
 }
@@ -115,6 +125,14 @@ impl Facts {
         self.thread_names.get(&thread.id).map_or(&thread.name, |new| &new.name)
     }
 
+    /// Takes files for code that is known by its names only, so that none is
+    /// looked for.
+    pub(super) fn leave_unnamed(&mut self) {
+        let modules = self.modules.values.iter_mut();
+        let files = modules.filter(|module| ModuleKind::from(module.kind) == ModuleKind::File);
+        files.for_each(|module| module.kind = ModuleKind::Names.into());
+    }
+
     /// Adds one record.
     pub(super) fn add(&mut self, record: Record) {
         let bytes = definition_size(&record);
@@ -138,8 +156,10 @@ impl Facts {
             Record::ThreadName(name) => self.rename(name),
             Record::Symbol(symbol) => self.symbols.entry(symbol.module).or_default().push(symbol),
             Record::Named(named) => drop(self.named.entry(named.module).or_insert(named.note)),
+            Record::Generated(code) => self.generated.push(code),
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
+            Record::Redaction(redaction) => self.add_redaction(redaction),
             _ => {}
         }
     }
@@ -151,8 +171,14 @@ impl Facts {
         self.sources.add_process(&process);
         let source = self.sources.current();
         match self.processes.get_mut(process.id) {
-            Some(known) if known.exe.is_empty() => known.exe = process.exe,
-            Some(_) => {}
+            Some(known) => {
+                if known.exe.is_empty() {
+                    known.exe = process.exe;
+                }
+                if !process.name.is_empty() {
+                    known.name = process.name;
+                }
+            }
             None => {
                 let is_new = process.start_ns > 0 && self.pids.insert((source, process.pid));
                 if is_new && self.pids.contains(&(source, process.parent_pid)) {
@@ -206,6 +232,19 @@ impl Facts {
         }
     }
 
+    /// A trace can be redacted more than once, and so can those that were
+    /// merged into it.
+    fn add_redaction(&mut self, redaction: Redaction) {
+        let Redaction { what, count, .. } = redaction;
+        match self.redacted.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, sum)) => *sum = sum.saturating_add(count),
+            None => {
+                self.redacted.push((what, count));
+                self.redacted.truncate(MAX_REDACTIONS);
+            }
+        }
+    }
+
     fn rename(&mut self, name: ThreadName) {
         let known = self.thread_names.entry(name.thread).or_default();
         if name.time_ns >= known.time_ns {
@@ -228,6 +267,11 @@ fn definition_size(record: &Record) -> usize {
         Record::Event(event) => event.name.len(),
         Record::Allocator(allocator) => allocator.path.len(),
         Record::Named(named) => named.note.len(),
+        Record::Generated(code) => {
+            let line = |line: &GeneratedLine| line.file.len() + size_of::<GeneratedLine>();
+            code.name.len() + code.lines.iter().map(line).sum::<usize>()
+        }
+        Record::Redaction(redaction) => redaction.what.len(),
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };

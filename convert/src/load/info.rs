@@ -84,6 +84,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     info.lost_allocations = losses(&missing, CLASS_ALLOCATIONS);
     info.captured = facts.sources.captured().unwrap_or_default();
     info.file_size = reading.file_size;
+    info.redacted = facts.redacted.clone();
 
     let mut notes = file_notes(facts, reading.damage);
     let skipped: Vec<String> = reading

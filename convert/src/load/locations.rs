@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use rz_format::{Frame, ModuleKind as RecordedKind};
 
-use super::brought_names::Brought;
+use super::brought_names::{Brought, BroughtNames};
 use super::facts::Facts;
+use super::generated::call_at;
 use super::kernel_symbols::RecordedSymbols;
 use super::{LoadOptions, Tables};
 use crate::profile::{
@@ -41,15 +42,24 @@ pub(super) struct Locations {
 type FunctionKey = (Arc<str>, Arc<str>, Option<Arc<str>>, Option<ModuleId>);
 
 /// What can be known of a module's frame offsets.
-enum Known<'t> {
+pub(super) enum Known<'t> {
     /// The file that was found here: offsets, and what is known of each.
     File(Vec<u64>, ModuleSymbols),
     /// Names that were recorded.
     Recorded(RecordedSymbols<'t>),
     /// Names that the trace brings with it, and nothing else.
     Brought,
-    /// One name for all: addresses of generated code mean nothing later.
+    /// One name for all that was generated, but for what the process has told
+    /// and the trace brings names of.
     Whole,
+}
+
+/// What a trace itself says of a frame.
+struct Told {
+    /// Names that were put into it later.
+    brought: Option<Brought>,
+    /// What the process said that it generated there.
+    generated: Option<Call>,
 }
 
 impl Locations {
@@ -61,17 +71,24 @@ impl Locations {
         touched: &[bool],
         options: &LoadOptions,
     ) -> Self {
-        let Tables { facts, names: brought, .. } = tables;
+        let Tables { facts, names: brought, generated, made, .. } = tables;
         let modules = facts.modules.values().iter().map(module).collect();
         let mut this = Locations { modules, ..Locations::default() };
-        let known = this.look_up(facts, frames, touched, options);
+        let known = this.look_up(facts, Some(brought), frames, touched, options);
         let mut names = Names::default();
-        for (frame, &touched) in frames.iter().zip(touched) {
+        for (index, (frame, &touched)) in frames.iter().zip(touched).enumerate() {
             let location = touched.then(|| match *frame {
                 Frame::Code { module: id, offset } => match facts.modules.index_of(id) {
                     Some(module) => {
-                        let brought = brought.find(id, offset, 0, &mut names);
-                        this.code(module, &known[module], brought, offset, &mut names)
+                        let code = made.code_of(index);
+                        let code = code.unwrap_or_else(|| generated.at(id, offset, u64::MAX));
+                        let code = code.and_then(|code| generated.get(code));
+                        let from_ns = code.map_or(0, |code| code.from_ns);
+                        let told = Told {
+                            brought: brought.find(id, offset, from_ns, &mut names),
+                            generated: code.map(|code| call_at(code, offset, &mut names)),
+                        };
+                        this.code(module, &known[module], told, offset, &mut names)
                     }
                     None => this.plain(FrameKind::User, LOST, offset),
                 },
@@ -109,10 +126,12 @@ impl Locations {
         self.locations.len() - 1
     }
 
-    /// Looks up all touched offsets of all modules at once.
-    fn look_up<'t>(
+    /// Looks up all touched offsets of all modules at once. The files of those
+    /// modules that have names in `brought` are not looked for.
+    pub(super) fn look_up<'t>(
         &mut self,
         facts: &'t Facts,
+        brought: Option<&BroughtNames>,
         frames: &[Frame],
         touched: &[bool],
         options: &LoadOptions,
@@ -133,7 +152,9 @@ impl Locations {
         });
         // Better names are looked for only if somebody says where.
         let is_named = |id: u32| {
-            facts.named.contains_key(&id) && debug_dirs.is_empty() && symbols.servers.is_empty()
+            let has_names = brought.is_some_and(|brought| brought.has_any(id));
+            let by_whom = !debug_dirs.is_empty() || !symbols.servers.is_empty();
+            facts.named.contains_key(&id) && has_names && !by_whom
         };
         let is_file = |&(id, module): &(ModuleId, &rz_format::Module)| {
             let kind = RecordedKind::from(module.kind);
@@ -165,10 +186,8 @@ impl Locations {
         let mut known = Vec::with_capacity(recorded.len());
         for (id, (module, offsets)) in recorded.iter().zip(offsets).enumerate() {
             known.push(match (found.remove(&id), RecordedKind::from(module.kind)) {
-                (Some(mut symbols), _) => {
-                    let note = symbols.note.take();
-                    // What is not here is no loss if its names are.
-                    self.notes.extend(note.filter(|_| !facts.named.contains_key(&module.id)));
+                (Some(symbols), _) => {
+                    self.notes.extend(note_of(facts, module.id, &symbols).map(str::to_owned));
                     Known::File(offsets, symbols)
                 }
                 (None, RecordedKind::Anonymous) => Known::Whole,
@@ -191,88 +210,83 @@ impl Locations {
         &mut self,
         module: ModuleId,
         known: &Known,
-        brought: Option<Brought>,
+        told: Told,
         offset: u64,
         names: &mut Names,
     ) -> Location {
+        let Told { brought, generated } = told;
         let kind = match self.modules[module].kind {
             ModuleKind::Kernel => FrameKind::Kernel,
             ModuleKind::Anonymous => FrameKind::Jit,
+            _ if generated.is_some() => FrameKind::Jit,
             _ => FrameKind::User,
         };
         let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
-        let mut start = offset;
-        let mut found: &[Call] = &[];
-        match known {
-            Known::Whole => {
-                let name = self.modules[module].name.as_str().into();
-                location.lines.push(self.line(&name, None, None, Some(module), 0));
-            }
-            Known::Recorded(symbols) => {
-                if let Some(symbol) = symbols.find(offset) {
-                    let (name, system_name) = names.function(symbol.name.as_bytes());
-                    let module = self.area(module, &symbol.area);
-                    location.module = Some(module);
-                    let line = self.line(&name, Some(&system_name), None, Some(module), 0);
-                    location.lines.push(line);
-                }
-            }
-            Known::File(offsets, symbols) => {
-                if let Ok(at) = offsets.binary_search(&offset) {
-                    location.address = symbols.addresses[at];
-                    start = symbols.starts[at];
-                    found = &symbols.calls[at];
-                }
-            }
-            Known::Brought => {}
-        }
-        let has_lines = found.iter().any(|call| call.line > 0);
-        if let Some(brought) = brought.as_ref().filter(|_| !has_lines && location.lines.is_empty())
-            && (found.is_empty() || !brought.calls.is_empty())
+        if let Known::Recorded(symbols) = known
+            && let Some(symbol) = symbols.find(offset)
         {
-            (location.address, start) = (brought.address, brought.start);
-            found = &brought.calls;
+            let (name, system_name) = names.function(symbol.name.as_bytes());
+            let module = self.area(module, &symbol.area);
+            location.module = Some(module);
+            location.lines.push(self.line(&name, Some(&system_name), Some(module)));
+            return location;
         }
-        for call in found {
-            let (name, system_name) = (&call.name, Some(&call.system_name));
-            let line = self.line(name, system_name, call.file.as_ref(), Some(module), call.line);
+        let (address, start, mut calls) = resolve(known, brought.as_ref(), offset);
+        location.address = address;
+        if calls.is_empty() {
+            calls = generated.as_slice();
+        }
+        for call in calls {
+            let line = self.line_of(call, module);
             location.lines.push(line);
         }
         if location.lines.is_empty() {
-            let short = self.modules[module].name.trim_matches(['[', ']']);
-            let name = format!("[{short}+{start:#x}]").into();
-            location.lines.push(self.line(&name, None, None, Some(module), 0));
+            let name = &self.modules[module].name;
+            let name = match known {
+                Known::Whole => name.as_str().into(),
+                _ => format!("[{}+{start:#x}]", name.trim_matches(['[', ']'])).into(),
+            };
+            location.lines.push(self.line(&name, None, Some(module)));
         }
         location
     }
 
     /// A location that belongs to no module.
     fn plain(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
-        let line = self.line(&name.into(), None, None, None, 0);
+        let line = self.line(&name.into(), None, None);
         Location { kind, module: None, address, lines: vec![line] }
     }
 
-    /// A line of a function, which is added if it is new.
+    /// A function of which no line is known.
     fn line(
         &mut self,
         name: &Arc<str>,
         system_name: Option<&Arc<str>>,
-        file: Option<&Arc<str>>,
         module: Option<ModuleId>,
-        line: u32,
     ) -> Line {
         let system_name = system_name.cloned().unwrap_or_default();
-        let key = (name.clone(), system_name, file.cloned(), module);
-        let function = *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, _)| {
+        let function = self.function((name.clone(), system_name, None, module));
+        Line { function, ..Line::default() }
+    }
+
+    /// The line of a call in a module.
+    fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
+        let Call { name, system_name, file, line, column } = call;
+        let key = (name.clone(), system_name.clone(), file.clone(), Some(module));
+        Line { function: self.function(key), line: *line, column: *column }
+    }
+
+    /// A function, which is added if it is new.
+    fn function(&mut self, key: FunctionKey) -> FunctionId {
+        *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, module)| {
             self.functions.push(Function {
                 name: name.to_string(),
                 system_name: system_name.to_string(),
                 file: file.as_deref().unwrap_or_default().to_owned(),
-                module,
+                module: *module,
             });
             self.functions.len() - 1
-        });
-        Line { function, line }
+        })
     }
 
     /// The module for a part of the kernel that is named like `ext4`; the
@@ -289,6 +303,39 @@ impl Locations {
         self.areas.insert(area.to_owned(), self.modules.len() - 1);
         self.modules.len() - 1
     }
+}
+
+/// What is known of the code at an offset: its address in the module's own
+/// numbering, where its function starts as far as only that is known, and the
+/// calls there. A file that is here knows better than the trace, unless it has
+/// lost its names or lines.
+pub(super) fn resolve<'k>(
+    known: &'k Known,
+    brought: Option<&'k Brought>,
+    offset: u64,
+) -> (u64, u64, &'k [Call]) {
+    let mut found: (u64, u64, &[Call]) = (offset, offset, &[]);
+    if let Known::File(offsets, symbols) = known
+        && let Ok(at) = offsets.binary_search(&offset)
+    {
+        found = (symbols.addresses[at], symbols.starts[at], &symbols.calls[at]);
+    }
+    let calls = found.2;
+    let has_lines = calls.iter().any(|call| call.line > 0);
+    let better = |brought: &&Brought| !has_lines && (calls.is_empty() || !brought.calls.is_empty());
+    brought.filter(better).map_or(found, |brought| (brought.address, brought.start, &brought.calls))
+}
+
+/// What is amiss with the names of a module whose file was looked for. What is
+/// not here is no loss if its names are in the trace.
+pub(super) fn note_of<'f>(
+    facts: &'f Facts,
+    module: u32,
+    symbols: &'f ModuleSymbols,
+) -> Option<&'f str> {
+    let now = symbols.note.as_ref()?;
+    let note = facts.named.get(&module).unwrap_or(now);
+    Some(note.as_str()).filter(|note| !note.is_empty())
 }
 
 /// A recorded module as people are shown it.
@@ -309,6 +356,7 @@ fn module(recorded: &rz_format::Module) -> Module {
         name: file_name.unwrap_or_else(|| default_name.to_owned()),
         path: if in_brackets { String::new() } else { path.to_owned() },
         build_id: recorded.build_id.clone(),
+        file_size: recorded.file_size,
     }
 }
 

@@ -189,6 +189,11 @@ impl Sources {
         self.merged.iter().chain(whole)
     }
 
+    /// What [`Sources::current`] is while each of [`Sources::iter`] is spoken of.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> {
+        (0..self.merged.len()).chain([usize::MAX])
+    }
+
     /// When the first one started; `None` if none says.
     pub(super) fn start_ns(&self) -> Option<u64> {
         self.iter().filter_map(|source| Some(source.recording.as_ref()?.start_ns)).min()

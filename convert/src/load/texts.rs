@@ -10,14 +10,14 @@ const MAX_BYTES: usize = 256 << 20;
 
 /// The texts of a trace.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(crate) struct Texts {
     dictionary: Dictionary<Box<[u8]>>,
     bytes: usize,
 }
 
 impl Texts {
     /// Adds the content of a block.
-    pub(super) fn add(&mut self, definitions: TextDefs) {
+    pub(crate) fn add(&mut self, definitions: TextDefs) {
         let text_size = |text: &Vec<u8>| text.len() + size_of::<Box<[u8]>>();
         let bytes: usize = definitions.texts.iter().map(text_size).sum();
         if self.bytes + bytes <= MAX_BYTES {
@@ -27,8 +27,13 @@ impl Texts {
         }
     }
 
+    /// All texts, with their ids.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TextId, &[u8])> {
+        self.dictionary.iter().map(|(id, text)| (id, &**text))
+    }
+
     /// The text with an id, if it is there.
-    pub(super) fn get(&self, id: TextId) -> Option<&[u8]> {
+    pub(crate) fn get(&self, id: TextId) -> Option<&[u8]> {
         Some(&self.dictionary.values()[self.dictionary.index_of(id)?])
     }
 }

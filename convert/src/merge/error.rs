@@ -1,11 +1,13 @@
-//! Why traces cannot be merged.
+//! Why traces cannot be merged, or one cannot be copied with changes.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rz_format::{Damage, FormatError};
 
-/// Why traces could not be merged. The message is one line and complete: it
+use crate::load::LoadError;
+
+/// Why traces could not be merged, or one not copied with changes. The message is one line and complete: it
 /// contains the cause, which is therefore not an [`std::error::Error::source`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,7 +30,7 @@ pub enum MergeError {
     },
     /// A trace is not whole.
     #[error(
-        "{}: {first}{}; with --keep-going it is merged as far as it is whole",
+        "{}: {first}{}; with --keep-going it is taken as far as it is whole",
         path.display(),
         more(*places)
     )]
@@ -66,7 +68,7 @@ pub enum MergeError {
 
 impl MergeError {
     /// The error about an input.
-    pub(super) fn reading(path: &Path, cause: FormatError) -> Self {
+    pub(crate) fn reading(path: &Path, cause: FormatError) -> Self {
         let path = path.to_owned();
         match cause {
             FormatError::Io(cause) => MergeError::Read { path, cause },
@@ -88,6 +90,21 @@ impl MergeError {
             MergeError::Read { cause, .. } => cause.to_string(),
             MergeError::Format { cause, .. } => cause.to_string(),
             other => other.to_string(),
+        }
+    }
+}
+
+impl From<LoadError> for MergeError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Io { path, cause } => MergeError::Read { path, cause },
+            LoadError::Format { path, cause } => MergeError::Format { path, cause },
+            LoadError::Foreign { path } => {
+                MergeError::Format { path, cause: FormatError::BadMagic }
+            }
+            LoadError::Window { path, cause } => {
+                MergeError::Read { path, cause: io::Error::other(cause.to_string()) }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A regular file that is opened when it is read.
 #[derive(Debug)]
-pub(super) struct SometimesOpen {
+pub(crate) struct SometimesOpen {
     path: PathBuf,
     open: Option<BufReader<File>>,
     position: u64,

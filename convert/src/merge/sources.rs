@@ -79,7 +79,7 @@ impl Input {
 }
 
 /// Opens a trace.
-pub(super) fn open(path: &Path) -> Result<Reader<SometimesOpen>, MergeError> {
+pub(crate) fn open(path: &Path) -> Result<Reader<SometimesOpen>, MergeError> {
     let io = |cause| MergeError::Read { path: path.to_owned(), cause };
     let file = SometimesOpen::open(path).map_err(io)?;
     Reader::new(file).map_err(|cause| MergeError::reading(path, cause))

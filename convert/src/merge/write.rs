@@ -11,7 +11,7 @@ use super::MergeError;
 use super::remap::Remap;
 
 /// Rows of one kind that are kept until they are written, at most.
-const MAX_ROWS: usize = 1 << 16;
+pub(crate) const MAX_ROWS: usize = 1 << 16;
 /// Definitions in one block, at most.
 const MAX_DEFINITIONS: usize = 1 << 18;
 /// Bytes of texts in one block, at most.
@@ -21,7 +21,7 @@ const MAX_RECORDS: usize = 1 << 12;
 /// A block is written that long after its first row, at the latest.
 const SPAN_NS: u64 = 1_000_000_000;
 /// Numbers that have to be left for another block of definitions.
-const SPARE_IDS: u32 = u32::MAX - (1 << 22);
+pub(crate) const SPARE_IDS: u32 = u32::MAX - (1 << 22);
 
 /// The merged trace.
 pub(super) struct Output<'o> {
@@ -184,7 +184,7 @@ impl<'o> Output<'o> {
 }
 
 /// Definitions in parts that each fit into a block.
-fn stack_blocks(defs: StackDefs) -> Vec<StackDefs> {
+pub(crate) fn stack_blocks(defs: StackDefs) -> Vec<StackDefs> {
     if defs.frames.len().max(defs.stacks.len()) <= MAX_DEFINITIONS {
         return vec![defs];
     }
@@ -205,7 +205,7 @@ fn stack_blocks(defs: StackDefs) -> Vec<StackDefs> {
 }
 
 /// The same of texts.
-fn text_blocks(defs: TextDefs) -> Vec<TextDefs> {
+pub(crate) fn text_blocks(defs: TextDefs) -> Vec<TextDefs> {
     let mut blocks = vec![TextDefs { first: defs.first, texts: Vec::new() }];
     let mut bytes = 0;
     for (id, text) in (defs.first..).zip(defs.texts) {

@@ -23,7 +23,7 @@ const SYSTEM_DEBUG_DIR: &str = "/usr/lib/debug";
 ///
 /// Fails with the cause, as the second half of a sentence, if no candidate is
 /// there or none is what was recorded.
-pub(super) fn find_binary(request: &ModuleRequest) -> Result<MappedFile, String> {
+pub(crate) fn find_binary(request: &ModuleRequest) -> Result<MappedFile, String> {
     let mut cause = None;
     for path in binary_candidates(request) {
         match open(&path).and_then(|file| check_binary(file, request)) {

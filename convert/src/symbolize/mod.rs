@@ -17,6 +17,7 @@
 
 mod budget;
 mod cache;
+mod code;
 mod debuginfod;
 mod decompress;
 mod demangle;
@@ -34,7 +35,9 @@ mod symbols;
 pub(crate) mod tests;
 
 pub use budget::Limits;
+pub use code::{CodeFile, CodeRange, with_code};
 pub use demangle::without_clone_suffixes;
+pub(crate) use find::find_binary;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,6 +126,8 @@ pub struct Call {
     /// Line in that file; 0 if unknown. For all but the innermost call, the
     /// line of the inlined call.
     pub line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub column: u32,
 }
 
 /// What became of [`ModuleRequest`]s.

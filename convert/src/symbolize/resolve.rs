@@ -107,7 +107,7 @@ fn keep<T>(result: Result<T, impl ToString>, damage: &mut Vec<String>) -> Option
 fn join_calls(frames: &[Frame], symbol: Option<&Symbol>, names: &SharedNames) -> Vec<Call> {
     let call = |name: &[u8], file: Option<&Arc<str>>, line| {
         let (name, system_name) = names.function(name);
-        Call { name, system_name, file: file.cloned(), line }
+        Call { name, system_name, file: file.cloned(), line, column: 0 }
     };
     let Some((outermost, inlined)) = frames.split_last() else {
         let linker_name = |symbol: &Symbol| match symbol.source {

@@ -62,4 +62,14 @@ impl Segments {
         };
         self.segments.iter().find_map(within)
     }
+
+    /// Offset in the file of the byte at an address (SVMA), if it is loaded
+    /// from there.
+    pub(super) fn offset(&self, address: u64) -> Option<u64> {
+        let within = |segment: &Segment| {
+            let distance = address.checked_sub(segment.address)?;
+            (distance < segment.file_size).then_some(segment.offset.checked_add(distance)?)
+        };
+        self.segments.iter().find_map(within)
+    }
 }

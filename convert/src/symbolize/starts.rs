@@ -35,10 +35,16 @@ impl<'d> FunctionStarts<'d> {
 
     /// Start of the function that holds `address`.
     pub(super) fn find(&self, address: u64) -> Option<u64> {
+        Some(self.range(address)?.0)
+    }
+
+    /// Start and end of the function that holds `address`.
+    pub(super) fn range(&self, address: u64) -> Option<(u64, u64)> {
         let table = self.search_table.table()?;
         let entry = table
             .fde_for_address(&self.eh_frame, &self.bases, address, EhFrame::cie_from_offset)
             .ok()?;
-        Some(entry.initial_address())
+        let start = entry.initial_address();
+        Some((start, start.checked_add(entry.len())?))
     }
 }

@@ -13,7 +13,7 @@
 //! assert_eq!(line, r#"openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3"#);
 //! ```
 
-mod address;
+pub(crate) mod address;
 pub mod decode;
 pub mod files;
 mod names;

@@ -5,11 +5,11 @@ use rz_format::{
     CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, HISTOGRAM_BUCKETS, HeapCounts,
     LossReason, Total,
 };
+use rz_unwind::{REGISTER_COUNT, Registers};
 
 use crate::cursor::Cursor;
 use crate::event::{RawAllocation, RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
 use crate::host::page_size;
-use crate::unwind::{REGISTER_COUNT, Registers};
 
 /// Kinds of records. perf's own numbers are smaller.
 const KIND_SAMPLE: u32 = 0x1001;

@@ -9,13 +9,13 @@ use rz_alloc_ring::{Event, Events, MAX_FRAMES, entry};
 use rz_format::{
     Allocation, AllocationKind, Frame, HeapCounts, ModuleKind, StackId, TruncatedReason,
 };
+use rz_unwind::{Code, Registers};
 
 use super::Tracker;
 use super::process::ProcessCode;
 use super::stacks::Moment;
 use crate::alloc::Chunk;
 use crate::event::{RawAllocation, RawStack};
-use crate::unwind::{Code, Registers};
 
 /// Steps from a stack to the next one that are remembered for each process.
 const MAX_KNOWN_STEPS: usize = 1 << 20;
@@ -131,6 +131,7 @@ impl Tracker {
             }
         }
         self.hooked.threads.insert(slot, last);
+        self.watch_new_publishers();
     }
 
     /// Says whose functions a process allocates with, once.

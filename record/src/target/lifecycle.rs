@@ -2,12 +2,15 @@
 
 use std::collections::hash_map::Entry;
 
-use rz_format::{Exit, Mapping, Note, OpenFile, Record, ThreadName, WorkingDirectory};
+use rz_format::{
+    Exit, Mapping, Note, OpenFile, ProcessFacts, Record, ThreadName, WorkingDirectory,
+};
 
+use super::facts::{completed, process_facts};
 use super::process::{Origin, Process, Thread};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
-use super::{Scope, Tracker};
+use super::{Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
 
@@ -16,7 +19,7 @@ impl Tracker {
     /// belong to threads, other threads than theirs will be reported.
     pub(crate) fn adopt(&mut self, pid: u32) {
         let (name, exe) = (procfs::thread_name(pid, pid), procfs::executable(pid));
-        let id = self.new_process(pid, 0, Origin { name, exe, parent_pid: None });
+        let id = self.new_process(pid, 0, Origin { name, exe, parent_pid: None, argv0: None });
         for entry in procfs::executable_maps(pid).unwrap_or_default() {
             self.map(pid, 0, entry);
         }
@@ -27,18 +30,40 @@ impl Tracker {
         for tid in threads {
             self.new_thread(pid, id, tid, tid, 0, &procfs::thread_name(pid, tid));
         }
-        if self.policy.open_files {
-            self.record_belongings(id, now_ns(), procfs::belongings(pid));
+        self.record_facts(id, process_facts(pid, self.policy.facts));
+        if let Some(limit) = self.policy.open_files {
+            self.record_belongings(id, now_ns(), procfs::belongings(pid, limit));
         }
     }
 
-    /// Takes in a process that is going to execute the first program. What it
-    /// has open now is what that one has.
-    pub(crate) fn expect(&mut self, pid: u32) {
-        if self.policy.open_files {
-            let mut belongings = procfs::belongings(pid);
-            belongings.files.retain(|file| file.close_on_exec != Some(true));
-            self.launched = Some((pid, belongings));
+    /// Takes in a process that is going to execute the first program, with these
+    /// arguments. What it has open now is what that one has.
+    pub(crate) fn expect(&mut self, pid: u32, args: Vec<String>) {
+        let limit = self.policy.open_files;
+        let mut belongings =
+            limit.map_or_else(Belongings::default, |limit| procfs::belongings(pid, limit));
+        belongings.files.retain(|file| file.close_on_exec != Some(true));
+        let mut facts = process_facts(pid, self.policy.facts);
+        if let Some(facts) = &mut facts {
+            // These are still the arguments of this program.
+            let asked = if self.policy.facts.args { &args[..] } else { &[] };
+            facts.args = asked.to_vec();
+        }
+        self.launched = Some(Launched { pid, args, belongings, facts });
+    }
+
+    /// Takes down the facts of a process, if it was not gone too soon.
+    fn record_facts(&mut self, process: u32, facts: Option<ProcessFacts>) {
+        let Some(facts) = facts.filter(|_| self.facts_left > 0) else { return };
+        self.facts_left -= 1;
+        let facts = ProcessFacts { process, ..facts };
+        self.found.records.push(Record::ProcessFacts(facts));
+        if self.facts_left == 0 {
+            let text = format!(
+                "users, limits and environments were recorded of the first {MAX_FACTS} processes \
+                 only"
+            );
+            self.found.records.push(Record::Note(Note { text }));
         }
     }
 
@@ -94,14 +119,19 @@ impl Tracker {
         if let Some(mapping) = process.space.find_mut(entry.start) {
             mapping.module = Some(module);
         }
+        let id = process.id;
         self.found.records.push(Record::Mapping(Mapping {
-            process: process.id,
+            process: id,
             module,
             start: entry.start,
             length: entry.end - entry.start,
             file_offset: entry.file_offset,
             time_ns,
         }));
+        if self.stacks.modules.is_generated(module) {
+            self.watch_publisher(pid);
+        }
+        self.watch_dump(pid, id, &entry);
     }
 
     pub(super) fn exec(&mut self, event: &RawEvent<'_>, owner: u32, name: &str) {
@@ -115,10 +145,22 @@ impl Tracker {
         for tid in others {
             self.exit(tid, event.time_ns);
         }
-        let origin = Origin { name: name.to_owned(), exe: String::new(), parent_pid };
+        let launched = self.launched.take_if(|launched| launched.pid == event.pid);
+        // It may be gone already.
+        let argv0 = launched.as_ref().and_then(|launched| {
+            let found = Some(procfs::argv0(event.pid)).filter(|word| !word.is_empty());
+            found.or_else(|| launched.args.first().cloned())
+        });
+        let origin = Origin { name: name.to_owned(), exe: String::new(), parent_pid, argv0 };
         let id = self.new_process(event.pid, event.time_ns, origin);
-        if let Some((_, belongings)) = self.launched.take_if(|(pid, _)| *pid == event.pid) {
+        let mut earlier = None;
+        if let Some(Launched { belongings, facts, .. }) = launched {
             self.record_belongings(id, event.time_ns, belongings);
+            earlier = facts;
+        }
+        if self.facts_left > 0 {
+            let found = process_facts(event.pid, self.policy.facts);
+            self.record_facts(id, completed(found, earlier));
         }
         self.new_thread(event.pid, id, event.tid, owner, event.time_ns, name);
     }
@@ -162,7 +204,10 @@ impl Tracker {
         } else if self.policy.follow && !self.processes.contains_key(&pid) {
             let Some(parent) = self.processes.get(&event.pid) else { return };
             let (exe, space) = (parent.exe.clone(), parent.space.clone());
-            let origin = Origin { name: name.clone(), exe, parent_pid: Some(event.pid) };
+            // By now it may have executed another program.
+            let argv0 = Some(parent.argv0.clone());
+            let parent_pid = Some(event.pid);
+            let origin = Origin { name: name.clone(), exe, parent_pid, argv0 };
             let id = self.new_process(pid, event.time_ns, origin);
             if let Some(process) = self.processes.get_mut(&pid) {
                 process.space = space;
@@ -187,7 +232,8 @@ impl Tracker {
                 self.found
                     .records
                     .push(Record::ProcessExit(Exit { id: process.get().id, time_ns }));
-                process.remove();
+                let process = process.remove();
+                self.end_publisher(&process, time_ns);
             }
         }
     }

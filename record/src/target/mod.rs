@@ -2,28 +2,30 @@
 //! event, and samples are resolved against what is known at their time.
 
 mod chunks;
+mod facts;
+mod generated;
 mod heap;
 mod identity;
 mod lifecycle;
 pub(crate) mod link_map;
 mod modules;
-mod names;
 mod process;
 pub(crate) mod procfs;
-mod space;
 mod stacks;
 
 use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    Allocation, CLASS_SAMPLES, Call, HeapCounts, Loss, LossReason, NO_CPU, Note, Record, Sample,
-    StackDefs, StackId, TextDefs, TextInterner, Total, TruncatedReason, Wait,
+    Allocation, CLASS_SAMPLES, Call, HeapCounts, Loss, LossReason, NO_CPU, Note, ProcessFacts,
+    Record, Sample, StackDefs, StackId, TextDefs, TextInterner, Total, TruncatedReason, Wait,
 };
 
+use crate::config::FactOptions;
 use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
 use crate::queue::StackEnds;
 use chunks::Hooked;
+use generated::Publishers;
 use heap::Unsettled;
 use identity::EndedThreads;
 use process::{Process, Thread};
@@ -128,8 +130,23 @@ pub(crate) struct Policy {
     pub(crate) usual_weight: u64,
     /// Whether programs report their allocations, which may take a while.
     pub(crate) hooked: bool,
-    /// Whether to take down which files processes have open.
-    pub(crate) open_files: bool,
+    /// How many of the files that a process has open are taken down, at most;
+    /// `None` for none, and not its directory either.
+    pub(crate) open_files: Option<usize>,
+    /// What else to take down of processes.
+    pub(crate) facts: FactOptions,
+}
+
+/// Processes of which more than their name is taken down, at most.
+const MAX_FACTS: u32 = 4096;
+
+/// A process that has not executed its program yet. What it has then is what
+/// the program has.
+struct Launched {
+    pid: u32,
+    args: Vec<String>,
+    belongings: Belongings,
+    facts: Option<ProcessFacts>,
 }
 
 /// Follows the recorded processes through their events.
@@ -141,11 +158,13 @@ pub(crate) struct Tracker {
     processes: FxHashMap<u32, Process>,
     threads: FxHashMap<u32, Thread>,
     ended: EndedThreads,
-    /// A process that has not executed its program yet, and what it has open.
-    launched: Option<(u32, Belongings)>,
+    launched: Option<Launched>,
+    /// Processes whose facts may still be taken down.
+    facts_left: u32,
     next_process: u32,
     next_thread: u32,
     stacks: Stacks,
+    publishers: Publishers,
     texts: TextInterner<FxBuildHasher>,
     found: Findings,
     unsettled: Unsettled,
@@ -171,9 +190,11 @@ impl Tracker {
             threads: FxHashMap::default(),
             ended: EndedThreads::default(),
             launched: None,
+            facts_left: MAX_FACTS,
             next_process: 0,
             next_thread: 0,
             stacks: Stacks::new(stack_ends),
+            publishers: Publishers::default(),
             texts: TextInterner::default(),
             found: Findings::default(),
             unsettled: Unsettled::default(),
@@ -252,6 +273,7 @@ impl Tracker {
             }
         }
         self.last_seen.insert(buffer, event.time_ns);
+        self.watch_new_publishers();
     }
 
     /// Notes CPU time that no sample stands for, though it should: timers of
@@ -312,6 +334,7 @@ impl Tracker {
     pub(crate) fn take_findings(&mut self, empty: Findings) -> Findings {
         self.found.stacks = self.stacks.take_new();
         self.found.texts = self.texts.take_new();
+        self.note_generated_code();
         std::mem::replace(&mut self.found, empty)
     }
 
@@ -325,7 +348,8 @@ impl Tracker {
     }
 
     /// Adds what can only be said in the end: events that are still throttled,
-    /// and the names of the kernel's and the vDSO's code that was seen.
+    /// and the names of the kernel's, the vDSO's and generated code that was
+    /// seen. Findings must have been taken, so that all frames are known.
     pub(crate) fn finish(&mut self, time_ns: u64) {
         for ((_, cpu), from_ns) in std::mem::take(&mut self.throttled) {
             self.lose_samples(cpu, LossReason::Throttled, from_ns, time_ns, 0);
@@ -341,11 +365,12 @@ impl Tracker {
         let Stacks { modules, kernel_addresses, vdso_offsets, .. } = &mut self.stacks;
         if !kernel_addresses.is_empty() {
             let module = modules.kernel(&mut Vec::new());
-            add(names::kernel_symbols(kernel_addresses, module), "kernel functions");
+            add(rz_unwind::names::kernel_symbols(kernel_addresses, module), "kernel functions");
         }
         if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
-            add(names::vdso_symbols(vdso_offsets, module), "vDSO functions");
+            add(rz_unwind::names::vdso_symbols(vdso_offsets, module), "vDSO functions");
         }
+        self.finish_generated_code();
     }
 
     fn sample(

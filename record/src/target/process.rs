@@ -6,11 +6,10 @@ use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use rustc_hash::FxHashSet;
 use rz_format::{ModuleKind, Record, TruncatedReason};
+use rz_unwind::{AddressSpace, Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
 
 use crate::target::modules::Modules;
 use crate::target::procfs::{self, MapEntry};
-use crate::target::space::AddressSpace;
-use crate::unwind::{Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
 
 /// How often a process's mappings are looked up again because of an address
 /// that none of them holds.
@@ -25,13 +24,14 @@ pub(crate) struct Process {
     /// Path of its executable; empty if unknown.
     pub(crate) exe: String,
     /// Its executable mappings.
-    pub(crate) space: AddressSpace,
+    pub(crate) space: AddressSpace<MapEntry>,
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
     start_ns: u64,
     /// Process that started it; 0 if unknown.
     pub(crate) parent_pid: u32,
-    argv0: String,
+    /// First word of its command line; empty if unknown.
+    pub(crate) argv0: String,
     name: String,
     rescanned_ns: Option<u64>,
     /// Return addresses that come after a call, as far as it was looked.
@@ -46,6 +46,8 @@ pub(crate) struct Origin {
     pub(crate) exe: String,
     /// Process that started it, if that is known.
     pub(crate) parent_pid: Option<u32>,
+    /// First word of its command line, if that is known.
+    pub(crate) argv0: Option<String>,
 }
 
 /// A thread that is being recorded.
@@ -70,7 +72,7 @@ impl Process {
     /// up, and may be gone already, or have changed: a process whose parent
     /// has ended is given another one.
     pub(crate) fn new(id: u32, pid: u32, start_ns: u64, origin: Origin) -> Self {
-        let Origin { name, exe, parent_pid } = origin;
+        let Origin { name, exe, parent_pid, argv0 } = origin;
         let look_up = || procfs::stat(pid).map_or(0, |stat| stat.parent_pid);
         Process {
             id,
@@ -79,7 +81,7 @@ impl Process {
             live_threads: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),
-            argv0: procfs::argv0(pid),
+            argv0: argv0.unwrap_or_else(|| procfs::argv0(pid)),
             name,
             rescanned_ns: None,
             known_calls: FxHashSet::default(),
@@ -93,6 +95,11 @@ impl Process {
             self.known_calls.clear();
         }
         self.space.insert(entry)
+    }
+
+    /// What it was called when it was found.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The process as it is written into the trace.
@@ -182,10 +189,11 @@ impl Code for ProcessCode<'_> {
         registers: &Registers,
         stack: &StackMemory<'_>,
     ) -> Result<Step, TruncatedReason> {
-        match (self.modules.cfi(place.module), place.kind) {
-            (Some(cfi), _) => cfi.step(place.offset, registers, stack),
-            (None, ModuleKind::Anonymous) => Ok(Step::UseFramePointer),
-            (None, _) => Err(TruncatedReason::NoUnwindInfo),
+        let is_generated = self.modules.is_generated(place.module);
+        match self.modules.cfi(place.module) {
+            Some(cfi) => cfi.step(place.offset, registers, stack),
+            None if is_generated => Ok(Step::UseFramePointer),
+            None => Err(TruncatedReason::NoUnwindInfo),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What `/proc/PID` says about a process.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::PathBuf;
+
+use rz_unwind::Extent;
 
 /// An executable mapping, as in `/proc/PID/maps`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,17 @@ impl MapEntry {
         self.inode != 0
             && self.path.starts_with('/')
             && !MEMORY.iter().any(|prefix| self.path.starts_with(prefix))
+    }
+}
+
+impl Extent for MapEntry {
+    fn range(&self) -> Range<u64> {
+        self.start..self.end
+    }
+
+    fn part(&self, Range { start, end }: Range<u64>) -> Self {
+        let file_offset = self.file_offset.wrapping_add(start.wrapping_sub(self.start));
+        MapEntry { start, end, file_offset, ..self.clone() }
     }
 }
 
@@ -62,16 +75,6 @@ fn parse_map(line: &str) -> Option<MapEntry> {
         inode: inode.parse().ok()?,
         path: path.to_owned(),
     })
-}
-
-/// The vDSO's image, out of our own memory: the kernel maps the same pages into
-/// every process.
-pub(crate) fn own_vdso() -> io::Result<Vec<u8>> {
-    let maps = executable_maps(std::process::id())?;
-    let vdso = maps.iter().find(|map| map.path == "[vdso]").ok_or(io::ErrorKind::NotFound)?;
-    let mut bytes = vec![0; (vdso.end - vdso.start) as usize];
-    File::open("/proc/self/mem")?.read_exact_at(&mut bytes, vdso.start)?;
-    Ok(bytes)
 }
 
 /// The threads of a process.
@@ -130,6 +133,31 @@ pub(crate) fn is_running(pid: u32) -> bool {
     stat(pid).is_ok_and(|stat| !stat.is_zombie || threads(pid).is_ok_and(|all| all.len() > 1))
 }
 
+/// Who a process is to itself, and to others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Its number in its own pid namespace.
+    pub(crate) number: u32,
+    /// The users that it acts for: real, effective, saved, of files.
+    pub(crate) uids: Vec<u32>,
+}
+
+/// Reads `/proc/PID/status`.
+pub(crate) fn identity(pid: u32) -> io::Result<Identity> {
+    let text = fs::read(format!("/proc/{pid}/status"))?;
+    Ok(parse_identity(&String::from_utf8_lossy(&text), pid))
+}
+
+fn parse_identity(text: &str, pid: u32) -> Identity {
+    let numbers = |key| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        line.split_whitespace().filter_map(|number| number.parse().ok())
+    };
+    // Of nested namespaces, the outermost comes first.
+    let number = numbers("NSpid:").next_back().unwrap_or(pid);
+    Identity { number, uids: numbers("Uid:").collect() }
+}
+
 /// The name of a thread.
 pub(crate) fn thread_name(pid: u32, tid: u32) -> String {
     let name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
@@ -162,8 +190,8 @@ pub(crate) struct OpenFile {
     pub(crate) close_on_exec: Option<bool>,
 }
 
-/// The directory and the open files of a process.
-pub(crate) fn belongings(pid: u32) -> Belongings {
+/// The directory of a process, and its open files up to `limit`.
+pub(crate) fn belongings(pid: u32, limit: usize) -> Belongings {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok().map(text);
     let file = |entry: fs::DirEntry| {
@@ -172,7 +200,8 @@ pub(crate) fn belongings(pid: u32) -> Belongings {
         Some(OpenFile { fd, target, close_on_exec: close_on_exec(pid, fd) })
     };
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
-    Belongings { directory, files: entries.filter_map(|entry| file(entry.ok()?)).collect() }
+    let files = entries.filter_map(|entry| file(entry.ok()?)).take(limit).collect();
+    Belongings { directory, files }
 }
 
 fn close_on_exec(pid: u32, fd: u32) -> Option<bool> {
@@ -228,6 +257,14 @@ mod tests {
         let text = "12 (a) S ) (b) S 7 12 12 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 4711 0 0";
         let expected = Stat { parent_pid: 7, start_ticks: 4711, is_zombie: false };
         assert_eq!(parse_stat(text), Some(expected));
+    }
+
+    #[test]
+    fn identity_in_a_container() {
+        let text = "Name:\tUid: 7\nUid:\t1\t2\t3\t4\nNSpid:\t4711\t12\t3\n";
+        let expected = Identity { number: 3, uids: vec![1, 2, 3, 4] };
+        assert_eq!(parse_identity(text, 4711), expected);
+        assert_eq!(parse_identity("", 9), Identity { number: 9, uids: Vec::new() });
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 use rz_format::{Frame, ModuleKind, Record, StackDefs, StackId, StackInterner, TruncatedReason};
+use rz_unwind::{End, StackMemory};
 
 use crate::event::{RawEvent, RawStack};
 use crate::queue::StackEnds;
 use crate::target::modules::Modules;
 use crate::target::process::{Process, ProcessCode, Thread};
-use crate::unwind::{self, End, StackMemory};
 
 /// Distinct stacks remembered; with more, equal ones are defined once again.
 /// This many take about 100 MiB.
@@ -133,7 +133,7 @@ impl Stacks {
         let Moment { time_ns, pid, tid } = moment;
         let mut code = ProcessCode { pid, time_ns, process, modules: &mut self.modules, records };
         let (frames, vdso_offsets) = (&mut self.frames, &mut self.vdso_offsets);
-        let end = unwind::unwind(&mut code, registers, &stack, |place| {
+        let end = rz_unwind::unwind(&mut code, registers, &stack, |place| {
             if place.kind == ModuleKind::Vdso {
                 vdso_offsets.insert(place.offset);
             }

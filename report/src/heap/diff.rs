@@ -11,25 +11,15 @@ use rz_convert::heap::{Estimate, Heap, Metric, Sum};
 use rz_convert::profile::{EventId, FrameKind, Info, Profile, StackId, ThreadId, Unit};
 
 use super::places::is_library;
+use super::verdicts::{HeapLimits, judge};
 use crate::calltree::{CallTree, NodeId, NodeKind, Place, ROOT, Roots, Source};
+use crate::change::Change;
+use crate::diff::DiffOptions;
 use crate::error::ReportError;
 use crate::matching::match_functions;
 use crate::merged::Merged;
 use crate::symbols::{SymbolId, Symbols};
 use crate::top::{SortBy, function_nodes, is_function};
-
-/// How many standard errors a change may have before it is more than noise:
-/// chance alone goes beyond two in about one of 20 cases.
-pub(super) const NOISE_LIMIT: f64 = 2.0;
-
-/// What the mark of changes within the noise means.
-pub(super) const NOISE_LEGEND: &str =
-    "~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20";
-
-/// Changes within this many standard errors stay grey. A picture has
-/// hundreds of frames, so it takes more than a table's row to be coloured:
-/// chance alone colours about one frame in 370.
-pub(super) const PICTURE_NOISE_LIMIT: f64 = 3.0;
 
 /// One of the two recordings.
 #[derive(Debug, Clone)]
@@ -57,6 +47,8 @@ pub struct HeapRow {
     pub self_: HeapPair,
     /// What it and all it called allocated.
     pub total: HeapPair,
+    /// What can be said of the changes of both, in this order.
+    pub changes: [Change; 2],
 }
 
 /// One node of both call trees.
@@ -68,6 +60,8 @@ pub struct HeapNode {
     pub self_: HeapPair,
     /// What was allocated here or below.
     pub total: HeapPair,
+    /// What can be said of its change.
+    pub change: Change,
 }
 
 /// Two recordings, compared.
@@ -77,6 +71,13 @@ pub struct HeapDiff<'a> {
     pub sides: [HeapSide<'a>; 2],
     /// What is compared.
     pub metric: Metric,
+    /// Share of false changes among those that are called one, at most.
+    pub fdr: f64,
+    /// The smallest change of interest, as a share of the total of the first
+    /// side, and as what is compared.
+    pub min_effect: [f64; 2],
+    /// All objects that the metric is about.
+    pub change: Change,
     /// The names of functions.
     pub symbols: Symbols,
     /// Every function of either recording, the largest change first.
@@ -85,6 +86,8 @@ pub struct HeapDiff<'a> {
     pub sorted_by: SortBy,
     /// Every node of either call tree; the first one is the root.
     pub nodes: Vec<HeapNode>,
+    /// What a reader should know about how functions were matched.
+    pub notes: Vec<String>,
 }
 
 /// How a number changed.
@@ -108,12 +111,6 @@ impl HeapChange {
     pub fn margin(&self) -> f64 {
         Estimate { value: self.delta(), variance: self.variance }.margin()
     }
-
-    /// Whether chance explains the change: it is estimated and within `limit`
-    /// standard errors.
-    pub fn is_noise(&self, limit: f64) -> bool {
-        self.variance > 0.0 && self.delta().abs() <= limit * self.variance.sqrt()
-    }
 }
 
 /// Whether a metric is a rate, to be compared per second.
@@ -126,7 +123,7 @@ pub fn is_rate(metric: Metric) -> bool {
 pub type HeapInput<'a> = (&'a Profile, &'a str, EventId);
 
 /// Compares the allocations of two recordings, [matching](crate::matching)
-/// functions across builds; `renames` are as there. Rows are sorted by the size of the change.
+/// functions across builds. Rows are sorted by the size of the change.
 ///
 /// # Errors
 /// If a rate is to be compared and a recording does not say how long it was,
@@ -134,8 +131,7 @@ pub type HeapInput<'a> = (&'a Profile, &'a str, EventId);
 pub fn compare_heaps<'a>(
     inputs: [HeapInput<'a>; 2],
     metric: Metric,
-    by: SortBy,
-    renames: &[String],
+    options: &DiffOptions,
 ) -> Result<HeapDiff<'a>, ReportError> {
     for ((profile, ..), side) in inputs.iter().zip(["before", "after"]) {
         if is_rate(metric) && profile.info.duration_ns == 0 {
@@ -151,7 +147,7 @@ pub fn compare_heaps<'a>(
     let roots = if several { Roots::Processes } else { Roots::Functions };
     let mut symbols = Symbols::default();
     let [before, after] = inputs.map(|(profile, ..)| profile);
-    let matched = match_functions([&[before], &[after]], renames, &mut symbols)?;
+    let matched = match_functions([&[before], &[after]], &options.renames, &mut symbols)?;
     let trees: [CallTree; 2] = std::array::from_fn(|side| {
         let (profile, _, event) = inputs[side];
         let functions = &matched.functions[side][0];
@@ -162,10 +158,10 @@ pub fn compare_heaps<'a>(
         NodeSums::of(&trees[side], profile, event, heaps[side], metric)
     });
     let merged = Merged::of(trees.iter());
-    let (self_, total) = (HeapPair::default(), HeapPair::default());
+    let (self_, total, change) = (HeapPair::default(), HeapPair::default(), Change::default());
     let nodes = merged.tree.nodes.iter();
     let mut nodes: Vec<HeapNode> =
-        nodes.map(|node| HeapNode { node: node.place(), self_, total }).collect();
+        nodes.map(|node| HeapNode { node: node.place(), self_, total, change }).collect();
     for (side, sums) in sums.iter().enumerate() {
         for (id, &new) in merged.ids[side].iter().enumerate() {
             nodes[new].self_[side] = sums.self_[id];
@@ -180,7 +176,19 @@ pub fn compare_heaps<'a>(
     };
     let rows = rows(&trees, &sums, &symbols);
     let sides = [side(0), side(1)];
-    let mut diff = HeapDiff { sides, metric, symbols, rows, sorted_by: by, nodes };
+    let mut diff = HeapDiff {
+        sides,
+        metric,
+        fdr: options.fdr,
+        min_effect: [options.min_effect, 0.0],
+        change: Change::default(),
+        symbols,
+        rows,
+        sorted_by: options.by,
+        nodes,
+        notes: matched.notes,
+    };
+    diff.judge();
     diff.sort_rows();
     Ok(diff)
 }
@@ -241,7 +249,8 @@ fn rows(trees: &[CallTree; 2], sums: &[NodeSums; 2], symbols: &Symbols) -> Vec<H
             }
             let index = *index_of.entry(function.symbol).or_insert_with(|| {
                 let (self_, total) = (HeapPair::default(), HeapPair::default());
-                rows.push(HeapRow { symbol: function.symbol, self_, total });
+                let changes = [Change::default(); 2];
+                rows.push(HeapRow { symbol: function.symbol, self_, total, changes });
                 rows.len() - 1
             });
             [rows[index].self_[side], rows[index].total[side]] = row;
@@ -301,6 +310,29 @@ impl HeapDiff<'_> {
     /// The totals of both sides, compared.
     pub fn total(&self) -> HeapChange {
         self.change(&[self.sides[0].total, self.sides[1].total])
+    }
+
+    /// Judges the total by itself, functions by self and by total, and nodes.
+    fn judge(&mut self) {
+        let all = self.total();
+        let whole = if all.before.value > 0.0 { all.before.value } else { all.after.value };
+        self.min_effect[1] = self.min_effect[0] * whole;
+        let limits = HeapLimits { fdr: self.fdr, least: self.min_effect[1] };
+        let judged = |pairs: &mut dyn Iterator<Item = HeapPair>| {
+            judge(pairs.map(|pair| (self.change(&pair), pair)), limits)
+        };
+        let total = [self.sides[0].total, self.sides[1].total];
+        let total = judged(&mut std::iter::once(total));
+        let own = judged(&mut self.rows.iter().map(|row| row.self_));
+        let totals = judged(&mut self.rows.iter().map(|row| row.total));
+        let nodes = judged(&mut self.nodes[ROOT + 1..].iter().map(|node| node.total));
+        self.change = total[0];
+        for (node, change) in self.nodes.iter_mut().zip(total.into_iter().chain(nodes)) {
+            node.change = change;
+        }
+        for ((row, own), total) in self.rows.iter_mut().zip(own).zip(totals) {
+            row.changes = [own, total];
+        }
     }
 
     fn sort_rows(&mut self) {

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
 
-use super::diff::{HeapDiff, HeapNode, PICTURE_NOISE_LIMIT, is_rate};
+use super::diff::{HeapDiff, HeapNode, is_rate};
 use super::diff_table::{amount, delta_and_margin};
 use crate::change_color::{Evidence, Width, color_of, legend};
 use crate::error::ReportError;
@@ -25,8 +25,8 @@ pub fn write_heap_diff_flame_graph(
     let per = if is_rate(diff.metric) { " per s" } else { "" };
     let unit = format!("{what}{per}");
     let none = match diff.sides.iter().any(|side| side.heap.interval > 0) {
-        true => "within noise (3 standard errors)",
-        false => "unchanged",
+        true => "no evidence of a change",
+        false => "unchanged, or hardly",
     };
     let caption = Caption {
         title: format!("{before} → {after}, {unit}"),
@@ -40,7 +40,8 @@ pub fn write_heap_diff_flame_graph(
     draw(out, &frames, &caption, Direction::TopDown)
 }
 
-fn frame(diff: &HeapDiff<'_>, HeapNode { node, self_, total }: &HeapNode, width: Width) -> Frame {
+fn frame(diff: &HeapDiff<'_>, of: &HeapNode, width: Width) -> Frame {
+    let HeapNode { node, self_, total, change: judged } = of;
     let (own, change) = (diff.change(self_), diff.change(total));
     // The word also keeps inferno from taking the number for one of its own.
     let per = if is_rate(diff.metric) { " per s" } else { " in all" };
@@ -48,11 +49,11 @@ fn frame(diff: &HeapDiff<'_>, HeapNode { node, self_, total }: &HeapNode, width:
     let numbers = match [total[0].is_zero(), total[1].is_zero()] {
         [true, _] => format!("new, {after}{per}"),
         [_, true] => format!("gone, was {before}{per}"),
-        _ => format!("{before} → {after}, {}{per}", delta_and_margin(diff, change)),
+        _ => format!("{before} → {after}, {}{per}", delta_and_margin(diff, change, *judged)),
     };
-    let evidence = match change.is_noise(PICTURE_NOISE_LIMIT) {
-        true => Evidence::None,
-        false => Evidence::Change,
+    let evidence = match judged.verdict.is_change() {
+        true => Evidence::Change,
+        false => Evidence::None,
     };
     let name = label(&diff.symbols[node.symbol].name, node.kind, node.inlined);
     Frame {

@@ -7,10 +7,11 @@ use rz_convert::heap::{Estimate, Metric, Sum};
 use rz_convert::profile::{EventKind, Unit};
 
 use super::amounts::{bytes_and_margin, counted};
-use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, NOISE_LEGEND, NOISE_LIMIT, is_rate};
+use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, is_rate};
 use super::which_recorded;
+use crate::change::Change;
 use crate::diff_table::write_side_by_side;
-use crate::format::{bytes, clean, count, duration};
+use crate::format::{bytes, clean, count, duration, percent};
 use crate::header::{host, lost_count, start_time};
 use crate::style::{Paint, Style};
 use crate::summary::{some_of, write_title};
@@ -63,11 +64,11 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Re
 /// Says what is compared, and how much all of it changed.
 fn write_compared(out: &mut dyn Write, diff: &HeapDiff<'_>) -> io::Result<()> {
     let what = diff.metric.description();
-    let total = delta_and_margin(diff, diff.total());
+    let total = delta_and_margin(diff, diff.total(), diff.change);
     if is_rate(diff.metric) {
-        let [before, after] = [0, 1].map(|side| duration(diff.sides[side].info.duration_ns));
+        let [before, after] = factors(diff);
         writeln!(out, "\nCompared are {what} per second of wall time:")?;
-        writeln!(out, "before ÷ {before}, after ÷ {after}; all: {total} per second")?;
+        writeln!(out, "before {before}, after {after}; all: {total} per second")?;
     } else {
         writeln!(out, "\nCompared are {what}, as amounts: not per second.")?;
         writeln!(out, "All: {total}")?;
@@ -88,26 +89,61 @@ pub(super) fn amount(metric: Metric, value: f64) -> String {
     }
 }
 
-/// A change with its sign, and with `~` if it is within the noise.
-fn delta_text(diff: &HeapDiff<'_>, change: HeapChange) -> String {
-    let text = amount(diff.metric, change.delta().abs());
-    let mark = if change.is_noise(NOISE_LIMIT) { "~" } else { "" };
-    let sign = match change.delta() {
+/// Whether a number is estimated, and chance may explain its change.
+fn is_noise(change: HeapChange, judged: Change) -> bool {
+    change.variance > 0.0 && !judged.verdict.is_change()
+}
+
+/// A change with its sign, and with `~` if there is no evidence of it.
+fn delta_text(diff: &HeapDiff<'_>, change: HeapChange, judged: Change) -> String {
+    let mark = if is_noise(change, judged) { "~" } else { "" };
+    format!("{mark}{}", signed_amount(diff, change.delta()))
+}
+
+/// A difference with its sign.
+pub(super) fn signed_amount(diff: &HeapDiff<'_>, delta: f64) -> String {
+    let text = amount(diff.metric, delta.abs());
+    let sign = match delta {
         // No sign on what is shown as zero.
         _ if !text.contains(|c: char| c.is_ascii_digit() && c != '0') => "",
         delta if delta > 0.0 => "+",
         _ => "-",
     };
-    format!("{mark}{sign}{text}")
+    format!("{sign}{text}")
+}
+
+/// What is compared: `bytes allocated per second`.
+pub(super) fn unit(diff: &HeapDiff<'_>) -> String {
+    let per = if is_rate(diff.metric) { " per second" } else { "" };
+    format!("{}{per}", diff.metric.description())
+}
+
+/// What was done to each side, in words.
+pub(super) fn factors(diff: &HeapDiff<'_>) -> [String; 2] {
+    [0, 1].map(|side| match is_rate(diff.metric) {
+        true => format!("÷ {}", duration(diff.sides[side].info.duration_ns)),
+        false => "as it is".to_owned(),
+    })
+}
+
+/// What noise was taken from, and what was not.
+pub(super) fn noise(diff: &HeapDiff<'_>) -> String {
+    let noise = match diff.sides.iter().any(|side| side.heap.interval > 0) {
+        true => "Noise is that of sampling.",
+        false => "Every allocation was recorded, so that numbers are exact.",
+    };
+    format!(
+        "{noise} How much one run differs from the next is not known from one run on each side."
+    )
 }
 
 /// The same, with its confidence interval if it is estimated.
-pub(super) fn delta_and_margin(diff: &HeapDiff<'_>, change: HeapChange) -> String {
+pub(super) fn delta_and_margin(diff: &HeapDiff<'_>, change: HeapChange, judged: Change) -> String {
     let margin = match change.variance > 0.0 {
         true => format!(" ±{}", amount(diff.metric, change.margin())),
         false => String::new(),
     };
-    delta_text(diff, change) + &margin
+    delta_text(diff, change, judged) + &margin
 }
 
 fn write_rows(
@@ -121,9 +157,8 @@ fn write_rows(
         SortBy::SelfWeight => "self",
         SortBy::TotalWeight => "total",
     };
-    let per = if is_rate(diff.metric) { " per second" } else { "" };
     let of = some_of(shown, diff.rows.len());
-    let note = format!("{}{per}, by change of {by}{of}", diff.metric.description());
+    let note = format!("{}, by change of {by}{of}", unit(diff));
     write_title(out, style, "FUNCTIONS", &note)?;
     let wide = style.width.is_none_or(|width| width >= WIDE);
     let estimated = diff.sides.iter().any(|side| side.heap.interval > 0);
@@ -131,8 +166,8 @@ fn write_rows(
         .iter()
         .map(|row| {
             let symbol = &diff.symbols[row.symbol];
-            let mut numbers = cells(diff, &row.self_, estimated);
-            let mut total = cells(diff, &row.total, estimated && wide);
+            let mut numbers = cells(diff, &row.self_, row.changes[0], estimated);
+            let mut total = cells(diff, &row.total, row.changes[1], estimated && wide);
             numbers.append(&mut if wide { total } else { total.split_off(2) });
             let label = match row.total.map(|sum: Sum| sum.is_zero()) {
                 [true, _] => "new: ",
@@ -154,13 +189,28 @@ fn write_rows(
     titles.push("function");
     write_table(out, style, &titles, &rows)?;
     if estimated {
-        writeln!(out, "\n{}", style.paint(Paint::Dim, NOISE_LEGEND))?;
+        let legend = format!("~ no evidence of a change: {}", evidence(diff));
+        writeln!(out, "\n{}", style.paint(Paint::Dim, &legend))?;
     }
     Ok(())
 }
 
+/// What it takes to be called a change.
+pub(super) fn evidence(diff: &HeapDiff<'_>) -> String {
+    format!(
+        "chance explains it, or it is below {} of all; of the others at most {} are false on average",
+        percent(100.0 * diff.min_effect[0]),
+        percent(100.0 * diff.fdr)
+    )
+}
+
 /// Before, after and delta; with its interval if any number is estimated.
-fn cells(diff: &HeapDiff<'_>, pair: &HeapPair, with_margin: bool) -> Vec<(String, Paint)> {
+fn cells(
+    diff: &HeapDiff<'_>,
+    pair: &HeapPair,
+    judged: Change,
+    with_margin: bool,
+) -> Vec<(String, Paint)> {
     let change = diff.change(pair);
     let none = || ("-".to_owned(), Paint::Dim);
     let number = |sum: &Sum, estimate: Estimate| match sum.is_zero() {
@@ -170,11 +220,11 @@ fn cells(diff: &HeapDiff<'_>, pair: &HeapPair, with_margin: bool) -> Vec<(String
     let mut cells = vec![number(&pair[0], change.before), number(&pair[1], change.after)];
     let nothing = pair.iter().all(Sum::is_zero);
     let paint = match change.delta() {
-        delta if delta == 0.0 || change.is_noise(NOISE_LIMIT) => Paint::Dim,
+        delta if delta == 0.0 || is_noise(change, judged) => Paint::Dim,
         delta if delta > 0.0 => Paint::Red,
         _ => Paint::Green,
     };
-    cells.push(if nothing { none() } else { (delta_text(diff, change), paint) });
+    cells.push(if nothing { none() } else { (delta_text(diff, change, judged), paint) });
     if with_margin {
         let margin = match change.variance > 0.0 {
             true => format!("±{}", amount(diff.metric, change.margin())),
@@ -191,6 +241,7 @@ mod tests {
 
     use super::*;
     use crate::change_color::Width;
+    use crate::diff::DiffOptions;
     use crate::fixture::text;
     use crate::heap::diff::compare_heaps;
     use crate::heap::diff_flame::write_heap_diff_flame_graph;
@@ -205,7 +256,7 @@ mod tests {
         let (mut before, mut after) = (before(), after());
         let events = [&mut before, &mut after].map(|profile| show_metric(profile, metric).unwrap());
         let inputs = [(&before, "a.rz", events[0]), (&after, "b.rz", events[1])];
-        show(&compare_heaps(inputs, metric, SortBy::SelfWeight, &[]).unwrap())
+        show(&compare_heaps(inputs, metric, &DiffOptions::default()).unwrap())
     }
 
     type HeapProfile = dyn Fn() -> Profile;
@@ -292,7 +343,7 @@ self before  after  delta     ±  total before  after  delta     ±  function
           -      -      -                   5     78   ~+74  ±125  main  app
           -      -      -                   5     78   ~+74  ±125  run  app
 
-~ within sampling noise: 2 standard errors, exceeded by chance in 1 row of 20
+~ no evidence of a change: chance explains it, or it is below 0.5% of all; of the others at most 5.0% are false on average
 ";
         let sides: [&HeapProfile; 2] = [&|| program(1 << 10).profile(), &|| grown(1 << 10)];
         assert_eq!(rows(sides, Metric::LiveCount, None), expected[1..]);
@@ -304,11 +355,12 @@ self before  after  delta     ±  total before  after  delta     ±  function
         for metric in Metric::ALL {
             with_diff(sides, metric, |diff| {
                 for row in &diff.rows {
-                    for pair in [&row.self_, &row.total] {
+                    for (pair, judged) in [&row.self_, &row.total].into_iter().zip(row.changes) {
                         let change = diff.change(pair);
                         assert_eq!(change.delta(), 0.0, "{metric:?}");
+                        assert!(!judged.verdict.is_change(), "{metric:?}");
                         // Exact numbers have no noise.
-                        assert!(!change.is_noise(NOISE_LIMIT), "{metric:?}");
+                        assert!(!is_noise(change, judged), "{metric:?}");
                     }
                 }
             });
@@ -331,14 +383,14 @@ self before  after  delta     ±  total before  after  delta     ±  function
             with_diff([before, after], Metric::Live, |diff| {
                 let some =
                     |row: &&crate::heap::diff::HeapRow| diff.symbols[row.symbol].name == "some";
-                let change = diff.change(&diff.rows.iter().find(some).unwrap().self_);
-                assert_eq!(change.is_noise(NOISE_LIMIT), is_noise, "{change:?}");
-                assert!(change.variance.is_finite());
+                let row = diff.rows.iter().find(some).unwrap();
+                assert!(diff.change(&row.self_).variance.is_finite());
+                assert_eq!(!row.changes[0].verdict.is_change(), is_noise, "{row:?}");
             });
         };
         check(&side(1 << 20, 0), &side(1 << 20, 3), true);
-        check(&side(1 << 20, 0), &side(1 << 20, 9), false);
-        check(&side(1 << 20, 9), &side(1 << 20, 0), false);
+        check(&side(1 << 20, 0), &side(1 << 20, 20), false);
+        check(&side(1 << 20, 20), &side(1 << 20, 0), false);
         // Five objects of 100 bytes say nothing against one in a mebibyte.
         check(&side(0, 5), &side(1 << 20, 0), true);
         check(&side(0, 0), &side(0, 1), false);
@@ -368,8 +420,8 @@ self before  after  delta     ±  total before  after  delta     ±  function
         profiles[1].info.duration_ns = 0;
         let [before, after] = &profiles;
         let inputs = [(before, "a.rz", 0), (after, "b.rz", 0)];
-        let error = compare_heaps(inputs, Metric::Bytes, SortBy::SelfWeight, &[]).unwrap_err();
+        let error = compare_heaps(inputs, Metric::Bytes, &DiffOptions::default()).unwrap_err();
         assert_eq!(error.to_string(), "cannot compare: the after trace has no recorded duration");
-        assert!(compare_heaps(inputs, Metric::Live, SortBy::SelfWeight, &[]).is_ok());
+        assert!(compare_heaps(inputs, Metric::Live, &DiffOptions::default()).is_ok());
     }
 }

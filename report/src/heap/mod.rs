@@ -3,6 +3,8 @@
 mod amounts;
 pub mod diff;
 pub mod diff_flame;
+pub mod diff_json;
+pub mod diff_markdown;
 pub mod diff_table;
 #[cfg(test)]
 mod fixture;
@@ -12,6 +14,7 @@ pub mod sites;
 mod sizes;
 mod tables;
 mod totals;
+mod verdicts;
 
 use std::io::{self, Write};
 

@@ -197,6 +197,7 @@ mod tests {
             name: name.into(),
             path: format!("/usr/bin/{name}"),
             build_id: id.into(),
+            file_size: 0,
         };
         profile.modules = modules.iter().map(module).collect();
         profile.processes[0].exe = profile.modules[0].path.clone();

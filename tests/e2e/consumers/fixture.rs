@@ -77,12 +77,13 @@ fn tables() -> Profile {
         name: name.into(),
         path: path.into(),
         build_id: build_id.into(),
+        file_size: 0,
     };
     let location = |kind, module, address, lines: &[(FunctionId, u32)]| Location {
         kind,
         module,
         address,
-        lines: lines.iter().map(|&(function, line)| Line { function, line }).collect(),
+        lines: lines.iter().map(|&(function, line)| Line { function, line, column: 0 }).collect(),
     };
     let thread = |tid, name: &str| Thread { process: 0, tid, name: name.into() };
     Profile {

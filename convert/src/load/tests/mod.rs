@@ -4,6 +4,7 @@ mod calls;
 mod damage;
 mod filters;
 pub(crate) mod fixture;
+mod generated;
 mod heap;
 mod heap_estimates;
 mod heap_views;

@@ -167,7 +167,7 @@ fn unpack(body: Body) -> Option<Known> {
         for (name, system_name, file, line) in calls.by_ref().take(count as usize) {
             let file = file.checked_sub(1).map(text);
             let (name, system_name) = (text(name)?, text(system_name)?);
-            own.push(Call { name, system_name, file: file.flatten(), line });
+            own.push(Call { name, system_name, file: file.flatten(), line, column: 0 });
         }
         rows.insert(address, (address.wrapping_sub(into), own));
     }
@@ -179,7 +179,13 @@ mod tests {
     use super::*;
 
     fn call(name: &str, file: Option<&str>) -> Call {
-        Call { name: name.into(), system_name: "_Z1".into(), file: file.map(Arc::from), line: 7 }
+        Call {
+            name: name.into(),
+            system_name: "_Z1".into(),
+            file: file.map(Arc::from),
+            line: 7,
+            column: 0,
+        }
     }
 
     fn known() -> Known {

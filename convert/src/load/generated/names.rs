@@ -1,0 +1,167 @@
+//! Names that runtimes publish, as people know them.
+//!
+//! ```text
+//! JS:*crunch /srv/app.js:12:34        V8: kind, tier, function, place
+//! py::crunch:/srv/app.py              Python
+//! void com.foo.Bar.baz(int)           Java, by itself
+//! Lcom/foo/Bar;::baz                  Java, by perf-map-agent
+//! void [app] Foo::Bar(int32)[Tier0]   .NET
+//! ```
+
+use std::borrow::Cow;
+
+/// What a published name says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PublishedName<'n> {
+    /// The function.
+    pub(super) name: Cow<'n, str>,
+    /// The file it is in.
+    pub(super) file: Option<&'n str>,
+    /// Where it begins in the file; 0 if unknown.
+    pub(super) line: u32,
+    /// Column in that line, from 1; 0 if unknown.
+    pub(super) column: u32,
+}
+
+/// Takes a published name apart, if its form is known.
+pub(super) fn parse(published: &str) -> PublishedName<'_> {
+    let plain = |name| PublishedName { name, file: None, line: 0, column: 0 };
+    v8(published)
+        .or_else(|| python(published))
+        .or_else(|| java(published).or_else(|| dot_net(published)).map(plain))
+        .unwrap_or_else(|| plain(published.into()))
+}
+
+/// A path without `file://`.
+pub(super) fn without_scheme(file: &str) -> &str {
+    file.strip_prefix("file://").unwrap_or(file)
+}
+
+/// Functions of JavaScript. What else V8 generates has names that are good as
+/// they are.
+fn v8(published: &str) -> Option<PublishedName<'_>> {
+    const KINDS: [&str; 5] = ["JS", "LazyCompile", "Function", "Script", "Eval"];
+    let (kind, rest) = published.split_once(':').filter(|(kind, _)| KINDS.contains(kind))?;
+    // Interpreted, baseline, and two optimizing compilers, which may have made
+    // code for one context only.
+    let rest = rest.trim_start_matches(['~', '^', '+', '*']).trim_start_matches('\'');
+    let (rest, first, second) = place(rest);
+    let (name, file) = match split_path(rest) {
+        Some((name, file)) => (name.trim(), Some(file)),
+        None => (rest.trim(), None),
+    };
+    let (line, column) = match second {
+        Some(second) => (first, second),
+        None => (first, 0),
+    };
+    let file = file.map(without_scheme).filter(|file| !file.is_empty());
+    // Without a name, functions are told apart by where they are.
+    let short = file.and_then(|file| file.rsplit('/').next()).unwrap_or_default();
+    let name = match (name, kind) {
+        ("", "Script") => format!("(script {short})").into(),
+        ("", _) if file.is_some() => format!("(anonymous {short}:{line}:{column})").into(),
+        ("", _) => "(anonymous)".into(),
+        (name, _) => name.into(),
+    };
+    Some(PublishedName { name, file, line, column })
+}
+
+/// Splits off `:line` or `:line:column`; the first number is 0 if there is
+/// none.
+fn place(text: &str) -> (&str, u32, Option<u32>) {
+    let number = |text: &str| {
+        let (rest, digits) = text.rsplit_once(':')?;
+        Some((rest.len(), digits.parse().ok()?))
+    };
+    let Some((end, last)) = number(text) else { return (text, 0, None) };
+    match number(&text[..end]) {
+        Some((end, first)) => (&text[..end], first, Some(last)),
+        None => (&text[..end], last, None),
+    }
+}
+
+/// Splits a function's name from the path of its file. Both may have spaces in
+/// them.
+fn split_path(text: &str) -> Option<(&str, &str)> {
+    const BEGINNINGS: [&str; 4] = [" /", " file:", " node:", " http"];
+    let first = BEGINNINGS.iter().filter_map(|beginning| text.find(beginning)).min();
+    let at = first.or_else(|| text.rfind(' '))?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+fn python(published: &str) -> Option<PublishedName<'_>> {
+    let (name, file) = published.strip_prefix("py::")?.split_once(':')?;
+    let file = Some(file).filter(|file| !file.is_empty());
+    (!name.is_empty()).then(|| PublishedName { name: name.into(), file, line: 0, column: 0 })
+}
+
+fn java(published: &str) -> Option<Cow<'_, str>> {
+    if let Some((class, method)) = published.split_once(";::") {
+        let class = class.strip_prefix('L')?.replace('/', ".");
+        let method = method.split('(').next().unwrap_or(method);
+        return Some(format!("{class}.{method}").into());
+    }
+    // The result's type is first.
+    let (result, method) = published.split_once(' ')?;
+    let (path, arguments) = method.split_once('(')?;
+    let is_method = path.contains('.') && !path.contains([' ', ':', '[']);
+    let is_java = is_method && arguments.ends_with(')') && !result.contains(['(', ':']);
+    is_java.then(|| method.into())
+}
+
+fn dot_net(published: &str) -> Option<Cow<'_, str>> {
+    let (method, tier) = published.strip_suffix(']')?.rsplit_once('[')?;
+    const TIERS: [&str; 5] = ["Tier", "Optimized", "QuickJitted", "MinOpt", "PreJIT"];
+    let is_tier = TIERS.iter().any(|known| tier.starts_with(known));
+    let method = match method.split_once("] ") {
+        Some((before, method)) if before.contains('[') => method,
+        _ => method,
+    };
+    (is_tier && method.contains("::")).then(|| method.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(published: &str, expected: &str) {
+        let PublishedName { name, file, line, column } = parse(published);
+        let place = file.map(|file| format!(" {file}:{line}:{column}")).unwrap_or_default();
+        assert_eq!(format!("{name}{place}"), expected, "{published}");
+    }
+
+    #[test]
+    fn javascript() {
+        check("JS:*crunch /path/app.js:12:34", "crunch /path/app.js:12:34");
+        check("JS:^get size /a b/c d.js:1:2", "get size /a b/c d.js:1:2");
+        check("JS:+'f file:///a/b.mjs:3:9", "f /a/b.mjs:3:9");
+        check("JS:~ /a/b.js:1:10", "(anonymous b.js:1:10) /a/b.js:1:10");
+        check("Script:~ /a/b.js:1:1", "(script b.js) /a/b.js:1:1");
+        check("LazyCompile:~f file.js:1:2", "f file.js:1:2");
+        check("LazyCompile:*f app.js:12", "f app.js:12:0");
+        check("Function:^wrap node:internal/fs:3:4", "wrap node:internal/fs:3:4");
+        check("JS:*f", "f");
+        check("JS:*", "(anonymous)");
+        check("Eval:~g https://x.org/a.js:1:2", "g https://x.org/a.js:1:2");
+        check("Builtin:ArrayMap", "Builtin:ArrayMap");
+        check("BytecodeHandler:Star0", "BytecodeHandler:Star0");
+    }
+
+    #[test]
+    fn other_runtimes() {
+        check("py::Foo.bar:/srv/a.py", "Foo.bar /srv/a.py:0:0");
+        check("py::<module>:/srv/a.py", "<module> /srv/a.py:0:0");
+        check("py::", "py::");
+        check("Lcom/foo/Bar;::baz", "com.foo.Bar.baz");
+        check("Lcom/foo/Bar;::baz(I)V", "com.foo.Bar.baz");
+        check("void com.foo.Bar.baz(int, long[])", "com.foo.Bar.baz(int, long[])");
+        check("int[] Burn.<init>()", "Burn.<init>()");
+        check("Interpreter", "Interpreter");
+        check("StubRoutines (1)", "StubRoutines (1)");
+        check("void [app] Foo::Bar(int32)[Tier0]", "Foo::Bar(int32)");
+        check("instance int32 [a.b] N.Foo::Bar(int32[])[OptimizedTier1]", "N.Foo::Bar(int32[])");
+        check("int foo(int)", "int foo(int)");
+        check("", "");
+    }
+}

@@ -1,0 +1,435 @@
+//! Unwind rules from a file's call frame information.
+//!
+//! A rule says, for one code address, how to get from a frame's registers to
+//! its caller's. Finding one takes a search through `.eh_frame`; it is kept by
+//! address, for all processes that run the file.
+
+use gimli::{
+    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, Evaluation,
+    EvaluationResult, FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule,
+    UnwindContext, UnwindSection, Value,
+};
+use rustc_hash::FxHashMap;
+use rz_format::TruncatedReason;
+
+use crate::image::Image;
+use crate::memory::StackMemory;
+use crate::x86_64::{RA, Registers, SP};
+
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+/// Rules kept per file; when there are more, all are dropped and found anew.
+const MAX_RULES: usize = 1 << 16;
+/// Steps that a DWARF expression may take; real ones take a dozen.
+const MAX_EXPRESSION_STEPS: u32 = 256;
+/// Code without unwind information in a file that otherwise has it is taken to
+/// be generated (such as the builtins that V8 links into node) if there is at
+/// least so much of it in one piece. Generated code keeps frame pointers;
+/// hand-written assembly often does not, and is never so large.
+const GENERATED_CODE_BYTES: u64 = 64 << 10;
+
+/// Code without unwind information is a program's first function if it lies
+/// at most so far behind the first instruction. That of glibc's loader, from
+/// which libraries are relocated and their constructors called, has 61 bytes.
+const ENTRY_BYTES: u64 = 64;
+
+/// How to get from a frame to its caller.
+#[derive(Debug, Clone)]
+enum Rule {
+    /// This is the first function of the thread.
+    Root,
+    /// As call frame information says.
+    Frame(Box<FrameRule>),
+    /// There is no information, but the code keeps frame pointers.
+    FramePointer,
+    /// There is no usable information.
+    Nothing,
+}
+
+#[derive(Debug, Clone)]
+struct FrameRule {
+    cfa: Cfa,
+    recover: Vec<(u16, Recover)>,
+    is_signal_trampoline: bool,
+}
+
+/// The canonical frame address: the stack pointer before the call.
+#[derive(Debug, Clone)]
+enum Cfa {
+    Register { register: u16, offset: i64 },
+    Expression(Box<[u8]>),
+}
+
+/// Where a caller's register is.
+#[derive(Debug, Clone)]
+enum Recover {
+    /// In memory, at this offset from the CFA.
+    AtCfa(i64),
+    /// It is the CFA plus this.
+    CfaPlus(i64),
+    /// In this register of the callee.
+    Register(u16),
+    /// In memory, where the expression says.
+    AtExpression(Box<[u8]>),
+    /// What the expression says.
+    Expression(Box<[u8]>),
+    /// Nowhere.
+    Lost,
+}
+
+/// What unwinding one frame led to.
+#[derive(Debug)]
+pub enum Step {
+    /// The caller.
+    Caller {
+        /// Its registers; `ip` is where it goes on.
+        registers: Registers,
+        /// Whether it was interrupted by a signal and did not call anything.
+        interrupted: bool,
+    },
+    /// There is no caller: this is where the thread began. Nothing at or
+    /// above the address is needed to find that out.
+    Root(u64),
+    /// The code is to be unwound by frame pointer.
+    UseFramePointer,
+}
+
+/// A file's unwind tables and the rules found in them so far.
+pub struct Cfi {
+    image: Image,
+    bases: BaseAddresses,
+    /// For tables without a search table of their own: start and end address
+    /// of each entry, and its offset in the section.
+    entries: Vec<(u64, u64, usize)>,
+    /// By file offset.
+    rules: FxHashMap<u64, Rule>,
+    context: UnwindContext<usize>,
+}
+
+impl Cfi {
+    /// Prepares the tables of a file.
+    pub fn new(image: Image) -> Self {
+        let bases = BaseAddresses::default()
+            .set_eh_frame(image.eh_frame.svma)
+            .set_eh_frame_hdr(image.eh_frame_hdr.svma)
+            .set_text(image.text_svma)
+            .set_got(image.got_svma);
+        let mut cfi = Cfi {
+            image,
+            bases,
+            entries: Vec::new(),
+            rules: FxHashMap::default(),
+            context: UnwindContext::new(),
+        };
+        cfi.entries = if !cfi.image.debug_frame.data.is_empty() {
+            list_entries(&debug_frame(&cfi.image), &cfi.bases)
+        } else if cfi.has_search_table() {
+            Vec::new()
+        } else {
+            list_entries(&eh_frame(&cfi.image), &cfi.bases)
+        };
+        cfi
+    }
+
+    /// Whether `.eh_frame` can be searched; linkers leave the table out if they
+    /// do not understand all entries.
+    fn has_search_table(&self) -> bool {
+        let header = eh_frame_hdr(&self.image).parse(&self.bases, 8);
+        header.is_ok_and(|header| header.table().is_some())
+    }
+
+    /// Unwinds the frame at `file_offset`, which is inside its instruction.
+    pub fn step(
+        &mut self,
+        file_offset: u64,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Result<Step, TruncatedReason> {
+        if let Some(rule) = self.rules.get(&file_offset) {
+            return rule.apply(registers, stack);
+        }
+        let svma = self.image.svma_of(file_offset);
+        let rule = svma.map_or(Rule::Nothing, |svma| self.find_rule(svma));
+        let step = rule.apply(registers, stack);
+        if self.rules.len() >= MAX_RULES {
+            self.rules.clear();
+        }
+        self.rules.insert(file_offset, rule);
+        step
+    }
+
+    fn find_rule(&mut self, svma: u64) -> Rule {
+        let rule = if !self.image.debug_frame.data.is_empty() {
+            let section = debug_frame(&self.image);
+            find_in_list(&section, &self.bases, &self.entries, &mut self.context, svma)
+        } else if !self.entries.is_empty() {
+            let section = eh_frame(&self.image);
+            find_in_list(&section, &self.bases, &self.entries, &mut self.context, svma)
+        } else {
+            find_in_search_table(&self.image, &self.bases, &mut self.context, svma)
+        };
+        match rule {
+            Ok(rule) => rule,
+            Err(gimli::Error::NoUnwindInfoForAddress) => self.rule_of_uncovered_code(svma),
+            Err(_) => Rule::Nothing,
+        }
+    }
+
+    /// For code that no entry covers: is it where the program begins, and if
+    /// not, how long is the piece it is part of?
+    fn rule_of_uncovered_code(&self, svma: u64) -> Rule {
+        let entry = self.image.entry_svma;
+        if entry != 0 && svma.checked_sub(entry).is_some_and(|after| after < ENTRY_BYTES) {
+            return Rule::Root;
+        }
+        if !self.image.has_unwind_info() {
+            return Rule::FramePointer;
+        }
+        let gap = || -> gimli::Result<bool> {
+            let section = eh_frame(&self.image);
+            let header = eh_frame_hdr(&self.image).parse(&self.bases, 8)?;
+            let table = header.table().ok_or(gimli::Error::NoUnwindInfoForAddress)?;
+            let before = table.lookup(svma, &self.bases)?;
+            let offset = table.pointer_to_offset(before)?;
+            let entry = section.fde_from_offset(&self.bases, offset, EhFrame::cie_from_offset)?;
+            let end = entry.initial_address().saturating_add(entry.len());
+            let later = end.saturating_add(GENERATED_CODE_BYTES);
+            Ok(table.lookup(later, &self.bases)? == before)
+        };
+        if gap().unwrap_or(false) { Rule::FramePointer } else { Rule::Nothing }
+    }
+}
+
+impl Rule {
+    fn apply(
+        &self,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Result<Step, TruncatedReason> {
+        match self {
+            Rule::Root => Ok(Step::Root(registers.sp())),
+            Rule::FramePointer => Ok(Step::UseFramePointer),
+            Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
+            Rule::Frame(rule) => rule.apply(registers, stack),
+        }
+    }
+}
+
+impl FrameRule {
+    fn apply(
+        &self,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Result<Step, TruncatedReason> {
+        let cfa = match &self.cfa {
+            Cfa::Register { register, offset } => {
+                registers.get(*register).map(|base| base.wrapping_add_signed(*offset))
+            }
+            Cfa::Expression(code) => evaluate(code, None, registers, stack),
+        };
+        let cfa = cfa.ok_or(TruncatedReason::NoUnwindInfo)?;
+        let mut caller =
+            if self.is_signal_trampoline { *registers } else { registers.preserved_by_callee() };
+        caller.set(SP, Some(cfa));
+        let mut return_address = None;
+        for (register, recover) in &self.recover {
+            let value = match recover {
+                Recover::AtCfa(offset) => {
+                    let address = cfa.wrapping_add_signed(*offset);
+                    if *register != RA && stack.is_below(address) {
+                        // In an epilogue, a register that has been popped
+                        // already may still be said to lie below the stack
+                        // pointer, where nothing was copied. Its value is
+                        // back in place then.
+                        continue;
+                    }
+                    stack.read(address)
+                }
+                Recover::CfaPlus(offset) => Some(cfa.wrapping_add_signed(*offset)),
+                Recover::Register(other) => registers.get(*other),
+                Recover::AtExpression(code) => {
+                    evaluate(code, Some(cfa), registers, stack).and_then(|at| stack.read(at))
+                }
+                Recover::Expression(code) => evaluate(code, Some(cfa), registers, stack),
+                Recover::Lost => None,
+            };
+            match *register {
+                RA => return_address = value,
+                other => caller.set(other, value),
+            }
+        }
+        match return_address {
+            // The start of a thread in code that does not say so.
+            Some(0) => Ok(Step::Root(cfa)),
+            Some(address) => {
+                caller.ip = address;
+                Ok(Step::Caller { registers: caller, interrupted: self.is_signal_trampoline })
+            }
+            None if stack.is_beyond(cfa.wrapping_sub(8)) => Err(TruncatedReason::StackTooDeep),
+            None => Err(TruncatedReason::NoUnwindInfo),
+        }
+    }
+}
+
+fn eh_frame(image: &Image) -> EhFrame<Slice<'_>> {
+    let mut section = EhFrame::new(&image.eh_frame.data, LittleEndian);
+    section.set_address_size(8);
+    section
+}
+
+fn eh_frame_hdr(image: &Image) -> EhFrameHdr<Slice<'_>> {
+    EhFrameHdr::new(&image.eh_frame_hdr.data, LittleEndian)
+}
+
+fn debug_frame(image: &Image) -> DebugFrame<Slice<'_>> {
+    let mut section = DebugFrame::new(&image.debug_frame.data, LittleEndian);
+    section.set_address_size(8);
+    section
+}
+
+fn find_in_search_table(
+    image: &Image,
+    bases: &BaseAddresses,
+    context: &mut UnwindContext<usize>,
+    svma: u64,
+) -> gimli::Result<Rule> {
+    let section = eh_frame(image);
+    let header = eh_frame_hdr(image).parse(bases, 8)?;
+    let table = header.table().ok_or(gimli::Error::NoUnwindInfoForAddress)?;
+    let entry = table.fde_for_address(&section, bases, svma, EhFrame::cie_from_offset)?;
+    rule_from_entry(&section, bases, &entry, context, svma)
+}
+
+fn find_in_list<'a, S>(
+    section: &S,
+    bases: &BaseAddresses,
+    entries: &[(u64, u64, usize)],
+    context: &mut UnwindContext<usize>,
+    svma: u64,
+) -> gimli::Result<Rule>
+where
+    S: UnwindSection<Slice<'a>>,
+    S::Offset: From<usize>,
+{
+    let after = entries.partition_point(|(start, _, _)| *start <= svma);
+    let found = entries[..after].last().filter(|(_, end, _)| svma < *end);
+    let (_, _, offset) = found.ok_or(gimli::Error::NoUnwindInfoForAddress)?;
+    let entry = section.fde_from_offset(bases, (*offset).into(), S::cie_from_offset)?;
+    rule_from_entry(section, bases, &entry, context, svma)
+}
+
+/// Start, end and offset of all entries up to the first damaged one, sorted.
+fn list_entries<'a, S: UnwindSection<Slice<'a>>>(
+    section: &S,
+    bases: &BaseAddresses,
+) -> Vec<(u64, u64, usize)> {
+    let mut list = Vec::new();
+    let mut entries = section.entries(bases);
+    while let Ok(Some(entry)) = entries.next() {
+        let gimli::CieOrFde::Fde(partial) = entry else { continue };
+        if let Ok(entry) = partial.parse(S::cie_from_offset) {
+            let start = entry.initial_address();
+            list.push((start, start.saturating_add(entry.len()), entry.offset()));
+        }
+    }
+    list.sort_unstable();
+    list
+}
+
+fn rule_from_entry<'a, S: UnwindSection<Slice<'a>>>(
+    section: &S,
+    bases: &BaseAddresses,
+    entry: &FrameDescriptionEntry<Slice<'a>>,
+    context: &mut UnwindContext<usize>,
+    svma: u64,
+) -> gimli::Result<Rule> {
+    let row = entry.unwind_info_for_address(section, bases, context, svma)?;
+    let code = |expression: &gimli::UnwindExpression<usize>| -> gimli::Result<Box<[u8]>> {
+        Ok(expression.get(section)?.0.slice().into())
+    };
+    let cfa = match row.cfa() {
+        CfaRule::RegisterAndOffset { register, offset } => {
+            Cfa::Register { register: register.0, offset: *offset }
+        }
+        CfaRule::Expression(expression) => Cfa::Expression(code(expression)?),
+    };
+    let mut recover = Vec::new();
+    let mut has_return_address = false;
+    for register in 0..=RA {
+        let rule = match row.register(Register(register)) {
+            None | Some(RegisterRule::SameValue) => continue,
+            Some(RegisterRule::Undefined) if register == RA => continue,
+            Some(RegisterRule::Offset(offset)) => Recover::AtCfa(offset),
+            Some(RegisterRule::ValOffset(offset)) => Recover::CfaPlus(offset),
+            Some(RegisterRule::Register(other)) => Recover::Register(other.0),
+            Some(RegisterRule::Expression(expression)) => Recover::AtExpression(code(&expression)?),
+            Some(RegisterRule::ValExpression(expression)) => {
+                Recover::Expression(code(&expression)?)
+            }
+            Some(_) => Recover::Lost,
+        };
+        has_return_address |= register == RA;
+        recover.push((register, rule));
+    }
+    if !has_return_address {
+        // The entry functions of programs and threads say that there is no
+        // return address.
+        return Ok(Rule::Root);
+    }
+    let is_signal_trampoline = entry.is_signal_trampoline();
+    Ok(Rule::Frame(Box::new(FrameRule { cfa, recover, is_signal_trampoline })))
+}
+
+/// The value of a DWARF expression, `None` if it needs what is not there.
+fn evaluate(
+    code: &[u8],
+    initial: Option<u64>,
+    registers: &Registers,
+    stack: &StackMemory<'_>,
+) -> Option<u64> {
+    let encoding = gimli::Encoding { address_size: 8, format: gimli::Format::Dwarf32, version: 4 };
+    let mut evaluation = Evaluation::new(EndianSlice::new(code, LittleEndian), encoding);
+    evaluation.set_max_iterations(MAX_EXPRESSION_STEPS);
+    if let Some(value) = initial {
+        evaluation.set_initial_value(value);
+    }
+    let mut state = evaluation.evaluate().ok()?;
+    loop {
+        state = match state {
+            EvaluationResult::Complete => break,
+            EvaluationResult::RequiresRegister { register, .. } => {
+                let value = registers.get(register.0)?;
+                evaluation.resume_with_register(Value::Generic(value)).ok()?
+            }
+            EvaluationResult::RequiresMemory { address, size: 8, .. } => {
+                let value = stack.read(address)?;
+                evaluation.resume_with_memory(Value::Generic(value)).ok()?
+            }
+            _ => return None,
+        };
+    }
+    match evaluation.as_result() {
+        [piece] => match piece.location {
+            Location::Address { address } => Some(address),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_loader_begins_at_its_root() {
+        let loader = File::open("/lib64/ld-linux-x86-64.so.2").unwrap();
+        let mut cfi = Cfi::new(Image::from_file(loader).unwrap());
+        let entry = cfi.image.entry_svma;
+        assert!(matches!(cfi.find_rule(entry), Rule::Root));
+        // Where it goes on after its first call.
+        assert!(matches!(cfi.find_rule(entry + 8), Rule::Root));
+    }
+}

@@ -1,0 +1,201 @@
+//! What unwinding needs of an executable or library: its segments, its unwind
+//! tables and its build-id.
+//!
+//! The pieces are read, not mapped: a file that shrinks while it is looked at
+//! gives an error then, not a SIGBUS in the recorder.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::{LittleEndian, ReadCache, ReadRef};
+use rz_format::Segment;
+
+type Header = elf::FileHeader64<LittleEndian>;
+
+/// Most bytes that are read of one file, which may be made up to harm us. The
+/// unwind tables of the largest programs have tenths of it.
+const MAX_READ: u64 = 256 << 20;
+/// Largest note that is looked at for a build-id.
+const MAX_NOTE: u64 = 64 << 10;
+/// Most loaded segments; real files have four to a dozen.
+const MAX_SEGMENTS: usize = 128;
+
+/// The parts of an ELF file that unwinding needs.
+#[derive(Debug, Default)]
+pub struct Image {
+    /// Size of the file in bytes.
+    pub file_size: u64,
+    /// GNU build-id; empty if there is none.
+    pub build_id: Vec<u8>,
+    /// Where parts of the file lie in memory.
+    pub segments: Vec<Segment>,
+    /// `.eh_frame_hdr`, the search table of `.eh_frame`.
+    pub eh_frame_hdr: Section,
+    /// `.eh_frame`.
+    pub eh_frame: Section,
+    /// `.debug_frame`, for files without `.eh_frame`.
+    pub debug_frame: Section,
+    /// Address of the instruction that a program, or its loader, starts at.
+    pub entry_svma: u64,
+    /// Address of `.text`, which pointers may be relative to.
+    pub text_svma: u64,
+    /// Address of `.got`, likewise.
+    pub got_svma: u64,
+}
+
+/// A section's address and bytes.
+#[derive(Debug, Default)]
+pub struct Section {
+    /// Address in the file's own numbering.
+    pub svma: u64,
+    /// Content; empty if there is no such section.
+    pub data: Vec<u8>,
+}
+
+impl Image {
+    /// Reads a file. Fails if it is no x86-64 ELF file.
+    pub fn from_file(file: File) -> io::Result<Self> {
+        let file_size = file.metadata()?.len();
+        let bounded = Bounded { file: ReadCache::new(file), left: Cell::new(MAX_READ) };
+        let mut image = Self::parse(&bounded).map_err(io::Error::other)?;
+        image.file_size = file_size;
+        Ok(image)
+    }
+
+    /// Reads an ELF file from memory, such as the vDSO.
+    pub fn from_bytes(bytes: &[u8]) -> io::Result<Self> {
+        Self::parse(bytes).map_err(io::Error::other)
+    }
+
+    fn parse<'data, R: ReadRef<'data>>(data: R) -> object::read::Result<Self> {
+        let header = Header::parse(data)?;
+        let endian = header.endian()?;
+        let mut image = Image { entry_svma: header.e_entry(endian), ..Image::default() };
+        for segment in header.program_headers(endian, data)? {
+            match segment.p_type(endian) {
+                elf::PT_LOAD => image.segments.push(Segment {
+                    file_offset: segment.p_offset(endian),
+                    length: segment.p_filesz(endian),
+                    svma: segment.p_vaddr(endian),
+                }),
+                elf::PT_NOTE if segment.p_filesz(endian) <= MAX_NOTE => {
+                    // A damaged note costs the build-id only.
+                    let Ok(Some(mut notes)) = segment.notes(endian, data) else { continue };
+                    while let Ok(Some(note)) = notes.next() {
+                        let is_build_id = note.n_type(endian) == elf::NT_GNU_BUILD_ID;
+                        if is_build_id && note.name() == elf::ELF_NOTE_GNU {
+                            image.build_id = note.desc().to_vec();
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        // As a trace, and a search for an address, can do with.
+        image.segments.truncate(MAX_SEGMENTS);
+        let sections = header.sections(endian, data)?;
+        let load = |name: &[u8]| -> object::read::Result<Section> {
+            match sections.section_by_name(endian, name) {
+                Some((_, section)) => Ok(Section {
+                    svma: section.sh_addr(endian),
+                    // Compressed debug sections are of no use for unwinding.
+                    data: match section.compression(endian, data)? {
+                        None => section.data(endian, data)?.to_vec(),
+                        Some(_) => Vec::new(),
+                    },
+                }),
+                None => Ok(Section::default()),
+            }
+        };
+        let address = |name: &[u8]| {
+            sections.section_by_name(endian, name).map_or(0, |(_, s)| s.sh_addr(endian))
+        };
+        image.eh_frame = load(b".eh_frame")?;
+        image.eh_frame_hdr = load(b".eh_frame_hdr")?;
+        if image.eh_frame.data.is_empty() {
+            image.debug_frame = load(b".debug_frame")?;
+        }
+        image.text_svma = address(b".text");
+        image.got_svma = address(b".got");
+        Ok(image)
+    }
+
+    /// Address, in the file's own numbering, of the byte at a file offset.
+    pub fn svma_of(&self, file_offset: u64) -> Option<u64> {
+        let segment = self.segments.iter().find(|segment| {
+            file_offset.checked_sub(segment.file_offset).is_some_and(|at| at < segment.length)
+        })?;
+        Some(file_offset - segment.file_offset + segment.svma)
+    }
+
+    /// Whether there is any unwind information.
+    pub fn has_unwind_info(&self) -> bool {
+        !self.eh_frame.data.is_empty() || !self.debug_frame.data.is_empty()
+    }
+}
+
+/// A file of which only so much is read.
+struct Bounded {
+    file: ReadCache<File>,
+    left: Cell<u64>,
+}
+
+impl<'a> ReadRef<'a> for &'a Bounded {
+    fn len(self) -> Result<u64, ()> {
+        (&self.file).len()
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        self.left.set(self.left.get().checked_sub(size).ok_or(())?);
+        (&self.file).read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        (&self.file).read_bytes_at_until(range, delimiter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_size_is_not_read() {
+        // Our own executable with a note that is said to have 4 GiB, and a
+        // section header table that is said to have as many entries, in a
+        // file that really is that long, at least in name.
+        let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+        let headers = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+        let count = u16::from_le_bytes(bytes[56..58].try_into().unwrap()) as usize;
+        for header in (0..count).map(|i| headers + i * 56) {
+            if bytes[header..header + 4] == elf::PT_NOTE.0.to_le_bytes() {
+                bytes[header + 32..header + 40].copy_from_slice(&(4u64 << 30).to_le_bytes());
+            }
+        }
+        let sections = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
+        bytes[60..62].copy_from_slice(&[0, 0]);
+        bytes[sections + 32..sections + 40].copy_from_slice(&(1u64 << 26).to_le_bytes());
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, &bytes).unwrap();
+        file.set_len(8 << 30).unwrap();
+        assert!(Image::from_file(file).is_err());
+    }
+
+    #[test]
+    fn our_own_executable() {
+        let image = Image::from_file(File::open("/proc/self/exe").unwrap()).unwrap();
+        assert!(image.has_unwind_info());
+        assert!(!image.eh_frame_hdr.data.is_empty());
+        assert_eq!(image.svma_of(u64::MAX), None);
+    }
+
+    #[test]
+    fn something_else_is_an_error() {
+        assert!(Image::from_bytes(b"#!/bin/sh\n").is_err());
+        assert!(Image::from_bytes(&[]).is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! From registers and a piece of stack to the addresses of all callers, for
+//! recording and for reading recordings of other tools.
+//!
+//! Frames are found by call frame information. Code that has none, because it
+//! was generated at run time or because its compiler does not write any, is
+//! followed by frame pointers, as long as every return address found that way
+//! comes after a call instruction. Where neither helps, the stack is marked as
+//! truncated: no frame is ever guessed.
+//!
+//! [`unwind`] asks a [`Code`] what is where: an [`AddressSpace`] tells which
+//! file holds an address, and [`Cfi`] how to unwind there.
+//!
+//! Beside it is what else can be known only on the machine that runs the code:
+//! [`names`] of the kernel's and the vDSO's functions.
+#![forbid(unsafe_code)]
+
+mod cfi;
+mod image;
+mod memory;
+pub mod names;
+mod space;
+mod vdso;
+mod x86_64;
+
+use rz_format::TruncatedReason;
+
+pub use cfi::{Cfi, Step};
+pub use image::Image;
+pub use memory::StackMemory;
+pub use space::{AddressSpace, Extent, Mapping};
+pub use vdso::own_vdso;
+pub use x86_64::{REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT, ends_with_call};
+
+use x86_64::{BP, SP};
+
+/// Frames followed per stack; deeper ones are cut at the root.
+const MAX_FRAMES: usize = 1024;
+/// Longest call instruction.
+pub const MAX_CALL_LEN: usize = 7;
+
+/// What the unwinder asks about code addresses.
+pub trait Code {
+    /// A place in code, however the implementor names it.
+    type Place;
+
+    /// What is at `address`, which lies inside an instruction; `None` if that
+    /// is not code.
+    fn place(&mut self, address: u64) -> Option<Self::Place>;
+
+    /// Unwinds the frame at a place.
+    fn step(
+        &mut self,
+        place: &Self::Place,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Result<Step, TruncatedReason>;
+
+    /// Whether the instruction before `return_address` is a call.
+    fn follows_call(&mut self, return_address: u64) -> bool;
+}
+
+/// How an unwinding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// At the thread's first function. The stack from this address on is not
+    /// needed to get there.
+    Root(u64),
+    /// Before that.
+    Truncated(TruncatedReason),
+}
+
+/// Follows a stack from its innermost frame; `frame` gets each place found.
+pub fn unwind<C: Code>(
+    code: &mut C,
+    mut registers: Registers,
+    stack: &StackMemory<'_>,
+    mut frame: impl FnMut(C::Place),
+) -> End {
+    let mut has_called = false;
+    for _ in 0..MAX_FRAMES {
+        // A return address may be the first byte of the next function if the
+        // call does not return; one byte before it is inside the call for
+        // sure. So it is after a system call, such as the one at the end of a
+        // signal trampoline.
+        let is_behind = has_called || registers.follow_system_call();
+        let lookup = registers.ip.wrapping_sub(u64::from(is_behind));
+        let Some(place) = code.place(lookup) else {
+            return End::Truncated(TruncatedReason::BadReturnAddress);
+        };
+        let step = code.step(&place, &registers, stack);
+        frame(match &step {
+            // A trampoline is returned to, but did not call: its address is
+            // exact, and only its unwind entry begins one byte early.
+            Ok(Step::Caller { interrupted: true, .. }) if has_called => {
+                code.place(registers.ip).unwrap_or(place)
+            }
+            _ => place,
+        });
+        let (caller, interrupted) = match step {
+            Err(reason) => return End::Truncated(reason),
+            Ok(Step::Root(stack_end)) => return End::Root(stack_end),
+            Ok(Step::Caller { registers, interrupted }) => (registers, interrupted),
+            Ok(Step::UseFramePointer) => {
+                match frame_pointer_step(code, &registers, stack, has_called) {
+                    Ok(caller) => (caller, false),
+                    Err(end) => return end,
+                }
+            }
+        };
+        // A signal handler may run on another stack; otherwise callers are
+        // always further up, unless a function that calls nothing took its
+        // return address off the stack, as vfork does.
+        let is_in_order = match has_called {
+            true => caller.sp() > registers.sp(),
+            false => caller.sp() >= registers.sp(),
+        };
+        if !interrupted && !is_in_order {
+            return End::Truncated(TruncatedReason::NoUnwindInfo);
+        }
+        registers = caller;
+        has_called = !interrupted;
+    }
+    End::Truncated(TruncatedReason::TooManyFrames)
+}
+
+/// Follows the chain of frame pointers by one.
+fn frame_pointer_step(
+    code: &mut impl Code,
+    registers: &Registers,
+    stack: &StackMemory<'_>,
+    has_called: bool,
+) -> Result<Registers, End> {
+    let unusable = End::Truncated(TruncatedReason::NoUnwindInfo);
+    let frame = registers.get(BP).ok_or(unusable)?;
+    if frame == 0 && has_called {
+        // By convention, the outermost frame. In an innermost one, it may be
+        // a number like any other.
+        return Err(End::Root(registers.sp()));
+    }
+    if frame == 0 || frame % 8 != 0 || frame < registers.sp() {
+        return Err(unusable);
+    }
+    if stack.is_beyond(frame.wrapping_add(8)) {
+        return Err(End::Truncated(TruncatedReason::StackTooDeep));
+    }
+    let previous = stack.read(frame).ok_or(unusable)?;
+    let return_address = stack.read(frame + 8).ok_or(unusable)?;
+    if return_address == 0 {
+        return Err(End::Root(frame + 16));
+    }
+    if !code.follows_call(return_address) {
+        return Err(End::Truncated(TruncatedReason::BadReturnAddress));
+    }
+    // What else the code may have put away is not known.
+    let mut caller = registers.with_nothing_known();
+    caller.ip = return_address;
+    caller.set(SP, Some(frame + 16));
+    caller.set(BP, Some(previous));
+    Ok(caller)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Functions of 16 bytes each, numbered by address. What a step does
+    /// depends on the number.
+    struct Functions {
+        step: fn(u64, &Registers) -> Result<Step, TruncatedReason>,
+    }
+
+    impl Code for Functions {
+        type Place = u64;
+
+        fn place(&mut self, address: u64) -> Option<u64> {
+            (address < 0x1000).then_some(address)
+        }
+
+        fn step(
+            &mut self,
+            place: &u64,
+            registers: &Registers,
+            _stack: &StackMemory<'_>,
+        ) -> Result<Step, TruncatedReason> {
+            (self.step)(place / 16, registers)
+        }
+
+        fn follows_call(&mut self, _return_address: u64) -> bool {
+            false
+        }
+    }
+
+    /// Registers in the kernel's order: all zero but for cx, sp and ip.
+    fn registers(cx: u64, sp: u64, ip: u64) -> Registers {
+        let mut slots = [0; REGISTER_COUNT];
+        (slots[2], slots[STACK_POINTER_SLOT], slots[8]) = (cx, sp, ip);
+        Registers::from_slots(&slots)
+    }
+
+    fn caller(ip: u64, sp: u64, interrupted: bool) -> Result<Step, TruncatedReason> {
+        Ok(Step::Caller { registers: registers(0, sp, ip), interrupted })
+    }
+
+    fn check(
+        start: Registers,
+        step: fn(u64, &Registers) -> Result<Step, TruncatedReason>,
+        expected: &[u64],
+        end: End,
+    ) {
+        let mut places = Vec::new();
+        let stack = StackMemory::new(start.sp(), &[]);
+        let found = unwind(&mut Functions { step }, start, &stack, |place| places.push(place));
+        assert_eq!((&places[..], found), (expected, end), "{places:x?}");
+    }
+
+    #[test]
+    fn a_caller_is_looked_up_inside_its_call() {
+        let step = |function, _: &Registers| match function {
+            1 => caller(0x30, 8, false),
+            _ => Ok(Step::Root(8)),
+        };
+        check(registers(0, 0, 0x10), step, &[0x10, 0x2f], End::Root(8));
+    }
+
+    #[test]
+    fn a_system_call_at_the_end_of_a_function() {
+        let step = |function, _: &Registers| match function {
+            1 => Ok(Step::Root(0)),
+            _ => Err(TruncatedReason::NoUnwindInfo),
+        };
+        check(registers(0x20, 0, 0x20), step, &[0x1f], End::Root(0));
+    }
+
+    #[test]
+    fn a_signal_handler_on_a_lower_stack() {
+        let step = |function, _: &Registers| match function {
+            // The handler returns to the trampoline, whose unwind entry
+            // starts a byte early.
+            1 => caller(0x30, 0x508, false),
+            2 => caller(0x50, 0x100, true),
+            _ => Ok(Step::Root(0x100)),
+        };
+        check(registers(0, 0x500, 0x10), step, &[0x10, 0x30, 0x50], End::Root(0x100));
+    }
+
+    #[test]
+    fn a_return_address_in_a_register() {
+        let step = |function, registers: &Registers| match function {
+            1 => caller(0x28, registers.sp(), false),
+            _ => Ok(Step::Root(0)),
+        };
+        check(registers(0, 0, 0x10), step, &[0x10, 0x27], End::Root(0));
+    }
+
+    #[test]
+    fn a_stack_that_does_not_go_up() {
+        let step = |_, _: &Registers| caller(0x28, 8, false);
+        let truncated = End::Truncated(TruncatedReason::NoUnwindInfo);
+        check(registers(0, 0, 0x10), step, &[0x10, 0x27], truncated);
+    }
+}
