@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 
 from large_program import build, debug_bytes
 from machine import BENCH_PROGRAMS, REC, ROOT, describe, prepare
+from measure import spread
 from recorders import find_samply
 
 SPEED = os.path.join(ROOT, "target/release/examples/symbolize_speed")
@@ -72,10 +73,6 @@ def run(tool: Tool, stdin: str, timeout: float) -> None:
     tool.peak_mib.append(float(kib) / 1024)
 
 
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
 def table(tools: list[Tool], addresses: int, stdin: str, options: argparse.Namespace) -> None:
     for _ in range(options.rounds):
         for tool in tools:
@@ -87,22 +84,23 @@ def table(tools: list[Tool], addresses: int, stdin: str, options: argparse.Names
         if tool.skip or not tool.seconds:
             print(f"| {tool.name} | {tool.skip} | | |", flush=True)
             continue
+        seconds = spread(tool.seconds, "{:.2f}".format)
         each = 1e6 * statistics.median(tool.seconds) / addresses
-        print(f"| {tool.name} | {spread(tool.seconds)} | {each:.1f} | "
+        print(f"| {tool.name} | {seconds} | {each:.1f} | "
               f"{statistics.median(tool.peak_mib):.0f} |", flush=True)
 
 
 def compare_addresses(program: str, folder: str, options: argparse.Namespace) -> None:
     count = str(options.addresses)
     addresses = os.path.join(folder, "addresses")
-    listed = subprocess.run([SPEED, "--list", program, count], capture_output=True, text=True,
+    listed = subprocess.run([SPEED, "list", program, count], capture_output=True, text=True,
                             check=True).stdout
     with open(addresses, "w") as file:
         file.write(listed)
     cache = os.path.join(folder, "cache")
     tools = [
-        Tool("rz, nothing kept", [SPEED, program, count, cache], before=["rm", "-rf", cache]),
-        Tool("rz, names kept", [SPEED, program, count, cache]),
+        Tool("rz, nothing kept", [SPEED, "name", program, cache], before=["rm", "-rf", cache]),
+        Tool("rz, names kept", [SPEED, "name", program, cache]),
         Tool("llvm-symbolizer", ["llvm-symbolizer-14", "--inlines", "-e", program]),
         Tool("addr2line", ["addr2line", "-a", "-f", "-i", "-C", "-e", program]),
     ]

@@ -1,36 +1,56 @@
 //! How fast addresses of a program are named, and with how much memory:
-//! `cargo run --release -p rz-convert --example symbolize_speed -- PROGRAM
-//! [ADDRESSES [CACHE_DIR]]`.
+//! `… --example symbolize_speed -- list PROGRAM [ADDRESSES] > list`, then
+//! `… -- name PROGRAM [CACHE_DIR] < list`.
 //!
-//! Takes ADDRESSES addresses that are spread over the program's functions, the
-//! same ones each time. With `--list` in front, prints them instead, one a
-//! line, for other tools.
+//! The list has addresses that are spread over the program's functions, one a
+//! line, the same ones each time; other tools can read it.
 
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use std::{fs, io};
 
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
+use rz_convert::mapped_file::MappedFile;
 use rz_convert::symbolize::{ModuleRequest, SymbolizeOptions, symbolize};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let is_list = arguments.first().is_some_and(|word| word == "--list");
-    if is_list {
-        arguments.remove(0);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [verb, program, rest @ ..] = arguments.as_slice() else {
+        return Err("list or name, and which program?".into());
+    };
+    let file = MappedFile::open(Path::new(program))?;
+    let object = object::File::parse(&*file)?;
+    match verb.as_str() {
+        "list" => {
+            let count = rest.first().map_or(Ok(20_000), |text| text.parse())?;
+            spread(&object, count).iter().for_each(|address| println!("{address:#x}"));
+            Ok(())
+        }
+        _ => name(Path::new(program), &object, rest.first().map(PathBuf::from)),
     }
-    let program = PathBuf::from(arguments.first().ok_or("which program?")?);
-    let count = arguments.get(1).map_or(Ok(20_000), |text| text.parse())?;
-    let places = places(&program, count)?;
-    if is_list {
-        places.iter().for_each(|(_, address)| println!("{address:#x}"));
-        return Ok(());
+}
+
+/// Names the addresses on standard input, and prints what that took.
+fn name(
+    program: &Path,
+    object: &object::File,
+    cache_dir: Option<PathBuf>,
+) -> Result<(), Box<dyn Error>> {
+    let offset = |address: u64| {
+        object.segments().find_map(|segment| {
+            let (start, size) = segment.file_range();
+            let distance = address.checked_sub(segment.address())?;
+            (distance < size).then_some(start + distance)
+        })
+    };
+    let mut offsets = Vec::new();
+    for line in io::stdin().lines() {
+        let address = u64::from_str_radix(line?.trim_start_matches("0x"), 16)?;
+        offsets.extend(offset(address));
     }
-    let cache_dir = arguments.get(2).map(PathBuf::from);
-    let offsets: Vec<u64> = places.iter().map(|(offset, _)| *offset).collect();
     let request = ModuleRequest {
-        path: &program,
+        path: program,
         build_id: &[],
         file_size: 0,
         segments: &[],
@@ -49,42 +69,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("note: {note}");
     }
     let status = fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    println!(
-        "peak {}, of which not of files {}",
-        peak.unwrap_or("?").trim(),
-        own.unwrap_or("?").trim()
-    );
+    let line = |key| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("?").trim();
+    println!("peak {}, now {} not of files", line("VmHWM:"), line("RssAnon:"));
     Ok(())
 }
 
-/// File offsets and addresses, ascending, spread over all functions.
-fn places(program: &Path, count: usize) -> Result<Vec<(u64, u64)>, Box<dyn Error>> {
-    let content = fs::read(program)?;
-    let file = object::File::parse(&*content)?;
-    let functions = file.symbols().filter(|s| s.kind() == SymbolKind::Text && s.size() > 0);
+/// Addresses, ascending, spread over all functions.
+fn spread(object: &object::File, count: usize) -> Vec<u64> {
+    let functions = object.symbols().filter(|s| s.kind() == SymbolKind::Text && s.size() > 0);
     let mut functions: Vec<(u64, u64)> = functions.map(|s| (s.address(), s.size())).collect();
     functions.sort_unstable();
     functions.dedup();
     let total: u64 = functions.iter().map(|(_, size)| size).sum();
     let step = (total / count.max(1) as u64).max(1);
-    let offset = |address: u64| {
-        file.segments().find_map(|segment| {
-            let (start, size) = segment.file_range();
-            let distance = address.checked_sub(segment.address())?;
-            (distance < size).then_some(start + distance)
-        })
-    };
-    let (mut places, mut into) = (Vec::new(), 0);
+    let (mut addresses, mut into) = (Vec::new(), 0);
     for (start, size) in functions {
         while into < size {
-            places.extend(offset(start + into).map(|offset| (offset, start + into)));
+            addresses.push(start + into);
             into += step;
         }
         into -= size;
     }
-    places.sort_unstable();
-    places.dedup();
-    Ok(places)
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }

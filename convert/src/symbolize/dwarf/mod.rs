@@ -16,6 +16,7 @@ mod origin;
 mod scopes;
 mod sections;
 mod split;
+mod tables;
 mod targets;
 mod units;
 
@@ -166,9 +167,10 @@ impl<'a, 'd> DebugInfo<'a, 'd> {
         targets: &Targets,
         make: &impl Fn(usize, &[Frame]) -> T,
     ) -> (Vec<(usize, T)>, Option<Failure>) {
-        let unit = match self.units.unit(job.unit) {
+        let ready = self.budget.meter().look().map_err(Failure::from);
+        let unit = match ready.and_then(|()| self.units.unit(job.unit)) {
             Ok(unit) => unit,
-            Err(error) => return (Vec::new(), Some(error.into())),
+            Err(failure) => return (Vec::new(), Some(failure)),
         };
         let wanted = targets.select(&job.targets);
         // Lines are always in the program itself.
@@ -218,7 +220,8 @@ impl<'a, 'd> DebugInfo<'a, 'd> {
             let line = question.lines[index];
             let mut at = line.map(|at| (files.path(at.file, self.names), at.line));
             for scope in scopes.of_target(index) {
-                meter.step()?;
+                // A name may take long: another unit may have it.
+                meter.look()?;
                 let (file, line) = at.take().unwrap_or_default();
                 frames.push(Frame { name: origins.name(&scope.name), file, line });
                 let file = scope.call_file.and_then(|file| match &mut own_files {

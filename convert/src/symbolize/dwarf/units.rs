@@ -5,16 +5,21 @@ use gimli::{AttributeValue, DebugArangesOffset, DebugInfoOffset, Dwarf, UnitHead
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::tables::{Tables, check_line_header};
 use super::{Failure, Reader, Targets};
 use crate::symbolize::budget::{Budget, Meter};
 
 pub(super) type Unit<'d> = gimli::Unit<Reader<'d>>;
+
+/// Units of a file, of which a whole browser has a tenth of a million.
+const MAX_UNITS: usize = 2_000_000;
 
 /// The units of one file.
 pub(super) struct Units<'d> {
     pub(super) dwarf: Dwarf<Reader<'d>>,
     /// In the order of the file.
     headers: Vec<UnitHeader<Reader<'d>>>,
+    tables: Tables,
     /// The units of the file that `dwz` moved shared parts to.
     pub(super) shared: Option<Box<Units<'d>>>,
 }
@@ -33,24 +38,27 @@ pub(super) struct Candidate {
 impl<'d> Units<'d> {
     /// Finds the units of `dwarf`, and of the file with parts it shares.
     pub(super) fn new(
-        mut dwarf: Dwarf<Reader<'d>>,
+        dwarf: Dwarf<Reader<'d>>,
         shared: Option<Dwarf<Reader<'d>>>,
     ) -> Result<Self, Failure> {
-        // Tables that many units share are read once. Each of the others is
-        // read with its unit, and forgotten with it.
-        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
         let mut headers = Vec::new();
         let mut all = dwarf.units();
         while let Some(header) = all.next()? {
+            if headers.len() == MAX_UNITS {
+                return Err(Failure::Cause(format!("it has more than {MAX_UNITS} units")));
+            }
             headers.push(header);
         }
         let shared = shared.map(|shared| Units::new(shared, None).map(Box::new)).transpose()?;
-        Ok(Units { dwarf, headers, shared })
+        Ok(Units { dwarf, headers, tables: Tables::default(), shared })
     }
 
     /// Reads a unit's own entry.
-    pub(super) fn unit(&self, index: usize) -> gimli::Result<Unit<'d>> {
-        self.dwarf.unit(self.headers[index])
+    pub(super) fn unit(&self, index: usize) -> Result<Unit<'d>, Failure> {
+        let header = self.headers[index];
+        let table = self.tables.read(&self.dwarf, header.debug_abbrev_offset())?;
+        check_line_header(&self.dwarf, &header, &table)?;
+        Ok(Unit::new_with_abbreviations(&self.dwarf, header, table)?)
     }
 
     /// The units themselves, in the order of the file.
@@ -121,6 +129,8 @@ impl<'d> Units<'d> {
         listed: Option<&Vec<DebugArangesOffset>>,
         hits: &mut Hits,
     ) -> Result<(), Failure> {
+        // One unit may take long in places where no steps are counted.
+        hits.meter.look()?;
         let header = &self.headers[hits.unit];
         if let UnitType::Type { .. } | UnitType::SplitType { .. } | UnitType::Partial =
             header.type_()
@@ -140,7 +150,7 @@ impl<'d> Units<'d> {
         if any {
             return Ok(());
         }
-        let unit = self.dwarf.unit(*header)?;
+        let unit = self.unit(hits.unit)?;
         let unit = unit.unit_ref(&self.dwarf);
         let mut entries = unit.entries_raw(None)?;
         let Some(root) = entries.read_abbreviation()? else { return Ok(()) };

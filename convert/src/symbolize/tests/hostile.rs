@@ -1,5 +1,6 @@
 //! Damaged and hostile files: degraded results, no panic, bounded memory.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -257,4 +258,102 @@ fn entries_that_refer_to_each_other_have_the_names_of_symbols() {
     let functions = functions(&program);
     let offsets = [functions["main"].offset, functions["other"].offset];
     assert_eq!(distinct(&symbolize_program(&program, &offsets)), ["main", "other"]);
+}
+
+/// A unit whose list of files claims to have 16 MiB, which would become a
+/// hundred times as much in memory.
+const MANY_FILES: &str = r#"
+    .text
+    .globl main
+    .type main, @function
+main:
+    .fill 16, 1, 0x90
+    .size main, 16
+    .section .debug_abbrev, "", @progbits
+    .uleb128 1, 0x11, 0, 0x10, 0x17, 0x11, 1, 0x12, 7, 0, 0  # unit: stmt_list
+    .byte 0
+    .section .debug_line, "", @progbits
+lines:
+    .long lines_end - lines_begin
+lines_begin:
+    .short 4
+    .long 0x1000000
+    .byte 1, 1, 1, 0, 1, 1
+    .byte 0
+    .fill 0x1000000, 1, 0x61
+    .byte 0, 0, 0, 0, 0
+lines_end:
+    .section .debug_info, "", @progbits
+    .long end - begin
+begin:
+    .short 4
+    .long 0
+    .byte 8
+    .uleb128 1
+    .long lines
+    .quad main, 16
+end:
+"#;
+
+#[test]
+fn lists_of_files_are_bounded() {
+    let dir = Workshop::new();
+    let program = dir.build("files", "s", MANY_FILES, "cc -nostartfiles -static -e main");
+    let offsets = [functions(&program)["main"].offset];
+    let symbols = symbolize_program(&program, &offsets);
+    assert_eq!(distinct(&symbols), ["main"]);
+    let note = symbols.note.unwrap();
+    assert!(note.contains("is incomplete (a list of files has 16777216 bytes): "), "{note}");
+}
+
+/// Tables of abbreviations that lie over each other: each unit begins one
+/// entry later than the one before, and would have most of the section.
+#[test]
+fn units_with_overlapping_tables_do_not_add_up() {
+    let (entries, units) = (30_000, 3_000);
+    let mut source = String::from(
+        ".text\n.globl main\n.type main, @function\nmain: .fill 16, 1, 0x90\n.size main, 16\n\
+         .section .debug_abbrev, \"\", @progbits\n",
+    );
+    for code in (1..=entries).rev() {
+        writeln!(source, ".uleb128 {code}, 0x11, 0, 0x11, 1, 0x12, 7, 0, 0").unwrap();
+    }
+    source.push_str(".byte 0\n.section .debug_info, \"\", @progbits\n");
+    // Codes below 128 have one byte less.
+    let sizes = |code: u32| {
+        if code < 128 {
+            9
+        } else if code < 16384 {
+            10
+        } else {
+            11
+        }
+    };
+    let mut offset = 0;
+    for unit in 0..units {
+        let code = entries - unit;
+        for _ in 0..2 {
+            writeln!(source, ".long 26\n.short 4\n.long {offset}\n.byte 8\n.uleb128 1").unwrap();
+            writeln!(source, ".quad main, 16\n.short 0").unwrap();
+        }
+        offset += sizes(code);
+    }
+    let dir = Workshop::new();
+    let program = dir.build("tables", "s", &source, "cc -nostartfiles -static -e main");
+    let offsets = [functions(&program)["main"].offset];
+    let request = ModuleRequest {
+        path: &program,
+        build_id: &[],
+        file_size: 0,
+        segments: &[],
+        offsets: &offsets,
+        debug_dirs: &[],
+    };
+    // A hundredth of the time of a module is enough to see that it ends.
+    let limits = Limits { time: Duration::from_millis(300), ..Limits::default() };
+    let options = SymbolizeOptions { limits, ..SymbolizeOptions::default() };
+    let symbols = symbolize(&[request], &options).modules.pop().unwrap();
+    assert_eq!(distinct(&symbols), ["main"]);
+    let note = symbols.note.unwrap();
+    assert!(note.contains("(it takes more than 300ms to read)"), "{note}");
 }

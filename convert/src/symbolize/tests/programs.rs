@@ -335,3 +335,64 @@ fn main() {
         );
     }
 }
+
+/// Every address of a program with very many inlined calls, against another
+/// tool: how many calls there are, and at which lines.
+#[test]
+fn as_addr2line_finds_them() {
+    let source = "\
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+int main(int argc, char **argv) {
+    std::map<std::string, std::vector<int>> groups;
+    for (int i = 0; i < argc * 100; i++) groups[argv[i % argc]].push_back(i * 7 % 31);
+    int sum = 0;
+    for (auto &group : groups) {
+        std::sort(group.second.begin(), group.second.end());
+        for (int value : group.second) sum = sum * 3 + value;
+    }
+    return sum;
+}
+";
+    for options in ["g++ -O2 -gdwarf-5", "g++ -O1 -gdwarf-4", "clang++-14 -O2 -gdwarf-4"] {
+        let dir = Workshop::new();
+        let program = dir.build("a", "cc", source, &format!("{options} -g -fPIE -pie"));
+        let functions = functions(&program);
+        let ours = functions.values().filter(|listed| listed.size < 100_000);
+        let mut places: Vec<(u64, u64)> = ours
+            .flat_map(|f| (0..f.size).step_by(3).map(|into| (f.offset + into, f.address + into)))
+            .collect();
+        places.sort_unstable();
+        let (offsets, addresses): (Vec<u64>, Vec<u64>) = places.into_iter().unzip();
+        let list: String = addresses.iter().map(|address| format!("{address:#x}\n")).collect();
+        std::fs::write(dir.path("list"), list).unwrap();
+        let list = dir.path("list");
+        let found =
+            run(&format!("addr2line -a -f -i -e {} @{}", program.display(), list.display()));
+        let mut expected: Vec<Vec<u32>> = Vec::new();
+        for line in found.lines() {
+            if line.starts_with("0x") {
+                expected.push(Vec::new());
+            } else if let Some((_, number)) = line.rsplit_once(':') {
+                let number = number.split(' ').next().unwrap().parse().unwrap_or(0);
+                expected.last_mut().unwrap().push(number);
+            }
+        }
+        let symbols = symbolize_program(&program, &offsets);
+        let mut inlined = 0;
+        for ((address, expected), calls) in addresses.iter().zip(expected).zip(&symbols.calls) {
+            // Code without debug information has a name only here, and padding
+            // has a line only there.
+            if expected == [0] || calls.is_empty() {
+                assert!(expected.len() == 1, "{options}: {address:#x}");
+                continue;
+            }
+            let lines: Vec<u32> = calls.iter().map(|call| call.line).collect();
+            assert_eq!(lines, expected, "{options}: {address:#x}: {calls:#?}");
+            inlined += calls.len().saturating_sub(1);
+        }
+        assert!(inlined > 1000, "{options}: {inlined}");
+    }
+}
