@@ -211,7 +211,7 @@ fn changes_are_found_without_times() {
         shown.lines().find(is_it).unwrap_or_else(|| panic!("{shown}")).to_owned()
     };
     let shown = compared("raw").success().stdout;
-    assert!(row(&shown, "hot").contains("slower"), "{shown}");
+    assert!(row(&shown, "hot").contains(" more "), "{shown}");
     assert!(row(&shown, "cold").contains("no evidence"), "{shown}");
     let shown = compared("share").success().stdout;
     assert!(row(&shown, "hot").contains("66.67"), "{shown}");
