@@ -215,7 +215,8 @@ fn changes_are_found_without_times() {
     assert!(row(&shown, "cold").contains("no evidence"), "{shown}");
     let shown = compared("share").success().stdout;
     assert!(row(&shown, "hot").contains("66.67"), "{shown}");
-    compared("wall").refused(1, &["no recorded duration", "--per share"]);
+    let refusal = compared("wall").code(1).stderr;
+    assert!(refusal.contains("no recorded duration; compare shares with --per share"), "{refusal}");
 }
 
 #[test]
