@@ -3,9 +3,10 @@
 
 Runs, one after the other, compare.py (CPU samples: cost and slowdown),
 syscalls.py (system calls, and redis under load), allocations.py (malloc and
-free), attach.py (a process of very many threads), alloc_attach.py
-(allocations of a running process), large.py (merging and comparing) and false_alarms.py (what comparisons claim,
-and what they find). Each prints the machine, kernel and commit.
+free), attach.py (a process of very many threads), alloc_attach.py (allocations
+of a running process), large.py (merging and comparing), symbolize.py (names)
+and false_alarms.py (what comparisons claim, and what they find). Each prints
+the machine, kernel and commit.
 """
 
 import argparse
@@ -24,6 +25,7 @@ QUICK = {
     "alloc_attach.py": [],
     "large.py": ["--samples", "10000"],
     "false_alarms.py": ["--runs", "4", "--seconds", "0.5", "--pairs", "3", "--group", "1"],
+    "symbolize.py": ["--addresses", "500", "--repeat", "1", "--timeout", "60"],
 }
 
 

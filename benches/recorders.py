@@ -62,7 +62,7 @@ def _perf(*call_graph):
     return command
 
 
-def _find_samply():
+def find_samply():
     """samply from PATH, or from a folder of peers that are not installed."""
     return shutil.which("samply") or next(iter(glob.glob("/opt/peers/bin/samply")), None)
 
@@ -71,7 +71,7 @@ def recorders(rec):
     """All recorders, in the order of the tables; `rec` is the path of rz's."""
     rec_skip = missing_rec(rec)
     perf = missing("perf")
-    samply = _find_samply()
+    samply = find_samply()
     samply_skip = "" if samply else "samply is neither in PATH nor in /opt/peers/bin"
     if samply and paranoid() > 1:
         samply_skip = "samply needs kernel.perf_event_paranoid ≤ 1, see --allow-sysctl"

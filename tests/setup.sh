@@ -3,12 +3,13 @@
 #
 # Safe to run again: what is there is left as it is, and then this takes less
 # than a second. System packages come from apt; the consumers of rz's exports
-# (pprof, speedscope) go to target/tools/ and touch nothing else.
+# (pprof, speedscope) and a bundler go to target/tools/ and touch nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 GO_VERSION=1.24.11 # the last line of Go that ships pprof built
 SPEEDSCOPE_VERSION=1.25.0
+ESBUILD_VERSION=0.28.2
 TOOLS=target/tools
 
 as_root() {
@@ -27,6 +28,7 @@ missing_packages() {
 binutils objcopy
 chromium chromium
 clang-14 clang-14
+dwz dwz
 file file
 g++ g++
 gcc gcc
@@ -35,6 +37,7 @@ linux-perf perf
 llvm-14 llvm-strip-14
 make make
 nodejs node
+openjdk-17-jdk-headless jcmd
 npm npm
 python3 python3
 redis-server redis-server
@@ -42,6 +45,7 @@ redis-tools redis-benchmark
 sqlite3 sqlite3
 strace strace
 valgrind valgrind
+xz-utils xz
 LIST
     # The headers of the programs that rec loads into the kernel.
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
@@ -80,15 +84,17 @@ install_go() {
     echo "$GO_VERSION" >$TOOLS/venv/go-version
 }
 
-install_speedscope() {
-    [ "$(cat $TOOLS/node_modules/speedscope-version 2>/dev/null)" != "$SPEEDSCOPE_VERSION" ] || return 0
-    echo "setup: speedscope $SPEEDSCOPE_VERSION"
-    twice npm install --prefix $TOOLS --silent --no-audit --no-fund --no-save \
-        "speedscope@$SPEEDSCOPE_VERSION"
-    echo "$SPEEDSCOPE_VERSION" >$TOOLS/node_modules/speedscope-version
+install_node_tools() {
+    # npm removes what it is not asked for: all at once.
+    local tools="speedscope@$SPEEDSCOPE_VERSION esbuild@$ESBUILD_VERSION"
+    [ "$(cat $TOOLS/node_modules/tools-version 2>/dev/null)" != "$tools" ] || return 0
+    echo "setup: $tools"
+    # shellcheck disable=SC2086 # One word for each.
+    twice npm install --prefix $TOOLS --silent --no-audit --no-fund --no-save $tools
+    echo "$tools" >$TOOLS/node_modules/tools-version
 }
 
 mkdir -p $TOOLS
 install_packages
 install_go
-install_speedscope
+install_node_tools

@@ -301,7 +301,7 @@ fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::
         ("--event", event.is_some()),
         ("--metric", metric.is_some()),
         ("--debug-dir or --debuginfod without --embed", !args.embed && is_told_where),
-        ("--source-map", !args.source_maps.is_empty()),
+        ("--source-map without --embed", !args.embed && !args.source_maps.is_empty()),
         ("a filter", args.filters.filter(until) != Filter::default()),
     ];
     if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
@@ -325,7 +325,12 @@ fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::
         inputs: inputs.map(|(path, label)| MergeInput { path, label }).collect(),
         output,
         keep_going,
-        embed: args.embed.then_some(EmbedOptions { debug_dirs, symbols: options, keep_going }),
+        embed: args.embed.then_some(EmbedOptions {
+            debug_dirs,
+            symbols: options,
+            source_maps: args.source_maps,
+            keep_going,
+        }),
         redact: args.redact.then_some(RedactOptions {
             keep: args.keep,
             build_ids: !args.no_build_ids,

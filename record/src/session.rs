@@ -42,6 +42,8 @@ use crate::{cost, output};
 
 /// How often the recording looks whether it should end.
 const TICK: Duration = Duration::from_millis(100);
+/// Bytes of arguments that are kept of a program that is started.
+const MAX_ARGUMENTS: usize = 64 << 10;
 /// Batches of findings that may wait to be written.
 const FINDINGS_QUEUE: usize = 4;
 
@@ -273,7 +275,7 @@ fn start(
     for pid in &attached.pids {
         match program {
             None => tracker.adopt(*pid),
-            Some(_) => tracker.expect(*pid),
+            Some(_) => tracker.expect(*pid, arguments(&config.target)),
         }
     }
     for (pid, path) in &attached.allocators {
@@ -460,6 +462,20 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records
+}
+
+/// The arguments of the program to start, the first one included, as far as
+/// they are kept.
+fn arguments(target: &Target) -> Vec<String> {
+    let Target::Program(command) = target else { return Vec::new() };
+    let mut left = MAX_ARGUMENTS;
+    let words = command.iter().map(|word| word.to_string_lossy().into_owned());
+    words
+        .map_while(|word| {
+            left = left.checked_sub(word.len() + 1)?;
+            Some(word)
+        })
+        .collect()
 }
 
 /// How many open files of a process are taken down: those that calls refer to,

@@ -18,7 +18,7 @@ use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{EventId, Profile};
 use rz_convert::select::{find_event, select_event};
-use rz_report::annotate::write_annotated;
+use rz_report::annotate::{Choice, choose, write_annotated};
 use rz_report::diff::{Run, compare};
 use rz_report::diff_flame::write_diff_flame_graph;
 use rz_report::diff_json::write_diff_json;
@@ -71,6 +71,15 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
     let (mut profile, name) = (read(config, trace)?, file_name(trace));
     let event = event_of(&mut profile, config, trace)?;
     let suppressions = read_suppressions(config)?;
+    if let (View::Annotated(options), Some(event)) = (&config.view, event) {
+        ensure!(
+            choose(&profile, event, &options.function) != Choice::None,
+            "{}: no function in the samples of {} matches {}",
+            trace.display(),
+            profile.events[event].name,
+            options.function
+        );
+    }
     write_text(config, |out, style| match &config.view {
         &View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
         View::Annotated(options) => write_annotated(out, style, &name, &profile, event, options),

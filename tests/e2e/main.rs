@@ -1,23 +1,30 @@
 //! End-to-end tests, one module per theme.
 
 mod alloc_attach;
+mod annotate;
 mod attach;
 mod bad_input;
 mod calls;
 mod consumers;
 mod diff;
+mod embed;
 mod endings;
+mod facts;
 mod fail_if;
 mod files;
 mod filters;
 mod heap;
 mod import;
+mod info;
+mod jit;
 mod launch;
 mod merge;
 mod pipes;
 mod quickstart;
 mod real;
 mod rebuilt;
+mod redact;
+mod source_maps;
 mod stacks;
 mod tracking;
 mod unprivileged;

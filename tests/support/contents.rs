@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::path::Path;
 
 use rz_format::{
-    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Process, Reader, Record, Sample,
-    StackId, StackNode, Thread, Total, TotalClass, Wait,
+    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Name, Process, Reader, Record,
+    Sample, StackId, StackNode, Thread, Total, TotalClass, Wait,
 };
 
 /// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
@@ -35,6 +35,8 @@ pub struct Contents {
     pub allocations: Vec<Allocation>,
     /// All counts of allocations.
     pub heap_counts: Vec<HeapCounts>,
+    /// All names of code.
+    pub names: Vec<Name>,
 }
 
 /// Count and errors of a kind of system calls.
@@ -73,6 +75,7 @@ impl Contents {
                 Block::Totals(rows) => all.totals.extend(rows),
                 Block::Allocations(rows) => all.allocations.extend(rows),
                 Block::HeapCounts(rows) => all.heap_counts.extend(rows),
+                Block::Names(rows) => all.names.extend(rows),
                 other => panic!("{other:?}"),
             }
         }

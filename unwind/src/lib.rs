@@ -4,7 +4,8 @@
 //! Frames are found by call frame information. Code that has none, because it
 //! was generated at run time or because its compiler does not write any, is
 //! followed by frame pointers, as long as every return address found that way
-//! comes after a call instruction. Where neither helps, the stack is marked as
+//! comes after a call instruction. Where generated code is about to return, that
+//! is done as it would be done there. Where neither helps, the stack is marked as
 //! truncated: no frame is ever guessed.
 //!
 //! [`unwind`] asks a [`Code`] what is where: an [`AddressSpace`] tells which
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod cfi;
+mod epilogue;
 mod image;
 mod memory;
 pub mod names;
@@ -25,6 +27,7 @@ mod x86_64;
 use rz_format::TruncatedReason;
 
 pub use cfi::{Cfi, Step};
+pub use epilogue::{Epilogue, MAX_EPILOGUE_LEN};
 pub use image::Image;
 pub use memory::StackMemory;
 pub use space::{AddressSpace, Extent, Mapping};

@@ -121,7 +121,7 @@ impl Locations {
         self.add(location)
     }
 
-    fn add(&mut self, location: Location) -> LocationId {
+    pub(super) fn add(&mut self, location: Location) -> LocationId {
         self.locations.push(location);
         self.locations.len() - 1
     }
@@ -270,7 +270,7 @@ impl Locations {
     }
 
     /// The line of a call in a module.
-    fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
+    pub(super) fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
         let Call { name, system_name, file, line, column } = call;
         let key = (name.clone(), system_name.clone(), file.clone(), Some(module));
         Line { function: self.function(key), line: *line, column: *column }

@@ -1,6 +1,7 @@
 //! Says what all code of a trace is called, for those who put it there.
 
-use std::path::{Path, PathBuf};
+use std::mem::take;
+use std::path::Path;
 
 use rustc_hash::FxHashMap;
 use rz_format::{Block, BlockKind, Frame, TextId};
@@ -8,18 +9,38 @@ use rz_format::{Block, BlockKind, Frame, TextId};
 use super::brought_names::BroughtNames;
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
+use super::generated::{GeneratedCode, call_at};
 use super::locations::{Known, Locations, note_of, resolve};
 use super::texts::Texts;
 use super::{LoadError, LoadOptions, open};
+use crate::profile::{FrameKind, Location, Profile};
+use crate::source_map;
+use crate::symbolize::Call;
 use crate::symbolize::names::Names;
-use crate::symbolize::{Call, SymbolizeOptions};
+
+/// Places of generated code that are looked up in source maps, at most.
+const MAX_MAPPED: usize = 1 << 20;
 
 /// What is known of the code of a trace whose files were looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Naming {
     /// By module id, in order of appearance.
     pub(crate) modules: Vec<(u32, ModuleNames)>,
+    /// Generated code that source maps say more of than the process did.
+    pub(crate) mapped: Vec<MappedCode>,
+    /// What is amiss, one sentence each.
+    pub(crate) notes: Vec<String>,
     texts: Texts,
+}
+
+/// What generated code was made from.
+#[derive(Debug)]
+pub(crate) struct MappedCode {
+    pub(crate) module: u32,
+    pub(crate) offset: u64,
+    /// From when on it was there.
+    pub(crate) from_ns: u64,
+    pub(crate) call: Call,
 }
 
 /// What is known of the code of one module.
@@ -46,18 +67,9 @@ pub(crate) struct CodeNames {
 
 impl Naming {
     /// Looks for the files of all code that stacks of the trace at `path` have,
-    /// in `debug_dirs` and where they were, also of modules that have names in
-    /// the trace. Those are kept where nothing better is found.
-    pub(crate) fn of(
-        path: &Path,
-        debug_dirs: &[PathBuf],
-        symbols: &SymbolizeOptions,
-    ) -> Result<Naming, LoadError> {
-        let options = LoadOptions {
-            debug_dirs: debug_dirs.to_vec(),
-            symbols: symbols.clone(),
-            ..LoadOptions::default()
-        };
+    /// where `options` say and where they were, also of modules that have names
+    /// in the trace. Those are kept where nothing better is found.
+    pub(crate) fn of(path: &Path, options: &LoadOptions) -> Result<Naming, LoadError> {
         let (mut reader, _) = open(path)?;
         let mut facts = Facts::default();
         let mut names = BroughtNames::default();
@@ -80,11 +92,11 @@ impl Naming {
                 _ => {}
             }
         }
-        Ok(Naming::new(&facts, names, &stacks, &options))
+        Ok(Naming::new(facts, names, &stacks, options))
     }
 
     fn new(
-        facts: &Facts,
+        mut facts: Facts,
         brought: BroughtNames,
         stacks: &StackDictionary,
         options: &LoadOptions,
@@ -96,6 +108,8 @@ impl Naming {
                 touched[frame] = true;
             }
         }
+        let generated = GeneratedCode::new(take(&mut facts.generated));
+        let facts = &facts;
         let mut locations = Locations::default();
         let all = locations.look_up(facts, None, frames, &touched, options);
         let mut shared = Names::default();
@@ -111,11 +125,69 @@ impl Naming {
             let note = note_of(facts, module.id, symbols).unwrap_or_default().to_owned();
             modules.push((module.id, ModuleNames { note, code }));
         }
-        Naming { modules, texts: brought.texts }
+        let notes = take(&mut locations.notes);
+        let touched = frames.iter().zip(&touched).filter(|(_, touched)| **touched);
+        let touched = touched.map(|(frame, _)| frame);
+        let mapped = mapped(touched, &generated, &brought, options);
+        Naming { modules, mapped, notes, texts: brought.texts }
     }
 
     /// The number that each text has in the trace already.
     pub(crate) fn known_texts(&self) -> FxHashMap<&[u8], TextId> {
         self.texts.iter().map(|(id, text)| (text, id)).collect()
     }
+}
+
+/// What source maps say of generated code, at any time.
+fn mapped<'f>(
+    frames: impl Iterator<Item = &'f Frame>,
+    generated: &GeneratedCode,
+    brought: &BroughtNames,
+    options: &LoadOptions,
+) -> Vec<MappedCode> {
+    let mut names = Names::default();
+    let mut found: Vec<MappedCode> = Vec::new();
+    for frame in frames {
+        let Frame::Code { module, offset } = *frame else { continue };
+        let mut codes: Vec<_> = generated.all_at(module, offset).collect();
+        // As in a profile, that of the latest comes first.
+        codes.sort_by_key(|&(id, code)| std::cmp::Reverse((code.from_ns, id)));
+        codes.dedup_by_key(|(_, code)| code.from_ns);
+        for (_, code) in codes {
+            let known = brought.find(module, offset, code.from_ns, &mut names);
+            let call = call_at(code, offset, &mut names);
+            let has_place = call.file.is_some() && call.column > 0;
+            let is_new = known.is_none_or(|known| known.calls.is_empty());
+            if has_place && is_new && found.len() < MAX_MAPPED {
+                found.push(MappedCode { module, offset, from_ns: code.from_ns, call });
+            }
+        }
+    }
+    let mut locations = Locations::default();
+    for code in &found {
+        let line = locations.line_of(&code.call, code.module as usize);
+        let (kind, address) = (FrameKind::Jit, code.offset);
+        locations.add(Location { kind, module: None, address, lines: vec![line] });
+    }
+    let Locations { functions, locations, .. } = locations;
+    let mut profile = Profile { functions, locations, ..Profile::default() };
+    source_map::apply(&mut profile, &options.source_maps);
+    let mut locations = profile.locations.iter();
+    found.retain_mut(|code| {
+        let Some(line) = locations.next().and_then(|location| location.lines.first()) else {
+            return false;
+        };
+        let function = &profile.functions[line.function];
+        let call = Call {
+            name: function.name.as_str().into(),
+            system_name: function.system_name.as_str().into(),
+            file: Some(function.file.as_str().into()),
+            line: line.line,
+            column: line.column,
+        };
+        let is_mapped = call != code.call;
+        code.call = call;
+        is_mapped
+    });
+    found
 }

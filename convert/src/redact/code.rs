@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::paths::Paths;
+use crate::load::file_of_code;
 
 /// What V8 puts before names of code, if a place follows.
 const V8: [&str; 8] =
@@ -31,6 +32,14 @@ pub(super) fn name_of_code(paths: &mut Paths, name: &str, origin: Origin) -> Str
     if name.starts_with("RegExp:") {
         // The rest is the expression.
         return format!("RegExp:{}", paths.pseudonyms.of("regexp", name));
+    }
+    if let Some(file) = file_of_code(name)
+        && let Some(at) = name.rfind(file)
+    {
+        let (before, after) = (&name[..at], &name[at + file.len()..]);
+        let is_place = after.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+        let after = if is_place { after } else { "" };
+        return format!("{}{}{after}", replace(&GENERATED, paths, before), paths.path(file));
     }
     if let Some(kind) = V8.iter().find(|kind| name.starts_with(**kind)) {
         // `JS:*name place`, where the place may have spaces in it.
@@ -110,6 +119,7 @@ mod tests {
             ),
             (Compiled, "f<(lambda at my dir/x.cc:3:4)>()", "f<(lambda at dir1/file1.cc:3:4)>()"),
             (Compiled, "JS:*add /home/a/my dir/x.js:3:4", "JS:*add /home/user1/dir1/file1.js:3:4"),
+            (Generated, "JS:*get add /home/a/x.js:3:4", "JS:*get add /home/user1/file1.js:3:4"),
             (Generated, "JS:~ file:///home/a/x.mjs:3:4", "JS:~ file:///home/user1/file1.mjs:3:4"),
             (Generated, "JS:*now node:internal/timers:9:1", "JS:*now node:internal/timers:9:1"),
             (Generated, "JS:*/home/a/x.js", "JS:*/home/user1/file1.js"),

@@ -177,7 +177,16 @@ impl Paths {
 
     /// A path of the file system, or what the kernel shows in place of one.
     pub(super) fn path(&mut self, path: &str) -> String {
-        let changed = self.change(path);
+        self.path_of(path, Part::File)
+    }
+
+    /// The path of a folder.
+    pub(super) fn folder(&mut self, path: &str) -> String {
+        self.path_of(path, Part::Directory)
+    }
+
+    fn path_of(&mut self, path: &str, last: Part) -> String {
+        let changed = self.change(path, last);
         self.changed += u64::from(changed != path);
         changed
     }
@@ -219,11 +228,11 @@ impl Paths {
         stem + between + digits
     }
 
-    fn change(&mut self, path: &str) -> String {
+    fn change(&mut self, path: &str, last: Part) -> String {
         let (path, deleted) = without_deleted(path);
         let changed = match self.nameless(path) {
             Some(changed) => changed,
-            None => self.parts(path),
+            None => self.parts(path, last),
         };
         changed + deleted
     }
@@ -259,7 +268,7 @@ impl Paths {
     }
 
     /// A path, part by part.
-    fn parts(&mut self, path: &str) -> String {
+    fn parts(&mut self, path: &str, last: Part) -> String {
         if is_of_system(path) || is_of_runtime(path) {
             return path.to_owned();
         }
@@ -283,7 +292,7 @@ impl Paths {
             } else if self.staying.paths || (is_number && is_numbered) {
                 changed += part;
             } else {
-                let kind = if index + 1 == count { Part::File } else { Part::Directory };
+                let kind = if index + 1 == count { last } else { Part::Directory };
                 changed += &self.part(part, kind);
             }
             is_user = matches!(part, "home" | "Users") || (is_user && part.is_empty());

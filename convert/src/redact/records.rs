@@ -47,7 +47,7 @@ impl Redactor {
                 Record::OpenFile(OpenFile { process, fd, time_ns, target, close_on_exec })
             }
             Record::WorkingDirectory(WorkingDirectory { process, path }) => {
-                let path = self.paths.path(&path);
+                let path = self.paths.folder(&path);
                 Record::WorkingDirectory(WorkingDirectory { process, path })
             }
             Record::Allocator(Allocator { process, path }) => {
@@ -217,7 +217,7 @@ impl Redactor {
                 }
             }
         }
-        let cgroup = self.paths.path(&cgroup);
+        let cgroup = self.paths.folder(&cgroup);
         ProcessFacts { process, uid, gid, cgroup, args, environment, values, limits }
     }
 

@@ -159,17 +159,17 @@ fn rewrite(profile: &mut Profile, mapped: &FxHashMap<String, Mapped>) {
     drop_unused(profile);
 }
 
-/// Leaves out functions that no line refers to any more.
+/// Leaves out functions that no line refers to any more, and puts the others in
+/// the order in which lines refer to them, as in a profile that was loaded so.
 fn drop_unused(profile: &mut Profile) {
-    let mut new_ids: Vec<Option<FunctionId>> = vec![None; profile.functions.len()];
-    let lines = profile.locations.iter().flat_map(|location| &location.lines);
-    lines.for_each(|line| new_ids[line.function] = Some(0));
-    for (next, id) in new_ids.iter_mut().flatten().enumerate() {
-        *id = next;
-    }
-    let mut ids = new_ids.iter();
-    profile.functions.retain(|_| ids.next().is_some_and(Option::is_some));
+    let mut functions: Vec<Option<Function>> =
+        std::mem::take(&mut profile.functions).into_iter().map(Some).collect();
+    let mut new_ids: Vec<FunctionId> = vec![0; functions.len()];
     for line in profile.locations.iter_mut().flat_map(|location| &mut location.lines) {
-        line.function = new_ids[line.function].unwrap_or_default();
+        if let Some(function) = functions[line.function].take() {
+            new_ids[line.function] = profile.functions.len();
+            profile.functions.push(function);
+        }
+        line.function = new_ids[line.function];
     }
 }

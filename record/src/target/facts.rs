@@ -36,6 +36,21 @@ pub(super) fn process_facts(pid: u32, options: FactOptions) -> Option<ProcessFac
     Some(facts)
 }
 
+/// What was found of a process, and where it is about to be gone, what was known
+/// earlier: then neither its arguments nor its environment can be read.
+pub(super) fn completed(
+    found: Option<ProcessFacts>,
+    earlier: Option<ProcessFacts>,
+) -> Option<ProcessFacts> {
+    match (found, earlier) {
+        (Some(found), Some(earlier)) if found.environment.is_empty() => {
+            let ProcessFacts { args, environment, values, .. } = earlier;
+            Some(ProcessFacts { args, environment, values, ..found })
+        }
+        (found, earlier) => found.or(earlier),
+    }
+}
+
 /// Up to [`MAX_TEXT`] bytes of a file of a process; what is cut in its middle
 /// is left out.
 fn read_start(pid: u32, name: &str) -> io::Result<Vec<u8>> {

@@ -6,7 +6,7 @@ use rz_format::{
     Exit, Mapping, Note, OpenFile, ProcessFacts, Record, ThreadName, WorkingDirectory,
 };
 
-use super::facts::process_facts;
+use super::facts::{completed, process_facts};
 use super::process::{Origin, Process, Thread};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
@@ -19,7 +19,7 @@ impl Tracker {
     /// belong to threads, other threads than theirs will be reported.
     pub(crate) fn adopt(&mut self, pid: u32) {
         let (name, exe) = (procfs::thread_name(pid, pid), procfs::executable(pid));
-        let id = self.new_process(pid, 0, Origin { name, exe, parent_pid: None });
+        let id = self.new_process(pid, 0, Origin { name, exe, parent_pid: None, argv0: None });
         for entry in procfs::executable_maps(pid).unwrap_or_default() {
             self.map(pid, 0, entry);
         }
@@ -36,17 +36,20 @@ impl Tracker {
         }
     }
 
-    /// Takes in a process that is going to execute the first program. What it
-    /// has open now is what that one has.
-    pub(crate) fn expect(&mut self, pid: u32) {
+    /// Takes in a process that is going to execute the first program, with these
+    /// arguments. What it has open now is what that one has.
+    pub(crate) fn expect(&mut self, pid: u32, args: Vec<String>) {
         let limit = self.policy.open_files;
         let mut belongings =
             limit.map_or_else(Belongings::default, |limit| procfs::belongings(pid, limit));
         belongings.files.retain(|file| file.close_on_exec != Some(true));
-        // Its arguments are still those of this program.
         let mut facts = process_facts(pid, self.policy.facts);
-        facts.iter_mut().for_each(|facts| facts.args.clear());
-        self.launched = Some(Launched { pid, belongings, facts });
+        if let Some(facts) = &mut facts {
+            // These are still the arguments of this program.
+            let asked = if self.policy.facts.args { &args[..] } else { &[] };
+            facts.args = asked.to_vec();
+        }
+        self.launched = Some(Launched { pid, args, belongings, facts });
     }
 
     /// Takes down the facts of a process, if it was not gone too soon.
@@ -142,17 +145,22 @@ impl Tracker {
         for tid in others {
             self.exit(tid, event.time_ns);
         }
-        let origin = Origin { name: name.to_owned(), exe: String::new(), parent_pid };
-        let id = self.new_process(event.pid, event.time_ns, origin);
         let launched = self.launched.take_if(|launched| launched.pid == event.pid);
-        let (belongings, earlier) =
-            launched.map_or((None, None), |l| (Some(l.belongings), l.facts));
-        if let Some(belongings) = belongings {
+        // It may be gone already.
+        let argv0 = launched.as_ref().and_then(|launched| {
+            let found = Some(procfs::argv0(event.pid)).filter(|word| !word.is_empty());
+            found.or_else(|| launched.args.first().cloned())
+        });
+        let origin = Origin { name: name.to_owned(), exe: String::new(), parent_pid, argv0 };
+        let id = self.new_process(event.pid, event.time_ns, origin);
+        let mut earlier = None;
+        if let Some(Launched { belongings, facts, .. }) = launched {
             self.record_belongings(id, event.time_ns, belongings);
+            earlier = facts;
         }
         if self.facts_left > 0 {
-            let facts = process_facts(event.pid, self.policy.facts).or(earlier);
-            self.record_facts(id, facts);
+            let found = process_facts(event.pid, self.policy.facts);
+            self.record_facts(id, completed(found, earlier));
         }
         self.new_thread(event.pid, id, event.tid, owner, event.time_ns, name);
     }
@@ -196,7 +204,10 @@ impl Tracker {
         } else if self.policy.follow && !self.processes.contains_key(&pid) {
             let Some(parent) = self.processes.get(&event.pid) else { return };
             let (exe, space) = (parent.exe.clone(), parent.space.clone());
-            let origin = Origin { name: name.clone(), exe, parent_pid: Some(event.pid) };
+            // By now it may have executed another program.
+            let argv0 = Some(parent.argv0.clone());
+            let parent_pid = Some(event.pid);
+            let origin = Origin { name: name.clone(), exe, parent_pid, argv0 };
             let id = self.new_process(pid, event.time_ns, origin);
             if let Some(process) = self.processes.get_mut(&pid) {
                 process.space = space;

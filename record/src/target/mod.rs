@@ -144,6 +144,7 @@ const MAX_FACTS: u32 = 4096;
 /// the program has.
 struct Launched {
     pid: u32,
+    args: Vec<String>,
     belongings: Belongings,
     facts: Option<ProcessFacts>,
 }

@@ -4,9 +4,12 @@ use std::io::IoSliceMut;
 
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{ModuleKind, Record, TruncatedReason};
-use rz_unwind::{AddressSpace, Code, MAX_CALL_LEN, Registers, StackMemory, Step, ends_with_call};
+use rz_unwind::{
+    AddressSpace, Code, Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, Registers, StackMemory, Step,
+    ends_with_call,
+};
 
 use crate::target::modules::Modules;
 use crate::target::procfs::{self, MapEntry};
@@ -16,6 +19,8 @@ use crate::target::procfs::{self, MapEntry};
 const RESCAN_INTERVAL_NS: u64 = 1_000_000_000;
 /// Return addresses in generated code remembered per process.
 const MAX_KNOWN_CALLS: usize = 1 << 16;
+/// For how long generated code is taken to stay as it is.
+const CODE_STAYS_NS: u64 = 1_000_000_000;
 
 /// A process that is being recorded.
 pub(crate) struct Process {
@@ -30,11 +35,15 @@ pub(crate) struct Process {
     start_ns: u64,
     /// Process that started it; 0 if unknown.
     pub(crate) parent_pid: u32,
-    argv0: String,
+    /// First word of its command line; empty if unknown.
+    pub(crate) argv0: String,
     name: String,
     rescanned_ns: Option<u64>,
     /// Return addresses that come after a call, as far as it was looked.
     known_calls: FxHashSet<u64>,
+    /// What generated code does at an address, if it is about to return, and
+    /// when it was looked at.
+    known_epilogues: FxHashMap<u64, (u64, Option<Epilogue>)>,
 }
 
 /// What a process comes from.
@@ -45,6 +54,8 @@ pub(crate) struct Origin {
     pub(crate) exe: String,
     /// Process that started it, if that is known.
     pub(crate) parent_pid: Option<u32>,
+    /// First word of its command line, if that is known.
+    pub(crate) argv0: Option<String>,
 }
 
 /// A thread that is being recorded.
@@ -69,7 +80,7 @@ impl Process {
     /// up, and may be gone already, or have changed: a process whose parent
     /// has ended is given another one.
     pub(crate) fn new(id: u32, pid: u32, start_ns: u64, origin: Origin) -> Self {
-        let Origin { name, exe, parent_pid } = origin;
+        let Origin { name, exe, parent_pid, argv0 } = origin;
         let look_up = || procfs::stat(pid).map_or(0, |stat| stat.parent_pid);
         Process {
             id,
@@ -78,10 +89,11 @@ impl Process {
             live_threads: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),
-            argv0: procfs::argv0(pid),
+            argv0: argv0.unwrap_or_else(|| procfs::argv0(pid)),
             name,
             rescanned_ns: None,
             known_calls: FxHashSet::default(),
+            known_epilogues: FxHashMap::default(),
         }
     }
 
@@ -90,6 +102,7 @@ impl Process {
         if !entry.is_file() {
             // Code may have been generated anew.
             self.known_calls.clear();
+            self.known_epilogues.clear();
         }
         self.space.insert(entry)
     }
@@ -155,6 +168,28 @@ impl ProcessCode<'_> {
     }
 }
 
+impl ProcessCode<'_> {
+    /// The caller of generated code that is about to return.
+    fn run_epilogue(
+        &mut self,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Option<Registers> {
+        let known = &mut self.process.known_epilogues;
+        if known.len() >= MAX_KNOWN_CALLS {
+            known.clear();
+        }
+        let (looked_ns, epilogue) = known.entry(registers.ip).or_insert((0, None));
+        if *looked_ns == 0 || self.time_ns.saturating_sub(*looked_ns) >= CODE_STAYS_NS {
+            let mut code = [0; MAX_EPILOGUE_LEN];
+            let length = read_code(self.pid, registers.ip, &mut code);
+            (*looked_ns, *epilogue) = (self.time_ns, Epilogue::parse(&code[..length]));
+        }
+        let caller = epilogue.as_ref()?.run(registers, stack)?;
+        self.follows_call(caller.ip).then_some(caller)
+    }
+}
+
 impl Code for ProcessCode<'_> {
     type Place = Place;
 
@@ -189,7 +224,13 @@ impl Code for ProcessCode<'_> {
         let is_generated = self.modules.is_generated(place.module);
         match self.modules.cfi(place.module) {
             Some(cfi) => cfi.step(place.offset, registers, stack),
-            None if is_generated => Ok(Step::UseFramePointer),
+            None if is_generated => {
+                let caller = self.run_epilogue(registers, stack);
+                Ok(caller.map_or(Step::UseFramePointer, |registers| Step::Caller {
+                    registers,
+                    interrupted: false,
+                }))
+            }
             None => Err(TruncatedReason::NoUnwindInfo),
         }
     }
@@ -210,13 +251,16 @@ impl Code for ProcessCode<'_> {
     }
 }
 
-/// Whether a process has a call instruction before `return_address`. Reading
-/// its memory does not stop it.
+/// Whether a process has a call instruction before `return_address`.
 fn reads_as_call(pid: u32, return_address: u64) -> bool {
     let mut code = [0; MAX_CALL_LEN];
     let Some(base) = return_address.checked_sub(MAX_CALL_LEN as u64) else { return false };
-    let remote = RemoteIoVec { base: base as usize, len: code.len() };
+    read_code(pid, base, &mut code) == MAX_CALL_LEN && ends_with_call(&code)
+}
+
+/// Copies code out of a process, and returns how much. That does not stop it.
+fn read_code(pid: u32, address: u64, code: &mut [u8]) -> usize {
+    let remote = RemoteIoVec { base: address as usize, len: code.len() };
     let pid = Pid::from_raw(pid as i32);
-    let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut code)], &[remote]);
-    read == Ok(MAX_CALL_LEN) && ends_with_call(&code)
+    process_vm_readv(pid, &mut [IoSliceMut::new(code)], &[remote]).unwrap_or(0)
 }

@@ -8,6 +8,7 @@ mod recording;
 
 use std::io::{self, Write};
 
+use rustc_hash::FxHashSet;
 use rz_convert::inventory::Inventory;
 use rz_convert::profile::{EventId, Profile};
 
@@ -74,7 +75,13 @@ pub fn write_info(
     if shown < busy.len() {
         let rest = &busy[shown..];
         let weight = rest.iter().map(|(_, amount)| amount.weight).fold(0, u64::saturating_add);
-        let (number, processes) = match rest.len() {
+        // A process that replaces its program is there once for each.
+        let number = |(index, _): &(usize, Amount)| {
+            let known = &inventory.processes[*index];
+            (known.source, known.process.pid)
+        };
+        let pids: FxHashSet<_> = rest.iter().map(number).collect();
+        let (number, processes) = match pids.len() {
             1 => ("1".to_owned(), "process"),
             n => (count(n as u64), "processes"),
         };

@@ -139,7 +139,7 @@ fn threads(threads: &[Thread], limit: usize) -> Vec<String> {
     if more > 0 {
         texts.push(format!("and {} more", count(more as u64)));
     }
-    if threads.len() > 1 && !texts.is_empty() {
+    if texts.len() > 1 {
         texts[0] = format!("{}: {}", count(threads.len() as u64), texts[0]);
     }
     texts

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use rz_convert::inventory::{Captured, Cost, SourceInventory};
+use rz_convert::inventory::{Captured, Clock, Cost, SourceInventory};
 use rz_convert::profile::CallDetail;
 
 use super::layout::write_line;
-use crate::format::{bytes, clean, counted, duration, percent, percent_of};
+use crate::format::{bytes, clean, count, counted, duration, percent, percent_of};
 use crate::header::date;
 use crate::style::{Paint, Style};
 use crate::summary::write_title;
@@ -54,15 +54,21 @@ pub(super) fn write_recording(
         write_line(out, style, "captured", &what_was_captured(captured, source))?;
     }
     if let Some(clock) = &source.clock {
-        let real = date(clock.realtime_ns).unwrap_or_else(|| "unknown".to_owned());
-        let uptime = duration(clock.boottime_ns);
-        let text = format!(
-            "{} on the trace's clock is {real} UTC, {uptime} after boot",
-            duration(clock.monotonic_ns)
-        );
-        write_line(out, style, "clock", &text)?;
+        write_line(out, style, "clock", &what_the_time_is(clock))?;
     }
     write_costs(out, style, source)
+}
+
+/// What the trace's clock shows, and since when.
+fn what_the_time_is(clock: &Clock) -> String {
+    let seconds = count(clock.monotonic_ns / 1_000_000_000);
+    let real = date(clock.realtime_ns).unwrap_or_else(|| "unknown".to_owned());
+    let suspended = clock.boottime_ns.saturating_sub(clock.monotonic_ns);
+    let suspended = match suspended {
+        0..1_000_000_000 => String::new(),
+        ns => format!(", {} suspended not counted", duration(ns)),
+    };
+    format!("CLOCK_MONOTONIC: {seconds} s at {real} UTC{suspended}")
 }
 
 /// What was recorded, in words.

@@ -93,6 +93,11 @@ fn end(code: &Generated) -> u64 {
     code.start.saturating_add(code.length)
 }
 
+/// The file that the name of generated code says it is from: a part of it.
+pub(crate) fn file_of_code(published: &str) -> Option<&str> {
+    names::parse(published).file
+}
+
 /// What generated code is called, and the place in its source that it has at a
 /// frame offset.
 pub(super) fn call_at(code: &Generated, offset: u64, names: &mut Names) -> Call {

@@ -28,6 +28,15 @@ const NEEDED: [SectionId; 12] = [
     SectionId::DebugTuIndex,
 ];
 
+/// Sections that a package's index has parts of, whether they are read or not.
+const INDEXED: [SectionId; 5] = [
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugMacinfo,
+    SectionId::DebugMacro,
+    SectionId::DebugTypes,
+];
+
 type Contents<'d> = FxHashMap<SectionId, Cow<'d, [u8]>>;
 
 /// The sections of a file's debug information.
@@ -45,7 +54,7 @@ impl<'d> Sections<'d> {
         is_dwo: bool,
         budget: &Budget,
     ) -> Result<Self, String> {
-        let mut contents = load_all(file, is_dwo, budget)?;
+        let mut contents = load_all(file, &NEEDED, is_dwo, budget)?;
         let unpacked = contents.values().map(|content| match content {
             Cow::Owned(content) => content.len() as u64,
             Cow::Borrowed(_) => 0,
@@ -75,7 +84,8 @@ pub(crate) struct PackageSections<'d> {
 impl<'d> PackageSections<'d> {
     /// Reads the sections of a `.dwp` file; fails with the cause.
     pub(crate) fn load(file: &object::File<'d>, budget: &Budget) -> Result<Self, String> {
-        let mut contents = load_all(file, true, budget)?;
+        let all = [&NEEDED[..], &INDEXED].concat();
+        let mut contents = load_all(file, &all, true, budget)?;
         let load = |id| Ok::<_, gimli::Error>(contents.remove(&id).unwrap_or_default());
         let sections = DwarfPackageSections::load(load).map_err(|e| e.to_string())?;
         Ok(PackageSections { sections, endian: endian(file) })
@@ -97,6 +107,7 @@ fn endian(file: &object::File) -> RunTimeEndian {
 
 fn load_all<'d>(
     file: &object::File<'d>,
+    wanted: &[SectionId],
     is_dwo: bool,
     budget: &Budget,
 ) -> Result<Contents<'d>, String> {
@@ -105,7 +116,7 @@ fn load_all<'d>(
         false => id.name(),
     };
     // Unpacking takes longer than all the rest, so it is shared out.
-    NEEDED
+    wanted
         .par_iter()
         .filter_map(|&id| Some((id, file.section_by_name(name(id)).filter(has_content)?)))
         .map(|(id, section)| {

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use object::{Object, ObjectSection};
 
 use super::fixture::*;
-use crate::symbolize::ModuleSymbols;
+use crate::symbolize::{Limits, ModuleRequest, ModuleSymbols, SymbolizeOptions, symbolize};
 
 /// Symbolizes a program's code and whatever else its offsets may mean.
 fn symbolize_bytes(path: &Path, bytes: &[u8], offsets: &[u64]) -> ModuleSymbols {
@@ -161,4 +162,99 @@ fn deep_inlining_does_not_overflow_the_stack() {
     assert_eq!(symbols.note, None);
     let depth = symbols.calls[0].len();
     assert!((500..=513).contains(&depth), "{depth}");
+}
+
+/// Names the entry point of a program within limits.
+fn within(program: &Path, limits: Limits) -> ModuleSymbols {
+    let offsets = [functions(program)["main"].offset];
+    let request = ModuleRequest {
+        path: program,
+        build_id: &[],
+        file_size: 0,
+        segments: &[],
+        offsets: &offsets,
+        debug_dirs: &[],
+    };
+    let options = SymbolizeOptions { limits, ..SymbolizeOptions::default() };
+    symbolize(&[request], &options).modules.pop().unwrap()
+}
+
+#[test]
+fn limits_end_in_the_symbol_table() {
+    let dir = Workshop::new();
+    let program = dir.build("slow", "s", DEEP, "cc -nostartfiles -static -e main");
+    let time = Duration::from_nanos(1);
+    let symbols = within(&program, Limits { time, ..Limits::default() });
+    assert_eq!(distinct(&symbols), ["main"]);
+    let note = symbols.note.unwrap();
+    assert!(note.contains("is incomplete (it takes more than 1ns to read): "), "{note}");
+
+    let program = dir.build("packed", "c", C_PROGRAM, "cc -g -O2 -gz=zlib");
+    let symbols = within(&program, Limits { bytes: 100, ..Limits::default() });
+    assert_eq!(distinct(&symbols), ["main"]);
+    let note = symbols.note.unwrap();
+    assert!(note.contains(": it takes more than 0 MiB of memory): "), "{note}");
+}
+
+/// Entries of functions that refer to themselves, to each other, and behind
+/// the end; a sibling that is before the entry; and a range that repeats.
+const LOOPS: &str = r#"
+    .text
+    .globl main, other
+    .type main, @function
+    .type other, @function
+main:
+    .fill 16, 1, 0x90
+    .size main, 16
+other:
+    .fill 16, 1, 0x90
+    .size other, 16
+    .section .debug_abbrev, "", @progbits
+    .uleb128 1, 0x11, 1, 0x11, 1, 0x12, 7, 0, 0      # unit: low_pc, high_pc
+    .uleb128 2, 0x2e, 1, 0x31, 0x13, 0x11, 1, 0x12, 7, 0, 0  # function: origin
+    .uleb128 3, 0x13, 1, 0x01, 0x13, 0, 0            # structure: sibling
+    .uleb128 4, 0x1d, 0, 0x31, 0x13, 0x55, 0x17, 0, 0  # inlined: origin, ranges
+    .byte 0
+    .section .debug_ranges, "", @progbits
+ranges:
+    .rept 100000
+    .quad 0, 16
+    .endr
+    .quad 0, 0
+    .section .debug_info, "", @progbits
+start:
+    .long end - begin
+begin:
+    .short 4
+    .long 0
+    .byte 8
+    .uleb128 1
+    .quad main, 32
+first:
+    .uleb128 2
+    .long second - start
+    .quad main, 16
+    .uleb128 3
+    .long first - start
+    .byte 0
+    .uleb128 4
+    .long 0x7fffffff
+    .long ranges
+    .byte 0
+second:
+    .uleb128 2
+    .long first - start
+    .quad other, 16
+    .byte 0
+    .byte 0
+end:
+"#;
+
+#[test]
+fn entries_that_refer_to_each_other_have_the_names_of_symbols() {
+    let dir = Workshop::new();
+    let program = dir.build("loops", "s", LOOPS, "cc -nostartfiles -static -e main");
+    let functions = functions(&program);
+    let offsets = [functions["main"].offset, functions["other"].offset];
+    assert_eq!(distinct(&symbolize_program(&program, &offsets)), ["main", "other"]);
 }

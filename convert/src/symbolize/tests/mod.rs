@@ -3,4 +3,7 @@
 pub(crate) mod fixture;
 mod hostile;
 mod identity;
+mod kept;
 mod programs;
+mod servers;
+mod split;

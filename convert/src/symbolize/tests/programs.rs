@@ -13,8 +13,12 @@ fn inlined_calls_with_lines_in_every_layout() {
         "-static",
         "-static-pie -fPIE",
         "-gz=zlib",
-        "-gdwarf-4",
+        "-gdwarf-2",
+        "-gdwarf-3",
+        "-gdwarf-4 -fdebug-types-section",
         "-gdwarf-5 -Wl,--build-id=none",
+        "-gdwarf64",
+        "-flto",
         "-Wl,-z,noseparate-code",
         "-Wl,-z,max-page-size=2097152",
     ] {
@@ -23,6 +27,77 @@ fn inlined_calls_with_lines_in_every_layout() {
         let calls = calls_in(&program, "outer");
         assert!(C_CALLS.iter().all(|c| calls.iter().any(|call| call == c)), "{options}: {calls:?}");
     }
+}
+
+#[test]
+fn every_version_by_another_compiler() {
+    for version in 2..=5 {
+        let dir = Workshop::new();
+        let command = format!("clang-14 -g -O2 -gdwarf-{version}");
+        let program = dir.build("a", "c", C_PROGRAM, &command);
+        assert_has(&calls_in(&program, "outer"), &C_CALLS);
+    }
+}
+
+/// What is unlikely is moved away and called another name; it is still the
+/// same function.
+#[test]
+fn parts_and_copies_have_the_name_of_their_function() {
+    let source = "\
+#include <stdlib.h>
+volatile int sink;
+__attribute__((cold, noinline)) void fail(int x) { sink = x; abort(); }
+__attribute__((noinline)) int checked(int x) {
+    if (__builtin_expect(x > 100, 0)) { sink = x; sink = x + 1; fail(x); }
+    return x * sink;
+}
+struct pair { int a, b; };
+static __attribute__((noinline)) int first(struct pair *p) { return p->a * sink; }
+int main(int argc, char **argv) {
+    struct pair p = { argc, 2 };
+    return checked(argc) + first(&p);
+}
+";
+    for options in ["-g", "-g0"] {
+        let dir = Workshop::new();
+        let program = dir.build("a", "c", source, &format!("gcc -O2 {options}"));
+        let mut parts = 0;
+        for (name, listed) in functions(&program) {
+            let Some((base, _)) = name.split_once('.').filter(|(base, _)| !base.is_empty()) else {
+                continue;
+            };
+            let symbols = symbolize_program(&program, &[listed.offset]);
+            let outermost = symbols.calls[0].last().unwrap();
+            assert_eq!(&*outermost.name, base, "{options}: {name}");
+            parts += 1;
+        }
+        assert!(parts >= 2, "{options}: {:?}", functions(&program));
+    }
+}
+
+#[test]
+fn versions_of_symbols_are_left_out() {
+    let source = "\
+volatile int sink;
+__attribute__((noinline)) int old_work(int x) { sink = x; return x; }
+__attribute__((noinline)) int new_work(int x) { sink = x + 1; return x; }
+__asm__(\".symver old_work, work@V1\");
+__asm__(\".symver new_work, work@@V2\");
+";
+    let dir = Workshop::new();
+    std::fs::write(dir.path("versions"), "V1 { global: work; local: *; };\nV2 { } V1;\n").unwrap();
+    let script = dir.path("versions");
+    let command = format!("gcc -O2 -shared -fPIC -Wl,--version-script={}", script.display());
+    let library = dir.build("liba.so", "c", source, &command);
+    run(&format!("strip {}", library.display()));
+    let mut versions = 0;
+    for (name, listed) in functions(&library) {
+        if ["work@V1", "work@@V2"].contains(&name.as_str()) {
+            assert_eq!(distinct(&symbolize_program(&library, &[listed.offset])), ["work"]);
+            versions += 1;
+        }
+    }
+    assert_eq!(versions, 2);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rustc_hash::FxHashMap;
-use rz_format::GeneratedLine;
 
+use super::jitdump_lines::Lines;
 use super::open::Refusal;
 use super::{Budget, MAX_NAME, Published, published_name};
 use crate::cursor::Cursor;
@@ -70,14 +70,15 @@ struct Loaded {
 }
 
 /// The code that held addresses in `wanted` at any time, in the order of the
-/// file.
+/// file, and whether the file ends in the middle of a record: what is written
+/// later is in the process's buffers then.
 pub(super) fn read(
     file: &File,
     who: &Identity,
     pid: u32,
     wanted: &BTreeSet<u64>,
     budget: &mut Budget,
-) -> Result<Vec<Published>, DumpError> {
+) -> Result<(Vec<Published>, bool), DumpError> {
     let mut dump = Dump { file, length: file.metadata()?.len(), buffer: Vec::new(), buffer_at: 0 };
     let header_len = check_header(&mut dump, who, pid)?;
     let mut found = Vec::new();
@@ -125,7 +126,7 @@ pub(super) fn read(
             _ => {}
         }
     }
-    Ok(found)
+    Ok((found, at < dump.length))
 }
 
 /// Checks the header, and returns its length.
@@ -185,83 +186,14 @@ fn add(
     let lines = match &code.lines {
         Some((place, address)) if place.end - place.start <= MAX_LINES => {
             let bytes = dump.whole(place.clone())?;
-            let shift = if is_of_v8(&name) { V8_SHIFT } else { 0 };
             let offsets = wanted.range(range).map(|address| address - start);
-            lines_at(&bytes, address.wrapping_add(shift), offsets, budget)
+            Lines::new(&bytes, *address, code.length, &name).at(offsets, budget)
         }
         _ => Vec::new(),
     };
     let length = code.length;
     found.push(Published { start, length, from_ns, name, lines });
     Ok(())
-}
-
-/// V8 adds to the addresses of lines how long the header of the files is that
-/// `perf inject` makes, which once forgot about it; see `perf-jit.cc` of V8.
-const V8_SHIFT: u64 = 0x40;
-
-/// Whether code is V8's, by the kinds that its names begin with. Only functions
-/// of JavaScript have lines.
-fn is_of_v8(name: &str) -> bool {
-    const KINDS: [&str; 6] = ["JS:", "LazyCompile:", "Function:", "Script:", "Eval:", "RegExp:"];
-    KINDS.iter().any(|kind| name.starts_with(kind))
-}
-
-/// One entry of the lines of a piece of code.
-struct Entry<'a> {
-    address: u64,
-    line: u32,
-    column: u32,
-    file: &'a [u8],
-}
-
-/// The lines that hold at ascending offsets, of code whose lines count from
-/// `base`.
-fn lines_at(
-    bytes: &[u8],
-    base: u64,
-    offsets: impl Iterator<Item = u64>,
-    budget: &mut Budget,
-) -> Vec<GeneratedLine> {
-    let mut entries = entries(bytes);
-    // Stable: of several for an address, the last one holds.
-    entries.sort_by_key(|entry| entry.address);
-    let mut found: Vec<GeneratedLine> = Vec::new();
-    for offset in offsets {
-        let after = entries.partition_point(|entry| entry.address <= base.wrapping_add(offset));
-        let Some(entry) = after.checked_sub(1).and_then(|at| entries.get(at)) else { continue };
-        let at = entry.address.saturating_sub(base).min(offset);
-        let Ok(at) = u32::try_from(at) else { break };
-        let is_known = found.last().is_some_and(|last| last.offset == at);
-        if is_known || !budget.admit(entry.file.len()) {
-            continue;
-        }
-        let file = published_name(entry.file);
-        found.push(GeneratedLine { offset: at, file, line: entry.line, column: entry.column });
-    }
-    found
-}
-
-fn entries(bytes: &[u8]) -> Vec<Entry<'_>> {
-    /// A file name that says that it is that of the entry before.
-    const SAME: &[u8] = b"\xff";
-    let mut cursor = Cursor(bytes);
-    let mut entries = Vec::new();
-    let mut file: &[u8] = &[];
-    let [_, count] = cursor.u64s().unwrap_or_default();
-    while (entries.len() as u64) < count {
-        let (Some(address), Some(line), Some(column)) = (cursor.u64(), cursor.u32(), cursor.u32())
-        else {
-            break;
-        };
-        let Some(end) = cursor.0.iter().position(|byte| *byte == 0) else { break };
-        let name = cursor.take(end + 1).map_or(&[][..], |name| &name[..end]);
-        if name != SAME {
-            file = name;
-        }
-        entries.push(Entry { address, line, column, file });
-    }
-    entries
 }
 
 /// A file that is read from front to back, a chunk at a time.
@@ -311,6 +243,8 @@ impl Dump<'_> {
 mod tests {
     use std::io::Write;
 
+    use rz_format::GeneratedLine;
+
     use super::*;
 
     /// A dump in the making.
@@ -340,7 +274,7 @@ mod tests {
             self.record(CODE_LOAD, time, &[0, start, start, length, index], &rest)
         }
 
-        /// Lines with their addresses; an empty name is that of the one before.
+        /// Lines with their addresses.
         fn lines(self, start: u64, lines: &[(u64, u32, u32, &[u8])]) -> Self {
             let mut rest = Vec::new();
             for (address, line, column, file) in lines {
@@ -353,7 +287,7 @@ mod tests {
             self.record(DEBUG_INFO, 0, &[start, lines.len() as u64], &rest)
         }
 
-        fn read(&self, wanted: &[u64]) -> Result<Vec<Published>, DumpError> {
+        fn read(&self, wanted: &[u64]) -> Result<(Vec<Published>, bool), DumpError> {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&self.0).unwrap();
             let who = Identity { number: 9, uids: Vec::new() };
@@ -372,7 +306,7 @@ mod tests {
                 let lines: String = lines.iter().map(line).collect();
                 format!("{from_ns}: {start:x}+{length:x} {name}{lines}")
             };
-            let found = self.read(wanted).unwrap();
+            let (found, _) = self.read(wanted).unwrap();
             assert_eq!(found.iter().map(shown).collect::<Vec<_>>(), expected);
         }
     }
@@ -405,22 +339,10 @@ mod tests {
 
     #[test]
     fn lines_of_what_is_wanted() {
-        let lines: [(u64, u32, u32, &[u8]); 4] = [
-            (0x1004, 1, 9, b"a.c"),
-            (0x1008, 2, 0, b"\xff"),
-            (0x100c, 3, 0, b"b.c"),
-            (0x1010, 4, 0, b"\xff"),
-        ];
+        let lines: [(u64, u32, u32, &[u8]); 2] = [(0x1004, 1, 9, b"a.c"), (0x1008, 2, 0, b"\xff")];
         let dump = Made::new(9, 0).lines(0x1000, &lines).load(5, 0x1000, 0x20, 1, "f");
         dump.check(&[0x1000], &["5: 1000+20 f"]);
         dump.check(&[0x1004, 0x1009, 0x100b], &["5: 1000+20 f 4=a.c:1:9 8=a.c:2:0"]);
-        dump.check(&[0x101f], &["5: 1000+20 f 10=b.c:4:0"]);
-        // V8's are where perf once looked for them.
-        let shifted =
-            lines.map(|(address, line, column, file)| (address + 0x40, line, column, file));
-        let dump =
-            Made::new(9, 0).lines(0x1000, &shifted).load(5, 0x1000, 0x20, 1, "JS:*f a.c:1:9");
-        dump.check(&[0x1009], &["5: 1000+20 JS:*f a.c:1:9 8=a.c:2:0"]);
         // Lines of something else.
         let dump = Made::new(9, 0).lines(0x2000, &lines).load(5, 0x1000, 0x20, 1, "f");
         dump.check(&[0x1009], &["5: 1000+20 f"]);
@@ -444,14 +366,17 @@ mod tests {
         let whole = Made::new(9, 0)
             .lines(0x1000, &[(0x1000, 1, 1, b"a.c"), (0x1004, 2, 1, b"b.c")])
             .load(5, 0x1000, 0x20, 1, "f");
+        let second = HEADER_LEN + PREFIX_LEN + 16 + 2 * 20;
         for length in HEADER_LEN..whole.0.len() {
-            assert!(Made(whole.0[..length].to_vec()).read(&[0x1000]).unwrap().is_empty());
+            let (found, is_cut) = Made(whole.0[..length].to_vec()).read(&[0x1000]).unwrap();
+            assert!(found.is_empty());
+            assert_eq!(is_cut, ![HEADER_LEN, second].contains(&length), "{length}");
         }
         for at in HEADER_LEN..whole.0.len() {
             for value in [0, 1, 0x7f, 0xff] {
                 let mut bytes = whole.0.clone();
                 bytes[at] = value;
-                assert!(Made(bytes).read(&[0x1000, u64::MAX]).unwrap().len() < 2);
+                assert!(Made(bytes).read(&[0x1000, u64::MAX]).unwrap().0.len() < 2);
             }
         }
         // No progress, no end.

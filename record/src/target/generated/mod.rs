@@ -16,6 +16,7 @@
 //! own generated code.
 
 mod jitdump;
+mod jitdump_lines;
 mod open;
 mod perf_map;
 
@@ -268,17 +269,20 @@ impl Publisher {
         budget: &mut Budget,
     ) -> Vec<Published> {
         let mut found = Vec::new();
+        let name = format!("jit-{}.dump", self.who.number);
         for file in std::mem::take(&mut self.dumps) {
             let mut read = || {
                 limit_size(&file.metadata()?, MAX_DUMP)?;
                 jitdump::read(&file, &self.who, self.pid, wanted, budget)
             };
             match read() {
-                Ok(codes) => found.extend(codes),
-                Err(error) => {
-                    let name = format!("jit-{}.dump", self.who.number);
-                    self.refuse(&name, &error);
+                Ok((codes, is_cut)) => {
+                    found.extend(codes);
+                    if is_cut && end_ns.is_none() {
+                        self.refuse(&name, &"has not been written to its end by the process");
+                    }
                 }
+                Err(error) => self.refuse(&name, &error),
             }
         }
         for code in &found {
@@ -504,7 +508,7 @@ impl Tracker {
             && let Some(cause) = publisher.refused.or(publisher.refused_map)
         {
             let Publisher { pid, name, .. } = publisher;
-            let text = format!("generated code of process {pid} ({name}) has no names: {cause}");
+            let text = format!("generated code of process {pid} ({name}) lacks names: {cause}");
             self.found.records.push(Record::Note(Note { text }));
         }
     }

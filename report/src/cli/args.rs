@@ -1,0 +1,306 @@
+//! What is typed on the command line of `report`.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Parser, ValueEnum};
+use rz_convert::filter::Moment;
+use rz_convert::heap::Metric;
+use rz_report::change_color::Width;
+use rz_report::fail_if::Condition;
+
+use super::filters::FilterArgs;
+use super::symbols::SymbolArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  report trace.rz                          what was recorded, and what was hot
+  report trace.rz --by total --limit 50    more functions, sorted by total
+  report trace.rz --tree --min-percent 5   who called what, from the top
+  report trace.rz --inverted               what was running, and who called it
+  report trace.rz --svg                    a flame graph in trace.svg
+  report trace.rz --inverted --svg -       an icicle graph to standard output
+  report --diff before.rz after.rz         what changed, per second of wall time
+  report --diff before.rz after.rz --svg diff.svg
+  report --diff b1.rz b2.rz b3.rz --against a1.rz a2.rz a3.rz
+  report --diff before.rz after.rz --work 1000 --work 1200 --work-name requests
+  report --diff before.rz after.rz --fail-if 'total>5%' --markdown -
+  report trace.rz --off-cpu                why threads waited, where, and which
+  report trace.rz --wall --svg             running and waiting in one flame graph
+  report trace.rz --syscalls               calls, errors, times, and where from
+  report trace.rz --syscalls --list --errors --tail 20
+                                           the last 20 calls that failed
+  report trace.rz --heap                   allocations: totals, peak, sizes, where
+  report trace.rz --heap --leaks --suppressions known.txt
+  report trace.rz --heap --svg --metric peak
+  report trace.rz --source parse           what each line of it takes
+  report trace.rz --asm parse --event off-cpu
+  report trace.rz --info                   processes as recorded, and the file
+  report --diff before.rz after.rz --event off-cpu
+  report trace.rz --from 10s --to 20s --thread 'worker*' --focus ^parse
+  report --diff before.rz after.rz --heap --metric live
+
+self: samples in which a function ran itself. total: self and all it called.
+
+Exit codes:
+  0  done; with --fail-if, nothing grew by more than its limit, or it shrank
+  1  failed
+  2  wrong usage
+  3  --fail-if: a regression, the whole 95 % interval is beyond the limit
+  4  --fail-if: too noisy to tell, the interval is on both sides of the limit";
+
+/// Shows what an rz trace recorded: top functions, call trees, flame graphs,
+/// and what changed between two traces.
+#[derive(Debug, Parser)]
+#[command(name = "report", version, after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The trace to show
+    #[arg(value_name = "TRACE", required_unless_present = "diff", conflicts_with = "diff")]
+    pub(super) trace: Option<PathBuf>,
+    /// Compare two traces, BEFORE and AFTER; or, with --against, several runs
+    /// with several others
+    #[arg(long, num_args = 1.., value_name = "TRACE")]
+    pub(super) diff: Vec<PathBuf>,
+    /// With --diff BEFORE...: the runs to compare them with
+    #[arg(long, num_args = 1.., value_name = "AFTER", requires = "diff", conflicts_with = "trace")]
+    pub(super) against: Vec<PathBuf>,
+
+    /// Show the call tree, callers above what they called
+    #[arg(long, conflicts_with = "diff", help_heading = "View")]
+    pub(super) tree: bool,
+    /// Show the call tree upside down: functions above their callers
+    #[arg(long, conflicts_with_all = ["diff", "tree"], help_heading = "View")]
+    pub(super) inverted: bool,
+    /// Show a function's source with what each line takes. FUNCTION is a name,
+    /// or a part or regular expression of one
+    #[arg(long, value_name = "FUNCTION", conflicts_with_all = NOT_WITH_ONE_FUNCTION, help_heading = "View")]
+    pub(super) source: Option<String>,
+    /// Show a function's instructions with what each takes; FUNCTION may also
+    /// be given with --source
+    #[arg(long, value_name = "FUNCTION", num_args = 0..=1, conflicts_with_all = NOT_WITH_ONE_FUNCTION, help_heading = "View")]
+    pub(super) asm: Option<Option<String>>,
+    /// With --source and --asm: look here first for sources; may be repeated
+    #[arg(long, value_name = "DIR", help_heading = "View")]
+    pub(super) source_dir: Vec<PathBuf>,
+    /// Show what is known besides samples: of the recording, of the file, and
+    /// of processes (command, user, maps, open files, limits, environment)
+    #[arg(long, conflicts_with_all = ["diff", "tree", "inverted", "svg", "source", "asm", "list"], help_heading = "View")]
+    pub(super) info: bool,
+    /// Draw a flame graph instead of text, in FILE (`-` for standard output)
+    /// or else beside the trace; give `-o -` as well to have both
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
+    pub(super) svg: Option<Option<PathBuf>>,
+
+    /// With --diff: the second side calls OLD now NEW; may be repeated
+    #[arg(long, value_name = "OLD=NEW", requires = "diff", conflicts_with = "trace", value_parser = parse_rename, help_heading = "Comparison")]
+    pub(super) rename: Vec<String>,
+    /// With --diff and --svg: what a frame is as wide as: the larger of both
+    /// sides, before, after, or delta (how much it changed)
+    #[arg(long, value_name = "SIDE", default_value = "larger", requires_all = ["diff", "svg"], conflicts_with = "trace", value_parser = width_parser(), hide_possible_values = true, help_heading = "Comparison")]
+    pub(super) width: Width,
+    /// With --diff: write all numbers as JSON to FILE (`-` for standard
+    /// output); docs/DIFF-JSON.md says what it contains
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    pub(super) json: Option<PathBuf>,
+    /// With --diff: write a short report for a pull request to FILE (`-` for
+    /// standard output)
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    pub(super) markdown: Option<PathBuf>,
+    /// With --diff: exit with 3 if this grew by more than the limit, or with 4
+    /// if that cannot be told: total>5%, self:NAME>5%, total:NAME>5% (of what
+    /// it was), function>2% (any function's self, of the whole); may be
+    /// repeated
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        requires = "diff",
+        conflicts_with = "trace",
+        help_heading = "Comparison"
+    )]
+    pub(super) fail_if: Vec<Condition>,
+
+    /// Show why and where threads waited; with --tree, --inverted or --svg
+    /// the call tree of waiting
+    #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
+    pub(super) off_cpu: bool,
+    /// Show running and waiting together
+    #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
+    pub(super) wall: bool,
+    /// Show the system calls; with --tree, --inverted or --svg the call tree
+    /// of the time in them
+    #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
+    pub(super) syscalls: bool,
+    /// Show the allocations; with --tree, --inverted or --svg the call tree of
+    /// a metric; with --diff what grew
+    #[arg(long, help_heading = "What", group = "what")]
+    pub(super) heap: bool,
+    /// Show another event: cpu, off-cpu, syscalls, wall, alloc, or the name
+    /// that the header gives
+    #[arg(long, value_name = "NAME", help_heading = "What", group = "what")]
+    pub(super) event: Option<String>,
+    /// With --syscalls: list every system call that was recorded, in order of
+    /// time, in lines as of strace -f -tt -T -y; times of day are UTC
+    #[arg(long, requires = "syscalls", conflicts_with_all = ["tree", "inverted", "svg"], help_heading = "What")]
+    pub(super) list: bool,
+    /// With --list: only the last N calls
+    #[arg(long, value_name = "N", requires = "list", help_heading = "What")]
+    pub(super) tail: Option<usize>,
+    /// With --list: only calls that failed
+    #[arg(long, requires = "list", help_heading = "What")]
+    pub(super) errors: bool,
+
+    /// With --heap: list every place that allocated, with its stack
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    pub(super) sites: bool,
+    /// With --heap: list what was never given back
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    pub(super) leaks: bool,
+    /// With --heap: list what was there when most bytes were
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    pub(super) peak: bool,
+    /// With --heap: list what was given back at once
+    #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
+    pub(super) temporary: bool,
+    /// With --leaks: leave out what FILE names, in lines of leak:PATTERN as
+    /// LeakSanitizer has them
+    #[arg(long, value_name = "FILE", requires = "leaks", help_heading = "Heap")]
+    pub(super) suppressions: Option<PathBuf>,
+    /// With --heap and --tree, --inverted, --svg or --diff: what to show
+    /// [default: bytes]
+    #[arg(long, value_name = "METRIC", requires = "heap", value_parser = metric_parser(), help_heading = "Heap")]
+    pub(super) metric: Option<Metric>,
+    /// With --heap: what the thread gives back within N of its allocations is
+    /// temporary
+    #[arg(long, value_name = "N", default_value = "1", requires = "heap", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Heap")]
+    pub(super) temporary_within: u64,
+
+    /// How many functions, stacks, places or system calls a table has
+    /// [default: 25; 10 in the summary of --heap]
+    #[arg(long, value_name = "N", help_heading = "Detail")]
+    pub(super) limit: Option<usize>,
+    /// Sort functions by self or total [default: self; total of what waited],
+    /// system calls by total (time), count or errors [default: total], places
+    /// of --heap by bytes or count [default: bytes; count of --temporary]
+    #[arg(long, value_enum, hide_possible_values = true, help_heading = "Detail")]
+    pub(super) by: Option<By>,
+    /// List every thread, not only the ten busiest
+    #[arg(long, help_heading = "Detail")]
+    pub(super) threads: bool,
+    /// Leave out subtrees below this share of all samples
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent, help_heading = "Detail")]
+    pub(super) min_percent: f64,
+
+    /// What to divide by: wall time, work done, the total of the side, or
+    /// nothing [default: work if it is given, else wall]
+    #[arg(long, value_enum, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    pub(super) per: Option<PerWhat>,
+    /// How much each run did; once for each side, before and after, or once
+    /// for each trace
+    #[arg(long, value_name = "N", conflicts_with_all = ["trace", "heap"], value_parser = parse_work, help_heading = "Comparison")]
+    pub(super) work: Vec<f64>,
+    /// What --work counts
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "work",
+        default_value = "units",
+        help_heading = "Comparison"
+    )]
+    pub(super) work_name: String,
+    /// Share of the changes named that may be false on average
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
+    pub(super) fdr: f64,
+    /// Call nothing a change that is below this share of the total before
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
+    pub(super) min_effect: f64,
+
+    /// Write the text to FILE instead of standard output (`-`)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Look here first for source maps of JavaScript (FILE.js.map), then beside
+    /// the files and in them; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(super) source_map: Vec<PathBuf>,
+
+    /// Only up to this time of the recording, written as with --from
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Filters",
+        display_order = 101
+    )]
+    pub(super) to: Option<Moment>,
+    #[command(flatten)]
+    pub(super) symbols: SymbolArgs,
+    #[command(flatten)]
+    pub(super) filters: FilterArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum By {
+    #[value(name = "self")]
+    SelfWeight,
+    Total,
+    Count,
+    Errors,
+    Bytes,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum PerWhat {
+    Wall,
+    Work,
+    Share,
+    Raw,
+}
+
+/// What makes no sense with one function.
+const NOT_WITH_ONE_FUNCTION: [&str; 6] = ["diff", "tree", "inverted", "svg", "list", "places"];
+
+/// What makes no sense with a list of places.
+const NOT_WITH_SITES: [&str; 5] = ["diff", "tree", "inverted", "svg", "metric"];
+
+fn metric_parser() -> impl TypedValueParser<Value = Metric> {
+    let value = |metric: Metric| PossibleValue::new(metric.name()).help(metric.description());
+    PossibleValuesParser::new(Metric::ALL.map(value)).try_map(|name| name.parse::<Metric>())
+}
+
+fn width_parser() -> impl TypedValueParser<Value = Width> {
+    let value = |width: Width| PossibleValue::new(width.name()).help(width.description());
+    PossibleValuesParser::new(Width::ALL.map(value)).map(|name| {
+        // One of them was given.
+        Width::ALL.into_iter().find(|width| width.name() == name).unwrap_or_default()
+    })
+}
+
+fn parse_rename(text: &str) -> Result<String, String> {
+    let is_pair = text.split_once('=').is_some_and(|(old, new)| !old.is_empty() && !new.is_empty());
+    if is_pair { Ok(text.to_owned()) } else { Err("OLD=NEW is needed".to_owned()) }
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("a number from 0 to 100 is needed".to_owned()),
+    }
+}
+
+fn parse_work(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(units) if units > 0.0 && f64::is_finite(units) => Ok(units),
+        _ => Err("a number above 0 is needed".to_owned()),
+    }
+}
