@@ -197,6 +197,29 @@ fn round_trips_keep_stacks_and_weights() {
 }
 
 #[test]
+fn changes_are_found_without_times() {
+    let dir = temp_dir();
+    let side = |name: &str, hot: u32| {
+        let path = dir.path().join(name);
+        fs::write(&path, format!("app;main;hot {hot}\napp;main;cold 1000\n")).unwrap();
+        text(&imported(&path)).to_owned()
+    };
+    let (before, after) = (side("before", 1000), side("after", 2000));
+    let compared = |per: &str| report(&["--diff", &before, &after, "--per", per]);
+    let row = |shown: &str, function: &str| {
+        let is_it = |line: &&str| line.contains(function) && line.contains("[names]");
+        shown.lines().find(is_it).unwrap_or_else(|| panic!("{shown}")).to_owned()
+    };
+    let shown = compared("raw").success().stdout;
+    assert!(row(&shown, "hot").contains(" more "), "{shown}");
+    assert!(row(&shown, "cold").contains("no evidence"), "{shown}");
+    let shown = compared("share").success().stdout;
+    assert!(row(&shown, "hot").contains("66.67"), "{shown}");
+    let refusal = compared("wall").code(1).stderr;
+    assert!(refusal.contains("no recorded duration; compare shares with --per share"), "{refusal}");
+}
+
+#[test]
 fn what_is_no_trace_is_named() {
     let dir = temp_dir();
     let data = perf(&dir, &["-g"], "split-fp");
