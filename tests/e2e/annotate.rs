@@ -120,7 +120,7 @@ fn instructions_are_those_of_the_recorded_file() {
     // Calls by name; the address of one is inside it.
     let output = shown(&trace, &["--source", "run", "--asm"]);
     let (self_, total) = shares(&output, "  call    hot");
-    assert!(self_ == 0.0 && (total - 70.0).abs() < 20.0, "{output}");
+    assert!(self_ < 2.0 && (total - 70.0).abs() < 20.0, "{output}");
 
     // Another build is not taken for it, neither for its names.
     let (path, full) = (trace.path(), dir.path().join("full.rz"));

@@ -122,3 +122,79 @@ fn amounts(
     selected.sort_by_key(|(index, amount)| (std::cmp::Reverse(amount.weight), *index));
     selected
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rz_convert::filter::Filter;
+    use rz_convert::inventory::load_inventory;
+    use rz_convert::load::{LoadOptions, load};
+
+    use super::*;
+    use crate::fixture::text;
+
+    fn written(filter: &Filter) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let path = path.join("../format-spec/vectors/v1.4/small.rz");
+        let options =
+            LoadOptions { unnamed: true, filter: filter.clone(), ..LoadOptions::default() };
+        let (profile, inventory) =
+            (load(&path, &options).unwrap(), load_inventory(&path, filter).unwrap());
+        let options = InfoOptions { processes: 10, rows: 10 };
+        let style = Style { color: false, width: Some(80) };
+        text(|out| write_info(out, style, "t.rz", (&inventory, &profile), Some(0), options))
+    }
+
+    #[test]
+    fn all_that_is_known_is_said() {
+        let written = written(&Filter::default());
+        let (_, recording) = written.split_once("\nRECORDING\n").unwrap();
+        let expected = "
+  kernel      Linux 6.18.0 x86_64 #1 SMP
+  boot        c0ffee
+  recorder    rec 0.1.0, perf tier, as user 0
+  command     rec -p 4242
+  target      pid 4242, no children, kernel stacks, up to 32.0 KiB of each stack
+  captured    samples, waits, 2 kinds of system calls from 500 ns,
+              allocations, one for 512.0 KiB, with a stack each from 1.00 ms
+";
+        assert!(recording.starts_with(&expected[1..]), "{written}");
+        assert!(written.contains("\nREDACTED  "), "{written}");
+        assert!(written.contains("\n  environment: left out, 2\n"), "{written}");
+        let (_, process) = written.split_once("\nPROCESS 4242  app in ").unwrap();
+        let expected = "
+  command     app --port=80
+  executable  /srv/app
+  build-id    abcd00
+  parent      1
+  lived       from before the recording to 3.90 s
+  user        1000, group 1000
+  cgroup      /app.slice
+  directory   /srv
+  threads     2: app, worker-1
+  maps        code of 1 file, with build-ids
+              555555555000  /srv/app
+                            abcd00
+  open        1 file
+                 1  /dev/null
+  limits      open files 1,024 (up to unlimited)
+  environment HOME, TOKEN
+";
+        assert!(process.contains(&expected[1..]), "{written}");
+        let fits = |line: &str| line.chars().count() <= 80;
+        assert!(recording.lines().all(fits), "{written}");
+    }
+
+    #[test]
+    fn only_processes_that_a_filter_has() {
+        let process = |name: &str| Filter {
+            processes: vec![name.parse().unwrap_or_else(|error| match error {})],
+            ..Filter::default()
+        };
+        let other = written(&process("other"));
+        assert!(!other.contains(" app in ") && other.contains("\nPROCESS 4242  other"), "{other}");
+        let nobody = written(&process("nobody"));
+        assert!(nobody.ends_with("\nno process: the filter leaves none\n"), "{nobody}");
+    }
+}

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use rz_convert::inventory::{Captured, Clock, Cost, SourceInventory};
 use rz_convert::profile::CallDetail;
 
-use super::layout::write_line;
+use super::layout::{write_line, write_wrapped};
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of};
 use crate::header::date;
 use crate::style::{Paint, Style};
@@ -26,7 +26,9 @@ pub(super) fn write_recording(
         let words = [&host.sysname, &host.release, &host.machine, &host.version];
         let words: Vec<&str> =
             words.iter().map(|word| word.as_str()).filter(|word| !word.is_empty()).collect();
-        write_line(out, style, "kernel", &clean(&words.join(" ")))?;
+        if !words.is_empty() {
+            write_line(out, style, "kernel", &clean(&words.join(" ")))?;
+        }
         write_line(out, style, "boot", &clean(&host.boot_id))?;
     }
     if let Some(recording) = &source.recording {
@@ -39,8 +41,8 @@ pub(super) fn write_recording(
         let mut parts = Vec::new();
         if !recording.targets.is_empty() {
             let pids: Vec<String> = recording.targets.iter().take(20).map(u32::to_string).collect();
-            let more = if recording.targets.len() > pids.len() { ", …" } else { "" };
-            parts.push(format!("pid {}{more}", pids.join(", ")));
+            let more = if recording.targets.len() > pids.len() { " …" } else { "" };
+            parts.push(format!("pid {}{more}", pids.join(" ")));
         }
         parts.push(if recording.follow { "children too" } else { "no children" }.to_owned());
         parts.push(match recording.kernel {
@@ -48,31 +50,31 @@ pub(super) fn write_recording(
             false => "no kernel stacks".to_owned(),
         });
         parts.push(format!("up to {} of each stack", bytes(recording.stack_bytes.into())));
-        write_line(out, style, "target", &parts.join(", "))?;
+        write_wrapped(out, style, "target", &parts)?;
     }
     if let Some(captured) = &source.captured {
-        write_line(out, style, "captured", &what_was_captured(captured, source))?;
+        write_wrapped(out, style, "captured", &what_was_captured(captured, source))?;
     }
-    if let Some(clock) = &source.clock {
-        write_line(out, style, "clock", &what_the_time_is(clock))?;
+    if let Some(text) = source.clock.as_ref().and_then(what_the_time_is) {
+        write_line(out, style, "clock", &text)?;
     }
     write_costs(out, style, source)
 }
 
 /// What the trace's clock shows, and since when.
-fn what_the_time_is(clock: &Clock) -> String {
+fn what_the_time_is(clock: &Clock) -> Option<String> {
     let seconds = count(clock.monotonic_ns / 1_000_000_000);
-    let real = date(clock.realtime_ns).unwrap_or_else(|| "unknown".to_owned());
+    let real = date(clock.realtime_ns)?;
     let suspended = clock.boottime_ns.saturating_sub(clock.monotonic_ns);
     let suspended = match suspended {
         0..1_000_000_000 => String::new(),
         ns => format!(", {} suspended not counted", duration(ns)),
     };
-    format!("CLOCK_MONOTONIC: {seconds} s at {real} UTC{suspended}")
+    Some(format!("CLOCK_MONOTONIC: {seconds} s at {real} UTC{suspended}"))
 }
 
 /// What was recorded, in words.
-fn what_was_captured(captured: &Captured, source: &SourceInventory) -> String {
+fn what_was_captured(captured: &Captured, source: &SourceInventory) -> Vec<String> {
     let mut parts = vec!["samples".to_owned()];
     if captured.system_wide {
         parts[0] += " of the whole machine";
@@ -97,12 +99,11 @@ fn what_was_captured(captured: &Captured, source: &SourceInventory) -> String {
         Some(0) => parts.push("all allocations".to_owned()),
         Some(interval) => parts.push(format!("allocations, one for {}", bytes(interval))),
     }
-    let mut text = parts.join(", ");
     if captured.waits || CallDetail::from(captured.calls) != CallDetail::None {
         let threshold = duration(captured.stack_threshold_ns);
-        text += &format!("; a stack for each from {threshold}");
+        parts.push(format!("with a stack each from {threshold}"));
     }
-    text
+    parts
 }
 
 /// Writes what the recorder used, in slices of the time it ran.

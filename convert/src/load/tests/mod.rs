@@ -8,6 +8,7 @@ mod generated;
 mod heap;
 mod heap_estimates;
 mod heap_views;
+mod inventory;
 mod names;
 mod sums;
 mod waits;
