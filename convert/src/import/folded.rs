@@ -34,7 +34,7 @@ const EVENT: &str = "samples";
 const COUNT: u8 = 3;
 
 /// Whether a file that begins like this is one of lines of text that end in a
-/// number.
+/// number. One frame may have spaces in it, but then it could be any text.
 pub(super) fn begins(head: &[u8]) -> bool {
     if head.contains(&0) {
         return false;
@@ -43,7 +43,8 @@ pub(super) fn begins(head: &[u8]) -> bool {
     let mut lines = text.lines().filter(|line| !is_empty(line));
     // A line that is longer than what is looked at ends elsewhere.
     let is_long = !text.contains('\n') && head.len() as u64 == HEAD && text.contains(';');
-    is_long || lines.next().is_some_and(|line| Line::parse(line).is_some())
+    let has_frames = |line: &str| line.contains(';') || line.split_whitespace().count() == 2;
+    is_long || lines.next().is_some_and(|line| has_frames(line) && Line::parse(line).is_some())
 }
 
 pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, ImportError> {
@@ -375,6 +376,7 @@ mod tests {
             ("a;b 3\n", true),
             ("# made by me\n\na 1", true),
             ("hello world\n", false),
+            ("any text that ends in a number: 12\n", false),
             ("", false),
             ("{\"a\": 1}\n", false),
             ("a;b 3\0\n", false),
