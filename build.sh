@@ -13,6 +13,7 @@ mkdir -p target/dist
 install "$target_dir/release/rec" target/dist/rec
 cargo build --locked --release -p rz-convert -p rz-report --bins
 install "$target_dir/release/conv" "$target_dir/release/report" target/dist/
+strip --strip-debug target/dist/conv target/dist/report
 
 if readelf --program-headers target/dist/rec | grep -q INTERP; then
     echo "build.sh: target/dist/rec is not statically linked" >&2
