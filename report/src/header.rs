@@ -312,6 +312,10 @@ fn truncated_samples(profile: &Profile, event: EventId) -> (u64, u64) {
 }
 
 fn cost(info: &Info) -> String {
+    if info.recorder_cpu_ns == 0 && info.recorder_peak_rss == 0 {
+        // Other recorders do not tell, and ours does once a second.
+        return format!("not known, {} file", bytes(info.file_size));
+    }
     let mut text = format!("{} CPU", duration(info.recorder_cpu_ns));
     if info.recording_ns > 0 {
         let share = percent(percent_of(info.recorder_cpu_ns, info.recording_ns));
@@ -506,7 +510,7 @@ trace.rz: no process
   recorded  at an unknown time, 0 ns
   samples   none
   lost      none
-  cost      0 ns CPU, 0 B peak memory, 0 B file
+  cost      not known, 0 B file
 ";
         assert_eq!(header(&Profile::default(), None), expected[1..]);
     }
