@@ -121,7 +121,9 @@ fn target(profile: &Profile) -> String {
         1 => " and 1 other process".to_owned(),
         n => format!(" and {} other processes", count(n)),
     };
-    format!("{} (pid {}){others}", clean(&first.name), first.pid)
+    // Folded stacks need not tell.
+    let pid = if first.pid > 0 { format!(" (pid {})", first.pid) } else { String::new() };
+    format!("{}{pid}{others}", clean(&first.name))
 }
 
 /// How many of these are different processes: one that replaces its program
@@ -197,7 +199,11 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
         return recorded_objects(heap);
     }
     let Event { kind, unit, .. } = profile.events[event];
-    let mut text = format!("{} = {}", count(total.samples), weight(unit, total.weight));
+    let mut text = count(total.samples);
+    if unit == Unit::Count && total.weight == total.samples {
+        return text + &in_threads(profile, &rows);
+    }
+    text += &format!(" = {}", weight(unit, total.weight));
     if matches!(unit, Unit::Nanoseconds | Unit::Bytes) {
         text += &format!(" {}", wording(Some(&profile.events[event])).spent);
         if profile.info.duration_ns > 0 && kind == EventKind::Cpu {
@@ -207,11 +213,15 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     } else {
         text += &format!(" {}", unit.name());
     }
+    text + &in_threads(profile, &rows)
+}
+
+fn in_threads(profile: &Profile, rows: &[threads::Row]) -> String {
     let processes = rows.iter().map(|row| profile.threads[row.thread].process);
     let threads = counted(rows.len() as u64, "thread");
     match count_processes(profile, processes) {
-        1 => text + &format!(", in {threads}"),
-        n => text + &format!(", in {threads} of {}", processes_text(n)),
+        1 => format!(", in {threads}"),
+        n => format!(", in {threads} of {}", processes_text(n)),
     }
 }
 
@@ -348,6 +358,19 @@ trace.rz: app (pid 4242)
   cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&profile, Some(0)), expected[1..]);
+    }
+
+    /// As of folded stacks, which say no more.
+    #[test]
+    fn says_no_more_than_is_known() {
+        let mut profile = Builder::of(&[("main", 60)]);
+        profile.processes[0].pid = 0;
+        profile.events[0].unit = Unit::Count;
+        profile.samples.iter_mut().for_each(|sample| sample.weight = sample.count);
+        let header = header(&profile, Some(0));
+        let (title, rest) = header.split_once('\n').unwrap();
+        assert_eq!(title, "trace.rz: app");
+        assert!(rest.contains("  samples   60, in 1 thread\n"), "{rest}");
     }
 
     #[test]
