@@ -228,5 +228,7 @@ fn servers_with_tls_are_asked_with_tls() {
     let [note] = &symbolized.notes[..] else { panic!("{:?}", symbolized.notes) };
     let expected = format!("debuginfod server {url}: ");
     assert!(note.starts_with(&expected), "{note}");
-    assert!(note.contains("rustls") || note.contains("did not answer"), "{note}");
+    // Which of these depends on whether its answer or its end comes first.
+    let failures = ["rustls", "corrupt message", "did not answer"];
+    assert!(failures.iter().any(|failure| note.contains(failure)), "{note}");
 }
