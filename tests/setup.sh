@@ -3,13 +3,16 @@
 #
 # Safe to run again: what is there is left as it is, and then this takes less
 # than a second. System packages come from apt; the consumers of rz's exports
-# (pprof, speedscope) and a bundler go to target/tools/ and touch nothing else.
+# (pprof, speedscope), a bundler and runtimes that Debian does not have go to
+# target/tools/ and touch nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 GO_VERSION=1.24.11 # the last line of Go that ships pprof built
 SPEEDSCOPE_VERSION=1.25.0
 ESBUILD_VERSION=0.28.2
+DOTNET_VERSION=3.1.23 # the last that PyPI has
+PYTHONNET_VERSION=3.2.1
 TOOLS=target/tools
 
 as_root() {
@@ -94,7 +97,40 @@ install_node_tools() {
     echo "$tools" >$TOOLS/node_modules/tools-version
 }
 
+install_dotnet() {
+    local tools="dotnetcore2==$DOTNET_VERSION pythonnet==$PYTHONNET_VERSION"
+    [ "$(cat $TOOLS/venv/dotnet-version 2>/dev/null)" != "$tools" ] || return 0
+    echo "setup: $tools"
+    # shellcheck disable=SC2086 # One word for each.
+    twice $TOOLS/venv/bin/pip install --quiet --disable-pip-version-check $tools
+    echo "$tools" >$TOOLS/venv/dotnet-version
+}
+
+# Leads to a Python that publishes its functions' names (-X perf: from 3.12 on).
+link_named_python() {
+    local prefix python
+    prefix=$(python3 -c 'import sys; print(sys.base_prefix)')
+    for python in "$prefix"/../*/bin/python3 /usr/bin/python3.* /usr/local/bin/python3.* \
+        $TOOLS/python/*/bin/python3; do
+        if "$python" -c 'import sys; sys.activate_stack_trampoline' 2>/dev/null; then
+            ln -sfn "$(realpath "$python")" $TOOLS/named-python
+            return 0
+        fi
+    done
+    return 1
+}
+
+install_named_python() {
+    if [ -x $TOOLS/named-python ] || link_named_python; then return 0; fi
+    echo "setup: python 3.13"
+    twice $TOOLS/venv/bin/pip install --quiet --disable-pip-version-check uv
+    twice $TOOLS/venv/bin/uv python install --no-bin --install-dir $TOOLS/python 3.13
+    link_named_python
+}
+
 mkdir -p $TOOLS
 install_packages
 install_go
 install_node_tools
+install_dotnet
+install_named_python

@@ -1,8 +1,5 @@
 //! Code that programs generate while they run has names when they tell, also
 //! on machines that have none of their files.
-//!
-//! What is not tested is `python -X perf`, which needs Python 3.12: Debian 12
-//! has 3.11. Its trampolines are, in `jit.c`.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -129,6 +126,53 @@ fn java_from_a_map_that_is_made_at_its_end() {
     map.remove();
     let folded = trace.folded(&[]);
     folded.assert_share(";Burn.hot()_[j]", 0.7, 0.15);
+}
+
+#[test]
+fn python_from_a_map() {
+    let script = program_path("workload.py");
+    let mut python = Command::new(tool("named-python"));
+    let target = Target::spawn(python.args(["-X", "perf"]).arg(&script));
+    let map = Map::of(target.pid());
+    let trace = Trace::of(target.pid(), "2", &["-q"]);
+    drop(target);
+    map.remove();
+    let folded = trace.folded(&[]);
+    for (name, share) in [("hot", 0.7), ("cold", 0.3)] {
+        folded.assert_share(&format!(";{name}_[j]"), share, 0.1);
+        let lines = lines_of(&trace.profile(), name);
+        assert!(lines.contains(&(text(&script).to_owned(), 0, 0)), "{lines:?}");
+    }
+    // Whole stacks, although what Python generates has no unwind tables.
+    let called = ["_start", "<module>_[j]", "main_[j]", "run_[j]", "hot_[j]"];
+    let (stack, _) = folded.stacks.iter().max_by_key(|(_, count)| **count).unwrap();
+    let mut frames = stack.split(';');
+    assert!(called.iter().all(|name| frames.any(|frame| frame == *name)), "{stack}");
+}
+
+#[test]
+fn dot_net_from_a_map() {
+    let mut python = Command::new(tool("python3"));
+    // The variable's name before .NET 6. Code that was compiled ahead has no
+    // names in the map: none is used.
+    let python = python.env("COMPlus_PerfMapEnabled", "1").env("COMPlus_ReadyToRun", "0");
+    let target = Target::spawn(python.arg(program_path("dotnet.py")));
+    let (map, info) = (Map::of(target.pid()), format!("/tmp/perfinfo-{}.map", target.pid()));
+    let _info = Map(info.into());
+    let trace = Trace::of(target.pid(), "2", &["-q"]);
+    drop(target);
+    map.remove();
+    let folded = trace.folded(&[]);
+    let of_numbers = ";System.Numerics.BigInteger";
+    assert!(
+        folded.share(&format!("{of_numbers}Calculator::Square(uint32*")) > 0.5,
+        "{}",
+        folded.head(3)
+    );
+    let multiply = format!("{of_numbers}::op_Multiply(valuetype System.Numerics.BigInteger,");
+    assert!(folded.share(&multiply) > 0.9, "{}", folded.head(3));
+    let unnamed = folded.count("[anon]") + folded.count(".dll+0x");
+    assert!(unnamed * 50 < folded.total(), "{unnamed} of {}", folded.total());
 }
 
 #[test]

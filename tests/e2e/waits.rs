@@ -113,7 +113,8 @@ fn nothing_is_lost_or_damaged() {
 
 /// A thread is on a CPU or off it: both together are the time that passed. The
 /// kernel counts the switch itself as time on the CPU, we as time off it: that
-/// is a few microseconds for each wait.
+/// is a few microseconds for each wait, and more where a hypervisor has others
+/// to serve.
 #[test]
 fn on_and_off_make_up_all_time() {
     let waiter = waiter();
@@ -126,7 +127,7 @@ fn on_and_off_make_up_all_time() {
         let name = &waiter.names[&thread.id];
         println!("{name}: {on_cpu_ns} on, {off_cpu_ns} off, {span} in all");
         let waits: u64 = waiter.totals_of(thread.id).map(|total| total.count).sum();
-        assert_near(name, on_cpu_ns + off_cpu_ns, span, span / 50 + 5_000 * waits);
+        assert_near(name, on_cpu_ns + off_cpu_ns, span, span / 50 + 25_000 * waits);
     }
 }
 

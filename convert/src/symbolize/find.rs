@@ -26,11 +26,18 @@ const SYSTEM_DEBUG_DIR: &str = "/usr/lib/debug";
 pub(crate) fn find_binary(request: &ModuleRequest) -> Result<MappedFile, String> {
     let mut cause = None;
     for path in binary_candidates(request) {
-        match open(&path).and_then(|file| check_binary(file, request)) {
-            Ok(file) => return Ok(file),
-            Err(Rejection::Absent) => {}
-            Err(Rejection::Cause(rejected)) => drop(cause.get_or_insert(rejected)),
-        }
+        // The note begins with the module's path.
+        let is_module = path == request.path;
+        let name = if is_module { "the file there".into() } else { path.display().to_string() };
+        let rejected = match MappedFile::open(&path) {
+            Ok(file) => match check_binary(&file, &name, request) {
+                Ok(()) => return Ok(file),
+                Err(rejected) => rejected,
+            },
+            Err(error) if is_absent(&error) => continue,
+            Err(error) => format!("{name} cannot be read: {error}"),
+        };
+        cause.get_or_insert(rejected);
     }
     Err(cause.unwrap_or_else(|| "not found on this machine".to_string()))
 }
@@ -68,7 +75,7 @@ pub(super) fn find_debug_file(
             Err(_) => false,
         }
     };
-    candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
+    candidates.iter().filter_map(|path| MappedFile::open(path).ok()).find(is_right)
 }
 
 /// Finds the file that `dwz` moved shared debug information to, if
@@ -86,7 +93,7 @@ pub(super) fn find_supplementary_file<'d>(
         all_debug_dirs(request).filter_map(|dir| Some(by_build_id(dir, build_id)?.1)).collect();
     candidates.extend(path.parent().map(|dir| dir.join(name)));
     let is_right = |file: &MappedFile| has_build_id(file, build_id);
-    match candidates.iter().filter_map(|path| open(path).ok()).find(is_right) {
+    match candidates.iter().filter_map(|path| MappedFile::open(path).ok()).find(is_right) {
         Some(file) => Ok(Some(file)),
         None => Err((name, build_id)),
     }
@@ -108,7 +115,7 @@ pub(super) fn find_debug_file_alone(request: &ModuleRequest) -> Option<MappedFil
     }
     candidates.extend(binary_candidates(request));
     let is_right = |file: &MappedFile| has_build_id(file, request.build_id);
-    candidates.iter().filter_map(|path| open(path).ok()).find(is_right)
+    candidates.iter().filter_map(|path| MappedFile::open(path).ok()).find(is_right)
 }
 
 /// The requested debug directories, then the system's.
@@ -122,16 +129,13 @@ pub(super) fn parse(data: &[u8]) -> Result<object::File<'_>, String> {
         Ok(FileKind::Elf32 | FileKind::Elf64) => {
             object::File::parse(data).map_err(|e| e.to_string())
         }
+        // Assemblies of .NET. Of the code in them that was compiled ahead, the
+        // runtime's map tells nothing.
+        Ok(FileKind::Pe32 | FileKind::Pe64) => {
+            Err("it is a PE file; .NET names its code if DOTNET_ReadyToRun=0 is set".to_string())
+        }
         _ => Err("it is another kind of file".to_string()),
     }
-}
-
-/// Why a file is not used.
-enum Rejection {
-    /// There is no such file.
-    Absent,
-    /// It cannot be used, for the reason given.
-    Cause(String),
 }
 
 /// Finds the package of split debug information of a program, which is called
@@ -148,7 +152,7 @@ pub(super) fn find_package(
         candidates.extend(request.path.file_name().map(|name| dir.join(name)));
     }
     candidates.extend([Some(binary), debug].into_iter().flatten().map(Path::to_owned));
-    candidates.iter().find_map(|path| open(&path.with_added_extension("dwp")).ok())
+    candidates.iter().find_map(|path| MappedFile::open(&path.with_added_extension("dwp")).ok())
 }
 
 /// Whether a file is an ELF file with this build-id.
@@ -156,11 +160,9 @@ pub(super) fn has_build_id(file: &[u8], expected: &[u8]) -> bool {
     parse(file).is_ok_and(|object| build_id(&object).is_ok_and(|found| found == expected))
 }
 
-fn open(path: &Path) -> Result<MappedFile, Rejection> {
-    MappedFile::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Rejection::Absent,
-        _ => Rejection::Cause(format!("{} cannot be read: {error}", path.display())),
-    })
+/// Whether an error says that there is no such file.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Paths at which the binary may be, best first.
@@ -178,30 +180,28 @@ fn binary_candidates(request: &ModuleRequest) -> Vec<PathBuf> {
     candidates
 }
 
-/// Passes a file on if it is the recorded one and contains code.
-fn check_binary(file: MappedFile, request: &ModuleRequest) -> Result<MappedFile, Rejection> {
-    let path = file.path().display();
-    let damaged = |e: String| Rejection::Cause(format!("{path} is not a readable ELF file ({e})"));
-    let object = parse(&file).map_err(damaged)?;
+/// Makes sure that a file is the recorded one and contains code; fails with
+/// what is wrong with the file of that name.
+fn check_binary(file: &MappedFile, name: &str, request: &ModuleRequest) -> Result<(), String> {
+    let damaged = |e: String| format!("{name} is not a readable ELF file ({e})");
+    let object = parse(file).map_err(damaged)?;
     let found = build_id(&object).map_err(damaged)?;
     if !request.build_id.is_empty() && found != request.build_id {
         let (recorded, found) = (hex(request.build_id), hex(found));
         let found = if found.is_empty() { "none".to_string() } else { found };
-        return Err(Rejection::Cause(format!(
-            "another build: build-id {recorded} was recorded, {path} has {found}"
-        )));
+        return Err(format!("another build: build-id {recorded} was recorded, {name} has {found}"));
     }
     let size = file.len() as u64;
     if request.build_id.is_empty() && request.file_size != 0 && size != request.file_size {
-        return Err(Rejection::Cause(format!(
-            "another file: {} bytes were recorded, {path} has {size}",
+        return Err(format!(
+            "another file: {} bytes were recorded, {name} has {size}",
             request.file_size
-        )));
+        ));
     }
     if !Segments::new(&object).have_code() {
-        return Err(Rejection::Cause(format!("only a file without code was found: {path}")));
+        return Err(format!("only a file without code was found: {}", file.path().display()));
     }
-    Ok(file)
+    Ok(())
 }
 
 /// The file's GNU build-id; empty if it has none.

@@ -5,7 +5,7 @@
 //! py::crunch:/srv/app.py              Python
 //! void com.foo.Bar.baz(int)           Java, by itself
 //! Lcom/foo/Bar;::baz                  Java, by perf-map-agent
-//! void [app] Foo::Bar(int32)[Tier0]   .NET
+//! void [app] Foo::Bar(int32)[QuickJitted]   .NET, with its module and tier
 //! ```
 
 use std::borrow::Cow;
@@ -111,13 +111,37 @@ fn java(published: &str) -> Option<Cow<'_, str>> {
 
 fn dot_net(published: &str) -> Option<Cow<'_, str>> {
     let (method, tier) = published.strip_suffix(']')?.rsplit_once('[')?;
-    const TIERS: [&str; 5] = ["Tier", "Optimized", "QuickJitted", "MinOpt", "PreJIT"];
+    const TIERS: [&str; 7] = [
+        "QuickJitted",
+        "Optimized",
+        "Instrumented",
+        "MinOptJitted",
+        "PreJIT",
+        "ReadyToRun",
+        "Unknown",
+    ];
     let is_tier = TIERS.iter().any(|known| tier.starts_with(known));
-    let method = match method.split_once("] ") {
-        Some((before, method)) if before.contains('[') => method,
-        _ => method,
-    };
-    (is_tier && method.contains("::")).then(|| method.into())
+    // `class [mscorlib]A.B [app] Foo::Bar`: behind the module is a space, too.
+    let module = method.match_indices(" [").find_map(|(at, _)| {
+        let (module, rest) = method[at + 2..].split_once(']')?;
+        rest.strip_prefix(' ').filter(|_| !module.is_empty())
+    });
+    let method = module.unwrap_or(method);
+    (is_tier && method.contains("::")).then(|| without_comments(method))
+}
+
+/// A name without the addresses of its types (`/* MT: 0x00007FBF1C532DB0 */`),
+/// which are others in each run.
+fn without_comments(name: &str) -> Cow<'_, str> {
+    let mut parts = name.split(" /*");
+    let mut kept = Cow::from(parts.next().unwrap_or_default());
+    for part in parts {
+        match part.split_once("*/") {
+            Some((_, rest)) => kept.to_mut().push_str(rest),
+            None => return name.into(),
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -159,8 +183,15 @@ mod tests {
         check("int[] Burn.<init>()", "Burn.<init>()");
         check("Interpreter", "Interpreter");
         check("StubRoutines (1)", "StubRoutines (1)");
-        check("void [app] Foo::Bar(int32)[Tier0]", "Foo::Bar(int32)");
+        check("void [app] Foo::Bar(int32)[QuickJitted]", "Foo::Bar(int32)");
         check("instance int32 [a.b] N.Foo::Bar(int32[])[OptimizedTier1]", "N.Foo::Bar(int32[])");
+        check("uint32[] [lib] A.B::C(uint32[])[Optimized]", "A.B::C(uint32[])");
+        check("class [a]B`1<int32[]> [lib] A::C()[Optimized]", "A::C()");
+        check("instance void [lib] A.B::.ctor()[PreJIT]", "A.B::.ctor()");
+        let stub =
+            "void [lib] dynamicClass::IL_STUB(A.B /* MT: 0x00007FBF1C532DB0 */,C /* MT: 0x1 */)";
+        check(&format!("{stub}[Optimized]"), "dynamicClass::IL_STUB(A.B,C)");
+        check("void [app] Foo::Bar /*[Optimized]", "Foo::Bar /*");
         check("int foo(int)", "int foo(int)");
         check("", "");
     }

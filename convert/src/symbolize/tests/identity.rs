@@ -246,8 +246,10 @@ fn without_build_id_the_size_counts() {
     assert_has(&distinct(&symbolize(0)), &[INLINED]);
     let symbols = symbolize(size + 1);
     let path = program.display();
-    let expected =
-        format!("{path}: another file: {} bytes were recorded, {path} has {size}", size + 1);
+    let expected = format!(
+        "{path}: another file: {} bytes were recorded, the file there has {size}",
+        size + 1
+    );
     assert_eq!((symbols.note, symbols.addresses[0]), (Some(expected), outer.offset));
 }
 
@@ -261,13 +263,13 @@ fn missing_and_foreign_files() {
     split.assert_note(
         &split.program,
         &[],
-        "DIR/bin/a: DIR/bin/a is not a readable ELF file (it is another kind of file)",
+        "DIR/bin/a: the file there is not a readable ELF file (it is another kind of file)",
     );
     fs::remove_file(&split.program).unwrap();
     run(&format!("mkfifo {}", split.program.display()));
     split.assert_note(
         &split.program,
         &[],
-        "DIR/bin/a: DIR/bin/a cannot be read: not a regular file",
+        "DIR/bin/a: the file there cannot be read: not a regular file",
     );
 }
