@@ -436,7 +436,6 @@ mod tests {
         check("report t.rz --per wall", ArgumentConflict);
         check("report t.rz --fdr 5", ArgumentConflict);
         check("report --against a.rz b.rz", MissingRequiredArgument);
-        check("report --diff a.rz b.rz --heap --per share", ArgumentConflict);
         check("report t.rz --diff a.rz b.rz", ArgumentConflict);
         check("report t.rz --tree --inverted", ArgumentConflict);
         check("report t.rz --svg - -o -", ArgumentConflict);

@@ -5,6 +5,7 @@ mod compare;
 mod tests;
 
 use rustc_hash::FxHashMap;
+use rz_convert::heap::Heap;
 use rz_convert::profile::{Event, EventId, Info, Profile};
 
 use crate::calls::SortCalls;
@@ -75,6 +76,8 @@ pub struct SideRun<'a> {
     pub total: Amount,
     /// Units of work that it did, if known.
     pub work: Option<f64>,
+    /// Its allocations if they are compared.
+    pub heap: Option<&'a Heap>,
 }
 
 /// One of the two sides.

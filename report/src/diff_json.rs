@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use rz_convert::profile::{ALLOC, EventKind};
 use serde::Serialize;
 
 use crate::calls::SortCalls;
@@ -12,6 +13,7 @@ use crate::diff_sums::{SumRow, SumsDiff};
 use crate::diff_table::noise_text;
 use crate::fail_if::{Checked, worst};
 use crate::header::{lost_count, lost_percent};
+use crate::heap::shown_metric;
 use crate::matching::Inlining;
 use crate::normalize::Scale;
 use crate::stats::fdr;
@@ -169,11 +171,16 @@ pub fn write_diff_json(
 ) -> io::Result<()> {
     let name = |id: SymbolId| diff.symbols[id].name.as_str();
     let [before, after] = [0, 1].map(|side| side_facts(&diff.sides[side]));
+    let of_heap = diff.event.kind == EventKind::Alloc;
+    let metric = of_heap.then(|| shown_metric(diff.event).name());
     let document = Document {
         format: FORMAT,
         version: VERSION,
-        event: Event { name: &diff.event.name, unit: diff.event.unit.name() },
-        metric: None,
+        event: Event {
+            name: if metric.is_some() { ALLOC } else { &diff.event.name },
+            unit: diff.event.unit.name(),
+        },
+        metric,
         normalization: normalization(&diff.scale),
         before,
         after,

@@ -8,7 +8,7 @@ use crate::change::Change;
 use crate::diff::{Diff, Row};
 use crate::diff_notes::{Counts, counts, is_change, notes, shown};
 use crate::diff_sums::SumsDiff;
-use crate::diff_table::{interval, noise_text, signed, verdict_word, weight_label};
+use crate::diff_table::{interval, noise_text, samples_label, signed, verdict_word, weight_label};
 use crate::fail_if::{Checked, Outcome};
 use crate::format::{clean, count, counted, duration, percent, shorten, weight};
 use crate::top::SortBy;
@@ -104,7 +104,8 @@ fn summary(diff: &Diff<'_>) -> String {
 }
 
 fn write_totals(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
-    writeln!(out, "| | runs | wall time | samples | lost | {} |", weight_label(diff.event))?;
+    let (samples, weighed) = (samples_label(diff.event), weight_label(diff.event));
+    writeln!(out, "| | runs | wall time | {samples} | lost | {weighed} |")?;
     writeln!(out, "|---|--:|--:|--:|--:|--:|")?;
     for (side, label) in diff.sides.iter().zip(["before", "after"]) {
         let name = side.runs.first().map_or("", |run| run.name);

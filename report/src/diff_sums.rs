@@ -169,7 +169,6 @@ pub(crate) fn compare_sums(
             dispersion[side].push(if weight > 0.0 { found } else { 0.0 });
         }
     }
-    let counts = [0, 1].map(|side| weights[side].first().copied().unwrap_or(0.0) as u64);
     let mut weights = weights.into_iter();
     let sums = [0, 1].map(|side| Sums {
         weights: weights.next().unwrap_or_default(),
@@ -179,7 +178,7 @@ pub(crate) fn compare_sums(
         let (total, rows) = (Change::default(), Vec::new());
         return Ok(SumsDiff { class, by, scale, total, rows });
     }
-    let noise = NoiseOf::new(sums, dispersion, degrees, counts);
+    let noise = NoiseOf::new(sums, dispersion, degrees, [Some(1.0); 2]);
     let [before, after] = [0, 1].map(|side| scale.multiplier * noise.value(side, 0));
     let least = options.min_effect * if before > 0.0 { before } else { after };
     let limits = Limits { fdr: options.fdr, least, multiplier: scale.multiplier };

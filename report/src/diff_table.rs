@@ -10,6 +10,7 @@ use crate::diff_notes::{DOUBTFUL_LOSS, matching_notes};
 use crate::diff_sums_table::write_sum_rows;
 use crate::format::{clean, count, counted, duration, number, percent, shorten, weight};
 use crate::header::{host, start_time};
+use crate::heap::which_recorded;
 use crate::noise::Within;
 use crate::normalize::Per;
 use crate::style::{Paint, Style};
@@ -61,11 +62,19 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         let filter = |run: &SideRun<'_>| clean(&run.info.filter.text).into_owned();
         lines.push(("filter", of_both(&|side| first_and_more(side, &filter))));
     }
-    lines.push(("rate", of_both(&|side| first_and_more(side, &rate))));
-    lines.push(("samples", of_both(&|side| count(side.total.samples))));
+    let of_heap = diff.event.kind == EventKind::Alloc;
+    if of_heap {
+        let which = |run: &SideRun<'_>| run.heap.map(which_recorded).unwrap_or_default();
+        lines.push(("heap", of_both(&|side| first_and_more(side, &which))));
+    } else {
+        lines.push(("rate", of_both(&|side| first_and_more(side, &rate))));
+    }
+    lines.push((samples_label(diff.event), of_both(&|side| count(side.total.samples))));
     lines.push(("lost", of_both(&lost)));
     if sampled {
-        lines.push((weight_label, of_both(&|side| weight(unit, side.total.weight))));
+        if !(of_heap && unit == Unit::Count) {
+            lines.push((weight_label, of_both(&|side| weight(unit, side.total.weight))));
+        }
         if diff.event.kind == EventKind::Cpu && unit == Unit::Nanoseconds {
             lines.push(("cores", of_both(&|side| per_wall(side.total.weight as f64, side, 1.0))));
         }
@@ -100,6 +109,11 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         }
     }
     if sampled { write_total(out, style, diff) } else { Ok(()) }
+}
+
+/// What samples of an event are called.
+pub(crate) fn samples_label(event: &Event) -> &'static str {
+    if event.kind == EventKind::Alloc { "objects" } else { "samples" }
 }
 
 /// What a sum of weights of an event is called.

@@ -133,13 +133,6 @@ fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> 
 fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     let paths: Vec<&Path> = sides.iter().flatten().map(PathBuf::as_path).collect();
     refuse_to_overwrite(config, &paths)?;
-    if config.metric.is_some() && paths.len() > 2 {
-        return Err(ReportError::Unsupported {
-            what: "allocations of several runs",
-            why: "only one run on each side can be; compare them in pairs, or CPU time without --heap",
-        }
-        .into());
-    }
     let mut profiles = Vec::with_capacity(paths.len());
     for path in &paths {
         let mut profile = read(config, path)?;
@@ -157,8 +150,10 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     let names: Vec<String> = (0..paths.len()).map(name).collect();
     let Comparison { width, json, markdown, fail_if } = &config.comparison;
     let (json, markdown) = (json.as_deref(), markdown.as_deref());
-    if let (Some(metric), [(before, Some(first)), (after, Some(second))]) =
-        (config.metric, &profiles[..])
+    // Of one run on each side, what is known is the error of sampling.
+    let as_it_is = config.diff.per.is_none() && config.diff.work.units.iter().all(Vec::is_empty);
+    if let (Some(metric), true, [(before, Some(first)), (after, Some(second))]) =
+        (config.metric, as_it_is, &profiles[..])
     {
         let inputs = [(before, names[0].as_str(), *first), (after, names[1].as_str(), *second)];
         let diff = compare_heaps(inputs, metric, &config.diff)?;

@@ -122,6 +122,10 @@ impl Scale {
         let quotient =
             |side: usize| -> f64 { f64::max(weights[side], 0.0) / f64::max(totals[side], 1e-300) };
         let (multiplier, short, unit) = match per {
+            Per::Wall if event.unit == Unit::Bytes => {
+                let (factor, short, unit) = byte_rate(1e9 * quotient(0).max(quotient(1)));
+                (1e9 * factor, short, unit.to_owned())
+            }
             Per::Wall => {
                 let (factor, unit) = rate_scale(event);
                 (factor, short_rate(event.unit), unit.to_owned())
@@ -177,9 +181,18 @@ impl Scale {
 fn short_rate(unit: Unit) -> &'static str {
     match unit {
         Unit::Nanoseconds => "%",
-        Unit::Bytes => " MiB/s",
         Unit::Count => "/s",
         _ => "M/s",
+    }
+}
+
+/// A unit of bytes per second in which `typical` is a number of few digits: its
+/// factor, short and long name.
+fn byte_rate(typical: f64) -> (f64, &'static str, &'static str) {
+    match typical {
+        t if t >= 1048576.0 => (1.0 / 1048576.0, " MiB/s", "MiB per second"),
+        t if t >= 1024.0 => (1.0 / 1024.0, " KiB/s", "KiB per second"),
+        _ => (1.0, " B/s", "bytes per second"),
     }
 }
 

@@ -10,11 +10,12 @@ use crate::change::{Change, Verdict};
 use crate::diff::{Diff, DiffOptions, Run, compare};
 use crate::fixture::Builder;
 
-struct Random(u64);
+/// Random numbers.
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// Between 0 and 1.
-    fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut x = self.0;

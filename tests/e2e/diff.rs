@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rz_tests::{Target, conv, program, rec, report, run, screenshot, temp_dir, text, tool};
+use rz_tests::{Target, Trace, conv, program, rec, report, run, screenshot, temp_dir, text, tool};
 use tempfile::TempDir;
 
 /// The same load at another rate, for another time, has not changed.
@@ -108,6 +108,37 @@ fn a_recording_against_an_empty_one() {
     let diff = report(&["--diff", text(&idle), text(&busy)]).success();
     assert_eq!(row(&rows(&diff.stdout), "hot").total.verdict, "new", "{diff}");
     conv(&[text(&idle), "--to", "folded", "-o", "-"]).success();
+}
+
+/// More rounds allocate more; what is leaked is the same.
+#[test]
+fn allocations_of_several_runs() {
+    let program = program("heap");
+    for (mode, found) in
+        [("--alloc=full", &["build", "temporary"][..]), ("--alloc=16K", &["build"])]
+    {
+        let runs = |rounds| -> [Trace; 3] {
+            std::array::from_fn(|_| Trace::record(&["-q", mode, "--", &program[0], rounds]))
+        };
+        let (before, after) = (runs("20"), runs("26"));
+        let [before, after] = [&before, &after].map(|runs| runs.each_ref().map(Trace::path));
+        let [before, after] =
+            [&before, &after].map(|paths| paths.each_ref().map(|path| text(path)));
+        let compare = |args: &[&str]| {
+            report(&[&["--diff"], &before[..], &["--against"], &after, &["--heap"], args].concat())
+        };
+        let diff = compare(&["--per", "raw", "--fail-if", "total>5%"]).code(3);
+        let rows = rows(&diff.stdout);
+        let verdict = |name: &str| row(&rows, name).self_.verdict.as_str();
+        assert!(found.iter().all(|name| verdict(name) == "more"), "{mode}: {diff}");
+        assert_eq!(verdict("leak"), "no evidence", "{mode}: {diff}");
+        let live = compare(&["--metric", "live", "--fail-if", "total>50%"]);
+        assert!(!live.stdout.contains("  more  "), "{mode}: {live}");
+        if mode == "--alloc=full" {
+            let live = live.success();
+            assert!(live.stdout.contains(", 0.00 (+0.0%)"), "{live}");
+        }
+    }
 }
 
 /// A target that gets what it can of a CPU even if something else is at work on

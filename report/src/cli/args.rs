@@ -203,12 +203,13 @@ pub(super) struct Args {
     pub(super) min_percent: f64,
 
     /// What to divide by: wall time, work done, the total of the side, or
-    /// nothing [default: work if it is given, else wall]
-    #[arg(long, value_enum, conflicts_with_all = ["trace", "heap"], help_heading = "Comparison")]
+    /// nothing [default: work if it is given, else wall; of what was there at
+    /// the end or the peak nothing]
+    #[arg(long, value_enum, conflicts_with = "trace", help_heading = "Comparison")]
     pub(super) per: Option<PerWhat>,
     /// How much each run did; once for each side, before and after, or once
     /// for each trace
-    #[arg(long, value_name = "N", conflicts_with_all = ["trace", "heap"], value_parser = parse_work, help_heading = "Comparison")]
+    #[arg(long, value_name = "N", conflicts_with = "trace", value_parser = parse_work, help_heading = "Comparison")]
     pub(super) work: Vec<f64>,
     /// What --work counts
     #[arg(

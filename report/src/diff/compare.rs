@@ -12,6 +12,8 @@ use crate::calltree::{Amount, CallTree, NodeId, ROOT, Roots, Source};
 use crate::change::{Change, Pair};
 use crate::diff_sums::{class_of, compare_sums, has_exact, named};
 use crate::error::ReportError;
+use crate::heap::diff::{is_rate, owners};
+use crate::heap::{shown_heap, shown_metric};
 use crate::matching::{Findings, Matched, ScaledTree, match_functions};
 use crate::merged::Merged;
 use crate::noise::{Items, NoiseOf, RunSamples, between_runs, permutations, within_runs};
@@ -20,6 +22,7 @@ use crate::stats;
 use crate::symbols::{SymbolId, Symbols};
 use crate::top::{FunctionNodes, function_nodes, is_function};
 use crate::verdicts::{Confirm, Limits, judge};
+use crate::wording::wording;
 
 /// Compares two sides, [matching](crate::matching) functions across builds. If one
 /// side has several runs, the run is the unit: what differs between runs of
@@ -48,8 +51,14 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
     let findings = Findings::new([&scaled[0], &scaled[1]], &symbols);
 
     let laid = LaidOver::new(sides, &trees, &scale);
-    let functions = function_nodes(&laid.merged.tree, is_function);
-    let items = Items::new(&laid.merged.tree, &functions);
+    let mut functions = function_nodes(&laid.merged.tree, is_function);
+    let owners = match event.kind {
+        EventKind::Alloc => owners(&laid.merged.tree, &symbols),
+        _ => (0..laid.merged.tree.nodes.len()).collect(),
+    };
+    // What only passes allocations on is no row.
+    functions.retain(|function| function.all.iter().any(|&node| owners[node] == node));
+    let items = Items::new(&laid.merged.tree, &functions, &owners);
     let samples = [&laid.samples[0][..], &laid.samples[1][..]];
     let of_share = scale.per == Per::Share;
     let (noise_of, within) = match samples {
@@ -145,6 +154,7 @@ fn describe<'a>(
         event: run.event.map_or(event, |id| &run.profile.events[id]),
         total: trees[index].total(),
         work: work.get(index).copied(),
+        heap: shown_heap(run.profile, run.event).map(|(_, heap)| heap),
     };
     let runs: Vec<SideRun<'a>> = runs.iter().enumerate().map(run).collect();
     let mut total = Amount::default();
@@ -153,6 +163,7 @@ fn describe<'a>(
 }
 
 /// By what values are divided: what was asked for, else work if it is known.
+/// What was there at a moment does not grow with time.
 fn choose_scale(
     sides: &[Side<'_>; 2],
     event: &Event,
@@ -161,6 +172,9 @@ fn choose_scale(
     let per = match (options.per, sides.iter().all(|side| side.work().is_some())) {
         (Some(per), _) => per,
         (None, true) => Per::Work,
+        (None, false) if event.kind == EventKind::Alloc && !is_rate(shown_metric(event)) => {
+            Per::Raw
+        }
         (None, false) => Per::Wall,
     };
     let exposures = [0, 1].map(|side| {
@@ -171,7 +185,11 @@ fn choose_scale(
         };
         sides[side].runs.iter().map(exposure).collect()
     });
-    Scale::new(per, event, &exposures, &options.work.name)
+    let mut scale = Scale::new(per, event, &exposures, &options.work.name)?;
+    if (event.kind, event.unit) == (EventKind::Alloc, Unit::Count) {
+        scale.count(wording(Some(event)).time);
+    }
+    Ok(scale)
 }
 
 /// The call trees of all runs, one over the other.
@@ -204,12 +222,11 @@ impl<'a> LaidOver<'a> {
         LaidOver { merged, pairs, samples }
     }
 
-    /// What ends in nodes, or in them and below.
-    fn sum(&self, nodes: &[NodeId], of: impl Fn(&(Pair, Pair)) -> Pair) -> Pair {
+    /// What ends in nodes or below.
+    fn total(&self, nodes: &[NodeId]) -> Pair {
         let mut sum = Pair::default();
         for &node in nodes {
-            let pair = of(&self.pairs[node]);
-            sum.iter_mut().zip(pair).for_each(|(sum, amount)| sum.add(amount));
+            sum.iter_mut().zip(self.pairs[node].1).for_each(|(sum, amount)| sum.add(amount));
         }
         sum
     }
@@ -253,10 +270,10 @@ impl Judges<'_> {
     ) -> Vec<Row> {
         let Judges { noise, limits, confirm } = *self;
         let [_, own, total] = items.families();
-        let own_of = |item: usize| laid.sum(&functions[item - own.start].all, |pairs| pairs.0);
+        let own_sums = items.own_sums(|node| laid.pairs[node].0);
+        let own_of = |item: usize| own_sums[item - own.start];
         let selves = judge(noise, own.clone(), own_of, limits, confirm);
-        let total_of =
-            |item: usize| laid.sum(&functions[item - total.start].outermost, |pairs| pairs.1);
+        let total_of = |item: usize| laid.total(&functions[item - total.start].outermost);
         let totals = judge(noise, total.clone(), total_of, limits, confirm);
         let rows = functions.iter().zip(selves).zip(totals);
         rows.map(|((function, self_), total)| Row { symbol: function.symbol, self_, total })

@@ -219,26 +219,34 @@ impl NodeSums {
     }
 }
 
-/// What each function allocated. What libraries allocate is their caller's.
+/// Whose each node's own allocations are: what allocators and standard
+/// libraries allocate is their caller's.
+pub(crate) fn owners(tree: &CallTree, symbols: &Symbols) -> Vec<NodeId> {
+    let mut owners: Vec<NodeId> = Vec::with_capacity(tree.nodes.len());
+    // Callers have smaller ids.
+    for (id, node) in tree.nodes.iter().enumerate() {
+        let has_caller = match tree.nodes[node.parent].kind {
+            NodeKind::Frame(kind) => !matches!(kind, FrameKind::Truncated | FrameKind::Lost),
+            _ => false,
+        };
+        let passes_on = has_caller && is_library(&symbols[node.symbol].name);
+        owners.push(if passes_on { owners[node.parent] } else { id });
+    }
+    owners
+}
+
+/// What each function allocated.
 fn rows(trees: &[CallTree; 2], sums: &[NodeSums; 2], symbols: &Symbols) -> Vec<HeapRow> {
     let mut rows: Vec<HeapRow> = Vec::new();
     let mut index_of: FxHashMap<SymbolId, usize> = FxHashMap::default();
     for (side, (tree, sums)) in trees.iter().zip(sums).enumerate() {
-        let is_passed_on = |id: NodeId| {
-            let node = &tree.nodes[id];
-            let caller = match tree.nodes[node.parent].kind {
-                NodeKind::Frame(kind) => !matches!(kind, FrameKind::Truncated | FrameKind::Lost),
-                _ => false,
-            };
-            caller && is_library(&symbols[node.symbol].name)
-        };
-        let mut own = sums.self_.clone();
+        let mut own = vec![Sum::default(); tree.nodes.len()];
         let mut passed_on: FxHashSet<SymbolId> = FxHashSet::default();
-        // Callees have larger ids.
-        for id in (1..tree.nodes.len()).rev().filter(|&id| is_passed_on(id)) {
-            let sum = std::mem::take(&mut own[id]);
-            own[tree.nodes[id].parent].add(&sum);
-            passed_on.insert(tree.nodes[id].symbol);
+        for (id, owner) in owners(tree, symbols).into_iter().enumerate() {
+            own[owner].add(&sums.self_[id]);
+            if owner != id {
+                passed_on.insert(tree.nodes[id].symbol);
+            }
         }
         for function in function_nodes(tree, is_function) {
             let mut row = [Sum::default(); 2];

@@ -10,6 +10,8 @@ pub mod diff_table;
 mod fixture;
 mod over_time;
 mod places;
+#[cfg(test)]
+mod runs;
 pub mod sites;
 mod sizes;
 mod tables;
@@ -66,7 +68,7 @@ pub(crate) fn shown_heap(
 }
 
 /// Which allocations were recorded one by one.
-fn which_recorded(heap: &Heap) -> String {
+pub(crate) fn which_recorded(heap: &Heap) -> String {
     match heap.interval {
         0 => "every allocation".to_owned(),
         interval => format!("one allocation in {}", amounts::whole_bytes(interval)),

@@ -1,6 +1,7 @@
 //! The sums of a comparison, and how samples add to them.
 
 use crate::calltree::{CallTree, NodeId, ROOT};
+use crate::change::Pair;
 use crate::top::FunctionNodes;
 
 /// What sums are made of: for each node of a tree one of all that ends there
@@ -16,15 +17,29 @@ pub(crate) struct Items<'t> {
 }
 
 impl<'t> Items<'t> {
-    pub fn new(tree: &'t CallTree, functions: &[FunctionNodes]) -> Self {
+    /// What ends in a node is the own sum of the function of its `owner`.
+    pub fn new(tree: &'t CallTree, functions: &[FunctionNodes], owners: &[NodeId]) -> Self {
         let nodes = tree.nodes.len();
-        let (mut own, mut total) = (vec![None; nodes], vec![None; nodes]);
+        let (mut function_of, mut total) = (vec![None; nodes], vec![None; nodes]);
         for (index, function) in functions.iter().enumerate() {
-            function.all.iter().for_each(|&id| own[id] = Some(nodes + index));
+            function.all.iter().for_each(|&id| function_of[id] = Some(nodes + index));
             let index = nodes + functions.len() + index;
             function.outermost.iter().for_each(|&id| total[id] = Some(index));
         }
+        let own = owners.iter().map(|&owner| function_of[owner]).collect();
         Items { tree, own, total, functions: functions.len() }
+    }
+
+    /// What ends in nodes, by the own sum that it belongs to.
+    pub fn own_sums(&self, of: impl Fn(NodeId) -> Pair) -> Vec<Pair> {
+        let mut sums = vec![Pair::default(); self.functions];
+        for (node, item) in self.own.iter().enumerate() {
+            if let Some(item) = item {
+                let sum = &mut sums[item - self.tree.nodes.len()];
+                sum.iter_mut().zip(of(node)).for_each(|(sum, amount)| sum.add(amount));
+            }
+        }
+        sums
     }
 
     pub fn len(&self) -> usize {

@@ -63,26 +63,25 @@ impl NoiseOf {
 
     /// Sums, dispersions that are found only where there is something, and
     /// degrees of freedom; gets dispersions elsewhere, too: at least those of
-    /// the other side and of single samples.
+    /// the other side and of what is `single`, `None` on a side without any.
     pub fn new(
         sums: [Sums; 2],
         mut dispersion: [Vec<f64>; 2],
         degrees: Vec<f64>,
-        samples: [u64; 2],
+        single: [Option<f64>; 2],
     ) -> Self {
-        let mean = |side: usize| {
-            (samples[side] > 0).then(|| sums[side].weights[ROOT] / samples[side] as f64)
-        };
+        let all = sums[0].weights[ROOT] + sums[1].weights[ROOT];
         for (side, sums) in sums.iter().enumerate() {
-            let mean = mean(side).or(mean(1 - side)).unwrap_or(1.0).max(f64::MIN_POSITIVE);
+            let single = single[side].or(single[1 - side]).unwrap_or(1.0);
             let [ref mut first, ref mut second] = dispersion;
             let (here, other) = if side == 0 { (first, second) } else { (second, first) };
             for (item, (here, other)) in here.iter_mut().zip(other).enumerate() {
                 if sums.weights[item] <= 0.0 {
-                    *here = mean.max(*other);
+                    *here = single.max(*other);
                 }
-                // Shares of 100 % do not vary.
-                *here = here.max(mean * 1e-9);
+                // Shares of 100 % do not vary, nor what is counted and always
+                // the same.
+                *here = here.max(all * 1e-12).max(f64::MIN_POSITIVE);
             }
         }
         let mut dispersion = dispersion.into_iter();
@@ -229,9 +228,12 @@ pub(crate) fn within_runs(
             degrees[item] = free.min((2.0 * count).max(LEAST_DEGREES));
         }
     }
-    let samples = runs.map(RunSamples::count);
+    let single = [0, 1].map(|side| {
+        let by_chance = parts[side].chance[ROOT] * sums[side].exposure;
+        single(std::slice::from_ref(runs[side]), &sums[side], by_chance)
+    });
     let within = parts.map(|parts| parts.within);
-    let noise = NoiseOf::new(sums, dispersion, degrees, samples);
+    let noise = NoiseOf::new(sums, dispersion, degrees, single);
     (NoiseOf { excess: excesses, ..noise }, within)
 }
 
@@ -260,10 +262,14 @@ pub(crate) fn between_runs(
         weight if weight > 0.0 => chance[side][item] * sums[side].exposure / weight,
         _ => 0.0,
     };
-    // For what is only on a side of one run: as much beyond chance as all is.
+    // For what is only on a side of one run: as much beyond chance as all is, or
+    // as much as all if nothing comes by chance.
     let (of_all, degrees_of_all) = estimate(ROOT);
     let chance_of_all = by_chance(0, ROOT).max(by_chance(1, ROOT));
-    let beyond = if chance_of_all > 0.0 { (of_all / chance_of_all).max(1.0) } else { 1.0 };
+    let alone = |chance: f64| match chance_of_all {
+        of_chance if of_chance > 0.0 => chance * (of_all / of_chance).max(1.0),
+        _ => of_all,
+    };
     let mut dispersions = [vec![0.0; items.len()], vec![0.0; items.len()]];
     let mut degrees_of = vec![1.0; items.len()];
     for item in 0..items.len() {
@@ -271,11 +277,23 @@ pub(crate) fn between_runs(
         degrees_of[item] = f64::max(if degrees > 0.0 { degrees } else { degrees_of_all }, 1.0);
         for (side, dispersions) in dispersions.iter_mut().enumerate() {
             let chance = by_chance(side, item);
-            dispersions[item] = if degrees > 0.0 { found.max(chance) } else { chance * beyond };
+            dispersions[item] = if degrees > 0.0 { found.max(chance) } else { alone(chance) };
         }
     }
-    let samples = sides.map(|runs| runs.iter().map(RunSamples::count).sum());
-    NoiseOf::new(sums, dispersions, degrees_of, samples)
+    let single = [0, 1]
+        .map(|side| single(sides[side], &sums[side], chance[side][ROOT] * sums[side].exposure));
+    NoiseOf::new(sums, dispersions, degrees_of, single)
+}
+
+/// About the weight of a single thing that comes by chance, which is a sample;
+/// of allocations, it is what a sampled one stands for, which is nothing if all
+/// are recorded. Their variance is `by_chance`.
+fn single(runs: &[RunSamples<'_>], sums: &Sums, by_chance: f64) -> Option<f64> {
+    let weight = sums.weights[ROOT];
+    let samples: u64 = runs.iter().map(RunSamples::count).sum();
+    let of_heap = runs.iter().any(RunSamples::is_of_heap);
+    let single = if of_heap { by_chance / weight } else { weight / samples as f64 };
+    (samples > 0 && weight > 0.0).then_some(single)
 }
 
 /// Probabilities of items by permutation of runs, at this level; those that

@@ -6,6 +6,7 @@ use rz_convert::profile::{EventId, Profile, Sample, StackId, ThreadId};
 use super::items::Leaf;
 use super::parts::SLICES;
 use crate::calltree::NodeId;
+use crate::heap::shown_heap;
 
 /// One run, with the node of the merged tree in which each of its samples ends.
 pub(crate) struct RunSamples<'a> {
@@ -33,9 +34,16 @@ impl RunSamples<'_> {
         self.samples().map(|(leaf, sample)| (leaf, sample.weight as f64)).collect()
     }
 
-    /// The squares of the weights of samples. Where single samples are not
-    /// known, those of one stack and thread are taken to have equal weights.
+    /// The squares of the weights of samples, which are their variances. Where
+    /// single samples are not known, those of one stack and thread are taken to
+    /// have equal weights. Allocations have variances of their own, which are 0
+    /// if every one was recorded.
     pub(super) fn squares(&self, timed: Option<&[TimedLeaf]>) -> Vec<Leaf> {
+        if let Some(variances) = self.heap_variances() {
+            let of = |sample: &Sample| variances.get(&(sample.thread, sample.stack));
+            let leaves = self.samples().map(|(leaf, s)| (leaf, of(s).copied().unwrap_or(0.0)));
+            return leaves.collect();
+        }
         match timed {
             Some(timed) => {
                 timed.iter().map(|leaf| (leaf.node, leaf.weight * leaf.weight)).collect()
@@ -46,6 +54,21 @@ impl RunSamples<'_> {
                 samples.map(|(leaf, s)| (leaf, square(s.weight, s.count))).collect()
             }
         }
+    }
+
+    pub(super) fn is_of_heap(&self) -> bool {
+        shown_heap(self.profile, self.event).is_some()
+    }
+
+    /// Of allocations, the variance of what each stack of a thread has.
+    fn heap_variances(&self) -> Option<FxHashMap<(ThreadId, Option<StackId>), f64>> {
+        let (metric, heap) = shown_heap(self.profile, self.event)?;
+        let mut variances = FxHashMap::default();
+        for site in &heap.sites {
+            let variance = metric.unwrap_or_default().estimate(site).variance;
+            *variances.entry((site.thread, site.stack)).or_default() += variance;
+        }
+        Some(variances)
     }
 
     /// Single samples, each with the slice of time it is in; `None` if they or
