@@ -18,6 +18,6 @@ pub mod reason;
 pub mod redact;
 mod rewrite;
 pub mod select;
-mod source_map;
+pub mod source_map;
 pub mod symbolize;
 pub mod syscalls;

@@ -165,6 +165,7 @@ fn config(args: Args) -> Result<Config, clap::Error> {
             function,
             asm: args.asm.is_some(),
             source_dirs: args.source_dir,
+            source_maps: args.source_map.clone(),
             debug_dirs: symbols.debug_dirs.clone(),
             symbols: symbols.options.clone(),
             min_percent: args.min_percent,

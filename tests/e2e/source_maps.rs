@@ -128,4 +128,78 @@ fn lines_of_bundles_are_those_of_their_sources() {
     let line = output.stdout.lines().find(is_hot).unwrap_or_else(|| panic!("{output}"));
     let share: f64 = line[..6].trim().trim_end_matches('%').parse().unwrap();
     assert!(share > 30.0, "{output}");
+    fs::remove_dir_all(dir.path().join("src")).unwrap();
+    let carried = shown(&trace, &["--source", "hotLoop"]);
+    assert!(
+        carried.stdout.contains(&format!("  from the map in {}\n", app.display())),
+        "{carried}"
+    );
+    assert!(carried.stdout.contains(line), "{carried}");
+}
+
+/// Maps carry the sources, which are usually not where reports are made.
+#[test]
+fn sources_that_are_gone_come_out_of_maps() {
+    let dir = temp_dir();
+    let root = dir.path();
+    let app = bundle(root, "--sourcemap");
+    let trace = record(&app, "--perf-basic-prof");
+    let math = root.join("src/math.ts");
+    let here = shown(&trace, &["--source", "hotLoop"]);
+    fs::remove_dir_all(root.join("src")).unwrap();
+
+    // The same lines, from somewhere else.
+    let map = root.join("dist/app.js.map");
+    let lines = |output: &Output| {
+        let lines = output.stdout.lines().skip_while(|line| !line.ends_with("  source"));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        assert!(lines.iter().any(|line| line.ends_with("  let total = 0;")), "{output}");
+        lines
+    };
+    let check = |args: &[&str], from: &Path| {
+        let output = shown(&trace, &[&["--source", "hotLoop"], args].concat());
+        assert_eq!(lines(&output), lines(&here), "{output}");
+        assert!(output.stdout.contains(&format!("  {}\n", math.display())), "{output}");
+        assert!(output.stdout.contains(&format!("  from {}\n", from.display())), "{output}");
+        output
+    };
+    check(&[], &map);
+    let full = root.join("full.rz");
+    trace.conv(&["--to", "rz", "--embed", "-o", text(&full)]).success();
+    let maps = root.join("maps");
+    fs::create_dir(&maps).unwrap();
+    let moved = maps.join("app.js.map");
+    fs::rename(&map, &moved).unwrap();
+    check(&["--source-map", text(&maps)], &moved);
+
+    // A trace for others has names, but not the text of sources.
+    let full = [text(&full), "--source", "hotLoop"];
+    let output = report(&full).success();
+    let cause = format!("see --source-dir; no source map of {} is here\n", app.display());
+    assert!(output.stdout.contains(&cause), "{output}");
+    let output = report(&[&full[..], &["--source-map", text(&maps)]].concat()).success();
+    assert_eq!(lines(&output), lines(&here), "{output}");
+
+    // What has been written since is not what ran, unless the user says so.
+    fs::create_dir(root.join("src")).unwrap();
+    fs::write(&math, "// new\n").unwrap();
+    let output = check(&["--source-map", text(&maps)], &moved);
+    let note = format!("  {} is not what was built\n", math.display());
+    assert!(output.stdout.contains(&note), "{output}");
+    let by_hand = ["--source-map", text(&maps), "--source-dir", text(root)];
+    let output = shown(&trace, &[&["--source", "hotLoop"], &by_hand[..]].concat());
+    assert!(output.stdout.contains("has another text of it: lines may have moved"), "{output}");
+    assert!(!output.stdout.contains("let total"), "{output}");
+    fs::remove_file(&math).unwrap();
+
+    // Maps of sections carry texts as well, and some maps do not.
+    let whole = fs::read_to_string(&moved).unwrap();
+    let offset = r#"{"line":0,"column":0}"#;
+    let section = format!(r#"{{"version":3,"sections":[{{"offset":{offset},"map":{whole}}}]}}"#);
+    fs::write(&moved, section).unwrap();
+    check(&["--source-map", text(&maps)], &moved);
+    fs::write(&moved, whole.replace("\"sourcesContent\"", "\"x_content\"")).unwrap();
+    let output = shown(&trace, &["--source", "hotLoop", "--source-map", text(&maps)]);
+    let cause = format!("see --source-dir; {} does not carry its text\n", moved.display());
+    assert!(output.stdout.contains(&cause), "{output}");
 }

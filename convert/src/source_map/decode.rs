@@ -4,24 +4,9 @@
 //! kept but what is asked for: it may be a hundred times as large as what a
 //! profile needs of it, or made to do harm.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
-use super::texts::{Text, Texts};
-
-/// Longest original path and name that are kept, in bytes.
-const MAX_TEXT: usize = 4096;
-
-/// A place in a file: line and column from 0, columns in units of UTF-16.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
-    /// Line.
-    pub(super) line: u32,
-    /// Column.
-    pub(super) column: u32,
-}
+use super::map::{FlatMap, Place, cut, parse};
 
 /// What a place was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,50 +24,6 @@ pub(super) struct Original {
     pub(super) name: Option<String>,
 }
 
-/// A source map as it is in its file: flat, or made of sections.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawMap<'m> {
-    #[serde(default, borrow)]
-    sections: Option<Vec<Section<'m>>>,
-    #[serde(default, borrow)]
-    mappings: Cow<'m, str>,
-    #[serde(default, borrow)]
-    sources: Texts<'m>,
-    #[serde(default, borrow)]
-    source_root: Text<'m>,
-    #[serde(default, borrow)]
-    names: Texts<'m>,
-}
-
-/// A map for a part of the generated file.
-#[derive(Deserialize)]
-struct Section<'m> {
-    offset: Offset,
-    #[serde(borrow)]
-    map: FlatMap<'m>,
-}
-
-#[derive(Deserialize)]
-struct Offset {
-    line: u32,
-    column: u32,
-}
-
-/// A map that is not made of sections, as those of sections are.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FlatMap<'m> {
-    #[serde(default, borrow)]
-    mappings: Cow<'m, str>,
-    #[serde(default, borrow)]
-    sources: Texts<'m>,
-    #[serde(default, borrow)]
-    source_root: Text<'m>,
-    #[serde(default, borrow)]
-    names: Texts<'m>,
-}
-
 /// Looks places up, which ascend, in the map that a file has as `bytes`.
 /// Places that it says nothing of are left out.
 ///
@@ -90,31 +31,14 @@ struct FlatMap<'m> {
 /// With the cause, as the second half of a sentence, if it is no map or is
 /// damaged.
 pub(super) fn look_up(bytes: &[u8], places: &[Place]) -> Result<BTreeMap<Place, Original>, String> {
-    // Servers put such a line before it, so that it is no script.
-    let bytes = match bytes.strip_prefix(b")]}'") {
-        Some(rest) => &rest[rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len())..],
-        None => bytes,
-    };
-    let raw: RawMap =
-        serde_json::from_slice(bytes).map_err(|error| format!("it is no source map: {error}"))?;
+    let parts = parse(bytes)?;
     let mut found = BTreeMap::new();
-    let Some(sections) = raw.sections else {
-        let RawMap { mappings, sources, source_root, names, .. } = raw;
-        FlatMap { mappings, sources, source_root, names }.look_up(
-            Place::default(),
-            places,
-            &mut found,
-        )?;
-        return Ok(found);
-    };
-    let start =
-        |section: &Section| Place { line: section.offset.line, column: section.offset.column };
-    for (index, section) in sections.iter().enumerate() {
-        let from = places.partition_point(|place| *place < start(section));
-        let next = sections.get(index + 1).map(start);
-        let to = next.map_or(places.len(), |next| places.partition_point(|place| *place < next));
+    for (index, (start, map)) in parts.iter().enumerate() {
+        let from = places.partition_point(|place| place < start);
+        let next = parts.get(index + 1);
+        let to = next.map_or(places.len(), |(next, _)| places.partition_point(|p| p < next));
         if let Some(places) = places.get(from..to).filter(|places| !places.is_empty()) {
-            section.map.look_up(start(section), places, &mut found)?;
+            map.look_up(*start, places, &mut found)?;
         }
     }
     Ok(found)
@@ -183,12 +107,7 @@ impl FlatMap<'_> {
         Place { line, column }: Place,
         name: Option<usize>,
     ) -> Original {
-        let cut = |text: &str| text[..text.floor_char_boundary(MAX_TEXT)].to_owned();
-        let source = self.sources.0.get(source).map_or("", |text| &text.0);
-        let source = match &*self.source_root.0 {
-            "" => cut(source),
-            root => cut(&format!("{}/{source}", root.trim_end_matches('/'))),
-        };
+        let source = self.source(source);
         let name = name.and_then(|name| self.names.0.get(name));
         let name = name.map(|name| cut(&name.0)).filter(|name| !name.is_empty());
         Original { at, source, line, column, name }

@@ -8,10 +8,14 @@
 //! ```
 //!
 //! A map that is missing costs nothing but the names; one that makes no sense
-//! is described in a note.
+//! is described in a note. Texts of sources that it carries are read for those
+//! who ask ([`contents`](contents())), and not kept in the profile, so that no
+//! one gives them away with it.
 
+mod contents;
 mod decode;
 mod find;
+mod map;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -22,10 +26,13 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
+pub use contents::{Content, NoContent, contents};
+
 use crate::load::limited;
 use crate::profile::{Function, FunctionId, Line, ModuleId, Profile};
-use decode::{Original, Place, look_up};
+use decode::{Original, look_up};
 use find::{Generated, file_path, find};
+use map::Place;
 use names::Declaration;
 
 /// Distinct places that are looked up, at most.

@@ -1,7 +1,7 @@
 //! Finds where a generated function's name stands, for that place of the map
 //! knows what it was called.
 
-use super::decode::Place;
+use super::map::Place;
 
 /// How far before a function its name is looked for, in bytes.
 const MAX_DISTANCE: usize = 64;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -13,9 +14,18 @@ const MAX_TEXTS: usize = 1 << 21;
 #[derive(Debug, Default)]
 pub(super) struct Text<'m>(pub(super) Cow<'m, str>);
 
+/// A list of bounded length.
+#[derive(Debug)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
 /// Texts.
-#[derive(Debug, Default)]
-pub(super) struct Texts<'m>(pub(super) Vec<Text<'m>>);
+pub(super) type Texts<'m> = List<Text<'m>>;
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        List(Vec::new())
+    }
+}
 
 impl<'de: 'm, 'm> Deserialize<'de> for Text<'m> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -49,22 +59,22 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-impl<'de: 'm, 'm> Deserialize<'de> for Texts<'m> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(TextsVisitor)
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
     }
 }
 
-struct TextsVisitor;
+struct ListVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = Texts<'de>;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = List<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of texts")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<T>, A::Error> {
         let mut texts = Vec::new();
         while let Some(text) = list.next_element()? {
             if texts.len() == MAX_TEXTS {
@@ -72,6 +82,6 @@ impl<'de> Visitor<'de> for TextsVisitor {
             }
             texts.push(text);
         }
-        Ok(Texts(texts))
+        Ok(List(texts))
     }
 }

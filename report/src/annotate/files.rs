@@ -5,16 +5,20 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use rz_convert::source_map::{Content, NoContent};
+
 /// Largest source that is read, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
 
 /// The text of a source.
 #[derive(Debug)]
 pub(super) struct SourceFile {
-    /// Where it is.
+    /// Where it is: its path, or what to call the source map that carries it.
     pub(super) path: PathBuf,
     /// When it was written, if that is known.
     pub(super) modified: Option<SystemTime>,
+    /// Whether it is in a folder that the user named.
+    is_named: bool,
     lines: Vec<String>,
 }
 
@@ -23,10 +27,50 @@ impl SourceFile {
     /// by as much of its path as is there; where it was; or beside `binary`.
     pub(super) fn find(recorded: &str, dirs: &[PathBuf], binary: &str) -> Option<Self> {
         let recorded = Path::new(recorded);
-        candidates(recorded, dirs, Path::new(binary)).find_map(|path| Self::read(path).ok())
+        let mut candidates = candidates(recorded, dirs, Path::new(binary));
+        candidates.find_map(|(path, is_named)| Self::read(path, is_named).ok())
     }
 
-    fn read(path: PathBuf) -> std::io::Result<Self> {
+    /// The better one of a file that is here and what a source map carries, and
+    /// what is to be said about that. The text in the map is the one that the
+    /// lines are counted in, whatever became of the file since; but a file in a
+    /// folder that the user named is shown.
+    pub(super) fn or_carried(
+        file: Option<Self>,
+        carried: Option<&Result<Content, NoContent>>,
+    ) -> (Option<Self>, Option<String>) {
+        let Some(carried) = carried else { return (file, None) };
+        let carried = match carried {
+            Ok(content) => Self::of_content(content),
+            Err(cause) => {
+                let note = file.is_none().then(|| cause.to_string());
+                return (file, note);
+            }
+        };
+        match file {
+            Some(file) if file.lines == carried.lines => (Some(file), None),
+            Some(file) if file.is_named => {
+                let map = carried.path.display();
+                (Some(file), Some(format!("{map} has another text of it: lines may have moved")))
+            }
+            Some(file) => {
+                let note = format!("{} is not what was built", file.path.display());
+                (Some(carried), Some(note))
+            }
+            None => (Some(carried), None),
+        }
+    }
+
+    fn of_content(content: &Content) -> Self {
+        SourceFile {
+            path: content.map.clone().into(),
+            modified: None,
+            is_named: false,
+            lines: lines(&content.text),
+        }
+    }
+
+    fn read(path: PathBuf, is_named: bool) -> std::io::Result<Self> {
         let meta = fs::metadata(&path)?;
         // Opening a pipe would wait for a writer.
         if !meta.is_file() || meta.len() > MAX_SIZE {
@@ -34,9 +78,8 @@ impl SourceFile {
         }
         let mut bytes = Vec::new();
         File::open(&path)?.take(MAX_SIZE).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let lines = text.lines().map(str::to_owned).collect();
-        Ok(SourceFile { path, modified: meta.modified().ok(), lines })
+        let lines = lines(&String::from_utf8_lossy(&bytes));
+        Ok(SourceFile { path, modified: meta.modified().ok(), is_named, lines })
     }
 
     /// A line, counted from 1; `None` behind the end.
@@ -50,8 +93,17 @@ impl SourceFile {
     }
 }
 
-/// Where a source may be, best first.
-fn candidates(recorded: &Path, dirs: &[PathBuf], binary: &Path) -> impl Iterator<Item = PathBuf> {
+/// The lines of a text, without the mark that some files begin with.
+fn lines(text: &str) -> Vec<String> {
+    text.strip_prefix('\u{feff}').unwrap_or(text).lines().map(str::to_owned).collect()
+}
+
+/// Where a source may be, best first, and whether that is below one of `dirs`.
+fn candidates(
+    recorded: &Path,
+    dirs: &[PathBuf],
+    binary: &Path,
+) -> impl Iterator<Item = (PathBuf, bool)> {
     // What would lead out of a folder is left out.
     let parts: Vec<_> =
         recorded.components().filter(|part| matches!(part, Component::Normal(_))).collect();
@@ -59,16 +111,16 @@ fn candidates(recorded: &Path, dirs: &[PathBuf], binary: &Path) -> impl Iterator
     let count = recorded.components().filter(|part| matches!(part, Component::Normal(_))).count();
     let mut all = Vec::new();
     for dir in dirs {
-        all.extend((0..count).map(|skip| dir.join(suffix(skip))));
+        all.extend((0..count).map(|skip| (dir.join(suffix(skip)), true)));
     }
     // A relative path would depend on where this program happens to run.
     if recorded.is_absolute() {
-        all.push(recorded.to_owned());
+        all.push((recorded.to_owned(), false));
     }
     if let (Some(name), Some(dir)) = (recorded.file_name(), binary.parent())
         && binary.is_absolute()
     {
-        all.push(dir.join(name));
+        all.push((dir.join(name), false));
     }
     all.into_iter()
 }
@@ -102,5 +154,40 @@ mod tests {
         let file = SourceFile::find("/lib/src/a.c", &dirs, "").unwrap();
         assert_eq!((file.line(0), file.line(2), file.line(3)), (None, Some("two"), None));
         assert_eq!(file.last_line(), 2);
+    }
+
+    #[test]
+    fn what_was_built_is_shown_unless_the_user_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().join("a.ts");
+        let recorded = here.to_str().unwrap();
+        let check = |text: Option<&str>, dirs: &[PathBuf], carried, expected: (&str, &str)| {
+            match text {
+                Some(text) => fs::write(&here, text).unwrap(),
+                None => fs::remove_file(&here).unwrap_or_default(),
+            }
+            let file = SourceFile::find(recorded, dirs, "");
+            let (file, note) = SourceFile::or_carried(file, carried);
+            let shown = file.map_or("nothing".to_owned(), |file| {
+                format!("{}: {}", file.path.display(), file.line(1).unwrap())
+            });
+            let short = |text: String| text.replace(&format!("{}/", dir.path().display()), "");
+            let found = (short(shown), short(note.unwrap_or_default()));
+            assert_eq!((found.0.as_str(), found.1.as_str()), expected);
+        };
+        let dirs = [dir.path().to_owned()];
+        let content = Ok(Content { text: "one\ntwo\n".into(), map: "a.map".into() });
+        let content = Some(&content);
+        check(None, &[], content, ("a.map: one", ""));
+        check(Some("one\r\ntwo"), &[], content, ("a.ts: one", ""));
+        check(Some("\u{feff}one\ntwo\n"), &dirs, content, ("a.ts: one", ""));
+        check(Some("new"), &[], content, ("a.map: one", "a.ts is not what was built"));
+        let moved = "a.map has another text of it: lines may have moved";
+        check(Some("new"), &dirs, content, ("a.ts: new", moved));
+        let absent = Err(NoContent::Absent { map: "a.map".into() });
+        check(Some("new"), &[], Some(&absent), ("a.ts: new", ""));
+        check(None, &[], Some(&absent), ("nothing", "a.map does not carry its text"));
+        check(Some("new"), &[], None, ("a.ts: new", ""));
+        check(None, &[], None, ("nothing", ""));
     }
 }

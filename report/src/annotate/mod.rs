@@ -32,6 +32,8 @@ pub struct AnnotateOptions {
     pub asm: bool,
     /// Where to look for sources first.
     pub source_dirs: Vec<PathBuf>,
+    /// Where to look for source maps first, whose texts of sources are shown.
+    pub source_maps: Vec<PathBuf>,
     /// Where to look for binaries first.
     pub debug_dirs: Vec<PathBuf>,
     /// How to find names in what is there.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 
 use rz_convert::profile::{EventId, FunctionId, Profile, Unit};
+use rz_convert::source_map::{Content, NoContent, contents};
 
 use super::AnnotateOptions;
 use super::files::SourceFile;
@@ -44,6 +45,9 @@ pub(super) fn write_source(
     let parts = parts(places);
     let is_shown = |part: &&Part| !part.inlined || part.weights.total.weight >= least;
     let shown: Vec<&Part> = parts.iter().filter(is_shown).take(options.limit).collect();
+    let with_lines = shown.iter().filter(|part| part.lines.keys().any(|&line| line > 0));
+    let functions: Vec<FunctionId> = with_lines.map(|part| part.function).collect();
+    let carried = contents(profile, &functions, &options.source_maps);
     for part in &shown {
         let function = &profile.functions[part.function];
         let share = percent(percent_of(part.weights.total.weight, all));
@@ -57,7 +61,8 @@ pub(super) fn write_source(
             false => format!("{share}  {file}"),
         };
         write_title(out, style, title, &what)?;
-        write_part(out, style, profile, part, (all, unit, least), options)?;
+        let carried = carried.get(&function.file);
+        write_part(out, style, (profile, part), carried, (all, unit, least), options)?;
     }
     if let Some(more) = parts.len().checked_sub(shown.len()).filter(|more| *more > 0) {
         let functions = counted(more as u64, "other function");
@@ -84,12 +89,12 @@ fn parts(places: &Places) -> Vec<Part> {
     parts
 }
 
-/// Writes the lines of one part.
+/// Writes the lines of one part; a source map has `carried` of its source.
 fn write_part(
     out: &mut dyn Write,
     style: Style,
-    profile: &Profile,
-    part: &Part,
+    (profile, part): (&Profile, &Part),
+    carried: Option<&Result<Content, NoContent>>,
     (all, unit, least): (u64, Unit, u64),
     options: &AnnotateOptions,
 ) -> io::Result<()> {
@@ -97,9 +102,12 @@ fn write_part(
     let binary = function.module.map_or("", |id| &profile.modules[id].path);
     let mut lines = part.lines.clone();
     let unknown = lines.remove(&0);
-    let file = match lines.is_empty() {
-        true => None,
-        false => SourceFile::find(&function.file, &options.source_dirs, binary),
+    let (file, about_map) = match lines.is_empty() {
+        true => (None, None),
+        false => {
+            let file = SourceFile::find(&function.file, &options.source_dirs, binary);
+            SourceFile::or_carried(file, carried)
+        }
     };
     let mut note = |text: &str| writeln!(out, "  {}", style.paint(Paint::Dim, text));
     match &file {
@@ -107,10 +115,16 @@ fn write_part(
             note("no lines are known: its module has no debug information; see --asm")?;
             return Ok(());
         }
-        None => note("the source is not here: see --source-dir")?,
+        None => {
+            let cause = about_map.map(|cause| format!("; {}", clean(&cause))).unwrap_or_default();
+            note(&format!("the source is not here: see --source-dir{cause}"))?;
+        }
         Some(file) => {
             if file.path.as_os_str() != function.file.as_str() {
                 note(&format!("from {}", clean(&file.path.to_string_lossy())))?;
+            }
+            if let Some(about_map) = &about_map {
+                note(&clean(about_map))?;
             }
             let built = fs::metadata(binary).and_then(|meta| meta.modified()).ok();
             if let (Some(written), Some(built)) = (file.modified, built)
