@@ -6,6 +6,7 @@ pub use load::inventory;
 
 pub mod embed;
 pub mod export;
+mod file_url;
 pub mod filter;
 pub mod heap;
 pub mod import;

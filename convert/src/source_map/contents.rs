@@ -10,7 +10,7 @@ use super::find::{Generated, find, resolve};
 use super::is_script;
 use super::map::parse;
 use super::texts::{List, Text};
-use crate::load::file_of_code;
+use crate::load::path_of_code;
 use crate::profile::{FunctionId, Profile};
 
 /// Largest text that is kept, as it is written in the map, in bytes.
@@ -81,10 +81,10 @@ pub fn contents(
     functions: &[FunctionId],
     dirs: &[PathBuf],
 ) -> BTreeMap<String, Result<Content, NoContent>> {
-    let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for &id in functions {
         let function = &profile.functions[id];
-        let generated = file_of_code(&function.system_name).filter(|file| is_script(file));
+        let generated = path_of_code(&function.system_name).filter(|file| is_script(file));
         if let Some(generated) = generated
             && !function.file.is_empty()
             && function.file != generated
@@ -94,10 +94,9 @@ pub fn contents(
     }
     let mut all = Contents { found: BTreeMap::new(), room: MAX_SUM };
     for (generated, sources) in wanted {
-        let no_map = NoContent::NoMap { generated: generated.to_owned() };
-        let read = match find(generated, dirs) {
+        let read = match find(&generated, dirs) {
             Ok(Some(map)) => all.read(&map, &sources),
-            Ok(None) => Err(no_map),
+            Ok(None) => Err(NoContent::NoMap { generated }),
             Err(cause) => Err(NoContent::BadMap { cause }),
         };
         if let Err(cause) = read {

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use crate::file_url::{path_of, percent_decoded};
+
 /// Largest generated file and largest map that are read, in bytes.
 const MAX_SIZE: u64 = 256 << 20;
 
@@ -29,7 +31,7 @@ pub(super) struct Generated {
 /// # Errors
 /// With the cause, if there is one that cannot be read.
 pub(super) fn find(file: &str, dirs: &[PathBuf]) -> Result<Option<Generated>, String> {
-    let path = file_path(file);
+    let path = PathBuf::from(&*path_of(file));
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let text = read_text(&path);
     let url = text.as_deref().and_then(mapping_url);
@@ -92,14 +94,6 @@ pub(super) fn find(file: &str, dirs: &[PathBuf]) -> Result<Option<Generated>, St
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// The path of a recorded file, which modules have as a URL.
-pub(super) fn file_path(file: &str) -> PathBuf {
-    match file.strip_prefix("file://") {
-        Some(path) => percent_decoded(path).into(),
-        None => file.into(),
-    }
 }
 
 /// A generated file, if it is here.
@@ -173,23 +167,10 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A text in which `%20` and the like stand for bytes.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let hex = behind.get(..2).filter(|_| first == b'%');
-        let hex = hex.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(hex.unwrap_or(first));
-        rest = if hex.is_some() { &behind[2..] } else { behind };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 /// The path of a source that a map names from `base`; a URL stays as it is.
 pub(super) fn resolve(base: &Path, source: &str) -> String {
-    if let Some(path) = source.strip_prefix("file://") {
-        return percent_decoded(path);
+    if source.starts_with("file://") {
+        return path_of(source).into_owned();
     }
     if source.is_empty() || source.contains("://") {
         return source.to_owned();

@@ -28,10 +28,11 @@ use rustc_hash::FxHashMap;
 
 pub use contents::{Content, NoContent, contents};
 
+use crate::file_url::path_of;
 use crate::load::limited;
 use crate::profile::{Function, FunctionId, Line, ModuleId, Profile};
 use decode::{Original, look_up};
-use find::{Generated, file_path, find};
+use find::{Generated, find};
 use map::Place;
 use names::Declaration;
 
@@ -57,7 +58,7 @@ pub(crate) fn apply(profile: &mut Profile, dirs: &[PathBuf]) {
     for (file, functions) in uses {
         match map_file(profile, &file, &functions, dirs) {
             Ok(Some(found)) => drop(mapped.insert(file, found)),
-            Ok(None) if !dirs.is_empty() && file_path(&file).is_absolute() => missing
+            Ok(None) if !dirs.is_empty() && Path::new(&*path_of(&file)).is_absolute() => missing
                 .push(format!("{file}: no source map was found: its places stay as they are")),
             Ok(None) => {}
             Err(cause) => {

@@ -6,9 +6,12 @@
 mod names;
 mod versions;
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 use rz_format::Generated;
 
+use crate::file_url::path_of;
 use crate::symbolize::Call;
 use crate::symbolize::names::Names;
 
@@ -93,9 +96,15 @@ fn end(code: &Generated) -> u64 {
     code.start.saturating_add(code.length)
 }
 
-/// The file that the name of generated code says it is from: a part of it.
+/// The file that the name of generated code says it is from, as it is written
+/// there: a part of it.
 pub(crate) fn file_of_code(published: &str) -> Option<&str> {
     names::parse(published).file
+}
+
+/// The path of that file.
+pub(crate) fn path_of_code(published: &str) -> Option<String> {
+    names::parse(published).path().map(Cow::into_owned)
 }
 
 /// What generated code is called, and the place in its source that it has at a
@@ -105,7 +114,7 @@ pub(super) fn call_at(code: &Generated, offset: u64, names: &mut Names) -> Call 
     let mut call = Call {
         name: names.file(&published.name),
         system_name: names.file(&code.name),
-        file: published.file.map(|file| names.file(file)),
+        file: published.path().map(|path| names.file(&path)),
         line: published.line,
         column: published.column,
     };
@@ -113,10 +122,10 @@ pub(super) fn call_at(code: &Generated, offset: u64, names: &mut Names) -> Call 
     let after = code.lines.partition_point(|line| u64::from(line.offset) <= into);
     let line = after.checked_sub(1).and_then(|at| code.lines.get(at));
     if let Some(line) = line.filter(|line| line.line > 0) {
-        let file = names::without_scheme(&line.file);
+        let file = path_of(&line.file);
         // In another file is what was inlined, without its name.
-        if published.file.is_none_or(|known| known == file) {
-            call.file = Some(names.file(file)).filter(|file| !file.is_empty());
+        if published.path().is_none_or(|known| known == file) {
+            call.file = Some(names.file(&file)).filter(|file| !file.is_empty());
             (call.line, call.column) = (line.line, line.column);
         }
     }

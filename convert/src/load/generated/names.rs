@@ -10,13 +10,17 @@
 
 use std::borrow::Cow;
 
+use crate::file_url::percent_decoded;
+
 /// What a published name says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PublishedName<'n> {
     /// The function.
     pub(super) name: Cow<'n, str>,
-    /// The file it is in.
+    /// The file it is in, as it is written there, without `file://`.
     pub(super) file: Option<&'n str>,
+    /// Whether that is the path of a URL.
+    pub(super) is_url: bool,
     /// Where it begins in the file; 0 if unknown.
     pub(super) line: u32,
     /// Column in that line, from 1; 0 if unknown.
@@ -25,16 +29,19 @@ pub(super) struct PublishedName<'n> {
 
 /// Takes a published name apart, if its form is known.
 pub(super) fn parse(published: &str) -> PublishedName<'_> {
-    let plain = |name| PublishedName { name, file: None, line: 0, column: 0 };
+    let plain = |name| PublishedName { name, file: None, is_url: false, line: 0, column: 0 };
     v8(published)
         .or_else(|| python(published))
         .or_else(|| java(published).or_else(|| dot_net(published)).map(plain))
         .unwrap_or_else(|| plain(published.into()))
 }
 
-/// A path without `file://`.
-pub(super) fn without_scheme(file: &str) -> &str {
-    file.strip_prefix("file://").unwrap_or(file)
+impl PublishedName<'_> {
+    /// The path of the file.
+    pub(super) fn path(&self) -> Option<Cow<'_, str>> {
+        let path = |file| if self.is_url { percent_decoded(file).into() } else { Cow::from(file) };
+        self.file.map(path)
+    }
 }
 
 /// Functions of JavaScript. What else V8 generates has names that are good as
@@ -54,7 +61,8 @@ fn v8(published: &str) -> Option<PublishedName<'_>> {
         Some(second) => (first, second),
         None => (first, 0),
     };
-    let file = file.map(without_scheme).filter(|file| !file.is_empty());
+    let path = file.and_then(|file| file.strip_prefix("file://"));
+    let (file, is_url) = (path.or(file).filter(|file| !file.is_empty()), path.is_some());
     // Without a name, functions are told apart by where they are.
     let short = file.and_then(|file| file.rsplit('/').next()).unwrap_or_default();
     let name = match (name, kind) {
@@ -63,7 +71,7 @@ fn v8(published: &str) -> Option<PublishedName<'_>> {
         ("", _) => "(anonymous)".into(),
         (name, _) => name.into(),
     };
-    Some(PublishedName { name, file, line, column })
+    Some(PublishedName { name, file, is_url, line, column })
 }
 
 /// Splits off `:line` or `:line:column`; the first number is 0 if there is
@@ -92,7 +100,13 @@ fn split_path(text: &str) -> Option<(&str, &str)> {
 fn python(published: &str) -> Option<PublishedName<'_>> {
     let (name, file) = published.strip_prefix("py::")?.split_once(':')?;
     let file = Some(file).filter(|file| !file.is_empty());
-    (!name.is_empty()).then(|| PublishedName { name: name.into(), file, line: 0, column: 0 })
+    (!name.is_empty()).then(|| PublishedName {
+        name: name.into(),
+        file,
+        is_url: false,
+        line: 0,
+        column: 0,
+    })
 }
 
 fn java(published: &str) -> Option<Cow<'_, str>> {
@@ -150,9 +164,10 @@ mod tests {
 
     #[track_caller]
     fn check(published: &str, expected: &str) {
-        let PublishedName { name, file, line, column } = parse(published);
-        let place = file.map(|file| format!(" {file}:{line}:{column}")).unwrap_or_default();
-        assert_eq!(format!("{name}{place}"), expected, "{published}");
+        let parsed = parse(published);
+        let PublishedName { name, line, column, .. } = &parsed;
+        let place = parsed.path().map(|path| format!(" {path}:{line}:{column}"));
+        assert_eq!(format!("{name}{}", place.unwrap_or_default()), expected, "{published}");
     }
 
     #[test]
@@ -160,6 +175,8 @@ mod tests {
         check("JS:*crunch /path/app.js:12:34", "crunch /path/app.js:12:34");
         check("JS:^get size /a b/c d.js:1:2", "get size /a b/c d.js:1:2");
         check("JS:+'f file:///a/b.mjs:3:9", "f /a/b.mjs:3:9");
+        check("JS:~f file:///a%20b/c%C3%A9.mjs:3:9", "f /a b/cé.mjs:3:9");
+        check("JS:~f /a%20b/c.js:3:9", "f /a%20b/c.js:3:9");
         check("JS:~ /a/b.js:1:10", "(anonymous b.js:1:10) /a/b.js:1:10");
         check("Script:~ /a/b.js:1:1", "(script b.js) /a/b.js:1:1");
         check("LazyCompile:~f file.js:1:2", "f file.js:1:2");
