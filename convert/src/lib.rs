@@ -19,5 +19,6 @@ pub mod redact;
 mod rewrite;
 pub mod select;
 mod source_map;
+pub mod stdin;
 pub mod symbolize;
 pub mod syscalls;
