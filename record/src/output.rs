@@ -146,9 +146,11 @@ impl Unpublished {
 
     /// Says that the file could not be begun.
     pub(crate) fn failed(&self, source: io::Error) -> OutputError {
-        match source.kind() {
-            io::ErrorKind::BrokenPipe => OutputError::ReaderGone,
-            _ => OutputError::Create { path: self.path.clone(), source },
+        let path = self.path.clone();
+        match (source.kind(), &self.temporary) {
+            (io::ErrorKind::BrokenPipe, _) => OutputError::ReaderGone,
+            (_, None) => OutputError::Write { path, source },
+            (_, Some(_)) => OutputError::Create { path, source },
         }
     }
 
