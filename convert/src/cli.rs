@@ -18,6 +18,7 @@ use rz_convert::import::{ImportOptions, InputFormat, PerfOptions};
 use rz_convert::merge::MergeInput;
 use rz_convert::profile::ALLOC;
 use rz_convert::redact::{RedactOptions, Sensitive};
+use rz_convert::stdin::{self, StdinError, is_stdin};
 use symbols::{SymbolArgs, Symbols};
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
@@ -96,7 +97,8 @@ pub struct ConvertConfig {
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
     /// The trace to convert, or traces to merge with --to rz, or perf.data,
-    /// folded stacks or a pprof profile to make a trace of with --to rz
+    /// folded stacks or a pprof profile to make a trace of with --to rz; `-` is
+    /// standard input
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -106,7 +108,7 @@ struct Args {
     to: Vec<To>,
 
     /// Where to write; `-` is standard output [default: standard output if
-    /// redirected, else beside the trace]
+    /// redirected or if standard input is read, else beside the trace]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -198,13 +200,29 @@ Examples:
   conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
   conv perf.data --to rz                    writes perf.rz, for report and its --diff
+  perf record -g -o - ./prog | conv - --to rz -o prog.rz
+  ssh box rec -p 4242 -o - | conv - --to folded | inferno-flamegraph > flame.svg
 
 Exit status: 0 converted, 1 failed, 2 wrong usage.";
 
 /// Parses the command line; prints help or what is wrong with it and exits if
 /// there is nothing to run.
-pub fn parse() -> Config {
-    config_from(Args::parse()).unwrap_or_else(|error| error.exit())
+///
+/// # Errors
+/// If what the input is must be known to go on, and it cannot be read.
+pub fn parse() -> Result<Config, StdinError> {
+    let asked = Asked::of(Args::parse()).unwrap_or_else(|error| error.exit());
+    if asked.depends_on_content() {
+        stdin::keep(asked.args.inputs.iter().map(PathBuf::as_path))?;
+    }
+    Ok(asked.config().unwrap_or_else(|error| error.exit()))
+}
+
+/// What was typed, as far as it can be told without looking at the inputs.
+struct Asked {
+    args: Args,
+    target: Target,
+    until: Option<Moment>,
 }
 
 fn metric_parser() -> impl TypedValueParser<Value = Metric> {
@@ -223,36 +241,51 @@ fn input_format_parser() -> impl TypedValueParser<Value = InputFormat> {
         .try_map(|name| name.parse::<InputFormat>())
 }
 
-fn config_from(mut args: Args) -> Result<Config, clap::Error> {
-    let Args { to, output, .. } = &mut args;
-    let (to, until) = split(std::mem::take(to))?;
-    let target = match (to, output) {
-        (Some(target), _) => target,
-        (None, Some(path)) if path != Path::new("-") => {
-            Target::from_path(path).ok_or_else(|| {
+impl Asked {
+    fn of(mut args: Args) -> Result<Asked, clap::Error> {
+        if stdin::resolve(&mut args.inputs) > 1 {
+            let message = "there is one standard input only: give - once".to_owned();
+            return Err(usage_error(ErrorKind::TooManyValues, message));
+        }
+        let (to, until) = split(std::mem::take(&mut args.to))?;
+        let target = match (to, &args.output) {
+            (Some(target), _) => target,
+            (None, Some(path)) if path != Path::new("-") => {
+                Target::from_path(path).ok_or_else(|| {
+                    let message = format!(
+                        "no format is known by the name of '{}'; use one of these extensions or \
+                         --to FORMAT:{}\n  .{RZ}",
+                        path.display(),
+                        list(|format| format!(".{}", format.extension()))
+                    );
+                    usage_error(ErrorKind::InvalidValue, message)
+                })?
+            }
+            (None, _) => {
+                let names = list(|format| format!("{format:<11} {}", format.description()));
                 let message = format!(
-                    "no format is known by the name of '{}'; use one of these extensions or \
-                     --to FORMAT:{}\n  .{RZ}",
-                    path.display(),
-                    list(|format| format!(".{}", format.extension()))
+                    "--to FORMAT is required, which is one of:{names}\n  {RZ:<11} {RZ_DESCRIPTION}"
                 );
-                usage_error(ErrorKind::InvalidValue, message)
-            })?
+                return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
+            }
+        };
+        Ok(Asked { args, target, until })
+    }
+
+    /// Whether the input decides what is to be done with it.
+    fn depends_on_content(&self) -> bool {
+        self.target == Target::Rz && self.args.input_format.is_none()
+    }
+
+    fn config(self) -> Result<Config, clap::Error> {
+        let Asked { args, target, until } = self;
+        match target {
+            Target::Format(format) => {
+                convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
+            }
+            Target::Rz if is_import(&args) => import_config(args, until).map(Config::Import),
+            Target::Rz => trace_config(args, until).map(Config::Trace),
         }
-        (None, _) => {
-            let names = list(|format| format!("{format:<11} {}", format.description()));
-            let message = format!(
-                "--to FORMAT is required, which is one of:{names}\n  {RZ:<11} {RZ_DESCRIPTION}"
-            );
-            return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
-        }
-    };
-    match target {
-        Target::Format(format) => {
-            convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
-        }
-        Target::Rz if is_import(&args) => import_config(args, until).map(Config::Import),
-        Target::Rz => trace_config(args, until).map(Config::Trace),
     }
 }
 
@@ -308,7 +341,8 @@ fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::
         let message = format!("{option} is not for --to rz: the output has all there is");
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    let Some(output) = output else {
+    let reads_stdin = inputs.iter().any(|path| is_stdin(path));
+    let Some(output) = output.or_else(|| reads_stdin.then(|| "-".into())) else {
         let message = "--to rz needs an output: name it with -o FILE".to_owned();
         return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
     };
@@ -415,7 +449,7 @@ mod tests {
 
     fn any_config(line: &str) -> Result<Config, clap::Error> {
         let words = ["conv"].into_iter().chain(line.split_whitespace());
-        Args::try_parse_from(words).and_then(config_from)
+        Args::try_parse_from(words).and_then(Asked::of).and_then(Asked::config)
     }
 
     fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
@@ -444,6 +478,8 @@ mod tests {
             "a.rz b.rz -o all.rz --threads",
             "a.rz --to folded --keep-going",
             "--to rz -o all.rz",
+            "- a.rz - -o all.rz",
+            "/dev/stdin - --to folded",
         ] {
             assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
         }

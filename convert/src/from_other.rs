@@ -6,9 +6,10 @@ use std::io::{self, IsTerminal};
 use anyhow::{anyhow, ensure};
 use rz_convert::import::{ImportError, Imported, import};
 use rz_convert::output::Destination;
+use rz_convert::stdin;
 
 use super::cli::ImportConfig;
-use super::{human_size, is_same_file, say};
+use super::{human_size, is_same_file, refuse_terminal, say};
 
 /// Makes the trace that was asked for.
 pub fn write(config: ImportConfig) -> anyhow::Result<()> {
@@ -22,6 +23,8 @@ pub fn write(config: ImportConfig) -> anyhow::Result<()> {
             path.display()
         );
     }
+    refuse_terminal(&destination, "a trace")?;
+    stdin::keep([input.as_path()])?;
     let mut imported = Imported::default();
     let written = destination.write(|out| {
         imported = import(&input, &options, out)?;

@@ -20,5 +20,6 @@ pub mod redact;
 mod rewrite;
 pub mod select;
 pub mod source_map;
+pub mod stdin;
 pub mod symbolize;
 pub mod syscalls;

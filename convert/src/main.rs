@@ -15,13 +15,14 @@ use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{ALLOC, Profile};
 use rz_convert::select::{cpu_event, events_with_samples, find_event, select_event};
+use rz_convert::stdin;
 
 mod cli;
 mod from_other;
 mod to_rz;
 
 fn main() -> ExitCode {
-    match run(cli::parse()) {
+    match cli::parse().map_err(Into::into).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("{error}"));
@@ -52,6 +53,10 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
             path.display()
         );
     }
+    if config.format.is_binary() {
+        refuse_terminal(&destination, config.format.name())?;
+    }
+    stdin::keep([config.input.as_path()])?;
     let options = LoadOptions {
         timeline: config.format.needs_timeline(),
         debug_dirs: config.symbols.debug_dirs,
@@ -130,6 +135,13 @@ fn say_what_is_left(profile: &Profile) {
 /// Prints a line on standard error; that nobody reads it is no reason to fail.
 fn say(message: std::fmt::Arguments) {
     let _ = writeln!(io::stderr(), "conv: {message}");
+}
+
+/// Keeps what is no text off the screen.
+fn refuse_terminal(destination: &Destination, format: &str) -> anyhow::Result<()> {
+    let is_shown = *destination == Destination::Stdout && io::stdout().is_terminal();
+    ensure!(!is_shown, "{format} is not for a terminal: name a file with -o, or redirect it");
+    Ok(())
 }
 
 /// Whether two paths lead to one existing file.

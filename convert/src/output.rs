@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::stdin::is_stdin;
+
 /// Where output goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -15,8 +17,8 @@ pub enum Destination {
 
 impl Destination {
     /// What `-o` asked for (`-` is standard output); without it standard
-    /// output when that is redirected, else a file beside the input with its
-    /// extension replaced by `extension`.
+    /// output when that is redirected or the input is standard input, else a
+    /// file beside the input with its extension replaced by `extension`.
     pub fn choose(
         requested: Option<&Path>,
         input: &Path,
@@ -26,7 +28,7 @@ impl Destination {
         match requested {
             Some(path) if path == Path::new("-") => Destination::Stdout,
             Some(path) => Destination::File(path.to_owned()),
-            None if !stdout_is_terminal => Destination::Stdout,
+            None if !stdout_is_terminal || is_stdin(input) => Destination::Stdout,
             None => Destination::File(input.with_extension(extension)),
         }
     }
@@ -136,6 +138,8 @@ mod tests {
         assert_eq!(choose(None, false), Destination::Stdout);
         assert_eq!(choose(None, true), Destination::File("dir/trace.folded".into()));
         assert_eq!(choose(Some("x"), false), Destination::File("x".into()));
+        let of_stdin = Destination::choose(None, Path::new("/dev/stdin"), "folded", true);
+        assert_eq!(of_stdin, Destination::Stdout);
     }
 
     #[test]

@@ -10,10 +10,11 @@ use rz_convert::embed::{Embedded, embed};
 use rz_convert::merge::{self, MergeError, MergeOptions};
 use rz_convert::output::Destination;
 use rz_convert::redact::{Redacted, redact};
+use rz_convert::stdin;
 use tempfile::NamedTempFile;
 
 use super::cli::TraceConfig;
-use super::{human_size, is_same_file, say};
+use super::{human_size, is_same_file, refuse_terminal, say};
 
 /// One thing that is done to make the output; each goes through a whole file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub fn write(config: &TraceConfig) -> anyhow::Result<()> {
             output.display()
         );
     }
+    refuse_terminal(&destination, "a trace")?;
+    stdin::keep(config.inputs.iter().map(|input| input.path.as_path()))?;
     let mut summary = Summary::default();
     let written = run_all(config, &destination, &mut summary);
     written.map_err(|error| match error {

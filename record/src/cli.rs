@@ -40,7 +40,8 @@ pub(crate) struct Arguments {
           default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..))]
     frequency: u32,
 
-    /// Write the trace here [default: COMMAND-PID-TIME.rz]
+    /// Write the trace here; `-` is standard output [default:
+    /// COMMAND-PID-TIME.rz]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -160,6 +161,7 @@ Examples:
   rec -p 4242 --syscalls=network,!poll --slower-than 1ms
   rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec -a --syscalls=summary        exact counts and times, whole machine
+  ssh box rec -p 4242 -o - | report -
 
 What processes are called and run with is recorded, too: the first word of the
 command line, executable, user, control group, limits and the names of

@@ -16,7 +16,8 @@ pub struct Config {
     pub duration: Option<Duration>,
     /// Samples per second of running time.
     pub frequency_hz: u32,
-    /// The trace file; without it a name is made from the target and the time.
+    /// The trace file, `-` for standard output; without it a name is made from
+    /// the target and the time.
     pub output: Option<PathBuf>,
     /// Whether an existing file is replaced.
     pub force: bool,

@@ -1,8 +1,10 @@
 //! The trace file: made under a temporary name, given its own when recording
-//! begins, and never made to look whole when it is not.
+//! begins, and never made to look whole when it is not. Or standard output,
+//! which has none of that: what is written there is out of our hands.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,6 +16,9 @@ use nix::sys::statvfs::fstatvfs;
 /// but no more than `MAX_RESERVE`.
 const RESERVE_PART: u64 = 100;
 const MAX_RESERVE: u64 = 256 << 20;
+
+/// What messages call standard output.
+const STDOUT: &str = "/dev/stdout";
 
 /// Why a trace file could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,18 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
     },
+    /// Standard output would be shown.
+    #[error("a trace is not for a terminal: name a file with -o, or pipe it on")]
+    Terminal,
+    /// Standard output is the program's, too.
+    #[error(
+        "the trace and what the program prints cannot both go to standard output: \
+         name a file with -o, or attach to the program with -p"
+    )]
+    SharedWithProgram,
+    /// Nobody reads on.
+    #[error("the recording has ended early: nobody reads standard output any more")]
+    ReaderGone,
     /// The file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -56,11 +73,17 @@ pub(crate) fn default_name(command: &str, pid: u32, time: SystemTime) -> PathBuf
     format!("{command}-{pid}-{time}.rz").into()
 }
 
-/// A trace file that has not got its name yet.
+/// Whether this is how standard output is asked for.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-") || path == Path::new(STDOUT)
+}
+
+/// A trace file that has not got its name yet, or standard output, which never
+/// gets one.
 pub(crate) struct Unpublished {
     file: Option<File>,
     path: PathBuf,
-    temporary: PathBuf,
+    temporary: Option<PathBuf>,
     force: bool,
 }
 
@@ -91,47 +114,101 @@ impl Unpublished {
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&temporary)
             .map_err(failed)?;
+        let temporary = Some(temporary);
         Ok(Unpublished { file: Some(file), path: path.to_owned(), temporary, force })
     }
 
+    /// Takes standard output for the file.
+    pub(crate) fn stdout() -> Result<Self, OutputError> {
+        let stdout = io::stdout();
+        if stdout.is_terminal() {
+            return Err(OutputError::Terminal);
+        }
+        let path = PathBuf::from(STDOUT);
+        match stdout.as_fd().try_clone_to_owned() {
+            Ok(fd) => {
+                Ok(Unpublished { file: Some(fd.into()), path, temporary: None, force: false })
+            }
+            Err(source) => Err(OutputError::Write { path, source }),
+        }
+    }
+
     /// A handle to write the file's first bytes by, and those that follow.
-    pub(crate) fn handle(&self) -> io::Result<File> {
-        self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()
+    pub(crate) fn handle(&self) -> io::Result<Counted> {
+        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
+        Ok(Counted { file, len: 0 })
+    }
+
+    /// What to call the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Says that the file could not be begun.
     pub(crate) fn failed(&self, source: io::Error) -> OutputError {
-        OutputError::Create { path: self.path.clone(), source }
+        let path = self.path.clone();
+        match (source.kind(), &self.temporary) {
+            (io::ErrorKind::BrokenPipe, _) => OutputError::ReaderGone,
+            (_, None) => OutputError::Write { path, source },
+            (_, Some(_)) => OutputError::Create { path, source },
+        }
     }
 
     /// Gives the file its name.
     pub(crate) fn publish(mut self) -> Result<TraceFile, OutputError> {
         let failed = |source| OutputError::Create { path: self.path.clone(), source };
-        if self.force {
-            fs::rename(&self.temporary, &self.path).map_err(failed)?;
-        } else {
+        match &self.temporary {
+            None => {}
+            Some(temporary) if self.force => {
+                fs::rename(temporary, &self.path).map_err(failed)?;
+            }
             // Unlike a rename, a link never replaces what came in between.
-            match fs::hard_link(&self.temporary, &self.path) {
+            Some(temporary) => match fs::hard_link(temporary, &self.path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(OutputError::Exists(self.path.clone()));
                 }
                 // Some file systems have no hard links.
-                Err(_) => fs::rename(&self.temporary, &self.path).map_err(failed)?,
-                Ok(()) => fs::remove_file(&self.temporary).map_err(failed)?,
-            }
+                Err(_) => fs::rename(temporary, &self.path).map_err(failed)?,
+                Ok(()) => fs::remove_file(temporary).map_err(failed)?,
+            },
         }
         let file = self.file.take().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        Ok(TraceFile { file, path: self.path.clone() })
+        Ok(TraceFile { file, path: self.path.clone(), is_ours: self.temporary.is_some() })
     }
 }
 
 impl Drop for Unpublished {
     fn drop(&mut self) {
-        if self.file.is_some() {
+        if let (Some(_), Some(temporary)) = (&self.file, &self.temporary) {
             // Nothing was recorded. If it cannot be removed, there is nobody
             // left to tell.
-            let _ = fs::remove_file(&self.temporary);
+            let _ = fs::remove_file(temporary);
         }
+    }
+}
+
+/// A file, and how much was written to it.
+pub(crate) struct Counted {
+    file: File,
+    len: u64,
+}
+
+impl Counted {
+    /// Bytes written.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.len += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -140,14 +217,11 @@ impl Drop for Unpublished {
 pub(crate) struct TraceFile {
     file: File,
     path: PathBuf,
+    /// Whether we have made it, and nobody else has written to it.
+    is_ours: bool,
 }
 
 impl TraceFile {
-    /// Length of the file in bytes.
-    pub(crate) fn len(&self) -> u64 {
-        self.file.metadata().map_or(0, |meta| meta.size())
-    }
-
     /// Whether the disk has no more room than a recording has to leave.
     pub(crate) fn is_disk_nearly_full(&self) -> bool {
         let Ok(disk) = fstatvfs(&self.file) else { return false };
@@ -160,7 +234,8 @@ impl TraceFile {
     /// went wrong.
     pub(crate) fn give_up(&self, whole_len: u64, source: io::Error) -> OutputError {
         let path = self.path.clone();
-        if self.file.metadata().is_ok_and(|meta| meta.size() > whole_len)
+        if self.is_ours
+            && self.file.metadata().is_ok_and(|meta| meta.size() > whole_len)
             && let Err(error) = self.file.set_len(whole_len)
         {
             log::debug!("the end of {} stays unfinished: {error}", path.display());
@@ -169,6 +244,7 @@ impl TraceFile {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 OutputError::DiskFull { path }
             }
+            io::ErrorKind::BrokenPipe => OutputError::ReaderGone,
             _ => OutputError::Write { path, source },
         }
     }
@@ -176,8 +252,6 @@ impl TraceFile {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]

@@ -10,7 +10,6 @@
 //! The queues between them are bounded: what does not fit is shortened, then
 //! dropped and counted, by `drain`; `store` being slow holds up `resolve`.
 
-use std::fs::File;
 use std::mem::take;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -29,7 +28,7 @@ use crate::bpf::BpfError;
 use crate::capture::{Attached, Stop, drain};
 use crate::config::{Config, Progress, Summary, Target};
 use crate::host::{clocks, describe, now_ns, online_cpus};
-use crate::output::{OutputError, TraceFile, Unpublished};
+use crate::output::{Counted, OutputError, TraceFile, Unpublished, is_stdout};
 use crate::perf::AttachError;
 use crate::program::Program;
 use crate::queue::{QueueGauge, StackEnds};
@@ -191,8 +190,8 @@ pub fn record(
     check_frequency(config.frequency_hz)?;
     // Before any thread is started, so that all leave signals to this one.
     let signals = Signals::block()?;
-    let path = config.output.clone().unwrap_or_else(|| default_name(&config.target));
-    let file = Unpublished::create(&path, config.force)?;
+    let file = create(config)?;
+    let path = file.path().to_owned();
     let (program, hook) = match &config.target {
         Target::Processes(_) | Target::Machine => (None, None),
         Target::Program(command) => {
@@ -225,12 +224,22 @@ pub fn record(
     Ok(summary)
 }
 
+/// Creates the file that was asked for, or takes standard output.
+fn create(config: &Config) -> Result<Unpublished, OutputError> {
+    match (&config.output, &config.target) {
+        (Some(path), Target::Program(_)) if is_stdout(path) => Err(OutputError::SharedWithProgram),
+        (Some(path), _) if is_stdout(path) => Unpublished::stdout(),
+        (Some(path), _) => Unpublished::create(path, config.force),
+        (None, target) => Unpublished::create(&default_name(target), config.force),
+    }
+}
+
 /// A recording that has begun.
 struct Started {
     attached: Attached,
     tracker: Tracker,
     stack_ends: Arc<StackEnds>,
-    writer: TraceWriter<File>,
+    writer: TraceWriter<Counted>,
     file: TraceFile,
     program: Option<Program>,
 }

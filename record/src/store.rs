@@ -1,6 +1,5 @@
 //! Writes what was found to the trace, and the recorder's own cost with it.
 
-use std::fs::File;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -10,7 +9,7 @@ use rz_format::{Clock, End, FileHeader, FormatError, Record, TraceWriter};
 
 use crate::cost;
 use crate::host::{clocks, now_ns};
-use crate::output::{OutputError, TraceFile, Unpublished};
+use crate::output::{Counted, OutputError, TraceFile, Unpublished};
 use crate::queue::QueueGauge;
 use crate::session::Shared;
 use crate::target::Findings;
@@ -26,7 +25,7 @@ const COST_INTERVAL_NS: u64 = 1_000_000_000;
 pub(crate) fn begin(
     file: &Unpublished,
     first: &[Record],
-) -> Result<TraceWriter<File>, OutputError> {
+) -> Result<TraceWriter<Counted>, OutputError> {
     let created = clocks();
     let header = FileHeader::new(trace_id(&created), created.realtime_ns, created.monotonic_ns);
     let begin = || {
@@ -44,7 +43,7 @@ pub(crate) fn begin(
 /// recording ended. Empty findings go to `written`. Returns the length of the
 /// file.
 pub(crate) fn store(
-    mut writer: TraceWriter<File>,
+    mut writer: TraceWriter<Counted>,
     file: TraceFile,
     findings: &Receiver<Findings>,
     written: &Sender<Findings>,
@@ -59,12 +58,12 @@ pub(crate) fn store(
     let result = write_all(&mut writer, &file, findings, written, queue, shared, max_size);
     let whole_len = writer.bytes_written();
     result.map_err(|error| failed(whole_len, error))?;
-    writer.finish().map_err(|error| failed(whole_len, error))?;
+    let file = writer.finish().map_err(|error| failed(whole_len, error))?;
     Ok(file.len())
 }
 
 fn write_all(
-    writer: &mut TraceWriter<File>,
+    writer: &mut TraceWriter<Counted>,
     file: &TraceFile,
     findings: &Receiver<Findings>,
     written: &Sender<Findings>,

@@ -15,6 +15,7 @@ use clap::{CommandFactory, Parser};
 use rz_convert::filter::Filter;
 use rz_convert::heap::{HeapOptions, Metric};
 use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
+use rz_convert::stdin::{self, is_stdin};
 use rz_report::annotate::AnnotateOptions;
 use rz_report::calls::SortCalls;
 use rz_report::change_color::Width;
@@ -135,7 +136,12 @@ pub fn parse() -> Config {
     config(Args::parse()).unwrap_or_else(|error| error.exit())
 }
 
-fn config(args: Args) -> Result<Config, clap::Error> {
+fn config(mut args: Args) -> Result<Config, clap::Error> {
+    let traces = args.trace.iter_mut().chain(&mut args.diff).chain(&mut args.against);
+    if stdin::resolve(traces) > 1 {
+        let message = "there is one standard input only: give - once";
+        return Err(Args::command().error(ErrorKind::TooManyValues, message));
+    }
     let direction = if args.inverted { Direction::Inverted } else { Direction::TopDown };
     let threads = if args.threads { usize::MAX } else { 10 };
     let sort_calls = match args.by {
@@ -273,9 +279,12 @@ fn config(args: Args) -> Result<Config, clap::Error> {
         min_effect: args.min_effect / 100.0,
         renames: args.rename,
     };
-    let beside = || match &input {
-        Input::One(trace) => trace.with_extension("svg"),
-        Input::Sides([_, after]) => after[0].with_extension("diff.svg"),
+    let beside = || {
+        let (trace, extension) = match &input {
+            Input::One(trace) => (trace, "svg"),
+            Input::Sides([_, after]) => (&after[0], "diff.svg"),
+        };
+        if is_stdin(trace) { "-".into() } else { trace.with_extension(extension) }
     };
     let svg = args.svg.map(|file| file.unwrap_or_else(beside));
     let other: Vec<&PathBuf> = [&svg, &args.json, &args.markdown].into_iter().flatten().collect();
@@ -381,6 +390,9 @@ mod tests {
         check("report d/t.rz --inverted --svg - -o t.txt", Some("-"), Some("t.txt"));
         check("report --diff a.rz d/b.rz --svg", Some("d/b.diff.svg"), None);
         check("report --diff a.rz b.rz --json j.json", None, None);
+        check("report - --svg", Some("-"), None);
+        check("report --diff - d/b.rz --svg", Some("d/b.diff.svg"), None);
+        check("report --diff d/a.rz - --svg", Some("-"), None);
         check("report --diff a.rz b.rz --markdown - -o t.txt", None, Some("t.txt"));
     }
 
@@ -427,6 +439,9 @@ mod tests {
         check("report --svg t.rz", MissingRequiredArgument);
         check("report --diff a.rz", WrongNumberOfValues);
         check("report --diff a.rz b.rz c.rz", WrongNumberOfValues);
+        check("report --diff - -", TooManyValues);
+        check("report --diff a.rz /dev/stdin --against b.rz -", TooManyValues);
+        check("report - --svg -o -", ArgumentConflict);
         check("report --diff a.rz b.rz --work 1", WrongNumberOfValues);
         check("report --diff a.rz b.rz --work 0 --work 1", ValueValidation);
         check("report --diff a.rz b.rz --fdr 101", ValueValidation);

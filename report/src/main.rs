@@ -18,6 +18,7 @@ use rz_convert::load::{LoadOptions, load};
 use rz_convert::output::Destination;
 use rz_convert::profile::{EventId, Profile};
 use rz_convert::select::{find_event, select_event};
+use rz_convert::stdin;
 use rz_report::annotate::{Choice, choose, write_annotated};
 use rz_report::diff::{Run, compare};
 use rz_report::diff_flame::write_diff_flame_graph;
@@ -62,6 +63,7 @@ fn run(config: &Config) -> Result<Outcome> {
 
 fn show(config: &Config, trace: &Path) -> Result<()> {
     refuse_to_overwrite(config, &[trace])?;
+    stdin::keep([trace])?;
     if let View::List(options) = config.view {
         return show_list(config, trace, options);
     }
@@ -133,6 +135,7 @@ fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> 
 fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     let paths: Vec<&Path> = sides.iter().flatten().map(PathBuf::as_path).collect();
     refuse_to_overwrite(config, &paths)?;
+    stdin::keep(paths.iter().copied())?;
     let mut profiles = Vec::with_capacity(paths.len());
     for path in &paths {
         let mut profile = read(config, path)?;

@@ -10,6 +10,8 @@ use rz_tests::{
 };
 use tempfile::TempDir;
 
+mod traces;
+
 /// A reader that has seen enough is no error.
 #[test]
 fn a_pipe_that_is_closed_early() {

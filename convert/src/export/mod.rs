@@ -57,6 +57,11 @@ impl Format {
         }
     }
 
+    /// Whether it is no text.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Format::Pprof)
+    }
+
     /// Whether it shows single samples in order of time, and so wants a
     /// profile with [`Profile::timeline`].
     pub fn needs_timeline(self) -> bool {

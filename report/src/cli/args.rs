@@ -20,6 +20,7 @@ Examples:
   report trace.rz --inverted               what was running, and who called it
   report trace.rz --svg                    a flame graph in trace.svg
   report trace.rz --inverted --svg -       an icicle graph to standard output
+  ssh box rec -d 10 -p 4242 -o - | report -
   report --diff before.rz after.rz         what changed, per second of wall time
   report --diff before.rz after.rz --svg diff.svg
   report --diff b1.rz b2.rz b3.rz --against a1.rz a2.rz a3.rz
@@ -54,11 +55,11 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "report", version, after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The trace to show
+    /// The trace to show; `-` is standard input
     #[arg(value_name = "TRACE", required_unless_present = "diff", conflicts_with = "diff")]
     pub(super) trace: Option<PathBuf>,
     /// Compare two traces, BEFORE and AFTER; or, with --against, several runs
-    /// with several others
+    /// with several others. One of them may be standard input (`-`)
     #[arg(long, num_args = 1.., value_name = "TRACE")]
     pub(super) diff: Vec<PathBuf>,
     /// With --diff BEFORE...: the runs to compare them with
