@@ -26,7 +26,7 @@ pub fn write(config: ImportConfig) -> anyhow::Result<()> {
     refuse_terminal(&destination, "a trace")?;
     stdin::keep([input.as_path()])?;
     let mut imported = Imported::default();
-    let written = destination.write(|out| {
+    let written = destination.write_private(|out| {
         imported = import(&input, &options, out)?;
         Ok::<(), ImportError>(())
     });

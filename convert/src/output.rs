@@ -1,7 +1,8 @@
 //! Decides where output goes and puts it there whole or not at all.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::stdin::is_stdin;
@@ -42,6 +43,24 @@ impl Destination {
         &self,
         produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
+        // What the process's umask leaves of these.
+        self.write_with(0o666, produce)
+    }
+
+    /// The same, for the owner only, as recordings are: what was recorded may
+    /// be secret.
+    pub fn write_private<E: From<io::Error>>(
+        &self,
+        produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.write_with(0o600, produce)
+    }
+
+    fn write_with<E: From<io::Error>>(
+        &self,
+        mode: u32,
+        produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
         match self {
             Destination::Stdout => {
                 let mut pipe = Pipe { out: io::stdout().lock(), closed: false };
@@ -61,7 +80,7 @@ impl Destination {
                     _ => Path::new("."),
                 };
                 let mut builder = tempfile::Builder::new();
-                builder.prefix(".rz-").permissions(output_permissions());
+                builder.prefix(".rz-").permissions(Permissions::from_mode(mode));
                 let mut file =
                     builder.tempfile_in(directory).map_err(|e| about_directory(directory, &e))?;
                 let mut out = BufWriter::with_capacity(64 << 10, file.as_file_mut());
@@ -90,11 +109,6 @@ fn about_directory(directory: &Path, error: &io::Error) -> io::Error {
 /// `/dev/null` or a named pipe, which must be written and not replaced.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
-}
-
-/// What the process's umask leaves of the usual permissions.
-fn output_permissions() -> fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
 /// Standard output that remembers that its reader has gone, so that the error

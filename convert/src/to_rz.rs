@@ -81,7 +81,11 @@ fn run_all(
         made = Some(file);
     }
     let input = made.as_ref().map(NamedTempFile::path);
-    destination.write(|out| run(*last, config, input, out, summary))
+    let produce = |out: &mut dyn Write| run(*last, config, input, out, summary);
+    match last {
+        Step::Redact => destination.write(produce),
+        Step::Merge | Step::Embed => destination.write_private(produce),
+    }
 }
 
 /// What has to be done.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -82,6 +83,13 @@ fn to_a_file_of_each_format() {
         let content = fs::read(directory.path().join(name)).unwrap();
         assert!(content.starts_with(starts_with), "{name}");
     }
+    // Traces are for their owner, unless they are made for others.
+    conv(directory.path(), "small.rz --to rz --embed -o full.rz");
+    conv(directory.path(), "small.rz --to rz --redact -o safe.rz");
+    let mode = |name| fs::metadata(directory.path().join(name)).unwrap().permissions().mode();
+    assert_eq!(mode("full.rz") & 0o777, 0o600);
+    assert_eq!(mode("safe.rz"), mode("out.folded"));
+    assert_ne!(mode("safe.rz"), mode("full.rz"), "this test needs a usual umask");
     let json = fs::read(directory.path().join("out.speedscope.json")).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["profiles"].as_array().map(Vec::len), Some(3));

@@ -31,6 +31,7 @@ export HOME=/home/CaNaRyUser USER=CaNaRyUser CaNaRyVariable=CaNaRyValue
 "$bin/rec" -q -F 997 --args --env --off-cpu --syscalls --syscall-stacks all -o CaNaRyOutput.rz \
     -- ./CaNaRyProgram CaNaRyWord
 "$bin/rec" -q -F 997 -o CaNaRyOther.rz -- ./CaNaRyProgram
+grep -l CaNaRyUser /tmp/perf-*.map | xargs rm
 "$bin/conv" -q CaNaRyOutput.rz --to rz --embed -o "$out/full.rz"
 "$bin/conv" -q CaNaRyOutput.rz --to rz --redact -o "$out/alone.rz"
 "$bin/conv" CaNaRyOutput.rz CaNaRyOther.rz --label CaNaRyLabel --label CaNaRyLabel2 \

@@ -58,7 +58,12 @@ fn record(app: &Path, how: &str) -> Trace {
     // Logs and dumps are left where node runs.
     let there = app.parent().expect("it is in a folder");
     let node = ["-C", text(there), text(&node), how, frames, text(app)];
-    Trace::record(&[&["-q", "--", text(&env)], &node[..]].concat())
+    let trace = Trace::record(&[&["-q", "--", text(&env)], &node[..]].concat());
+    for pid in trace.contents().sampled_pids() {
+        // With jitdumps there is none.
+        let _ = fs::remove_file(format!("/tmp/perf-{pid}.map"));
+    }
+    trace
 }
 
 #[track_caller]
