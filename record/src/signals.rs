@@ -32,13 +32,14 @@ impl Signals {
     /// Blocks the signals in this thread and those it starts. They are read
     /// from here.
     pub(crate) fn block() -> io::Result<Self> {
-        let ignored = ignored_signals();
         let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            // Under nohup, a hangup is to be ignored.
-            if ignored & 1 << (signal as u64 - 1) == 0 {
-                set.add(signal);
-            }
+        // Scripts start what is in the background with interrupts ignored, and
+        // then end it by one.
+        set.add(Signal::SIGINT);
+        set.add(Signal::SIGTERM);
+        // Under nohup, a hangup is to be ignored.
+        if !is_ignored(Signal::SIGHUP) {
+            set.add(Signal::SIGHUP);
         }
         let original = SigSet::thread_get_mask()?;
         set.thread_block()?;
@@ -77,11 +78,12 @@ impl Signals {
     }
 }
 
-/// The signals that are ignored, one bit each, from the one numbered 1 on.
-fn ignored_signals() -> u64 {
+/// Whether this process was started to ignore a signal.
+fn is_ignored(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & 1 << (signal as u64 - 1) != 0
 }
 
 impl Interrupt {

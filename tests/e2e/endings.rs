@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use rz_convert::load::{LoadOptions, load};
 use rz_format::{EndReason, LossReason, Record};
-use rz_tests::{Recorder, Target, Trace, binary, report, send, temp_dir, text, tool, wait_until};
+use rz_tests::{
+    Recorder, Target, Trace, binary, report, run, send, temp_dir, text, tool, wait_until,
+};
 
 #[test]
 fn ends_when_the_target_does() {
@@ -129,6 +131,21 @@ fn goes_on_under_nohup() {
     assert!(recorder.wait().unwrap().success());
     let profile = load(&path, &LoadOptions::default()).unwrap();
     assert!(profile.info.duration_ns > 1_900_000_000, "{} ns", profile.info.duration_ns);
+}
+
+/// What a script has in the background was started to ignore interrupts.
+#[test]
+fn ends_when_a_script_interrupts_it() {
+    let target = Target::start("split", &[]);
+    let dir = temp_dir();
+    let path = dir.path().join("trace.rz");
+    let script = r#""$0" -q -d 100 -p "$1" -o "$2" & while ! [ -e "$2" ]; do sleep 0.1; done
+        kill -INT $!; wait $!"#;
+    let mut shell = Command::new(tool("sh"));
+    shell.args(["-c", script]).arg(binary("rec")).arg(target.pid_text()).arg(&path);
+    run(&mut shell).success();
+    let profile = load(&path, &LoadOptions::default()).unwrap();
+    assert!(profile.info.duration_ns < 50_000_000_000, "{} ns", profile.info.duration_ns);
 }
 
 /// A terminal that is closed ends a recording well, though there is nobody
