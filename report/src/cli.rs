@@ -394,6 +394,7 @@ mod tests {
         check("report --diff - d/b.rz --svg", Some("d/b.diff.svg"), None);
         check("report --diff d/a.rz - --svg", Some("-"), None);
         check("report --diff a.rz b.rz --markdown - -o t.txt", None, Some("t.txt"));
+        check("report --diff a.rz b.rz --markdown", None, None);
     }
 
     #[test]

@@ -109,11 +109,13 @@ pub(super) struct Args {
         help_heading = "Comparison"
     )]
     pub(super) json: Option<PathBuf>,
-    /// With --diff: write a short report for a pull request to FILE (`-` for
-    /// standard output)
+    /// With --diff: write a short report for a pull request to FILE instead of
+    /// standard output (`-`)
     #[arg(
         long,
         value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = "-",
         requires = "diff",
         conflicts_with = "trace",
         help_heading = "Comparison"
