@@ -42,6 +42,7 @@ make make
 nodejs node
 openjdk-17-jdk-headless jcmd
 npm npm
+openssl openssl
 python3 python3
 redis-server redis-server
 redis-tools redis-benchmark

@@ -6,6 +6,7 @@ mod attach;
 mod bad_input;
 mod calls;
 mod consumers;
+mod debuginfod;
 mod diff;
 mod embed;
 mod endings;
