@@ -18,6 +18,8 @@ pub struct Mapping<E> {
     pub entry: E,
     /// Number of the module, once an address in it has been looked up.
     pub module: Option<u32>,
+    /// Whether it was [found](AddressSpace::fill), and nobody told of it yet.
+    is_untold: bool,
 }
 
 /// Executable mappings without overlaps, sorted by address.
@@ -35,24 +37,30 @@ impl<E> Default for AddressSpace<E> {
 }
 
 impl<E: Extent> AddressSpace<E> {
-    /// Adds a mapping over whatever was there. Returns whether anything
-    /// changed: news of a mapping that is known already are common while
-    /// attaching.
+    /// Adds a mapping over whatever was there. Returns whether that is news:
+    /// to be told of a mapping again is common while attaching.
     pub fn insert(&mut self, entry: E) -> bool {
-        let Range { start, end } = entry.range();
-        if start >= end || self.find_mut(start).is_some_and(|m| m.entry == entry) {
+        self.insert_mapping(Mapping { entry, module: None, is_untold: false })
+    }
+
+    fn insert_mapping(&mut self, mapping: Mapping<E>) -> bool {
+        let Range { start, end } = mapping.entry.range();
+        if start >= end {
             return false;
+        }
+        if let Some(known) = self.find_mut(start).filter(|known| known.entry == mapping.entry) {
+            return std::mem::take(&mut known.is_untold);
         }
         let first = self.mappings.partition_point(|m| m.entry.range().end <= start);
         let after = self.mappings.partition_point(|m| m.entry.range().start < end);
         let piece =
-            |old: &Mapping<E>, range| Mapping { entry: old.entry.part(range), module: old.module };
+            |old: &Mapping<E>, range| Mapping { entry: old.entry.part(range), ..old.clone() };
         let covered = &self.mappings[first..after];
         let mut pieces = Vec::new();
         for old in covered.iter().filter(|old| old.entry.range().start < start) {
             pieces.push(piece(old, old.entry.range().start..start));
         }
-        pieces.push(Mapping { entry, module: None });
+        pieces.push(mapping);
         for old in covered.iter().filter(|old| old.entry.range().end > end) {
             pieces.push(piece(old, end..old.entry.range().end));
         }
@@ -60,12 +68,13 @@ impl<E: Extent> AddressSpace<E> {
         true
     }
 
-    /// Adds a mapping where there is none.
+    /// Adds a mapping that was found, and may still be told of, where there is
+    /// none.
     pub fn fill(&mut self, entry: E) {
         let Range { start, end } = entry.range();
         let first = self.mappings.partition_point(|m| m.entry.range().end <= start);
         if self.mappings.get(first).is_none_or(|next| next.entry.range().start >= end) {
-            self.insert(entry);
+            self.insert_mapping(Mapping { entry, module: None, is_untold: true });
         }
     }
 
@@ -143,5 +152,9 @@ mod tests {
         space.fill(entry(400, 500, 0, "free"));
         assert_eq!(space.find_mut(450).unwrap().entry.path, "free");
         assert_eq!(space.mappings.len(), 6);
+        space.find_mut(450).unwrap().module = Some(3);
+        assert!(space.insert(entry(400, 500, 0, "free")), "found, but not told of");
+        assert_eq!(space.find_mut(450).unwrap().module, Some(3));
+        assert!(!space.insert(entry(400, 500, 0, "free")), "told of");
     }
 }
