@@ -53,9 +53,11 @@ fn lines_of(profile: &Profile, name: &str) -> Vec<(String, u32, u32)> {
 
 #[test]
 fn javascript_from_a_map() {
+    let dir = temp_dir();
     let script = program_path("workload.js");
     let mut node = Command::new(tool("node"));
-    let target = Target::spawn(node.arg("--perf-basic-prof").arg(&script));
+    let node = node.arg("--perf-basic-prof").arg(&script).current_dir(dir.path());
+    let target = Target::spawn(node);
     let map = Map::of(target.pid());
     let trace = Trace::of(target.pid(), "2", &["-q"]);
     drop(target);

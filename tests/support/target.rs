@@ -7,7 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::locate::program;
+use tempfile::TempDir;
+
+use crate::locate::{program, temp_dir};
 
 /// The longest that a target may take to print a line it owes.
 const LINE_LIMIT: Duration = Duration::from_secs(60);
@@ -17,6 +19,8 @@ const LINE_LIMIT: Duration = Duration::from_secs(60);
 pub struct Target {
     child: Child,
     lines: mpsc::Receiver<String>,
+    /// Where it runs, and leaves what nobody asked for, as node does.
+    _folder: Option<TempDir>,
 }
 
 impl Target {
@@ -24,7 +28,12 @@ impl Target {
     /// that it is busy. Without arguments it runs until it is dropped.
     pub fn start(name: &str, args: &[&str]) -> Self {
         let line = program(name);
-        Self::spawn(Command::new(&line[0]).args(&line[1..]).args(args))
+        let folder = temp_dir();
+        let mut command = Command::new(&line[0]);
+        let command = command.args(&line[1..]).args(args).current_dir(folder.path());
+        let mut target = Self::spawn(command);
+        target._folder = Some(folder);
+        target
     }
 
     /// Starts the program in file `path`, for instance a copy of a target.
@@ -49,7 +58,7 @@ impl Target {
                 let _ = sender.send(line);
             }
         });
-        let target = Self { child, lines };
+        let target = Self { child, lines, _folder: None };
         target.wait_for("ready");
         target
     }
