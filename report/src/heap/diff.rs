@@ -8,11 +8,12 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_convert::heap::{Estimate, Heap, Metric, Sum};
-use rz_convert::profile::{EventId, FrameKind, Info, Profile, StackId, ThreadId, Unit};
+use rz_convert::profile::{EventId, Info, Profile, StackId, ThreadId, Unit};
 
-use super::places::is_library;
+use super::is_rate;
+use super::places::owners;
 use super::verdicts::{HeapLimits, judge};
-use crate::calltree::{CallTree, NodeId, NodeKind, Place, ROOT, Roots, Source};
+use crate::calltree::{CallTree, NodeId, Place, ROOT, Roots, Source};
 use crate::change::Change;
 use crate::diff::DiffOptions;
 use crate::error::ReportError;
@@ -111,11 +112,6 @@ impl HeapChange {
     pub fn margin(&self) -> f64 {
         Estimate { value: self.delta(), variance: self.variance }.margin()
     }
-}
-
-/// Whether a metric is a rate, to be compared per second.
-pub fn is_rate(metric: Metric) -> bool {
-    matches!(metric, Metric::Bytes | Metric::Count | Metric::Temporary)
 }
 
 /// A profile to compare whose allocations show the metric, what to call it,
@@ -217,22 +213,6 @@ impl NodeSums {
         }
         NodeSums { self_, total }
     }
-}
-
-/// Whose each node's own allocations are: what allocators and standard
-/// libraries allocate is their caller's.
-pub(crate) fn owners(tree: &CallTree, symbols: &Symbols) -> Vec<NodeId> {
-    let mut owners: Vec<NodeId> = Vec::with_capacity(tree.nodes.len());
-    // Callers have smaller ids.
-    for (id, node) in tree.nodes.iter().enumerate() {
-        let has_caller = match tree.nodes[node.parent].kind {
-            NodeKind::Frame(kind) => !matches!(kind, FrameKind::Truncated | FrameKind::Lost),
-            _ => false,
-        };
-        let passes_on = has_caller && is_library(&symbols[node.symbol].name);
-        owners.push(if passes_on { owners[node.parent] } else { id });
-    }
-    owners
 }
 
 /// What each function allocated.

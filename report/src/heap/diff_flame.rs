@@ -5,8 +5,9 @@ use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
 
-use super::diff::{HeapDiff, HeapNode, is_rate};
+use super::diff::{HeapDiff, HeapNode};
 use super::diff_table::{amount, delta_and_margin};
+use super::is_rate;
 use crate::change_color::{Evidence, Width, color_of, legend};
 use crate::error::ReportError;
 use crate::flame::{Caption, Frame, draw, label};

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use rz_convert::profile::{ALLOC, EventKind};
 
-use super::diff::{HeapDiff, HeapRow, HeapSide, is_rate};
+use super::diff::{HeapDiff, HeapRow, HeapSide};
 use super::diff_table::{factors, noise, unit};
+use super::is_rate;
 use crate::diff_json::{
     Document, Event, FORMAT, Function, Normalization, RunFacts, SideFacts, Statistics, VERSION,
     adjusted, conditions, numbers, outcome, write_document,

@@ -7,7 +7,8 @@ use rz_convert::heap::{Estimate, Metric, Sum};
 use rz_convert::profile::{EventKind, Unit};
 
 use super::amounts::{bytes_and_margin, counted};
-use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide, is_rate};
+use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide};
+use super::is_rate;
 use super::which_recorded;
 use crate::change::Change;
 use crate::diff_table::write_side_by_side;

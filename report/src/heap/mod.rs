@@ -9,7 +9,7 @@ pub mod diff_table;
 #[cfg(test)]
 mod fixture;
 mod over_time;
-mod places;
+pub(crate) mod places;
 #[cfg(test)]
 mod runs;
 pub mod sites;
@@ -54,6 +54,11 @@ pub fn show_metric(profile: &mut Profile, metric: Metric) -> Option<EventId> {
 pub(crate) fn shown_metric(event: &Event) -> Metric {
     let found = Metric::ALL.into_iter().find(|metric| metric.description() == event.name);
     found.unwrap_or_default()
+}
+
+/// Whether a metric is a rate, to be compared per second.
+pub(crate) fn is_rate(metric: Metric) -> bool {
+    matches!(metric, Metric::Bytes | Metric::Count | Metric::Temporary)
 }
 
 /// The heap if the event is that of allocations, and the metric that was

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use rz_convert::heap::{Heap, Sum, Sums};
 use rz_convert::profile::{FrameKind, Line, Profile, StackId};
 
+use crate::calltree::{CallTree, NodeId, NodeKind};
 use crate::symbols::{SymbolId, Symbols};
 
 /// Functions that only pass allocations on, by their whole names.
@@ -60,8 +61,24 @@ const LIBRARIES: [&str; 14] = [
     "_PyObject_Calloc",
 ];
 
+/// Whose each node's own allocations are: what allocators and standard
+/// libraries allocate is their caller's.
+pub(crate) fn owners(tree: &CallTree, symbols: &Symbols) -> Vec<NodeId> {
+    let mut owners: Vec<NodeId> = Vec::with_capacity(tree.nodes.len());
+    // Callers have smaller ids.
+    for (id, node) in tree.nodes.iter().enumerate() {
+        let has_caller = match tree.nodes[node.parent].kind {
+            NodeKind::Frame(kind) => !matches!(kind, FrameKind::Truncated | FrameKind::Lost),
+            _ => false,
+        };
+        let passes_on = has_caller && is_library(&symbols[node.symbol].name);
+        owners.push(if passes_on { owners[node.parent] } else { id });
+    }
+    owners
+}
+
 /// Whether a function is of an allocator or a standard library.
-pub(crate) fn is_library(name: &str) -> bool {
+fn is_library(name: &str) -> bool {
     let name = without_return_type(name);
     // `<alloc::vec::Vec<T> as Clone>::clone` is of the first type's crate, and
     // `<T as alloc::slice::ToVec>::to_vec`, of any type, of the trait's.
