@@ -88,7 +88,7 @@ fn frame(diff: &Diff<'_>, node: &Node, elsewhere: bool, width: Width) -> Frame {
     let own = [0, 1].map(|side| scale.value(side, node.self_[side].weight as f64));
     let [before, after] = node.total.values;
     // The unit also keeps inferno from taking the number for one of its own.
-    let unit = if scale.short.is_empty() { " in all" } else { scale.short };
+    let unit = if scale.short.is_empty() { " in all" } else { scale.short.as_str() };
     let numbers = match node.total.amounts.map(|amount| amount.samples) {
         [0, _] if elsewhere => format!("elsewhere before, {after:.2}{unit}"),
         [_, 0] if elsewhere => format!("elsewhere now, was {before:.2}{unit}"),

@@ -286,6 +286,7 @@ fn sums<'a>(sums: &'a SumsDiff) -> Sums<'a> {
 fn statistics(diff: &Diff<'_>) -> Statistics {
     let noise = match diff.noise {
         Noise::BetweenRuns { .. } => "between runs",
+        Noise::WithinRuns(_) if diff.event.kind == EventKind::Alloc => "sampling",
         Noise::WithinRuns(_) => "within runs",
     };
     Statistics {

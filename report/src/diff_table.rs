@@ -10,7 +10,7 @@ use crate::diff_notes::{DOUBTFUL_LOSS, matching_notes};
 use crate::diff_sums_table::write_sum_rows;
 use crate::format::{clean, count, counted, duration, number, percent, shorten, weight};
 use crate::header::{host, start_time};
-use crate::heap::which_recorded;
+use crate::heap::{sampling_noise, which_recorded};
 use crate::noise::Within;
 use crate::normalize::Per;
 use crate::style::{Paint, Style};
@@ -184,7 +184,11 @@ pub fn noise_text(diff: &Diff<'_>) -> String {
             format!("Noise is what runs of one side differ by ({free}{permuted}).")
         }
         Noise::WithinRuns(within) => {
+            let runs = diff.sides.iter().flat_map(|side| &side.runs);
             let what = match within {
+                _ if diff.event.kind == EventKind::Alloc => {
+                    sampling_noise(runs.filter_map(|run| run.heap)).to_owned()
+                }
                 [Within::Slices, Within::Slices] => {
                     "Noise is what parts of a run differ by.".to_owned()
                 }

@@ -5,11 +5,11 @@
 //! compared: a share changes whenever anything else does. The default is
 //! weight per wall time, or per unit of work if that is known.
 
-use rz_convert::profile::{Event, Unit};
+use rz_convert::profile::{Event, EventKind, Unit};
 
 use crate::error::ReportError;
 use crate::format::{counted, duration, number, weight};
-use crate::wording::{rate_scale, wording};
+use crate::wording::wording;
 
 /// What weights are divided by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Scale {
     /// Unit of the numbers: `% of one core`, `ms of CPU time per request`.
     pub unit: String,
     /// The unit in short, to be written behind a number: `%`, ` ms`.
-    pub short: &'static str,
+    pub short: String,
     /// What the quotient is multiplied by.
     pub multiplier: f64,
     /// What each run of each side is divided by; none is 0 unless there is
@@ -123,14 +123,15 @@ impl Scale {
             |side: usize| -> f64 { f64::max(weights[side], 0.0) / f64::max(totals[side], 1e-300) };
         let (multiplier, short, unit) = match per {
             Per::Wall if event.unit == Unit::Bytes => {
-                let (factor, short, unit) = byte_rate(1e9 * quotient(0).max(quotient(1)));
-                (1e9 * factor, short, unit.to_owned())
+                let typical = 1e9 * quotient(0).max(quotient(1));
+                let (factor, short, long) = sized(event.unit, typical);
+                (1e9 * factor, format!("{short}/s"), format!("{long} per second"))
             }
             Per::Wall => {
-                let (factor, unit) = rate_scale(event);
-                (factor, short_rate(event.unit), unit.to_owned())
+                let (factor, short, unit) = rate_scale(event);
+                (factor, short.to_owned(), unit.to_owned())
             }
-            Per::Share => (100.0, "%", format!("% of all {spent}")),
+            Per::Share => (100.0, "%".to_owned(), format!("% of all {spent}")),
             Per::Work | Per::Raw => {
                 let (factor, short, long) = sized(event.unit, quotient(0).max(quotient(1)));
                 let per = match (per, runs.iter().all(|runs| runs.len() == 1)) {
@@ -143,7 +144,7 @@ impl Scale {
                 } else {
                     String::new()
                 };
-                (factor, short, format!("{long}{of}{per}"))
+                (factor, short.to_owned(), format!("{long}{of}{per}"))
             }
         };
         let factors = [0, 1].map(|side| match per {
@@ -178,21 +179,16 @@ impl Scale {
     }
 }
 
-fn short_rate(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Nanoseconds => "%",
-        Unit::Count => "/s",
-        _ => "M/s",
-    }
-}
-
-/// A unit of bytes per second in which `typical` is a number of few digits: its
-/// factor, short and long name.
-fn byte_rate(typical: f64) -> (f64, &'static str, &'static str) {
-    match typical {
-        t if t >= 1048576.0 => (1.0 / 1048576.0, " MiB/s", "MiB per second"),
-        t if t >= 1024.0 => (1.0 / 1024.0, " KiB/s", "KiB per second"),
-        _ => (1.0, " B/s", "bytes per second"),
+/// What a rate per nanosecond is multiplied by to be shown, and what it is in
+/// then, in short and at length.
+fn rate_scale(event: &Event) -> (f64, &'static str, &'static str) {
+    match (event.unit, event.kind) {
+        (Unit::Nanoseconds, EventKind::OffCpu | EventKind::Syscalls | EventKind::Wall) => {
+            (100.0, "%", "% of one thread")
+        }
+        (Unit::Nanoseconds, _) => (100.0, "%", "% of one core"),
+        (Unit::Count, _) => (1e9, "/s", "per second"),
+        _ => (1e3, "M/s", "million cycles per second"),
     }
 }
 

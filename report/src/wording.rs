@@ -1,7 +1,7 @@
 //! What reports call the things that each kind of event counts.
 
 use rz_convert::heap::Metric;
-use rz_convert::profile::{Event, EventKind, Unit};
+use rz_convert::profile::{Event, EventKind};
 
 use crate::heap::shown_metric;
 
@@ -16,8 +16,6 @@ pub struct Wording {
     pub graph: &'static str,
     /// What widths of a flame graph are.
     pub width: &'static str,
-    /// What 100 % of a rate is, or what a rate is measured in.
-    pub rate: &'static str,
     /// Why there may be no samples.
     pub none: &'static str,
 }
@@ -30,7 +28,6 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "off CPU",
             graph: "Off-CPU",
             width: "µs off the CPU",
-            rate: "% of one thread",
             none: "no thread of the target waited while it was recorded",
         },
         EventKind::Syscalls => Wording {
@@ -38,7 +35,6 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "in calls",
             graph: "System call",
             width: "µs in system calls",
-            rate: "% of one thread",
             none: "no system call was recorded with a stack",
         },
         EventKind::Wall => Wording {
@@ -46,7 +42,6 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "wall time",
             graph: "Wall-clock",
             width: "µs on and off the CPU",
-            rate: "% of one thread",
             none: "no thread of the target ran or waited while it was recorded",
         },
         EventKind::Growth => Wording {
@@ -54,7 +49,6 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "memory",
             graph: "Memory growth",
             width: "bytes made resident",
-            rate: "MiB per second",
             none: "no memory of the target was made resident while it was recorded",
         },
         EventKind::Alloc => of_metric(event.map_or(Metric::default(), shown_metric)),
@@ -63,7 +57,6 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "CPU time",
             graph: "CPU",
             width: "µs of CPU time",
-            rate: "% of one core",
             none: "the target did not run on a CPU while it was recorded",
         },
     }
@@ -78,27 +71,11 @@ fn of_metric(metric: Metric) -> Wording {
         Metric::Peak => ("at the peak", "bytes", "Bytes at the peak"),
         Metric::Temporary => ("temporary allocations", "allocations", "Temporary allocations"),
     };
-    let rate = match metric.unit() {
-        Unit::Bytes => "MiB per second",
-        _ => "per second",
-    };
     let none = match metric {
         Metric::Bytes | Metric::Count => "no allocation of the target was recorded",
         Metric::Live | Metric::LiveCount => "no object was there at the end",
         Metric::Peak => "no object was there at any time",
         Metric::Temporary => "no allocation was temporary",
     };
-    Wording { spent, time, graph, width: metric.description(), rate, none }
-}
-
-/// What a rate of weight per nanosecond is multiplied by to be shown, and
-/// what it is called then.
-pub fn rate_scale(event: &Event) -> (f64, &'static str) {
-    let rate = wording(Some(event)).rate;
-    match event.unit {
-        Unit::Nanoseconds => (100.0, rate),
-        Unit::Bytes => (1e9 / f64::from(1 << 20), rate),
-        Unit::Count => (1e9, rate),
-        _ => (1e3, "million cycles per second"),
-    }
+    Wording { spent, time, graph, width: metric.description(), none }
 }

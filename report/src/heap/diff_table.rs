@@ -8,8 +8,7 @@ use rz_convert::profile::{EventKind, Unit};
 
 use super::amounts::{bytes_and_margin, counted};
 use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide};
-use super::is_rate;
-use super::which_recorded;
+use super::{is_rate, sampling_noise, which_recorded};
 use crate::change::Change;
 use crate::diff_table::write_side_by_side;
 use crate::format::{bytes, clean, count, duration, percent};
@@ -129,10 +128,7 @@ pub(super) fn factors(diff: &HeapDiff<'_>) -> [String; 2] {
 
 /// What noise was taken from, and what was not.
 pub(super) fn noise(diff: &HeapDiff<'_>) -> String {
-    let noise = match diff.sides.iter().any(|side| side.heap.interval > 0) {
-        true => "Noise is that of sampling.",
-        false => "Every allocation was recorded, so that numbers are exact.",
-    };
+    let noise = sampling_noise(diff.sides.iter().map(|side| side.heap));
     format!(
         "{noise} How much one run differs from the next is not known from one run on each side."
     )

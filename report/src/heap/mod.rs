@@ -80,6 +80,14 @@ pub(crate) fn which_recorded(heap: &Heap) -> String {
     }
 }
 
+/// What noise there is in numbers of these allocations, if no other is known.
+pub(crate) fn sampling_noise<'h>(mut heaps: impl Iterator<Item = &'h Heap>) -> &'static str {
+    match heaps.any(|heap| heap.interval > 0) {
+        true => "Noise is that of sampling.",
+        false => "Every allocation was recorded, so that numbers are exact.",
+    }
+}
+
 /// How allocations were recorded, in a few words.
 pub(crate) fn how_recorded(heap: &Heap) -> String {
     let which = which_recorded(heap);

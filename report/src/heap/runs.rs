@@ -125,3 +125,23 @@ fn sampling_is_no_change() {
     let [false_alarms, found] = claims;
     assert!(false_alarms <= 8 && found >= 80, "{claims:?}");
 }
+
+#[test]
+fn of_single_runs_the_noise_is_that_of_sampling() {
+    let raw = DiffOptions { per: Some(Per::Raw), ..DiffOptions::default() };
+    let mut random = Random(3);
+    let counted = [exact(4, false), exact(5, false)];
+    let estimated = [sampled(&mut random, 0.0), sampled(&mut random, 0.0)];
+    for (runs, said) in [
+        (counted, "\nEvery allocation was recorded, so that numbers are exact.\n"),
+        (estimated, "\nNoise is that of sampling.\n"),
+    ] {
+        with_diff(runs.into(), Metric::Bytes, &raw, |diff| {
+            let style = Style { color: false, width: None };
+            let report = text(|out| write_diff(out, style, diff, 3));
+            assert!(report.contains(said), "{report}");
+            let json = text(|out| write_diff_json(out, diff, &[]));
+            assert!(json.contains("\"noise\": \"sampling\""), "{json}");
+        });
+    }
+}
