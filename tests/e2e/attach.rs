@@ -40,6 +40,11 @@ fn finds_threads_that_start_later() {
     let tree = "short_life > burn_briefly\n burn_briefly > work\n main > storm";
     CallTree::parse(tree).check(&folded, str::to_owned).assert_complete();
     assert!(folded.share(";start_thread;short_life;burn_briefly") > 0.8, "{}", folded.head(9));
+    // The system call that makes a thread has no unwind information.
+    let makers = folded.stacks.keys().filter(|stack| stack.contains(";clone3;"));
+    let (cut, whole): (Vec<_>, Vec<_>) = makers.partition(|stack| stack.contains("[truncated]"));
+    assert!(whole.iter().any(|stack| stack.contains(";main;storm;pthread_create;")), "{whole:#?}");
+    assert!(cut.is_empty(), "{cut:#?}");
     let profile = trace.profile();
     let lives = profile.threads.iter().filter(|thread| thread.name.starts_with("life-")).count();
     assert!(lives > 100, "{lives} of {} threads", profile.threads.len());

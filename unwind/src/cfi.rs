@@ -14,7 +14,7 @@ use rz_format::TruncatedReason;
 
 use crate::image::Image;
 use crate::memory::StackMemory;
-use crate::x86_64::{RA, Registers, SP};
+use crate::x86_64::{AX, RA, Registers, SP};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -33,6 +33,11 @@ const GENERATED_CODE_BYTES: u64 = 64 << 10;
 /// which libraries are relocated and their constructors called, has 61 bytes.
 const ENTRY_BYTES: u64 = 64;
 
+/// glibc leaves the system call that makes a thread out of its call frame
+/// information, for behind it the stack is that of either thread. The 10 bytes
+/// up to where the new one has its own way are without.
+const CLONE_BYTES: u64 = 16;
+
 /// How to get from a frame to its caller.
 #[derive(Debug, Clone)]
 enum Rule {
@@ -40,6 +45,10 @@ enum Rule {
     Root,
     /// As call frame information says.
     Frame(Box<FrameRule>),
+    /// This is the system call that makes a thread: of the old one, the frame is
+    /// as it was before; for the new one, to which it returned zero, this is the
+    /// first function.
+    Clone(Box<FrameRule>),
     /// There is no information, but the code keeps frame pointers.
     FramePointer,
     /// There is no usable information.
@@ -159,7 +168,16 @@ impl Cfi {
     }
 
     fn find_rule(&mut self, svma: u64) -> Rule {
-        let rule = if !self.image.debug_frame.data.is_empty() {
+        match self.find_entry(svma) {
+            Ok(rule) => rule,
+            Err(gimli::Error::NoUnwindInfoForAddress) => self.rule_of_uncovered_code(svma),
+            Err(_) => Rule::Nothing,
+        }
+    }
+
+    /// What call frame information says.
+    fn find_entry(&mut self, svma: u64) -> gimli::Result<Rule> {
+        if !self.image.debug_frame.data.is_empty() {
             let section = debug_frame(&self.image);
             find_in_list(&section, &self.bases, &self.entries, &mut self.context, svma)
         } else if !self.entries.is_empty() {
@@ -167,23 +185,21 @@ impl Cfi {
             find_in_list(&section, &self.bases, &self.entries, &mut self.context, svma)
         } else {
             find_in_search_table(&self.image, &self.bases, &mut self.context, svma)
-        };
-        match rule {
-            Ok(rule) => rule,
-            Err(gimli::Error::NoUnwindInfoForAddress) => self.rule_of_uncovered_code(svma),
-            Err(_) => Rule::Nothing,
         }
     }
 
     /// For code that no entry covers: is it where the program begins, and if
     /// not, how long is the piece it is part of?
-    fn rule_of_uncovered_code(&self, svma: u64) -> Rule {
+    fn rule_of_uncovered_code(&mut self, svma: u64) -> Rule {
         let entry = self.image.entry_svma;
         if entry != 0 && svma.checked_sub(entry).is_some_and(|after| after < ENTRY_BYTES) {
             return Rule::Root;
         }
         if !self.image.has_unwind_info() {
             return Rule::FramePointer;
+        }
+        if let Some(frame) = self.frame_around_clone(svma) {
+            return Rule::Clone(frame);
         }
         let gap = || -> gimli::Result<bool> {
             let section = eh_frame(&self.image);
@@ -198,6 +214,18 @@ impl Cfi {
         };
         if gap().unwrap_or(false) { Rule::FramePointer } else { Rule::Nothing }
     }
+
+    /// The frame of who makes a thread, if the uncovered code at `svma` does: a
+    /// function with a frame precedes it, and what follows is a thread's first.
+    fn frame_around_clone(&mut self, svma: u64) -> Option<Box<FrameRule>> {
+        let mut after = svma..svma.saturating_add(CLONE_BYTES);
+        let before = svma.saturating_sub(CLONE_BYTES)..svma;
+        let Rule::Root = after.find_map(|svma| self.find_entry(svma).ok())? else { return None };
+        match before.rev().find_map(|svma| self.find_entry(svma).ok())? {
+            Rule::Frame(frame) => Some(frame),
+            _ => None,
+        }
+    }
 }
 
 impl Rule {
@@ -210,7 +238,8 @@ impl Rule {
             Rule::Root => Ok(Step::Root(registers.sp())),
             Rule::FramePointer => Ok(Step::UseFramePointer),
             Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
-            Rule::Frame(rule) => rule.apply(registers, stack),
+            Rule::Clone(_) if registers.get(AX) == Some(0) => Ok(Step::Root(registers.sp())),
+            Rule::Frame(rule) | Rule::Clone(rule) => rule.apply(registers, stack),
         }
     }
 }

@@ -4,6 +4,8 @@
 const PRESERVED: u16 = 1 << 3 | 1 << BP | 1 << SP | 0xf000;
 /// Number of registers that unwind rules may refer to: 16 general ones.
 const GENERAL: usize = 16;
+/// DWARF number of rax, in which system calls return.
+pub const AX: u16 = 0;
 /// DWARF number of rcx.
 const CX: u16 = 2;
 /// DWARF number of the frame pointer, rbp.
