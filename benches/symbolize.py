@@ -7,9 +7,10 @@ The program is made once, by large_program.py. Prints two Markdown tables:
 
 - the same addresses, spread over all of its functions, with all inlined calls
   and lines; rz (convert/examples/symbolize_speed.rs) with nothing kept, and
-  with the names that it has kept in its cache;
-- a recording of the program by perf, which perf script and samply give names
-  to: time per distinct address tells, as there are fewer of them.
+  with the names that it has kept in its cache; samply by the server that its
+  page asks for names (samply_names.py), started for that;
+- a recording of the program by perf, which perf script gives names to: time
+  per distinct address tells, as there are fewer of them.
 
 The program's pages are in memory in all runs. Each figure is the median with
 the range of all rounds.
@@ -90,7 +91,26 @@ def table(tools: list[Tool], addresses: int, stdin: str, options: argparse.Names
               f"{statistics.median(tool.peak_mib):.0f} |", flush=True)
 
 
-def compare_addresses(program: str, folder: str, options: argparse.Namespace) -> None:
+def record(program: str, folder: str, options: argparse.Namespace) -> str:
+    """A recording of the program by perf."""
+    data = os.path.join(folder, "perf.data")
+    subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-g", "-o", data,
+                    program, str(options.repeat)], stdout=subprocess.DEVNULL, check=True)
+    return data
+
+
+def samply_tool(program: str, data: str, folder: str) -> Tool:
+    samply = find_samply()
+    profile = os.path.join(folder, "profile.json")
+    if samply:
+        subprocess.run([samply, "import", "--save-only", "-o", profile, data], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    script = os.path.join(os.path.dirname(__file__), "samply_names.py")
+    return Tool("samply", [sys.executable, script, samply or "samply", profile, program],
+                skip="" if samply else "samply is not installed")
+
+
+def compare_addresses(program: str, data: str, folder: str, options: argparse.Namespace) -> None:
     count = str(options.addresses)
     addresses = os.path.join(folder, "addresses")
     listed = subprocess.run([SPEED, "list", program, count], capture_output=True, text=True,
@@ -103,6 +123,7 @@ def compare_addresses(program: str, folder: str, options: argparse.Namespace) ->
         Tool("rz, names kept", [SPEED, "name", program, cache]),
         Tool("llvm-symbolizer", ["llvm-symbolizer-14", "--inlines", "-e", program]),
         Tool("addr2line", ["addr2line", "-a", "-f", "-i", "-C", "-e", program]),
+        samply_tool(program, data, folder),
     ]
     for tool in tools:
         if not os.path.exists(tool.command[0]) and not shutil.which(tool.command[0]):
@@ -112,23 +133,15 @@ def compare_addresses(program: str, folder: str, options: argparse.Namespace) ->
     table(tools, number, addresses, options)
 
 
-def compare_recording(program: str, folder: str, options: argparse.Namespace) -> None:
-    data = os.path.join(folder, "perf.data")
-    subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "4999", "-g", "-o", data,
-                    program, str(options.repeat)], stdout=subprocess.DEVNULL, check=True)
+def compare_recording(data: str, options: argparse.Namespace) -> None:
     plain = subprocess.run(["perf", "script", "-i", data, "-F", "ip"], capture_output=True,
                            text=True, check=True).stdout
     number = len(set(plain.split()))
-    samply = find_samply()
-    profile = os.path.join(folder, "profile.json")
     tools = [
         Tool("perf script, with inlines",
              ["perf", "script", "-i", data, "--inline", "-F", "ip,sym,srcline"]),
         Tool("perf script, no inlines or lines",
              ["perf", "script", "-i", data, "--no-inline", "-F", "ip,sym"]),
-        Tool("samply import", [samply or "samply", "import", data, "--save-only",
-                               "--unstable-presymbolicate", "-o", profile],
-             skip="" if samply else "samply is not installed"),
     ]
     print(f"\nA recording of {number} distinct addresses, {options.rounds} rounds\n")
     table(tools, number, os.devnull, options)
@@ -145,8 +158,9 @@ def main() -> int:
     describe(options.rec)
     print(f"program: {debug_bytes(program) / 1e6:.0f} MB of debug information")
     with tempfile.TemporaryDirectory(prefix="rz-bench-") as folder:
-        compare_addresses(program, folder, options)
-        compare_recording(program, folder, options)
+        data = record(program, folder, options)
+        compare_addresses(program, data, folder, options)
+        compare_recording(data, options)
     return 0
 
 
