@@ -38,11 +38,24 @@ fn scheduled(pid: u32) -> BTreeMap<u32, Scheduled> {
         .collect()
 }
 
+/// Time that the hypervisor has given to others on all CPUs, which the kernel
+/// counts as no thread's.
+fn stolen_ns() -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let ticks = stat.split_whitespace().nth(8).unwrap();
+    ticks.parse::<u64>().unwrap() * 10_000_000
+}
+
 /// A recording of `waiter`, with what the kernel says of its threads.
 struct Waiter {
     contents: Contents,
     /// CPU time and time in run queues of each thread, of the span recorded.
     kernel: BTreeMap<u32, (u64, u64)>,
+    /// How much of that span the kernel was not asked about: there, threads may
+    /// have got more or less of the CPUs than in the rest of it.
+    unasked_ns: u64,
+    /// Time of the same span that the hypervisor took away.
+    stolen_ns: u64,
     names: BTreeMap<u32, String>,
 }
 
@@ -57,27 +70,31 @@ fn waiter() -> &'static Waiter {
         fs::File::open(&file).unwrap().sync_all().unwrap();
         let target = Target::start("waiter", &["0", text(&file)]);
         let options = ["-q", "-d", "60", "--off-cpu", "-p", &target.pid_text()];
-        let recorder = Recorder::start(&options);
         // Another one makes the kernel call both in another way.
         let other = Recorder::start(&options);
+        let recorder = Recorder::start(&options);
+        let stolen_before_ns = stolen_ns();
         let before = scheduled(target.pid());
         thread::sleep(Duration::from_secs(4));
         let after = scheduled(target.pid());
+        let stolen_ns = stolen_ns() - stolen_before_ns;
         recorder.signal(Signal::SIGINT);
         let contents = recorder.finish().contents();
         drop(other);
         // The two looks and the recording are not of the same moments.
+        let mut unasked_ns = 0;
         let kernel = after.into_iter().map(|(tid, after)| {
             let before = &before[&tid];
-            let looked_ns = (after.at - before.at).as_nanos() as f64;
-            let scale = contents.span_ns() as f64 / looked_ns;
+            let asked_ns = (after.at - before.at).as_nanos() as u64;
+            unasked_ns = unasked_ns.max(contents.span_ns().abs_diff(asked_ns));
+            let scale = contents.span_ns() as f64 / asked_ns as f64;
             let of_span = |before, after: u64| ((after - before) as f64 * scale) as u64;
             let on_cpu_ns = of_span(before.on_cpu_ns, after.on_cpu_ns);
             (tid, (on_cpu_ns, of_span(before.queued_ns, after.queued_ns)))
         });
         let kernel = kernel.collect();
         let names = contents.thread_names();
-        Waiter { contents, kernel, names }
+        Waiter { contents, kernel, unasked_ns, stolen_ns, names }
     })
 }
 
@@ -111,10 +128,10 @@ fn nothing_is_lost_or_damaged() {
     assert_eq!(contents.losses(), Vec::<&rz_format::Loss>::new());
 }
 
-/// A thread is on a CPU or off it: both together are the time that passed. The
-/// kernel counts the switch itself as time on the CPU, we as time off it: that
-/// is a few microseconds for each wait, and more where a hypervisor has others
-/// to serve.
+/// A thread is on a CPU or off it: both together are the time that passed, but
+/// for what a hypervisor takes from a running thread. The kernel counts the
+/// switch itself as time on the CPU, we as time off it: that is a few
+/// microseconds for each wait, and more on a busy machine.
 #[test]
 fn on_and_off_make_up_all_time() {
     let waiter = waiter();
@@ -125,15 +142,17 @@ fn on_and_off_make_up_all_time() {
         let (on_cpu_ns, _) = waiter.kernel[&thread.tid];
         let off_cpu_ns = waiter.contents.off_cpu_ns(thread.id);
         let name = &waiter.names[&thread.id];
-        println!("{name}: {on_cpu_ns} on, {off_cpu_ns} off, {span} in all");
         let waits: u64 = waiter.totals_of(thread.id).map(|total| total.count).sum();
-        assert_near(name, on_cpu_ns + off_cpu_ns, span, span / 50 + 25_000 * waits);
+        let slack = span / 50 + waiter.unasked_ns + 25_000 * waits;
+        let fits = span.saturating_sub(waiter.stolen_ns + slack)..=span + slack;
+        let both = on_cpu_ns + off_cpu_ns;
+        assert!(fits.contains(&both), "{name}: {on_cpu_ns} on, {off_cpu_ns} off, not {fits:?}");
     }
 }
 
 /// Two threads on one CPU each wait for the other. The kernel counts the same,
-/// from the moment a thread is put into a queue; a twentieth is for what it
-/// counts at other moments than the switch.
+/// but from when it last looked at its clock: where a thread has to make way for
+/// one that wakes up, that is when this one did, some 10 µs before the switch.
 #[test]
 fn run_queues_are_told_from_blocking() {
     let waiter = waiter();
@@ -143,8 +162,10 @@ fn run_queues_are_told_from_blocking() {
         let tid = waiter.contents.threads().find(|thread| thread.id == hog).unwrap().tid;
         let (_, queued_ns) = waiter.kernel[&tid];
         let ours = waiter.contents.queued_ns(hog);
+        let waits: u64 = waiter.totals_of(hog).map(|total| total.count).sum();
         assert!(queued_ns > waiter.contents.span_ns() / 4, "{queued_ns}");
-        assert_near("time in the queue", ours, queued_ns, queued_ns / 20);
+        let tolerance = queued_ns / 50 + waiter.unasked_ns + 25_000 * waits;
+        assert_near("time in the queue", ours, queued_ns, tolerance);
         // They do nothing else.
         for total in waiter.totals_of(hog) {
             assert_eq!(total.state, WaitState::Preempted, "{total:?}");
@@ -237,9 +258,11 @@ fn page_faults_are_waits_in_no_system_call() {
         .map(|(_, _, count)| count)
         .sum();
     assert!(reads > 100, "{by_cause:?}");
-    // They are where the file is read.
-    let wait = waiter.waits_of(faults).filter(|w| is_fault(w.state) && w.syscall.is_none());
-    let names: BTreeSet<String> = wait.flat_map(|wait| user_names(waiter, wait)).collect();
+    // They are where the file is read; one that went on while it was looked at in
+    // the end has no stack.
+    let waits = waiter.waits_of(faults).filter(|wait| wait.stack.is_some());
+    let waits = waits.filter(|wait| is_fault(wait.state) && wait.syscall.is_none());
+    let names: BTreeSet<String> = waits.flat_map(|wait| user_names(waiter, wait)).collect();
     assert!(names.contains("touch") && names.contains("faults"), "{names:?}");
 }
 
@@ -269,7 +292,9 @@ fn user_names(waiter: &Waiter, wait: &Wait) -> Vec<String> {
         let output = rz_tests::run(&mut addr2line).success();
         output.stdout.lines().rev().nth(1).unwrap().to_owned()
     };
-    offsets.map(|offset| known.entry(offset).or_insert_with(|| name(offset)).clone()).collect()
+    let names = offsets.map(|offset| known.entry(offset).or_insert_with(|| name(offset)).clone());
+    // addr2line knows no stub of the PLT, which is where clock_gettime begins.
+    names.filter(|name| name != "??").collect()
 }
 
 /// Names of a wait's frames in the kernel, from the innermost on.

@@ -188,8 +188,8 @@ impl Cfi {
         }
     }
 
-    /// For code that no entry covers: is it where the program begins, and if
-    /// not, how long is the piece it is part of?
+    /// For code that no entry covers: is it where the program or a thread begins,
+    /// and if not, how long is the piece it is part of?
     fn rule_of_uncovered_code(&mut self, svma: u64) -> Rule {
         let entry = self.image.entry_svma;
         if entry != 0 && svma.checked_sub(entry).is_some_and(|after| after < ENTRY_BYTES) {
