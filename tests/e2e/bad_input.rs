@@ -157,7 +157,7 @@ fn rec_onto_a_full_disk() {
 /// what came before.
 #[test]
 fn rec_until_the_disk_is_full() {
-    let disk = RamDisk::new(32);
+    let disk = RamDisk::new(256);
     let path = disk.path().join("t.rz");
     // Children without end: facts about each are written.
     let target = Target::start("forker", &[]);
