@@ -6,6 +6,7 @@
 # a target-wide flag would build every dependency a second time.
 set -euo pipefail
 cd "$(dirname "$0")"
+./build-tools.sh
 
 target_dir=${CARGO_TARGET_DIR:-target}
 cargo rustc --locked --release -p rz-record --bin rec -- -C target-feature=+crt-static -C strip=debuginfo

@@ -29,21 +29,22 @@ missing_packages() {
         command -v "$command" >/dev/null || echo "$package"
     done <<'LIST'
 binutils objcopy
+busybox-static busybox
 chromium chromium
 clang-14 clang-14
+cpio cpio
 dwz dwz
 file file
 g++ g++
-gcc gcc
 heaptrack heaptrack
 linux-perf perf
 llvm-14 llvm-strip-14
-make make
 nodejs node
 openjdk-17-jdk-headless jcmd
 npm npm
 openssl openssl
 python3 python3
+qemu-system-x86 qemu-system-x86_64
 redis-server redis-server
 redis-tools redis-benchmark
 sqlite3 sqlite3
@@ -53,8 +54,6 @@ xz-utils xz
 LIST
     # The headers of the programs that rec loads into the kernel.
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
-    # The static link of rec, and of one target program, needs libc.a.
-    [ "$(gcc -print-file-name=libc.a 2>/dev/null)" != libc.a ] || echo libc6-dev
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
 }
 
@@ -129,7 +128,14 @@ install_named_python() {
     link_named_python
 }
 
+# Systems mount it when somebody first asks for it; a small machine may not.
+mount_tracefs() {
+    [ -d /sys/kernel/tracing/events ] || as_root mount -t tracefs tracefs /sys/kernel/tracing
+}
+
 mkdir -p $TOOLS
+./build-tools.sh
+mount_tracefs
 install_packages
 install_go
 install_node_tools

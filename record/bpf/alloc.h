@@ -1,7 +1,8 @@
 // Allocations of processes that run already: probes at functions of their
 // allocators. A probe at the end of a function costs half as much again as one
 // at its beginning, so it is set only where something is to be learnt from it,
-// call by call: the first program's result decides.
+// call by call: the first program's result decides (sessions, Linux 6.13).
+// Where there is no such thing, functions that allocate have both at each call.
 //
 //   ──┤ entry: size, is it to be recorded? ├── … ──┤ return: address, stack ├──
 #pragma once
@@ -155,7 +156,7 @@ static __always_inline void describe_allocation(struct allocation *allocation,
 // that it is given back is to be reported.
 static __always_inline bool take_object(struct task_struct *task, __u64 address)
 {
-	struct object_key key = { .address = address, .pid = task->tgid };
+	struct object_key key = { .address = address, .pid = FIELD(task, tgid) };
 
 	return !settings.alloc_interval || !bpf_map_delete_elem(&objects, &key);
 }
@@ -180,6 +181,10 @@ static __always_inline struct allocation_room *allocation_room(void)
 {
 	__u32 first = bpf_get_smp_processor_id() * ROOMS_PER_CPU;
 
+#ifdef OLD_KERNEL
+	// There, they are not preempted.
+	return bpf_map_lookup_elem(&allocation_rooms, &first);
+#else
 #pragma unroll
 	for (int i = 0; i < ROOMS_PER_CPU; i++) {
 		__u32 at = first + i;
@@ -189,6 +194,14 @@ static __always_inline struct allocation_room *allocation_room(void)
 			return room;
 	}
 	return NULL;
+#endif
+}
+
+static __always_inline void leave_room(struct allocation_room *room)
+{
+#ifndef OLD_KERNEL
+	__sync_lock_test_and_set(&room->busy, 0);
+#endif
 }
 
 // Reports an object that the function which is just returning has allocated,
@@ -197,7 +210,7 @@ static __always_inline void report_allocation(struct pt_regs *ctx, struct task_s
 					      struct thread *thread, __u32 kind, __u64 address,
 					      __u64 size, __u64 now)
 {
-	struct object_key key = { .address = address, .pid = task->tgid };
+	struct object_key key = { .address = address, .pid = FIELD(task, tgid) };
 	struct allocation_in_full *record;
 	struct allocation_room *room;
 	__u64 length;
@@ -226,7 +239,7 @@ static __always_inline void report_allocation(struct pt_regs *ctx, struct task_s
 	    bpf_ringbuf_output(&allocations, record, sizeof(*record) + length,
 			       wakeup(&allocations)))
 		lose(LOST_ALLOCATIONS);
-	__sync_lock_test_and_set(&room->busy, 0);
+	leave_room(room);
 }
 
 static __always_inline __u64 product(__u64 a, __u64 b)
@@ -286,19 +299,41 @@ static __always_inline bool is_own_call(struct pt_regs *ctx, __u64 cookie)
 	return caller - (ctx->rip - before) <= before + OWN_BEHIND(cookie);
 }
 
+// Takes down where a function returns to: while it is awaited, the kernel's own
+// address stands there.
+static __always_inline void keep_caller(struct pt_regs *ctx, struct kept_caller *kept)
+{
+	kept->at = 0;
+	if (!bpf_probe_read_user(&kept->address, sizeof(kept->address), (void *)ctx->rsp))
+		kept->at = ctx->rsp;
+}
+
+// Those functions have returned whose return addresses were below `sp`.
+static __always_inline void forget_callers(struct thread *thread, __u64 sp)
+{
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		if (thread->kept_callers[i].at < sp)
+			thread->kept_callers[i].at = 0;
+	}
+}
+
 // Takes down what a function is asked for. Returns whether how it returns is
 // of no interest.
 static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *task,
-				    struct thread *thread)
+				    struct thread *thread, __u64 cookie)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx), now = bpf_ktime_get_ns(), size;
+	__u64 now = bpf_ktime_get_ns(), size;
 	__u32 function = cookie & 0xff;
 	bool awaited = cookie & MAY_CALL_ANOTHER, sampled = false;
 
 	// Called by the function that the thread is in. If an exception has left
 	// that one, the stack pointer is higher now.
-	if (thread->alloc_sp && ctx->rsp <= thread->alloc_sp)
+	if (thread->alloc_sp && ctx->rsp <= thread->alloc_sp) {
+		if (cookie & ALWAYS_AWAITED)
+			keep_caller(ctx, &thread->kept_callers[1]);
 		return 1;
+	}
 	thread->alloc_sp = 0;
 	if (function == ALLOC_FREE) {
 		if (!ctx->rdi || is_own_call(ctx, cookie))
@@ -323,6 +358,8 @@ static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *tas
 	thread->alloc_function = function;
 	thread->alloc_sampled = sampled;
 	thread->alloc_sp = awaited ? ctx->rsp : 0;
+	if (awaited || cookie & ALWAYS_AWAITED)
+		keep_caller(ctx, &thread->kept_callers[0]);
 	return !awaited;
 }
 
@@ -355,31 +392,98 @@ static __always_inline void on_end(struct pt_regs *ctx, struct task_struct *task
 	}
 }
 
+// The thread that is at a probe, if its allocations are recorded.
+static __always_inline struct thread *recorded_thread(struct pt_regs *ctx,
+						      struct task_struct *task)
+{
+	__u32 only = 0;
+	struct control *values = bpf_map_lookup_elem(&control, &only);
+	struct thread *thread;
+
+	if (!values || !values->alloc_on || ctx->cs == USER32_CS)
+		return NULL;
+	thread = thread_of(task);
+	if (!thread && tracking_of(FIELD(task, tgid)) == LIVE)
+		lose(LOST_ALLOCATIONS);
+	return thread;
+}
+
+static __always_inline int at_begin(struct pt_regs *ctx, __u64 cookie)
+{
+	struct task_struct *task = current_task();
+	struct thread *thread;
+
+	count_hit(cookie & STEPPED ? HIT_STEPPED : HIT_ENTRY);
+	thread = recorded_thread(ctx, task);
+	return thread ? on_begin(ctx, task, thread, cookie) : 1;
+}
+
+static __always_inline int at_end(struct pt_regs *ctx)
+{
+	struct task_struct *task = current_task();
+	struct thread *thread;
+
+	count_hit(HIT_RETURN);
+	thread = recorded_thread(ctx, task);
+	if (thread) {
+		forget_callers(thread, ctx->rsp);
+		on_end(ctx, task, thread);
+	}
+	return 0;
+}
+
+#ifdef OLD_KERNEL
+// Probes cannot be given anything that tells them apart (Linux 5.15), so that
+// there are as many programs as different probes.
+#define MAX_PROBES 24
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_PROBES);
+	__type(key, __u32);
+	__type(value, __u64);
+} probe_cookies SEC(".maps");
+
+static __noinline int at_begin_of(struct pt_regs *ctx, __u32 probe)
+{
+	__u64 *cookie = bpf_map_lookup_elem(&probe_cookies, &probe);
+
+	if (cookie)
+		at_begin(ctx, *cookie);
+	return 0;
+}
+
+#define PROBE(N)                                     \
+	SEC("uprobe")                                \
+	int on_begin_##N(struct pt_regs *ctx)        \
+	{                                            \
+		return at_begin_of(ctx, N);          \
+	}
+PROBE(0) PROBE(1) PROBE(2) PROBE(3) PROBE(4) PROBE(5) PROBE(6) PROBE(7)
+PROBE(8) PROBE(9) PROBE(10) PROBE(11) PROBE(12) PROBE(13) PROBE(14) PROBE(15)
+PROBE(16) PROBE(17) PROBE(18) PROBE(19) PROBE(20) PROBE(21) PROBE(22) PROBE(23)
+#else
 // At the beginning of a function of an allocator, and at its end.
-SEC("uprobe")
+SEC("uprobe.session")
 int on_allocator(struct pt_regs *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	bool begins = ctx->rip == bpf_get_func_ip(ctx);
-	struct thread *thread;
-	struct control *values;
-	__u32 only = 0;
+	return ctx->rip == bpf_get_func_ip(ctx) ? at_begin(ctx, bpf_get_attach_cookie(ctx))
+						: at_end(ctx);
+}
 
-	count_hit(!begins ? HIT_RETURN
-			  : bpf_get_attach_cookie(ctx) & STEPPED ? HIT_STEPPED : HIT_ENTRY);
-	values = bpf_map_lookup_elem(&control, &only);
-	if (!values || !values->alloc_on || ctx->cs == USER32_CS)
-		return 1;
-	thread = thread_of(task);
-	if (!thread) {
-		if (tracking_of(task->tgid) == LIVE)
-			lose(LOST_ALLOCATIONS);
-		return 1;
-	}
-	if (begins)
-		return on_begin(ctx, task, thread);
-	on_end(ctx, task, thread);
+// The same by two probes.
+SEC("uprobe")
+int on_begin_probed(struct pt_regs *ctx)
+{
+	at_begin(ctx, bpf_get_attach_cookie(ctx));
 	return 0;
+}
+#endif
+
+SEC("uretprobe")
+int on_end_probed(struct pt_regs *ctx)
+{
+	return at_end(ctx);
 }
 
 // The thread's process executes another program.
@@ -388,11 +492,12 @@ static __always_inline void forget_allocator(struct task_struct *task, struct th
 	if (!hand_over_counts(task, thread))
 		lose(LOST_ALLOCATIONS);
 	thread->alloc_sp = 0;
+	forget_callers(thread, ~0ULL);
 }
 
 static __always_inline void last_allocations(struct task_struct *task)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct thread *thread = known_thread(task);
 
 	if (thread && !hand_over_counts(task, thread))
 		lose(LOST_ALLOCATIONS);
@@ -403,7 +508,7 @@ SEC("iter/task")
 int find_counts(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct thread *thread = task ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
+	struct thread *thread = task ? known_thread(task) : NULL;
 
 	return thread && !hand_over_counts(task, thread);
 }

@@ -50,26 +50,24 @@ static __always_inline void keep_exec_args(struct thread *thread, const void *at
 SEC("raw_tp/sys_enter")
 int on_call(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct task_struct *task = current_task();
+	struct thread *thread = known_thread(task);
 	__u32 number = ctx->args[1];
 	struct call_info *info;
 
 	if (!thread) {
-		__u32 tracking = tracking_of(task->tgid);
+		__u32 tracking = tracking_of(bpf_get_current_pid_tgid() >> 32);
 
 		// The one that starts the program belongs to it.
 		if (!tracking || (tracking == UNTIL_EXEC && !is_exec(number)))
 			return 0;
-		thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		thread = new_thread(task);
 		if (!thread)
 			return 0;
-		if (!thread->epoch)
-			thread->epoch = task->start_time;
 	}
 	thread->call_since = 0;
 	thread->late_since = 0;
-	if (task->thread_info.status & TS_COMPAT)
+	if (FIELD(task, thread_info.status) & TS_COMPAT)
 		number |= COMPAT;
 	info = info_of(number);
 	if (!info || !info->wanted)
@@ -172,7 +170,7 @@ static __always_inline __u16 read_text(__u8 *to, const struct call *call,
 static __always_inline bool is_killed(struct task_struct *task, __s64 result)
 {
 	return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK &&
-	       task->pending.signal.sig[0] & SIGKILL_BIT;
+	       FIELD(task, pending.signal.sig[0]) & SIGKILL_BIT;
 }
 
 // Every failed call gets a stack, unless a thread's calls keep failing: then
@@ -208,8 +206,8 @@ static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u6
 SEC("raw_tp/sys_exit")
 int on_return(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct task_struct *task = current_task();
+	struct thread *thread = known_thread(task);
 	struct control *values;
 	struct call_info *info;
 	struct call_room *room;
@@ -227,14 +225,14 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	info = info_of(in.number);
 	// Attempts to start the program that did not succeed are the recorder's.
-	if (!info || (is_exec(in.number) && tracking_of(task->tgid) != LIVE))
+	if (!info || (is_exec(in.number) && tracking_of(bpf_get_current_pid_tgid() >> 32) != LIVE))
 		return 0;
 	now = bpf_ktime_get_ns();
 	duration = now - in.since;
 
 	struct total_key key = {
 		.epoch = thread->epoch,
-		.tid = task->pid,
+		.tid = FIELD(task, pid),
 		.class = TOTAL_CALLS,
 		.number_plus_one = short_number(in.number + 1),
 	};
@@ -310,7 +308,7 @@ static __always_inline void hand_over_unfinished(struct task_struct *task, struc
 	if (!take_call(thread, &in) || settings.calls < 2)
 		return;
 	info = info_of(in.number);
-	if (!info || bpf_probe_read_kernel(&regs, sizeof(regs), (void *)bpf_task_pt_regs(task)))
+	if (!info || bpf_probe_read_kernel(&regs, sizeof(regs), entry_registers(task)))
 		return;
 	call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
 	if (!call) {
@@ -325,7 +323,7 @@ static __always_inline void hand_over_unfinished(struct task_struct *task, struc
 
 static __always_inline void call_never_returns(struct task_struct *task)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct thread *thread = known_thread(task);
 
 	if (thread)
 		hand_over_unfinished(task, thread);
@@ -342,8 +340,8 @@ int find_calling(struct bpf_iter__task *ctx)
 
 	thread = task && !is_dead(task) ? thread_of(task) : NULL;
 	// A worker of the kernel has the registers of who made it.
-	if (!thread || thread->call_since || task->on_cpu ||
-	    task->flags & (PF_IO_WORKER | PF_USER_WORKER))
+	if (!thread || thread->call_since || FIELD(task, on_cpu) ||
+	    FIELD(task, flags) & (PF_IO_WORKER | PF_USER_WORKER))
 		return 0;
 	number = syscall_of(task);
 	if (!number--)
@@ -361,7 +359,7 @@ SEC("iter/task")
 int find_still_calling(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct thread *thread = task ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
+	struct thread *thread = task ? known_thread(task) : NULL;
 
 	if (!thread)
 		return 0;
@@ -375,7 +373,7 @@ SEC("raw_tp/io_uring_submit_req")
 int on_io_uring_request(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct io_kiocb *request = (struct io_kiocb *)ctx->args[0];
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct thread *thread = thread_of(task);
 	struct total *total;
 
@@ -384,7 +382,7 @@ int on_io_uring_request(struct bpf_raw_tracepoint_args *ctx)
 
 	struct total_key key = {
 		.epoch = thread->epoch,
-		.tid = task->pid,
+		.tid = FIELD(task, pid),
 		.class = TOTAL_IO_URING,
 		.number_plus_one = BPF_CORE_READ(request, opcode) + 1,
 	};

@@ -1,5 +1,11 @@
 // What we use of the kernel's types, by name: offsets are filled in from the
 // running kernel's BTF when the programs are loaded (CO-RE).
+//
+// The programs are compiled twice. OLD_KERNEL is for kernels from Linux 5.10 on
+// that lack something of what the others are made of: task storage and typed
+// current tasks (5.11), compare and exchange (5.12), registers of a task
+// (5.15), loops and lookups of memory areas (5.17). This file has what stands
+// in for these; nothing else tells the two apart but where state is kept.
 #pragma once
 
 #define KERNEL_TYPE __attribute__((preserve_access_index))
@@ -50,7 +56,8 @@ struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
 	unsigned int __state;
-	int on_cpu;
+	// Unsigned, so that it may have any size: an int before Linux 7.2.
+	unsigned int on_cpu;
 	unsigned in_iowait : 1;
 	int pid;
 	int tgid;
@@ -59,6 +66,12 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct sigpending pending;
 	struct uprobe_task *utask;
+	void *stack;
+} KERNEL_TYPE;
+
+// Before Linux 5.14.
+struct task_struct___before {
+	long state;
 } KERNEL_TYPE;
 
 struct vm_area_struct {
@@ -81,3 +94,61 @@ struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 } KERNEL_TYPE;
+
+#ifdef OLD_KERNEL
+// Pages of a thread's kernel stack, whose end the registers are at with which
+// it entered the kernel.
+#define KERNEL_STACK (4 * 4096)
+
+// Reads a field. The current task has no type that the kernel would check.
+#define FIELD(POINTER, PATH) BPF_CORE_READ(POINTER, PATH)
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+static __always_inline void *entry_registers(struct task_struct *task)
+{
+	return FIELD(task, stack) + KERNEL_STACK - sizeof(struct pt_regs);
+}
+
+// Takes a value and leaves zero. There is no exchange: who else may take it
+// must be kept away.
+static __always_inline __u64 take_value(__u64 *from)
+{
+	__u64 value = *from;
+
+	*from = 0;
+	return value;
+}
+#else
+#define FIELD(POINTER, PATH) ((POINTER)->PATH)
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return bpf_get_current_task_btf();
+}
+
+static __always_inline void *entry_registers(struct task_struct *task)
+{
+	return (void *)bpf_task_pt_regs(task);
+}
+
+// Takes a value and leaves zero; who gets it has it alone.
+static __always_inline __u64 take_value(__u64 *from)
+{
+	__u64 value = *from;
+
+	return value && __sync_val_compare_and_swap(from, value, 0) == value ? value : 0;
+}
+#endif
+
+static __always_inline unsigned int state_bits(struct task_struct *task)
+{
+#ifdef OLD_KERNEL
+	if (!bpf_core_field_exists(task->__state))
+		return BPF_CORE_READ((struct task_struct___before *)task, state);
+#endif
+	return FIELD(task, __state);
+}

@@ -13,6 +13,8 @@ struct settings {
 	__u32 calls;			// system calls: 0 no, 1 totals, 2 every call
 	__u32 call_stacks;		// 0 none, 1 in proportion to time, 2 all
 	__u32 allocations;		// whether any are recorded
+	__u32 threads;			// whether anything is to be known of threads
+	__u32 unused;
 	__u64 stack_threshold_ns;	// of waits and calls
 	__u64 slower_than_ns;		// calls that take less are only counted
 	__u64 alloc_interval;		// bytes between sampled allocations; 0 for all
@@ -23,7 +25,7 @@ struct control {
 	__u32 thin;			// write one call in so many; 1 for all
 	__u32 wait_scale;		// the threshold of waits times so much
 	__u32 alloc_on;			// allocations are taken down
-	__u32 unused;
+	__u32 ending;			// what is not over is being handed over
 };
 
 // What is said about a tracked process.
@@ -89,7 +91,8 @@ struct wait {
 	__u32 state;
 	__u32 syscall_plus_one;
 	__u32 seen;
-	__u32 unused;
+	__u32 wanted_bytes;		// of a user stack that is still to be read
+	__u64 runs;			// how often the thread has run by then
 	struct where where;
 };
 
@@ -175,6 +178,8 @@ enum alloc_function {
 #define MAY_CALL_ANOTHER 0x100
 // Added if the probed instruction takes a single step.
 #define STEPPED 0x200
+// Added if there is a probe at the function's end, whatever this one says.
+#define ALWAYS_AWAITED 0x400
 // Calls from so many bytes before a probe to so many behind it are the
 // allocator's own: 24 bits each.
 #define OWN_BEFORE(cookie) ((cookie) >> 16 & 0xffffff)

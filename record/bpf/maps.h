@@ -41,6 +41,12 @@ struct {
 	__type(value, __u64);
 } stack_ends SEC(".maps");
 
+// A return address that a probe at a function's end has taken the place of.
+struct kept_caller {
+	__u64 at;			// on the stack; 0 for none
+	__u64 address;
+};
+
 // What is known of a recorded thread; goes away with it.
 struct thread {
 	__u64 epoch;			// see struct total_key
@@ -68,17 +74,38 @@ struct thread {
 	__u64 alloc_since;		// when the slice of time began
 	__u64 alloc_last;		// when it last did something
 	struct heap_counts alloc_counts;
+	// Of the function that the thread is in, and of one that this has called.
+	struct kept_caller kept_callers[2];
 	// What it is executing, until execve returns: the old image is gone then.
 	__u64 exec_args[6];
 	char program[MAX_PATH + 1];
 };
 
+#ifdef OLD_KERNEL
+// By thread id. Allocating in the scheduler is not safe on these kernels: room
+// is made before.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+// A new one, to start from: too large for the stack.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread);
+} no_thread SEC(".maps");
+#else
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct thread);
 } threads SEC(".maps");
+#endif
 
 static __always_inline void lose(__u32 what)
 {
@@ -98,23 +125,63 @@ static __always_inline __u32 tracking_of(__u32 pid)
 	return tracking ? *tracking : 0;
 }
 
+// What is known of a thread by now; NULL for nothing.
+static __always_inline struct thread *known_thread(struct task_struct *task)
+{
+#ifdef OLD_KERNEL
+	__u32 tid = FIELD(task, pid);
+
+	return bpf_map_lookup_elem(&threads, &tid);
+#else
+	return bpf_task_storage_get(&threads, task, 0, 0);
+#endif
+}
+
+// Begins to know a thread that is not known yet; NULL for want of room.
+static __always_inline struct thread *new_thread(struct task_struct *task)
+{
+	struct thread *thread;
+#ifdef OLD_KERNEL
+	__u32 tid = FIELD(task, pid), only = 0;
+
+	thread = bpf_map_lookup_elem(&no_thread, &only);
+	if (thread)
+		bpf_map_update_elem(&threads, &tid, thread, BPF_NOEXIST);
+	thread = bpf_map_lookup_elem(&threads, &tid);
+#else
+	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+#endif
+	if (thread && !thread->epoch)
+		thread->epoch = FIELD(task, start_time);
+	if (!thread)
+		lose(LOST_TOTALS);
+	return thread;
+}
+
+// The thread's number may be another one's from now on.
+static __always_inline void forget_thread(struct task_struct *task)
+{
+#ifdef OLD_KERNEL
+	__u32 tid = FIELD(task, pid);
+
+	bpf_map_delete_elem(&threads, &tid);
+#endif
+}
+
 // What is known of a thread; NULL if it is not recorded.
 static __always_inline struct thread *thread_of(struct task_struct *task)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct thread *thread = known_thread(task);
 
-	if (thread || tracking_of(task->tgid) != LIVE || task->flags & PF_KTHREAD)
+	if (thread || tracking_of(FIELD(task, tgid)) != LIVE || FIELD(task, flags) & PF_KTHREAD)
 		return thread;
-	thread = bpf_task_storage_get(&threads, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (thread && !thread->epoch)
-		thread->epoch = task->start_time;
-	return thread;
+	return new_thread(task);
 }
 
 // Whether the thread is over, and only waits for somebody to look at it.
 static __always_inline bool is_dead(struct task_struct *task)
 {
-	return task->__state & TASK_DEAD;
+	return state_bits(task) & TASK_DEAD;
 }
 
 static __always_inline __u16 short_number(__u32 number_plus_one)
@@ -145,8 +212,8 @@ static __always_inline void fill_head(struct head *head, __u32 kind, __u64 time,
 	head->kind = kind;
 	head->cpu = bpf_get_smp_processor_id();
 	head->time = time;
-	head->pid = task->tgid;
-	head->tid = task->pid;
+	head->pid = FIELD(task, tgid);
+	head->tid = FIELD(task, pid);
 }
 
 // Whether a short wait or call is to stand for the time since the last such

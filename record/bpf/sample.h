@@ -12,11 +12,37 @@ ROOM(struct sample, fault)
 // one back to where it seems to be.
 static __always_inline void leave_copy(struct where *where, struct task_struct *task)
 {
-	struct uprobe_task *copy = task->utask;
+	struct uprobe_task *copy = FIELD(task, utask);
 	__u64 at = where->slots[8];
 
-	if (copy && at - copy->xol_vaddr < MAX_INSTRUCTION)
-		where->slots[8] = copy->vaddr + (at - copy->xol_vaddr);
+	if (copy && at - FIELD(copy, xol_vaddr) < MAX_INSTRUCTION)
+		where->slots[8] = FIELD(copy, vaddr) + (at - FIELD(copy, xol_vaddr));
+}
+
+// Puts a return address back in a copy of the stack.
+static __always_inline void restore_caller(struct where *where, __u8 *stack,
+					   const struct kept_caller *kept)
+{
+	__u64 kernel = where->kernel_bytes, offset = kept->at - where->slots[7];
+	__u64 length = where->user_bytes;
+
+	if (!kept->at || kernel > MAX_KERNEL_BYTES || length < sizeof(__u64) ||
+	    offset > length - sizeof(__u64) || offset > MAX_USER_BYTES - sizeof(__u64))
+		return;
+	bpf_probe_read_kernel(stack + kernel + offset, sizeof(__u64), &kept->address);
+}
+
+// Sees a thread that a probe at the end of a function of its allocator awaits
+// as if there were none.
+static __always_inline void hide_probes(struct where *where, __u8 *stack,
+					struct task_struct *task)
+{
+	struct thread *thread = known_thread(task);
+
+	if (!thread)
+		return;
+	restore_caller(where, stack, &thread->kept_callers[0]);
+	restore_caller(where, stack, &thread->kept_callers[1]);
 }
 
 static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct task_struct *task,
@@ -38,6 +64,8 @@ static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct t
 	if (settings.allocations)
 		leave_copy(&sample->where, task);
 	length = append_user_stack(&sample->where, stack, task);
+	if (settings.allocations)
+		hide_probes(&sample->where, stack, task);
 	if (length > STACK_ROOM)
 		return 0;
 	if (bpf_ringbuf_output(&samples, sample, sizeof(*sample) + length, wakeup(&samples)))
@@ -48,10 +76,10 @@ static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct t
 SEC("perf_event")
 int on_tick(struct bpf_perf_event_data *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct sample_room *room;
 
-	if (tracking_of(task->tgid) != LIVE)
+	if (tracking_of(bpf_get_current_pid_tgid() >> 32) != LIVE)
 		return 0;
 	room = sample_room();
 	return room ? take_sample(ctx, task, KIND_SAMPLE, &room->record, room->stack) : 0;
@@ -60,10 +88,10 @@ int on_tick(struct bpf_perf_event_data *ctx)
 SEC("perf_event")
 int on_fault(struct bpf_perf_event_data *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct fault_room *room;
 
-	if (tracking_of(task->tgid) != LIVE)
+	if (tracking_of(bpf_get_current_pid_tgid() >> 32) != LIVE)
 		return 0;
 	room = fault_room();
 	return room ? take_sample(ctx, task, KIND_FAULT, &room->record, room->stack) : 0;

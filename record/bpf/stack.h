@@ -63,78 +63,75 @@ static __always_inline void fill_entry_registers(struct where *where, struct tas
 	struct pt_regs regs;
 
 	where->has_registers = 0;
-	if (task->flags & PF_KTHREAD)
+	if (FIELD(task, flags) & PF_KTHREAD)
 		return;
-	if (!bpf_probe_read_kernel(&regs, sizeof(regs), (void *)bpf_task_pt_regs(task)))
+	if (!bpf_probe_read_kernel(&regs, sizeof(regs), entry_registers(task)))
 		fill_registers(where, &regs);
 }
 
+#ifndef OLD_KERNEL
 static long take_end(struct task_struct *task, struct vm_area_struct *area, __u64 *end)
 {
 	*end = area->vm_end;
 	return 0;
 }
+#endif
 
 // Bytes of a user stack that are worth copying: up to its end as far as the
 // recorder knows it, or else to the end of the memory area that it is in.
-static __always_inline __u32 used_bytes(const struct where *where, struct task_struct *task)
+static __always_inline __u64 used_bytes(const struct where *where, struct task_struct *task)
 {
 	__u64 pointer = where->slots[7];
-	__u32 tid = task->pid;
+	__u32 tid = FIELD(task, pid);
 	__u64 *known = bpf_map_lookup_elem(&stack_ends, &tid);
 	__u64 end = known ? *known : 0;
 
+#ifndef OLD_KERNEL
 	if (end <= pointer)
 		bpf_find_vma(task, pointer, take_end, &end, 0);
+#endif
 	if (pointer < end && end - pointer < settings.stack_bytes)
 		return end - pointer;
 	return settings.stack_bytes;
 }
 
-// A user stack that is being copied.
-struct copy {
-	__u8 *to;
-	__u64 from;
-	__u32 wanted;
-	__u32 done;
-};
-
-// Copies up to the end of a page.
-static long copy_page(__u32 index, struct copy *copy)
-{
-	__u32 done = copy->done;
-	__u32 length = PAGE - ((copy->from + done) & (PAGE - 1));
-
-	if (done >= copy->wanted)
-		return 1;
-	if (length > copy->wanted - done)
-		length = copy->wanted - done;
-	if (done > MAX_USER_BYTES - PAGE || length > PAGE)
-		return 1;
-	if (bpf_probe_read_user(copy->to + done, length, (void *)(copy->from + done)))
-		return 1;
-	copy->done = done + length;
-	return 0;
-}
-
-// Copies the current thread's user stack to `to`, page by page as far as
-// there is one; returns the number of bytes.
+// Copies the current thread's user stack to `to`, as far as there is one: up to
+// the end of some page. Returns the number of bytes.
 static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where,
 					     struct task_struct *task)
 {
-	struct copy copy = { .to = to, .from = where->slots[7] };
+	__u64 from = where->slots[7], wanted, done, part;
 
 	if (!where->has_registers)
 		return 0;
-	copy.wanted = used_bytes(where, task);
-	if (copy.wanted > MAX_USER_BYTES)
-		copy.wanted = MAX_USER_BYTES;
-	// Nearly always the end of the stack is known, and not far.
-	if (copy.wanted <= PAGE &&
-	    !bpf_probe_read_user(to, copy.wanted, (void *)copy.from))
-		return copy.wanted;
-	bpf_loop(MAX_USER_BYTES / PAGE + 1, copy_page, &copy, 0);
-	return copy.done <= MAX_USER_BYTES ? copy.done : 0;
+	wanted = used_bytes(where, task);
+	if (wanted > MAX_USER_BYTES)
+		wanted = MAX_USER_BYTES;
+	// Shows the verifier what the compiler knows, here and below.
+	barrier_var(wanted);
+	if (wanted > MAX_USER_BYTES)
+		return 0;
+	// Nearly always the end of the stack is known.
+	if (!bpf_probe_read_user(to, wanted, (void *)from))
+		return wanted;
+	part = PAGE - (from & (PAGE - 1));
+	if (part > wanted || bpf_probe_read_user(to, part, (void *)from))
+		return 0;
+	done = part;
+#pragma unroll
+	for (__u64 size = MAX_USER_BYTES / 2; size >= PAGE; size /= 2) {
+		barrier_var(done);
+		if (done + size <= wanted && done <= MAX_USER_BYTES - size &&
+		    !bpf_probe_read_user(to + done, size, (void *)(from + done)))
+			done += size;
+	}
+	part = wanted - done;
+	barrier_var(done);
+	barrier_var(part);
+	if (done <= MAX_USER_BYTES - PAGE && part < PAGE &&
+	    !bpf_probe_read_user(to + done, part, (void *)(from + done)))
+		done += part;
+	return done <= MAX_USER_BYTES ? done : 0;
 }
 
 // Copies the user stack behind the kernel addresses that are there already;
@@ -142,10 +139,11 @@ static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where
 static __always_inline __u64 append_user_stack(struct where *where, __u8 *stack,
 						struct task_struct *task)
 {
-	__u32 kernel = where->kernel_bytes;
+	__u64 kernel = where->kernel_bytes;
 
+	barrier_var(kernel);
 	if (kernel > MAX_KERNEL_BYTES)
-		kernel = MAX_KERNEL_BYTES;
+		return 0;
 	where->user_bytes = copy_user_stack(stack + kernel, where, task);
 	return kernel + where->user_bytes;
 }

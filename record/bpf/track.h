@@ -7,11 +7,27 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	__u32 tracking, pid = child->tgid;
 
-	if (settings.all || !settings.follow || parent->tgid == pid)
-		return 0;
-	tracking = tracking_of(parent->tgid);
-	if (tracking)
-		bpf_map_update_elem(&tracked, &pid, &tracking, BPF_ANY);
+	forget_thread(child);
+	if (!settings.all && settings.follow && parent->tgid != pid) {
+		tracking = tracking_of(parent->tgid);
+		if (tracking)
+			bpf_map_update_elem(&tracked, &pid, &tracking, BPF_ANY);
+	}
+	// Now, as the scheduler is no place to allocate in.
+	if (settings.threads)
+		thread_of(child);
+	return 0;
+}
+
+// At the start of the recording: makes room for what is to be known of the
+// threads that there are.
+SEC("iter/task")
+int find_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task && !is_dead(task))
+		thread_of(task);
 	return 0;
 }
 
@@ -29,7 +45,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	thread->epoch = bpf_ktime_get_ns();
 	forget_allocator(task, thread);
-	bpf_probe_read_kernel_str(thread->program, sizeof(thread->program), binprm->filename);
+	bpf_probe_read_kernel_str(thread->program, sizeof(thread->program),
+				  FIELD(binprm, filename));
 	return 0;
 }
 
@@ -40,6 +57,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
 	call_never_returns(task);
 	last_allocations(task);
+	forget_thread(task);
 	if (!settings.all && task->signal->live.counter == 0)
 		bpf_map_delete_elem(&tracked, &pid);
 	return 0;

@@ -28,20 +28,28 @@ static __always_inline __u32 state_of(struct task_struct *task, bool preempt, un
 // Number of the system call that a thread is in, plus one.
 static __always_inline __u32 syscall_of(struct task_struct *task)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = entry_registers(task);
 	__s64 number = -1;
 
 	// Interrupts and exceptions leave -1 there.
 	bpf_probe_read_kernel(&number, sizeof(number), &regs->orig_rax);
 	if (number < 0 || number >= MAX_CALLS)
 		return 0;
-	return number + 1 + (task->thread_info.status & TS_COMPAT ? COMPAT : 0);
+	return number + 1 + (FIELD(task, thread_info.status) & TS_COMPAT ? COMPAT : 0);
 }
 
+#ifdef OLD_KERNEL
+// Linux 5.18 has one argument more.
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	unsigned int prev_state = state_bits(prev);
+#else
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
+#endif
 	struct thread *thread;
 
 	// The dead do not wait.
@@ -61,7 +69,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(on_wakeup, struct task_struct *task)
 {
-	struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
+	struct thread *thread = known_thread(task);
 
 	if (thread && thread->off_since && !thread->ready_since)
 		thread->ready_since = bpf_ktime_get_ns();
@@ -85,33 +93,37 @@ static __always_inline void describe_wait(struct wait *wait, struct task_struct 
 	wait->state = thread->off_state;
 	wait->syscall_plus_one = thread->off_syscall;
 	wait->seen = thread->off_seen;
+	wait->wanted_bytes = 0;
+	wait->runs = 0;
 	wait->where.kernel_bytes = 0;
 }
 
-// Ends a thread's wait. Who gets its beginning reports it, and nobody else.
-static __always_inline __u64 take_off_since(struct thread *thread)
+// Whether the waits that are not over are being handed over.
+static __always_inline bool is_ending(void)
 {
-	__u64 since = thread->off_since;
+	__u32 only = 0;
+	struct control *values = bpf_map_lookup_elem(&control, &only);
 
-	return since && __sync_val_compare_and_swap(&thread->off_since, since, 0) == since ? since
-											    : 0;
+	return values && values->ending;
 }
 
-// Runs in the thread that goes on, when it has the CPU.
-SEC("tp_btf/sched_exit_tp")
-int on_resume(__u64 *ctx)
+// A thread goes on: its wait is over. `inner` frames of the kernel stack are
+// not its own, but those of this program.
+static __always_inline int end_wait(void *ctx, __u64 inner)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread;
+	struct task_struct *task = current_task();
+	struct thread *thread = known_thread(task);
 	__u64 since, now, duration, weight, queued, length, threshold;
 	struct wait_room *room;
 	struct total *total;
 
-	// Nobody else ran in between.
-	if (!ctx[0])
+#ifdef OLD_KERNEL
+	// See take_value.
+	if (is_ending())
 		return 0;
-	thread = bpf_task_storage_get(&threads, task, 0, 0);
-	since = thread ? take_off_since(thread) : 0;
+#endif
+	// Who gets its beginning reports it, and nobody else.
+	since = thread ? take_value(&thread->off_since) : 0;
 	if (!since)
 		return 0;
 	now = bpf_ktime_get_ns();
@@ -120,7 +132,7 @@ int on_resume(__u64 *ctx)
 
 	struct total_key key = {
 		.epoch = thread->epoch,
-		.tid = task->pid,
+		.tid = FIELD(task, pid),
 		.class = TOTAL_WAITS,
 		.state = thread->off_state,
 		.number_plus_one = short_number(thread->off_syscall),
@@ -138,17 +150,34 @@ int on_resume(__u64 *ctx)
 		describe_wait(wait, task, thread, since, now);
 		wait->weight = weight;
 		fill_entry_registers(&wait->where, task);
-		// The innermost two frames are this program and its caller; there is
-		// one more, which readers leave out, if others have programs here.
 		if (settings.kernel)
 			wait->where.kernel_bytes =
-				length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, 2));
+				length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, inner));
 		length = append_user_stack(&wait->where, room->stack, task);
 		if (length <= STACK_ROOM &&
 		    bpf_ringbuf_output(&waits, room, sizeof(*wait) + length, wakeup(&waits)))
 			lose(LOST_WAITS);
 	}
 	return 0;
+}
+
+#ifndef OLD_KERNEL
+// Runs in the thread that goes on, when it has the CPU (Linux 6.15).
+SEC("tp_btf/sched_exit_tp")
+int on_resume(__u64 *ctx)
+{
+	// The innermost two frames are this program and its caller; there is one
+	// more, which readers leave out, if others have programs here.
+	return ctx[0] ? end_wait(ctx, 2) : 0;
+}
+#endif
+
+// The same, by a probe in the function of the scheduler with which every thread
+// goes on. What it was told may have been optimized away, and is not needed.
+SEC("kprobe")
+int on_resume_probed(struct pt_regs *ctx)
+{
+	return end_wait(ctx, 0);
 }
 
 // At the start of the recording: takes down who waits already.
@@ -160,31 +189,33 @@ int find_waiting(struct bpf_iter__task *ctx)
 	__u64 now;
 
 	// Whoever has stopped running since the programs are attached is known.
-	if (!thread || thread->off_since || task->on_cpu)
+	if (!thread || thread->off_since || FIELD(task, on_cpu))
 		return 0;
-	thread->off_state = state_of(task, false, task->__state);
+	thread->off_state = state_of(task, false, state_bits(task));
 	thread->off_syscall = syscall_of(task);
 	thread->off_seen = SEEN_LATE;
 	now = bpf_ktime_get_ns();
 	thread->ready_since = thread->off_state == PREEMPTED ? now : 0;
 	thread->off_since = now;
 	// It may have gone on just before that; if just after, it has taken it.
-	if (task->on_cpu)
-		take_off_since(thread);
+	if (FIELD(task, on_cpu))
+		take_value(&thread->off_since);
 	return 0;
 }
 
 // At the end: hands over the waits that go on, with the stack as long as the
 // thread has not run meanwhile. A ring without room is what the recorder is
 // told by 1, to come back to the same thread when it has made some.
-SEC("iter.s/task")
-int find_still_waiting(struct bpf_iter__task *ctx)
+//
+// Without the user stack, the recorder reads that itself: it is told how much,
+// and how often the thread has run, which must not change meanwhile.
+static __always_inline int hand_over_wait(struct task_struct *task, bool with_user_stack)
 {
-	struct task_struct *task = ctx->task;
-	struct thread *thread = task ? bpf_task_storage_get(&threads, task, 0, 0) : NULL;
+	struct thread *thread = task ? known_thread(task) : NULL;
 	struct last_wait_room *room;
 	struct wait *wait;
-	__u32 length, kernel, only = 0;
+	__u64 length, kernel;
+	__u32 only = 0;
 	unsigned long runs;
 	bool runs_now;
 	__u64 since;
@@ -193,11 +224,11 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 		return 0;
 	if (!has_room(&waits, sizeof(*room)))
 		return 1;
-	since = take_off_since(thread);
+	since = take_value(&thread->off_since);
 	if (!since)
 		return 0;
-	runs = task->sched_info.pcount;
-	runs_now = task->on_cpu;
+	runs = FIELD(task, sched_info.pcount);
+	runs_now = FIELD(task, on_cpu);
 	room = bpf_map_lookup_elem(&last_wait_rooms, &only);
 	if (!room)
 		return 0;
@@ -212,21 +243,43 @@ int find_still_waiting(struct bpf_iter__task *ctx)
 			length_of(bpf_get_task_stack(task, room->stack, MAX_KERNEL_BYTES, 0));
 	kernel = wait->where.kernel_bytes;
 	length = wait->where.has_registers ? used_bytes(&wait->where, task) : 0;
+	barrier_var(kernel);
+	barrier_var(length);
 	if (kernel > MAX_KERNEL_BYTES || length > MAX_USER_BYTES)
 		return 0;
-	// It is all or nothing: less is tried if the stack is not as deep.
-	for (int i = 0; i < 8 && length; i++) {
-		if (!bpf_copy_from_user_task(room->stack + kernel, length,
-					     (void *)wait->where.slots[7], task, 0))
-			break;
-		length /= 2;
+	if (with_user_stack) {
+		// It is all or nothing: less is tried if the stack is not as deep.
+		for (int i = 0; i < 8 && length; i++) {
+			if (!bpf_copy_from_user_task(room->stack + kernel, length,
+						     (void *)wait->where.slots[7], task, 0))
+				break;
+			length /= 2;
+		}
+	} else {
+		wait->wanted_bytes = length;
+		wait->runs = runs;
+		length = 0;
 	}
-	if (runs_now || task->on_cpu || task->sched_info.pcount != runs) {
+	if (runs_now || FIELD(task, on_cpu) || FIELD(task, sched_info.pcount) != runs) {
 		wait->where.has_registers = 0;
-		kernel = wait->where.kernel_bytes = length = 0;
+		kernel = wait->where.kernel_bytes = wait->wanted_bytes = length = 0;
 	}
 	wait->where.user_bytes = length;
 	if (bpf_ringbuf_output(&waits, room, sizeof(*wait) + kernel + length, BPF_RB_FORCE_WAKEUP))
 		lose(LOST_WAITS);
 	return 0;
+}
+
+#ifndef OLD_KERNEL
+SEC("iter.s/task")
+int find_still_waiting(struct bpf_iter__task *ctx)
+{
+	return hand_over_wait(ctx->task, true);
+}
+#endif
+
+SEC("iter/task")
+int find_still_waiting_bare(struct bpf_iter__task *ctx)
+{
+	return hand_over_wait(ctx->task, false);
 }

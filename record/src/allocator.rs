@@ -279,12 +279,11 @@ impl Symbols {
             }
         }
         // What is not exported is used under its own names, or in a program
-        // that is complete in itself.
+        // that is complete in itself: there, linkers may make all names local.
         for symbol in elf.symbols().filter(|symbol| symbol.is_definition()) {
             if is_function(symbol.flags()) {
-                let global = is_static && is_global(symbol.flags());
                 take(symbol.name().ok(), symbol.address(), &|name| {
-                    if global { of_any_allocator(name) } else { prefix_of(name).is_some() }
+                    if is_static { of_any_allocator(name) } else { prefix_of(name).is_some() }
                 });
             }
         }

@@ -42,12 +42,19 @@ pub(crate) struct Attached {
     pub(crate) usual_weight: u64,
     /// Whether kernel mode is sampled.
     pub(crate) kernel: bool,
+    /// Whether there are reports of others than the targets, and those children
+    /// of theirs that are followed.
+    pub(crate) reports_others: bool,
     /// The processes, children that are followed included.
     pub(crate) pids: Vec<u32>,
     /// The files whose functions processes allocate with, by pid.
     pub(crate) allocators: Vec<(u32, String)>,
     /// Whom event numbers belong to, if events are opened on threads.
     pub(crate) sources: FxHashMap<u64, Source>,
+    /// What was asked for and cannot be recorded, and why, a sentence each.
+    pub(crate) missing: Vec<String>,
+    /// By which of the kernel's means, where there are several.
+    pub(crate) ways: String,
     /// What the user should know, a sentence each.
     pub(crate) notes: Vec<String>,
 }

@@ -1,27 +1,54 @@
 //! What can be recorded here, and what to change where something cannot.
+//!
+//! Each kind of event is tried out as it is recorded: attached to a process of
+//! our own making, which does a little of everything, until one has come.
 
+use std::hint::black_box;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::eventfd::EventFd;
 use rz_format::CallDetail;
 
 use crate::bpf;
+use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions};
+use crate::event::What;
 use crate::perf;
+use crate::queue::{Batch, StackEnds};
+
+/// How long an event may take to come.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it is waited for at a time.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Samples per second: one comes soon.
+const FREQUENCY_HZ: u32 = 499;
+/// What the process that is looked at does between two breaks.
+const WORK: Duration = Duration::from_millis(2);
 
 /// Something that `rec` can record, on the right machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ability {
+    /// Its name for programs, which stays the same.
+    pub id: &'static str,
     /// What it is.
     pub what: &'static str,
     /// How it is done here, or why it cannot be done and what to change.
     pub verdict: Result<String, String>,
 }
 
-/// Tries everything out, on this process itself. Nothing is recorded.
-pub fn check() -> Vec<Ability> {
-    let own = std::process::id();
+/// Tries everything out. Nothing is written. `types` is what the kernel's types
+/// are, where it does not say itself.
+pub fn check(types: Option<PathBuf>) -> io::Result<Vec<Ability>> {
+    let target = Target::start()?;
     let samples = bpf::Options {
-        pids: vec![own],
+        pids: vec![target.0.id()],
         all: false,
-        frequency_hz: 99,
+        frequency_hz: FREQUENCY_HZ,
         kernel: true,
         follow: false,
         stack_bytes: 32 << 10,
@@ -30,62 +57,155 @@ pub fn check() -> Vec<Ability> {
         calls: None,
         allocations: None,
         stack_threshold_ns: 1_000_000,
+        types,
     };
     let calls = Some(CallOptions { detail: CallDetail::Calls, ..CallOptions::default() });
-    let allocations = Some(AllocationOptions { interval: 512 << 10, limit_percent: 5 });
-    let by_bpf = |what, options: &bpf::Options, how: &str| {
-        let attached = bpf::attach(options);
-        let verdict = match attached {
-            Ok(attached) if how.is_empty() => Ok(format!("bpf tier, by {}", attached.event.name)),
-            Ok(_) => Ok(how.to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        Ability { what, verdict }
+    // Every allocation, whatever that costs a process of our own.
+    let allocations = Some(AllocationOptions { interval: 0, limit_percent: 1000 });
+    let by_bpf = |id, what, options: &bpf::Options, wanted: fn(&What<'_>) -> bool, more: &str| {
+        let verdict =
+            bpf::attach(options).map_err(|error| error.to_string()).and_then(|attached| {
+                let how = match (attached.ways.as_str(), more) {
+                    ("", "") => format!("bpf tier, by {}", attached.event.name),
+                    ("", more) => more.to_owned(),
+                    (ways, "") => format!("bpf tier, by {ways}"),
+                    (ways, more) => format!("by {ways}; {more}"),
+                };
+                first_event(attached, wanted).map(|()| how)
+            });
+        Ability { id, what, verdict }
     };
-    vec![
-        own_processes(own),
-        by_bpf("any process, and its new threads", &samples, ""),
-        by_bpf("all processes (-a)", &bpf::Options { all: true, ..samples.clone() }, "bpf tier"),
+    Ok(vec![
+        own_processes(&target),
+        by_bpf("samples", "any process, and its new threads", &samples, is_sample, ""),
         by_bpf(
+            "all",
+            "all processes (-a)",
+            &bpf::Options { all: true, ..samples.clone() },
+            is_sample,
+            "",
+        ),
+        by_bpf(
+            "off-cpu",
             "off-CPU times (--off-cpu)",
             &bpf::Options { waits: true, ..samples.clone() },
+            |what| matches!(what, What::Waited(_)),
             "with stacks of user and kernel",
         ),
         by_bpf(
+            "syscalls",
             "system calls (--syscalls)",
             &bpf::Options { calls, ..samples.clone() },
+            |what| matches!(what, What::Called(_)),
             "while it lasts, all threads of the machine take the traced path into the kernel",
         ),
         by_bpf(
+            "alloc",
             "allocations of running processes (-p PID --alloc)",
             &bpf::Options { allocations, ..samples },
-            "while it lasts, each allocation and each free takes about 0.7 us longer",
+            |what| matches!(what, What::Allocated(_)),
+            "while it lasts, each allocation and each free takes longer",
         ),
-    ]
+    ])
 }
 
 /// What the perf tier can do, which needs the least.
-fn own_processes(pid: u32) -> Ability {
+fn own_processes(target: &Target) -> Ability {
     let targets = perf::Targets {
-        pids: vec![pid],
-        frequency_hz: 99,
+        pids: vec![target.0.id()],
+        frequency_hz: FREQUENCY_HZ,
         kernel: true,
         follow: false,
         stack_bytes: 32 << 10,
         start_on_exec: false,
     };
-    let verdict = match perf::attach(&targets) {
-        Ok(attached) => Ok(format!(
-            "perf tier, by {}, {}",
-            attached.event.name,
-            match attached.kernel {
-                true => "with kernel stacks",
-                false =>
-                    "without kernel stacks: these need root, CAP_PERFMON or \
-                     `sysctl kernel.perf_event_paranoid=1`",
+    let verdict = perf::attach(&targets).map_err(|error| error.to_string()).and_then(|attached| {
+        let kernel = match attached.kernel {
+            true => "with kernel stacks",
+            false => {
+                "without kernel stacks: these need root, CAP_PERFMON or \
+                 `sysctl kernel.perf_event_paranoid=1`"
             }
-        )),
-        Err(error) => Err(error.to_string()),
+        };
+        let how = format!("perf tier, by {}, {kernel}", attached.event.name);
+        first_event(attached, is_sample).map(|()| how)
+    });
+    Ability { id: "own", what: "one's own processes", verdict }
+}
+
+fn is_sample(what: &What<'_>) -> bool {
+    matches!(what, What::Sample { .. })
+}
+
+/// Records until the first event that is wanted; says why if none comes.
+fn first_event(attached: Attached, wanted: fn(&What<'_>) -> bool) -> Result<(), String> {
+    let Attached { mut capture, parse, missing, .. } = attached;
+    if let Some(reason) = missing.into_iter().next() {
+        return Err(reason);
+    }
+    let never = EventFd::new().map_err(|error| error.to_string())?;
+    let notes = capture.enable().map_err(|error| error.to_string())?;
+    let stack_ends = StackEnds::default();
+    let started = Instant::now();
+    let mut batch = Batch::default();
+    let found = loop {
+        capture.wait(never.as_fd(), LOOK_EVERY);
+        batch.reset();
+        capture.fill(&mut batch, &stack_ends);
+        let mut events = batch.records().filter_map(|(_, record)| parse(record));
+        if events.any(|event| wanted(&event.what)) {
+            break true;
+        }
+        if started.elapsed() > PATIENCE {
+            break false;
+        }
     };
-    Ability { what: "one's own processes", verdict }
+    while !capture.disable() {
+        batch.reset();
+        capture.fill(&mut batch, &stack_ends);
+    }
+    match (found, notes.into_iter().next()) {
+        (true, _) => Ok(()),
+        (false, Some(note)) => Err(note),
+        (false, None) => {
+            Err(format!("it was attached, but no event came in {} s", PATIENCE.as_secs()))
+        }
+    }
+}
+
+/// A process to look at: this program, as [`be_looked_at`].
+struct Target(Child);
+
+impl Target {
+    fn start() -> io::Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("--be-looked-at").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut target = Target(command.spawn()?);
+        // It says so when it has begun.
+        if let Some(stdout) = &mut target.0.stdout {
+            stdout.read_exact(&mut [0])?;
+        }
+        Ok(target)
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // It ends with its standard input.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Works, waits, calls the system and allocates until standard input ends.
+pub fn be_looked_at() {
+    println!("ready");
+    let watch = thread::spawn(|| io::stdin().read_to_end(&mut Vec::new()));
+    while !watch.is_finished() {
+        let started = Instant::now();
+        while started.elapsed() < WORK {
+            black_box(vec![0u8; 100]);
+        }
+        thread::sleep(WORK);
+    }
 }

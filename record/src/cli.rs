@@ -22,7 +22,7 @@ const DEFAULT_INTERVAL: u64 = 512 << 10;
 #[command(name = "rec", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Attach to this process; may be given more than once
-    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["command", "all", "check"],
+    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["command", "all", "check", "be_looked_at"],
           conflicts_with_all = ["command", "all"], value_parser = clap::value_parser!(u32).range(1..))]
     pid: Vec<u32>,
 
@@ -130,13 +130,27 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "auto")]
     tier: Tier,
 
+    /// Take the kernel's types from this file (BTF), where the kernel has none
+    /// of its own in /sys/kernel/btf
+    #[arg(long, value_name = "FILE")]
+    pub(crate) btf: Option<PathBuf>,
+
     /// Stop when the file reaches this size: bytes, or with K, M or G
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size)]
     max_size: u64,
 
-    /// Say what can be recorded here, and what to change where something cannot
-    #[arg(long, exclusive = true)]
+    /// Say what can be recorded here, and what to change where something cannot:
+    /// each kind of event is tried out on a process of rec's own
+    #[arg(long, conflicts_with_all = ["command", "all", "pid"])]
     pub(crate) check: bool,
+
+    /// With --check, say it in JSON
+    #[arg(long, requires = "check")]
+    pub(crate) json: bool,
+
+    /// What --check tries things out on
+    #[arg(long, exclusive = true, hide = true)]
+    pub(crate) be_looked_at: bool,
 
     /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
@@ -244,6 +258,7 @@ impl Arguments {
                 .alloc
                 .map(|interval| AllocationOptions { interval, limit_percent: self.alloc_limit }),
             stack_threshold_ns: nanos(self.stack_threshold),
+            types: self.btf,
             max_size: self.max_size,
             command_line,
             target: match (starts, self.all) {

@@ -41,6 +41,8 @@ pub struct Config {
     /// Waits and calls that take so long get a stack each, shorter ones one
     /// for so much of their time, in nanoseconds.
     pub stack_threshold_ns: u64,
+    /// A description of the kernel's types, for one that has none of its own.
+    pub types: Option<PathBuf>,
     /// Bytes of file at which the recording ends.
     pub max_size: u64,
     /// The command line, as it is written into the trace.

@@ -3,9 +3,15 @@
 use std::fs;
 use std::sync::OnceLock;
 
+use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 use rz_format::{Clock, Host};
+
+/// The kernel's release, as `uname -r` has it.
+pub fn release() -> String {
+    uname().map_or_else(|_| String::new(), |names| names.release().to_string_lossy().into_owned())
+}
 
 /// Bytes in a page of memory.
 pub(crate) fn page_size() -> usize {

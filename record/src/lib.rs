@@ -32,11 +32,12 @@ mod tier;
 
 pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
-pub use check::{Ability, check};
+pub use check::{Ability, be_looked_at, check};
 pub use config::{
     AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Progress, Summary, Target,
     TierChoice,
 };
+pub use host::release;
 pub use output::OutputError;
 pub use perf::AttachError;
 pub use rz_format::{CallDetail, EndReason};

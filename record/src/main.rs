@@ -6,6 +6,7 @@ mod syscall_list;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Parser;
@@ -17,8 +18,12 @@ const CLEAR_LINE: &str = "\r\x1b[K";
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
     let arguments = cli::Arguments::parse();
+    if arguments.be_looked_at {
+        rz_record::be_looked_at();
+        return ExitCode::SUCCESS;
+    }
     if arguments.check {
-        return print_abilities(&rz_record::check());
+        return check(arguments.btf, arguments.json);
     }
     let (config, verbosity) = arguments.into_config(&typed);
     env_logger::Builder::new().filter_level(verbosity.level).format_timestamp(None).init();
@@ -60,10 +65,60 @@ fn main() -> ExitCode {
 }
 
 /// Prints what can be recorded; fails if nothing can.
-fn print_abilities(abilities: &[Ability]) -> ExitCode {
+fn check(types: Option<PathBuf>, json: bool) -> ExitCode {
+    let abilities = match rz_record::check(types) {
+        Ok(abilities) => abilities,
+        Err(error) => {
+            say(format_args!("rec: cannot start a process to try things out on: {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match json {
+        true => print_json(&abilities),
+        false => print_abilities(&abilities),
+    }
+    ExitCode::from(u8::from(abilities.iter().all(|ability| ability.verdict.is_err())))
+}
+
+/// For programs. `schema` is 1 more with each change that is no addition.
+fn print_json(abilities: &[Ability]) {
+    let ability = |Ability { id, what, verdict }: &Ability| {
+        let (works, key, text) = match verdict {
+            Ok(how) => (true, "how", how),
+            Err(why) => (false, "why", why),
+        };
+        let (what, text) = (quoted(what), quoted(text));
+        format!(r#"    {{"id": "{id}", "what": {what}, "works": {works}, "{key}": {text}}}"#)
+    };
+    let all: Vec<String> = abilities.iter().map(ability).collect();
+    let (kernel, version) = (quoted(&rz_record::release()), quoted(env!("CARGO_PKG_VERSION")));
+    let mut out = io::stdout().lock();
+    // Nobody may be reading.
+    let _ = writeln!(
+        out,
+        "{{\n  \"schema\": 1,\n  \"rec\": {version},\n  \"kernel\": {kernel},\n  \"abilities\": [\n{}\n  ]\n}}",
+        all.join(",\n")
+    );
+}
+
+/// A text as JSON has it.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c < ' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+fn print_abilities(abilities: &[Ability]) {
     let width = abilities.iter().map(|ability| ability.what.len()).max().unwrap_or(0);
     let mut out = io::stdout().lock();
-    for Ability { what, verdict } in abilities {
+    let _ = writeln!(out, "kernel {}", rz_record::release());
+    for Ability { what, verdict, .. } in abilities {
         let (works, why) = match verdict {
             Ok(how) => ("yes", how),
             Err(why) => ("no ", why),
@@ -71,7 +126,6 @@ fn print_abilities(abilities: &[Ability]) -> ExitCode {
         // Nobody may be reading.
         let _ = writeln!(out, "{works}  {what:width$}  {why}");
     }
-    ExitCode::from(u8::from(abilities.iter().all(|ability| ability.verdict.is_err())))
 }
 
 fn print_progress(progress: Progress) {

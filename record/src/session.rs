@@ -267,10 +267,10 @@ fn start(
     }
     let stack_ends = Arc::new(StackEnds::default());
     let policy = Policy {
-        scope: match (&config.target, attached.tier) {
-            (_, "perf") => Scope::Opened,
-            (Target::Machine, _) => Scope::AllBut(std::process::id()),
-            _ => Scope::Processes(pids.clone()),
+        scope: match &config.target {
+            _ if !attached.reports_others => Scope::Opened,
+            Target::Machine => Scope::AllBut(std::process::id()),
+            Target::Processes(_) | Target::Program(_) => Scope::Processes(pids.clone()),
         },
         follow: config.follow,
         usual_weight: attached.usual_weight,
@@ -290,6 +290,7 @@ fn start(
     for (pid, path) in &attached.allocators {
         tracker.add_allocator(*pid, path);
     }
+    attached.notes.append(&mut attached.missing);
     if config.kernel && !attached.kernel {
         attached.notes.push(
             "kernel stacks are left out: recording them needs root, CAP_PERFMON, or \

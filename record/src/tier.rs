@@ -45,6 +45,7 @@ pub(crate) fn attach(
             calls: config.calls.clone(),
             allocations,
             stack_threshold_ns: config.stack_threshold_ns,
+            types: config.types.clone(),
         };
         match (bpf::attach(&options), needs_bpf) {
             (Ok(attached), _) => return Ok(attached),

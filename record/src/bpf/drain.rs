@@ -1,20 +1,13 @@
 //! Takes what the programs hand over, and tells them when it is too much.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use aya::Ebpf;
-use aya::maps::{MapData, RingBuf};
-use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS};
-
 use super::attach::Attachment;
-use super::events::CpuEvents;
-use super::heap::HeapProbes;
-use super::layout::{LOSSES, is_heap_counts, shortened_len, time_of, total};
-use crate::capture::{Capture, whole_millis};
+use super::layout::{LOSSES, total};
+use super::rings::Taken;
+use crate::capture::Capture;
 use crate::host::now_ns;
 use crate::perf::drain_ring;
 use crate::queue::{Batch, StackEnds};
@@ -32,42 +25,6 @@ const MAX_SCALE: u32 = 1 << 12;
 const TOTALS_PER_BATCH: usize = 1 << 13;
 /// How long there must be room before more is asked for again.
 const CALM_NS: u64 = 2_000_000_000;
-
-/// The programs' buffers, one for each class, so that none can crowd out
-/// another.
-pub(super) struct Rings {
-    samples: RingBuf<MapData>,
-    waits: RingBuf<MapData>,
-    calls: RingBuf<MapData>,
-    allocations: RingBuf<MapData>,
-    ready: Epoll,
-}
-
-impl Rings {
-    /// Takes the buffers from the programs, and waits for those of `events` as
-    /// well.
-    pub(super) fn take(ebpf: &mut Ebpf, events: &[CpuEvents]) -> io::Result<Self> {
-        let mut ring = |name| {
-            let map = ebpf.take_map(name).ok_or(io::ErrorKind::NotFound)?;
-            RingBuf::try_from(map).map_err(io::Error::other)
-        };
-        let (samples, waits, calls) = (ring("samples")?, ring("waits")?, ring("calls")?);
-        let allocations = ring("allocations")?;
-        let ready = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        // Only when woken: there is always something in a buffer.
-        let add = |fd: BorrowedFd<'_>| {
-            ready.add(fd, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))
-        };
-        add(samples.as_fd())?;
-        add(waits.as_fd())?;
-        add(calls.as_fd())?;
-        add(allocations.as_fd())?;
-        for events in events {
-            add(events.reporter.as_fd())?;
-        }
-        Ok(Rings { samples, waits, calls, allocations, ready })
-    }
-}
 
 /// How hard it is to keep up.
 #[derive(Debug)]
@@ -130,28 +87,18 @@ impl Pressure {
 
 impl Capture for Attachment {
     fn enable(&mut self) -> io::Result<Vec<String>> {
-        self.start().map_err(io::Error::other)
+        self.start()
     }
 
     fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration) {
-        let ready = self.rings.ready.0.as_fd();
-        let mut fds = [ready, stop].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        // An interrupted wait is as good as a finished one.
-        let _ = poll(&mut fds, whole_millis(at_most));
-        // What has woken us has done so; the buffers are all looked at anyway.
-        let mut events = [EpollEvent::empty(); 8];
-        let _ = self.rings.ready.wait(&mut events, EpollTimeout::ZERO);
+        self.rings.wait(stop, at_most);
     }
 
     fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {
         for events in &mut self.events {
             drain_ring(&mut events.ring, batch, stack_ends);
         }
-        take(&mut self.rings.samples, CLASS_SAMPLES, batch);
-        let (waits, _) = take(&mut self.rings.waits, CLASS_WAITS, batch);
-        let (_, call_bytes) = take(&mut self.rings.calls, CLASS_CALLS, batch);
-
-        take(&mut self.rings.allocations, CLASS_ALLOCATIONS, batch);
+        let Taken { waits, call_bytes } = self.rings.take(batch);
         if let Some(heap) = &mut self.heap {
             heap.look(batch);
         }
@@ -161,14 +108,13 @@ impl Capture for Attachment {
         if let Some((thin, wait_scale)) =
             self.pressure.adjust(now_ns, call_bytes, waits, batch.backlog)
         {
-            let recorded = self.heap.as_ref().is_some_and(HeapProbes::is_attached);
-            self.set_control([thin, wait_scale], recorded);
+            self.set_control([thin, wait_scale], self.records_allocations(), false);
         }
         for (tid, end) in stack_ends.take_changes() {
             // Failing only makes the next copy longer than it had to be.
             let _ = match end {
-                0 => self.stack_ends.remove(&tid),
-                end => self.stack_ends.insert(tid, end, 0),
+                0 => self.stack_ends.remove(tid.to_ne_bytes()),
+                end => self.stack_ends.set(tid.to_ne_bytes(), &end.to_ne_bytes()),
             };
         }
     }
@@ -182,27 +128,24 @@ impl Capture for Attachment {
         if let Some(heap) = &self.heap {
             heap.lose(&mut batch);
         }
-        for row in self.totals.iter() {
-            match row {
-                Ok((key, value)) => batch.totals.extend(total(&key, &value)),
-                Err(error) => {
-                    log::warn!("some totals are missing: {error}");
-                    break;
-                }
+        let mut goes_on = true;
+        self.totals.for_each(|key, value| {
+            batch.totals.extend(total(key, value));
+            if batch.totals.len() >= TOTALS_PER_BATCH {
+                goes_on = hand_over(std::mem::take(&mut batch));
             }
-            if batch.totals.len() >= TOTALS_PER_BATCH && !hand_over(std::mem::take(&mut batch)) {
-                return;
-            }
+            goes_on
+        });
+        if goes_on {
+            hand_over(batch);
         }
-        hand_over(batch);
     }
 }
 
 impl Attachment {
     fn report_losses(&mut self, batch: &mut Batch, now_ns: u64) {
         for (index, (class, reason)) in LOSSES.into_iter().enumerate() {
-            let Ok(counts) = self.losses.get(&(index as u32), 0) else { continue };
-            let count: u64 = counts.iter().sum();
+            let Ok(count) = self.losses.sum(index as u32) else { continue };
             let new = count.saturating_sub(self.lost[index]);
             if new > 0 {
                 batch.lose(reason, class, self.looked_ns, now_ns, new);
@@ -211,35 +154,6 @@ impl Attachment {
         }
         self.looked_ns = now_ns;
     }
-}
-
-/// Moves what is in a buffer to `batch`; returns how many records, and bytes,
-/// that were.
-fn take(ring: &mut RingBuf<MapData>, class: u8, batch: &mut Batch) -> (u64, usize) {
-    // What comes while we take is for the next time, or this might not end.
-    let deadline_ns = now_ns();
-    let (mut records, mut bytes) = (0, 0);
-    while let Some(record) = ring.next() {
-        let time_ns = time_of(&record);
-        records += 1;
-        bytes += record.len();
-        // Counts are few, and their sum is to be exact.
-        let limit = match is_heap_counts(&record) {
-            true => Some(u64::MAX),
-            false => batch.admit(class, time_ns),
-        };
-        if let Some(limit) = limit {
-            let length = match limit {
-                u64::MAX => record.len(),
-                limit => shortened_len(&record, limit),
-            };
-            batch.push(time_ns, |out| out.extend_from_slice(&record[..length]));
-        }
-        if time_ns > deadline_ns {
-            break;
-        }
-    }
-    (records, bytes)
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use aya::maps::{MapData, PerCpuArray};
-use aya::{Btf, Ebpf};
 use rz_format::{CLASS_ALLOCATIONS, Event, LossReason, Record};
 
-use super::attach::BpfError;
+use super::error::{BpfError, refused};
 use super::layout::FAULT_EVENT;
+use super::maps::Counters;
 use super::probes::{AllocatorProbes, ProbesInFile};
+use super::programs::Loaded;
+use super::ways::Ways;
 use crate::allocator::{self, AllocatorFile, Function, What};
 use crate::config::AllocationOptions;
 use crate::host::now_ns;
@@ -87,7 +88,7 @@ impl Guard {
 /// The probes of a recording.
 pub(super) struct HeapProbes {
     links: Vec<ProbesInFile>,
-    hits: PerCpuArray<MapData, u64>,
+    hits: Counters,
     guard: Guard,
     /// Events of page faults, one for each CPU.
     faults: Vec<OwnedFd>,
@@ -130,20 +131,18 @@ pub(super) fn find(pids: &[u32], follow: bool) -> (Vec<(u32, AllocatorFile)>, Ve
 impl HeapProbes {
     /// Sets the probes. They count, but nothing is recorded yet.
     pub(super) fn attach(
-        ebpf: &mut Ebpf,
-        btf: &Btf,
+        loaded: &Loaded,
+        ways: &Ways,
         options: &AllocationOptions,
         follow: bool,
         found: &[(u32, AllocatorFile)],
         faults: Vec<OwnedFd>,
     ) -> Result<Self, BpfError> {
-        let refused = |error: &dyn std::fmt::Display| BpfError::NoProbes(error.to_string());
-        let probes = AllocatorProbes::load(ebpf, btf).map_err(|error| refused(&error))?;
-        let hits = ebpf.take_map("alloc_hits").ok_or_else(|| refused(&"no map of hits"))?;
-        let hits = PerCpuArray::try_from(hits).map_err(|error| refused(&error))?;
+        let mut probes = AllocatorProbes::new(loaded, ways)?;
+        let hits = Counters::of(loaded, "alloc_hits")?;
         let steps = found.iter().any(|(_, file)| file.functions.iter().any(|f| f.is_stepped));
         let step_ns = match steps {
-            true => step_ns(&probes).unwrap_or_else(|error| {
+            true => step_ns(&mut probes).unwrap_or_else(|error| {
                 log::info!("what a single step costs cannot be told: {error}");
                 ENTRY_NS
             }),
@@ -166,7 +165,7 @@ impl HeapProbes {
                 file.path
             );
             let link = probes.attach(file, (!follow).then_some(*pid));
-            links.push(link.map_err(|error| refused(&format!("{}: {error}", file.path)))?);
+            links.push(link.map_err(|error| refused(format!("probes in {}", file.path), &error))?);
         }
         let limit_percent = options.limit_percent;
         let (given_up_ns, news) = (0, Vec::new());
@@ -237,11 +236,7 @@ impl HeapProbes {
     }
 
     fn hits(&self) -> io::Result<[u64; 3]> {
-        let sum = |which: u32| {
-            let counts = self.hits.get(&which, 0).map_err(io::Error::other)?;
-            Ok::<u64, io::Error>(counts.iter().sum())
-        };
-        Ok([sum(0)?, sum(1)?, sum(2)?])
+        Ok([self.hits.sum(0)?, self.hits.sum(1)?, self.hits.sum(2)?])
     }
 
     fn give_up(&mut self, excess: Excess) -> io::Result<String> {
@@ -272,7 +267,7 @@ impl HeapProbes {
 
 /// What a probe costs whose instruction takes a single step, in nanoseconds:
 /// tried out on ourselves, as it depends much on the machine.
-fn step_ns(probes: &AllocatorProbes) -> io::Result<u64> {
+fn step_ns(probes: &mut AllocatorProbes<'_>) -> io::Result<u64> {
     let address = begins_with_a_step as fn(u64) -> u64 as usize as u64;
     let own = std::process::id();
     let maps = procfs::executable_maps(own)?;

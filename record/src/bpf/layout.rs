@@ -33,10 +33,10 @@ const CALL_LEN: usize = 24 + 24 + 48 + 8 + 12 + 4;
 const COMPAT: u32 = 1 << 30;
 const SHORT_COMPAT: u16 = 1 << 15;
 
-/// A key of the table of sums.
-pub(super) type TotalKey = [u8; 16];
-/// A value of the table of sums.
-pub(super) type TotalValue = [u8; 6 * 8 + HISTOGRAM_BUCKETS * 4];
+/// Length of a key of the table of sums.
+pub(super) const TOTAL_KEY_LEN: usize = 16;
+/// Length of a value of the table of sums.
+pub(super) const TOTAL_LEN: usize = 6 * 8 + HISTOGRAM_BUCKETS * 4;
 /// What to do about a system call.
 pub(super) type CallInfo = [u8; 8];
 /// What may be changed while recording.
@@ -71,6 +71,7 @@ pub(super) struct Settings {
     pub(super) stack_threshold_ns: u64,
     pub(super) slower_than_ns: u64,
     pub(super) allocations: bool,
+    pub(super) threads: bool,
     pub(super) alloc_interval: u64,
 }
 
@@ -86,6 +87,8 @@ impl Settings {
             self.calls,
             self.call_stacks,
             self.allocations.into(),
+            self.threads.into(),
+            0,
         ];
         let mut bytes = numbers.map(u32::to_le_bytes).concat();
         for number in [self.stack_threshold_ns, self.slower_than_ns, self.alloc_interval] {
@@ -155,7 +158,7 @@ fn heap_counts(input: &mut Cursor<'_>, time_ns: u64) -> Option<Box<HeapCounts>> 
 fn wait<'a>(input: &mut Cursor<'a>) -> Option<RawWait<'a>> {
     let (duration_ns, queued_ns, weight) = (input.u64()?, input.u64()?, input.u64()?);
     let (state, syscall) = (input.u32()?, input.u32()?);
-    let (seen, _unused) = (input.u32()?, input.u32()?);
+    let (seen, _wanted_bytes, _runs) = (input.u32()?, input.u32()?, input.u64()?);
     Some(RawWait {
         duration_ns,
         queued_ns: queued_ns.min(duration_ns),
@@ -231,8 +234,59 @@ pub(super) fn shortened_len(record: &[u8], limit: u64) -> usize {
     record.len() - user_bytes.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
+/// A user stack that is still to be read.
+pub(super) struct Unread {
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+    /// Address of its first byte.
+    pub(super) from: u64,
+    /// How many bytes are wanted.
+    pub(super) length: usize,
+    /// How often the thread has run by then.
+    pub(super) runs: u64,
+}
+
+/// Offsets in the record of a wait: of its wanted bytes and runs, and of its
+/// place.
+const WANTED_AT: usize = 24 + 24 + 12;
+const RUNS_AT: usize = WANTED_AT + 4;
+const PLACE_AT: usize = RUNS_AT + 8;
+/// Offset in a place of the number of user bytes, and of the stack pointer.
+const USER_BYTES_AT: usize = 8;
+const STACK_POINTER_AT: usize = 16 + 7 * 8;
+
+/// What is still to be read of a record, if it is one of a wait that wants it.
+pub(super) fn unread_stack(record: &[u8]) -> Option<Unread> {
+    let mut input = Cursor(record);
+    if input.u32()? != KIND_WAIT {
+        return None;
+    }
+    let (_cpu, _time) = (input.u32()?, input.u64()?);
+    let (pid, tid) = (input.u32()?, input.u32()?);
+    let length = Cursor(record.get(WANTED_AT..)?).u32()? as usize;
+    let runs = Cursor(record.get(RUNS_AT..)?).u64()?;
+    let from = Cursor(record.get(PLACE_AT + STACK_POINTER_AT..)?).u64()?;
+    (length > 0).then_some(Unread { pid, tid, from, length, runs })
+}
+
+/// A record of a wait with the user stack that it lacked; or without any place,
+/// if the thread `has_run` meanwhile.
+pub(super) fn add_stack(record: &[u8], stack: &[u8], has_run: bool) -> Vec<u8> {
+    let mut whole = record.to_vec();
+    if has_run {
+        whole.truncate(PLACE_AT + 16 + REGISTER_COUNT * 8);
+        // No registers, no kernel addresses, no user stack.
+        whole[PLACE_AT..PLACE_AT + 12].fill(0);
+        return whole;
+    }
+    let length = (stack.len() as u32).to_le_bytes();
+    whole[PLACE_AT + USER_BYTES_AT..][..4].copy_from_slice(&length);
+    whole.extend_from_slice(stack);
+    whole
+}
+
 /// Sums as the kernel keeps them.
-pub(super) fn total(key: &TotalKey, value: &TotalValue) -> Option<RawTotal> {
+pub(super) fn total(key: &[u8; TOTAL_KEY_LEN], value: &[u8; TOTAL_LEN]) -> Option<RawTotal> {
     let mut key = Cursor(key);
     let (epoch_ns, tid) = (key.u64()?, key.u32()?);
     let &[class, state] = key.take(2)? else { return None };
@@ -313,6 +367,29 @@ mod tests {
         assert_eq!((place.kernel.len(), place.stack.len(), weight), (8, 24, 1_000));
         assert_eq!(shortened_len(&full, 8), full.len() - 16);
         assert_eq!(shortened_len(&full, u64::MAX), full.len());
+    }
+
+    #[test]
+    fn a_stack_that_is_read_later() {
+        let mut wait = [1_000u64, 10, 1_000].map(u64::to_le_bytes).concat();
+        wait.extend_from_slice(&[1u32, 2, 2, 16].map(u32::to_le_bytes).concat());
+        wait.extend_from_slice(&77u64.to_le_bytes());
+        let record = record(KIND_WAIT, &[&wait, &stack(0)]);
+        let unread = unread_stack(&record).unwrap();
+        assert_eq!((unread.pid, unread.tid), (7, 8));
+        assert_eq!((unread.length, unread.runs, unread.from), (16, 77, 0));
+
+        let place = |record: &[u8]| {
+            let What::Waited(wait) = parse(record).unwrap().what else { panic!() };
+            let RawStack { kernel, registers, stack } = wait.place;
+            (kernel.len(), registers.is_some(), stack.to_vec())
+        };
+        assert_eq!(place(&add_stack(&record, &[5; 16], false)), (8, true, vec![5; 16]));
+        assert_eq!(place(&add_stack(&record, &[], true)), (0, false, vec![]));
+        for length in 0..record.len() {
+            assert!(parse(&record[..length]).is_none(), "{length}");
+        }
+        assert!(unread_stack(&record[..100]).is_none());
     }
 
     #[test]

@@ -3,12 +3,19 @@
 
 mod attach;
 mod drain;
+mod error;
 mod events;
 mod heap;
 mod layout;
+mod maps;
 mod probes;
 mod programs;
-mod sys;
+mod rights;
+mod rings;
+mod symbols;
+mod targets;
+mod waiting;
+mod ways;
 
-pub use attach::BpfError;
 pub(crate) use attach::{Options, attach};
+pub use error::BpfError;

@@ -1,96 +1,143 @@
-//! The program that runs at the functions of allocators: aya cannot load it as
-//! what it is, so this does, with the maps that aya has made.
+//! The probes at the functions of allocators.
 
-use std::collections::HashSet;
-use std::ffi::CString;
+use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use aya::maps::{Map, MapData};
-use aya::{Btf, Ebpf};
-use aya_obj::Object;
+use libbpf_rs::{Link, UprobeMultiOpts, UprobeOpts};
+use rustc_hash::FxHashMap;
 
-use super::programs::OBJECT;
-use super::sys::{self, Places};
-use crate::allocator::{AllocatorFile, Function};
+use super::error::BpfError;
+use super::maps::Table;
+use super::programs::{Loaded, program_of_probe};
+use super::ways::{Allocators, ObjectFile, Ways};
+use crate::allocator::{AllocatorFile, Function, What};
 
-const PROGRAM: &str = "on_allocator";
 /// `MAY_CALL_ANOTHER` in the programs.
 const MAY_CALL_ANOTHER: u64 = 0x100;
 /// `STEPPED`.
 const STEPPED: u64 = 0x200;
+/// `ALWAYS_AWAITED`.
+const ALWAYS_AWAITED: u64 = 0x400;
 
-/// The program, ready to be attached.
-pub(super) struct AllocatorProbes {
-    program: OwnedFd,
+/// What sets probes.
+pub(super) struct AllocatorProbes<'l> {
+    loaded: &'l Loaded,
+    way: Way,
 }
 
-/// Probes in a file; closing it takes them away.
+enum Way {
+    /// All probes of a file have one link.
+    Sessions,
+    /// Each function has a probe, and one more at its end if that matters.
+    Pairs,
+    /// The same; what a probe is told, its program looks up.
+    ProgramsOfTheirOwn { cookies: Table<4, 8>, used: FxHashMap<u64, u32> },
+}
+
+/// Probes in a file; dropping them takes them away.
 pub(super) struct ProbesInFile {
-    _link: OwnedFd,
+    _links: Vec<Link>,
 }
 
-impl AllocatorProbes {
-    /// Loads the program. Call it while `ebpf` still has all of its maps.
-    pub(super) fn load(ebpf: &Ebpf, kernel: &Btf) -> io::Result<Self> {
-        let mut object = Object::parse(OBJECT).map_err(io::Error::other)?;
-        let features = aya::features().btf().ok_or(io::ErrorKind::Unsupported)?;
-        let types = object.fixup_and_sanitize_btf(features).map_err(io::Error::other)?;
-        let types = sys::load_types(&types.ok_or(io::ErrorKind::InvalidData)?.to_bytes())?;
-        object.relocate_btf(kernel).map_err(io::Error::other)?;
-
-        let mut maps: Vec<(String, RawFd, aya_obj::Map)> = Vec::new();
-        for (name, map) in std::mem::take(&mut object.maps) {
-            let made = ebpf.map(&name).and_then(data_of).ok_or(io::ErrorKind::NotFound)?;
-            maps.push((name, made.fd().as_fd().as_raw_fd(), map));
-        }
-        let sections: HashSet<usize> =
-            object.functions.keys().map(|(section, _)| *section).collect();
-        let maps = maps.iter().map(|(name, fd, map)| (name.as_str(), *fd, map));
-        object.relocate_maps(maps, &sections).map_err(io::Error::other)?;
-        object.relocate_calls(&sections).map_err(io::Error::other)?;
-
-        let program = object.programs.get(PROGRAM).ok_or(io::ErrorKind::NotFound)?;
-        let function =
-            object.functions.get(&program.function_key()).ok_or(io::ErrorKind::NotFound)?;
-        let program = sys::load_session_program(function, &program.license, types.as_fd())?;
-        Ok(AllocatorProbes { program })
+impl<'l> AllocatorProbes<'l> {
+    pub(super) fn new(loaded: &'l Loaded, ways: &Ways) -> Result<Self, BpfError> {
+        let way = match (ways.allocators, ways.object) {
+            (Allocators::Sessions, _) => Way::Sessions,
+            (Allocators::Pairs, ObjectFile::Current) => Way::Pairs,
+            (Allocators::Pairs, ObjectFile::Old) => Way::ProgramsOfTheirOwn {
+                cookies: Table::of(loaded, "probe_cookies")?,
+                used: FxHashMap::default(),
+            },
+        };
+        Ok(AllocatorProbes { loaded, way })
     }
 
     /// Sets probes at the functions in `file`, in one process or in all.
     pub(super) fn attach(
-        &self,
+        &mut self,
         file: &AllocatorFile,
         pid: Option<u32>,
     ) -> io::Result<ProbesInFile> {
-        let path = CString::new(file.opened.as_os_str().as_bytes())?;
-        let mut places = Places::default();
-        for function in &file.functions {
-            let &Function { file_offset, is_stepped, what, own_code, may_call_another } = function;
-            places.offsets.push(file_offset);
-            let nested = if may_call_another { MAY_CALL_ANOTHER } else { 0 };
-            let stepped = if is_stepped { STEPPED } else { 0 };
-            // 24 bits each.
-            let [back, ahead] =
-                [own_code.0, own_code.1].map(|bytes| u64::from(bytes.min(0xff_ffff)));
-            let own = back << 16 | ahead << 40;
-            places.cookies.push(u64::from(what as u8) | nested | stepped | own);
+        let pid = pid.map_or(-1, |pid| pid as i32);
+        let path = file.opened.as_path();
+        let links = match &self.way {
+            Way::Sessions => vec![self.session(path, pid, &file.functions)?],
+            Way::Pairs | Way::ProgramsOfTheirOwn { .. } => {
+                let mut links = Vec::new();
+                for function in &file.functions {
+                    self.pair(path, pid, function, &mut links)?;
+                }
+                links
+            }
+        };
+        Ok(ProbesInFile { _links: links })
+    }
+
+    fn session(&self, path: &Path, pid: i32, functions: &[Function]) -> io::Result<Link> {
+        let options = UprobeMultiOpts {
+            offsets: functions.iter().map(|function| function.file_offset as usize).collect(),
+            cookies: functions.iter().map(cookie).collect(),
+            session: true,
+            ..UprobeMultiOpts::default()
+        };
+        let program = self.loaded.program("on_allocator").map_err(io::Error::other)?;
+        program.attach_uprobe_multi_with_opts(pid, path, "", options).map_err(io::Error::other)
+    }
+
+    fn pair(
+        &mut self,
+        path: &Path,
+        pid: i32,
+        function: &Function,
+        links: &mut Vec<Link>,
+    ) -> io::Result<()> {
+        let (has_end, cookie) = (has_end(function), cookie_in_pair(function));
+        let mut attach = |name: &str, cookie, retprobe| {
+            let options = UprobeOpts { cookie, retprobe, ..UprobeOpts::default() };
+            let program = self.loaded.program(name).map_err(io::Error::other)?;
+            let offset = function.file_offset as usize;
+            let link = program.attach_uprobe_with_opts(pid, path, offset, options);
+            links.push(link.map_err(io::Error::other)?);
+            Ok::<_, io::Error>(())
+        };
+        // First the end: a call that is under way then is not awaited.
+        if has_end {
+            attach("on_end_probed", 0, true)?;
         }
-        sys::attach_session(self.program.as_fd(), &path, &places, pid)
-            .map(|link| ProbesInFile { _link: link })
+        match &mut self.way {
+            Way::Sessions | Way::Pairs => attach("on_begin_probed", cookie, false),
+            Way::ProgramsOfTheirOwn { cookies, used } => {
+                let next = used.len() as u32;
+                let probe = *used.entry(cookie).or_insert(next);
+                cookies.set(probe.to_ne_bytes(), &cookie.to_ne_bytes())?;
+                attach(&program_of_probe(probe), 0, false)
+            }
+        }
     }
 }
 
-/// What a map is made of, for the kinds that the programs use.
-fn data_of(map: &Map) -> Option<&MapData> {
-    match map {
-        Map::Array(data)
-        | Map::HashMap(data)
-        | Map::LruHashMap(data)
-        | Map::PerCpuArray(data)
-        | Map::RingBuf(data)
-        | Map::Unsupported(data) => Some(data),
-        _ => None,
-    }
+/// How many different probes of pairs there are at beginnings of functions.
+pub(super) fn count<'f>(functions: impl Iterator<Item = &'f Function>) -> u32 {
+    functions.map(cookie_in_pair).collect::<BTreeSet<u64>>().len() as u32
+}
+
+/// Whether a function of a pair has a probe at its end: of one that frees,
+/// nothing is learnt there, unless it calls others that are watched.
+fn has_end(function: &Function) -> bool {
+    function.what != What::Free || function.may_call_another
+}
+
+fn cookie_in_pair(function: &Function) -> u64 {
+    cookie(function) | if has_end(function) { ALWAYS_AWAITED } else { 0 }
+}
+
+/// What the program gets to know of a probe.
+fn cookie(function: &Function) -> u64 {
+    let &Function { is_stepped, what, own_code, may_call_another, .. } = function;
+    let nested = if may_call_another { MAY_CALL_ANOTHER } else { 0 };
+    let stepped = if is_stepped { STEPPED } else { 0 };
+    // 24 bits each.
+    let [back, ahead] = [own_code.0, own_code.1].map(|bytes| u64::from(bytes.min(0xff_ffff)));
+    u64::from(what as u8) | nested | stepped | back << 16 | ahead << 40
 }

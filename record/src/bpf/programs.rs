@@ -1,85 +1,76 @@
-//! The programs in the kernel: which there are, what they hook into, and how
-//! they are loaded.
+//! The programs in the kernel: which there are, and how they are loaded.
+//!
+//! All that are called for are loaded together. Where the kernel refuses one,
+//! what stands in for it is tried, and if nothing does, the event kind that it
+//! is for is left out.
 
-use aya::programs::iter::IterLink;
-use aya::programs::raw_trace_point::RawTracePointLink;
-use aya::programs::tp_btf::BtfTracePointLink;
-use aya::programs::{BtfTracePoint, Iter, PerfEvent, ProgramError, RawTracePoint};
-use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
+use libbpf_rs::{
+    Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut, set_print,
+};
+
+use super::error::{BpfError, refused};
 use super::layout::Settings;
+use super::ways::{Allocators, LastWaits, ObjectFile, Resume, Ways};
 
 /// The programs, compiled from `record/bpf`.
-pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/rz.bpf.o");
+static CURRENT: &[u8] = include_bytes!("../../bpf/rz.bpf.o");
+/// Those for kernels before Linux 5.18.
+static OLD: &[u8] = include_bytes!("../../bpf/rz-old.bpf.o");
 
 /// Allocations that may be put together at the same time on a CPU.
 const ROOMS_PER_CPU: u32 = 4;
+/// Threads that are known at the same time, where room for them is made before.
+const MAX_THREADS: u32 = 1 << 15;
+/// Of those that execute a program, which is all that samples want to know.
+const FEW_THREADS: u32 = 1 << 10;
+/// Rows of sums, likewise.
+const MAX_TOTALS_BEFORE: u32 = 1 << 16;
+/// `BPF_F_NO_PREALLOC`.
+const NO_PREALLOC: u32 = 1;
+/// Programs for the beginnings of functions, where each probe needs its own.
+pub(super) const MAX_PROBES: u32 = 24;
 
-/// What a program hooks into.
+/// What programs are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hook {
-    /// A tracepoint, with typed arguments.
-    Tracepoint(&'static str),
-    /// A tracepoint, with raw arguments.
-    RawTracepoint(&'static str),
-    /// All threads, when it is run.
-    Threads,
-    /// An event's overflow.
-    Event,
+pub(super) enum Kind {
+    Samples,
+    Waits,
+    Calls,
+    Allocations,
 }
 
-/// A program and what it hooks into.
-pub(super) struct Program {
-    name: &'static str,
-    hook: Hook,
+impl Kind {
+    /// As it is called in messages.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Samples => "samples",
+            Kind::Waits => "off-CPU times",
+            Kind::Calls => "system calls",
+            Kind::Allocations => "allocations",
+        }
+    }
 }
 
-const fn program(name: &'static str, hook: Hook) -> Program {
-    Program { name, hook }
-}
-
-/// Keep the set of recorded processes.
-pub(super) const TRACKING: [Program; 3] = [
-    program("on_fork", Hook::Tracepoint("sched_process_fork")),
-    program("on_exec", Hook::Tracepoint("sched_process_exec")),
-    program("on_exit", Hook::Tracepoint("sched_process_exit")),
-];
-/// Takes samples.
-pub(super) const TICK: Program = program("on_tick", Hook::Event);
-/// Take down intervals off the CPU.
-pub(super) const WAITS: [Program; 3] = [
-    program("on_wakeup", Hook::Tracepoint("sched_wakeup")),
-    program("on_resume", Hook::Tracepoint("sched_exit_tp")),
-    program("on_switch", Hook::Tracepoint("sched_switch")),
-];
-/// Takes down who waits already.
-pub(super) const FIND_WAITING: Program = program("find_waiting", Hook::Threads);
-/// Takes down who still waits.
-pub(super) const FIND_STILL_WAITING: Program = program("find_still_waiting", Hook::Threads);
-/// Take down system calls.
-pub(super) const CALLS: [Program; 2] = [
-    program("on_return", Hook::RawTracepoint("sys_exit")),
-    program("on_call", Hook::RawTracepoint("sys_enter")),
-];
-/// Counts requests to io_urings, which not every kernel has.
-pub(super) const IO_URING: Program =
-    program("on_io_uring_request", Hook::RawTracepoint("io_uring_submit_req"));
-/// Takes samples of page faults.
-pub(super) const FAULT: Program = program("on_fault", Hook::Event);
-/// Hands over what threads have counted of their allocations.
-pub(super) const FIND_COUNTS: Program = program("find_counts", Hook::Threads);
-/// Takes down who is in a call already.
-pub(super) const FIND_CALLING: Program = program("find_calling", Hook::Threads);
-/// Takes down who still is in a call.
-pub(super) const FIND_STILL_CALLING: Program = program("find_still_calling", Hook::Threads);
-
-/// Keeps a program attached until it is dropped.
-pub(super) enum Link {
-    Tracepoint { _link: BtfTracePointLink },
-    RawTracepoint { _link: RawTracePointLink },
+/// Where programs and maps come from, and how large the latter are.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// What is to be recorded; samples always are.
+    pub(super) kinds: Vec<Kind>,
+    pub(super) ways: Ways,
+    pub(super) settings: Settings,
+    pub(super) sizes: Sizes,
+    /// Different probes at beginnings of functions.
+    pub(super) probes: u32,
+    /// What the kernel's types are, where it does not say itself.
+    pub(super) types: Option<PathBuf>,
 }
 
 /// Sizes of the maps.
+#[derive(Debug, Clone)]
 pub(super) struct Sizes {
     pub(super) cpus: u32,
     /// Buffers in bytes, powers of two of pages.
@@ -93,86 +84,260 @@ pub(super) struct Sizes {
     pub(super) objects: u32,
 }
 
-/// Makes the maps. No program is loaded yet.
-pub(super) fn open(btf: &Btf, settings: &Settings, sizes: &Sizes) -> Result<Ebpf, EbpfError> {
-    let settings = settings.to_bytes();
-    let allocation_rooms = if sizes.allocations > 0 { sizes.cpus * ROOMS_PER_CPU } else { 1 };
-    EbpfLoader::new()
-        .btf(Some(btf))
-        // Those of threads, which the programs alone use.
-        .allow_unsupported_maps()
-        .override_global("settings", settings.as_slice(), true)
-        .map_max_entries("sample_rooms", sizes.cpus)
-        .map_max_entries("wait_rooms", if sizes.waits > 0 { sizes.cpus } else { 1 })
-        .map_max_entries("call_rooms", if sizes.calls > 0 { sizes.cpus } else { 1 })
-        .map_max_entries("fault_rooms", if sizes.allocations > 0 { sizes.cpus } else { 1 })
-        .map_max_entries("allocation_rooms", allocation_rooms)
-        .map_max_entries("samples", sizes.samples)
-        .map_max_entries("waits", sizes.waits.max(4096))
-        .map_max_entries("calls", sizes.calls.max(4096))
-        .map_max_entries("allocations", sizes.allocations.max(4096))
-        .map_max_entries("objects", sizes.objects.max(1))
-        .map_max_entries("totals", sizes.totals.max(1))
-        .load(OBJECT)
+/// Programs that the kernel has taken in.
+pub(super) struct Loaded {
+    object: Object,
 }
 
-impl Program {
-    /// The tracepoint that it needs, if it does.
-    pub(super) fn tracepoint(&self) -> Option<&'static str> {
-        match self.hook {
-            Hook::Tracepoint(name) | Hook::RawTracepoint(name) => Some(name),
-            Hook::Threads | Hook::Event => None,
-        }
+/// Why programs could not be loaded.
+#[derive(Debug)]
+pub(super) struct LoadError {
+    /// The program that the kernel refuses, if it is one.
+    pub(super) program: Option<String>,
+    /// What it is for.
+    pub(super) kind: Kind,
+    /// What the kernel says.
+    pub(super) cause: String,
+}
+
+impl Plan {
+    /// How what is recorded is recorded, where there are several ways.
+    pub(super) fn describe(&self) -> String {
+        let of_kinds = self.kinds.iter().filter_map(|kind| self.ways.describe(*kind));
+        let old = (self.ways.object == ObjectFile::Old).then_some("programs for old kernels");
+        of_kinds.chain(old).collect::<Vec<_>>().join(" and ")
     }
 
-    /// Has the kernel check the program and take it in.
-    pub(super) fn load(&self, ebpf: &mut Ebpf, btf: &Btf) -> Result<(), ProgramError> {
-        match self.hook {
-            Hook::Tracepoint(tracepoint) => self.find::<BtfTracePoint>(ebpf)?.load(tracepoint, btf),
-            Hook::RawTracepoint(_) => self.find::<RawTracePoint>(ebpf)?.load(),
-            Hook::Threads => self.find::<Iter>(ebpf)?.load("task", btf),
-            Hook::Event => self.find::<PerfEvent>(ebpf)?.load(),
-        }
-    }
-
-    /// Attaches a program of a tracepoint.
-    pub(super) fn attach(&self, ebpf: &mut Ebpf) -> Result<Link, ProgramError> {
-        match self.hook {
-            Hook::Tracepoint(_) => {
-                let program: &mut BtfTracePoint = self.find(ebpf)?;
-                let link = program.attach()?;
-                Ok(Link::Tracepoint { _link: program.take_link(link)? })
+    /// The programs that it calls for, with what they are for.
+    fn programs(&self) -> Vec<(String, Kind)> {
+        let mut names: Vec<(&str, Kind)> = ["on_tick", "on_fork", "on_exec", "on_exit"]
+            .iter()
+            .map(|name| (*name, Kind::Samples))
+            .collect();
+        // Not needed for samples; if it is refused, so is any other like it.
+        names.extend(self.kinds.first().map(|kind| ("find_threads", *kind)));
+        let mut probes = 0;
+        for &kind in &self.kinds {
+            let of_kind: &[&str] = match kind {
+                Kind::Samples => &[],
+                Kind::Waits => &["on_switch", "on_wakeup", "find_waiting"],
+                Kind::Calls => &["on_call", "on_return", "find_calling", "find_still_calling"],
+                Kind::Allocations => &["on_fault", "find_counts"],
+            };
+            names.extend(of_kind.iter().map(|name| (*name, kind)));
+            match kind {
+                Kind::Waits => {
+                    let resume = match self.ways.resume {
+                        Resume::Tracepoint => "on_resume",
+                        Resume::Kprobe => "on_resume_probed",
+                    };
+                    let last = match self.ways.last_waits {
+                        LastWaits::InKernel => "find_still_waiting",
+                        LastWaits::ByRecorder => "find_still_waiting_bare",
+                    };
+                    names.extend([(resume, kind), (last, kind)]);
+                }
+                Kind::Allocations => match (self.ways.allocators, self.ways.object) {
+                    (Allocators::Sessions, _) => names.push(("on_allocator", kind)),
+                    (Allocators::Pairs, ObjectFile::Current) => {
+                        names.extend([("on_begin_probed", kind), ("on_end_probed", kind)]);
+                    }
+                    (Allocators::Pairs, ObjectFile::Old) => {
+                        names.push(("on_end_probed", kind));
+                        probes = self.probes.min(MAX_PROBES);
+                    }
+                },
+                Kind::Calls if self.ways.counts_io_uring => {
+                    names.push(("on_io_uring_request", kind));
+                }
+                Kind::Samples | Kind::Calls => {}
             }
-            Hook::RawTracepoint(tracepoint) => {
-                let program: &mut RawTracePoint = self.find(ebpf)?;
-                let link = program.attach(tracepoint)?;
-                Ok(Link::RawTracepoint { _link: program.take_link(link)? })
-            }
-            Hook::Threads | Hook::Event => Err(ProgramError::UnexpectedProgramType),
         }
+        let probes = (0..probes).map(|probe| (program_of_probe(probe), Kind::Allocations));
+        names.into_iter().map(|(name, kind)| (name.to_owned(), kind)).chain(probes).collect()
     }
 
-    /// Makes a program of all threads ready to be run.
-    pub(super) fn attach_to_threads(&self, ebpf: &mut Ebpf) -> Result<IterLink, ProgramError> {
-        let program: &mut Iter = self.find(ebpf)?;
-        let link = program.attach()?;
-        program.take_link(link)
+    /// Makes the maps, and has the kernel check the programs and take them in.
+    pub(super) fn load(&self) -> Result<Loaded, LoadError> {
+        let programs = self.programs();
+        let failed = |error: &dyn std::fmt::Display| {
+            let said = take_said();
+            log::debug!("{said}");
+            let program = refused_program(&said);
+            let kind = program
+                .as_ref()
+                .and_then(|name| programs.iter().find(|(known, _)| known == name))
+                .map_or(Kind::Samples, |(_, kind)| *kind);
+            LoadError { program, kind, cause: cause_of(&said, &format!("{error:#}")) }
+        };
+        listen();
+        let mut builder = ObjectBuilder::default();
+        if let Some(path) = &self.types {
+            builder.btf_custom_path(path).map_err(|error| failed(&error))?;
+        }
+        let object = match self.ways.object {
+            ObjectFile::Current => CURRENT,
+            ObjectFile::Old => OLD,
+        };
+        let mut object = builder.open_memory(object).map_err(|error| failed(&error))?;
+        for mut program in object.progs_mut() {
+            let wanted = programs.iter().any(|(name, _)| program.name() == OsStr::new(name));
+            program.set_autoload(wanted);
+        }
+        self.set_up_maps(&mut object).map_err(|error| failed(&error))?;
+        let object = object.load().map_err(|error| failed(&error))?;
+        log::debug!("{}", take_said());
+        Ok(Loaded { object })
     }
 
-    fn find<'e, P>(&self, ebpf: &'e mut Ebpf) -> Result<&'e mut P, ProgramError>
-    where
-        &'e mut P: TryFrom<&'e mut aya::programs::Program, Error = ProgramError>,
-    {
-        let program = ebpf.program_mut(self.name).ok_or(ProgramError::UnexpectedProgramType)?;
-        program.try_into()
+    fn set_up_maps(&self, object: &mut OpenObject) -> libbpf_rs::Result<()> {
+        let Sizes { cpus, samples, waits, calls, allocations, totals, objects } = self.sizes;
+        let has = |kind| self.kinds.contains(&kind);
+        let rooms = |kind| if has(kind) { cpus } else { 1 };
+        let is_old = self.ways.object == ObjectFile::Old;
+        let most = |entries: u32, before: u32| if is_old { entries.min(before) } else { entries };
+        for mut map in object.maps_mut() {
+            let Some(name) = map.name().to_str().map(str::to_owned) else { continue };
+            // What is set before the programs are loaded; libbpf calls it by
+            // the object and the section.
+            if name.ends_with(".rodata") {
+                map.set_initial_value(&self.settings.to_bytes())?;
+                continue;
+            }
+            let entries = match name.as_str() {
+                "sample_rooms" => cpus,
+                "wait_rooms" => rooms(Kind::Waits),
+                "call_rooms" => rooms(Kind::Calls),
+                "fault_rooms" => rooms(Kind::Allocations),
+                "allocation_rooms" if has(Kind::Allocations) => cpus * ROOMS_PER_CPU,
+                "samples" => samples,
+                "waits" => waits.max(4096),
+                "calls" => calls.max(4096),
+                "allocations" => allocations.max(4096),
+                "objects" => most(objects.max(1), MAX_TOTALS_BEFORE),
+                "totals" => most(totals.max(1), MAX_TOTALS_BEFORE),
+                "threads" if is_old && self.kinds.is_empty() => FEW_THREADS,
+                "threads" if is_old => MAX_THREADS,
+                _ => continue,
+            };
+            map.set_max_entries(entries)?;
+        }
+        if is_old {
+            // Programs of these kernels must not allocate where the scheduler
+            // or a timer runs them.
+            for mut map in object.maps_mut() {
+                if matches!(map.name().to_str(), Some("tracked" | "totals" | "objects")) {
+                    let flags = map.map_flags();
+                    map.set_map_flags(flags & !NO_PREALLOC)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// The descriptor of an event's program, once it is loaded.
-pub(super) fn event_fd(
-    ebpf: &mut Ebpf,
-    program: &Program,
-) -> Result<aya::programs::ProgramFd, ProgramError> {
-    let program: &mut PerfEvent = program.find(ebpf)?;
-    program.fd()?.try_clone().map_err(ProgramError::IOError)
+impl Loaded {
+    /// A program that has been loaded.
+    pub(super) fn program(&self, name: &str) -> Result<ProgramMut<'_>, BpfError> {
+        let found = self.object.progs_mut().find(|program| program.name() == OsStr::new(name));
+        found.ok_or_else(|| refused(name, &"it is not in the object"))
+    }
+
+    /// Attaches a program to what its section names.
+    pub(super) fn attach(&self, name: &str) -> Result<Link, BpfError> {
+        self.program(name)?.attach().map_err(|error| refused(name, &error))
+    }
+
+    /// A map, of its own from now on.
+    pub(super) fn map(&self, name: &str) -> Result<MapHandle, BpfError> {
+        let found = self.object.maps().find(|map| map.name() == OsStr::new(name));
+        let map = found.ok_or_else(|| refused(name, &"there is no such map"))?;
+        (&map).try_into().map_err(|error: libbpf_rs::Error| refused(name, &error))
+    }
+}
+
+/// The program for the beginnings of functions that belongs to a probe.
+pub(super) fn program_of_probe(probe: u32) -> String {
+    format!("on_begin_{probe}")
+}
+
+thread_local! {
+    /// What libbpf has said on this thread since it was last asked.
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Keeps what libbpf says, in place of printing it.
+fn listen() {
+    let level = match log::log_enabled!(log::Level::Debug) {
+        true => PrintLevel::Debug,
+        false => PrintLevel::Warn,
+    };
+    set_print(Some((level, |_, text| SAID.with_borrow_mut(|said| said.push_str(&text)))));
+}
+
+fn take_said() -> String {
+    SAID.take()
+}
+
+/// The program that was refused, by libbpf's words.
+fn refused_program(said: &str) -> Option<String> {
+    said.lines().find_map(|line| {
+        let rest = line.strip_prefix("libbpf: prog '")?;
+        let (name, what) = rest.split_once("': ")?;
+        let is_refusal = ["BPF program load failed", "failed to find kernel BTF type ID"]
+            .iter()
+            .any(|words| what.starts_with(words));
+        is_refusal.then(|| name.to_owned())
+    })
+}
+
+/// Why, in a line: the verifier's last word, but not its statistics.
+fn cause_of(said: &str, error: &str) -> String {
+    let missing = said.lines().find_map(|line| {
+        let name =
+            line.split_once("failed to find kernel BTF type ID of '")?.1.split('\'').next()?;
+        Some(format!("it has no {name}"))
+    });
+    let log = said.split_once("-- BEGIN PROG LOAD LOG --");
+    let log = log.map_or("", |(_, log)| log.split("-- END PROG LOAD LOG --").next().unwrap_or(""));
+    let is_word = |line: &&str| {
+        let line = line.trim();
+        !line.is_empty()
+            && !line.starts_with("processed ")
+            && !line.starts_with("verification time")
+    };
+    let word = log.lines().rfind(is_word).map(|line| format!("{} ({error})", line.trim()));
+    let map = said.lines().find_map(|line| {
+        let (name, _) = line.strip_prefix("libbpf: map '")?.split_once("': failed to create")?;
+        Some(format!("it cannot make the map {name} ({error})"))
+    });
+    missing.or(word).or(map).unwrap_or_else(|| error.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: &str = "libbpf: prog 'find_still_waiting': BPF program load failed: -EACCES\n\
+        libbpf: prog 'find_still_waiting': -- BEGIN PROG LOAD LOG --\n\
+        0: R1=ctx(off=0,imm=0) R10=fp0\n\
+        12: (85) call bpf_copy_from_user_task#191\n\
+        R2 unbounded memory access\n\
+        processed 611 insns (limit 1000000) max_states_per_insn 4 total_states 40\n\
+        -- END PROG LOAD LOG --\n\
+        libbpf: prog 'find_still_waiting': failed to load: -EACCES\n";
+
+    #[test]
+    fn a_refusal_in_a_line() {
+        assert_eq!(refused_program(REFUSED).as_deref(), Some("find_still_waiting"));
+        assert_eq!(cause_of(REFUSED, "EACCES"), "R2 unbounded memory access (EACCES)");
+        let said = "libbpf: prog 'on_resume': failed to find kernel BTF type ID of \
+                    'sched_exit_tp': -ESRCH\n";
+        assert_eq!(refused_program(said).as_deref(), Some("on_resume"));
+        assert_eq!(cause_of(said, "ESRCH"), "it has no sched_exit_tp");
+        let said = "libbpf: map 'threads': failed to create: -EINVAL\n";
+        assert_eq!(refused_program(said), None);
+        assert_eq!(cause_of(said, "EINVAL"), "it cannot make the map threads (EINVAL)");
+        assert_eq!(cause_of("", "EPERM"), "EPERM");
+    }
 }

@@ -95,7 +95,7 @@ pub enum AttachError {
         limit: u64,
     },
     /// The kernel does not know something that is needed.
-    #[error("this kernel cannot do what rec needs ({0}): Linux 5.13 or newer is required")]
+    #[error("this kernel cannot do what rec needs ({0}): Linux 5.10 or newer is required")]
     OldKernel(io::Error),
     /// The kernel has no memory for buffers, or the user may not lock any.
     #[error(
@@ -121,6 +121,8 @@ pub(crate) struct Attachment {
     samplers: Vec<OwnedFd>,
     /// The other events that report, which they do as long as they are open.
     _reporters: Vec<OwnedFd>,
+    /// Whether events of children that are not followed come in as well.
+    has_others: bool,
     ring_len: usize,
     stack_bytes: u32,
     frequency_hz: u32,
@@ -155,9 +157,11 @@ impl Attachment {
         }
     }
 
-    /// What all sampling events have counted, those of ended threads included.
-    pub(crate) fn count(&self) -> u64 {
-        self.sampling_events().filter_map(|event| sys::read_count(event).ok()).sum()
+    /// What all sampling events have counted, those of ended threads included;
+    /// `None` if that is not only of the targets.
+    pub(crate) fn count(&self) -> Option<u64> {
+        let counts = self.sampling_events().filter_map(|event| sys::read_count(event).ok());
+        (!self.has_others).then(|| counts.sum())
     }
 
     /// How long a buffer may go unwatched without running over.
@@ -175,13 +179,18 @@ impl Attachment {
 /// processes do are on when this returns; sampling is not.
 pub(crate) fn attach(targets: &Targets) -> Result<Attached, AttachError> {
     raise_file_limit();
-    let (event, kernel) = choose_event(targets)?;
+    // Before Linux 5.13, events are inherited by all children or by none.
+    let (event, kernel, inherit) = match choose_event(targets, targets.follow) {
+        Err(AttachError::OldKernel(_)) if !targets.follow => choose_event(targets, true)?,
+        chosen => chosen?,
+    };
     let cpus = online_cpus();
     let share = (MAX_RING_TOTAL / cpus.len().max(1)).clamp(MIN_RING, MAX_RING);
     // A buffer is a power of two of pages.
     let mut ring_len = (1 << share.ilog2()).max(page_size());
     loop {
-        match attach_with(targets, event, kernel, &cpus, ring_len) {
+        match attach_with(targets, event, event_options(targets, kernel, inherit, ring_len), &cpus)
+        {
             // A user may lock only so much memory, for all CPUs together.
             Err(AttachError::NoBuffer(error)) if ring_len > MIN_RING => {
                 log::debug!("buffers of {ring_len} bytes are refused: {error}");
@@ -206,9 +215,12 @@ fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> At
         event: event.describe(attachment.frequency_hz),
         usual_weight: event.usual_weight(attachment.frequency_hz),
         kernel,
+        reports_others: attachment.has_others,
         pids: std::mem::take(&mut attachment.pids),
         allocators: Vec::new(),
         sources: std::mem::take(&mut attachment.sources),
+        missing: Vec::new(),
+        ways: String::new(),
         notes,
         capture: Box::new(attachment),
     }
@@ -217,11 +229,11 @@ fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> At
 fn attach_with(
     targets: &Targets,
     event: SampledEvent,
-    kernel: bool,
+    options: EventOptions,
     cpus: &[u32],
-    ring_len: usize,
 ) -> Result<Attachment, AttachError> {
-    let mut opener = Opener::new(targets, event, kernel, cpus, ring_len);
+    let ring_len = 2 * options.wakeup_bytes as usize;
+    let mut opener = Opener::new(event, options, cpus, ring_len);
     let mut quiet_looks = 0;
     let mut looks = 0;
     while quiet_looks < 2 && looks < MAX_LOOKS {
@@ -239,6 +251,7 @@ fn attach_with(
         buffers: opener.buffers,
         samplers: opener.samplers,
         _reporters: opener.reporters,
+        has_others: options.follow && !targets.follow,
         ring_len,
         stack_bytes: targets.stack_bytes,
         frequency_hz: targets.frequency_hz,
@@ -260,14 +273,7 @@ struct Opener<'a> {
 }
 
 impl<'a> Opener<'a> {
-    fn new(
-        targets: &Targets,
-        event: SampledEvent,
-        kernel: bool,
-        cpus: &'a [u32],
-        ring_len: usize,
-    ) -> Self {
-        let options = event_options(targets, kernel, ring_len);
+    fn new(event: SampledEvent, options: EventOptions, cpus: &'a [u32], ring_len: usize) -> Self {
         Opener {
             cpus,
             sampling: attr::sampling(event, &options),
@@ -375,8 +381,12 @@ impl<'a> Opener<'a> {
 }
 
 /// Finds out which event there is, and whether kernel mode may be sampled, by
-/// opening one on the first target.
-fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> {
+/// opening one on the first target. With `inherit` all children inherit it;
+/// that is returned, too.
+fn choose_event(
+    targets: &Targets,
+    inherit: bool,
+) -> Result<(SampledEvent, bool, bool), AttachError> {
     let pid = *targets.pids.first().ok_or(AttachError::NoSuchProcess(0))?;
     // The first thread may have ended while others go on, and these may end
     // between being found and being tried.
@@ -386,10 +396,10 @@ fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> 
     let mut kernel = targets.kernel;
     let mut event = SampledEvent::Cycles;
     loop {
-        let options = event_options(targets, kernel, MIN_RING);
+        let options = event_options(targets, kernel, inherit, MIN_RING);
         let error = match sys::open_event(&attr::sampling(event, &options), Whose::Thread(tid), cpu)
         {
-            Ok(_) => return Ok((event, kernel)),
+            Ok(_) => return Ok((event, kernel, inherit)),
             Err(error) => error,
         };
         match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
@@ -403,11 +413,11 @@ fn choose_event(targets: &Targets) -> Result<(SampledEvent, bool), AttachError> 
     }
 }
 
-fn event_options(targets: &Targets, kernel: bool, ring_len: usize) -> EventOptions {
+fn event_options(targets: &Targets, kernel: bool, inherit: bool, ring_len: usize) -> EventOptions {
     EventOptions {
         frequency_hz: targets.frequency_hz,
         kernel,
-        follow: targets.follow,
+        follow: inherit,
         start_on_exec: targets.start_on_exec,
         stack_bytes: targets.stack_bytes,
         // The recorder looks at its buffers every so often anyway; this wakes

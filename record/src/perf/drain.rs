@@ -55,7 +55,7 @@ impl Capture for Attachment {
 
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
         let mut batch = Batch::default();
-        batch.counted = Some(self.count());
+        batch.counted = self.count();
         hand_over(batch);
     }
 }

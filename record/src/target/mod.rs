@@ -227,6 +227,7 @@ impl Tracker {
         let buffer = (event.cpu, source.is_none_or(|source| source.samples));
         let owner = source.map_or(event.tid, |source| source.thread);
         match &event.what {
+            What::Sample { .. } if self.is_of_other(event.pid) => {}
             What::Sample { event: number, weight, place } => {
                 self.sample(event, owner, *number, *weight, place);
             }
@@ -274,6 +275,15 @@ impl Tracker {
         }
         self.last_seen.insert(buffer, event.time_ns);
         self.watch_new_publishers();
+    }
+
+    /// Whether a process is one that inherited its parent's events although
+    /// children are not followed: there is no other way before Linux 5.13.
+    fn is_of_other(&self, pid: u32) -> bool {
+        match &self.policy.scope {
+            Scope::Processes(targets) => !self.policy.follow && !targets.contains(&pid),
+            Scope::Opened | Scope::AllBut(_) => false,
+        }
     }
 
     /// Notes CPU time that no sample stands for, though it should: timers of

@@ -1,0 +1,91 @@
+//! Whether rec may use bpf programs, and what would let it.
+
+use std::fs;
+
+use super::error::BpfError;
+
+/// Numbers of capabilities, see capabilities(7).
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+/// Fails if rec lacks capabilities that it needs.
+pub(super) fn check() -> Result<(), BpfError> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    match effective(&status) {
+        Some(held) if !suffices(held) => {
+            Err(BpfError::NotAllowed(remedy(nix::unistd::geteuid().is_root())))
+        }
+        // If it cannot be told, the kernel will say.
+        _ => Ok(()),
+    }
+}
+
+/// The effective capabilities in the text of a process's status.
+fn effective(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn suffices(held: u64) -> bool {
+    let has = |capability: u32| held >> capability & 1 != 0;
+    has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_PERFMON)
+}
+
+fn remedy(is_root: bool) -> String {
+    match is_root {
+        // Root without them is in a container.
+        true => "bpf programs need CAP_BPF and CAP_PERFMON, which root has not in this container: \
+                 start it with --cap-add BPF --cap-add PERFMON --cap-add SYS_PTRACE"
+            .to_owned(),
+        false => "bpf programs need root, or rec with CAP_BPF and CAP_PERFMON \
+                  (setcap cap_bpf,cap_perfmon,cap_sys_ptrace=ep rec)"
+            .to_owned(),
+    }
+}
+
+/// Says what forbids what rec has the rights for, if it is that.
+pub(super) fn explain(error: BpfError) -> BpfError {
+    let forbidden = match &error {
+        BpfError::Refused { cause, .. } => {
+            cause.contains("EPERM") || cause.contains("Operation not permitted")
+        }
+        BpfError::Events(error) => error.raw_os_error() == Some(libc::EPERM),
+        _ => false,
+    };
+    if !forbidden {
+        return error;
+    }
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    BpfError::NotAllowed(match lockdown.contains("[confidentiality]") {
+        true => {
+            "kernel lockdown in confidentiality mode forbids bpf programs to read memory: boot \
+                 with lockdown=integrity"
+                .to_owned()
+        }
+        false => format!(
+            "{error}: rec has the capabilities, so a seccomp profile or a security module is in \
+             the way (docker run --security-opt seccomp=unconfined)"
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_that_are_enough() {
+        let check = |hex: &str, expected| {
+            let held = effective(&format!("Name:\trec\nCapEff:\t{hex}\n")).unwrap();
+            assert_eq!(suffices(held), expected, "{hex}");
+        };
+        check("000001ffffffffff", true);
+        check("0000000000200000", true);
+        check("000000c000000000", true);
+        check("0000008000000000", false);
+        // What docker leaves to root.
+        check("00000000a80425fb", false);
+        assert_eq!(effective("Name:\trec\n"), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! What stands in for what a kernel lacks.
+//!
+//! | what | from | before |
+//! |---|---|---|
+//! | task storage, loops, exchange and more | 5.18 | another object, with hash maps by thread |
+//! | a tracepoint in the thread that goes on | 6.15 | a kprobe in the scheduler |
+//! | sessions of uprobes | 6.13 | a uprobe and a uretprobe |
+//! | stacks of other threads read by programs | 5.18 | read by the recorder |
+//!
+//! Kernels of distributions have what others lack, and lack what others have:
+//! the version only says what is tried first.
+
+use super::programs::Kind;
+use crate::host::release;
+
+/// How each thing is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ways {
+    pub(super) object: ObjectFile,
+    pub(super) resume: Resume,
+    pub(super) allocators: Allocators,
+    pub(super) last_waits: LastWaits,
+    /// Whether requests to io_urings are counted, which not every kernel has.
+    pub(super) counts_io_uring: bool,
+}
+
+/// Which programs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ObjectFile {
+    Current,
+    Old,
+}
+
+/// How a thread that goes on is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resume {
+    Tracepoint,
+    Kprobe,
+}
+
+/// How functions of allocators are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allocators {
+    Sessions,
+    Pairs,
+}
+
+/// How stacks are read of threads that wait in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastWaits {
+    InKernel,
+    ByRecorder,
+}
+
+impl Ways {
+    /// What this kernel should have by its version.
+    pub(super) fn of_this_kernel() -> Self {
+        // Of what calls itself something else, the best is tried first.
+        Ways::of_version(version().unwrap_or((u32::MAX, 0)))
+    }
+
+    fn of_version(version: (u32, u32)) -> Self {
+        let since = |first| version >= first;
+        let ways = Ways {
+            object: ObjectFile::Current,
+            resume: if since((6, 15)) { Resume::Tracepoint } else { Resume::Kprobe },
+            allocators: if since((6, 13)) { Allocators::Sessions } else { Allocators::Pairs },
+            last_waits: LastWaits::InKernel,
+            counts_io_uring: true,
+        };
+        if since((5, 18)) { ways } else { Ways::old() }
+    }
+
+    fn old() -> Self {
+        Ways {
+            object: ObjectFile::Old,
+            resume: Resume::Kprobe,
+            allocators: Allocators::Pairs,
+            last_waits: LastWaits::ByRecorder,
+            counts_io_uring: true,
+        }
+    }
+
+    /// Chooses what comes next where `program` was refused, or what is made for
+    /// all programs of an event kind. Returns whether there is something.
+    pub(super) fn fall_back(&mut self, kind: Kind, program: Option<&str>) -> bool {
+        let before = self.clone();
+        match (kind, program) {
+            (_, Some("on_resume")) => self.resume = Resume::Kprobe,
+            (_, Some("on_allocator")) => self.allocators = Allocators::Pairs,
+            (_, Some("find_still_waiting")) => self.last_waits = LastWaits::ByRecorder,
+            (_, Some("on_io_uring_request")) => self.counts_io_uring = false,
+            (Kind::Samples, _) => *self = Ways::old(),
+            (Kind::Waits | Kind::Calls | Kind::Allocations, _) => {}
+        }
+        *self != before
+    }
+
+    /// By what an event kind is recorded, if there are several ways.
+    pub(super) fn describe(&self, kind: Kind) -> Option<&'static str> {
+        match kind {
+            Kind::Samples | Kind::Calls => None,
+            Kind::Waits => Some(match self.resume {
+                Resume::Tracepoint => "tracepoint sched_exit_tp",
+                Resume::Kprobe => "kprobe on finish_task_switch",
+            }),
+            Kind::Allocations => Some(match self.allocators {
+                Allocators::Sessions => "uprobe sessions",
+                Allocators::Pairs => "uprobes and uretprobes",
+            }),
+        }
+    }
+}
+
+/// The kernel's version.
+pub(super) fn version() -> Option<(u32, u32)> {
+    parse_version(&release())
+}
+
+fn parse_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_distributions() {
+        let check = |release, expected| assert_eq!(parse_version(release), expected, "{release}");
+        check("6.18.44-fc-v782", Some((6, 18)));
+        check("5.10.0-36-cloud-amd64", Some((5, 10)));
+        check("5.14.0-427.el9.x86_64", Some((5, 14)));
+        check("7.2+deb14-cloud-amd64", Some((7, 2)));
+        check("unknown", None);
+    }
+
+    #[test]
+    fn each_way_ends() {
+        let mut ways = Ways::of_version((7, 0));
+        assert!(ways.fall_back(Kind::Waits, Some("on_resume")));
+        assert_eq!(ways.resume, Resume::Kprobe);
+        assert!(!ways.fall_back(Kind::Waits, Some("on_resume")));
+        assert!(!ways.fall_back(Kind::Waits, Some("on_resume_probed")));
+        assert!(ways.fall_back(Kind::Allocations, Some("on_allocator")));
+        assert!(ways.fall_back(Kind::Samples, None));
+        assert_eq!(ways, Ways::of_version((5, 10)));
+        assert!(!ways.fall_back(Kind::Samples, Some("on_tick")));
+    }
+}
