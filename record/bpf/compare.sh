@@ -7,7 +7,7 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 cp ./*.c ./*.h Makefile "$fresh"
 make --silent -C "$fresh"
-for object in rz.bpf.o rz-old.bpf.o; do
+for object in *.bpf.o; do
     if ! cmp "$object" "$fresh/$object"; then
         echo "compare.sh: $object is out of date: run \`make -B -C record/bpf\` and commit it" >&2
         exit 1

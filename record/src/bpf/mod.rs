@@ -8,6 +8,7 @@ mod events;
 mod heap;
 mod layout;
 mod maps;
+mod names;
 mod probes;
 mod programs;
 mod rights;
@@ -19,3 +20,4 @@ mod ways;
 
 pub(crate) use attach::{Options, attach};
 pub use error::BpfError;
+pub(crate) use names::kernel_symbols;

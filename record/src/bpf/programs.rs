@@ -267,7 +267,7 @@ thread_local! {
 }
 
 /// Keeps what libbpf says, in place of printing it.
-fn listen() {
+pub(super) fn listen() {
     let level = match log::log_enabled!(log::Level::Debug) {
         true => PrintLevel::Debug,
         false => PrintLevel::Warn,

@@ -375,7 +375,11 @@ impl Tracker {
         let Stacks { modules, kernel_addresses, vdso_offsets, .. } = &mut self.stacks;
         if !kernel_addresses.is_empty() {
             let module = modules.kernel(&mut Vec::new());
-            add(rz_unwind::names::kernel_symbols(kernel_addresses, module), "kernel functions");
+            let symbols = crate::bpf::kernel_symbols(kernel_addresses, module).or_else(|error| {
+                log::debug!("kernel functions are looked up in their list: {error}");
+                rz_unwind::names::kernel_symbols(kernel_addresses, module)
+            });
+            add(symbols, "kernel functions");
         }
         if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
             add(rz_unwind::names::vdso_symbols(vdso_offsets, module), "vDSO functions");
