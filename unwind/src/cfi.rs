@@ -13,8 +13,9 @@ use rustc_hash::FxHashMap;
 use rz_format::TruncatedReason;
 
 use crate::image::Image;
+use crate::kept::Simple;
 use crate::memory::StackMemory;
-use crate::x86_64::{AX, RA, Registers, SP};
+use crate::x86_64::{AX, BP, RA, Registers, SP};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -95,6 +96,8 @@ pub enum Step {
         registers: Registers,
         /// Whether it was interrupted by a signal and did not call anything.
         interrupted: bool,
+        /// What had to be known for that, if it is simple.
+        simple: Option<Simple>,
     },
     /// There is no caller: this is where the thread began. Nothing at or
     /// above the address is needed to find that out.
@@ -245,6 +248,21 @@ impl Rule {
 }
 
 impl FrameRule {
+    /// Whether the stack and frame pointers, and words at fixed places, are all
+    /// that it takes.
+    fn is_simple(&self) -> bool {
+        let by_pointers = matches!(self.cfa, Cfa::Register { register: SP | BP, .. });
+        let fixed = self.recover.iter().all(|(register, recover)| match (*register, recover) {
+            (RA, recover) => matches!(recover, Recover::AtCfa(-8)),
+            (BP, recover) => {
+                matches!(recover, Recover::AtCfa(offset) if (-0xffff..0).contains(offset))
+            }
+            // What is in other registers matters to other rules only.
+            _ => true,
+        });
+        by_pointers && fixed && !self.is_signal_trampoline
+    }
+
     fn apply(
         &self,
         registers: &Registers,
@@ -261,6 +279,7 @@ impl FrameRule {
             if self.is_signal_trampoline { *registers } else { registers.preserved_by_callee() };
         caller.set(SP, Some(cfa));
         let mut return_address = None;
+        let mut simple = self.is_simple().then_some(Simple { saved_bp: 0 });
         for (register, recover) in &self.recover {
             let value = match recover {
                 Recover::AtCfa(offset) => {
@@ -270,7 +289,11 @@ impl FrameRule {
                         // already may still be said to lie below the stack
                         // pointer, where nothing was copied. Its value is
                         // back in place then.
+                        simple = None;
                         continue;
+                    }
+                    if let (BP, Some(simple)) = (*register, &mut simple) {
+                        simple.saved_bp = offset.unsigned_abs() as u32;
                     }
                     stack.read(address)
                 }
@@ -292,7 +315,8 @@ impl FrameRule {
             Some(0) => Ok(Step::Root(cfa)),
             Some(address) => {
                 caller.ip = address;
-                Ok(Step::Caller { registers: caller, interrupted: self.is_signal_trampoline })
+                let interrupted = self.is_signal_trampoline;
+                Ok(Step::Caller { registers: caller, interrupted, simple })
             }
             None if stack.is_beyond(cfa.wrapping_sub(8)) => Err(TruncatedReason::StackTooDeep),
             None => Err(TruncatedReason::NoUnwindInfo),

@@ -18,6 +18,7 @@
 mod cfi;
 mod epilogue;
 mod image;
+mod kept;
 mod memory;
 pub mod names;
 mod space;
@@ -29,6 +30,7 @@ use rz_format::TruncatedReason;
 pub use cfi::{Cfi, Step};
 pub use epilogue::{Epilogue, MAX_EPILOGUE_LEN};
 pub use image::Image;
+pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
 pub use space::{AddressSpace, Extent, Mapping};
 pub use vdso::own_vdso;
@@ -70,14 +72,37 @@ pub enum End {
     Root(u64),
     /// Before that.
     Truncated(TruncatedReason),
+    /// At a frame of which it is known what called it.
+    Known,
+}
+
+/// A frame that was found.
+#[derive(Debug)]
+pub struct Found<P> {
+    /// Where it is.
+    pub place: P,
+    /// If it has called the one before: how unwinding came to it, and from there
+    /// to its caller, as far as that is simple.
+    pub caller: Option<(Caller, Simple)>,
 }
 
 /// Follows a stack from its innermost frame; `frame` gets each place found.
 pub fn unwind<C: Code>(
     code: &mut C,
-    mut registers: Registers,
+    registers: Registers,
     stack: &StackMemory<'_>,
     mut frame: impl FnMut(C::Place),
+) -> End {
+    unwind_until(code, registers, stack, |_| false, |found| frame(found.place))
+}
+
+/// The same, until `is_known` says that it knows a frame and what called it.
+pub fn unwind_until<C: Code>(
+    code: &mut C,
+    mut registers: Registers,
+    stack: &StackMemory<'_>,
+    mut is_known: impl FnMut(&Caller) -> bool,
+    mut frame: impl FnMut(Found<C::Place>),
 ) -> End {
     let mut has_called = false;
     for _ in 0..MAX_FRAMES {
@@ -85,24 +110,35 @@ pub fn unwind<C: Code>(
         // call does not return; one byte before it is inside the call for
         // sure. So it is after a system call, such as the one at the end of a
         // signal trampoline.
+        let caller = has_called.then(|| Caller::new(&registers));
+        if caller.as_ref().is_some_and(&mut is_known) {
+            return End::Known;
+        }
         let is_behind = has_called || registers.follow_system_call();
         let lookup = registers.ip.wrapping_sub(u64::from(is_behind));
         let Some(place) = code.place(lookup) else {
             return End::Truncated(TruncatedReason::BadReturnAddress);
         };
         let step = code.step(&place, &registers, stack);
-        frame(match &step {
+        let simple = match &step {
+            Ok(Step::Caller { simple, .. }) => *simple,
+            // By its code alone, as long as nothing above it was read.
+            Ok(Step::Root(end)) if *end == registers.sp() => Some(Simple { saved_bp: 0 }),
+            Ok(Step::Root(_) | Step::UseFramePointer) | Err(_) => None,
+        };
+        let place = match &step {
             // A trampoline is returned to, but did not call: its address is
             // exact, and only its unwind entry begins one byte early.
             Ok(Step::Caller { interrupted: true, .. }) if has_called => {
                 code.place(registers.ip).unwrap_or(place)
             }
             _ => place,
-        });
+        };
+        frame(Found { place, caller: caller.zip(simple) });
         let (caller, interrupted) = match step {
             Err(reason) => return End::Truncated(reason),
             Ok(Step::Root(stack_end)) => return End::Root(stack_end),
-            Ok(Step::Caller { registers, interrupted }) => (registers, interrupted),
+            Ok(Step::Caller { registers, interrupted, .. }) => (registers, interrupted),
             Ok(Step::UseFramePointer) => {
                 match frame_pointer_step(code, &registers, stack, has_called) {
                     Ok(caller) => (caller, false),
@@ -201,7 +237,7 @@ mod tests {
     }
 
     fn caller(ip: u64, sp: u64, interrupted: bool) -> Result<Step, TruncatedReason> {
-        Ok(Step::Caller { registers: registers(0, sp, ip), interrupted })
+        Ok(Step::Caller { registers: registers(0, sp, ip), interrupted, simple: None })
     }
 
     fn check(

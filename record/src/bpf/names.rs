@@ -86,7 +86,10 @@ mod tests {
         check("schedule+0x12/0x345", Some((start, 0x345, "schedule", "")));
         check("read+0x12/0x20 [ext4]", Some((start, 0x20, "read", "ext4")));
         check("a.isra.0+0x12/0x20", Some((start, 0x20, "a.isra.0", "")));
-        check("bpf_prog_12ab_on_tick+0x12/0x20", Some((start, 0x20, "bpf_prog_12ab_on_tick", "bpf")));
+        check(
+            "bpf_prog_12ab_on_tick+0x12/0x20",
+            Some((start, 0x20, "bpf_prog_12ab_on_tick", "bpf")),
+        );
         check("0xffffffff81000012", None);
         check("wrong+0xffffffffffffffff/0x1", None);
         check("", None);

@@ -7,7 +7,7 @@ use rz_format::{
 };
 
 use super::facts::{completed, process_facts};
-use super::process::{Origin, Process, Thread};
+use super::process::{Origin, Process, Thread, ThreadStack};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
 use super::{Launched, MAX_FACTS, Scope, Tracker};
@@ -289,7 +289,8 @@ impl Tracker {
         let name = name.to_owned();
         let record = rz_format::Thread { id, process, tid, start_ns, name: name.clone() };
         self.found.records.push(Record::Thread(record));
-        self.threads.insert(tid, Thread { id, pid, owner, start_ns, name, stack_end: 0 });
+        let stack = ThreadStack::default();
+        self.threads.insert(tid, Thread { id, pid, owner, start_ns, name, stack });
         if let Some(process) = self.processes.get_mut(&pid) {
             process.live_threads += 1;
         }

@@ -7,8 +7,8 @@ use nix::unistd::Pid;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{ModuleKind, Record, TruncatedReason};
 use rz_unwind::{
-    AddressSpace, Code, Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, Registers, StackMemory, Step,
-    ends_with_call,
+    AddressSpace, Code, Epilogue, KeptStack, MAX_CALL_LEN, MAX_EPILOGUE_LEN, Registers,
+    StackMemory, Step, ends_with_call,
 };
 
 use crate::target::modules::Modules;
@@ -39,6 +39,8 @@ pub(crate) struct Process {
     pub(crate) argv0: String,
     name: String,
     rescanned_ns: Option<u64>,
+    /// Grows with each new mapping.
+    code_version: u64,
     /// Return addresses that come after a call, as far as it was looked.
     known_calls: FxHashSet<u64>,
     /// What generated code does at an address, if it is about to return, and
@@ -71,8 +73,19 @@ pub(crate) struct Thread {
     pub(crate) start_ns: u64,
     /// Its name.
     pub(crate) name: String,
-    /// Where its stack ends as far as unwinding is concerned; 0 if unknown.
-    pub(crate) stack_end: u64,
+    /// What is known of its stack.
+    pub(crate) stack: ThreadStack,
+}
+
+/// What is known of a thread's stack from samples before.
+#[derive(Default)]
+pub(crate) struct ThreadStack {
+    /// Where it ends as far as unwinding is concerned; 0 if unknown.
+    pub(crate) end: u64,
+    /// Its last one.
+    pub(crate) kept: KeptStack,
+    /// The process's code when that was taken, see [`Process::code_version`].
+    pub(crate) code_version: u64,
 }
 
 impl Process {
@@ -92,6 +105,7 @@ impl Process {
             argv0: argv0.unwrap_or_else(|| procfs::argv0(pid)),
             name,
             rescanned_ns: None,
+            code_version: 0,
             known_calls: FxHashSet::default(),
             known_epilogues: FxHashMap::default(),
         }
@@ -104,7 +118,14 @@ impl Process {
             self.known_calls.clear();
             self.known_epilogues.clear();
         }
-        self.space.insert(entry)
+        let is_new = self.space.insert(entry);
+        self.code_version += u64::from(is_new);
+        is_new
+    }
+
+    /// As long as this is the same, an address is in the same code.
+    pub(crate) fn code_version(&self) -> u64 {
+        self.code_version
     }
 
     /// What it was called when it was found.
@@ -229,6 +250,8 @@ impl Code for ProcessCode<'_> {
                 Ok(caller.map_or(Step::UseFramePointer, |registers| Step::Caller {
                     registers,
                     interrupted: false,
+                    // The code may be another one tomorrow.
+                    simple: None,
                 }))
             }
             None => Err(TruncatedReason::NoUnwindInfo),

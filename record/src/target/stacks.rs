@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
 use rz_format::{Frame, ModuleKind, Record, StackDefs, StackId, StackInterner, TruncatedReason};
-use rz_unwind::{End, StackMemory};
+use rz_unwind::{Caller, End, Simple, StackMemory};
 
 use crate::event::{RawEvent, RawStack};
 use crate::queue::StackEnds;
 use crate::target::modules::Modules;
-use crate::target::process::{Process, ProcessCode, Thread};
+use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack};
 
 /// Distinct stacks remembered; with more, equal ones are defined once again.
 /// This many take about 100 MiB.
@@ -25,8 +25,10 @@ pub(super) struct Stacks {
     pub(super) vdso_offsets: BTreeSet<u64>,
     interner: StackInterner<FxBuildHasher>,
     stack_ends: Arc<StackEnds>,
-    /// Frames of the stack at hand, innermost first.
+    /// The kernel's frames of the stack at hand, innermost first.
     frames: Vec<Frame>,
+    /// Those of user mode.
+    found: Vec<(Frame, Option<(Caller, Simple)>)>,
 }
 
 /// When and in which process a stack was taken.
@@ -52,6 +54,7 @@ impl Stacks {
             interner: StackInterner::default(),
             stack_ends,
             frames: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -66,19 +69,21 @@ impl Stacks {
         thread: Option<&mut Thread>,
         records: &mut Vec<Record>,
     ) -> (Option<StackId>, Option<TruncatedReason>) {
-        self.frames.clear();
-        self.kernel_frames(place.kernel, records);
-        let truncated =
-            process.and_then(|process| self.user_frames(moment, place, process, thread, records));
         if self.interner.len().1 >= MAX_KNOWN_STACKS {
             self.interner.forget();
         }
-        let mut stack = None;
-        for frame in self.frames.iter().rev() {
+        let user = match process {
+            Some(process) => self.user_frames(moment, place, process, thread, records),
+            None => UserStack::default(),
+        };
+        self.frames.clear();
+        self.kernel_frames(place.kernel, records);
+        let (mut stack, kernel_frames) = (user.stack, self.frames.iter().rev());
+        for frame in kernel_frames {
             let frame = self.interner.frame(*frame);
             stack = Some(self.interner.stack(stack, frame));
         }
-        (stack, truncated)
+        (stack, user.truncated)
     }
 
     /// The number of a stack that is not known up to its root.
@@ -127,40 +132,77 @@ impl Stacks {
         process: &mut Process,
         thread: Option<&mut Thread>,
         records: &mut Vec<Record>,
-    ) -> Option<TruncatedReason> {
-        let registers = place.registers?;
+    ) -> UserStack {
+        let Some(registers) = place.registers else { return UserStack::default() };
         let stack = StackMemory::new(registers.sp(), place.stack);
         let Moment { time_ns, pid, tid } = moment;
+        let code_version = process.code_version();
+        let mut nobodys = ThreadStack::default();
+        let before = thread.map_or(&mut nobodys, |thread| &mut thread.stack);
+        if before.code_version != code_version {
+            *before = ThreadStack { end: before.end, code_version, ..ThreadStack::default() };
+        }
         let mut code = ProcessCode { pid, time_ns, process, modules: &mut self.modules, records };
-        let (frames, vdso_offsets) = (&mut self.frames, &mut self.vdso_offsets);
-        let end = rz_unwind::unwind(&mut code, registers, &stack, |place| {
-            if place.kind == ModuleKind::Vdso {
-                vdso_offsets.insert(place.offset);
+        let (found, vdso_offsets) = (&mut self.found, &mut self.vdso_offsets);
+        found.clear();
+        let mut known = None;
+        let is_known = |caller: &Caller| {
+            known = before.kept.find(caller, &stack);
+            known.is_some()
+        };
+        let end = rz_unwind::unwind_until(&mut code, registers, &stack, is_known, |frame| {
+            let Place { module, kind, offset } = frame.place;
+            if kind == ModuleKind::Vdso {
+                vdso_offsets.insert(offset);
             }
-            frames.push(Frame::Code { module: place.module, offset: place.offset });
+            found.push((Frame::Code { module, offset }, frame.caller));
         });
-        match end {
-            End::Root(stack_end) => {
-                if let Some(thread) = thread
-                    && thread.stack_end != stack_end
-                {
-                    thread.stack_end = stack_end;
-                    self.stack_ends.set(tid, stack_end);
-                }
-                None
+        let (mut user, mut keeps) = (UserStack::default(), true);
+        match (end, known) {
+            (End::Known, Some((frames, id, stack_end))) => {
+                before.kept.keep(frames);
+                user.stack = Some(id);
+                self.learn_end(before, tid, stack_end);
             }
-            End::Truncated(reason) => {
+            (End::Root(stack_end), _) => {
+                before.kept.begin(stack_end);
+                self.learn_end(before, tid, stack_end);
+            }
+            (End::Truncated(reason), _) => {
                 if reason == TruncatedReason::StackTooDeep {
                     // What was taken for the end may have been that of a
                     // coroutine's stack.
                     self.stack_ends.remove(tid);
-                    if let Some(thread) = thread {
-                        thread.stack_end = 0;
-                    }
+                    before.end = 0;
                 }
-                self.frames.push(Frame::Truncated(reason));
-                Some(reason)
+                user.truncated = Some(reason);
+                user.stack = Some(self.root(reason));
+                keeps = false;
             }
+            (End::Known, None) => {}
+        }
+        for (frame, caller) in self.found.drain(..).rev() {
+            let frame = self.interner.frame(frame);
+            let id = self.interner.stack(user.stack, frame);
+            user.stack = Some(id);
+            // Those inside of one that is not simple cannot be compared.
+            keeps =
+                keeps && caller.is_some_and(|(caller, step)| before.kept.push(caller, step, id));
+        }
+        user
+    }
+
+    fn learn_end(&self, stack: &mut ThreadStack, tid: u32, stack_end: u64) {
+        if stack.end != stack_end {
+            stack.end = stack_end;
+            self.stack_ends.set(tid, stack_end);
         }
     }
+}
+
+/// The part of a stack that is in user mode.
+#[derive(Default)]
+struct UserStack {
+    stack: Option<StackId>,
+    truncated: Option<TruncatedReason>,
 }
