@@ -54,6 +54,9 @@ pub fn uring_name(operation: u32) -> Cow<'static, str> {
 /// Why a thread did not run: the name of the call it was in, or such as
 /// `preempted`, `page fault` and `disk in read`.
 ///
+/// `throttled` is what a control group's quota took, `memory` what was spent
+/// until there was some.
+///
 /// What has no user mode has no page faults: `kernel_thread` tells.
 pub fn wait_reason(state: WaitState, call: Option<u32>, kernel_thread: bool) -> Cow<'static, str> {
     let place = match call {
@@ -64,6 +67,9 @@ pub fn wait_reason(state: WaitState, call: Option<u32>, kernel_thread: bool) -> 
     match (state, place) {
         (WaitState::Preempted, _) => "preempted".into(),
         (WaitState::Stopped, _) => "stopped".into(),
+        (WaitState::Throttled, _) => "throttled".into(),
+        (WaitState::Memory, Some(place)) => format!("memory in {place}").into(),
+        (WaitState::Memory, None) => "memory".into(),
         (WaitState::Io, Some(place)) => format!("disk in {place}").into(),
         (WaitState::Io, None) => "disk".into(),
         (WaitState::Sleeping | WaitState::Blocked, Some(place)) => place,
@@ -92,6 +98,10 @@ mod tests {
         check(Blocked, None, true, "blocked");
         check(Io, None, true, "disk");
         check(Stopped, Some(0), false, "stopped");
+        check(Throttled, Some(202), false, "throttled");
+        check(Memory, Some(0), false, "memory in read");
+        check(Memory, None, false, "memory in page fault");
+        check(Memory, None, true, "memory");
         check(Unknown, Some(0), false, "read");
         check(Unknown, None, false, "unknown");
         check(Sleeping, Some(4000), false, "syscall_0xfa0");

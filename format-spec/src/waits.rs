@@ -21,6 +21,10 @@ pub enum WaitState {
     Io,
     /// Stopped by a signal or a tracer.
     Stopped,
+    /// Ready to run; the quota of its control group was used up.
+    Throttled,
+    /// Waiting for memory: reclaiming some, or reading back what was reclaimed.
+    Memory,
     /// A state that this crate does not know.
     Unknown,
 }
@@ -32,6 +36,8 @@ coded! {
     2 => Blocked,
     3 => Io,
     4 => Stopped,
+    5 => Throttled,
+    6 => Memory,
 }
 
 /// How much of something with a beginning and an end was seen.

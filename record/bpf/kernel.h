@@ -11,6 +11,7 @@
 #define KERNEL_TYPE __attribute__((preserve_access_index))
 
 #define PF_IO_WORKER 0x00000010
+#define PF_MEMALLOC 0x00000800
 #define PF_USER_WORKER 0x00004000
 #define PF_KTHREAD 0x00200000
 #define TASK_INTERRUPTIBLE 0x1
@@ -52,6 +53,24 @@ struct uprobe_task {
 	unsigned long xol_vaddr;
 } KERNEL_TYPE;
 
+// The queue of a control group on a CPU, without which there are no quotas.
+struct cfs_rq {
+	int throttle_count;
+	__u64 throttled_clock_self_time;
+} KERNEL_TYPE;
+
+// Before Linux 6.6, and before 5.19.
+struct cfs_rq___before {
+	__u64 throttled_clock_pelt_time;
+} KERNEL_TYPE;
+struct cfs_rq___long_before {
+	__u64 throttled_clock_task_time;
+} KERNEL_TYPE;
+
+struct sched_entity {
+	struct cfs_rq *cfs_rq;
+} KERNEL_TYPE;
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -59,6 +78,8 @@ struct task_struct {
 	// Unsigned, so that it may have any size: an int before Linux 7.2.
 	unsigned int on_cpu;
 	unsigned in_iowait : 1;
+	unsigned in_memstall : 1;
+	struct sched_entity se;
 	int pid;
 	int tgid;
 	__u64 start_time;

@@ -49,7 +49,7 @@ enum kind {
 #define SEEN_UNFINISHED 2
 
 // Values of the format's WaitState.
-enum wait_state { PREEMPTED, SLEEPING, BLOCKED, IO, STOPPED };
+enum wait_state { PREEMPTED, SLEEPING, BLOCKED, IO, STOPPED, THROTTLED, MEMORY };
 
 // Values of the format's TotalClass.
 enum total_class { TOTAL_WAITS, TOTAL_CALLS, TOTAL_IO_URING };

@@ -58,6 +58,8 @@ struct thread {
 	__u64 call_credit;
 	__u32 off_state;
 	__u32 off_syscall;		// plus one
+	__u64 off_queue;		// of its control group, on the CPU that it left
+	__u64 off_throttled;		// for how long that had been throttled by then
 	__u32 call_number;
 	__u32 late_number;
 	__u16 off_seen;

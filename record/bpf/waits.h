@@ -14,12 +14,44 @@ struct {
 	__uint(max_entries, 4096);
 } waits SEC(".maps");
 
+// Whether a control group's queue has used up its quota.
+static __always_inline bool is_throttled(struct cfs_rq *queue)
+{
+	return bpf_core_field_exists(queue->throttle_count) && BPF_CORE_READ(queue, throttle_count);
+}
+
+// For how long it has been so until now; what goes on does not count yet.
+static __always_inline __u64 throttled_time(struct cfs_rq *queue)
+{
+	struct cfs_rq___before *before = (void *)queue;
+	struct cfs_rq___long_before *long_before = (void *)queue;
+
+	if (bpf_core_field_exists(queue->throttled_clock_self_time))
+		return BPF_CORE_READ(queue, throttled_clock_self_time);
+	if (bpf_core_field_exists(before->throttled_clock_pelt_time))
+		return BPF_CORE_READ(before, throttled_clock_pelt_time);
+	if (bpf_core_field_exists(long_before->throttled_clock_task_time))
+		return BPF_CORE_READ(long_before, throttled_clock_task_time);
+	return 0;
+}
+
+// Whether a thread waits until there is memory: it reclaims some, or reads back
+// what was taken away, as far as the kernel counts that (PSI).
+static __always_inline bool lacks_memory(struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->in_memstall) && BPF_CORE_READ_BITFIELD(task, in_memstall))
+		return true;
+	return FIELD(task, flags) & PF_MEMALLOC;
+}
+
 static __always_inline __u32 state_of(struct task_struct *task, bool preempt, unsigned int state)
 {
 	if (preempt || !state)
-		return PREEMPTED;
+		return is_throttled(BPF_CORE_READ(task, se.cfs_rq)) ? THROTTLED : PREEMPTED;
 	if (state & (TASK_STOPPED | TASK_TRACED))
 		return STOPPED;
+	if (lacks_memory(task))
+		return MEMORY;
 	if (BPF_CORE_READ_BITFIELD(task, in_iowait))
 		return IO;
 	return state & TASK_INTERRUPTIBLE ? SLEEPING : BLOCKED;
@@ -36,6 +68,34 @@ static __always_inline __u32 syscall_of(struct task_struct *task)
 	if (number < 0 || number >= MAX_CALLS)
 		return 0;
 	return number + 1 + (FIELD(task, thread_info.status) & TS_COMPAT ? COMPAT : 0);
+}
+
+// Takes down since when a thread could run, if it could all the time, and what
+// tells later how much of that its group's quota took.
+static __always_inline void note_readiness(struct thread *thread, struct task_struct *task,
+					   __u64 now)
+{
+	struct cfs_rq *queue = BPF_CORE_READ(task, se.cfs_rq);
+	bool is_ready = thread->off_state == PREEMPTED || thread->off_state == THROTTLED;
+
+	thread->ready_since = is_ready ? now : 0;
+	thread->off_queue = (__u64)queue;
+	thread->off_throttled = throttled_time(queue);
+}
+
+// How much of a wait that is over its group's quota took, at most `ready`: the
+// time in which the thread could run.
+static __always_inline __u64 taken_by_quota(struct thread *thread, struct task_struct *task,
+					    __u64 ready)
+{
+	struct cfs_rq *queue = BPF_CORE_READ(task, se.cfs_rq);
+	__u64 throttled;
+
+	// On another CPU it is another queue: all that is known is how it began.
+	if ((__u64)queue != thread->off_queue)
+		return thread->off_state == THROTTLED ? ready : 0;
+	throttled = throttled_time(queue) - thread->off_throttled;
+	return throttled < ready ? throttled : ready;
 }
 
 #ifdef OLD_KERNEL
@@ -62,7 +122,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	thread->off_state = state_of(prev, preempt, prev_state);
 	thread->off_syscall = syscall_of(prev);
 	thread->off_seen = 0;
-	thread->ready_since = thread->off_state == PREEMPTED ? thread->off_since : 0;
+	note_readiness(thread, prev, thread->off_since);
 	return 0;
 }
 
@@ -85,11 +145,12 @@ static __always_inline __u64 wait_threshold(void)
 }
 
 static __always_inline void describe_wait(struct wait *wait, struct task_struct *task,
-					  struct thread *thread, __u64 since, __u64 now)
+					  struct thread *thread, __u64 since, __u64 now,
+					  __u64 queued)
 {
 	fill_head(&wait->head, KIND_WAIT, now, task);
 	wait->duration = now - since;
-	wait->queued = thread->ready_since ? now - thread->ready_since : 0;
+	wait->queued = queued;
 	wait->state = thread->off_state;
 	wait->syscall_plus_one = thread->off_syscall;
 	wait->seen = thread->off_seen;
@@ -113,7 +174,7 @@ static __always_inline int end_wait(void *ctx, __u64 inner)
 {
 	struct task_struct *task = current_task();
 	struct thread *thread = known_thread(task);
-	__u64 since, now, duration, weight, queued, length, threshold;
+	__u64 since, now, duration, weight, queued, throttled, length, threshold;
 	struct wait_room *room;
 	struct total *total;
 
@@ -129,6 +190,10 @@ static __always_inline int end_wait(void *ctx, __u64 inner)
 	now = bpf_ktime_get_ns();
 	duration = now - since;
 	queued = thread->ready_since ? now - thread->ready_since : 0;
+	throttled = taken_by_quota(thread, task, queued);
+	queued -= throttled;
+	if (throttled && thread->off_state == PREEMPTED)
+		thread->off_state = THROTTLED;
 
 	struct total_key key = {
 		.epoch = thread->epoch,
@@ -147,7 +212,7 @@ static __always_inline int end_wait(void *ctx, __u64 inner)
 	if (room) {
 		struct wait *wait = &room->record;
 
-		describe_wait(wait, task, thread, since, now);
+		describe_wait(wait, task, thread, since, now, queued);
 		wait->weight = weight;
 		fill_entry_registers(&wait->where, task);
 		if (settings.kernel)
@@ -195,7 +260,7 @@ int find_waiting(struct bpf_iter__task *ctx)
 	thread->off_syscall = syscall_of(task);
 	thread->off_seen = SEEN_LATE;
 	now = bpf_ktime_get_ns();
-	thread->ready_since = thread->off_state == PREEMPTED ? now : 0;
+	note_readiness(thread, task, now);
 	thread->off_since = now;
 	// It may have gone on just before that; if just after, it has taken it.
 	if (FIELD(task, on_cpu))
@@ -214,7 +279,7 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 	struct thread *thread = task ? known_thread(task) : NULL;
 	struct last_wait_room *room;
 	struct wait *wait;
-	__u64 length, kernel;
+	__u64 length, kernel, now, queued;
 	__u32 only = 0;
 	unsigned long runs;
 	bool runs_now;
@@ -233,7 +298,9 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 	if (!room)
 		return 0;
 	wait = &room->record;
-	describe_wait(wait, task, thread, since, bpf_ktime_get_ns());
+	now = bpf_ktime_get_ns();
+	queued = thread->ready_since && thread->off_state != THROTTLED ? now - thread->ready_since : 0;
+	describe_wait(wait, task, thread, since, now, queued);
 	wait->seen |= SEEN_UNFINISHED;
 	wait->weight = wait->duration;
 	fill_entry_registers(&wait->where, task);

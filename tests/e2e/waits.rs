@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rz_format::{Frame, ModuleKind, Record, Seen, Total, TotalClass, Wait, WaitState};
-use rz_tests::{Contents, Recorder, Target, temp_dir, text, tool, wait_until};
+use rz_tests::{Cgroup, Contents, Recorder, Target, Trace, temp_dir, text, tool, wait_until};
 
 /// Numbers of system calls.
 const PAUSE: u32 = 34;
@@ -384,4 +384,36 @@ fn the_dead_do_not_wait() {
     let others = threads.values().copied().filter(|tid| *tid > headless.pid());
     assert_eq!(waiting, others.chain([parent.pid()]).collect());
     assert_eq!(calling, waiting);
+}
+
+/// Two threads that would keep two CPUs busy may have a fifth of one.
+#[test]
+fn a_quota_is_no_lack_of_cpus() {
+    let cgroup = Cgroup::new("cpu");
+    cgroup.set_cpu_quota(20);
+    let target = Target::start("deep20", &[]);
+    cgroup.add(target.pid());
+    // Once it is throttled, it is so most of the time.
+    wait_until("the target is throttled", || cgroup.throttled_ns() > 0);
+    let before_ns = cgroup.throttled_ns();
+    let contents = Trace::of(target.pid(), "3", &["--off-cpu", "-q"]).contents();
+    let kernel_ns = cgroup.throttled_ns() - before_ns;
+    drop(target);
+
+    let sum = |state: WaitState| {
+        let of_state = contents.totals.iter().filter(|t| t.class == TotalClass::Waits);
+        let of_state = of_state.filter(|total| total.state == state);
+        of_state.fold((0, 0), |(time, queued), t| (time + t.total_ns, queued + t.queued_ns))
+    };
+    let (throttled_ns, queued_ns) = sum(WaitState::Throttled);
+    let (preempted_ns, _) = sum(WaitState::Preempted);
+    // Both threads wait for the quota for most of the three seconds.
+    assert!(throttled_ns > 3_000_000_000, "{throttled_ns}");
+    assert!(preempted_ns < throttled_ns / 3, "{preempted_ns} of {throttled_ns}");
+    // The kernel counts queues and not threads, and longer than the recording.
+    let taken_ns = throttled_ns - queued_ns;
+    assert!(taken_ns < kernel_ns + kernel_ns / 10, "{taken_ns} and {kernel_ns}");
+    assert!(taken_ns > kernel_ns / 2, "{taken_ns} and {kernel_ns}");
+    let rows = contents.waits.iter().filter(|wait| wait.state == WaitState::Throttled);
+    assert!(rows.clone().count() > 10 && rows.clone().all(|wait| wait.stack.is_some()));
 }

@@ -20,6 +20,7 @@
 
 mod browser;
 mod call_tree;
+mod cgroup;
 mod contents;
 mod folded;
 mod locate;
@@ -34,6 +35,7 @@ mod terminal;
 
 pub use browser::{browser, screenshot};
 pub use call_tree::{CallTree, Checked};
+pub use cgroup::Cgroup;
 pub use contents::{Contents, Counted};
 pub use folded::Folded;
 pub use locate::{binary, names_in, program, program_path, temp_dir, text, tool, workspace_root};

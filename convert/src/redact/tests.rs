@@ -206,7 +206,7 @@ fn redacted(path: &Path, options: &RedactOptions) -> (Vec<u8>, Vec<Redaction>) {
 
 #[test]
 fn samples_stay_as_they_are() {
-    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4"] {
+    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5"] {
         let path = vector(version);
         let options = RedactOptions { keep: Sensitive::ALL.to_vec(), ..RedactOptions::default() };
         let (bytes, said) = redacted(&path, &options);
@@ -228,7 +228,7 @@ fn samples_stay_as_they_are() {
 /// What is not known may hold anything.
 #[test]
 fn unknown_blocks_are_left_out() {
-    let mut bytes = std::fs::read(vector("v1.4")).unwrap();
+    let mut bytes = std::fs::read(vector("v1.5")).unwrap();
     let index = rebuild_index(&mut Cursor::new(&bytes)).unwrap();
     let last = index.last().unwrap();
     bytes.truncate(last.offset as usize + BLOCK_HEADER_LEN + last.stored_len as usize);

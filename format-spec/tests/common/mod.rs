@@ -44,6 +44,7 @@ pub fn small_trace() -> Vec<u8> {
     write_allocations(&mut writer, stacks[0]);
     write_sources(&mut writer);
     write_names(&mut writer);
+    write_other_waits(&mut writer, stacks[0]);
     writer.finish().unwrap()
 }
 
@@ -212,6 +213,25 @@ fn write_sources(writer: &mut TraceWriter<Vec<u8>>) {
         Record::Process(process),
     ];
     writer.write_records(4_500_000_000, &records).unwrap();
+}
+
+/// What version 1.5 has added.
+fn write_other_waits(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) {
+    let throttled = Wait {
+        end_ns: 4_700_090_000,
+        thread: 0,
+        cpu: 0,
+        duration_ns: 80_000,
+        queued_ns: 3_000,
+        state: WaitState::Throttled,
+        syscall: None,
+        stack,
+        weight: 80_000,
+        seen: Seen::default(),
+    };
+    let memory =
+        Wait { end_ns: 4_700_200_000, state: WaitState::Memory, queued_ns: 0, ..throttled };
+    writer.write_waits(&mut [throttled, memory]).unwrap();
 }
 
 /// What version 1.4 has added.
