@@ -4,8 +4,9 @@
 // The programs are compiled twice. OLD_KERNEL is for kernels from Linux 5.10 on
 // that lack something of what the others are made of: task storage and typed
 // current tasks (5.11), compare and exchange (5.12), registers of a task
-// (5.15), loops and lookups of memory areas (5.17). This file has what stands
-// in for these; nothing else tells the two apart but where state is kept.
+// (5.15), lookups of memory areas (5.17); and for those that do not describe
+// their types, where they come from a file. This file has what stands in for
+// these; nothing else tells the two apart but where state is kept.
 #pragma once
 
 #define KERNEL_TYPE __attribute__((preserve_access_index))
@@ -123,6 +124,8 @@ struct bpf_iter__task {
 
 // Reads a field. The current task has no type that the kernel would check.
 #define FIELD(POINTER, PATH) BPF_CORE_READ(POINTER, PATH)
+#define BIT(POINTER, NAME) BPF_CORE_READ_BITFIELD_PROBED(POINTER, NAME)
+#define TRACEPOINT "raw_tp/"
 
 static __always_inline struct task_struct *current_task(void)
 {
@@ -145,6 +148,8 @@ static __always_inline __u64 take_value(__u64 *from)
 }
 #else
 #define FIELD(POINTER, PATH) ((POINTER)->PATH)
+#define BIT(POINTER, NAME) BPF_CORE_READ_BITFIELD(POINTER, NAME)
+#define TRACEPOINT "tp_btf/"
 
 static __always_inline struct task_struct *current_task(void)
 {
@@ -164,6 +169,14 @@ static __always_inline __u64 take_value(__u64 *from)
 	return value && __sync_val_compare_and_swap(from, value, 0) == value ? value : 0;
 }
 #endif
+
+// How many threads of a process have not ended.
+static __always_inline int live_threads(struct task_struct *task)
+{
+	struct signal_struct *signal = FIELD(task, signal);
+
+	return FIELD(signal, live.counter);
+}
 
 static __always_inline unsigned int state_bits(struct task_struct *task)
 {

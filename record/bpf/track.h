@@ -2,14 +2,14 @@
 // in a new one.
 #pragma once
 
-SEC("tp_btf/sched_process_fork")
+SEC(TRACEPOINT "sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	__u32 tracking, pid = child->tgid;
+	__u32 tracking, pid = FIELD(child, tgid);
 
 	forget_thread(child);
-	if (!settings.all && settings.follow && parent->tgid != pid) {
-		tracking = tracking_of(parent->tgid);
+	if (!settings.all && settings.follow && FIELD(parent, tgid) != pid) {
+		tracking = tracking_of(FIELD(parent, tgid));
 		if (tracking)
 			bpf_map_update_elem(&tracked, &pid, &tracking, BPF_ANY);
 	}
@@ -31,10 +31,10 @@ int find_threads(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
+SEC(TRACEPOINT "sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *binprm)
 {
-	__u32 tracking = LIVE, pid = task->tgid;
+	__u32 tracking = LIVE, pid = FIELD(task, tgid);
 	struct thread *thread;
 
 	if (tracking_of(pid) == UNTIL_EXEC)
@@ -50,15 +50,15 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
+SEC(TRACEPOINT "sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
-	__u32 pid = task->tgid;
+	__u32 pid = FIELD(task, tgid);
 
 	call_never_returns(task);
 	last_allocations(task);
 	forget_thread(task);
-	if (!settings.all && task->signal->live.counter == 0)
+	if (!settings.all && live_threads(task) == 0)
 		bpf_map_delete_elem(&tracked, &pid);
 	return 0;
 }

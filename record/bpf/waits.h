@@ -39,7 +39,7 @@ static __always_inline __u64 throttled_time(struct cfs_rq *queue)
 // what was taken away, as far as the kernel counts that (PSI).
 static __always_inline bool lacks_memory(struct task_struct *task)
 {
-	if (bpf_core_field_exists(task->in_memstall) && BPF_CORE_READ_BITFIELD(task, in_memstall))
+	if (bpf_core_field_exists(task->in_memstall) && BIT(task, in_memstall))
 		return true;
 	return FIELD(task, flags) & PF_MEMALLOC;
 }
@@ -52,7 +52,7 @@ static __always_inline __u32 state_of(struct task_struct *task, bool preempt, un
 		return STOPPED;
 	if (lacks_memory(task))
 		return MEMORY;
-	if (BPF_CORE_READ_BITFIELD(task, in_iowait))
+	if (BIT(task, in_iowait))
 		return IO;
 	return state & TASK_INTERRUPTIBLE ? SLEEPING : BLOCKED;
 }
@@ -100,12 +100,12 @@ static __always_inline __u64 taken_by_quota(struct thread *thread, struct task_s
 
 #ifdef OLD_KERNEL
 // Linux 5.18 has one argument more.
-SEC("tp_btf/sched_switch")
+SEC(TRACEPOINT "sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
 	unsigned int prev_state = state_bits(prev);
 #else
-SEC("tp_btf/sched_switch")
+SEC(TRACEPOINT "sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
@@ -113,7 +113,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct thread *thread;
 
 	// The dead do not wait.
-	if (!prev->pid || prev_state & TASK_DEAD)
+	if (!FIELD(prev, pid) || prev_state & TASK_DEAD)
 		return 0;
 	thread = thread_of(prev);
 	if (!thread)
@@ -126,7 +126,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	return 0;
 }
 
-SEC("tp_btf/sched_wakeup")
+SEC(TRACEPOINT "sched_wakeup")
 int BPF_PROG(on_wakeup, struct task_struct *task)
 {
 	struct thread *thread = known_thread(task);
@@ -226,16 +226,14 @@ static __always_inline int end_wait(void *ctx, __u64 inner)
 	return 0;
 }
 
-#ifndef OLD_KERNEL
 // Runs in the thread that goes on, when it has the CPU (Linux 6.15).
-SEC("tp_btf/sched_exit_tp")
+SEC(TRACEPOINT "sched_exit_tp")
 int on_resume(__u64 *ctx)
 {
 	// The innermost two frames are this program and its caller; there is one
 	// more, which readers leave out, if others have programs here.
 	return ctx[0] ? end_wait(ctx, 2) : 0;
 }
-#endif
 
 // The same, by a probe in the function of the scheduler with which every thread
 // goes on. What it was told may have been optimized away, and is not needed.

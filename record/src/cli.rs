@@ -145,7 +145,7 @@ pub(crate) struct Arguments {
     pub(crate) check: bool,
 
     /// With --check, say it in JSON
-    #[arg(long, requires = "check")]
+    #[arg(long, conflicts_with_all = ["command", "all", "pid"])]
     pub(crate) json: bool,
 
     /// What --check tries things out on
@@ -362,6 +362,9 @@ mod tests {
         check("rec -F 0 -p 7");
         check("rec -d 0 -p 7");
         check("rec -d -1 -p 7");
+        check("rec --json");
+        check("rec --json -p 7");
+        check("rec --check -p 7");
         check("rec --max-size 99999999999G -p 7");
     }
 

@@ -19,6 +19,7 @@ mod import;
 mod info;
 mod jit;
 mod launch;
+mod locked_down;
 mod merge;
 mod pipes;
 mod quickstart;

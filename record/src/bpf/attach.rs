@@ -139,7 +139,7 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
     check_ground(options)?;
     let cpus = online_cpus();
     let mut plan = plan(options, &cpus);
-    let mut missing = Vec::new();
+    let (mut missing, mut first_error) = (Vec::new(), None);
     loop {
         let Failure { kind, program, error } = match attempt(options, &plan, &cpus) {
             Ok(mut attached) => {
@@ -149,14 +149,18 @@ pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
             Err(failure) => failure,
         };
         log::info!("{}: {error}", kind.name());
-        if plan.ways.fall_back(kind, program.as_deref()) {
-            continue;
-        }
+        let can_go_on = plan.ways.fall_back(kind, program.as_deref());
         if kind == Kind::Samples {
-            return Err(rights::explain(error));
+            // What the best way met says most.
+            let error = first_error.take().unwrap_or(error);
+            if !can_go_on {
+                return Err(rights::explain(error));
+            }
+            first_error = Some(error);
+        } else if !can_go_on {
+            plan.kinds.retain(|planned| *planned != kind);
+            missing.push(format!("{} are not recorded: {error}", kind.name()));
         }
-        plan.kinds.retain(|planned| *planned != kind);
-        missing.push(format!("{} are not recorded: {error}", kind.name()));
     }
 }
 
@@ -199,7 +203,10 @@ fn plan(options: &Options, cpus: &[u32]) -> Plan {
     ];
     Plan {
         kinds: kinds.into_iter().filter(|(_, wanted)| *wanted).map(|(kind, _)| kind).collect(),
-        ways: Ways::of_this_kernel(),
+        ways: match Path::new(TYPES).exists() {
+            true => Ways::of_this_kernel(),
+            false => Ways::without_types(),
+        },
         settings: settings(options),
         sizes: sizes(options, cpus),
         probes: match options.allocations {
@@ -238,7 +245,7 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         set_up_calls(&loaded, options).map_err(&calls)?;
         // Ends are of no interest before something has begun.
         links.push(loaded.attach("on_return").map_err(&calls)?);
-        last_looks.push(loaded.attach("find_still_calling").map_err(&calls)?);
+        last_looks.push((Kind::Calls, "find_still_calling"));
     }
     if has(Kind::Waits) {
         links.push(attach_resume(&loaded, plan.ways.resume)?);
@@ -246,13 +253,13 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
             LastWaits::InKernel => "find_still_waiting",
             LastWaits::ByRecorder => "find_still_waiting_bare",
         };
-        last_looks.push(loaded.attach(name).map_err(of(Kind::Waits))?);
+        last_looks.push((Kind::Waits, name));
     }
     let mut allocators = Vec::new();
     let mut heap_probes = None;
     if let Some(allocations) = options.allocations.filter(|_| has(Kind::Allocations)) {
         let failed = of(Kind::Allocations);
-        last_looks.push(loaded.attach("find_counts").map_err(&failed)?);
+        last_looks.push((Kind::Allocations, "find_counts"));
         let (found, said) = heap::find(&pids, options.follow);
         notes.extend(said);
         let program = loaded.program("on_fault").map_err(&failed)?;
@@ -267,7 +274,20 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         })?);
         allocators = found.into_iter().map(|(pid, file)| (pid, file.path)).collect();
     }
-    last_looks.reverse();
+    // The last one is the first to be looked at.
+    let last_looks = last_looks
+        .into_iter()
+        .rev()
+        .filter(|_| plan.ways.looks)
+        .map(|(kind, name)| loaded.attach(name).map_err(of(kind)))
+        .collect::<Result<Vec<_>, _>>()?;
+    if !plan.ways.looks && !plan.kinds.is_empty() {
+        notes.push(
+            "this kernel does not describe its types itself, so what was under way when the \
+             recording began or ended is missing"
+                .to_owned(),
+        );
+    }
     if events.is_empty() {
         notes.push("no CPU could be sampled".to_owned());
     }
@@ -336,7 +356,7 @@ impl Attachment {
     /// know of it.
     pub(super) fn start(&mut self) -> io::Result<Vec<String>> {
         let mut notes = Vec::new();
-        if !self.plan.kinds.is_empty() {
+        if self.plan.ways.looks && !self.plan.kinds.is_empty() {
             self.run_on_threads("find_threads")?;
         }
         if self.has(Kind::Waits) {
@@ -357,7 +377,7 @@ impl Attachment {
         }
         // Last, as attaching takes some milliseconds: this is when it begins.
         for (kind, name) in [(Kind::Waits, "find_waiting"), (Kind::Calls, "find_calling")] {
-            if self.has(kind) {
+            if self.plan.ways.looks && self.has(kind) {
                 self.run_on_threads(name)?;
             }
         }

@@ -153,6 +153,7 @@ impl Plan {
                 Kind::Samples | Kind::Calls => {}
             }
         }
+        names.retain(|(name, _)| self.ways.looks || !name.starts_with("find_"));
         let probes = (0..probes).map(|probe| (program_of_probe(probe), Kind::Allocations));
         names.into_iter().map(|(name, kind)| (name.to_owned(), kind)).chain(probes).collect()
     }

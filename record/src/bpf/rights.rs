@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::error::BpfError;
+use crate::perf::SEALED;
 
 /// Numbers of capabilities, see capabilities(7).
 const CAP_SYS_ADMIN: u32 = 21;
@@ -47,27 +48,29 @@ fn remedy(is_root: bool) -> String {
 /// Says what forbids what rec has the rights for, if it is that.
 pub(super) fn explain(error: BpfError) -> BpfError {
     let forbidden = match &error {
-        BpfError::Refused { cause, .. } => {
-            cause.contains("EPERM") || cause.contains("Operation not permitted")
+        BpfError::Refused { .. } if is_locked_down() => {
+            return BpfError::NotAllowed(
+                "kernel lockdown in confidentiality mode forbids bpf programs to read memory: \
+                 boot with lockdown=integrity"
+                    .to_owned(),
+            );
         }
+        BpfError::Refused { cause, .. } => cause.contains("Operation not permitted"),
         BpfError::Events(error) => error.raw_os_error() == Some(libc::EPERM),
         _ => false,
     };
-    if !forbidden {
-        return error;
+    match forbidden {
+        true => BpfError::NotAllowed(format!("{error}: {SEALED}")),
+        false => error,
     }
-    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    BpfError::NotAllowed(match lockdown.contains("[confidentiality]") {
-        true => {
-            "kernel lockdown in confidentiality mode forbids bpf programs to read memory: boot \
-                 with lockdown=integrity"
-                .to_owned()
-        }
-        false => format!(
-            "{error}: rec has the capabilities, so a seccomp profile or a security module is in \
-             the way (docker run --security-opt seccomp=unconfined)"
-        ),
-    })
+}
+
+fn is_locked_down() -> bool {
+    let says = |path: &str, words: &str| {
+        fs::read_to_string(path).is_ok_and(|text| text.split_whitespace().any(|it| it == words))
+    };
+    says("/sys/kernel/security/lockdown", "[confidentiality]")
+        || says("/proc/cmdline", "lockdown=confidentiality")
 }
 
 #[cfg(test)]

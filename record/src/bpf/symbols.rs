@@ -24,7 +24,7 @@ pub(super) fn probe_scheduler(program: &ProgramMut<'_>) -> Result<Link, String> 
     match usual.or_else(|| full_name().and_then(|name| attach(&name))) {
         Some(link) => Ok(link),
         None => Err(format!(
-            "{refusal} (older than Linux 6.15, a kernel must be built with CONFIG_KPROBES)"
+            "{refusal} (it takes a kernel with CONFIG_KPROBES, or Linux 6.15, which needs no probe)"
         )),
     }
 }

@@ -5,6 +5,7 @@
 //! | task storage, loops, exchange and more | 5.18 | another object, with hash maps by thread |
 //! | a tracepoint in the thread that goes on | 6.15 | a kprobe in the scheduler |
 //! | sessions of uprobes | 6.13 | a uprobe and a uretprobe |
+//! | types, which the kernel describes | 5.10 | the other object with types from a file |
 //! | stacks of other threads read by programs | 5.18 | read by the recorder |
 //!
 //! Kernels of distributions have what others lack, and lack what others have:
@@ -22,6 +23,9 @@ pub(super) struct Ways {
     pub(super) last_waits: LastWaits,
     /// Whether requests to io_urings are counted, which not every kernel has.
     pub(super) counts_io_uring: bool,
+    /// Whether programs look at all threads in the beginning and in the end,
+    /// which takes a kernel that describes its types.
+    pub(super) looks: bool,
 }
 
 /// Which programs there are.
@@ -67,6 +71,7 @@ impl Ways {
             allocators: if since((6, 13)) { Allocators::Sessions } else { Allocators::Pairs },
             last_waits: LastWaits::InKernel,
             counts_io_uring: true,
+            looks: true,
         };
         if since((5, 18)) { ways } else { Ways::old() }
     }
@@ -78,7 +83,14 @@ impl Ways {
             allocators: Allocators::Pairs,
             last_waits: LastWaits::ByRecorder,
             counts_io_uring: true,
+            looks: true,
         }
+    }
+
+    /// What a kernel can do whose types are described by a file.
+    pub(super) fn without_types() -> Self {
+        let Ways { resume, .. } = Ways::of_this_kernel();
+        Ways { looks: false, resume, ..Ways::old() }
     }
 
     /// Chooses what comes next where `program` was refused, or what is made for
@@ -90,7 +102,9 @@ impl Ways {
             (_, Some("on_allocator")) => self.allocators = Allocators::Pairs,
             (_, Some("find_still_waiting")) => self.last_waits = LastWaits::ByRecorder,
             (_, Some("on_io_uring_request")) => self.counts_io_uring = false,
-            (Kind::Samples, _) => *self = Ways::old(),
+            (Kind::Samples, _) => {
+                *self = Ways { looks: self.looks, resume: self.resume, ..Ways::old() };
+            }
             (Kind::Waits | Kind::Calls | Kind::Allocations, _) => {}
         }
         *self != before

@@ -16,6 +16,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -40,6 +41,10 @@ const MAX_RING: usize = 8 << 20;
 const MIN_RING: usize = 128 << 10;
 /// Largest buffer of one CPU for reports of what processes do; these are small.
 const MAX_SIDEBAND_RING: usize = 1 << 20;
+/// What is in the way where rights are not.
+pub(crate) const SEALED: &str = "a seccomp profile or a security module is in the way (docker run \
+                                 --security-opt seccomp=unconfined)";
+
 /// What to attach to, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Targets {
@@ -70,6 +75,9 @@ pub enum AttachError {
          run as that user, as root, or give rec CAP_PERFMON and CAP_SYS_PTRACE"
     )]
     OtherUser(u32),
+    /// Perf events are forbidden to everybody here.
+    #[error("perf events are forbidden here although rec has the rights: {SEALED}")]
+    Sealed,
     /// Perf events are forbidden to this user.
     #[error(
         "perf events are forbidden here (kernel.perf_event_paranoid is {paranoid}): \
@@ -439,7 +447,9 @@ fn explain(error: io::Error, pid: u32) -> AttachError {
             let paranoid = "/proc/sys/kernel/perf_event_paranoid";
             let paranoid = std::fs::read_to_string(paranoid).unwrap_or_default();
             let paranoid = paranoid.trim().to_owned();
-            if paranoid.parse().is_ok_and(|level: i32| level <= 2) {
+            if nix::unistd::geteuid().is_root() || is_own(pid) && is_open(&paranoid) {
+                AttachError::Sealed
+            } else if is_open(&paranoid) {
                 AttachError::OtherUser(pid)
             } else {
                 AttachError::Forbidden { paranoid }
@@ -448,6 +458,17 @@ fn explain(error: io::Error, pid: u32) -> AttachError {
         Errno::E2BIG | Errno::EINVAL => AttachError::OldKernel(error),
         _ => AttachError::Other(error),
     }
+}
+
+/// Whether users may have events on their own processes.
+fn is_open(paranoid: &str) -> bool {
+    paranoid.parse().is_ok_and(|level: i32| level <= 2)
+}
+
+/// Whether a process belongs to the user that we are.
+fn is_own(pid: u32) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == own)
 }
 
 /// Allows ourselves as many descriptors as we may.

@@ -9,7 +9,7 @@ mod ring;
 pub(crate) mod sys;
 
 pub use attach::AttachError;
-pub(crate) use attach::{Targets, attach};
+pub(crate) use attach::{SEALED, Targets, attach};
 pub(crate) use attr::{EventOptions, SampledEvent};
 pub(crate) use drain::drain_ring;
 pub(crate) use record::parse;

@@ -1,0 +1,130 @@
+//! Boxes that lack something, or forbid it: `rec` does what can be done, and
+//! says in a line what would give more.
+
+use std::fs;
+use std::process::Command;
+
+use rz_tests::{Contents, Output, Target, binary, program_path, run, temp_dir, text, tool};
+use serde_json::Value;
+
+/// Numbers of system calls.
+const PERF_EVENT_OPEN: u32 = 298;
+const BPF: u32 = 321;
+/// The kernel's description of its types.
+const TYPES: &str = "/sys/kernel/btf";
+
+/// Runs `rec` where some system calls are forbidden.
+fn sealed(calls: &[u32], args: &[&str]) -> Output {
+    let calls: Vec<String> = calls.iter().map(u32::to_string).collect();
+    let mut command = Command::new(program_path("sealed"));
+    run(command.arg(calls.join(",")).arg(binary("rec")).args(args))
+}
+
+/// Runs `rec` where the kernel does not describe its types.
+fn without_types(args: &[&str]) -> Output {
+    let script = format!("mount -t tmpfs none {TYPES} && exec \"$0\" \"$@\"");
+    let mut command = Command::new(tool("unshare"));
+    run(command.args(["--mount", "sh", "-c", &script]).arg(binary("rec")).args(args))
+}
+
+/// What `rec --check` says of each ability: whether it works, and the text.
+fn abilities(output: &Output) -> Vec<(String, bool, String)> {
+    let said: Value = serde_json::from_str(&output.stdout).expect("JSON");
+    assert_eq!(said["schema"], 1);
+    let abilities = said["abilities"].as_array().expect("a list");
+    let text = |ability: &Value, key: &str| ability[key].as_str().expect("a text").to_owned();
+    abilities
+        .iter()
+        .map(|ability| {
+            let works = ability["works"].as_bool().expect("yes or no");
+            (text(ability, "id"), works, text(ability, if works { "how" } else { "why" }))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_works(abilities: &[(String, bool, String)], expected: &[(&str, bool)]) {
+    let found: Vec<(&str, bool)> = abilities.iter().map(|(id, yes, _)| (&**id, *yes)).collect();
+    assert_eq!(found, expected, "{abilities:#?}");
+}
+
+const EVERYTHING: [(&str, bool); 6] = [
+    ("own", true),
+    ("samples", true),
+    ("all", true),
+    ("off-cpu", true),
+    ("syscalls", true),
+    ("alloc", true),
+];
+
+#[test]
+fn everything_is_tried_out_here() {
+    let output = rz_tests::rec(&["--check", "--json"]).success();
+    let found = abilities(&output);
+    assert_works(&found, &EVERYTHING);
+    let how = |id: &str| &found.iter().find(|(known, ..)| known == id).unwrap().2;
+    assert!(how("off-cpu").contains("sched_exit_tp"), "{found:#?}");
+    assert!(how("alloc").contains("uprobe sessions"), "{found:#?}");
+    let plain = rz_tests::rec(&["--check"]).success().stdout;
+    assert_eq!(plain.lines().filter(|line| line.starts_with("yes ")).count(), 6, "{plain}");
+}
+
+#[test]
+fn a_kernel_that_does_not_describe_its_types() {
+    let dir = temp_dir();
+    let (trace, types) = (dir.path().join("t.rz"), dir.path().join("types"));
+    fs::write(&types, fs::read(format!("{TYPES}/vmlinux")).unwrap()).unwrap();
+    let target = Target::start("deep20", &[]);
+    let pid = target.pid_text();
+    let record = ["-q", "-F", "499", "-d", "1", "-p", &pid, "-o", text(&trace), "--force"];
+
+    // The other tier needs none.
+    without_types(&record).success();
+    assert!(Contents::read(&trace).samples.len() > 100);
+    without_types(&[&record[..], &["--off-cpu"]].concat())
+        .refused(1, &["/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF", "--btf"]);
+
+    let types = ["--btf", text(&types)];
+    let output = without_types(&[&["--check", "--json"], &types[..]].concat()).success();
+    assert_works(&abilities(&output), &EVERYTHING);
+    let all = [&record[..], &["--off-cpu", "--syscalls"], &types].concat();
+    without_types(&all).success();
+    let contents = Contents::read(&trace);
+    assert!(contents.samples.len() > 100 && !contents.waits.is_empty(), "{}", contents.waits.len());
+    assert_eq!(contents.losses(), Vec::<&rz_format::Loss>::new());
+
+    for (file, why) in [("/etc/passwd", "another format"), ("/nowhere", "No such file")] {
+        let wrong = [&record[..], &["--tier", "bpf", "--btf", file]].concat();
+        without_types(&wrong).refused(1, &[file, why]);
+    }
+}
+
+#[test]
+fn a_seccomp_profile() {
+    let dir = temp_dir();
+    let trace = dir.path().join("t.rz");
+    let target = Target::start("deep20", &[]);
+    let pid = target.pid_text();
+    let record = ["-q", "-F", "499", "-d", "1", "-p", &pid, "-o", text(&trace)];
+    // Without bpf there are perf events.
+    sealed(&[BPF], &record).success();
+    assert!(Contents::read(&trace).samples.len() > 100);
+    let waits = [&record[..], &["--off-cpu", "--force"]].concat();
+    sealed(&[BPF], &waits).refused(1, &["--off-cpu", "seccomp"]);
+    let again = [&record[..], &["--force"]].concat();
+    sealed(&[PERF_EVENT_OPEN, BPF], &again).refused(1, &["perf events", "seccomp"]);
+    // What was recorded before is still there.
+    assert!(Contents::read(&trace).samples.len() > 100);
+    let output = sealed(&[PERF_EVENT_OPEN, BPF], &["--check", "--json"]);
+    assert_works(&abilities(&output.code(1)), &EVERYTHING.map(|(id, _)| (id, false)));
+}
+
+#[test]
+fn a_container_without_the_capabilities() {
+    let mut command = Command::new(tool("setpriv"));
+    command.args(["--bounding-set=-sys_admin,-bpf,-perfmon", "--inh-caps=-all"]);
+    let output = run(command.arg(binary("rec")).args(["--check", "--json"])).success();
+    let found = abilities(&output);
+    assert_works(&found, &EVERYTHING.map(|(id, _)| (id, id == "own")));
+    assert!(found[1].2.contains("--cap-add BPF --cap-add PERFMON"), "{found:#?}");
+}
