@@ -47,8 +47,10 @@ static __always_inline void keep_exec_args(struct thread *thread, const void *at
 	thread->exec_args[4] = regs.r8;
 }
 
-SEC("raw_tp/sys_enter")
-int on_call(struct bpf_raw_tracepoint_args *ctx)
+// Kernels from 6.19 on may preempt the programs of system calls, and skip them
+// for other threads that the CPU goes on with meanwhile. There, each has a second
+// one behind it, which does its work if it was skipped: `again`.
+static __always_inline int begin_call(struct bpf_raw_tracepoint_args *ctx, bool again)
 {
 	struct task_struct *task = current_task();
 	struct thread *thread = known_thread(task);
@@ -65,6 +67,13 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 		if (!thread)
 			return 0;
 	}
+	if (thread->in_call) {
+		if (again)
+			return 0;
+		// Both were skipped when the last one returned.
+		lose(LOST_SKIPPED);
+	}
+	thread->in_call = 1;
 	thread->call_since = 0;
 	thread->late_since = 0;
 	if (FIELD(task, thread_info.status) & TS_COMPAT)
@@ -79,6 +88,18 @@ int on_call(struct bpf_raw_tracepoint_args *ctx)
 		keep_exec_args(thread, (void *)ctx->args[0]);
 	}
 	return 0;
+}
+
+SEC("raw_tp/sys_enter")
+int on_call(struct bpf_raw_tracepoint_args *ctx)
+{
+	return begin_call(ctx, false);
+}
+
+SEC("raw_tp/sys_enter")
+int on_call_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	return begin_call(ctx, true);
 }
 
 // The call that a thread is in.
@@ -203,8 +224,7 @@ static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u6
 	return settings.call_stacks ? weight : 0;
 }
 
-SEC("raw_tp/sys_exit")
-int on_return(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool again)
 {
 	struct task_struct *task = current_task();
 	struct thread *thread = known_thread(task);
@@ -220,8 +240,11 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 	__u32 only = 0, thin = 1;
 	struct in_call in;
 
+	if (!thread || (again && !thread->in_call))
+		return 0;
+	thread->in_call = 0;
 	// A call that was interrupted for good does not return: the thread ends.
-	if (!thread || is_killed(task, result) || !take_call(thread, &in))
+	if (is_killed(task, result) || !take_call(thread, &in))
 		return 0;
 	info = info_of(in.number);
 	// Attempts to start the program that did not succeed are the recorder's.
@@ -297,6 +320,18 @@ int on_return(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+SEC("raw_tp/sys_exit")
+int on_return(struct bpf_raw_tracepoint_args *ctx)
+{
+	return end_call(ctx, false);
+}
+
+SEC("raw_tp/sys_exit")
+int on_return_again(struct bpf_raw_tracepoint_args *ctx)
+{
+	return end_call(ctx, true);
+}
+
 // Hands over a call that ends with its thread, or with the recording.
 static __always_inline void hand_over_unfinished(struct task_struct *task, struct thread *thread)
 {
@@ -349,6 +384,7 @@ int find_calling(struct bpf_iter__task *ctx)
 	info = info_of(number);
 	if (!info || !info->wanted)
 		return 0;
+	thread->in_call = 1;
 	thread->late_number = number;
 	thread->late_since = bpf_ktime_get_ns();
 	return 0;

@@ -229,5 +229,6 @@ enum loss {
 	LOST_TOTALS,
 	LOST_ALLOCATIONS,
 	LOST_OBJECTS,			// for want of room in the table of them
+	LOST_SKIPPED,			// calls whose end no program has seen
 	LOSSES
 };

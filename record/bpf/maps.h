@@ -60,6 +60,7 @@ struct thread {
 	__u32 off_syscall;		// plus one
 	__u64 off_queue;		// of its control group, on the CPU that it left
 	__u64 off_throttled;		// for how long that had been throttled by then
+	__u32 in_call;			// that has not returned
 	__u32 call_number;
 	__u32 late_number;
 	__u16 off_seen;

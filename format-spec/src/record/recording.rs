@@ -95,6 +95,8 @@ pub enum LossReason {
     NoBuffer,
     /// Recording them would have cost the targets too much.
     TooDear,
+    /// The kernel did not run the program that takes them.
+    Skipped,
     /// A reason that this crate does not know.
     Unknown,
 }
@@ -112,6 +114,7 @@ impl LossReason {
             LossReason::Nested => "in signal handlers that interrupted the hook",
             LossReason::NoBuffer => "too many threads",
             LossReason::TooDear => "too dear to record",
+            LossReason::Skipped => "program skipped by the kernel",
             LossReason::Unknown => "unknown reason",
         }
     }
@@ -128,6 +131,7 @@ coded! {
     6 => Nested,
     7 => NoBuffer,
     8 => TooDear,
+    9 => Skipped,
 }
 
 /// Class of events in a [`Loss`]: CPU samples.

@@ -20,7 +20,9 @@ use std::thread;
 use std::time::Duration;
 
 use libbpf_rs::{Iter, Link};
-use rz_format::CallDetail;
+use rz_format::{
+    CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, CallDetail, LossReason,
+};
 
 use super::drain::Pressure;
 use super::error::{BpfError, refused};
@@ -38,6 +40,7 @@ use super::ways::{LastWaits, ObjectFile, Resume, Ways, version};
 use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions, CallStacks};
 use crate::host::{now_ns, online_cpus, release};
+use crate::queue::Batch;
 
 /// Rows of sums: several for each thread.
 const MAX_TOTALS: u32 = 1 << 20;
@@ -109,6 +112,8 @@ pub(super) struct Attachment {
     last_looks: Vec<Link>,
     /// The one of them that is under way.
     looking: Option<Iter>,
+    /// When this began.
+    started_ns: u64,
     plan: Plan,
 }
 
@@ -245,6 +250,9 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         set_up_calls(&loaded, options).map_err(&calls)?;
         // Ends are of no interest before something has begun.
         links.push(loaded.attach("on_return").map_err(&calls)?);
+        if plan.ways.doubles_calls {
+            links.push(loaded.attach("on_return_again").map_err(&calls)?);
+        }
         last_looks.push((Kind::Calls, "find_still_calling"));
     }
     if has(Kind::Waits) {
@@ -308,6 +316,7 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         heap: heap_probes,
         last_looks,
         looking: None,
+        started_ns: now_ns(),
         plan: plan.clone(),
     };
     Ok(Attached {
@@ -365,6 +374,9 @@ impl Attachment {
         }
         if self.has(Kind::Calls) {
             self.attach_link("on_call")?;
+            if self.plan.ways.doubles_calls {
+                self.attach_link("on_call_again")?;
+            }
             if self.plan.ways.counts_io_uring
                 && let Err(error) = self.attach_link("on_io_uring_request")
             {
@@ -384,6 +396,22 @@ impl Attachment {
         self.set_control(self.pressure.scales(), self.records_allocations(), false);
         self.events.iter().try_for_each(|events| crate::perf::sys::enable(&events.tick))?;
         Ok(notes)
+    }
+
+    /// What the kernel did not run programs for.
+    pub(super) fn lose_skipped(&self, batch: &mut Batch) {
+        let classes = [
+            (Kind::Samples, CLASS_SAMPLES),
+            (Kind::Waits, CLASS_WAITS),
+            (Kind::Calls, CLASS_CALLS),
+            (Kind::Allocations, CLASS_ALLOCATIONS),
+        ];
+        for (kind, class) in classes {
+            let count = self.loaded.skipped(kind, self.plan.ways.doubles_calls);
+            if count > 0 {
+                batch.lose(LossReason::Skipped, class, self.started_ns, now_ns(), count);
+            }
+        }
     }
 
     fn attach_link(&mut self, name: &str) -> io::Result<()> {

@@ -128,6 +128,7 @@ impl Capture for Attachment {
         if let Some(heap) = &self.heap {
             heap.lose(&mut batch);
         }
+        self.lose_skipped(&mut batch);
         let mut goes_on = true;
         self.totals.for_each(|key, value| {
             batch.totals.extend(total(key, value));

@@ -47,13 +47,14 @@ pub(super) const FAULT_EVENT: u32 = 1;
 /// Number of system calls that are known.
 pub(super) const MAX_CALLS: u32 = 512;
 /// What can be lost in the kernel, and why, in the order of `enum loss`.
-pub(super) const LOSSES: [(u8, LossReason); 6] = [
+pub(super) const LOSSES: [(u8, LossReason); 7] = [
     (CLASS_SAMPLES, LossReason::RingFull),
     (CLASS_WAITS, LossReason::RingFull),
     (CLASS_CALLS, LossReason::RingFull),
     (rz_format::CLASS_TOTALS, LossReason::TableFull),
     (CLASS_ALLOCATIONS, LossReason::RingFull),
     (CLASS_ALLOCATIONS, LossReason::TableFull),
+    (CLASS_CALLS, LossReason::Skipped),
 ];
 
 /// Settings that are fixed when the programs are loaded.

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 
 use libbpf_rs::{
@@ -147,10 +148,15 @@ impl Plan {
                         probes = self.probes.min(MAX_PROBES);
                     }
                 },
-                Kind::Calls if self.ways.counts_io_uring => {
-                    names.push(("on_io_uring_request", kind));
+                Kind::Calls => {
+                    if self.ways.counts_io_uring {
+                        names.push(("on_io_uring_request", kind));
+                    }
+                    if self.ways.doubles_calls {
+                        names.extend([("on_call_again", kind), ("on_return_again", kind)]);
+                    }
                 }
-                Kind::Samples | Kind::Calls => {}
+                Kind::Samples => {}
             }
         }
         names.retain(|(name, _)| self.ways.looks || !name.starts_with("find_"));
@@ -249,12 +255,36 @@ impl Loaded {
         self.program(name)?.attach().map_err(|error| refused(name, &error))
     }
 
+    /// How often the kernel has not run programs of an event kind when it should
+    /// have, as far as it counts that (Linux 5.12): one that is at work on a CPU
+    /// is not begun there again.
+    pub(super) fn skipped(&self, kind: Kind, has_second: bool) -> u64 {
+        let of_kind: &[&str] = match kind {
+            Kind::Samples => &["on_tick"],
+            Kind::Waits => &["on_switch", "on_wakeup", "on_resume", "on_resume_probed"],
+            // Where there are two of each, they notice it themselves.
+            Kind::Calls if has_second => &[],
+            Kind::Calls => &["on_call", "on_return"],
+            Kind::Allocations => &["on_allocator", "on_begin_probed", "on_end_probed"],
+        };
+        let programs = self.object.progs().filter(|program| {
+            program.autoload() && of_kind.iter().any(|name| program.name() == OsStr::new(name))
+        });
+        programs.map(|program| misses(program.as_fd().as_raw_fd()).unwrap_or(0)).sum()
+    }
+
     /// A map, of its own from now on.
     pub(super) fn map(&self, name: &str) -> Result<MapHandle, BpfError> {
         let found = self.object.maps().find(|map| map.name() == OsStr::new(name));
         let map = found.ok_or_else(|| refused(name, &"there is no such map"))?;
         (&map).try_into().map_err(|error: libbpf_rs::Error| refused(name, &error))
     }
+}
+
+/// What the kernel says of a program's descriptor.
+fn misses(program: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{program}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
 }
 
 /// The program for the beginnings of functions that belongs to a probe.

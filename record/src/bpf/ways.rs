@@ -8,6 +8,9 @@
 //! | types, which the kernel describes | 5.10 | the other object with types from a file |
 //! | stacks of other threads read by programs | 5.18 | read by the recorder |
 //!
+//! The other way round, programs of system calls are never preempted before
+//! Linux 6.19, and so never skipped; from then on there are two of each.
+//!
 //! Kernels of distributions have what others lack, and lack what others have:
 //! the version only says what is tried first.
 
@@ -23,6 +26,8 @@ pub(super) struct Ways {
     pub(super) last_waits: LastWaits,
     /// Whether requests to io_urings are counted, which not every kernel has.
     pub(super) counts_io_uring: bool,
+    /// Whether programs of system calls are doubled, as the kernel may skip one.
+    pub(super) doubles_calls: bool,
     /// Whether programs look at all threads in the beginning and in the end,
     /// which takes a kernel that describes its types.
     pub(super) looks: bool,
@@ -71,6 +76,7 @@ impl Ways {
             allocators: if since((6, 13)) { Allocators::Sessions } else { Allocators::Pairs },
             last_waits: LastWaits::InKernel,
             counts_io_uring: true,
+            doubles_calls: since((6, 19)),
             looks: true,
         };
         if since((5, 18)) { ways } else { Ways::old() }
@@ -83,6 +89,7 @@ impl Ways {
             allocators: Allocators::Pairs,
             last_waits: LastWaits::ByRecorder,
             counts_io_uring: true,
+            doubles_calls: false,
             looks: true,
         }
     }
