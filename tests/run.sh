@@ -2,7 +2,8 @@
 # Runs every test: prerequisites, release binaries, target programs, cargo test.
 #
 # Arguments go to cargo test: `tests/run.sh -p rz-tests attach` runs the
-# end-to-end tests of that name only.
+# end-to-end tests of that name only. `tests/run.sh --all` runs the kernels as
+# well that are left out otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,13 +17,22 @@ heading "release binaries"
 
 heading "target programs"
 make --silent -C tests/programs
+make --silent -C tests/kernels
 
 heading "tests"
+all=no
+if [ "${1:-}" = --all ]; then
+    all=yes
+    shift
+fi
 if [ $# -eq 0 ]; then set -- --workspace; fi
 cargo test --locked "$@"
 if [ "$*" = --workspace ]; then
     # No part of the workspace: it is built without the standard library.
     cargo test --locked --manifest-path record/alloc-hook/Cargo.toml --target-dir target/hook
+fi
+if [ $all = yes ]; then
+    cargo test --locked -p rz-tests --test kernels -- --ignored
 fi
 
 heading "tests passed"

@@ -1,0 +1,72 @@
+//! System calls.
+
+use std::collections::BTreeMap;
+
+use rz_format::Seen;
+use rz_tests::{Contents, Counted};
+
+use crate::machine::Recorded;
+
+/// What `plan calls` makes: how many, and how many of them fail.
+const PLAN: [(&str, u64, u64); 4] =
+    [("getppid", 100, 0), ("openat", 10, 10), ("clock_nanosleep", 3, 0), ("getpgid", 30, 30)];
+
+/// Error numbers, as system calls return them.
+const NO_ENTRY: i64 = -2;
+
+pub fn number(name: &str) -> u32 {
+    rz_syscalls::by_name(name).expect("a system call").number
+}
+
+pub fn by_plan(recorded: &Recorded) {
+    let contents = recorded.whole_contents();
+    assert_counts(&contents);
+    assert_rows(&contents);
+    assert_stacks(recorded);
+}
+
+fn assert_counts(contents: &Contents) {
+    let counted = contents.counted_calls();
+    let expected = PLAN.map(|(name, count, errors)| (name, Some(Counted { count, errors })));
+    let found = PLAN.map(|(name, ..)| (name, counted.get(&number(name)).copied()));
+    assert_eq!(BTreeMap::from(found), BTreeMap::from(expected), "exact sums");
+    // What threads need to wait for each other, and to say so.
+    let others = ["exit", "futex", "madvise", "munmap", "rseq", "rt_sigprocmask"];
+    let others = others.iter().chain(&["rt_sigtimedwait", "set_robust_list", "write"]);
+    let known: Vec<u32> = others.copied().chain(PLAN.map(|row| row.0)).map(number).collect();
+    let unknown: Vec<_> = counted.keys().filter(|number| !known.contains(number)).collect();
+    assert!(unknown.is_empty(), "calls that the program does not make: {unknown:?}");
+}
+
+fn assert_rows(contents: &Contents) {
+    for (name, count, errors) in PLAN {
+        let rows: Vec<_> =
+            contents.calls.iter().filter(|call| call.number == number(name)).collect();
+        let counted: u64 = rows.iter().map(|call| call.count).sum();
+        let failed = rows.iter().filter(|call| (-4095..0).contains(&call.result)).count();
+        assert_eq!((counted, failed as u64), (count, errors), "rows of {name}");
+    }
+    for call in contents.calls.iter().filter(|call| call.number == number("openat")) {
+        assert_eq!(call.result, NO_ENTRY, "{call:?}");
+        let path = contents.text(call.texts[0]).map(String::from_utf8_lossy);
+        assert_eq!(path.as_deref(), Some("/no/such/file"), "{call:?}");
+    }
+    for call in contents.calls.iter().filter(|call| call.number == number("clock_nanosleep")) {
+        assert!(call.duration_ns >= 5_000_000 && call.stack.is_some(), "{call:?}");
+    }
+    // It does not return, and has begun before.
+    let blocked = contents.thread_named("blocked");
+    let calls: Vec<_> = contents.calls.iter().filter(|call| call.thread == blocked).collect();
+    let [call] = calls[..] else { panic!("calls of a thread that is in read: {calls:?}") };
+    assert_eq!((call.number, call.seen), (number("read"), Seen { late: true, unfinished: true }));
+}
+
+fn assert_stacks(recorded: &Recorded) {
+    let folded = recorded.folded(&["--event", "syscalls"]);
+    let stacks = folded.stacks.keys();
+    let truncated: Vec<_> = stacks.filter(|stack| stack.contains("[truncated]")).collect();
+    assert!(truncated.is_empty(), "{truncated:#?}");
+    let slow = "plan;_start;__libc_start_main;__libc_start_call_main;main;calls;sleep_ms;";
+    let all = folded.head(20);
+    assert!(folded.stacks.keys().any(|stack| stack.starts_with(slow)), "no {slow} in\n{all}");
+}
