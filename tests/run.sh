@@ -17,7 +17,6 @@ heading "release binaries"
 
 heading "target programs"
 make --silent -C tests/programs
-make --silent -C tests/kernels
 
 heading "tests"
 all=no

@@ -17,6 +17,10 @@
 use super::programs::Kind;
 use crate::host::release;
 
+/// Names ways of older kernels to take on this one, for tests and measurements:
+/// `old`, `kprobe`, `pairs`, separated by commas.
+const FORCED: &str = "RZ_WAYS";
+
 /// How each thing is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ways {
@@ -65,7 +69,21 @@ impl Ways {
     /// What this kernel should have by its version.
     pub(super) fn of_this_kernel() -> Self {
         // Of what calls itself something else, the best is tried first.
-        Ways::of_version(version().unwrap_or((u32::MAX, 0)))
+        let ways = Ways::of_version(version().unwrap_or((u32::MAX, 0)));
+        match std::env::var(FORCED) {
+            Ok(forced) => forced.split(',').fold(ways, Ways::forced),
+            Err(_) => ways,
+        }
+    }
+
+    /// With one of them replaced by what older kernels do.
+    fn forced(self, way: &str) -> Self {
+        match way {
+            "old" => Ways { resume: self.resume, ..Ways::old() },
+            "kprobe" => Ways { resume: Resume::Kprobe, ..self },
+            "pairs" => Ways { allocators: Allocators::Pairs, ..self },
+            _ => self,
+        }
     }
 
     fn of_version(version: (u32, u32)) -> Self {
