@@ -7,8 +7,6 @@
 //   ──┤ entry: size, is it to be recorded? ├── … ──┤ return: address, stack ├──
 #pragma once
 
-// Programs may be preempted here, so that several may want room on a CPU.
-#define ROOMS_PER_CPU 4
 #define MAX_SIZE_WITHOUT_RETURN (1 << 20)
 #define SLICE_NS 10000000
 #define LN_2 2977044472ULL			// times 2^32
@@ -181,27 +179,15 @@ static __always_inline struct allocation_room *allocation_room(void)
 {
 	__u32 first = bpf_get_smp_processor_id() * ROOMS_PER_CPU;
 
-#ifdef OLD_KERNEL
-	// There, they are not preempted.
-	return bpf_map_lookup_elem(&allocation_rooms, &first);
-#else
 #pragma unroll
 	for (int i = 0; i < ROOMS_PER_CPU; i++) {
 		__u32 at = first + i;
 		struct allocation_room *room = bpf_map_lookup_elem(&allocation_rooms, &at);
 
-		if (room && !__sync_val_compare_and_swap(&room->busy, 0, 1))
+		if (room && take_room(&room->busy))
 			return room;
 	}
 	return NULL;
-#endif
-}
-
-static __always_inline void leave_room(struct allocation_room *room)
-{
-#ifndef OLD_KERNEL
-	__sync_lock_test_and_set(&room->busy, 0);
-#endif
 }
 
 // Reports an object that the function which is just returning has allocated,
@@ -239,7 +225,7 @@ static __always_inline void report_allocation(struct pt_regs *ctx, struct task_s
 	    bpf_ringbuf_output(&allocations, record, sizeof(*record) + length,
 			       wakeup(&allocations)))
 		lose(LOST_ALLOCATIONS);
-	leave_room(room);
+	leave_room(&room->busy);
 }
 
 static __always_inline __u64 product(__u64 a, __u64 b)

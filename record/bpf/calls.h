@@ -8,7 +8,35 @@
 #define ERESTART_RESTARTBLOCK 516
 #define SIGKILL_BIT (1UL << 8)
 
-ROOM(struct call_in_full, call)
+// As for allocations: these programs, too, may be preempted.
+struct call_room {
+	__u32 busy;
+	__u32 unused;
+	struct call_in_full record;
+	__u8 stack[STACK_ROOM];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct call_room);
+} call_rooms SEC(".maps");
+
+static __always_inline struct call_room *call_room(void)
+{
+	__u32 first = bpf_get_smp_processor_id() * ROOMS_PER_CPU;
+
+#pragma unroll
+	for (int i = 0; i < ROOMS_PER_CPU; i++) {
+		__u32 at = first + i;
+		struct call_room *room = bpf_map_lookup_elem(&call_rooms, &at);
+
+		if (room && take_room(&room->busy))
+			return room;
+	}
+	return NULL;
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -292,8 +320,10 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 		return 0;
 	}
 	room = call_room();
-	if (!room)
+	if (!room) {
+		lose(LOST_CALLS);
 		return 0;
+	}
 	describe_call(&room->record.call, task, &in, &regs, info, now);
 	if (is_exec(in.number)) {
 #pragma unroll
@@ -315,8 +345,10 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 		length = append_user_stack(&room->record.where, room->stack, task);
 	}
 	if (length <= STACK_ROOM &&
-	    bpf_ringbuf_output(&calls, room, sizeof(room->record) + length, wakeup(&calls)))
+	    bpf_ringbuf_output(&calls, &room->record, sizeof(room->record) + length,
+			       wakeup(&calls)))
 		lose(LOST_CALLS);
+	leave_room(&room->busy);
 	return 0;
 }
 

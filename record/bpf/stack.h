@@ -27,6 +27,26 @@
 		return bpf_map_lookup_elem(&NAME##_rooms, &cpu);            \
 	}
 
+// Where programs may be preempted, several may want room on a CPU.
+#define ROOMS_PER_CPU 4
+
+static __always_inline bool take_room(__u32 *busy)
+{
+#ifdef OLD_KERNEL
+	// There, they are not.
+	return true;
+#else
+	return !__sync_val_compare_and_swap(busy, 0, 1);
+#endif
+}
+
+static __always_inline void leave_room(__u32 *busy)
+{
+#ifndef OLD_KERNEL
+	__sync_lock_test_and_set(busy, 0);
+#endif
+}
+
 static __always_inline bool is_user_mode(const struct pt_regs *regs)
 {
 	return (regs->cs & 3) == 3;

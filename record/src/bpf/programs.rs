@@ -22,7 +22,7 @@ static CURRENT: &[u8] = include_bytes!("../../bpf/rz.bpf.o");
 /// Those for kernels before Linux 5.18.
 static OLD: &[u8] = include_bytes!("../../bpf/rz-old.bpf.o");
 
-/// Allocations that may be put together at the same time on a CPU.
+/// Allocations or calls that may be put together at the same time on a CPU.
 const ROOMS_PER_CPU: u32 = 4;
 /// Threads that are known at the same time, where room for them is made before.
 const MAX_THREADS: u32 = 1 << 15;
@@ -214,7 +214,7 @@ impl Plan {
             let entries = match name.as_str() {
                 "sample_rooms" => cpus,
                 "wait_rooms" => rooms(Kind::Waits),
-                "call_rooms" => rooms(Kind::Calls),
+                "call_rooms" if has(Kind::Calls) => cpus * ROOMS_PER_CPU,
                 "fault_rooms" => rooms(Kind::Allocations),
                 "allocation_rooms" if has(Kind::Allocations) => cpus * ROOMS_PER_CPU,
                 "samples" => samples,
