@@ -34,7 +34,7 @@ use super::probes;
 use super::programs::{Kind, LoadError, Loaded, Plan, Sizes};
 use super::rights;
 use super::rings::Rings;
-use super::symbols;
+use super::scheduler;
 use super::targets::{set_up_calls, track};
 use super::ways::{LastWaits, ObjectFile, Resume, Ways, version};
 use crate::capture::Attached;
@@ -350,7 +350,7 @@ fn attach_resume(loaded: &Loaded, resume: Resume) -> Result<Link, Failure> {
         Resume::Kprobe => {
             let name = "on_resume_probed";
             let program = loaded.program(name).map_err(|error| failed(name, error))?;
-            symbols::probe_scheduler(&program)
+            scheduler::probe(&program)
                 .map_err(|cause| failed(name, refused("a kprobe on finish_task_switch", &cause)))
         }
     }

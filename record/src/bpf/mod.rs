@@ -13,7 +13,7 @@ mod probes;
 mod programs;
 mod rights;
 mod rings;
-mod symbols;
+mod scheduler;
 mod targets;
 mod waiting;
 mod ways;

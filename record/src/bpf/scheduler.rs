@@ -11,7 +11,7 @@ const FUNCTION: &str = "finish_task_switch";
 const USUAL: [&str; 2] = [FUNCTION, "finish_task_switch.isra.0"];
 
 /// Sets a probe at it; says why if that cannot be done.
-pub(super) fn probe_scheduler(program: &ProgramMut<'_>) -> Result<Link, String> {
+pub(super) fn probe(program: &ProgramMut<'_>) -> Result<Link, String> {
     let mut refusal = String::new();
     let mut attach = |name: &str| match program.attach_kprobe(false, name) {
         Ok(link) => Some(link),
