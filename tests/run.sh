@@ -25,7 +25,8 @@ if [ "${1:-}" = --all ]; then
     shift
 fi
 if [ $# -eq 0 ]; then set -- --workspace; fi
-cargo test --locked "$@"
+# All that is wrong, and not the first of it.
+cargo test --locked --no-fail-fast "$@"
 if [ "$*" = --workspace ]; then
     # No part of the workspace: it is built without the standard library.
     cargo test --locked --manifest-path record/alloc-hook/Cargo.toml --target-dir target/hook
