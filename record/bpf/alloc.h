@@ -299,8 +299,12 @@ static __always_inline void forget_callers(struct thread *thread, __u64 sp)
 {
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		if (thread->kept_callers[i].at < sp)
-			thread->kept_callers[i].at = 0;
+		struct kept_caller *kept = &thread->kept_callers[i];
+
+		if (kept->at + 8 == sp)
+			thread->returned = *kept;
+		if (kept->at < sp)
+			kept->at = 0;
 	}
 }
 
@@ -316,7 +320,8 @@ static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *tas
 	// Called by the function that the thread is in. If an exception has left
 	// that one, the stack pointer is higher now.
 	if (thread->alloc_sp && ctx->rsp <= thread->alloc_sp) {
-		if (cookie & ALWAYS_AWAITED)
+		// If it was jumped to, it returns where that one would.
+		if (cookie & ALWAYS_AWAITED && ctx->rsp != thread->kept_callers[0].at)
 			keep_caller(ctx, &thread->kept_callers[1]);
 		return 1;
 	}
@@ -401,7 +406,11 @@ static __always_inline int at_begin(struct pt_regs *ctx, __u64 cookie)
 
 	count_hit(cookie & STEPPED ? HIT_STEPPED : HIT_ENTRY);
 	thread = recorded_thread(ctx, task);
-	return thread ? on_begin(ctx, task, thread, cookie) : 1;
+	if (!thread)
+		return 1;
+	thread->probe_ip = ctx->rip;
+	thread->probe_sp = ctx->rsp;
+	return on_begin(ctx, task, thread, cookie);
 }
 
 static __always_inline int at_end(struct pt_regs *ctx)
@@ -412,8 +421,8 @@ static __always_inline int at_end(struct pt_regs *ctx)
 	count_hit(HIT_RETURN);
 	thread = recorded_thread(ctx, task);
 	if (thread) {
-		forget_callers(thread, ctx->rsp);
 		on_end(ctx, task, thread);
+		forget_callers(thread, ctx->rsp);
 	}
 	return 0;
 }

@@ -54,6 +54,19 @@ struct uprobe_task {
 	unsigned long xol_vaddr;
 } KERNEL_TYPE;
 
+// Where such copies are, behind what awaited functions return to.
+struct xol_area {
+	unsigned long vaddr;
+} KERNEL_TYPE;
+
+struct uprobes_state {
+	struct xol_area *xol_area;
+} KERNEL_TYPE;
+
+struct mm_struct {
+	struct uprobes_state uprobes_state;
+} KERNEL_TYPE;
+
 // The queue of a control group on a CPU, without which there are no quotas.
 struct cfs_rq {
 	int throttle_count;
@@ -88,6 +101,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct sigpending pending;
 	struct uprobe_task *utask;
+	struct mm_struct *mm;
 	void *stack;
 } KERNEL_TYPE;
 

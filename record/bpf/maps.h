@@ -79,6 +79,10 @@ struct thread {
 	struct heap_counts alloc_counts;
 	// Of the function that the thread is in, and of one that this has called.
 	struct kept_caller kept_callers[2];
+	struct kept_caller returned;	// the last one that was awaited
+	// The last probe that it came by.
+	__u64 probe_ip;
+	__u64 probe_sp;
 	// What it is executing, until execve returns: the old image is gone then.
 	__u64 exec_args[6];
 	char program[MAX_PATH + 1];

@@ -10,7 +10,10 @@ use rz_format::{
     Allocation, AllocationKind, AllocationSource, CLASS_ALLOCATIONS, EndReason, Frame, HeapCounts,
     LossReason, ModuleKind, Record,
 };
-use rz_tests::{Contents, Recorder, Target, Trace, program, rec, run, send, text, tool};
+use rz_tests::{
+    Contents, Folded, Recorder, Target, Trace, binary, conv, program, rec, run, send, temp_dir,
+    text, tool,
+};
 
 const FULL: [&str; 5] = ["--alloc=full", "--alloc-limit", "1000", "-d", "60"];
 
@@ -255,6 +258,33 @@ fn too_many_to_begin_with() {
     assert!(after < 3.0 * before + 10.0, "{before} {after}");
 }
 
+/// Probes change return addresses and stack pointers under way. Samples show
+/// none of that, by whichever means of the kernel the ends of functions are seen.
+#[test]
+fn samples_do_not_show_the_probes() {
+    let target = Target::start("allocs", &["hot", "0"]);
+    for ways in ["", "pairs", "old,pairs"] {
+        let dir = temp_dir();
+        let path = dir.path().join("t.rz");
+        let mut rec = Command::new(binary("rec"));
+        rec.args(["-F", "997", "-d", "2", "--alloc", "--alloc-limit", "1000", "-p"]);
+        rec.arg(target.pid_text()).arg("-o").arg(&path).env("RZ_WAYS", ways);
+        run(&mut rec).success();
+        let folded = conv(&[text(&path), "--to", "folded", "-o", "-"]).success();
+        let folded = Folded::parse(&folded.stdout);
+        let (all, head) = (folded.total(), folded.head(9));
+        assert!(all > 1000, "{ways}: {head}");
+        // One in some 14 where ends of functions are not hidden.
+        assert!(folded.count("[truncated]") * 500 < all, "{ways}: {head}");
+        let rooted =
+            folded.count("allocs;_start;__libc_start_main;__libc_start_call_main;main;hot");
+        assert!(rooted * 100 > all * 99, "{ways}: {rooted} of {all}: {head}");
+        for called in [";small;malloc", ";give_back;free"] {
+            assert!(folded.share(called) > 0.2, "{ways}: {head}");
+        }
+    }
+}
+
 #[test]
 fn too_many_later() {
     let target = Target::start("allocs", &["hot", "1500"]);
@@ -355,7 +385,7 @@ fn code(pid: u32, file: &str) -> Vec<u8> {
 
 #[test]
 fn no_allocator_that_can_be_told() {
-    let dir = rz_tests::temp_dir();
+    let dir = temp_dir();
     let stripped = dir.path().join("stripped");
     let mut strip = Command::new(tool("strip"));
     strip.args(["-s", "-o", text(&stripped)]).arg(rz_tests::program_path("allocs-static"));
