@@ -41,7 +41,6 @@ fn linux_6_12() {
 }
 
 #[test]
-#[ignore = "its programs may be preempted, which emulation makes likely: for tests/kernels/run.sh --all"]
 fn linux_newest() {
     check("newest");
 }
