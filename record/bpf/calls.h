@@ -7,6 +7,8 @@
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
 #define SIGKILL_BIT (1UL << 8)
+// Of a thread and of one kind.
+#define CALLS_BETWEEN_WAKEUPS 16
 
 // As for allocations: these programs, too, may be preempted.
 struct call_room {
@@ -259,8 +261,8 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	struct control *values;
 	struct call_info *info;
 	struct call_room *room;
-	struct pt_regs regs;
-	struct total *total;
+	const struct pt_regs *regs = (void *)ctx->args[0];
+	struct total *total = NULL;
 	__u64 now, duration, weight, length = 0;
 	__s64 result = ctx->args[1];
 	bool failed = result < 0 && result >= -MAX_ERRNO;
@@ -304,8 +306,14 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 		if (bpf_get_prandom_u32() % thin)
 			return 0;
 	}
-	if (bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]))
+#ifdef OLD_KERNEL
+	// Their type is not known here, so that they cannot be read where they are.
+	struct pt_regs copy;
+
+	if (bpf_probe_read_kernel(&copy, sizeof(copy), regs))
 		return 0;
+	regs = &copy;
+#endif
 	if (!with_stack && !info->capture[0]) {
 		struct call *call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
 
@@ -313,10 +321,12 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 			lose(LOST_CALLS);
 			return 0;
 		}
-		describe_call(call, task, &in, &regs, info, now);
+		describe_call(call, task, &in, regs, info, now);
 		call->result = result;
 		call->count = thin;
-		bpf_ringbuf_submit(call, wakeup(&calls));
+		// Looking how full the ring is would take a tenth of what a call costs.
+		bpf_ringbuf_submit(call, total && total->count % CALLS_BETWEEN_WAKEUPS
+						 ? BPF_RB_NO_WAKEUP : wakeup(&calls));
 		return 0;
 	}
 	room = call_room();
@@ -324,7 +334,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 		lose(LOST_CALLS);
 		return 0;
 	}
-	describe_call(&room->record.call, task, &in, &regs, info, now);
+	describe_call(&room->record.call, task, &in, regs, info, now);
 	if (is_exec(in.number)) {
 #pragma unroll
 		for (int i = 0; i < 6; i++)
@@ -341,7 +351,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	room->record.where.kernel_bytes = 0;
 	room->record.where.user_bytes = 0;
 	if (with_stack) {
-		fill_registers(&room->record.where, &regs);
+		fill_registers(&room->record.where, regs);
 		length = append_user_stack(&room->record.where, room->stack, task);
 	}
 	if (length <= STACK_ROOM &&
@@ -352,13 +362,13 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	return 0;
 }
 
-SEC("raw_tp/sys_exit")
+SEC(TRACEPOINT "sys_exit")
 int on_return(struct bpf_raw_tracepoint_args *ctx)
 {
 	return end_call(ctx, false);
 }
 
-SEC("raw_tp/sys_exit")
+SEC(TRACEPOINT "sys_exit")
 int on_return_again(struct bpf_raw_tracepoint_args *ctx)
 {
 	return end_call(ctx, true);
