@@ -168,32 +168,22 @@ static __always_inline bool is_ending(void)
 	return values && values->ending;
 }
 
-// A thread goes on: its wait is over. `inner` frames of the kernel stack are
-// not its own, but those of this program.
-static __always_inline int end_wait(void *ctx, __u64 inner)
+// Of a thread's time off the CPU, what has one reason.
+struct interval {
+	__u64 since;
+	__u64 until;
+	__u64 queued;
+};
+
+// Adds up an interval that is over, and hands it over if it is its turn.
+// `inner` frames of the kernel stack are not the thread's own, but those of the
+// program.
+static __always_inline void report_wait(void *ctx, struct task_struct *task, struct thread *thread,
+					const struct interval *of, __u64 inner)
 {
-	struct task_struct *task = current_task();
-	struct thread *thread = known_thread(task);
-	__u64 since, now, duration, weight, queued, throttled, length, threshold;
+	__u64 duration = of->until - of->since, threshold = wait_threshold(), weight, length;
 	struct wait_room *room;
 	struct total *total;
-
-#ifdef OLD_KERNEL
-	// See take_value.
-	if (is_ending())
-		return 0;
-#endif
-	// Who gets its beginning reports it, and nobody else.
-	since = thread ? take_value(&thread->off_since) : 0;
-	if (!since)
-		return 0;
-	now = bpf_ktime_get_ns();
-	duration = now - since;
-	queued = thread->ready_since ? now - thread->ready_since : 0;
-	throttled = taken_by_quota(thread, task, queued);
-	queued -= throttled;
-	if (throttled && thread->off_state == PREEMPTED)
-		thread->off_state = THROTTLED;
 
 	struct total_key key = {
 		.epoch = thread->epoch,
@@ -204,25 +194,58 @@ static __always_inline int end_wait(void *ctx, __u64 inner)
 	};
 	total = add_total(&key, duration);
 	if (total)
-		total->queued_ns += queued;
+		total->queued_ns += of->queued;
 
-	threshold = wait_threshold();
 	weight = duration < threshold ? due(&thread->off_credit, duration, threshold) : duration;
 	room = weight ? wait_room() : NULL;
-	if (room) {
-		struct wait *wait = &room->record;
+	if (!room)
+		return;
+	describe_wait(&room->record, task, thread, of->since, of->until, of->queued);
+	room->record.weight = weight;
+	fill_entry_registers(&room->record.where, task);
+	if (settings.kernel)
+		room->record.where.kernel_bytes =
+			length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, inner));
+	length = append_user_stack(&room->record.where, room->stack, task);
+	if (length <= STACK_ROOM &&
+	    bpf_ringbuf_output(&waits, room, sizeof(room->record) + length, wakeup(&waits)))
+		lose(LOST_WAITS);
+}
 
-		describe_wait(wait, task, thread, since, now, queued);
-		wait->weight = weight;
-		fill_entry_registers(&wait->where, task);
-		if (settings.kernel)
-			wait->where.kernel_bytes =
-				length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, inner));
-		length = append_user_stack(&wait->where, room->stack, task);
-		if (length <= STACK_ROOM &&
-		    bpf_ringbuf_output(&waits, room, sizeof(*wait) + length, wakeup(&waits)))
-			lose(LOST_WAITS);
+// A thread goes on: its wait is over.
+static __always_inline int end_wait(void *ctx, __u64 inner)
+{
+	struct task_struct *task = current_task();
+	struct thread *thread = known_thread(task);
+	__u64 throttled, ready;
+	struct interval last;
+
+#ifdef OLD_KERNEL
+	// See take_value.
+	if (is_ending())
+		return 0;
+#endif
+	// Who gets its beginning reports it, and nobody else.
+	last.since = thread ? take_value(&thread->off_since) : 0;
+	if (!last.since)
+		return 0;
+	last.until = bpf_ktime_get_ns();
+	ready = thread->ready_since ? last.until - thread->ready_since : 0;
+	throttled = taken_by_quota(thread, task, ready);
+	last.queued = ready - throttled;
+	if (throttled && thread->off_state != THROTTLED) {
+		// It had been waiting for something else, and that came.
+		if (thread->off_state != PREEMPTED) {
+			struct interval first = last;
+
+			first.until -= throttled;
+			report_wait(ctx, task, thread, &first, inner);
+			last.since = first.until;
+			last.queued = 0;
+		}
+		thread->off_state = THROTTLED;
 	}
+	report_wait(ctx, task, thread, &last, inner);
 	return 0;
 }
 

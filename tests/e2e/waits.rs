@@ -417,3 +417,23 @@ fn a_quota_is_no_lack_of_cpus() {
     let rows = contents.waits.iter().filter(|wait| wait.state == WaitState::Throttled);
     assert!(rows.clone().count() > 10 && rows.clone().all(|wait| wait.stack.is_some()));
 }
+
+/// A thread that naps in a group whose quota others have used up: its naps are
+/// as long as ever, and what comes on top is the quota's.
+#[test]
+fn a_quota_is_no_part_of_what_a_thread_waited_for() {
+    let cgroup = Cgroup::new("cpu");
+    cgroup.set_cpu_quota(20);
+    let target = Target::start("waiter", &["0"]);
+    cgroup.add(target.pid());
+    wait_until("the target is throttled", || cgroup.throttled_ns() > 0);
+    let contents = Trace::of(target.pid(), "3", &["--off-cpu", "-q"]).contents();
+    drop(target);
+
+    let naps = contents.thread_named("naps");
+    let (count, asleep_ns) = contents.waits_for(naps, WaitState::Sleeping);
+    let (throttled, throttled_ns) = contents.waits_for(naps, WaitState::Throttled);
+    let mean_ms = asleep_ns as f64 / count as f64 / 1e6;
+    assert!(count > 10 && (18.0..22.0).contains(&mean_ms), "{count} of {mean_ms} ms");
+    assert!(throttled > 5 && throttled_ns > 300_000_000, "{throttled}, {throttled_ns} ns");
+}

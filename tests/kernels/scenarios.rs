@@ -126,6 +126,14 @@ pub const SCENARIOS: &[Scenario] = &[
         check: waits::by_plan,
     },
     Scenario {
+        name: "quota",
+        what: "what a CPU quota takes is no part of what a thread waited for",
+        how: How::Ends,
+        target: "limited waiter 0",
+        rec: "--off-cpu -d 3 -p TARGET -o trace.rz",
+        check: waits::within_a_quota,
+    },
+    Scenario {
         name: "alloc",
         what: "allocations of a running process",
         how: How::Told,

@@ -43,6 +43,20 @@ pub fn of_all(recorded: &Recorded) {
     assert!(folded.count(";start_thread;naps;") > 0, "{}", folded.head(30));
 }
 
+/// `naps` of `waiter` sleeps for 20 ms at a time. What comes on top, until its
+/// group may go on, is the quota's.
+pub fn within_a_quota(recorded: &Recorded) {
+    let contents = recorded.whole_contents();
+    let naps = contents.thread_named("naps");
+    let (count, asleep_ns) = contents.waits_for(naps, WaitState::Sleeping);
+    let (throttled, throttled_ns) = contents.waits_for(naps, WaitState::Throttled);
+    // It is some 95 ms with the quota's part.
+    let mean_ms = asleep_ns as f64 / count as f64 / 1e6;
+    assert!(count > 5 && (18.0..40.0).contains(&mean_ms), "{count} of {mean_ms} ms");
+    let span_ns = contents.span_ns();
+    assert!(throttled > 5 && throttled_ns > span_ns / 4, "{throttled}, {throttled_ns} ns");
+}
+
 fn sums<'a>(contents: &'a Contents, thread: &str) -> impl Iterator<Item = &'a Total> {
     let id = contents.thread_named(thread);
     let is_of = move |t: &&Total| t.class == TotalClass::Waits && t.thread == Some(id);

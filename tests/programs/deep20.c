@@ -2,11 +2,12 @@
  *
  *     start_thread > deep_thread > f00 > f01 > … > f19   50 % each thread
  *
+ * With TIMES, f19 calls f00 again until there are so many times 20 functions.
  * Each level saves registers and has locals, as real code does. With COUNTS,
  * the file is made of two 64-bit counters, one per thread, of calls of f00
  * (10 units of work each), for another process to watch while this one runs.
  *
- * deep20 [SECONDS] [COUNTS] */
+ * deep20 [SECONDS] [COUNTS] [TIMES] */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -15,21 +16,26 @@
 #include "program.h"
 
 static uint64_t deadline;
+static unsigned times = 1;
 
 struct worker {
     const char *name;
     volatile uint64_t *calls;
 };
 
-FRAME uint64_t f19(uint64_t x) {
+uint64_t f00(uint64_t x, unsigned more);
+
+FRAME uint64_t f19(uint64_t x, unsigned more) {
+    if (more > 0)
+        return f00(x, more - 1) + 1;
     work(10);
     return x + 1;
 }
 
-#define LEVEL(this, next)                        \
-    FRAME uint64_t this(uint64_t x) {            \
+#define LEVEL(this, next)                         \
+    FRAME uint64_t this(uint64_t x, unsigned more) { \
         volatile uint64_t locals[6] = {x, x ^ 1}; \
-        return next(x + 1) + locals[1];          \
+        return next(x + 1, more) + locals[1];     \
     }
 
 LEVEL(f18, f19)
@@ -56,7 +62,7 @@ FRAME void *deep_thread(void *argument) {
     struct worker *worker = argument;
     pthread_setname_np(pthread_self(), worker->name);
     for (uint64_t calls = 0; now_ns() < deadline; calls++) {
-        f00(calls);
+        f00(calls, times - 1);
         *worker->calls = calls + 1;
     }
     return NULL;
@@ -84,6 +90,8 @@ static volatile uint64_t *map_counts(const char *path) {
 int main(int argc, char **argv) {
     deadline = deadline_ns(argc > 1 ? argv[1] : NULL);
     volatile uint64_t *counts = map_counts(argc > 2 ? argv[2] : NULL);
+    if (argc > 3)
+        times = (unsigned)atoi(argv[3]);
     struct worker workers[2] = {{"deep-0", counts}, {"deep-1", counts + 1}};
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rz_format::{
     Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Name, Process, Reader, Record,
-    Sample, StackId, StackNode, Thread, Total, TotalClass, Wait,
+    Sample, StackId, StackNode, Thread, Total, TotalClass, Wait, WaitState,
 };
 
 /// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
@@ -215,6 +215,14 @@ impl Contents {
         let over: u64 = self.totals.iter().filter(is_sum).map(|total| total.queued_ns).sum();
         let still = self.waits.iter().filter(|w| w.thread == thread && w.seen.unfinished);
         over + still.map(|wait| wait.queued_ns).sum::<u64>()
+    }
+
+    /// How many waits of a thread for one reason are over, and their time but for
+    /// that in which the thread was ready to run.
+    pub fn waits_for(&self, thread: u32, state: WaitState) -> (u64, u64) {
+        let is_sum = |t: &&Total| t.class == TotalClass::Waits && t.thread == Some(thread);
+        let sums = self.totals.iter().filter(is_sum).filter(|total| total.state == state);
+        sums.fold((0, 0), |(n, ns), sum| (n + sum.count, ns + sum.total_ns - sum.queued_ns))
     }
 
     /// The text that a row refers to.
