@@ -50,7 +50,7 @@ use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
-use rz_format::{Block, BlockKind, CallDetail, FormatError, Reader, Record, TotalClass};
+use rz_format::{Block, CallDetail, FormatError, Reader, Record, TotalClass};
 
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
@@ -228,7 +228,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
         read.tables.made = versions.finish();
         read.tables.made.put_into(&mut read.tables.stacks);
     }
-    let Read { mut tables, mut heap, reader, file_size, skipped } = read;
+    let Read { mut tables, mut heap, reader, file_size } = read;
     tables.generated = generated;
 
     if options.unnamed {
@@ -242,7 +242,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let reading = Reading {
         header: reader.header(),
         damage: reader.damage(),
-        skipped: &skipped,
+        unknown: reader.unknown(),
         path,
         is_merged: tables.facts.sources.is_merged(),
         is_alone: tables.facts.sources.iter().count() == 1,
@@ -272,11 +272,10 @@ struct Read {
     heap: HeapTables,
     reader: Reader<BufReader<File>>,
     file_size: u64,
-    /// Kinds of blocks that are not known.
-    skipped: Vec<BlockKind>,
 }
 
 /// Goes through a trace; `versions` give rows the stacks of their time.
+#[deny(clippy::wildcard_enum_match_arm)]
 fn read(
     path: &Path,
     options: &LoadOptions,
@@ -301,7 +300,6 @@ fn read(
     let matching = Matching::new(&options.heap, selection.clone());
     let counts = Counts::default();
     let mut heap = HeapTables { matching, counts };
-    let mut skipped: Vec<BlockKind> = Vec::new();
     while let Some(block) = reader.next_block().map_err(format)? {
         match block {
             Block::Records(records) => {
@@ -361,11 +359,9 @@ fn read(
                 selection.cut_heap_counts(&mut rows, &mut tables.found);
                 heap.counts.add(&rows, &tables.facts);
             }
-            Block::Skipped(kind) if !skipped.contains(&kind) => skipped.push(kind),
-            _ => {}
         }
     }
-    Ok(Read { tables, heap, reader, file_size, skipped })
+    Ok(Read { tables, heap, reader, file_size })
 }
 
 /// Applies what is left of a filter, and says what it selected: `window` is

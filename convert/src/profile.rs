@@ -204,10 +204,7 @@ pub struct Info {
     /// Those whose stack could not be followed to its root.
     pub truncated: u64,
     /// Samples of the CPU that were due and are missing.
-    pub lost: u64,
-    /// Where samples of the CPU went missing: one entry per reason, with a
-    /// count.
-    pub losses: Vec<(String, u64)>,
+    pub lost_samples: Losses,
     /// Intervals off the CPU that are missing; totals have them.
     pub lost_waits: Losses,
     /// System calls that are missing; totals have them.
@@ -216,6 +213,8 @@ pub struct Info {
     pub lost_totals: Losses,
     /// Allocations, and objects that were given back, that are missing.
     pub lost_allocations: Losses,
+    /// What this program does not know, and is missing.
+    pub lost_others: Losses,
     /// CPU time the recorder itself used.
     pub recorder_cpu_ns: Nanos,
     /// Peak resident memory of the recorder, in bytes; of several sources, the
@@ -245,7 +244,6 @@ pub struct Losses {
 
 /// What an [`Event`] is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum EventKind {
     /// Running on a CPU.
     #[default]
@@ -287,7 +285,6 @@ pub struct Event {
 
 /// What a weight counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Unit {
     /// Nanoseconds of time.
     #[default]
@@ -343,7 +340,6 @@ pub struct Module {
 
 /// What a [`Module`] is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum ModuleKind {
     /// An executable or library file.
     #[default]
@@ -389,7 +385,6 @@ pub struct Location {
 
 /// What a [`Location`] is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum FrameKind {
     /// Code of the process.
     #[default]

@@ -61,13 +61,11 @@ pub(crate) fn copy(
     let mut writer = TraceWriter::new(out, &header_now).map_err(MergeError::Write)?;
     let mut next_text: u64 = 0;
     let mut time_ns = header.created_ns;
-    let mut unknown = Vec::new();
     loop {
         // In front of damage there is no header to tell.
         time_ns = reader.next_time().map_err(failed)?.unwrap_or(time_ns);
         let Some(block) = reader.next_block().map_err(failed)? else { break };
         match block {
-            Block::Skipped(kind) if !unknown.contains(&kind) => unknown.push(kind),
             Block::Texts(texts) => {
                 next_text = next_text.max(u64::from(texts.first) + texts.texts.len() as u64);
                 write_block(&mut writer, time_ns, Block::Texts(texts), edit)
@@ -87,7 +85,7 @@ pub(crate) fn copy(
         }
         copied.damage = limited(reader.damage(), "more damaged places");
     }
-    copied.damage.extend(left_out_of(header.minor, &unknown));
+    copied.damage.extend(left_out_of(header.minor, reader.unknown()));
     let end_ns = reader.last_ns();
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     let notes: Vec<Record> = copied.damage.iter().map(note).collect();
@@ -105,6 +103,7 @@ pub(crate) fn copy(
     Ok(copied)
 }
 
+#[deny(clippy::wildcard_enum_match_arm)]
 fn write_block(
     writer: &mut TraceWriter<&mut dyn Write>,
     time_ns: u64,
@@ -139,7 +138,6 @@ fn write_block(
         Block::Totals(mut rows) => writer.write_totals(time_ns, &mut rows),
         Block::Allocations(rows) => writer.write_allocations(&rows),
         Block::HeapCounts(mut rows) => writer.write_heap_counts(&mut rows),
-        _ => Ok(()),
     }
 }
 

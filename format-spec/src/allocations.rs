@@ -11,7 +11,6 @@ use crate::waits::optional_u32;
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum AllocationKind {
     /// It was given back.
     #[default]

@@ -41,11 +41,10 @@ pub use index::IndexEntry;
 pub use names::{MAX_NAMES, Name};
 pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
 pub use record::{
-    AllocationSource, Allocations, Allocator, CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES,
-    CLASS_TOTALS, CLASS_WAITS, CallDetail, Captured, Clock, Cost, End, EndReason, Event, Exit,
-    Generated, GeneratedLine, Host, Limit, Loss, LossReason, Mapping, Module, ModuleKind, NO_CPU,
-    NO_LIMIT, Named, Note, OfSource, OpenFile, Process, ProcessFacts, Record, Recording, Redaction,
-    Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
+    AllocationSource, Allocations, Allocator, CallDetail, Captured, Clock, Cost, End, EndReason,
+    Event, Exit, Generated, GeneratedLine, Host, Limit, Loss, LossClass, LossReason, Mapping,
+    Module, ModuleKind, NO_CPU, NO_LIMIT, Named, Note, OfSource, OpenFile, Process, ProcessFacts,
+    Record, Recording, Redaction, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};

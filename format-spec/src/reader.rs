@@ -28,7 +28,6 @@ const MAX_FALSE_STARTS: u32 = 100;
 
 /// A block's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Block {
     /// Facts.
     Records(Vec<Record>),
@@ -50,13 +49,10 @@ pub enum Block {
     HeapCounts(Vec<HeapCounts>),
     /// Names of code, those of one offset next to each other.
     Names(Vec<Name>),
-    /// A block of an unknown kind that may be skipped.
-    Skipped(BlockKind),
 }
 
 /// A part of the file that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Damage {
     /// The file ends inside a block.
     CutOff {
@@ -127,6 +123,7 @@ pub struct Reader<R> {
     false_starts: u32,
     last_ns: u64,
     damage: Vec<Damage>,
+    unknown: Vec<BlockKind>,
 }
 
 impl<R: Read + Seek> Reader<R> {
@@ -148,6 +145,7 @@ impl<R: Read + Seek> Reader<R> {
             false_starts: 0,
             last_ns: 0,
             damage: Vec::new(),
+            unknown: Vec::new(),
         })
     }
 
@@ -159,6 +157,12 @@ impl<R: Read + Seek> Reader<R> {
     /// What could not be used of the file up to here.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
+    }
+
+    /// Kinds of blocks up to here that this crate does not know, and which may
+    /// be passed over: once each, as they came.
+    pub fn unknown(&self) -> &[BlockKind] {
+        &self.unknown
     }
 
     /// The file, to be closed and opened again between two blocks.
@@ -181,7 +185,8 @@ impl<R: Read + Seek> Reader<R> {
 
     /// The next block, or `None` at the end of the file. Damage is skipped
     /// and kept in [`Reader::damage`]; only failing to read the file and a
-    /// block that must be understood, but is unknown, are errors.
+    /// block that must be understood, but is unknown, are errors. Other unknown
+    /// blocks are passed over and kept in [`Reader::unknown`].
     pub fn next_block(&mut self) -> Result<Option<Block>, FormatError> {
         self.next_block_if(|_| true)
     }
@@ -197,15 +202,21 @@ impl<R: Read + Seek> Reader<R> {
             if header.kind.is_critical() && !header.kind.is_known() {
                 return Err(FormatError::UnknownCriticalBlock { kind: header.kind, offset });
             }
-            if header.kind != BlockKind::INDEX {
-                self.last_ns = self.last_ns.max(header.last_ns);
+            if header.kind == BlockKind::INDEX {
+                continue;
+            }
+            self.last_ns = self.last_ns.max(header.last_ns);
+            if !header.kind.is_known() {
+                if !self.unknown.contains(&header.kind) {
+                    self.unknown.push(header.kind);
+                }
+                continue;
             }
             if !wanted(header.kind) {
                 continue;
             }
             match decode_block(&header, &payload) {
-                Ok(Some(block)) => return Ok(Some(block)),
-                Ok(None) => {}
+                Ok(block) => return Ok(Some(block)),
                 Err(cause) => self.damage.push(Damage::BadBlock {
                     offset,
                     kind: header.kind,
@@ -324,22 +335,24 @@ fn header_at(
     Ok(header.filter(fits).map(|header| (header, bytes)))
 }
 
-/// What a block says; `None` for one that is of no use to a sequential reader.
-fn decode_block(header: &BlockHeader, stored: &[u8]) -> Result<Option<Block>, FormatError> {
+/// What a block says.
+fn decode_block(header: &BlockHeader, stored: &[u8]) -> Result<Block, FormatError> {
     let payload = &*decompress(header, stored)?;
     Ok(match header.kind {
-        BlockKind::RECORDS => Some(Block::Records(read_records(payload)?)),
-        BlockKind::STACKS => Some(Block::Stacks(StackDefs::decode(payload)?)),
-        BlockKind::SAMPLES => Some(Block::Samples(decode_samples(payload)?)),
-        BlockKind::WAITS => Some(Block::Waits(decode_waits(payload)?)),
-        BlockKind::CALLS => Some(Block::Calls(decode_calls(payload)?)),
-        BlockKind::TEXTS => Some(Block::Texts(TextDefs::decode(payload)?)),
-        BlockKind::TOTALS => Some(Block::Totals(decode_totals(payload)?)),
-        BlockKind::ALLOCATIONS => Some(Block::Allocations(decode_allocations(payload)?)),
-        BlockKind::HEAP_COUNTS => Some(Block::HeapCounts(decode_heap_counts(payload)?)),
-        BlockKind::NAMES => Some(Block::Names(decode_names(payload)?)),
-        BlockKind::INDEX => None,
-        other => Some(Block::Skipped(other)),
+        BlockKind::RECORDS => Block::Records(read_records(payload)?),
+        BlockKind::STACKS => Block::Stacks(StackDefs::decode(payload)?),
+        BlockKind::SAMPLES => Block::Samples(decode_samples(payload)?),
+        BlockKind::WAITS => Block::Waits(decode_waits(payload)?),
+        BlockKind::CALLS => Block::Calls(decode_calls(payload)?),
+        BlockKind::TEXTS => Block::Texts(TextDefs::decode(payload)?),
+        BlockKind::TOTALS => Block::Totals(decode_totals(payload)?),
+        BlockKind::ALLOCATIONS => Block::Allocations(decode_allocations(payload)?),
+        BlockKind::HEAP_COUNTS => Block::HeapCounts(decode_heap_counts(payload)?),
+        BlockKind::NAMES => Block::Names(decode_names(payload)?),
+        other => {
+            let value = other.0.into();
+            return Err(FormatError::InvalidValue { what: "kind of block", value });
+        }
     })
 }
 

@@ -23,7 +23,6 @@ const MAX_BODY: usize = 1 << 20;
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Record {
     /// The machine that was recorded.
     Host(Host),

@@ -23,7 +23,6 @@ const MAX_IDS: u64 = u32::MAX as u64;
 
 /// A code address, or what stands in for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Frame {
     /// Code of a module. The offset is that of the interrupted instruction in
     /// an innermost frame, and the return address minus one in a caller.
@@ -41,7 +40,6 @@ pub enum Frame {
 
 /// Why the callers of a frame could not be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum TruncatedReason {
     /// The stack goes on beyond what was copied of it.
     StackTooDeep,

@@ -26,7 +26,6 @@ pub const MAX_TOTALS: usize = 1 << 15;
 
 /// What a total is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum TotalClass {
     /// Intervals off the CPU.
     #[default]

@@ -8,7 +8,6 @@ use crate::varint::write_varint;
 
 /// What a thread was while it did not run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum WaitState {
     /// Ready to run; the CPU was given to another thread.
     #[default]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
-use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_WAITS, Loss, LossReason, NO_CPU, Record};
+use rz_format::{Loss, LossClass, LossReason, NO_CPU, Record};
 
 use crate::alloc::Chunk;
 use crate::event::RawTotal;
@@ -64,11 +64,11 @@ impl Batch {
     /// Whether there is room for an event of `class` that happened at
     /// `time_ns`, and for how many bytes of its stack. If not, it is counted
     /// as lost.
-    pub(crate) fn admit(&mut self, class: u8, time_ns: u64) -> Option<u64> {
+    pub(crate) fn admit(&mut self, class: LossClass, time_ns: u64) -> Option<u64> {
         let drop_above = match class {
-            CLASS_CALLS | CLASS_ALLOCATIONS => DROP_CALLS_ABOVE,
-            CLASS_WAITS => DROP_WAITS_ABOVE,
-            _ => DROP_SAMPLES_ABOVE,
+            LossClass::Calls | LossClass::Allocations => DROP_CALLS_ABOVE,
+            LossClass::Waits => DROP_WAITS_ABOVE,
+            LossClass::Samples | LossClass::Totals | LossClass::Unknown => DROP_SAMPLES_ABOVE,
         };
         let waiting = self.backlog + self.bytes.len();
         if waiting > drop_above {
@@ -109,8 +109,15 @@ impl Batch {
     }
 
     /// Counts events as lost.
-    pub(crate) fn lose(&mut self, reason: LossReason, class: u8, from: u64, to: u64, count: u64) {
-        let reason = reason.into();
+    pub(crate) fn lose(
+        &mut self,
+        reason: LossReason,
+        class: LossClass,
+        from: u64,
+        to: u64,
+        count: u64,
+    ) {
+        let (class, reason) = (class.into(), reason.into());
         match self.losses.iter_mut().find(|loss| (loss.class, loss.reason) == (class, reason)) {
             Some(loss) => {
                 loss.from_ns = loss.from_ns.min(from);
@@ -215,13 +222,13 @@ impl QueueGauge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rz_format::{CLASS_SAMPLES, CLASS_WAITS};
+    use rz_format::LossClass;
 
     #[test]
     fn calls_are_the_first_to_go() {
         let check = |backlog: usize, expected: [Option<u64>; 3]| {
             let mut batch = Batch { backlog, ..Batch::default() };
-            let classes = [CLASS_SAMPLES, CLASS_WAITS, CLASS_CALLS];
+            let classes = [LossClass::Samples, LossClass::Waits, LossClass::Calls];
             assert_eq!(classes.map(|class| batch.admit(class, 5)), expected, "{backlog}");
             let lost: u64 = batch.losses.iter().map(|loss| loss.count).sum();
             assert_eq!(lost, expected.iter().filter(|limit| limit.is_none()).count() as u64);

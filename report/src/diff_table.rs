@@ -440,7 +440,7 @@ mod tests {
         let mut after =
             Builder::of(&[("main;same", 255), ("main;grow", 100), ("main;add", 40), ("main", 3)]);
         after.info.duration_ns /= 2;
-        after.info.lost = 10;
+        after.info.lost_samples.count = 10;
         [before, after]
     }
 

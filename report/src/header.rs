@@ -230,11 +230,11 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
     let mut parts = Vec::new();
     if matches!(kind, EventKind::Cpu | EventKind::Wall) {
         let share = percent(lost_percent(info, EventKind::Cpu, info.samples));
-        let number = match info.lost {
+        let number = match info.lost_samples.count {
             0 => "an unknown number".to_owned(),
             lost => format!("{} ({share} of what was due)", count(lost)),
         };
-        parts.extend(with_reasons(&info.losses, number));
+        parts.extend(with_reasons(&info.lost_samples.reasons, number));
     }
     let interval = |number: u64, noun: &str| match number {
         0 => format!("an unknown number of {noun}s"),
@@ -249,8 +249,8 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
         parts.extend(with_reasons(reasons, interval(*count, "call")));
     }
     if kind == EventKind::Growth {
-        let number = interval(info.lost, "sample");
-        parts.extend(with_reasons(&info.losses, number));
+        let number = interval(info.lost_samples.count, "sample");
+        parts.extend(with_reasons(&info.lost_samples.reasons, number));
     }
     if kind == EventKind::Alloc {
         let Losses { count: lost, reasons } = &info.lost_allocations;
@@ -288,8 +288,8 @@ pub(crate) fn lost_count(info: &Info, kind: EventKind) -> u64 {
         EventKind::OffCpu => info.lost_waits.count,
         EventKind::Syscalls => info.lost_calls.count,
         EventKind::Alloc => info.lost_allocations.count,
-        EventKind::Wall => info.lost.saturating_add(info.lost_waits.count),
-        _ => info.lost,
+        EventKind::Wall => info.lost_samples.count.saturating_add(info.lost_waits.count),
+        _ => info.lost_samples.count,
     }
 }
 
@@ -382,8 +382,8 @@ trace.rz: app (pid 4242)
         builder.sample(0, stack, 1000);
         builder.sample(child, stack, 980);
         let info = &mut builder.profile.info;
-        info.lost = 20;
-        info.losses = vec![("ring buffer full".into(), 15), ("throttled".into(), 5)];
+        info.lost_samples.count = 20;
+        info.lost_samples.reasons = vec![("ring buffer full".into(), 15), ("throttled".into(), 5)];
         info.truncated = 198;
         let expected = "
 trace.rz: app (pid 4242) and 1 other process
@@ -422,13 +422,14 @@ trace.rz: app (pid 4242) and 1 other process
     #[test]
     fn what_was_held_back_is_said_without_a_number() {
         let throttled = ("throttled by the kernel for 1.2 s".to_owned(), 0);
-        let mut info = Info { samples: 90, losses: vec![throttled], ..Info::default() };
+        let lost_samples = Losses { count: 0, reasons: vec![throttled] };
+        let mut info = Info { samples: 90, lost_samples, ..Info::default() };
         assert_eq!(
             lost(&info, EventKind::Cpu),
             "an unknown number: throttled by the kernel for 1.2 s"
         );
-        info.lost = 10;
-        info.losses.insert(0, ("kernel buffer full".to_owned(), 10));
+        info.lost_samples.count = 10;
+        info.lost_samples.reasons.insert(0, ("kernel buffer full".to_owned(), 10));
         let expected = "10 (10.0% of what was due): 10 kernel buffer full, \
                         throttled by the kernel for 1.2 s";
         assert_eq!(lost(&info, EventKind::Cpu), expected);
@@ -502,7 +503,7 @@ trace.rz: app (pid 4242) and 1 other process
         info.filter.by_thread = true;
         // Other threads had as many samples.
         info.samples = 180;
-        (info.lost, info.losses) = (20, vec![("throttled".into(), 20)]);
+        (info.lost_samples.count, info.lost_samples.reasons) = (20, vec![("throttled".into(), 20)]);
         (info.truncated, info.recording_ns) = (7, 20_000_000_000);
         let expected = "
 trace.rz: app (pid 4242)

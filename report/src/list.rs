@@ -336,7 +336,7 @@ mod tests {
     use rz_convert::calls::{CallOptions, load_calls};
     use rz_convert::filter::Filter;
     use rz_format::{
-        CLASS_CALLS, Call, CallDetail, Captured, Exit, FileHeader, Loss, OpenFile, Process, Record,
+        Call, CallDetail, Captured, Exit, FileHeader, Loss, LossClass, OpenFile, Process, Record,
         Seen, TextDefs, Thread, TraceWriter,
     };
 
@@ -480,7 +480,12 @@ mod tests {
             })
         };
         let lost = |from_ns| {
-            Record::Loss(Loss { class: CLASS_CALLS, from_ns, count: 1, ..Loss::default() })
+            Record::Loss(Loss {
+                class: LossClass::Calls.into(),
+                from_ns,
+                count: 1,
+                ..Loss::default()
+            })
         };
         check(captured(Vec::new(), 0), named);
         check(captured(vec![READ], 0), bare);

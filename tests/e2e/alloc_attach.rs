@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use rz_format::{
-    Allocation, AllocationKind, AllocationSource, CLASS_ALLOCATIONS, EndReason, Frame, HeapCounts,
+    Allocation, AllocationKind, AllocationSource, EndReason, Frame, HeapCounts, LossClass,
     LossReason, ModuleKind, Record,
 };
 use rz_tests::{
@@ -227,9 +227,9 @@ fn assert_given_up(trace: &Trace) {
         _ => None,
     });
     assert!(notes.any(|note| note.contains("--alloc-limit")), "{}", trace.output);
-    let losses: Vec<(u8, LossReason)> =
-        contents.losses().iter().map(|loss| (loss.class, loss.reason.into())).collect();
-    assert_eq!(losses, [(CLASS_ALLOCATIONS, LossReason::TooDear)]);
+    let losses: Vec<(LossClass, LossReason)> =
+        contents.losses().iter().map(|loss| (loss.class.into(), loss.reason.into())).collect();
+    assert_eq!(losses, [(LossClass::Allocations, LossReason::TooDear)]);
     let event = contents.records.iter().find_map(|record| match record {
         Record::Event(event) if event.id == 1 => Some((event.name.clone(), event.unit)),
         _ => None,

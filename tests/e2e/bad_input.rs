@@ -2,9 +2,11 @@
 //! nothing behind.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rz_format::{BlockKind, HEADER_LEN, rebuild_index};
 use rz_tests::{
     PlainUser, RamDisk, Sysctl, Target, binary, conv, names_in, program, program_path, rec, report,
     run, temp_dir, text,
@@ -247,6 +249,46 @@ fn conv_and_report_of_what_is_no_trace() {
     check(&folder, "not a regular file");
     check(Path::new("/no/such.rz"), "No such file or directory");
     check(&program_path("split"), "not an rz trace");
+}
+
+/// Of what a newer rz has written, all that is known is shown, and all tools say
+/// that there is more.
+#[test]
+fn a_trace_of_a_newer_minor_version_is_read_with_a_note() {
+    const KIND: u16 = 0x0777;
+    let dir = temp_dir();
+    let newer = dir.path().join("newer.rz");
+    rec(&["--syscalls", "-q", "-o", text(&newer), "--", "true"]).success();
+    let mut bytes = fs::read(&newer).unwrap();
+    bytes[10] += 1;
+    let checksum = crc32c::crc32c(&bytes[..HEADER_LEN - 4]);
+    bytes[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&checksum.to_le_bytes());
+    let index = rebuild_index(&mut Cursor::new(&bytes)).unwrap();
+    let totals = index.iter().find(|entry| entry.kind == BlockKind::TOTALS).unwrap();
+    let block = totals.offset as usize;
+    bytes[block + 4..block + 6].copy_from_slice(&KIND.to_le_bytes());
+    let payload = block + 40..block + 40 + totals.stored_len as usize;
+    let checksum = crc32c::crc32c(&[&bytes[block..block + 36], &bytes[payload]].concat());
+    bytes[block + 36..block + 40].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&newer, &bytes).unwrap();
+
+    let (newer, out) = (text(&newer), dir.path().join("out"));
+    let conv_to =
+        |options: &[&str]| conv(&[&[newer, "-o", text(&out)], options].concat()).success();
+    for said in [
+        report(&[newer]).success(),
+        report(&[newer, "--syscalls"]).success(),
+        report(&[newer, "--syscalls", "--list"]).success(),
+        report(&["--diff", newer, newer, "--event", "syscalls"]).success(),
+        report(&[newer, "--info"]).success(),
+        report(&[newer, "--source", "main"]),
+        conv_to(&["--to", "folded", "--event", "syscalls"]),
+        conv_to(&["--to", "rz"]),
+        conv_to(&["--to", "rz", "--embed"]),
+        conv_to(&["--to", "rz", "--redact"]),
+    ] {
+        assert!(said.stderr.contains("unknown kind 0x0777"), "{said}");
+    }
 }
 
 #[test]

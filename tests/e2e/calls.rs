@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 
 use nix::errno::Errno;
-use rz_format::{CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, Call, Record, Seen, TotalClass};
+use rz_format::{Call, LossClass, Record, Seen, TotalClass};
 use rz_tests::{
     Contents, Counted, Recorder, Target, Trace, program_path, run, temp_dir, text, tool,
 };
@@ -341,23 +341,24 @@ fn a_flood() {
 
     let rows = rows(&contents, "getppid");
     let stand_for: u64 = rows.iter().map(|call| call.count).sum();
-    let lost = |class| -> u64 {
-        let of_class = contents.losses().into_iter().filter(move |loss| loss.class == class);
+    let lost = |class: LossClass| -> u64 {
+        let is_it = |loss: &&rz_format::Loss| LossClass::from(loss.class) == class;
+        let of_class = contents.losses().into_iter().filter(is_it);
         of_class.map(|loss| loss.count).sum()
     };
     let most = rows.iter().map(|call| call.count).max().unwrap();
     println!(
         "{made} calls, {} rows for {stand_for}, one in {most}, {} lost",
         rows.len(),
-        lost(CLASS_CALLS)
+        lost(LossClass::Calls)
     );
     // What is lost was one of so many as well.
-    let lost_calls = lost(CLASS_CALLS);
+    let lost_calls = lost(LossClass::Calls);
     let (least, most) = (stand_for + lost_calls, stand_for + lost_calls * most);
     let off = made / 20;
     assert!(least <= made + off && most + off >= made, "{least} to {most} of {made}");
 
-    assert_eq!((lost(CLASS_SAMPLES), lost(CLASS_TOTALS)), (0, 0));
+    assert_eq!((lost(LossClass::Samples), lost(LossClass::Totals)), (0, 0));
     let sampled: u64 = contents.samples.iter().map(|sample| sample.weight).sum();
     let used = printed(&trace, "cpu ");
     println!("{sampled} ns sampled of {used} ns used");

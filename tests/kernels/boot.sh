@@ -70,13 +70,14 @@ make_initrd() {
 # panic otherwise: a thread for each CPU, where code that has just been patched may
 # run as it was before, and cmpxchg16b, which leaves nonsense in the flags. Without
 # it, kernels from 7 on have no memory for bpf's task storage unless their heap is
-# being debugged. Five levels of page tables only take time.
+# being debugged. Five levels of page tables only take time. With psi=1, threads
+# that wait for memory are marked as such.
 boot() {
     timeout "$TIME_LIMIT" qemu-system-x86_64 -accel tcg,thread=single -cpu max,cx16=off,la57=off \
         -smp 2 -m 2048 -nic none -display none -monitor none -no-reboot \
         -serial "file:$out/console" -serial "file:$work/sent" \
         -kernel "target/kernels/$kernel/vmlinuz" -initrd "$work/initrd" \
-        -append "console=ttyS0 panic=-1 slab_debug=F,kmalloc-*" </dev/null &
+        -append "console=ttyS0 panic=-1 psi=1 slab_debug=F,kmalloc-*" </dev/null &
     machine=$!
     wait "$machine"
 }

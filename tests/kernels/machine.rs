@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rz_convert::load::{LoadOptions, load};
 use rz_convert::profile::Profile;
-use rz_format::{CLASS_CALLS, Loss, LossReason};
+use rz_format::{Loss, LossClass, LossReason};
 use rz_tests::{Contents, Folded, conv, text, workspace_root};
 
 use crate::scenarios::Scenario;
@@ -130,7 +130,8 @@ impl Recorded {
 
 /// Whether it is of system calls for which the kernel ran no program.
 pub fn is_skipped(loss: &Loss) -> bool {
-    loss.class == CLASS_CALLS && LossReason::from(loss.reason) == LossReason::Skipped
+    LossClass::from(loss.class) == LossClass::Calls
+        && LossReason::from(loss.reason) == LossReason::Skipped
 }
 
 #[track_caller]

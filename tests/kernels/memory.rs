@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rz_format::{Allocation, AllocationKind, CLASS_ALLOCATIONS, Frame, LossReason, Record};
+use rz_format::{Allocation, AllocationKind, Frame, LossClass, LossReason, Record};
 use rz_tests::Contents;
 
 use crate::calls::number;
@@ -40,9 +40,9 @@ pub fn too_many(recorded: &Recorded) {
     });
     assert!(notes.any(|note| note.contains("--alloc-limit")), "no note of the limit");
     assert!(recorded.stderr.contains("page faults"), "it is not said");
-    let losses: Vec<(u8, LossReason)> =
-        contents.losses().iter().map(|loss| (loss.class, loss.reason.into())).collect();
-    assert_eq!(losses, [(CLASS_ALLOCATIONS, LossReason::TooDear)]);
+    let losses: Vec<(LossClass, LossReason)> =
+        contents.losses().iter().map(|loss| (loss.class.into(), loss.reason.into())).collect();
+    assert_eq!(losses, [(LossClass::Allocations, LossReason::TooDear)]);
     // It touches a mebibyte of new memory again and again.
     let folded = recorded.folded(&["--event", "page-faults"]);
     assert!(folded.share(";hot") > 0.9, "{}", folded.head(5));

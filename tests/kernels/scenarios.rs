@@ -134,6 +134,14 @@ pub const SCENARIOS: &[Scenario] = &[
         check: waits::within_a_quota,
     },
     Scenario {
+        name: "memory",
+        what: "waits for memory have a reason of their own",
+        how: How::Ends,
+        target: "short_of_memory",
+        rec: "--off-cpu --follow -d 4 -p TARGET -o trace.rz",
+        check: waits::for_memory,
+    },
+    Scenario {
         name: "alloc",
         what: "allocations of a running process",
         how: How::Told,

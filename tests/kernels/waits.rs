@@ -57,6 +57,18 @@ pub fn within_a_quota(recorded: &Recorded) {
     assert!(throttled > 5 && throttled_ns > span_ns / 4, "{throttled}, {throttled_ns} ns");
 }
 
+/// Programs whose group has less memory than they want wait for it in the system
+/// call that uses it. Such waits are long: one may still go on in the end.
+pub fn for_memory(recorded: &Recorded) {
+    let contents = recorded.whole_contents();
+    let rows = contents.waits.iter().filter(|wait| wait.state == WaitState::Memory);
+    let rows: Vec<_> = rows.collect();
+    let time_ns: u64 = rows.iter().map(|wait| wait.duration_ns).sum();
+    let span_ns = contents.span_ns();
+    assert!(time_ns > span_ns / 4, "{time_ns} of {span_ns} ns: {:?}", contents.waits);
+    assert!(rows.iter().all(|wait| wait.syscall == Some(number("read"))), "{rows:?}");
+}
+
 fn sums<'a>(contents: &'a Contents, thread: &str) -> impl Iterator<Item = &'a Total> {
     let id = contents.thread_named(thread);
     let is_of = move |t: &&Total| t.class == TotalClass::Waits && t.thread == Some(id);

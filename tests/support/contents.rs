@@ -76,7 +76,6 @@ impl Contents {
                 Block::Allocations(rows) => all.allocations.extend(rows),
                 Block::HeapCounts(rows) => all.heap_counts.extend(rows),
                 Block::Names(rows) => all.names.extend(rows),
-                other => panic!("{other:?}"),
             }
         }
         all.damage = reader.damage().to_vec();

@@ -140,8 +140,12 @@ fn comments(profile: &Profile) -> Vec<String> {
     if info.filter.is_active() {
         comments.push(format!("filter: {}", info.filter.text));
     }
-    if info.lost > 0 {
-        comments.push(format!("lost: {} of {} samples", info.lost, info.lost + info.samples));
+    if info.lost_samples.count > 0 {
+        comments.push(format!(
+            "lost: {} of {} samples",
+            info.lost_samples.count,
+            info.lost_samples.count + info.samples
+        ));
     }
     let heap_notes = profile.heap.as_ref().map_or_else(Vec::new, Heap::notes);
     comments.extend(info.notes.iter().chain(&heap_notes).map(|note| format!("note: {note}")));

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
-use rz_format::{Block, CLASS_CALLS, CallDetail, FormatError, OpenFile, Process, Record, TextId};
+use rz_format::{
+    Block, BlockKind, CallDetail, FormatError, LossClass, OpenFile, Process, Record, TextId,
+};
 
 pub use super::call_counts::errno as call_errno;
 use super::facts::Facts;
@@ -147,7 +149,8 @@ pub fn load_calls(
     let mut files = Files::default();
     let mut texts = Texts::default();
     let mut kept = Kept::new(*options, selection);
-    while let Some(block) = reader.next_block().map_err(format)? {
+    let wanted = |kind| [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&kind);
+    while let Some(block) = reader.next_block_if(wanted).map_err(format)? {
         match block {
             Block::Records(records) => {
                 facts.start_block();
@@ -163,7 +166,7 @@ pub fn load_calls(
     }
     let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
     let mut list = CallList { start_ns, start_unix_ns, texts, ..CallList::default() };
-    list.notes = info::file_notes(&facts, reader.damage());
+    list.notes = info::file_notes(&facts, reader.damage(), reader.unknown());
     list.notes.extend(facts.sources.notes());
     list.notes.extend(info::lost_calls_note(&facts));
     list.threads = threads(&facts);
@@ -251,7 +254,7 @@ impl Files {
             Record::OpenFile(file) => file.target.len(),
             Record::WorkingDirectory(directory) => directory.path.len(),
             Record::ProcessExit(_) => 0,
-            Record::Loss(loss) if loss.class == CLASS_CALLS => 0,
+            Record::Loss(loss) if LossClass::from(loss.class) == LossClass::Calls => 0,
             _ => return,
         };
         self.bytes += size_of::<OpenFile>() + text;

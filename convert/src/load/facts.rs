@@ -134,19 +134,19 @@ impl Facts {
     }
 
     /// Adds one record.
-    pub(super) fn add(&mut self, record: Record) {
+    #[deny(clippy::wildcard_enum_match_arm)]
+    pub(super) fn add(&mut self, mut record: Record) {
         let bytes = definition_size(&record);
         if self.bytes + bytes > MAX_BYTES {
             return;
         }
         self.bytes += bytes;
-        let record = match record {
-            Record::Loss(loss) => match cut_loss(self.window, &loss) {
-                Some(loss) => Record::Loss(loss),
+        if let Record::Loss(loss) = &mut record {
+            match cut_loss(self.window, loss) {
+                Some(cut) => *loss = cut,
                 None => return,
-            },
-            record => record,
-        };
+            }
+        }
         let Some(record) = self.sources.add(record) else { return };
         match record {
             Record::Event(event) => self.add_event(event),
@@ -160,7 +160,24 @@ impl Facts {
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
             Record::Redaction(redaction) => self.add_redaction(redaction),
-            _ => {}
+            // `sources` has taken what is about a source.
+            Record::Host(_)
+            | Record::Recording(_)
+            | Record::Clock(_)
+            | Record::Loss(_)
+            | Record::Cost(_)
+            | Record::End(_)
+            | Record::Note(_)
+            | Record::Captured(_)
+            | Record::Allocations(_)
+            | Record::Source(_)
+            | Record::OfSource(_) => {}
+            // Of use to who looks at processes, or at files.
+            Record::ProcessExit(_)
+            | Record::ThreadExit(_)
+            | Record::OpenFile(_)
+            | Record::WorkingDirectory(_)
+            | Record::ProcessFacts(_) => {}
         }
     }
 

@@ -5,10 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use rustc_hash::FxHashSet;
-use rz_format::{
-    BlockKind, CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_TOTALS, CLASS_WAITS, Damage,
-    FileHeader, LossReason,
-};
+use rz_format::{BlockKind, Damage, FileHeader, LossClass, LossReason};
 
 use super::facts::Facts;
 use super::locations::LOST;
@@ -24,7 +21,7 @@ pub(super) struct Reading<'t> {
     pub(super) header: &'t FileHeader,
     pub(super) damage: &'t [Damage],
     /// Kinds of blocks that are unknown, once each.
-    pub(super) skipped: &'t [BlockKind],
+    pub(super) unknown: &'t [BlockKind],
     pub(super) path: &'t Path,
     /// Whether the trace was merged.
     pub(super) is_merged: bool,
@@ -77,22 +74,22 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     info.recording_ns =
         spans.map(|(start_ns, end_ns)| end_ns - start_ns).fold(0, u64::saturating_add);
     let missing = facts.sources.losses();
-    Losses { count: info.lost, reasons: info.losses } = losses(&missing, CLASS_SAMPLES);
-    info.lost_waits = losses(&missing, CLASS_WAITS);
-    info.lost_calls = losses(&missing, CLASS_CALLS);
-    info.lost_totals = losses(&missing, CLASS_TOTALS);
-    info.lost_allocations = losses(&missing, CLASS_ALLOCATIONS);
+    for (&(class, reason), sum) in &missing {
+        let of_class = match class {
+            LossClass::Samples => &mut info.lost_samples,
+            LossClass::Waits => &mut info.lost_waits,
+            LossClass::Calls => &mut info.lost_calls,
+            LossClass::Totals => &mut info.lost_totals,
+            LossClass::Allocations => &mut info.lost_allocations,
+            LossClass::Unknown => &mut info.lost_others,
+        };
+        add_loss(of_class, reason, sum);
+    }
     info.captured = facts.sources.captured().unwrap_or_default();
     info.file_size = reading.file_size;
     info.redacted = facts.redacted.clone();
 
-    let mut notes = file_notes(facts, reading.damage);
-    let skipped: Vec<String> = reading
-        .skipped
-        .iter()
-        .map(|kind| format!("blocks of unknown kind {kind} were skipped: a newer rz shows more"))
-        .collect();
-    notes.extend(limited(&skipped, "more unknown kinds of blocks"));
+    let mut notes = file_notes(facts, reading.damage, reading.unknown);
     notes.extend(facts.sources.notes());
     if facts.sources.differ_in_allocations() {
         let text = "allocations were not recorded in the same way by all; what is said of it is \
@@ -104,6 +101,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),
         (&info.lost_allocations, "allocations and frees are missing"),
         (&info.lost_totals, "intervals off the CPU and system calls are missing, and in no total"),
+        (&info.lost_others, "events of an unknown kind are missing: a newer rz knows it"),
     ] {
         notes.extend(losses_note(losses, what));
     }
@@ -145,7 +143,7 @@ fn describe_source(facts: &SourceFacts, reading: &Reading) -> Source {
     let (from_ns, to_ns) = reading.window.cut(start_ns, end_ns);
     described.duration_ns = to_ns.saturating_sub(from_ns);
     described.cut_short = end.is_none();
-    described.lost = losses(missing, CLASS_SAMPLES).count;
+    described.lost = losses(missing, LossClass::Samples).count;
     if let Some(cost) = cost {
         described.recorder_cpu_ns = cost.user_ns.saturating_add(cost.system_ns);
         described.recorder_peak_rss = cost.peak_rss;
@@ -212,30 +210,39 @@ pub(super) fn end(facts: &Facts, last_ns: u64) -> u64 {
     ends.max().unwrap_or(last_ns)
 }
 
-/// Notes about a file that is not whole.
-pub(super) fn file_notes(facts: &Facts, damage: &[Damage]) -> Vec<String> {
+/// Notes about a file that is not whole, or of which not all can be read.
+pub(super) fn file_notes(facts: &Facts, damage: &[Damage], unknown: &[BlockKind]) -> Vec<String> {
     let mut notes = limited(damage, "more damaged places");
     if !facts.sources.all_ended() && damage.is_empty() {
         let what = if facts.sources.is_merged() { "a recording" } else { "the recording" };
         notes.push(format!("{what} has no end: the recorder may have been killed"));
     }
+    let unknown: Vec<String> = unknown
+        .iter()
+        .map(|kind| format!("blocks of unknown kind {kind} were skipped: a newer rz shows more"))
+        .collect();
+    notes.extend(limited(&unknown, "more unknown kinds of blocks"));
     notes
 }
 
 /// What is missing of a class.
-fn losses(missing: &BTreeMap<(u8, u8), LossSum>, class: u8) -> Losses {
+fn losses(missing: &BTreeMap<(LossClass, LossReason), LossSum>, class: LossClass) -> Losses {
     let mut losses = Losses::default();
-    for (&(_, reason), sum) in missing.range((class, 0)..=(class, u8::MAX)) {
-        losses.count = losses.count.saturating_add(sum.count);
-        losses.reasons.push(describe(reason.into(), sum));
+    for (&(_, reason), sum) in missing.iter().filter(|((of, _), _)| *of == class) {
+        add_loss(&mut losses, reason, sum);
     }
     losses
+}
+
+fn add_loss(losses: &mut Losses, reason: LossReason, sum: &LossSum) {
+    losses.count = losses.count.saturating_add(sum.count);
+    losses.reasons.push(describe(reason, sum));
 }
 
 /// A sentence about the system calls that are missing, if any are.
 pub(super) fn lost_calls_note(facts: &Facts) -> Option<String> {
     let what = "system calls are missing, but for their totals";
-    losses_note(&losses(&facts.sources.losses(), CLASS_CALLS), what)
+    losses_note(&losses(&facts.sources.losses(), LossClass::Calls), what)
 }
 
 /// A sentence about what is missing, if anything is.

@@ -125,6 +125,7 @@ struct Kept {
 }
 
 impl Kept {
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn add(&mut self, record: &Record, source: usize) {
         if let Record::Generated(_) = record {
             self.generated += 1;
@@ -156,7 +157,28 @@ impl Kept {
                 }
             }
             Record::Redaction(redaction) => self.redactions.push(redaction.clone()),
-            _ => {}
+            // `Facts` has them.
+            Record::Host(_)
+            | Record::Recording(_)
+            | Record::Event(_)
+            | Record::Clock(_)
+            | Record::Process(_)
+            | Record::Thread(_)
+            | Record::ThreadName(_)
+            | Record::Module(_)
+            | Record::Loss(_)
+            | Record::End(_)
+            | Record::Note(_)
+            | Record::Captured(_)
+            | Record::Allocations(_)
+            | Record::Source(_)
+            | Record::OfSource(_)
+            | Record::Named(_) => {}
+            // Generated code was counted; the others matter to what happened only.
+            Record::Generated(_)
+            | Record::Symbol(_)
+            | Record::Allocator(_)
+            | Record::ThreadExit(_) => {}
         }
     }
 

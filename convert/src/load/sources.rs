@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use rz_format::{
-    Allocations, CLASS_ALLOCATIONS, CallDetail, Captured, Clock, Cost, End, Host, Loss, Process,
-    Record, Recording, Source,
+    Allocations, CallDetail, Captured, Clock, Cost, End, Host, Loss, LossClass, LossReason,
+    Process, Record, Recording, Source,
 };
 
 /// Sources that are kept apart, at most; what is about further ones is left
@@ -39,7 +39,7 @@ pub(super) struct SourceFacts {
     pub(super) cost: Option<Cost>,
     pub(super) end: Option<End>,
     /// By class and reason.
-    pub(super) losses: BTreeMap<(u8, u8), LossSum>,
+    pub(super) losses: BTreeMap<(LossClass, LossReason), LossSum>,
     pub(super) notes: Vec<String>,
     /// Whether anything was said that is about a recording.
     used: bool,
@@ -72,14 +72,11 @@ impl SourceFacts {
     }
 
     fn add_loss(&mut self, loss: &Loss) {
-        // The classes have consecutive numbers, this being the last one.
-        if loss.class <= CLASS_ALLOCATIONS {
-            let sum = self.losses.entry((loss.class, loss.reason)).or_default();
-            sum.add(LossSum {
-                count: loss.count,
-                duration_ns: loss.to_ns.saturating_sub(loss.from_ns),
-            });
-        }
+        let key = (loss.class.into(), loss.reason.into());
+        self.losses.entry(key).or_default().add(LossSum {
+            count: loss.count,
+            duration_ns: loss.to_ns.saturating_sub(loss.from_ns),
+        });
     }
 
     /// How much of system calls was recorded.
@@ -232,8 +229,8 @@ impl Sources {
     }
 
     /// What is missing of all of them.
-    pub(super) fn losses(&self) -> BTreeMap<(u8, u8), LossSum> {
-        let mut sums: BTreeMap<(u8, u8), LossSum> = BTreeMap::new();
+    pub(super) fn losses(&self) -> BTreeMap<(LossClass, LossReason), LossSum> {
+        let mut sums: BTreeMap<(LossClass, LossReason), LossSum> = BTreeMap::new();
         for (&key, &sum) in self.iter().flat_map(|source| &source.losses) {
             sums.entry(key).or_default().add(sum);
         }

@@ -39,7 +39,6 @@ pub(super) enum Item {
 struct Open {
     reader: Reader<SometimesOpen>,
     delta_ns: i64,
-    unknown: Vec<BlockKind>,
 }
 
 /// All traces that are being read.
@@ -66,7 +65,7 @@ impl<'p> Order<'p> {
         for (index, input) in plan.inputs.iter().enumerate() {
             let reader = sources::open(&input.path)?;
             let delta_ns = deltas[index].unwrap_or(0);
-            order.open.push(Some(Open { reader, delta_ns, unknown: Vec::new() }));
+            order.open.push(Some(Open { reader, delta_ns }));
             order.look_ahead(index, 0)?;
         }
         Ok(order)
@@ -79,19 +78,13 @@ impl<'p> Order<'p> {
             let path = &self.plan.inputs[input].path;
             let failed = |cause| MergeError::reading(path, cause);
             match open.reader.next_block().map_err(failed)? {
-                Some(Block::Skipped(kind)) => {
-                    if !open.unknown.contains(&kind) {
-                        open.unknown.push(kind);
-                    }
-                    self.look_ahead(input, time_ns)?;
-                }
                 Some(block) => {
                     self.look_ahead(input, time_ns)?;
                     return Ok(Some(Item::Block { input, time_ns, block }));
                 }
                 None => {
                     let damage = open.reader.damage().to_vec();
-                    let unknown = std::mem::take(&mut open.unknown);
+                    let unknown = open.reader.unknown().to_vec();
                     self.open[input] = None;
                     return Ok(Some(Item::End { input, damage, unknown }));
                 }

@@ -331,6 +331,7 @@ impl Remap {
     }
 
     /// A record that refers to something, with the numbers of the output.
+    #[deny(clippy::wildcard_enum_match_arm)]
     fn refer(&self, mut record: Record) -> Record {
         let ids = &self.inputs[self.input].ids;
         match &mut record {
@@ -348,7 +349,26 @@ impl Remap {
             Record::Allocator(allocator) => allocator.process = ids.process(allocator.process),
             Record::Generated(code) => code.module = ids.module(code.module),
             Record::ProcessFacts(facts) => facts.process = ids.process(facts.process),
-            _ => {}
+            // These got their numbers where they were taken in.
+            Record::Event(_)
+            | Record::Process(_)
+            | Record::Thread(_)
+            | Record::Module(_)
+            | Record::Symbol(_)
+            | Record::Named(_) => {}
+            // These have none.
+            Record::Host(_)
+            | Record::Recording(_)
+            | Record::Clock(_)
+            | Record::Loss(_)
+            | Record::Cost(_)
+            | Record::End(_)
+            | Record::Note(_)
+            | Record::Captured(_)
+            | Record::Allocations(_)
+            | Record::Source(_)
+            | Record::OfSource(_)
+            | Record::Redaction(_) => {}
         }
         record
     }
@@ -388,6 +408,7 @@ impl Remap {
 }
 
 /// A record on the merged clock.
+#[deny(clippy::wildcard_enum_match_arm)]
 fn shift_times(mut record: Record, delta_ns: i64) -> Record {
     let shift = |time: &mut u64| *time = shifted(*time, delta_ns);
     match &mut record {
@@ -404,7 +425,22 @@ fn shift_times(mut record: Record, delta_ns: i64) -> Record {
         Record::End(end) => shift(&mut end.time_ns),
         Record::OpenFile(file) => shift(&mut file.time_ns),
         Record::Generated(code) => shift(&mut code.from_ns),
-        _ => {}
+        // These were shifted where they were taken in, a source not at all.
+        Record::Process(_) | Record::Thread(_) | Record::Source(_) => {}
+        // These have no time.
+        Record::Host(_)
+        | Record::Event(_)
+        | Record::Module(_)
+        | Record::Symbol(_)
+        | Record::Note(_)
+        | Record::Captured(_)
+        | Record::WorkingDirectory(_)
+        | Record::Allocations(_)
+        | Record::Allocator(_)
+        | Record::OfSource(_)
+        | Record::ProcessFacts(_)
+        | Record::Named(_)
+        | Record::Redaction(_) => {}
     }
     record
 }

@@ -57,6 +57,7 @@ impl<'o> Output<'o> {
     }
 
     /// Adds a block of the trace that is read. Blocks come in order of time.
+    #[deny(clippy::wildcard_enum_match_arm)]
     pub(super) fn add(
         &mut self,
         time_ns: u64,
@@ -101,7 +102,6 @@ impl<'o> Output<'o> {
                 remap.names(&mut rows);
                 join(&mut self.names, rows);
             }
-            _ => {}
         }
         let most = [
             self.samples.len(),

@@ -6,7 +6,6 @@ use crate::codes::coded;
 
 /// What a [`Module`] is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum ModuleKind {
     /// An executable or library file. Frame offsets are file offsets.
     #[default]

@@ -74,8 +74,7 @@ pub struct Clock {
 }
 
 /// Why events are missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LossReason {
     /// The kernel's buffer was full.
     RingFull,
@@ -134,16 +133,33 @@ coded! {
     9 => Skipped,
 }
 
-/// Class of events in a [`Loss`]: CPU samples.
-pub const CLASS_SAMPLES: u8 = 0;
-/// Class of events in a [`Loss`]: intervals off the CPU.
-pub const CLASS_WAITS: u8 = 1;
-/// Class of events in a [`Loss`]: system calls.
-pub const CLASS_CALLS: u8 = 2;
-/// Class of events in a [`Loss`]: waits and system calls that are in no total.
-pub const CLASS_TOTALS: u8 = 3;
-/// Class of events in a [`Loss`]: allocations and frees.
-pub const CLASS_ALLOCATIONS: u8 = 4;
+/// What can be lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LossClass {
+    /// CPU samples.
+    #[default]
+    Samples,
+    /// Intervals off the CPU.
+    Waits,
+    /// System calls.
+    Calls,
+    /// Waits and system calls that are in no total.
+    Totals,
+    /// Allocations and frees.
+    Allocations,
+    /// A class that this crate does not know.
+    Unknown,
+}
+
+coded! {
+    LossClass: u8,
+    0 => Samples,
+    1 => Waits,
+    2 => Calls,
+    3 => Totals,
+    4 => Allocations,
+}
+
 /// CPU of a [`Loss`] that is not tied to one.
 pub const NO_CPU: u32 = u32::MAX;
 
@@ -152,7 +168,7 @@ pub const NO_CPU: u32 = u32::MAX;
 pub struct Loss {
     /// CPU they were lost on, or [`NO_CPU`].
     pub cpu: u32,
-    /// What was lost; see [`CLASS_SAMPLES`].
+    /// A [`LossClass`] as a number.
     pub class: u8,
     /// A [`LossReason`] as a number.
     pub reason: u8,
@@ -183,7 +199,6 @@ pub struct Cost {
 
 /// Why a recording ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum EndReason {
     /// The requested time was over.
     Duration,
@@ -223,7 +238,6 @@ pub struct Note {
 
 /// How much of system calls was recorded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum CallDetail {
     /// Nothing.
     #[default]
@@ -273,7 +287,6 @@ pub struct Allocations {
 
 /// What reported allocations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum AllocationSource {
     /// A library that was loaded with the program: from its beginning on.
     #[default]

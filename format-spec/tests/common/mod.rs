@@ -382,7 +382,7 @@ fn last_records() -> Vec<Record> {
         Record::ThreadName(ThreadName { thread: 1, time_ns: 2_500, name: "worker-1".into() }),
         Record::Loss(Loss {
             cpu: 1,
-            class: CLASS_SAMPLES,
+            class: LossClass::Samples.into(),
             reason: LossReason::RingFull.into(),
             from_ns: 2_000,
             to_ns: 3_000,

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use rz_alloc_ring::{
     Counts, Events, MAX_SLOTS, NOT_FIRST, OTHER_NAMESPACE, SIZE_CLASSES, SlotHeader, mode,
 };
-use rz_format::{CLASS_ALLOCATIONS, HeapCounts, LossReason};
+use rz_format::{HeapCounts, LossClass, LossReason};
 
 use super::Hook;
 use super::memory::{Chunk, Memory};
@@ -176,7 +176,7 @@ impl Rings {
         self.date(batch);
         self.report_without_slot(batch, now);
         if is_last && self.given_up_ns > 0 {
-            batch.lose(LossReason::NoBuffer, CLASS_ALLOCATIONS, self.given_up_ns, now, 0);
+            batch.lose(LossReason::NoBuffer, LossClass::Allocations, self.given_up_ns, now, 0);
         }
         if bytes >= BUSY_BYTES {
             self.busy_until_ns = now + BUSY_SPAN_NS;
@@ -203,7 +203,13 @@ impl Rings {
                 Err(error) => {
                     log::debug!("events of thread {tid} make no sense: {error}");
                     let now = now_ns();
-                    batch.lose(LossReason::Malformed, CLASS_ALLOCATIONS, self.looked_ns, now, 1);
+                    batch.lose(
+                        LossReason::Malformed,
+                        LossClass::Allocations,
+                        self.looked_ns,
+                        now,
+                        1,
+                    );
                     break;
                 }
             }
@@ -247,7 +253,7 @@ impl Rings {
             (LossReason::Nested, lost.nested.saturating_sub(known.lost.nested)),
         ] {
             if count > 0 {
-                batch.lose(reason, CLASS_ALLOCATIONS, known.counted_ns, now, count);
+                batch.lose(reason, LossClass::Allocations, known.counted_ns, now, count);
             }
         }
         known.lost = lost;
@@ -340,7 +346,7 @@ impl Rings {
         let events = self.memory.control().without_slot.load(Ordering::Relaxed);
         let since = events.saturating_sub(self.without_slot);
         if since > 0 {
-            batch.lose(LossReason::NoBuffer, CLASS_ALLOCATIONS, now, now, since);
+            batch.lose(LossReason::NoBuffer, LossClass::Allocations, now, now, since);
         }
         self.without_slot = events;
     }

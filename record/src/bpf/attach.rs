@@ -20,9 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use libbpf_rs::{Iter, Link};
-use rz_format::{
-    CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, CallDetail, LossReason,
-};
+use rz_format::{CallDetail, LossClass, LossReason};
 
 use super::drain::Pressure;
 use super::error::{BpfError, refused};
@@ -401,10 +399,10 @@ impl Attachment {
     /// What the kernel did not run programs for.
     pub(super) fn lose_skipped(&self, batch: &mut Batch) {
         let classes = [
-            (Kind::Samples, CLASS_SAMPLES),
-            (Kind::Waits, CLASS_WAITS),
-            (Kind::Calls, CLASS_CALLS),
-            (Kind::Allocations, CLASS_ALLOCATIONS),
+            (Kind::Samples, LossClass::Samples),
+            (Kind::Waits, LossClass::Waits),
+            (Kind::Calls, LossClass::Calls),
+            (Kind::Allocations, LossClass::Allocations),
         ];
         for (kind, class) in classes {
             let count = self.loaded.skipped(kind, self.plan.ways.doubles_calls);

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use rz_format::{CLASS_ALLOCATIONS, Event, LossReason, Record};
+use rz_format::{Event, LossClass, LossReason, Record};
 
 use super::error::{BpfError, refused};
 use super::layout::FAULT_EVENT;
@@ -231,7 +231,7 @@ impl HeapProbes {
     pub(super) fn lose(&self, batch: &mut Batch) {
         if self.given_up_ns > 0 {
             let (from, to) = (self.given_up_ns, now_ns());
-            batch.lose(LossReason::TooDear, CLASS_ALLOCATIONS, from, to, 0);
+            batch.lose(LossReason::TooDear, LossClass::Allocations, from, to, 0);
         }
     }
 

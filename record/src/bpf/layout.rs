@@ -1,10 +1,7 @@
 //! The records and map values of the programs in the kernel, byte by byte as
 //! `record/bpf/layout.h` lays them out.
 
-use rz_format::{
-    CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS, HISTOGRAM_BUCKETS, HeapCounts,
-    LossReason, Total,
-};
+use rz_format::{HISTOGRAM_BUCKETS, HeapCounts, LossClass, LossReason, Total};
 use rz_unwind::{REGISTER_COUNT, Registers};
 
 use crate::cursor::Cursor;
@@ -47,14 +44,14 @@ pub(super) const FAULT_EVENT: u32 = 1;
 /// Number of system calls that are known.
 pub(super) const MAX_CALLS: u32 = 512;
 /// What can be lost in the kernel, and why, in the order of `enum loss`.
-pub(super) const LOSSES: [(u8, LossReason); 7] = [
-    (CLASS_SAMPLES, LossReason::RingFull),
-    (CLASS_WAITS, LossReason::RingFull),
-    (CLASS_CALLS, LossReason::RingFull),
-    (rz_format::CLASS_TOTALS, LossReason::TableFull),
-    (CLASS_ALLOCATIONS, LossReason::RingFull),
-    (CLASS_ALLOCATIONS, LossReason::TableFull),
-    (CLASS_CALLS, LossReason::Skipped),
+pub(super) const LOSSES: [(LossClass, LossReason); 7] = [
+    (LossClass::Samples, LossReason::RingFull),
+    (LossClass::Waits, LossReason::RingFull),
+    (LossClass::Calls, LossReason::RingFull),
+    (LossClass::Totals, LossReason::TableFull),
+    (LossClass::Allocations, LossReason::RingFull),
+    (LossClass::Allocations, LossReason::TableFull),
+    (LossClass::Calls, LossReason::Skipped),
 ];
 
 /// Settings that are fixed when the programs are loaded.

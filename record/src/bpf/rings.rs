@@ -9,7 +9,7 @@ use std::time::Duration;
 use libbpf_rs::{RingBuffer, RingBufferBuilder};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use rz_format::{CLASS_ALLOCATIONS, CLASS_CALLS, CLASS_SAMPLES, CLASS_WAITS};
+use rz_format::LossClass;
 
 use super::error::{BpfError, refused};
 use super::events::CpuEvents;
@@ -54,9 +54,10 @@ impl Rings {
             add(map.as_fd())?;
             Ring::new(&map, class).map_err(|error| refused(format!("the buffer of {name}"), &error))
         };
-        let (samples, waits) = (ring("samples", CLASS_SAMPLES)?, ring("waits", CLASS_WAITS)?);
-        let calls = ring("calls", CLASS_CALLS)?;
-        let allocations = ring("allocations", CLASS_ALLOCATIONS)?;
+        let (samples, waits) =
+            (ring("samples", LossClass::Samples)?, ring("waits", LossClass::Waits)?);
+        let calls = ring("calls", LossClass::Calls)?;
+        let allocations = ring("allocations", LossClass::Allocations)?;
         for events in events {
             add(events.reporter.as_fd())?;
         }
@@ -102,7 +103,7 @@ struct Taking {
 }
 
 impl Ring {
-    fn new(map: &libbpf_rs::MapHandle, class: u8) -> libbpf_rs::Result<Self> {
+    fn new(map: &libbpf_rs::MapHandle, class: LossClass) -> libbpf_rs::Result<Self> {
         let taking = Arc::new(Mutex::new(Taking::default()));
         let shared = Arc::clone(&taking);
         let mut builder = RingBufferBuilder::new();
@@ -130,7 +131,7 @@ impl Ring {
 }
 
 impl Taking {
-    fn add(&mut self, record: &[u8], class: u8) -> i32 {
+    fn add(&mut self, record: &[u8], class: LossClass) -> i32 {
         let time_ns = time_of(record);
         self.records += 1;
         self.bytes += record.len();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
 use perf_event_open_sys::bindings::PERF_RECORD_SAMPLE;
-use rz_format::CLASS_SAMPLES;
+use rz_format::LossClass;
 
 use crate::capture::{Capture, whole_millis};
 use crate::perf::attach::Attachment;
@@ -65,7 +65,7 @@ pub(crate) fn drain_ring(ring: &mut Ring, batch: &mut Batch, stack_ends: &StackE
     let made_sense = ring.drain(|header, record| {
         let time_ns = time_of(header, record);
         let stack_limit = match header.kind {
-            PERF_RECORD_SAMPLE => batch.admit(CLASS_SAMPLES, time_ns),
+            PERF_RECORD_SAMPLE => batch.admit(LossClass::Samples, time_ns),
             _ => batch.admit_report().then_some(0),
         };
         if let Some(limit) = stack_limit {

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    Allocation, CLASS_SAMPLES, Call, HeapCounts, Loss, LossReason, NO_CPU, Note, ProcessFacts,
-    Record, Sample, StackDefs, StackId, TextDefs, TextInterner, Total, TruncatedReason, Wait,
+    Allocation, Call, HeapCounts, Loss, LossClass, LossReason, NO_CPU, Note, ProcessFacts, Record,
+    Sample, StackDefs, StackId, TextDefs, TextInterner, Total, TruncatedReason, Wait,
 };
 
 use crate::config::FactOptions;
@@ -312,7 +312,7 @@ impl Tracker {
     }
 
     fn lose_samples(&mut self, cpu: u32, reason: LossReason, from_ns: u64, to_ns: u64, count: u64) {
-        let (class, reason) = (CLASS_SAMPLES, reason.into());
+        let (class, reason) = (LossClass::Samples.into(), reason.into());
         self.lose(Loss { cpu, class, reason, from_ns, to_ns, count });
     }
 

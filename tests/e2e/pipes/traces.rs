@@ -5,7 +5,7 @@ use std::io;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rz_format::{CLASS_CALLS, EndReason, Record};
+use rz_format::{EndReason, LossClass, Record};
 use rz_tests::{
     Contents, Folded, Output, RamDisk, Target, binary, names_in, program, quoted, run,
     run_in_terminal, temp_dir, text, tool, wait_until,
@@ -241,7 +241,10 @@ fn a_reader_that_is_too_slow() {
     let made: u64 = contents.counted_calls().values().map(|counted| counted.count).sum();
     let stand_for: u64 = contents.calls.iter().map(|call| call.count).sum();
     let most = contents.calls.iter().map(|call| call.count).max().unwrap();
-    let calls_lost = contents.losses().into_iter().filter(|loss| loss.class == CLASS_CALLS);
+    let calls_lost = contents
+        .losses()
+        .into_iter()
+        .filter(|loss| LossClass::from(loss.class) == LossClass::Calls);
     let lost: u64 = calls_lost.map(|loss| loss.count).sum();
     println!("{made} calls, rows for {stand_for}, one in {most}, {lost} lost, {peak_kib} KiB");
     let off = made / 20;

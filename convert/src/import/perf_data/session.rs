@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use rz_format::{
-    CLASS_SAMPLES, Frame, Loss, LossReason, NO_CPU, Record, Sample as Row, StackId, TruncatedReason,
+    Frame, Loss, LossClass, LossReason, NO_CPU, Record, Sample as Row, StackId, TruncatedReason,
 };
 use rz_unwind::{AddressSpace, End, REGISTER_COUNT, REGISTER_MASK, Registers, StackMemory, unwind};
 
@@ -297,7 +297,7 @@ impl<'m> Session<'m> {
         count: u64,
         out: &mut Output,
     ) -> Result<(), ImportError> {
-        let (class, reason) = (CLASS_SAMPLES, reason.into());
+        let (class, reason) = (LossClass::Samples.into(), reason.into());
         out.record(Record::Loss(Loss { cpu: NO_CPU, class, reason, from_ns, to_ns, count }))
     }
 }

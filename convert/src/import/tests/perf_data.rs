@@ -21,7 +21,7 @@ fn files_and_pipes_of_both_byte_orders() {
             assert_eq!((&profile.info.host[..], &profile.info.tier[..]), ("build-7", "perf.data"));
             assert_eq!(profile.info.os, "Linux 6.1.0 x86_64");
             assert_eq!((profile.info.start_ns, profile.info.duration_ns), (200, 520));
-            assert_eq!(profile.info.losses, [("kernel buffer full".to_owned(), 5)]);
+            assert_eq!(profile.info.lost_samples.reasons, [("kernel buffer full".to_owned(), 5)]);
             assert!(!profile.info.cut_short);
             let events: Vec<_> =
                 profile.events.iter().map(|e| (&e.name[..], e.unit, e.frequency_hz)).collect();

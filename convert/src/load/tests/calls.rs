@@ -81,7 +81,8 @@ fn a_process_that_replaces_its_program_is_no_child() {
         Record::Process(Process { id, pid, parent_pid: 7, start_ns, ..Process::default() })
     };
     let exit = |id, time_ns| Record::ProcessExit(Exit { id, time_ns });
-    let loss = Record::Loss(Loss { class: CLASS_CALLS, from_ns: 70, ..Loss::default() });
+    let loss =
+        Record::Loss(Loss { class: LossClass::Calls.into(), from_ns: 70, ..Loss::default() });
     let mut trace = Trace::new();
     trace.records(&[process(1, 9, 50), exit(1, 60), process(2, 9, 60), exit(2, 80)]);
     // The number is given to another process.

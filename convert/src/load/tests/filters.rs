@@ -111,15 +111,15 @@ fn recording() -> Vec<u8> {
         total(TotalClass::Calls, None, READ, 3),
         total(TotalClass::IoUring, Some(0), 22, 9),
     ]);
-    let loss = |class, from, to, count| {
+    let loss = |class: LossClass, from, to, count| {
         let (from_ns, to_ns) = (START + from * SLICE, START + to * SLICE);
-        let reason = LossReason::RingFull.into();
+        let (class, reason) = (class.into(), LossReason::RingFull.into());
         Record::Loss(Loss { class, reason, from_ns, to_ns, count, ..Loss::default() })
     };
     let name = "worker-1".to_owned();
     trace.records(&[
-        loss(CLASS_SAMPLES, 2, 4, 9),
-        loss(CLASS_CALLS, 6, 7, 0),
+        loss(LossClass::Samples, 2, 4, 9),
+        loss(LossClass::Calls, 6, 7, 0),
         Record::ThreadName(ThreadName { thread: 1, time_ns: START, name }),
     ]);
     trace.finish()
@@ -150,7 +150,7 @@ fn windows_share_all_there_is() {
         }
         assert_eq!(sum(&|part| part.info.duration_ns), whole.info.duration_ns, "{bounds:?}");
         assert_eq!(sum(&|part| part.info.samples), 30, "{bounds:?}");
-        assert_eq!(sum(&|part| part.info.lost), 9, "{bounds:?}");
+        assert_eq!(sum(&|part| part.info.lost_samples.count), 9, "{bounds:?}");
         let timeline =
             |part: &Profile| part.timeline.iter().flatten().map(|s| s.weight).sum::<u64>();
         assert_eq!(sum(&timeline), timeline(&whole), "{bounds:?}");
@@ -175,7 +175,7 @@ worker-1:  4 40
     assert_eq!((info.start_ns - START, info.duration_ns), (3 * SLICE, 4 * SLICE));
     assert_eq!(info.recording_ns, 10 * SLICE);
     // Half of it is before the window.
-    assert_eq!((info.lost, info.lost_calls.reasons.len()), (5, 1));
+    assert_eq!((info.lost_samples.count, info.lost_calls.reasons.len()), (5, 1));
     // Exact sums are of all the time; one wait ended in the window.
     assert_eq!(profile.inexact, [TotalClass::Waits, TotalClass::Calls]);
     let totals: Vec<_> =
@@ -224,7 +224,7 @@ fn threads_and_processes_by_name_and_number() {
         let nameless = profile.info.notes.iter().any(|note| note.contains("told apart"));
         assert_eq!(nameless, !words.is_empty(), "{:?}", profile.info.notes);
         // What is missing is that of all threads, and so is what is there.
-        assert_eq!((profile.info.samples, profile.info.lost), (30, 9), "{words}");
+        assert_eq!((profile.info.samples, profile.info.lost_samples.count), (30, 9), "{words}");
     };
     let [app, worker, other] = [("7/main", 10), ("7/worker-1", 10), ("8/main", 10)];
     check("", &[app, worker, other], &[100, 20, 3, 50, 9]);

@@ -98,7 +98,7 @@ fn losses_of_allocations() {
     let reason = LossReason::Nested.into();
     trace.records(&[Record::Loss(Loss { class: 4, reason, count: 3, ..Loss::default() })]);
     let info = load_bytes(&trace.finish()).info;
-    assert_eq!((info.lost, info.lost_allocations.count), (0, 3));
+    assert_eq!((info.lost_samples.count, info.lost_allocations.count), (0, 3));
     assert_eq!(
         info.notes,
         ["3 allocations and frees are missing (in signal handlers that interrupted the hook)"]

@@ -218,20 +218,25 @@ fn calls_that_failed_or_were_in_flight() {
 
 #[test]
 fn losses_by_class() {
-    let loss = |class, count| {
-        let reason = LossReason::RingFull.into();
+    let loss = |class: LossClass, count| {
+        let (class, reason) = (class.into(), LossReason::RingFull.into());
         Record::Loss(Loss { class, reason, count, ..Loss::default() })
     };
     let mut trace = Trace::new();
     trace.records(&[
-        loss(CLASS_SAMPLES, 1),
-        loss(CLASS_WAITS, 2),
-        loss(CLASS_CALLS, 3),
-        loss(CLASS_CALLS, u64::MAX),
-        loss(CLASS_TOTALS, 0),
+        loss(LossClass::Samples, 1),
+        loss(LossClass::Waits, 2),
+        loss(LossClass::Calls, 3),
+        loss(LossClass::Calls, u64::MAX),
+        loss(LossClass::Totals, 0),
     ]);
     let info = load_bytes(&trace.finish()).info;
-    let counts = [info.lost, info.lost_waits.count, info.lost_calls.count, info.lost_totals.count];
+    let counts = [
+        info.lost_samples.count,
+        info.lost_waits.count,
+        info.lost_calls.count,
+        info.lost_totals.count,
+    ];
     assert_eq!(counts, [1, 2, u64::MAX, 0]);
     assert_eq!(info.lost_waits.reasons, [("kernel buffer full".to_owned(), 2)]);
     assert_eq!(

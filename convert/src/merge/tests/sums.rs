@@ -61,7 +61,7 @@ fn everything_is_the_sum() {
             sum(Calls),
             sum(Waits),
             sum(IoUring),
-            (profile.info.samples, profile.info.lost),
+            (profile.info.samples, profile.info.lost_samples.count),
             (profile.info.truncated, profile.info.recorder_cpu_ns),
             (profile.calls.rows, profile.calls.counted),
             (counts.allocations, counts.bytes),
