@@ -23,6 +23,12 @@ pub enum BpfError {
          package, by pahole -J) with --btf"
     )]
     NoTypes,
+    /// The kernel has nothing that programs could be attached to.
+    #[error(
+        "the kernel has no tracepoints (CONFIG_FTRACE and CONFIG_BPF_EVENTS): boot one that has \
+         them, as those of distributions do"
+    )]
+    NoTracepoints,
     /// The file that was given in its place is none.
     #[error("{path} is no type information of a kernel: {cause}")]
     BadTypes {

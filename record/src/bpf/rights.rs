@@ -1,6 +1,7 @@
 //! Whether rec may use bpf programs, and what would let it.
 
 use std::fs;
+use std::path::Path;
 
 use super::error::BpfError;
 use crate::perf::SEALED;
@@ -45,7 +46,8 @@ fn remedy(is_root: bool) -> String {
     }
 }
 
-/// Says what forbids what rec has the rights for, if it is that.
+/// Says what forbids what rec has the rights for, or what the kernel was built
+/// without, if it is that.
 pub(super) fn explain(error: BpfError) -> BpfError {
     let forbidden = match &error {
         BpfError::Refused { .. } if is_locked_down() => {
@@ -54,6 +56,12 @@ pub(super) fn explain(error: BpfError) -> BpfError {
                  boot with lockdown=integrity"
                     .to_owned(),
             );
+        }
+        // sysfs has a place for tracefs if the kernel has that, mounted or not.
+        BpfError::Refused { .. }
+            if Path::new("/sys/kernel").exists() && !Path::new("/sys/kernel/tracing").exists() =>
+        {
+            return BpfError::NoTracepoints;
         }
         BpfError::Refused { cause, .. } => cause.contains("Operation not permitted"),
         BpfError::Events(error) => error.raw_os_error() == Some(libc::EPERM),
