@@ -5,7 +5,8 @@ Prints Markdown tables of
 
 - pairs: the time of malloc and free of 64 bytes in a loop that does nothing
   else, with the C library's allocator and with jemalloc where it is installed:
-  alone, with probes that sample, and with all allocations recorded;
+  alone, with probes that sample, also as kernels before Linux 6.13 have to do
+  it, and with all allocations recorded;
 - guard: how much time that loop loses where it allocates too often for the
   probes to stay, by default.
 """
@@ -22,9 +23,11 @@ from machine import PROGRAMS, REC, ROOT, describe, prepare
 from measure import spread
 
 JEMALLOC = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+PAIRS = "rec --alloc, probes at both ends"
 NO_LIMIT = ["--alloc-limit", "100000"]
 WAYS = {
     "rec --alloc (512 KiB)": ["--alloc", *NO_LIMIT],
+    PAIRS: ["--alloc", *NO_LIMIT],
     "rec --alloc=16K": ["--alloc=16K", *NO_LIMIT],
     "rec --alloc=full": ["--alloc=full", *NO_LIMIT],
 }
@@ -46,8 +49,8 @@ def main() -> None:
         for _ in range(options.rounds):
             with Loop(library) as loop:
                 cells["alone"].append(loop.pair_ns(0.5))
-                for way, arguments in WAYS.items():
-                    cells[way].append(while_recorded(loop, options, arguments))
+                for way in WAYS:
+                    cells[way].append(while_recorded(loop, options, way))
         print(f"| {name} | " + " | ".join(spread(ns, "{:.0f}".format) for ns in cells.values())
               + " |", flush=True)
     lost = [given_up(options) for _ in range(options.rounds)]
@@ -104,23 +107,25 @@ class Loop:
 
 
 def record(loop: Loop, options: argparse.Namespace, seconds: int, arguments: list[str],
-           meanwhile) -> float:
+           meanwhile, ways: str = "") -> float:
     """Records `loop`, and returns what `meanwhile` does."""
     with tempfile.TemporaryDirectory(prefix="rz-bench-") as folder:
         recorder = subprocess.Popen(
             [options.rec, "-q", "-d", str(seconds), "-p", str(loop.pid),
-             "-o", os.path.join(folder, "trace.rz"), *arguments], stderr=subprocess.DEVNULL)
+             "-o", os.path.join(folder, "trace.rz"), *arguments],
+            stderr=subprocess.DEVNULL, env={**os.environ, "RZ_WAYS": ways})
         found = meanwhile()
         if recorder.wait() != 0:
             raise RuntimeError(f"{options.rec} failed")
         return found
 
 
-def while_recorded(loop: Loop, options: argparse.Namespace, arguments: list[str]) -> float:
+def while_recorded(loop: Loop, options: argparse.Namespace, way: str) -> float:
     def measure() -> float:
         time.sleep(1)
         return loop.pair_ns(1.5)
-    return record(loop, options, 3, arguments, measure)
+    ways = "pairs" if way == PAIRS else ""
+    return record(loop, options, 3, WAYS[way], measure, ways)
 
 
 def given_up(options: argparse.Namespace) -> float:

@@ -2,13 +2,14 @@
 """Sets rec against perf and samply, side by side, on one program.
 
 The program, tests/programs/deep20.c, has two threads that are always busy, 20
-functions deep and compiled without frame pointers. Each recorder attaches to
-it while it runs. Prints Markdown tables of
+functions deep (--deep) and compiled without frame pointers. Each recorder
+attaches to it while it runs. Prints Markdown tables of
 
 - cost: CPU time of the recorder per sample (start-up and writing included),
   that of its bpf programs, which run in the kernel for others, its peak memory,
   and the size of its file per sample. What perf's and samply's samples cost in
   the kernel is in no column: the kernel does not tell;
+- steady state: the same of what a recording three times as long costs more;
 - slowdown: how much less the program gets done while it is recorded.
 
 Rounds go through all recorders in turn, so that a drift of the machine meets
@@ -30,11 +31,13 @@ def main():
     with sysctls({"kernel.perf_event_paranoid": min(1, paranoid())} if allowed else {}):
         describe(options.rec)
         runnable = find_runnable(options)
-        if options.only != "slowdown":
-            # Not for the slowdown: taking the time of programs makes them slower.
-            with sysctls({"kernel.bpf_stats_enabled": 1} if allowed else {}):
+        # Not for the slowdown: taking the time of programs makes them slower.
+        with sysctls({"kernel.bpf_stats_enabled": 1} if allowed else {}):
+            if options.only in (None, "cost"):
                 compare_cost(runnable, options)
-        if options.only != "cost":
+            if options.only in (None, "steady"):
+                compare_steady(runnable, options)
+        if options.only in (None, "slowdown"):
             for hz in options.slowdown_hz:
                 compare_slowdown(runnable, hz, options)
 
@@ -60,13 +63,17 @@ def parse_options():
   benches/compare.py --rounds 1 --seconds 1 --slowdown-hz 99    does it work at all?""")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each table (5)")
     parser.add_argument("--seconds", type=float, default=5, help="length of a recording (5)")
+    parser.add_argument("--deep", type=int, default=20, choices=range(20, 101, 20), metavar="N",
+                        help="functions of the program's stacks, for the cost: 20 (default), "
+                             "40, 60, 80 or 100")
     parser.add_argument("--hz", type=int, default=997, help="the rate for the cost (997)")
     parser.add_argument("--slowdown-hz", type=int, nargs="+", default=[99, 997], metavar="HZ",
                         help="the rates for the slowdown (99 997)")
     parser.add_argument("--recorder", action="append", metavar="NAME",
                         help="only this one, as it is named in the tables; may be repeated")
     parser.add_argument("--rec", default=REC, help="the rec to run")
-    parser.add_argument("--only", choices=["cost", "slowdown"], help="just one of the tables")
+    parser.add_argument("--only", choices=["cost", "steady", "slowdown"],
+                        help="just one of the tables")
     parser.add_argument("--allow-sysctl", action="store_true",
                         help="lower kernel.perf_event_paranoid to 1 (samply asks for it, as root "
                              "too) and, for the cost, set kernel.bpf_stats_enabled to 1, "
@@ -78,9 +85,10 @@ def compare_cost(runnable, options):
     costs = {recorder.name: [] for recorder in runnable}
     for _ in range(options.rounds):
         for recorder in runnable:
-            costs[recorder.name].append(cost(recorder, options.hz, options.seconds))
+            costs[recorder.name].append(cost(recorder, options.hz, options.seconds,
+                                             options.deep))
     print(f"\nCost at {options.hz} Hz, attached for {options.seconds:g} s, "
-          f"{options.rounds} rounds: median (min to max)\n")
+          f"{options.deep} functions deep, {options.rounds} rounds: median (min to max)\n")
     print("| recorder | samples | CPU of the recorder per sample, µs "
           "| of its bpf programs per sample, µs | both, relative to the first "
           "| peak memory, MiB | bytes per sample |")
@@ -97,6 +105,28 @@ def compare_cost(runnable, options):
               flush=True)
     if any(run.bpf_s is None for runs in costs.values() for run in runs):
         print("\nThe time of bpf programs was not taken: see --allow-sysctl.")
+
+
+def compare_steady(runnable, options):
+    seconds = [options.seconds, 3 * options.seconds]
+    costs = {recorder.name: [] for recorder in runnable}
+    for _ in range(options.rounds):
+        for recorder in runnable:
+            short, long = (cost(recorder, options.hz, each, options.deep) for each in seconds)
+            samples = long.samples - short.samples
+            used = long.cpu_s + (long.bpf_s or 0) - short.cpu_s - (short.bpf_s or 0)
+            costs[recorder.name].append(used / samples)
+    print(f"\nCost in steady state, {seconds[1]:g} s less {seconds[0]:g} s at {options.hz} Hz, "
+          f"{options.deep} functions deep, {options.rounds} rounds: median (min to max)\n")
+    print("| recorder | CPU of the recorder and its bpf programs per sample, µs "
+          "| relative to the first |")
+    print("|---|---|---|")
+    first = None
+    for name, runs in costs.items():
+        median = statistics.median(runs)
+        first = first or median
+        print(f"| {name} | {spread((run * 1e6 for run in runs), '{:.1f}'.format)} "
+              f"| {median / first:.2f} |", flush=True)
 
 
 def spread_of_bpf(runs):

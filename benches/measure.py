@@ -19,13 +19,18 @@ END_S = 120
 
 
 class Target:
-    """The busy program deep20, with a view of how much work it has done."""
+    """The busy program deep20, `deep` functions deep (a multiple of 20), with a
+    view of how much work it has done."""
+
+    def __init__(self, deep=20):
+        self._times = deep // 20
 
     def __enter__(self):
         self._dir = tempfile.TemporaryDirectory(prefix="rz-bench-")
         counts = os.path.join(self._dir.name, "counts")
         program = os.path.join(PROGRAMS, "deep20")
-        self._process = subprocess.Popen([program, "0", counts], stdout=subprocess.PIPE)
+        self._process = subprocess.Popen([program, "0", counts, str(self._times)],
+                                         stdout=subprocess.PIPE)
         if self._process.stdout.readline() != b"ready\n":
             raise RuntimeError(f"{program} did not start")
         with open(counts, "rb") as file:
@@ -94,9 +99,9 @@ class Recording:
         return cost
 
 
-def cost(recorder, hz, seconds):
+def cost(recorder, hz, seconds, deep=20):
     """The cost of one recording of `seconds`, start-up and end included."""
-    with Target() as target:
+    with Target(deep) as target:
         recording = Recording(recorder, target.pid, hz, seconds)
         if not counts_bpf_time():
             return recording.finish()

@@ -3,10 +3,11 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from machine import missing, missing_rec
+from machine import ROOT, missing, missing_rec
 
 # What a count and a histogram per system call take in bpftrace. The program
 # ends by a signal, and then prints both.
@@ -93,6 +94,10 @@ def tracers(rec: str) -> list[Tracer]:
     return [
         Tracer("rec --syscalls", _rec(rec, "--syscalls"), _calls_of_rec, 1, own),
         Tracer("rec --syscalls=summary", _rec(rec, "--syscalls=summary"), _calls_of_rec, 1, own,
+               summary=True),
+        Tracer("programs that do nothing (nothing.py)",
+               lambda pid, output: [sys.executable, os.path.join(ROOT, "benches/nothing.py")],
+               lambda output, log: None, 1, "" if os.geteuid() == 0 else "needs root",
                summary=True),
         Tracer("bpftrace, count and histogram", _bpftrace, _calls_of_bpftrace, 1,
                skips["bpftrace"], summary=True),
