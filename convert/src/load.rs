@@ -36,6 +36,7 @@ pub mod inventory;
 mod kernel_symbols;
 mod locations;
 mod naming;
+mod pass;
 mod selection;
 mod sources;
 mod sums;
@@ -50,7 +51,9 @@ use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
-use rz_format::{Block, CallDetail, FormatError, Reader, Record, TotalClass};
+use rz_format::{
+    Block, BlockHeader, BlockKind, CallDetail, FormatError, Reader, Record, StoredBlock, TotalClass,
+};
 
 use crate::filter::{self, Applied, Filter, WindowError};
 use crate::heap::HeapOptions;
@@ -95,6 +98,23 @@ pub struct LoadOptions {
     pub heap: HeapOptions,
     /// Which part of the recording to look at.
     pub filter: Filter,
+    /// What happened that is not looked at. It is said that there is some.
+    pub without: Without,
+}
+
+/// Rows that need not be read, as there may be very many of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Without {
+    /// Intervals off the CPU.
+    pub waits: bool,
+    /// System calls, one by one.
+    pub calls: bool,
+}
+
+impl Without {
+    fn has(self, kind: BlockKind) -> bool {
+        (self.waits && kind == BlockKind::WAITS) || (self.calls && kind == BlockKind::CALLS)
+    }
 }
 
 /// What is read from a trace.
@@ -300,67 +320,69 @@ fn read(
     let matching = Matching::new(&options.heap, selection.clone());
     let counts = Counts::default();
     let mut heap = HeapTables { matching, counts };
-    while let Some(block) = reader.next_block().map_err(format)? {
-        match block {
-            Block::Records(records) => {
-                tables.facts.start_block();
-                for record in records {
-                    if let Record::ProcessExit(exit) = &record {
-                        heap.matching.end_process(exit.id, exit.time_ns, &tables.facts);
-                    }
-                    tables.facts.add(record);
+    let take = |block| match block {
+        Block::Records(records) => {
+            tables.facts.start_block();
+            for record in records {
+                if let Record::ProcessExit(exit) = &record {
+                    heap.matching.end_process(exit.id, exit.time_ns, &tables.facts);
                 }
-            }
-            Block::Stacks(definitions) => {
-                tables.stacks.add(definitions);
-                if let Some(versions) = &mut versions {
-                    versions.follow(&tables.stacks);
-                }
-            }
-            Block::Texts(definitions) => tables.names.texts.add(definitions),
-            Block::Names(names) => tables.names.add(names),
-            Block::Samples(mut samples) => {
-                if let Some(versions) = &mut versions {
-                    versions.apply_to_samples(&mut samples, &tables.stacks);
-                }
-                selection.cut_samples(&mut samples, &mut tables.found);
-                tables.sums.add_samples(&samples);
-            }
-            Block::Waits(mut waits) => {
-                if let Some(versions) = &mut versions {
-                    versions.apply_to_waits(&mut waits, &tables.stacks);
-                }
-                selection.cut_waits(&mut waits, &mut tables.found);
-                tables.sums.add_waits(&waits);
-                tables.open_waits.add_open(&waits);
-                tables.rows.add_waits(&waits);
-            }
-            Block::Calls(mut calls) => {
-                if let Some(versions) = &mut versions {
-                    versions.apply_to_calls(&mut calls, &tables.stacks);
-                }
-                selection.cut_calls(&mut calls, &mut tables.found);
-                tables.sums.add_calls(&calls);
-                tables.calls.add(&calls);
-                tables.rows.add_calls(&calls);
-            }
-            Block::Totals(mut totals) => {
-                selection.cut_totals(&mut totals, &mut tables.found);
-                tables.totals.add(&totals);
-            }
-            Block::Allocations(mut rows) => {
-                if let Some(versions) = &mut versions {
-                    versions.apply_to_allocations(&mut rows, &tables.stacks);
-                }
-                selection.cut_allocations(&mut rows, &mut tables.found);
-                heap.matching.add(&rows, &tables.facts);
-            }
-            Block::HeapCounts(mut rows) => {
-                selection.cut_heap_counts(&mut rows, &mut tables.found);
-                heap.counts.add(&rows, &tables.facts);
+                tables.facts.add(record);
             }
         }
-    }
+        Block::Stacks(definitions) => {
+            tables.stacks.add(definitions);
+            if let Some(versions) = &mut versions {
+                versions.follow(&tables.stacks);
+            }
+        }
+        Block::Texts(definitions) => tables.names.texts.add(definitions),
+        Block::Names(names) => tables.names.add(names),
+        Block::Samples(mut samples) => {
+            if let Some(versions) = &mut versions {
+                versions.apply_to_samples(&mut samples, &tables.stacks);
+            }
+            selection.cut_samples(&mut samples, &mut tables.found);
+            tables.sums.add_samples(&samples);
+        }
+        Block::Waits(mut waits) => {
+            if let Some(versions) = &mut versions {
+                versions.apply_to_waits(&mut waits, &tables.stacks);
+            }
+            selection.cut_waits(&mut waits, &mut tables.found);
+            tables.sums.add_waits(&waits);
+            tables.open_waits.add_open(&waits);
+            tables.rows.add_waits(&waits);
+        }
+        Block::Calls(mut calls) => {
+            if let Some(versions) = &mut versions {
+                versions.apply_to_calls(&mut calls, &tables.stacks);
+            }
+            selection.cut_calls(&mut calls, &mut tables.found);
+            tables.sums.add_calls(&calls);
+            tables.calls.add(&calls);
+            tables.rows.add_calls(&calls);
+        }
+        Block::Totals(mut totals) => {
+            selection.cut_totals(&mut totals, &mut tables.found);
+            tables.totals.add(&totals);
+        }
+        Block::Allocations(mut rows) => {
+            if let Some(versions) = &mut versions {
+                versions.apply_to_allocations(&mut rows, &tables.stacks);
+            }
+            selection.cut_allocations(&mut rows, &mut tables.found);
+            heap.matching.add(&rows, &tables.facts);
+        }
+        Block::HeapCounts(mut rows) => {
+            selection.cut_heap_counts(&mut rows, &mut tables.found);
+            heap.counts.add(&rows, &tables.facts);
+        }
+    };
+    let wanted =
+        |block: &BlockHeader| !options.without.has(block.kind) && selection.may_want(block);
+    pass::each_block(&mut reader, wanted, StoredBlock::decode_bare, take).map_err(format)?;
+    tables.found.add_kinds(reader.unwanted());
     Ok(Read { tables, heap, reader, file_size })
 }
 

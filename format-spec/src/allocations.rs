@@ -124,21 +124,18 @@ pub(crate) fn decode_allocations(mut payload: &[u8]) -> Result<Vec<Allocation>, 
     let allocations = table.column(column::ALLOCATIONS, 0)?;
     let intervals = table.column(column::INTERVAL, 0)?;
     let references = table.column(column::REFERENCE, 0)?;
-    let rows = (0..table.rows())
-        .map(|row| {
-            Ok(Allocation {
-                time_ns: times[row].saturating_mul(TIME_UNIT_NS),
-                thread: to_u32(threads[row], "thread id")?,
-                kind: u8::try_from(kinds[row])
-                    .map_or(AllocationKind::Unknown, AllocationKind::from),
-                address: addresses[row],
-                size: sizes[row],
-                stack: optional_u32(stacks[row], "stack id")?,
-                allocations: allocations[row],
-                interval: intervals[row],
-            })
+    let rows = table.each_row(|row| {
+        Ok(Allocation {
+            time_ns: times[row].saturating_mul(TIME_UNIT_NS),
+            thread: to_u32(threads[row], "thread id")?,
+            kind: u8::try_from(kinds[row]).map_or(AllocationKind::Unknown, AllocationKind::from),
+            address: addresses[row],
+            size: sizes[row],
+            stack: optional_u32(stacks[row], "stack id")?,
+            allocations: allocations[row],
+            interval: intervals[row],
         })
-        .collect::<Result<Vec<_>, FormatError>>();
+    });
     let mut rows = rows?;
     resolve(&mut rows, &references)?;
     Ok(rows)

@@ -104,6 +104,19 @@ impl<'a> Table<'a> {
         self.rows
     }
 
+    /// Makes a row of each.
+    pub(crate) fn each_row<T>(
+        &self,
+        row: impl FnMut(usize) -> Result<T, FormatError>,
+    ) -> Result<Vec<T>, FormatError> {
+        // `collect` would not know how many there will be.
+        let mut rows = Vec::with_capacity(self.rows);
+        for made in (0..self.rows).map(row) {
+            rows.push(made?);
+        }
+        Ok(rows)
+    }
+
     /// Decodes the column `id`; all rows are `missing` if there is none.
     pub(crate) fn column(&self, id: u8, missing: u64) -> Result<Vec<u64>, FormatError> {
         match self.columns.iter().find(|(column, _, _)| *column == id) {
@@ -114,36 +127,30 @@ impl<'a> Table<'a> {
 }
 
 fn decode(encoding: u8, mut data: &[u8], rows: usize) -> Result<Vec<u64>, FormatError> {
-    // Every value but a repeated one takes a byte at least, so a lying row
-    // count fails below before it can claim memory that the data cannot fill.
-    let mut values = Vec::with_capacity(rows.min(MAX_ROWS));
-    let mut previous = 0u64;
-    let mut previous_delta = 0u64;
-    while values.len() < rows {
-        let coded = read_varint(&mut data, "column value")?;
-        let value = match encoding {
-            0 => coded,
-            1 => previous.wrapping_add(unzigzag(coded)),
-            2 => {
-                previous_delta = previous_delta.wrapping_add(unzigzag(coded));
-                previous.wrapping_add(previous_delta)
-            }
-            3 => {
-                let left = (rows - values.len()) as u64;
-                let run = read_bounded(&mut data, "run length", left)?;
-                values.resize(values.len() + run, coded);
-                continue;
-            }
-            other => {
-                return Err(FormatError::InvalidValue {
-                    what: "column encoding",
-                    value: other.into(),
-                });
-            }
-        };
-        values.push(value);
-        previous = value;
-    }
+    let data = &mut data;
+    let values = match encoding {
+        0 => each(data, rows, |coded| coded)?,
+        1 => {
+            let mut value = 0u64;
+            each(data, rows, |coded| {
+                value = value.wrapping_add(unzigzag(coded));
+                value
+            })?
+        }
+        2 => {
+            let (mut value, mut delta) = (0u64, 0u64);
+            each(data, rows, |coded| {
+                delta = delta.wrapping_add(unzigzag(coded));
+                value = value.wrapping_add(delta);
+                value
+            })?
+        }
+        3 => runs(data, rows)?,
+        other => {
+            let value = other.into();
+            return Err(FormatError::InvalidValue { what: "column encoding", value });
+        }
+    };
     match data {
         [] => Ok(values),
         rest => Err(FormatError::InvalidValue {
@@ -151,6 +158,33 @@ fn decode(encoding: u8, mut data: &[u8], rows: usize) -> Result<Vec<u64>, Format
             value: rest.len() as u64,
         }),
     }
+}
+
+/// One value for each number in `data`, of which each takes a byte at least: a
+/// lying row count cannot claim memory that the data cannot fill.
+fn each(
+    data: &mut &[u8],
+    rows: usize,
+    mut value: impl FnMut(u64) -> u64,
+) -> Result<Vec<u64>, FormatError> {
+    let mut values = Vec::with_capacity(rows.min(data.len()));
+    for _ in 0..rows {
+        values.push(value(read_varint(data, "column value")?));
+    }
+    Ok(values)
+}
+
+/// Values with how often each is repeated, at most as often as a block may have
+/// rows.
+fn runs(data: &mut &[u8], rows: usize) -> Result<Vec<u64>, FormatError> {
+    let mut values = Vec::with_capacity(rows.min(MAX_ROWS));
+    while values.len() < rows {
+        let value = read_varint(data, "column value")?;
+        let left = (rows - values.len()) as u64;
+        let run = read_bounded(data, "run length", left)?;
+        values.resize(values.len() + run, value);
+    }
+    Ok(values)
 }
 
 /// A column's value as a number that has to fit 32 bits.

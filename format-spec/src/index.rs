@@ -74,21 +74,17 @@ pub(crate) fn decode_index(mut payload: &[u8]) -> Result<Vec<IndexEntry>, Format
     let firsts = table.column(column::FIRST, 0)?;
     let lasts = table.column(column::LAST, 0)?;
     let invalid = |what, value| FormatError::InvalidValue { what, value };
-    (0..table.rows())
-        .map(|row| {
-            Ok(IndexEntry {
-                offset: offsets[row],
-                kind: BlockKind(
-                    kinds[row].try_into().map_err(|_| invalid("block kind", kinds[row]))?,
-                ),
-                stored_len: lengths[row]
-                    .try_into()
-                    .map_err(|_| invalid("block length", lengths[row]))?,
-                first_ns: firsts[row],
-                last_ns: lasts[row],
-            })
+    table.each_row(|row| {
+        Ok(IndexEntry {
+            offset: offsets[row],
+            kind: BlockKind(kinds[row].try_into().map_err(|_| invalid("block kind", kinds[row]))?),
+            stored_len: lengths[row]
+                .try_into()
+                .map_err(|_| invalid("block length", lengths[row]))?,
+            first_ns: firsts[row],
+            last_ns: lasts[row],
         })
-        .collect()
+    })
 }
 
 /// The last bytes of a cleanly closed trace.

@@ -32,14 +32,14 @@ mod waits;
 mod writer;
 
 pub use allocations::{Allocation, AllocationKind};
-pub use block::{BLOCK_HEADER_LEN, BlockKind, MAX_PAYLOAD, MAX_ROWS, SYNC};
+pub use block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_PAYLOAD, MAX_ROWS, SYNC};
 pub use calls::{Call, MAX_CALLS};
 pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
 pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};
 pub use index::IndexEntry;
 pub use names::{MAX_NAMES, Name};
-pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
+pub use reader::{Block, Damage, Reader, StoredBlock, read_index, rebuild_index};
 pub use record::{
     AllocationSource, Allocations, Allocator, CallDetail, Captured, Clock, Cost, End, EndReason,
     Event, Exit, Generated, GeneratedLine, Host, Limit, Loss, LossClass, LossReason, Mapping,

@@ -92,23 +92,21 @@ pub(crate) fn decode_names(mut payload: &[u8]) -> Result<Vec<Name>, FormatError>
     let lines = table.column(column::LINE, 0)?;
     let columns = table.column(column::COLUMN, 0)?;
     let inlined = table.column(column::INLINED, 0)?;
-    (0..table.rows())
-        .map(|row| {
-            Ok(Name {
-                module: to_u32(modules[row], "module id")?,
-                offset: offsets[row],
-                from_ns: from[row],
-                address: addresses[row].wrapping_add(offsets[row]),
-                into: into[row],
-                name: optional_u32(names[row], "text id")?,
-                system_name: optional_u32(system_names[row], "text id")?,
-                file: optional_u32(files[row], "text id")?,
-                line: to_u32(lines[row], "line")?,
-                column: to_u32(columns[row], "column")?,
-                inlined: inlined[row] != 0,
-            })
+    table.each_row(|row| {
+        Ok(Name {
+            module: to_u32(modules[row], "module id")?,
+            offset: offsets[row],
+            from_ns: from[row],
+            address: addresses[row].wrapping_add(offsets[row]),
+            into: into[row],
+            name: optional_u32(names[row], "text id")?,
+            system_name: optional_u32(system_names[row], "text id")?,
+            file: optional_u32(files[row], "text id")?,
+            line: to_u32(lines[row], "line")?,
+            column: to_u32(columns[row], "column")?,
+            inlined: inlined[row] != 0,
         })
-        .collect()
+    })
 }
 
 /// Cuts names into parts that fit into a block, none of them between functions

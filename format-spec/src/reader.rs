@@ -7,7 +7,7 @@ use crate::allocations::{Allocation, decode_allocations};
 use crate::block::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, SYNC, block_checksum, stored_checksum,
 };
-use crate::calls::{Call, decode_calls};
+use crate::calls::{Call, decode_bare_calls, decode_calls};
 use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};
 use crate::heap_counts::{HeapCounts, decode_heap_counts};
@@ -88,6 +88,55 @@ pub enum Damage {
     },
 }
 
+impl Damage {
+    /// Where it is; behind everything for what is about the end.
+    fn offset(&self) -> u64 {
+        match *self {
+            Damage::CutOff { offset, .. }
+            | Damage::Skipped { offset, .. }
+            | Damage::MissingBlocks { offset, .. }
+            | Damage::BadBlock { offset, .. } => offset,
+            Damage::NotClosed => u64::MAX,
+        }
+    }
+}
+
+/// A block as it is in the file, whose checksum is right.
+#[derive(Debug, Clone)]
+pub struct StoredBlock {
+    header: BlockHeader,
+    offset: u64,
+    payload: Vec<u8>,
+}
+
+impl StoredBlock {
+    /// Bytes of its payload after decompression.
+    pub fn raw_len(&self) -> usize {
+        self.header.raw_len as usize
+    }
+
+    /// What it says, or what is wrong with it.
+    pub fn decode(self) -> Result<Block, Damage> {
+        self.decode_by(decode_calls)
+    }
+
+    /// The same, but system calls are without arguments and texts.
+    pub fn decode_bare(self) -> Result<Block, Damage> {
+        self.decode_by(decode_bare_calls)
+    }
+
+    fn decode_by(
+        self,
+        calls: fn(&[u8]) -> Result<Vec<Call>, FormatError>,
+    ) -> Result<Block, Damage> {
+        decode_block(&self.header, &self.payload, calls).map_err(|cause| Damage::BadBlock {
+            offset: self.offset,
+            kind: self.header.kind,
+            cause: cause.to_string(),
+        })
+    }
+}
+
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -124,6 +173,9 @@ pub struct Reader<R> {
     last_ns: u64,
     damage: Vec<Damage>,
     unknown: Vec<BlockKind>,
+    unwanted: Vec<BlockKind>,
+    /// What the writer left, once it was needed; empty if it left none.
+    index: Option<Vec<IndexEntry>>,
 }
 
 impl<R: Read + Seek> Reader<R> {
@@ -146,6 +198,8 @@ impl<R: Read + Seek> Reader<R> {
             last_ns: 0,
             damage: Vec::new(),
             unknown: Vec::new(),
+            unwanted: Vec::new(),
+            index: None,
         })
     }
 
@@ -163,6 +217,11 @@ impl<R: Read + Seek> Reader<R> {
     /// be passed over: once each, as they came.
     pub fn unknown(&self) -> &[BlockKind] {
         &self.unknown
+    }
+
+    /// Kinds of blocks up to here that were not wanted, once each.
+    pub fn unwanted(&self) -> &[BlockKind] {
+        &self.unwanted
     }
 
     /// The file, to be closed and opened again between two blocks.
@@ -191,13 +250,29 @@ impl<R: Read + Seek> Reader<R> {
         self.next_block_if(|_| true)
     }
 
-    /// The same, passing over blocks of kinds that are not `wanted`, which are
-    /// checked but not decoded.
+    /// The same, passing over blocks that are not `wanted`, which are not even
+    /// read where the file's index agrees with what their headers say.
     pub fn next_block_if(
         &mut self,
-        wanted: impl Fn(BlockKind) -> bool,
+        wanted: impl Fn(&BlockHeader) -> bool,
     ) -> Result<Option<Block>, FormatError> {
-        while let Some((header, payload)) = self.next_valid()? {
+        while let Some(stored) = self.next_stored_if(&wanted)? {
+            match stored.decode() {
+                Ok(block) => return Ok(Some(block)),
+                Err(damage) => self.add_damage(damage),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same as it is stored, to be decoded at another time or elsewhere.
+    pub fn next_stored_if(
+        &mut self,
+        wanted: impl Fn(&BlockHeader) -> bool,
+    ) -> Result<Option<StoredBlock>, FormatError> {
+        loop {
+            while self.pass_over(&wanted)? {}
+            let Some((header, payload)) = self.next_valid()? else { return Ok(None) };
             let offset = self.offset - (BLOCK_HEADER_LEN + payload.len()) as u64;
             if header.kind.is_critical() && !header.kind.is_known() {
                 return Err(FormatError::UnknownCriticalBlock { kind: header.kind, offset });
@@ -207,24 +282,55 @@ impl<R: Read + Seek> Reader<R> {
             }
             self.last_ns = self.last_ns.max(header.last_ns);
             if !header.kind.is_known() {
-                if !self.unknown.contains(&header.kind) {
-                    self.unknown.push(header.kind);
-                }
-                continue;
-            }
-            if !wanted(header.kind) {
-                continue;
-            }
-            match decode_block(&header, &payload) {
-                Ok(block) => return Ok(Some(block)),
-                Err(cause) => self.damage.push(Damage::BadBlock {
-                    offset,
-                    kind: header.kind,
-                    cause: cause.to_string(),
-                }),
+                add_kind(&mut self.unknown, header.kind);
+            } else if wanted(&header) {
+                return Ok(Some(StoredBlock { header, offset, payload }));
+            } else {
+                add_kind(&mut self.unwanted, header.kind);
             }
         }
-        Ok(None)
+    }
+
+    /// Adds what a [`StoredBlock`] turned out to be, in its place.
+    pub fn add_damage(&mut self, damage: Damage) {
+        let place = self.damage.partition_point(|known| known.offset() <= damage.offset());
+        self.damage.insert(place, damage);
+    }
+
+    /// Goes on behind the next block, without reading it, if it is not wanted
+    /// and is without doubt what its header says.
+    fn pass_over(&mut self, wanted: impl Fn(&BlockHeader) -> bool) -> Result<bool, FormatError> {
+        let Some((header, _)) = header_at(&mut self.file, self.offset, self.length)? else {
+            return Ok(false);
+        };
+        let is_as_expected = header.kind.is_known()
+            && header.kind != BlockKind::INDEX
+            && header.sequence == self.next_sequence;
+        if !is_as_expected || wanted(&header) || !self.is_in_index(&header)? {
+            return Ok(false);
+        }
+        add_kind(&mut self.unwanted, header.kind);
+        self.last_ns = self.last_ns.max(header.last_ns);
+        self.next_sequence = header.sequence.wrapping_add(1);
+        self.offset += BLOCK_HEADER_LEN as u64 + u64::from(header.stored_len);
+        Ok(true)
+    }
+
+    /// Whether the index that the writer left has such a block where the next
+    /// one is.
+    fn is_in_index(&mut self, header: &BlockHeader) -> Result<bool, FormatError> {
+        if self.index.is_none() {
+            let entries = match read_written_index(&mut self.file) {
+                Ok(entries) => entries.unwrap_or_default(),
+                Err(FormatError::Io(error)) => return Err(error.into()),
+                Err(_) => Vec::new(),
+            };
+            self.index = Some(entries);
+        }
+        let entries = self.index.as_deref().unwrap_or_default();
+        let entry = IndexEntry::new(self.offset, header);
+        let known = entries.binary_search_by_key(&self.offset, |entry| entry.offset);
+        Ok(known.is_ok_and(|at| entries[at] == entry))
     }
 
     /// The next block whose checksum is right.
@@ -316,6 +422,12 @@ impl<R: Read + Seek> Reader<R> {
     }
 }
 
+fn add_kind(kinds: &mut Vec<BlockKind>, kind: BlockKind) {
+    if !kinds.contains(&kind) {
+        kinds.push(kind);
+    }
+}
+
 /// The block header at `offset`, with its bytes, if one is there and its
 /// payload fits into the file.
 fn header_at(
@@ -336,14 +448,18 @@ fn header_at(
 }
 
 /// What a block says.
-fn decode_block(header: &BlockHeader, stored: &[u8]) -> Result<Block, FormatError> {
+fn decode_block(
+    header: &BlockHeader,
+    stored: &[u8],
+    calls: fn(&[u8]) -> Result<Vec<Call>, FormatError>,
+) -> Result<Block, FormatError> {
     let payload = &*decompress(header, stored)?;
     Ok(match header.kind {
         BlockKind::RECORDS => Block::Records(read_records(payload)?),
         BlockKind::STACKS => Block::Stacks(StackDefs::decode(payload)?),
         BlockKind::SAMPLES => Block::Samples(decode_samples(payload)?),
         BlockKind::WAITS => Block::Waits(decode_waits(payload)?),
-        BlockKind::CALLS => Block::Calls(decode_calls(payload)?),
+        BlockKind::CALLS => Block::Calls(calls(payload)?),
         BlockKind::TEXTS => Block::Texts(TextDefs::decode(payload)?),
         BlockKind::TOTALS => Block::Totals(decode_totals(payload)?),
         BlockKind::ALLOCATIONS => Block::Allocations(decode_allocations(payload)?),

@@ -62,21 +62,19 @@ pub(crate) fn decode_samples(mut payload: &[u8]) -> Result<Vec<Sample>, FormatEr
     let cpus = table.column(column::CPU, 0)?;
     let stacks = table.column(column::STACK, 0)?;
     let weights = table.column(column::WEIGHT, 1)?;
-    (0..table.rows())
-        .map(|row| {
-            Ok(Sample {
-                time_ns: times[row],
-                event: to_u32(events[row], "event id")?,
-                thread: to_u32(threads[row], "thread id")?,
-                cpu: to_u32(cpus[row], "cpu")?,
-                stack: match stacks[row] {
-                    0 => None,
-                    id => Some(to_u32(id - 1, "stack id")?),
-                },
-                weight: weights[row],
-            })
+    table.each_row(|row| {
+        Ok(Sample {
+            time_ns: times[row],
+            event: to_u32(events[row], "event id")?,
+            thread: to_u32(threads[row], "thread id")?,
+            cpu: to_u32(cpus[row], "cpu")?,
+            stack: match stacks[row] {
+                0 => None,
+                id => Some(to_u32(id - 1, "stack id")?),
+            },
+            weight: weights[row],
         })
-        .collect()
+    })
 }
 
 #[cfg(test)]

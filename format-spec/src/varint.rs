@@ -15,7 +15,38 @@ pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes a varint off the front of `input`.
+#[inline]
 pub(crate) fn read_varint(input: &mut &[u8], what: &'static str) -> Result<u64, FormatError> {
+    // Most are of one byte, and nearly all others of fewer than eight.
+    match **input {
+        [first, ref rest @ ..] if first < 0x80 => {
+            *input = rest;
+            Ok(first.into())
+        }
+        [a, b, c, d, e, f, g, h, ..] => {
+            let word = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends == 0 {
+                return read_any_varint(input, what);
+            }
+            let bits = ends.trailing_zeros();
+            *input = &input[bits as usize / 8 + 1..];
+            Ok(join_sevens(word & (u64::MAX >> (63 - bits))))
+        }
+        _ => read_any_varint(input, what),
+    }
+}
+
+/// Takes the top bit out of each byte.
+fn join_sevens(bytes: u64) -> u64 {
+    let x = bytes & 0x7f7f_7f7f_7f7f_7f7f;
+    let x = (x & 0x007f_007f_007f_007f) | (x & 0x7f00_7f00_7f00_7f00) >> 1;
+    let x = (x & 0x0000_3fff_0000_3fff) | (x & 0x3fff_0000_3fff_0000) >> 2;
+    (x & 0x0fff_ffff) | (x & 0x0fff_ffff_0000_0000) >> 4
+}
+
+/// The same as [`read_varint`], byte by byte.
+fn read_any_varint(input: &mut &[u8], what: &'static str) -> Result<u64, FormatError> {
     let mut value = 0u64;
     for (i, &byte) in input.iter().take(MAX_BYTES).enumerate() {
         let bits = u64::from(byte & 0x7f);
@@ -96,6 +127,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn all_lengths_are_read_alike(value: u64, shift in 0..64u32, behind: [u8; 9], of in 0..10usize) {
+            let value = value >> shift;
+            let mut bytes = Vec::new();
+            write_varint(&mut bytes, value);
+            bytes.extend(&behind[..of.min(behind.len())]);
+            let (mut fast, mut slow) = (&bytes[..], &bytes[..]);
+            prop_assert_eq!(read_varint(&mut fast, "value").unwrap(), value);
+            prop_assert_eq!(read_any_varint(&mut slow, "value").unwrap(), value);
+            prop_assert_eq!(fast, slow);
+        }
+
         #[test]
         fn zigzag_round_trips(value: u64) {
             prop_assert_eq!(unzigzag(zigzag(value)), value);

@@ -137,22 +137,20 @@ pub(crate) fn decode_waits(mut payload: &[u8]) -> Result<Vec<Wait>, FormatError>
     let stacks = table.column(column::STACK, 0)?;
     let weights = table.column(column::WEIGHT, 0)?;
     let seen = table.column(column::SEEN, 0)?;
-    (0..table.rows())
-        .map(|row| {
-            Ok(Wait {
-                end_ns: ends[row],
-                thread: to_u32(threads[row], "thread id")?,
-                cpu: to_u32(cpus[row], "cpu")?,
-                duration_ns: durations[row],
-                queued_ns: queued[row],
-                state: u8::try_from(states[row]).map_or(WaitState::Unknown, WaitState::from),
-                syscall: optional_u32(syscalls[row], "system call number")?,
-                stack: optional_u32(stacks[row], "stack id")?,
-                weight: durations[row].wrapping_add(weights[row]),
-                seen: (seen[row] as u8).into(),
-            })
+    table.each_row(|row| {
+        Ok(Wait {
+            end_ns: ends[row],
+            thread: to_u32(threads[row], "thread id")?,
+            cpu: to_u32(cpus[row], "cpu")?,
+            duration_ns: durations[row],
+            queued_ns: queued[row],
+            state: u8::try_from(states[row]).map_or(WaitState::Unknown, WaitState::from),
+            syscall: optional_u32(syscalls[row], "system call number")?,
+            stack: optional_u32(stacks[row], "stack id")?,
+            weight: durations[row].wrapping_add(weights[row]),
+            seen: (seen[row] as u8).into(),
         })
-        .collect()
+    })
 }
 
 /// A number of which 0 says that there is none, and others are one too large.

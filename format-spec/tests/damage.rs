@@ -135,3 +135,34 @@ proptest! {
         let _ = read_all(&noise);
     }
 }
+
+/// The index says where to go on, so that what is wrong with a block that is not
+/// wanted does not matter; without it, such a block is checked as any other.
+#[test]
+fn blocks_that_are_not_wanted_are_passed_over() {
+    let mut trace = common::small_trace();
+    let index = rebuild_index(&mut Cursor::new(&trace)).unwrap();
+    let samples = index.iter().find(|entry| entry.kind == BlockKind::SAMPLES).unwrap();
+    trace[samples.offset as usize + 40] ^= 1;
+    let others = |trace: &[u8]| {
+        let mut reader = Reader::new(Cursor::new(trace.to_vec())).unwrap();
+        let mut blocks = 0;
+        while reader.next_block_if(|b| b.kind != BlockKind::SAMPLES).unwrap().is_some() {
+            blocks += 1;
+        }
+        (blocks, reader.unwanted().to_vec(), reader.damage().to_vec(), reader.last_ns())
+    };
+    let wanted = index.iter().filter(|entry| entry.kind != BlockKind::SAMPLES).count();
+    let last_ns = index.iter().map(|entry| entry.last_ns).max().unwrap();
+    assert_eq!(others(&trace), (wanted, vec![BlockKind::SAMPLES], vec![], last_ns));
+
+    let without_index = &trace[..trace.len() - 16];
+    let (_, _, damage, _) = others(without_index);
+    let (offset, length) = (samples.offset, 40 + u64::from(samples.stored_len));
+    assert!(damage.contains(&Damage::Skipped { offset, length }), "{damage:?}");
+
+    // An index of another file is no reason to go by it.
+    trace[samples.offset as usize + 8] ^= 1;
+    let (_, _, damage, _) = others(&trace);
+    assert!(damage.contains(&Damage::Skipped { offset, length }), "{damage:?}");
+}

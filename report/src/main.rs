@@ -14,10 +14,10 @@ use rz_convert::calls::{CallOptions, load_calls};
 use rz_convert::filter::Filter;
 use rz_convert::heap::Suppressions;
 use rz_convert::inventory::load_inventory;
-use rz_convert::load::{LoadOptions, load};
+use rz_convert::load::{LoadOptions, Without, load};
 use rz_convert::output::Destination;
-use rz_convert::profile::{EventId, Profile};
-use rz_convert::select::{find_event, select_event};
+use rz_convert::profile::{EventId, EventKind, OFF_CPU, Profile, SYSCALLS, WALL};
+use rz_convert::select::{default_event, find_event, select_event};
 use rz_convert::stdin;
 use rz_report::annotate::{Choice, choose, write_annotated};
 use rz_report::diff::{Run, compare};
@@ -209,6 +209,23 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
     text.parse().with_context(|| path.display().to_string())
 }
 
+/// What nothing is told of when an event is shown; without a name that of the CPU,
+/// if it has samples.
+fn not_shown(event: Option<&str>) -> Without {
+    match event {
+        Some(OFF_CPU | WALL) => Without { waits: false, calls: true },
+        Some(SYSCALLS) => Without { waits: true, calls: false },
+        None | Some(_) => Without { waits: true, calls: true },
+    }
+}
+
+/// Whether it is the CPU's event that is shown if none is named.
+fn shows_cpu(profile: &Profile) -> bool {
+    let has_others = profile.events.iter().any(|event| event.kind != EventKind::Cpu);
+    let default = default_event(profile).map(|event| profile.events[event].kind);
+    !has_others || default == Some(EventKind::Cpu)
+}
+
 fn read(config: &Config, path: &Path) -> Result<Profile> {
     let Symbols { debug_dirs, options: symbols, verbose } = config.symbols.clone();
     // Of single runs, noise is taken from how they went on.
@@ -220,8 +237,14 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
     let unnamed = matches!(config.view, View::Info(_));
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
-    let options = LoadOptions { debug_dirs, symbols, source_maps, timeline, unnamed, heap, filter };
-    let profile = load(path, &options)?;
+    let without = not_shown(config.event.as_deref());
+    let mut options =
+        LoadOptions { debug_dirs, symbols, source_maps, timeline, unnamed, heap, filter, without };
+    let mut profile = load(path, &options)?;
+    if config.event.is_none() && !shows_cpu(&profile) {
+        options.without = Without::default();
+        profile = load(path, &options)?;
+    }
     // With several traces, a note must say whose it is.
     let whose = match config.input {
         Input::One(_) => String::new(),

@@ -9,14 +9,15 @@ use std::path::Path;
 use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
 use rz_format::{
-    Block, BlockKind, CallDetail, FormatError, LossClass, OpenFile, Process, Record, TextId,
+    Block, BlockHeader, BlockKind, CallDetail, FormatError, LossClass, OpenFile, Process, Record,
+    StoredBlock, TextId,
 };
 
 pub use super::call_counts::errno as call_errno;
 use super::facts::Facts;
 use super::selection::Selection;
 use super::texts::Texts;
-use super::{LoadError, info, open};
+use super::{LoadError, info, open, pass};
 use crate::filter::Filter;
 
 /// Calls that are kept, at most, unless it is said otherwise.
@@ -149,21 +150,22 @@ pub fn load_calls(
     let mut files = Files::default();
     let mut texts = Texts::default();
     let mut kept = Kept::new(*options, selection);
-    let wanted = |kind| [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&kind);
-    while let Some(block) = reader.next_block_if(wanted).map_err(format)? {
-        match block {
-            Block::Records(records) => {
-                facts.start_block();
-                for record in records {
-                    files.add(&record);
-                    facts.add(record);
-                }
+    let wanted = |block: &BlockHeader| {
+        [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&block.kind)
+    };
+    let take = |block| match block {
+        Block::Records(records) => {
+            facts.start_block();
+            for record in records {
+                files.add(&record);
+                facts.add(record);
             }
-            Block::Texts(definitions) => texts.add(definitions),
-            Block::Calls(calls) => calls.into_iter().for_each(|call| kept.add(call)),
-            _ => {}
         }
-    }
+        Block::Texts(definitions) => texts.add(definitions),
+        Block::Calls(calls) => calls.into_iter().for_each(|call| kept.add(call)),
+        _ => {}
+    };
+    pass::each_block(&mut reader, wanted, StoredBlock::decode, take).map_err(format)?;
     let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
     let mut list = CallList { start_ns, start_unix_ns, texts, ..CallList::default() };
     list.notes = info::file_notes(&facts, reader.damage(), reader.unknown());
@@ -349,6 +351,9 @@ impl<'l> Makers<'l> {
     }
 }
 
+/// Calls that are kept before any are sorted out.
+const FIRST_SHRINK: usize = 1 << 16;
+
 /// The calls that are kept.
 #[derive(Debug)]
 struct Kept {
@@ -358,11 +363,14 @@ struct Kept {
     seen: u64,
     /// Whether calls of interest or about files are missing.
     dropped: bool,
+    /// How many are kept until some are sorted out.
+    shrink_at: usize,
 }
 
 impl Kept {
     fn new(options: CallOptions, selection: Selection) -> Self {
-        Kept { options, selection, calls: Vec::new(), seen: 0, dropped: false }
+        let shrink_at = FIRST_SHRINK.min(options.limit.saturating_add(1));
+        Kept { options, selection, calls: Vec::new(), seen: 0, dropped: false, shrink_at }
     }
 
     fn add(&mut self, call: Call) {
@@ -375,9 +383,12 @@ impl Kept {
             return;
         }
         self.calls.push(call);
-        // A quarter more, so that sorting out is rare.
-        if self.calls.len() >= self.options.limit.saturating_add(self.options.limit / 4 + 1) {
+        if self.calls.len() >= self.shrink_at {
             self.shrink();
+            // So that sorting out is rare: twice what is left, or a quarter more
+            // than what is kept at most.
+            let most = self.options.limit.saturating_add(self.options.limit / 4 + 1);
+            self.shrink_at = (2 * self.calls.len()).max(FIRST_SHRINK).min(most);
         }
     }
 

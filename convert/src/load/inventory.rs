@@ -12,7 +12,7 @@ pub use rz_format::{
     Allocations, BLOCK_HEADER_LEN, Captured, Clock, Cost, End, Host, Limit, Mapping, Module,
     NO_LIMIT, OpenFile, Process, ProcessFacts, Recording, Thread,
 };
-use rz_format::{Block, BlockKind, FormatError, Record, Redaction, read_index};
+use rz_format::{Block, BlockHeader, BlockKind, FormatError, Record, Redaction, read_index};
 
 use super::facts::Facts;
 use super::sources::SourceFacts;
@@ -241,7 +241,7 @@ pub fn load_inventory(path: &Path, filter: &Filter) -> Result<Inventory, LoadErr
     let blocks = add_up(&read_index(reader.file_mut()).map_err(format)?);
     let mut facts = Facts::default();
     let mut kept = Kept::default();
-    let is_records = |kind| kind == BlockKind::RECORDS;
+    let is_records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
     while let Some(block) = reader.next_block_if(is_records).map_err(format)? {
         let Block::Records(records) = block else { continue };
         facts.start_block();

@@ -4,7 +4,7 @@ use std::mem::take;
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use rz_format::{Block, BlockKind, Frame, TextId};
+use rz_format::{Block, BlockHeader, BlockKind, Frame, TextId};
 
 use super::brought_names::BroughtNames;
 use super::dictionary::StackDictionary;
@@ -74,10 +74,9 @@ impl Naming {
         let mut facts = Facts::default();
         let mut names = BroughtNames::default();
         let mut stacks = StackDictionary::default();
-        let wanted = |kind| {
-            let definitions = [BlockKind::RECORDS, BlockKind::STACKS];
-            definitions.contains(&kind) || [BlockKind::TEXTS, BlockKind::NAMES].contains(&kind)
-        };
+        const DEFINITIONS: [BlockKind; 4] =
+            [BlockKind::RECORDS, BlockKind::STACKS, BlockKind::TEXTS, BlockKind::NAMES];
+        let wanted = |block: &BlockHeader| DEFINITIONS.contains(&block.kind);
         while let Some(block) =
             reader.next_block_if(wanted).map_err(|cause| LoadError::of(path, cause))?
         {

@@ -14,7 +14,8 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    Allocation, Block, BlockKind, Call, HeapCounts, Loss, Sample, Total, TotalClass, Wait,
+    Allocation, Block, BlockHeader, BlockKind, Call, HeapCounts, Loss, Sample, Total, TotalClass,
+    Wait,
 };
 
 use super::facts::Facts;
@@ -58,7 +59,7 @@ impl Selection {
         let format = |cause| LoadError::of(path, cause);
         let (mut reader, _) = open(path)?;
         let mut facts = Facts::default();
-        let is_records = |kind| kind == BlockKind::RECORDS;
+        let is_records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
         while let Some(block) = reader.next_block_if(is_records).map_err(format)? {
             if let Block::Records(records) = block {
                 records.into_iter().for_each(|record| facts.add(record));
@@ -70,6 +71,19 @@ impl Selection {
             .map_err(|cause| LoadError::Window { path: path.to_owned(), cause })?;
         let threads = filter.by_thread().then(|| threads(&facts, filter));
         Ok(Selection { window, threads, end_ns: Some(end_ns) })
+    }
+
+    /// Whether any of a block's rows may be looked at. What is defined is wanted
+    /// in any case, and so are sums, which are of all the time.
+    pub(super) fn may_want(&self, block: &BlockHeader) -> bool {
+        match block.kind {
+            BlockKind::SAMPLES | BlockKind::WAITS | BlockKind::CALLS | BlockKind::HEAP_COUNTS => {
+                block.first_ns <= self.window.to_ns && block.last_ns >= self.window.from_ns
+            }
+            // What is there in the window was allocated before.
+            BlockKind::ALLOCATIONS => block.first_ns <= self.window.to_ns,
+            _ => true,
+        }
     }
 
     /// Whether a thread is looked at, by its id.
@@ -206,6 +220,14 @@ impl Selection {
 }
 
 impl Found {
+    /// Takes down what the trace has besides, in blocks that were passed over.
+    pub(super) fn add_kinds(&mut self, kinds: &[BlockKind]) {
+        self.waits |= kinds.contains(&BlockKind::WAITS);
+        self.calls |= kinds.contains(&BlockKind::CALLS);
+        self.allocations |=
+            kinds.contains(&BlockKind::ALLOCATIONS) || kinds.contains(&BlockKind::HEAP_COUNTS);
+    }
+
     /// Whether there were exact sums of a class, so that none are missing.
     pub(super) fn has_exact(&self, class: TotalClass) -> bool {
         self.exact.contains(&class)

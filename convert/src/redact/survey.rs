@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rustc_hash::FxHashSet;
-use rz_format::{Block, BlockKind, Module, ModuleKind, Record, TextId};
+use rz_format::{Block, BlockHeader, BlockKind, Module, ModuleKind, Record, TextId};
 
 use super::paths::Paths;
 use super::system::{is_of_system, without_deleted};
@@ -29,7 +29,8 @@ impl Survey {
         let failed = |cause| MergeError::reading(path, cause);
         let mut survey = Survey::default();
         let mut reader = open(path)?;
-        let definitions = |kind| [BlockKind::RECORDS, BlockKind::NAMES].contains(&kind);
+        let definitions =
+            |block: &BlockHeader| [BlockKind::RECORDS, BlockKind::NAMES].contains(&block.kind);
         while let Some(block) = reader.next_block_if(definitions).map_err(failed)? {
             match block {
                 Block::Records(records) => records.iter().for_each(|r| survey.add(r, paths)),
@@ -45,7 +46,7 @@ impl Survey {
         }
         let mut reader = open(path)?;
         while let Some(block) =
-            reader.next_block_if(|kind| kind == BlockKind::CALLS).map_err(failed)?
+            reader.next_block_if(|block| block.kind == BlockKind::CALLS).map_err(failed)?
         {
             if let Block::Calls(calls) = block {
                 let texts = calls.iter().flat_map(|call| call.texts).flatten();
