@@ -104,9 +104,9 @@ struct Args {
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
-    /// Format to convert to [default: by the extension of FILE]; given a time,
-    /// the end of the window that --from begins
-    #[arg(long, value_name = "FORMAT|TIME", value_parser = ToParser, allow_hyphen_values = true)]
+    /// Format to convert to [default: by the extension of FILE]; a time is taken
+    /// for that of --until
+    #[arg(long, value_name = "FORMAT", value_parser = ToParser, allow_hyphen_values = true)]
     to: Vec<To>,
 
     /// Where to write; `-` is standard output [default: standard output if
@@ -200,7 +200,7 @@ Examples:
   conv a.rz b.rz host3/*.rz --to rz -o all.rz
   conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
   conv trace.rz --to rz --redact --keep env -o safe.rz
-  conv trace.rz --to pprof --from 10s --to 20s --thread 'worker*'
+  conv trace.rz --to pprof --from 10s --until 20s --thread 'worker*'
   conv perf.data --to rz                    writes perf.rz, for report and its --diff
   perf record -g -o - ./prog | conv - --to rz -o prog.rz
   ssh box rec -p 4242 -o - | conv - --to folded | inferno-flamegraph > flame.svg
@@ -250,6 +250,10 @@ impl Asked {
             return Err(usage_error(ErrorKind::TooManyValues, message));
         }
         let (to, until) = split(std::mem::take(&mut args.to))?;
+        if until.is_some() && args.filters.until.is_some() {
+            let message = "--until and --to TIME are the same: give one".to_owned();
+            return Err(usage_error(ErrorKind::ArgumentConflict, message));
+        }
         let target = match (to, &args.output) {
             (Some(target), _) => target,
             (None, Some(path)) if path != Path::new("-") => {

@@ -14,10 +14,9 @@
 //! allocations ─► objects that are there ─► sites ┘
 //! ```
 //!
-//! With a filter of time or threads, the trace is gone through once before, for
-//! its end and for names; then rows are selected as they are read. If code was
-//! generated while it was recorded, it is gone through twice as well: rows get
-//! stacks of the code that was there at their time.
+//! All facts are read once before (`prelude`): a filter needs the end of the trace
+//! and the names of threads to select rows as they are read, and rows get stacks of
+//! the generated code that was there at their time.
 //!
 //! A trace can be damaged, and can be made to do harm. What a lost block
 //! defined is shown as `[lost]`, never as something else, and no id makes
@@ -37,6 +36,7 @@ mod kernel_symbols;
 mod locations;
 mod naming;
 mod pass;
+mod prelude;
 mod selection;
 mod sources;
 mod sums;
@@ -73,6 +73,7 @@ use heap::{Counts, HeapTables, Matching};
 use info::Reading;
 pub(crate) use info::{label_of, limited};
 pub(crate) use naming::{CodeNames, MappedCode, Naming};
+use prelude::Prelude;
 use selection::{Found, Selection};
 use sums::Sums;
 pub(crate) use texts::Texts;
@@ -238,17 +239,20 @@ fn open(path: &Path) -> Result<(Reader<BufReader<File>>, u64), LoadError> {
 /// program understands, or has nothing in the window of time. Damage inside it
 /// costs what was damaged, and is described in the profile's notes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
-    let selection = Selection::of(path, &options.filter)?;
-    let mut read = read(path, options, &selection, None)?;
-    let generated = GeneratedCode::new(take(&mut read.tables.facts.generated));
-    let start_ns = read.tables.facts.sources.start_ns().unwrap_or(0);
-    if generated.changes_after(start_ns) {
-        let mut versions = Versions::new(&generated, start_ns);
-        read = self::read(path, options, &selection, Some(&mut versions))?;
-        read.tables.made = versions.finish();
-        read.tables.made.put_into(&mut read.tables.stacks);
+    let mut prelude = Prelude::of(path)?;
+    let selection = Selection::of(path, &prelude, &options.filter)?;
+    let generated = GeneratedCode::new(take(&mut prelude.facts.generated));
+    let start_ns = prelude.facts.sources.start_ns().unwrap_or(0);
+    drop(prelude);
+    let changes = generated.changes_after(start_ns);
+    let mut versions = changes.then(|| Versions::new(&generated, start_ns));
+    let Read { mut tables, mut heap, reader, file_size } =
+        read(path, options, &selection, versions.as_mut())?;
+    if let Some(versions) = versions {
+        tables.made = versions.finish();
+        tables.made.put_into(&mut tables.stacks);
     }
-    let Read { mut tables, mut heap, reader, file_size } = read;
+    tables.facts.generated = Vec::new();
     tables.generated = generated;
 
     if options.unnamed {

@@ -508,7 +508,7 @@ mod tests {
     #[test]
     fn filters_are_for_every_view() {
         let check = |line: &str| {
-            let line = format!("report {line} --from -5s --to 50% --thread a* --thread 7");
+            let line = format!("report {line} --from -5s --until 50% --thread a* --thread 7");
             let filter = config_of(&line).unwrap().filter;
             assert_eq!((filter.from, filter.to), ("-5s".parse().ok(), "50%".parse().ok()));
             assert_eq!(filter.threads, ["a*", "7"].map(|glob| glob.parse().unwrap()));
@@ -518,6 +518,10 @@ mod tests {
         check("t.rz --syscalls --list");
         check("t.rz --heap --leaks");
         check("--diff a.rz b.rz");
+        // By its older name.
+        let filter = config_of("report t.rz --to 50%").unwrap().filter;
+        assert_eq!(filter.to, "50%".parse().ok());
+        config_of("report t.rz --to 50% --until 50%").unwrap_err();
     }
 
     #[test]

@@ -359,7 +359,7 @@ fn stacks_lead_to_where_it_waits() {
 /// never does; and a process's first thread may end before the others.
 #[test]
 fn the_dead_do_not_wait() {
-    let script = "sleep 0.7 & echo ready; exec sleep 1000";
+    let script = "sleep 2 & echo ready; exec sleep 1000";
     let parent = Target::spawn(Command::new("sh").args(["-c", script]));
     let script = "import ctypes, threading, time\n\
                   threading.Thread(target=time.sleep, args=[1000]).start()\n\
@@ -368,7 +368,7 @@ fn the_dead_do_not_wait() {
     let headless = Target::spawn(Command::new(tool("python3")).args(["-c", script]));
     let first = format!("/proc/{}/task/{0}/stat", headless.pid());
     wait_until("its end", || fs::read_to_string(&first).unwrap().contains(") Z "));
-    let options = ["-q", "-d", "1.5", "--follow", "--off-cpu", "--syscalls", "-p"];
+    let options = ["-q", "-d", "3", "--follow", "--off-cpu", "--syscalls", "-p"];
     let targets = [&parent.pid_text(), "-p", &headless.pid_text()];
     let contents = Recorder::start(&[&options[..], &targets[..]].concat()).finish().contents();
 

@@ -13,6 +13,9 @@ pub struct FilterArgs {
     /// inside. Exact sums are replaced by what was recorded one by one
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, display_order = 100)]
     from: Option<Moment>,
+    /// Only up to this time of the recording, written as with --from
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, display_order = 101)]
+    pub until: Option<Moment>,
     /// Only threads with this name, as in `worker*`, or number; may be
     /// repeated to have several
     #[arg(long, value_name = "GLOB")]
@@ -39,12 +42,12 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// What was asked for. `to` is an option of each program's own: to `conv`,
-    /// it also names a format.
+    /// What was asked for. `to` is the end of the window by its older name, which
+    /// each program has an option of its own for: to `conv`, it names a format.
     pub fn filter(self, to: Option<Moment>) -> Filter {
         Filter {
             from: self.from,
-            to,
+            to: self.until.or(to),
             threads: self.thread,
             processes: self.process,
             focus: self.focus,

@@ -153,8 +153,11 @@ fn a_time_is_no_format() {
     let filter = config("t.rz --to pprof --from -5s --to -1s").unwrap().filter;
     let moment = |text: &str| text.parse().ok();
     assert_eq!((filter.from, filter.to), (moment("-5s"), moment("-1s")));
+    let filter = config("t.rz --to pprof --until -1s").unwrap().filter;
+    assert_eq!((filter.from, filter.to), (None, moment("-1s")));
     for line in [
         "t.rz --to 5s",
+        "t.rz --to pprof --to 5s --until 6s",
         "t.rz --to pprof --to folded",
         "t.rz --to pprof --to 5s --to 6s",
         "t.rz --to pprof --from 5",

@@ -15,6 +15,7 @@ use rz_format::{
 
 pub use super::call_counts::errno as call_errno;
 use super::facts::Facts;
+use super::prelude::Prelude;
 use super::selection::Selection;
 use super::texts::Texts;
 use super::{LoadError, info, open, pass};
@@ -144,7 +145,7 @@ pub fn load_calls(
     filter: &Filter,
 ) -> Result<CallList, LoadError> {
     let format = |cause: FormatError| LoadError::of(path, cause);
-    let selection = Selection::of(path, filter)?;
+    let selection = Selection::of(path, &Prelude::of(path)?, filter)?;
     let (mut reader, _) = open(path)?;
     let mut facts = Facts::within(selection.window);
     let mut files = Files::default();

@@ -14,12 +14,12 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    Allocation, Block, BlockHeader, BlockKind, Call, HeapCounts, Loss, Sample, Total, TotalClass,
-    Wait,
+    Allocation, BlockHeader, BlockKind, Call, HeapCounts, Loss, Sample, Total, TotalClass, Wait,
 };
 
+use super::LoadError;
 use super::facts::Facts;
-use super::{LoadError, info, open};
+use super::prelude::Prelude;
 use crate::filter::{Filter, Window};
 
 /// Which rows of a trace are looked at. The default is all of them.
@@ -50,26 +50,21 @@ pub(super) struct Found {
 }
 
 impl Selection {
-    /// Finds out what a filter selects of the trace at `path`, for which its
-    /// end and all names of threads have to be known.
-    pub(super) fn of(path: &Path, filter: &Filter) -> Result<Selection, LoadError> {
+    /// Finds out what a filter selects of the trace at `path`, of which all facts
+    /// are known.
+    pub(super) fn of(
+        path: &Path,
+        prelude: &Prelude,
+        filter: &Filter,
+    ) -> Result<Selection, LoadError> {
         if !filter.by_time() && !filter.by_thread() {
             return Ok(Selection::default());
         }
-        let format = |cause| LoadError::of(path, cause);
-        let (mut reader, _) = open(path)?;
-        let mut facts = Facts::default();
-        let is_records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
-        while let Some(block) = reader.next_block_if(is_records).map_err(format)? {
-            if let Block::Records(records) = block {
-                records.into_iter().for_each(|record| facts.add(record));
-            }
-        }
-        let (start_ns, _) = info::start(&facts, reader.header());
-        let end_ns = info::end(&facts, reader.last_ns());
-        let window = Window::resolve(filter.from, filter.to, start_ns..end_ns)
+        let span_ns = prelude.span_ns();
+        let end_ns = span_ns.end;
+        let window = Window::resolve(filter.from, filter.to, span_ns)
             .map_err(|cause| LoadError::Window { path: path.to_owned(), cause })?;
-        let threads = filter.by_thread().then(|| threads(&facts, filter));
+        let threads = filter.by_thread().then(|| threads(&prelude.facts, filter));
         Ok(Selection { window, threads, end_ns: Some(end_ns) })
     }
 

@@ -38,7 +38,7 @@ Examples:
   report trace.rz --asm parse --event off-cpu
   report trace.rz --info                   processes as recorded, and the file
   report --diff before.rz after.rz --event off-cpu
-  report trace.rz --from 10s --to 20s --thread 'worker*' --focus ^parse
+  report trace.rz --from 10s --until 20s --thread 'worker*' --focus ^parse
   report --diff before.rz after.rz --heap --metric live
 
 self: samples in which a function ran itself. total: self and all it called.
@@ -238,14 +238,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(super) source_map: Vec<PathBuf>,
 
-    /// Only up to this time of the recording, written as with --from
-    #[arg(
-        long,
-        value_name = "TIME",
-        allow_hyphen_values = true,
-        help_heading = "Filters",
-        display_order = 101
-    )]
+    /// The older name of --until
+    #[arg(long, hide = true, allow_hyphen_values = true, conflicts_with = "until")]
     pub(super) to: Option<Moment>,
     #[command(flatten)]
     pub(super) symbols: SymbolArgs,

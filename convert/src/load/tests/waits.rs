@@ -3,7 +3,7 @@
 use rz_format::*;
 
 use super::fixture::*;
-use crate::load::{LoadOptions, load};
+use crate::load::{LoadOptions, Without, load};
 use crate::profile::{self, Calls, EventKind, FailedCalls, InFlightCalls, Profile};
 
 const FUTEX: u32 = 202;
@@ -78,6 +78,36 @@ fn who_else_records_does_not_split_stacks() {
     trace.waits(&[futex(alone), futex(with_another)]);
     let profile = load_bytes(&trace.finish());
     assert_eq!(describe(&profile), "off-cpu main: [anon]_j;__schedule_k;[off-CPU: futex] 2 1000\n");
+}
+
+/// What is not read is there all the same, by name and in the exact sums.
+#[test]
+fn rows_that_are_not_looked_at() {
+    let mut trace = Trace::new();
+    let stack = trace.stack(&[code(3, 1), code(1, 2)]);
+    trace.define_stacks();
+    trace.samples(&[stack]);
+    trace.waits(&[wait(WaitState::Sleeping, Some(FUTEX), stack)]);
+    trace.calls(&[call(READ, stack, 30)]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.rz");
+    std::fs::write(&path, trace.finish()).unwrap();
+    let check = |waits: bool, calls: bool| {
+        let without = Without { waits, calls };
+        let profile = load(&path, &LoadOptions { without, ..LoadOptions::default() }).unwrap();
+        assert_eq!(names(&profile), ["cpu-clock", "off-cpu", "syscalls"]);
+        let read: Vec<EventKind> =
+            profile.samples.iter().map(|sample| profile.events[sample.event].kind).collect();
+        let all =
+            [(EventKind::Cpu, false), (EventKind::OffCpu, waits), (EventKind::Syscalls, calls)];
+        let left: Vec<EventKind> =
+            all.into_iter().filter(|(_, without)| !without).map(|(kind, _)| kind).collect();
+        assert_eq!(read, left);
+    };
+    check(false, false);
+    check(true, false);
+    check(false, true);
+    check(true, true);
 }
 
 #[test]
