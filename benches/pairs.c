@@ -1,4 +1,4 @@
-/* Allocates and gives back, and tells how long a pair took: the target of
+/* Allocates and frees, and tells how long a pair took: the target of
  * allocations.py.
  *
  * From call depths 2 to 17, in changing order as a program's own calls do, of

@@ -211,7 +211,7 @@ pub struct Info {
     pub lost_calls: Losses,
     /// Intervals and system calls that are in no total.
     pub lost_totals: Losses,
-    /// Allocations, and objects that were given back, that are missing.
+    /// Allocations, and objects that were freed, that are missing.
     pub lost_allocations: Losses,
     /// What this program does not know, and is missing.
     pub lost_others: Losses,

@@ -1,6 +1,6 @@
 //! Addresses of objects as references to earlier rows of the same block.
 //!
-//! An object that is given back has been allocated before, and an allocator
+//! An object that is freed has been allocated before, and an allocator
 //! mostly gives out what it got back last, or else what comes next in memory.
 //! Said that way, an address takes some bits, where it would take most of the
 //! room otherwise.
@@ -19,7 +19,7 @@ const SIZE_UNIT: u64 = 16;
 /// The least that an object takes.
 const MIN_UNITS: u64 = 2;
 
-/// Objects given back, by size, the last one at the end.
+/// Objects freed, by size, the last one at the end.
 type Freed = FxHashMap<u64, Vec<u64>>;
 
 /// Objects of about the same size.
@@ -138,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_comes_again() {
+    fn what_is_freed_comes_again() {
         let pair = [row(Malloc, 0x10, 20), row(Free, 0x10, 0)];
         check(&[pair, pair].concat(), &[0, 1, 1, 1]);
-        // The second last one that was given back; sizes are about the same.
+        // The second last one that was freed; sizes are about the same.
         let rows = [
             row(Malloc, 0x10, 20),
             row(Malloc, 0x40, 21),

@@ -1,4 +1,4 @@
-//! Allocations as a table of columns: what was allocated and given back, one
+//! Allocations as a table of columns: what was allocated and freed, one
 //! by one, in the order in which it happened.
 
 use crate::addresses::{distances, references, resolve};
@@ -12,10 +12,10 @@ use crate::waits::optional_u32;
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AllocationKind {
-    /// It was given back.
+    /// It was freed.
     #[default]
     Free,
-    /// It was given back by `realloc`, which allocated another, maybe at the
+    /// It was freed by `realloc`, which allocated another, maybe at the
     /// same address.
     ReallocFree,
     /// It was allocated by `malloc`, or by `operator new` through it.
@@ -41,13 +41,13 @@ coded! {
 }
 
 impl AllocationKind {
-    /// Whether an object was given back, and not allocated.
+    /// Whether an object was freed, and not allocated.
     pub fn is_free(self) -> bool {
         matches!(self, Self::Free | Self::ReallocFree)
     }
 }
 
-/// An object was allocated or given back.
+/// An object was allocated or freed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Allocation {
     /// When, in nanoseconds on the trace's clock. Written in whole
@@ -59,10 +59,10 @@ pub struct Allocation {
     pub kind: AllocationKind,
     /// Address of the object.
     pub address: u64,
-    /// Bytes that were asked for; 0 where it was given back.
+    /// Bytes that were asked for; 0 where it was freed.
     pub size: u64,
     /// Where it was allocated; `None` if nothing is known, or where it was
-    /// given back.
+    /// freed.
     pub stack: Option<StackId>,
     /// Allocations that the thread had made by then, this one included. 0 if
     /// every one has a row.

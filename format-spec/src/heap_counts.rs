@@ -1,4 +1,4 @@
-//! Exact counts of what threads allocated and gave back, slice by slice of
+//! Exact counts of what threads allocated and freed, slice by slice of
 //! time, whether the allocations are recorded one by one or sampled.
 
 use crate::column::{Encoding, Table, write_column, write_row_count};
@@ -22,7 +22,7 @@ pub struct HeapCounts {
     pub allocations: u64,
     /// Bytes they asked for.
     pub bytes: u64,
-    /// Objects given back, by `realloc` included.
+    /// Objects freed, by `realloc` included.
     pub frees: u64,
     /// Allocations that failed.
     pub failed: u64,

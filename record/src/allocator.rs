@@ -19,7 +19,7 @@ use crate::probe_point::{self, LOOK_AT, RDI, RDX, RSI};
 use crate::target::link_map;
 use crate::target::procfs::{self, MapEntry};
 
-/// What a function takes and gives back; the numbers are those of
+/// What a function takes and returns; the numbers are those of
 /// `enum alloc_function`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -111,8 +111,8 @@ const OPERATORS: [(&str, What); 4] = [
     ("_ZdlPv", What::Free),
     ("_ZdaPv", What::Free),
 ];
-/// Only in glibc, whose threads give back what they have kept for themselves by
-/// `free` when they end: it was given back before.
+/// Only in glibc, whose threads free what they have kept for themselves by
+/// `free` when they end: it was freed before.
 const OF_GLIBC: &str = "__libc_free";
 /// Put before the names by allocators that leave `malloc` to the C library.
 const PREFIXES: [&str; 4] = ["_rjem_", "je_", "mi_", "tc_"];

@@ -143,7 +143,7 @@ pub struct Summary {
     pub waits: u64,
     /// System calls written.
     pub calls: u64,
-    /// Allocations, and objects given back, that were written.
+    /// Allocations, and objects freed, that were written.
     pub allocations: u64,
     /// Stacks that were not followed to their root.
     pub truncated: u64,

@@ -36,9 +36,9 @@ pub(crate) enum What<'a> {
     Waited(RawWait<'a>),
     /// A system call returned, or is looked at before it did.
     Called(RawCall<'a>),
-    /// An object was allocated or given back.
+    /// An object was allocated or freed.
     Allocated(RawAllocation<'a>),
-    /// The event's thread allocated and gave back memory, last at its time. The
+    /// The event's thread allocated and freed memory, last at its time. The
     /// thread is not filled in.
     Counted(Box<HeapCounts>),
     /// Memory became executable in the event's process.
@@ -136,7 +136,7 @@ pub(crate) struct RawCall<'a> {
     pub(crate) place: Option<(RawStack<'a>, u64)>,
 }
 
-/// An object that was allocated or given back; see [`rz_format::Allocation`].
+/// An object that was allocated or freed; see [`rz_format::Allocation`].
 #[derive(Debug)]
 pub(crate) struct RawAllocation<'a> {
     /// What happened.

@@ -66,8 +66,8 @@ fn of_metric(metric: Metric) -> Wording {
     let (spent, time, graph) = match metric {
         Metric::Bytes => ("allocated", "bytes", "Bytes allocated"),
         Metric::Count => ("allocations", "allocations", "Allocations"),
-        Metric::Live => ("never given back", "bytes", "Bytes never given back"),
-        Metric::LiveCount => ("objects never given back", "objects", "Objects never given back"),
+        Metric::Live => ("never freed", "bytes", "Bytes never freed"),
+        Metric::LiveCount => ("objects never freed", "objects", "Objects never freed"),
         Metric::Peak => ("at the peak", "bytes", "Bytes at the peak"),
         Metric::Temporary => ("temporary allocations", "allocations", "Temporary allocations"),
     };

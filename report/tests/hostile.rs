@@ -120,7 +120,7 @@ impl Random {
         }
     }
 
-    /// Addresses are few, so that objects are given back, too.
+    /// Addresses are few, so that objects are freed, too.
     fn allocation(&mut self) -> Allocation {
         Allocation {
             time_ns: self.number(),

@@ -67,7 +67,7 @@ fn assert_functions(contents: &Contents, file: &str, caller: &str) {
     assert_eq!(by_kind(&contents.allocations), BTreeMap::from(expected));
     assert_eq!(allocators(contents), BTreeSet::from([file.to_owned()]));
 
-    // What is given back was allocated, but for one from before.
+    // What is freed was allocated, but for one from before.
     let mut live = BTreeMap::new();
     let mut older = 0;
     for row in &contents.allocations {
@@ -152,7 +152,7 @@ fn a_sample_of_sizes() {
         // A chance of one in a million.
         assert!((found - expected).abs() < 4.9 * deviation + 1.0, "{size}: {found} of {expected}");
     }
-    // All that were sampled are given back, and nothing else.
+    // All that were sampled are freed, and nothing else.
     let frees = contents.allocations.iter().filter(|row| row.kind.is_free()).count();
     assert_eq!(2 * frees, contents.allocations.len());
     let last = contents.allocations.iter().map(|row| row.allocations).max();
@@ -295,7 +295,7 @@ fn too_many_later() {
     assert!((1..=10).contains(&slow), "{slow}");
 }
 
-/// What a thread keeps for itself, glibc gives back for a second time when it
+/// What a thread keeps for itself, glibc frees for a second time when it
 /// ends.
 #[test]
 fn threads_that_end() {

@@ -164,7 +164,7 @@ fn dhat_and_heaptrack_count_the_same() {
             assert_eq!(ours, theirs);
         } else {
             // Its peak depends on which threads run at the same time. With
-            // valgrind, libraries give back what they else keep to the end,
+            // valgrind, libraries free what they else keep to the end,
             // such as 72,704 bytes for exceptions when memory is short.
             for (i, slack) in [(0, 64), (2, 75_000)] {
                 let is_near = ours[i].0.abs_diff(theirs[i].0) <= slack

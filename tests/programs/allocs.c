@@ -1,4 +1,4 @@
-/* Allocates and gives back in ways that are known exactly.
+/* Allocates and frees in ways that are known exactly.
  *
  *   allocs functions N   each function N times, when SIGUSR1 comes
  *   allocs child N       the same in a child
@@ -40,7 +40,7 @@ FRAME static void give_back(void *object) {
     free(object);
 }
 
-/* 9 allocations of 3,190 bytes, one that fails, 9 objects given back. */
+/* 9 allocations of 3,190 bytes, one that fails, 9 objects freed. */
 FRAME static void one_of_each(void) {
     void *volatile failed = malloc(SIZE_MAX / 4);
     free(failed);

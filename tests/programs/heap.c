@@ -1,8 +1,8 @@
 /* Allocates by plan: what is leaked, what the peak is, what is temporary, is
  * known to the byte.
  *
- *     main > run > leak            LEAKS objects that nobody gives back
- *     main > run > temporary       given back before the next allocation
+ *     main > run > leak            LEAKS objects that nobody frees
+ *     main > run > temporary       freed before the next allocation
  *     main > run > build           BLOCKS objects that make the peak
  *     main > run > grow            one object that realloc enlarges
  *     main > run > variety         calloc, aligned and empty ones

@@ -1,7 +1,7 @@
 /* Allocates in THREADS threads at once, in the vicinity of all that makes that
  * hard: signals, forks, libraries that come and go.
  *
- *     start_thread > churn          COUNT objects of 100 bytes, given back by
+ *     start_thread > churn          COUNT objects of 100 bytes, freed by
  *                                   another thread
  *     on_signal                     interrupts, allocates nothing
  *     main > jump > siglongjmp      out of a handler

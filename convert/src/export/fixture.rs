@@ -147,7 +147,7 @@ pub(crate) fn with_waits() -> Profile {
 }
 
 /// [`profile`] with allocations: three in stack 2, one of which was never
-/// given back, and one of forty that was sampled in stack 4.
+/// freed, and one of forty that was sampled in stack 4.
 pub(crate) fn with_heap() -> Profile {
     let mut profile = profile();
     let sum = |recorded, objects: f64, bytes: f64| {

@@ -143,12 +143,12 @@ impl Sum {
 pub struct Sums {
     /// All that were allocated.
     pub allocated: Sum,
-    /// Those that their thread gave back within
+    /// Those that their thread freed within
     /// [`HeapOptions::temporary_within`](super::HeapOptions) allocations.
     pub temporary: Sum,
     /// Those that were there when most bytes were.
     pub at_peak: Sum,
-    /// Those that were never given back: they were there when their process
+    /// Those that were never freed: they were there when their process
     /// ended, or else when the recording did. Other tools call them leaked.
     pub at_end: Sum,
 }

@@ -13,9 +13,9 @@ pub enum Metric {
     Bytes,
     /// Allocations.
     Count,
-    /// Bytes never given back.
+    /// Bytes never freed.
     Live,
-    /// Objects never given back.
+    /// Objects never freed.
     LiveCount,
     /// Bytes that were there when most were.
     Peak,
@@ -51,8 +51,8 @@ impl Metric {
         match self {
             Metric::Bytes => "bytes allocated",
             Metric::Count => "allocations",
-            Metric::Live => "bytes never given back",
-            Metric::LiveCount => "objects never given back",
+            Metric::Live => "bytes never freed",
+            Metric::LiveCount => "objects never freed",
             Metric::Peak => "bytes at the peak",
             Metric::Temporary => "temporary allocations",
         }

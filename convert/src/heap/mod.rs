@@ -1,7 +1,7 @@
 //! What a trace tells about the heap: how much was allocated where, what was
-//! there when most was, and what was never given back.
+//! there when most was, and what was never freed.
 //!
-//! [`load`](crate::load::load) matches each object that was given back with
+//! [`load`](crate::load::load) matches each object that was freed with
 //! its allocation while it reads the trace; memory follows the objects that
 //! are there at a time and the distinct stacks. What it finds is
 //! [`Profile::heap`], whose sites lead to the stacks and threads of the same
@@ -35,7 +35,7 @@ use crate::profile::{Histogram, Nanos, ProcessId, Profile, StackId, ThreadId};
 /// How allocations are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeapOptions {
-    /// An object is temporary if the thread that allocated it gives it back
+    /// An object is temporary if the thread that allocated it frees it
     /// while it has allocated fewer than so many others.
     pub temporary_within: u64,
 }
@@ -70,7 +70,7 @@ pub struct Heap {
     /// How many allocations were of which size, by the same classes: counts if
     /// [`Heap::counts`] is there, else estimates.
     pub sizes: Histogram,
-    /// For how many nanoseconds objects that were given back had been there,
+    /// For how many nanoseconds objects that were freed had been there,
     /// to the microsecond; estimates, rounded.
     pub lifetimes: Histogram,
     /// When most bytes were there, of all processes together.
@@ -78,23 +78,23 @@ pub struct Heap {
     /// Exact counts over all threads, whatever was recorded one by one; `None`
     /// if the trace has none. Its thread and time mean nothing.
     pub counts: Option<HeapCounts>,
-    /// Threads that allocated or gave back, sorted; threads that could not be
+    /// Threads that allocated or freed, sorted; threads that could not be
     /// told apart come first.
     pub threads: Vec<ThreadHeap>,
-    /// Processes that allocated, gave back or have an allocator, sorted.
+    /// Processes that allocated, freed or have an allocator, sorted.
     pub processes: Vec<ProcessHeap>,
     /// Bytes that were there over time, of all processes together.
     pub live: Slices<Live>,
     /// What was allocated over time: counts if [`Heap::counts`] is there, else
     /// estimates.
     pub rate: Slices<Rate>,
-    /// Objects given back that no row allocated: they are from before the
+    /// Objects freed that no row allocated: they are from before the
     /// recording, or their row was lost.
     pub unknown_frees: u64,
     /// The same in processes that are copies of another one: their objects may
     /// be from before the fork, which are taken for the parent's alone.
     pub inherited_frees: u64,
-    /// Objects that must have been given back, because another one was
+    /// Objects that must have been freed, because another one was
     /// allocated at their address: that row was lost. They count as there until
     /// then, and as neither temporary nor there at the end.
     pub missing_frees: u64,
@@ -191,7 +191,7 @@ pub struct Rate {
     pub allocations: f64,
     /// Bytes they asked for.
     pub bytes: f64,
-    /// Objects given back.
+    /// Objects freed.
     pub frees: f64,
 }
 
@@ -242,7 +242,7 @@ impl Heap {
         self.entries = entries.into_iter().collect();
     }
 
-    /// What is never given back, but for what is suppressed. Sites are sorted
+    /// What is never freed, but for what is suppressed. Sites are sorted
     /// by bytes, the largest first.
     pub fn leaks(&self, profile: &Profile, suppressions: &Suppressions) -> Leaks {
         suppressions::leaks(self, profile, suppressions)
@@ -257,8 +257,8 @@ impl Heap {
             _ => "allocated where the recording missed it",
         };
         for (count, what) in [
-            (self.unknown_frees, format!("that were given back: {before}")),
-            (self.missing_frees, "given back where the recording missed it".into()),
+            (self.unknown_frees, format!("that were freed: {before}")),
+            (self.missing_frees, "freed where the recording missed it".into()),
             (self.unfollowed, "not followed: too many were there at a time".into()),
         ] {
             let objects = if count == 1 { "object" } else { "objects" };

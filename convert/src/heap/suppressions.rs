@@ -98,7 +98,7 @@ fn find<'t>(text: &'t str, part: &str, anchored: bool) -> Option<&'t str> {
     }
 }
 
-/// What is never given back.
+/// What is never freed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Leaks {
     /// Indices into [`Heap::sites`] of those with leaks that are not

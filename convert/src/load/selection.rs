@@ -205,7 +205,7 @@ impl Selection {
     }
 
     /// Leaves out allocations after the window. What is there in it was
-    /// allocated before, and given back by whatever thread.
+    /// allocated before, and freed by whatever thread.
     pub(super) fn cut_allocations(&self, rows: &mut Vec<Allocation>, found: &mut Found) {
         found.allocations |= !rows.is_empty();
         if !self.window.is_everything() {

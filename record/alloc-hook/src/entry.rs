@@ -85,7 +85,7 @@ fn allocated(slot: Slot, kind: u64, object: Memory, size: usize, call: Call) {
     }
 }
 
-/// Counts an object that is about to be given back, and reports it if it has
+/// Counts an object that is about to be freed, and reports it if it has
 /// been reported.
 #[inline(always)]
 fn freeing(object: Memory, sp: usize) {

@@ -102,7 +102,7 @@ fn sample(slot: Slot, kind: u64, address: usize, size: usize, sp: usize, bp: usi
     room.publish();
 }
 
-/// Reports that an object is about to be given back; in full mode.
+/// Reports that an object is about to be freed; in full mode.
 #[inline(always)]
 pub(crate) fn free(slot: Slot, address: usize, sp: usize) {
     if slot.enter(sp) {
@@ -121,7 +121,7 @@ fn freed(slot: Slot, tag: u64, address: usize, ticks: u64) {
     room.publish();
 }
 
-/// Reports that an object is about to be given back, if it was sampled.
+/// Reports that an object is about to be freed, if it was sampled.
 #[cold]
 #[inline(never)]
 pub(crate) fn sampled_free(slot: Slot, address: usize, sp: usize) {
@@ -165,7 +165,7 @@ pub(crate) fn before_realloc(slot: Slot, address: usize) -> Pending {
     }
 }
 
-/// Reports that an object was given back by `realloc`, if it was.
+/// Reports that an object was freed by `realloc`, if it was.
 #[inline(always)]
 pub(crate) fn after_realloc(
     slot: Slot,

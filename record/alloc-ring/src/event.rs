@@ -26,13 +26,13 @@ const TAG_BITS: u32 = 6;
 pub mod tag {
     /// Goes on at the beginning of the ring.
     pub const SKIP: u64 = 0;
-    /// An object was given back.
+    /// An object was freed.
     pub const FREE: u64 = 1;
-    /// An object was given back by `realloc`.
+    /// An object was freed by `realloc`.
     pub const REALLOC_FREE: u64 = 2;
-    /// A sampled object was given back.
+    /// A sampled object was freed.
     pub const SAMPLED_FREE: u64 = 3;
-    /// A sampled object was given back by `realloc`.
+    /// A sampled object was freed by `realloc`.
     pub const SAMPLED_REALLOC_FREE: u64 = 4;
     /// Events were lost.
     pub const LOST: u64 = 5;
@@ -68,7 +68,7 @@ pub type Words<'a> = &'a [u64];
 /// An event as the recorder sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// An object was given back.
+    /// An object was freed.
     Free {
         /// When, in ticks.
         ticks: u64,

@@ -120,7 +120,7 @@ pub const OTHER_NAMESPACE: u32 = u32::MAX - 1;
 #[repr(C, align(64))]
 pub struct Entry {
     /// The thread's id while the slot is in use, else 0. A hook takes a slot
-    /// by changing 0 into its thread's id; the recorder gives it back when the
+    /// by changing 0 into its thread's id; the recorder frees it when the
     /// thread is gone and its ring is empty.
     pub tid: AtomicU32,
     /// The thread's process, written after `tid`; 0 until then.
@@ -159,7 +159,7 @@ pub struct Counts {
     pub allocations: AtomicU64,
     /// Bytes they asked for.
     pub bytes: AtomicU64,
-    /// Objects given back, by realloc included.
+    /// Objects freed, by realloc included.
     pub frees: AtomicU64,
     /// Allocations that failed.
     pub failed: AtomicU64,

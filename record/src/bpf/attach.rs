@@ -49,7 +49,7 @@ const RING_PER_CPU: u32 = 1 << 20;
 const MAX_RING: u32 = 16 << 20;
 const CALL_RING_PER_CPU: u32 = 4 << 20;
 const MAX_CALL_RING: u32 = 32 << 20;
-/// Sampled objects that were not given back.
+/// Sampled objects that were not freed.
 const MAX_OBJECTS: u32 = 1 << 20;
 /// The inode of the first pid namespace, by the kernel's definition.
 const INIT_PID_NAMESPACE: &str = "pid:[4026531836]";

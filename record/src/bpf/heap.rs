@@ -244,7 +244,7 @@ impl HeapProbes {
         // First of all.
         self.take_probes_away();
         let text = format!(
-            "the targets allocate and give back {calls_per_second} times a second, which would \
+            "the targets allocate and free {calls_per_second} times a second, which would \
              cost them {percent} % of a CPU to record, more than {} %: page faults, which show \
              where memory is first used, are recorded instead; --alloc-limit allows more",
             self.limit_percent

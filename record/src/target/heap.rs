@@ -60,7 +60,7 @@ impl Unsettled {
 }
 
 impl Tracker {
-    /// Takes in an allocation, or an object that was given back.
+    /// Takes in an allocation, or an object that was freed.
     pub(super) fn allocation(&mut self, moment: Moment, allocation: &RawAllocation<'_>) {
         self.find_if_unannounced(moment, moment.tid);
         let stack = allocation.place.as_ref().and_then(|place| self.stack(moment, place));

@@ -105,7 +105,7 @@ pub(crate) struct Counts {
     pub(crate) waits: u64,
     /// System calls written.
     pub(crate) calls: u64,
-    /// Allocations, and objects given back, that were written.
+    /// Allocations, and objects freed, that were written.
     pub(crate) allocations: u64,
     /// Stacks that were not followed to their root.
     pub(crate) truncated: u64,

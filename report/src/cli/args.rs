@@ -167,13 +167,13 @@ pub(super) struct Args {
     /// With --heap: list every place that allocated, with its stack
     #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
     pub(super) sites: bool,
-    /// With --heap: list what was never given back
+    /// With --heap: list what was never freed
     #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
     pub(super) leaks: bool,
     /// With --heap: list what was there when most bytes were
     #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
     pub(super) peak: bool,
-    /// With --heap: list what was given back at once
+    /// With --heap: list what was freed at once
     #[arg(long, requires = "heap", conflicts_with_all = NOT_WITH_SITES, help_heading = "Heap", group = "places")]
     pub(super) temporary: bool,
     /// With --leaks: leave out what FILE names, in lines of leak:PATTERN as
@@ -184,7 +184,7 @@ pub(super) struct Args {
     /// [default: bytes]
     #[arg(long, value_name = "METRIC", requires = "heap", value_parser = metric_parser(), help_heading = "Heap")]
     pub(super) metric: Option<Metric>,
-    /// With --heap: what the thread gives back within N of its allocations is
+    /// With --heap: what the thread frees within N of its allocations is
     /// temporary
     #[arg(long, value_name = "N", default_value = "1", requires = "heap", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Heap")]
     pub(super) temporary_within: u64,

@@ -137,7 +137,7 @@ mod tests {
         let diff = written(Metric::Live, &conditions);
         assert_eq!(diff["event"], json!({"name": "alloc", "unit": "bytes"}));
         assert_eq!(diff["metric"], "live");
-        assert_eq!(diff["normalization"]["unit"], "bytes never given back");
+        assert_eq!(diff["normalization"]["unit"], "bytes never freed");
         assert_eq!(diff["normalization"]["per"], "raw");
         let total = &diff["total"];
         assert_eq!((&total["before"], &total["after"]), (&json!(10_000.0), &json!(16_500.0)));

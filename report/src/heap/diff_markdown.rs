@@ -125,7 +125,7 @@ mod tests {
         let diff = compare_heaps(inputs, Metric::Live, &DiffOptions::default()).unwrap();
         let checked = check(&["total>5%".parse().unwrap()], &diff).unwrap();
         let expected = "
-**bytes never given back: 11.7 KiB → 16.6 KiB**, +4.9 KiB: more.
+**bytes never freed: 11.7 KiB → 16.6 KiB**, +4.9 KiB: more.
 
 - **total>5%: regression: +41.7% (+41.7% to +41.7%)**
 
@@ -138,7 +138,7 @@ mod tests {
 |---|--:|--:|--:|--:|---|
 | `cache\\|x` | 9.8 KiB | 14.6 KiB | +4.9 KiB | exact | more |
 
-In bytes never given back.
+In bytes never freed.
 
 <details><summary>1 other function</summary>
 
@@ -146,7 +146,7 @@ In bytes never given back.
 |---|--:|--:|--:|--:|---|
 | `log` | 2.0 KiB | 2.0 KiB | 0 B | exact | no evidence |
 
-In bytes never given back.
+In bytes never freed.
 
 </details>
 

@@ -311,10 +311,10 @@ self before    after     delta  total before    after     delta  function
     #[test]
     fn what_is_live_is_no_rate() {
         let expected = "
-Compared are bytes never given back, as amounts: not per second.
+Compared are bytes never freed, as amounts: not per second.
 All: +16.0 KiB
 
-FUNCTIONS  bytes never given back, by change of self
+FUNCTIONS  bytes never freed, by change of self
 self before     after      delta  total delta  function
     8.0 KiB  24.0 KiB  +16.0 KiB    +16.0 KiB  cache  app
           -      16 B      +16 B        +16 B  new: log  app
@@ -329,10 +329,10 @@ self before     after      delta  total delta  function
     #[test]
     fn estimates_have_intervals_and_noise() {
         let expected = "
-Compared are objects never given back, as amounts: not per second.
+Compared are objects never freed, as amounts: not per second.
 All: ~+74 ±125
 
-FUNCTIONS  objects never given back, by change of self
+FUNCTIONS  objects never freed, by change of self
 self before  after  delta     ±  total before  after  delta     ±  function
           -     65   ~+65  ±126             -     65   ~+65  ±126  new: log  app
           5     14     +9    ±3             5     14     +9    ±3  cache  app
@@ -402,9 +402,9 @@ self before  after  delta     ±  total before  after  delta     ±  function
             String::from_utf8(out).unwrap()
         });
         for text in [
-            "a.rz → b.rz, bytes never given back",
-            "cache 8.0 KiB → 24.0 KiB, +16.0 KiB in all (24,576 bytes never given back, 99.93%)",
-            "log new, 16 B in all (16 bytes never given back, 0.07%)",
+            "a.rz → b.rz, bytes never freed",
+            "cache 8.0 KiB → 24.0 KiB, +16.0 KiB in all (24,576 bytes never freed, 99.93%)",
+            "log new, 16 B in all (16 bytes never freed, 0.07%)",
         ] {
             assert!(svg.contains(text), "no {text:?}");
         }

@@ -11,7 +11,7 @@ use crate::fixture::Builder;
 /// What becomes of objects.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// They are given back at once.
+    /// They are freed at once.
     Temporary,
     /// They are there at the peak.
     Peak,

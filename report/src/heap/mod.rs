@@ -196,7 +196,7 @@ pub(crate) fn write_notes(
     if !lost.reasons.is_empty() {
         notes.push(
             "allocations that were lost are missing wherever there is no exact count; objects \
-             whose end was lost seem never to be given back"
+             whose end was lost seem never to be freed"
                 .to_owned(),
         );
     }
@@ -271,10 +271,10 @@ TOTALS  exact
 objects     bytes  what
      64  42.2 KiB  allocated, 674 B each
       6   4.2 KiB  allocated per second
-     60            given back
+     60            freed
      54  12.9 KiB  at the peak, after 2.50 s
       4   8.0 KiB  live at the end  19.0% of bytes
-     10  29.3 KiB  temporary, 15.6% of allocations  given back before the thread's next allocation
+     10  29.3 KiB  temporary, 15.6% of allocations  freed before the thread's next allocation
 
 OVER TIME  10.0 s, 5.00 s per column
 live bytes   ▁█  up to 2.0 KiB
@@ -286,7 +286,7 @@ allocations  share     bytes  live at end  size
           0   0.0%         -            -  256 B…1 KiB
          14  21.9%  37.3 KiB      8.0 KiB  1 KiB…4 KiB  ███████
 
-LIFETIMES  of objects given back: p50 below 1 µs, p90 ~7.17 µs, p99 ~8.09 µs
+LIFETIMES  of objects freed: p50 below 1 µs, p90 ~7.17 µs, p99 ~8.09 µs
 █ ▆  0 ns…16.4 µs, each column four times the one before
 
 TOP BY BYTES ALLOCATED  42.2 KiB, 1 of 2
@@ -311,7 +311,7 @@ TOTALS  exact, but for what has ~: estimated from samples, ± 95 % interval
 objects            bytes             what
   1,106        189.3 KiB             allocated, 175 B each
     111         18.9 KiB             allocated per second
-  1,096                              given back
+  1,096                              freed
    ~542  ±142  ~61.7 KiB  ±14.2 KiB  at the peak, after 2.50 s
      ~5   ±18   ~9.3 KiB   ±3.3 KiB  live at the end  10.0% of bytes
     ~11   ±18  ~31.0 KiB   ±4.4 KiB  temporary, 1.9% of allocations
@@ -326,7 +326,7 @@ allocations  share      bytes  live at end  size
           0   0.0%          -            -  256 B…1 KiB
          32   2.9%  ~40.2 KiB     ~9.3 KiB  1 KiB…4 KiB  █
 
-LIFETIMES  of objects given back: p50 below 1 µs, p90 ~7.17 µs, p99 ~8.09 µs
+LIFETIMES  of objects freed: p50 below 1 µs, p90 ~7.17 µs, p99 ~8.09 µs
 █ ▆  0 ns…16.4 µs, each column four times the one before
 
 TOP BY BYTES ALLOCATED  ~92.7 KiB ±14.9 KiB, 1 of 2
@@ -470,7 +470,7 @@ the peak is the largest of many estimates: it tends to be a little high
                 "2.0 MiB 2 - 2.0 MiB 2.0 MiB 5001 worker child (5000)",
                 "PROCESSES by their own peaks",
                 "2.0 MiB 2.50 s 2.0 MiB 2.0 MiB 5000 child ended",
-                "7 objects that were given back: allocated where the recording missed it",
+                "7 objects that were freed: allocated where the recording missed it",
                 Runtime::Node.note(),
             ],
         );
@@ -499,8 +499,8 @@ the peak is the largest of many estimates: it tends to be a little high
         );
         check(
             Metric::LiveCount,
-            &["  shown     objects never given back: 4", "100.0%  malloc"],
-            "all (4 objects never given back, 100%)",
+            &["  shown     objects never freed: 4", "100.0%  malloc"],
+            "all (4 objects never freed, 100%)",
         );
         let mut profile = HeapBuilder::new(0).profile();
         let event = show_metric(&mut profile, Metric::Live);

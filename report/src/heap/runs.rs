@@ -73,7 +73,7 @@ fn what_is_compared_is_said() {
     };
     let live = report(Metric::Live, &DiffOptions::default());
     assert!(live.contains("\n  runs        2 "), "{live}");
-    let said = "Compared is bytes never given back as it is, in KiB per run: before ÷ 2 runs";
+    let said = "Compared is bytes never freed as it is, in KiB per run: before ÷ 2 runs";
     assert!(live.contains(said), "{live}");
     assert!(live.contains("All: 8.00 → 11.00, +3.00 (+37.5%)"), "{live}");
     assert!(live.contains("\n  heap        every allocation "), "{live}");

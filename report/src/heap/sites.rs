@@ -26,11 +26,11 @@ const INDENT: &str = "      ";
 pub enum SiteKind {
     /// All that were allocated.
     All,
-    /// Those that were never given back.
+    /// Those that were never freed.
     Leaks,
     /// Those that were there when most bytes were.
     Peak,
-    /// Those that were given back at once.
+    /// Those that were freed at once.
     Temporary,
 }
 
@@ -137,9 +137,9 @@ fn write_headline(
         SiteKind::Leaks => "Objects that were there when their process or the recording ended.",
         SiteKind::Peak => "Objects that were there when most bytes were.",
         SiteKind::Temporary if heap.temporary_within > 1 => {
-            "Objects that their thread gave back within a few allocations."
+            "Objects that their thread freed within a few allocations."
         }
-        SiteKind::Temporary => "Objects that their thread gave back before its next allocation.",
+        SiteKind::Temporary => "Objects that their thread freed before its next allocation.",
         SiteKind::All => return Ok(()),
     };
     writeln!(out, "{}", style.paint(Paint::Dim, about))

@@ -87,7 +87,7 @@ fn range(step: usize, steps: usize) -> String {
     }
 }
 
-/// Writes for how long objects were there that were given back.
+/// Writes for how long objects were there that were freed.
 pub(super) fn write_lifetimes(out: &mut dyn Write, style: Style, heap: &Heap) -> io::Result<()> {
     let lifetimes = to_the_microsecond(&heap.lifetimes);
     let axis = Axis::of(std::iter::once(&lifetimes));
@@ -105,7 +105,7 @@ pub(super) fn write_lifetimes(out: &mut dyn Write, style: Style, heap: &Heap) ->
         ns if ns < 1 << (SHORTEST + STEP) => "below 1 µs".to_owned(),
         ns => format!("~{}", duration(ns)),
     };
-    let note = format!("of objects given back: p50 {}, p90 {}, p99 {}", at(0.5), at(0.9), at(0.99));
+    let note = format!("of objects freed: p50 {}, p90 {}, p99 {}", at(0.5), at(0.9), at(0.99));
     write_title(out, style, "LIFETIMES", &note)?;
     writeln!(out, "{}  {}", axis.draw(&lifetimes), style.paint(Paint::Dim, &span))
 }

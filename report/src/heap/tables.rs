@@ -158,7 +158,7 @@ pub(super) fn write_threads(
         (thread.thread, numbers)
     };
     let threads = threads.iter().map(row).collect();
-    let titles = ["bytes", "objects", "given back", "at peak", "live at end"];
+    let titles = ["bytes", "objects", "freed", "at peak", "live at end"];
     write_thread_sums(out, style, profile, "by bytes allocated", &titles, threads, limit)
 }
 

@@ -102,7 +102,7 @@ fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
         lines.push(line(rate(allocations), rate(all_bytes), "allocated per second".to_owned()));
     }
     if let Some(counts) = heap.counts {
-        lines.push(Line::of_counts(Some(counts.frees), None, "given back"));
+        lines.push(Line::of_counts(Some(counts.frees), None, "freed"));
         if counts.failed > 0 {
             lines.push(Line::of_counts(Some(counts.failed), None, "allocations that failed"));
         }
@@ -119,14 +119,14 @@ fn lines(profile: &Profile, heap: &Heap) -> Vec<Line> {
     lines.push(Line::of_sum(&heap.peak.live, heap, format!("at the peak{when}")));
     let ended = heap.processes.iter().filter(|process| process.ended).count();
     let what = match heap.processes.len() {
-        n if n > 0 && n == ended => "never given back",
+        n if n > 0 && n == ended => "never freed",
         _ => "live at the end",
     };
     let share = percent(percent_of(total.at_end.bytes, total.allocated.bytes));
     lines.push(Line::of_sum(&total.at_end, heap, what).with(format!("{share} of bytes")));
     let within = match heap.temporary_within {
-        0 | 1 => "given back before the thread's next allocation".to_owned(),
-        n => format!("given back within {} allocations of the thread", format::count(n)),
+        0 | 1 => "freed before the thread's next allocation".to_owned(),
+        n => format!("freed within {} allocations of the thread", format::count(n)),
     };
     let share = percent(percent_of(total.temporary.objects, total.allocated.objects));
     let temporary = format!("temporary, {share} of allocations");

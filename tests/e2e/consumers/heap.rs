@@ -8,7 +8,7 @@ use super::fixture::{self, DOT, MAP, MUL};
 use super::{exported_profile, pprof, speedscope_page, top_rows};
 
 /// The fixture's profile with allocations at two places: 300 bytes in 3
-/// objects inside [`DOT`], of which 100 are never given back, and 40 objects of
+/// objects inside [`DOT`], of which 100 are never freed, and 40 objects of
 /// 100 bytes in [`MAP`], which are.
 fn profile() -> (Profile, EventId) {
     let mut profile = fixture::profile();

@@ -88,7 +88,7 @@ impl Ledger {
         }
     }
 
-    /// An object that was there was given back.
+    /// An object that was there was freed.
     pub(super) fn remove(&mut self, buckets: [Bucket; 2], object: &Sum) {
         for bucket in buckets {
             self.change(bucket).subtract(object);
@@ -96,7 +96,7 @@ impl Ledger {
         self.live.subtract(object);
     }
 
-    /// An object that was given back was temporary.
+    /// An object that was freed was temporary.
     pub(super) fn note_temporary(&mut self, buckets: [Bucket; 2], object: &Sum) {
         for bucket in buckets {
             self.entries[bucket].sums.temporary.add(object);

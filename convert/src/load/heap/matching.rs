@@ -1,15 +1,15 @@
-//! Matches what is given back with what was allocated, row by row.
+//! Matches what is freed with what was allocated, row by row.
 //!
 //! ```text
 //! rows ─► object at (process, address) ─► ledger: sums by site and size
-//!           │ given back ─► lifetime, temporary?
+//!           │ freed ─► lifetime, temporary?
 //!           └ process ended, or the recording ─► there to the end
 //! ```
 //!
 //! With a window of time, counting starts over where it begins: what is there
 //! then is older, and is there, but was neither allocated nor left in it.
 //! Objects of threads that are not selected are followed, so that it is known
-//! what is given back, but are in no sum.
+//! what is freed, but are in no sum.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -119,7 +119,7 @@ pub(super) struct Matched {
     pub(super) peaks: FxHashMap<u32, Peak>,
     /// Ids of processes that ended.
     pub(super) ended: FxHashSet<u32>,
-    /// Ids of threads that allocated or gave back.
+    /// Ids of threads that allocated or freed.
     pub(super) threads: Vec<u32>,
     /// By class of their length in nanoseconds.
     pub(super) lifetimes: [f64; HISTOGRAM_BUCKETS],
@@ -225,7 +225,7 @@ impl Matching {
         &self.sites
     }
 
-    /// Selected threads that allocated or gave back, by id.
+    /// Selected threads that allocated or freed, by id.
     pub(in super::super) fn threads(&self) -> impl Iterator<Item = u32> {
         self.threads.keys().copied().filter(|&id| self.selection.has_thread(id))
     }
@@ -253,7 +253,7 @@ impl Matching {
         let state = self.processes.entry(process).or_default();
         match state.objects.get_mut(&row.address) {
             Some(known) => {
-                // That it was given back is not known.
+                // That it was freed is not known.
                 let known = std::mem::replace(known, object);
                 if let Some(buckets) = known.buckets() {
                     let value = known.value();
@@ -280,7 +280,7 @@ impl Matching {
         value
     }
 
-    /// Returns how many objects the one that was given back stands for.
+    /// Returns how many objects the one that was freed stands for.
     fn free(&mut self, row: &Allocation, facts: &Facts) -> f64 {
         let (id, &mut thread) = self.thread(row.thread, facts);
         let state = self.processes.get_mut(&thread.process);
@@ -299,8 +299,8 @@ impl Matching {
         };
         self.objects -= 1;
         let value = object.value();
-        let given_back = if by_selected { value.objects.value } else { 0.0 };
-        let Some(buckets) = object.buckets() else { return given_back };
+        let freed = if by_selected { value.objects.value } else { 0.0 };
+        let Some(buckets) = object.buckets() else { return freed };
         state.live.subtract(&value);
         self.ledger.remove(buckets, &value);
 
@@ -314,7 +314,7 @@ impl Matching {
                 self.ledger.note_temporary(buckets, &value);
             }
         }
-        given_back
+        freed
     }
 
     /// Whether an object is from before the window.

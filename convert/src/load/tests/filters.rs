@@ -285,7 +285,7 @@ fn heap_of(profile: Profile) -> Heap {
 /// Ten objects, of which `main` allocates those before and `worker` the others.
 fn heap_recording() -> Vec<u8> {
     let mut trace = super::heap::trace(0, &[0]);
-    // 100 and 200 are older than row 4; 200 is given back in the window.
+    // 100 and 200 are older than row 4; 200 is freed in the window.
     let script = "0m100@a 0m200@b 0m50@c 0f@c 0m10@d 1m20@e 0f@e 1f@b 1m40@f 0m7@a";
     trace.writer.write_allocations(&rows(script, &[])).unwrap();
     let counts = |n: u64, thread, allocations| HeapCounts {
@@ -305,7 +305,7 @@ fn objects_are_older_than_the_window_or_allocated_in_it() {
     let heap = heap_of(filtered(&heap_recording(), "from=4us to=9us"));
     assert_eq!(amount(&heap.total.allocated), (3, 70));
     assert_eq!(amount(&heap.selected.older), (2, 300));
-    // Most was there before any of the older ones was given back.
+    // Most was there before any of the older ones was freed.
     assert_eq!(amount(&heap.peak.live), (4, 330));
     assert_eq!(heap.peak.time_ns, START + 5_000);
     assert_eq!(amount(&heap.total.at_peak), (4, 330));
@@ -333,7 +333,7 @@ fn heaps_of_windows_add_up() {
 fn objects_of_some_threads() {
     let heap = heap_of(filtered(&heap_recording(), "thread=thread1"));
     assert_eq!(amount(&heap.total.allocated), (2, 60));
-    // One was given back, by another thread.
+    // One was freed, by another thread.
     assert_eq!(amount(&heap.total.at_end), (1, 40));
     assert_eq!(amount(&heap.peak.live), (1, 40));
     assert_eq!((heap.unknown_frees, heap.missing_frees), (0, 0));

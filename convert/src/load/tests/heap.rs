@@ -135,7 +135,7 @@ fn temporary_objects() {
     check("0m1@a 0m1@b 0f@b 0f@a", 1, 1);
     // What other threads do is no matter.
     check("0m1@a 1m1@b 1m1@c 0f@a", 1, 1);
-    // It must be the thread that gives it back.
+    // It must be the thread that frees it.
     check("0m1@a 1f@a", 1, 0);
     check("0m1@a", 1, 0);
 }
@@ -228,8 +228,8 @@ fn lost_rows_are_counted() {
     assert_eq!(
         heap.notes(),
         [
-            "3 objects that were given back: allocated where the recording missed it",
-            "1 object given back where the recording missed it"
+            "3 objects that were freed: allocated where the recording missed it",
+            "1 object freed where the recording missed it"
         ]
     );
 }
