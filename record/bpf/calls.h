@@ -100,8 +100,10 @@ static __always_inline int begin_call(struct bpf_raw_tracepoint_args *ctx, bool 
 	if (thread->in_call) {
 		if (again)
 			return 0;
-		// Both were skipped when the last one returned.
-		lose(LOST_SKIPPED);
+		// Both were skipped when the last one returned; or that was found when the
+		// recording began, and returned just then.
+		if (!thread->late_since)
+			lose(LOST_SKIPPED);
 	}
 	thread->in_call = 1;
 	thread->call_since = 0;
