@@ -21,7 +21,11 @@ fn check(program: &str, args: &[&str], tree: &str) -> Folded {
 #[track_caller]
 fn record(program: &str, args: &[&str]) -> Folded {
     let target = Target::start(program, args);
-    Trace::of(target.pid(), "1.5", &["-q"]).folded(&[])
+    let mut folded = Trace::of(target.pid(), "1.5", &["-q"]).folded(&[]);
+    // A known limit: the kernel may have set one of the two registers for a signal
+    // handler, and not the other one yet.
+    folded.stacks.retain(|stack, _| !stack.ends_with(";x64_setup_rt_frame_[k]"));
+    folded
 }
 
 /// A name without arguments and type parameters.

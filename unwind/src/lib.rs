@@ -137,6 +137,13 @@ pub fn unwind_until<C: Code>(
         frame(Found { place, caller: caller.zip(simple) });
         let (caller, interrupted) = match step {
             Err(reason) => return End::Truncated(reason),
+            // Whoever makes a system call was called: a zero that was read there is
+            // what the kernel is just writing, as when it sets up a signal handler.
+            Ok(Step::Root(stack_end))
+                if !has_called && is_behind && stack_end != registers.sp() =>
+            {
+                return End::Truncated(TruncatedReason::NoUnwindInfo);
+            }
             Ok(Step::Root(stack_end)) => return End::Root(stack_end),
             Ok(Step::Caller { registers, interrupted, .. }) => (registers, interrupted),
             Ok(Step::UseFramePointer) => {
@@ -268,6 +275,14 @@ mod tests {
             _ => Err(TruncatedReason::NoUnwindInfo),
         };
         check(registers(0x20, 0, 0x20), step, &[0x1f], End::Root(0));
+    }
+
+    #[test]
+    fn a_zero_where_a_system_call_was_made_is_no_root() {
+        let step = |_, _: &Registers| Ok(Step::Root(0x40));
+        let truncated = End::Truncated(TruncatedReason::NoUnwindInfo);
+        check(registers(0x20, 0, 0x20), step, &[0x1f], truncated);
+        check(registers(0, 0, 0x20), step, &[0x20], End::Root(0x40));
     }
 
     #[test]
