@@ -103,7 +103,7 @@ pub(crate) fn decode_calls(payload: &[u8]) -> Result<Vec<Call>, FormatError> {
     Ok(calls)
 }
 
-/// Reads the same without what the calls were given, which takes half as long.
+/// Reads the same without what the calls were given: arguments and texts.
 pub(crate) fn decode_bare_calls(mut payload: &[u8]) -> Result<Vec<Call>, FormatError> {
     let table = Table::read_at_most(MAX_CALLS, &mut payload)?;
     let starts = table.column(column::START, 0)?;

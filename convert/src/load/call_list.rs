@@ -164,7 +164,14 @@ pub fn load_calls(
         }
         Block::Texts(definitions) => texts.add(definitions),
         Block::Calls(calls) => calls.into_iter().for_each(|call| kept.add(call)),
-        _ => {}
+        // Not asked for.
+        Block::Stacks(_)
+        | Block::Samples(_)
+        | Block::Waits(_)
+        | Block::Totals(_)
+        | Block::Allocations(_)
+        | Block::HeapCounts(_)
+        | Block::Names(_) => {}
     };
     pass::each_block(&mut reader, wanted, StoredBlock::decode, take).map_err(format)?;
     let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
