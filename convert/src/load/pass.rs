@@ -8,7 +8,7 @@ use rz_format::{Block, BlockHeader, Damage, FormatError, Reader, StoredBlock};
 
 /// Blocks that are decoded at a time, for each thread that there is.
 const BLOCKS_PER_THREAD: usize = 2;
-/// Bytes of them, before rows are made of these, which take some ten times that.
+/// Bytes of them, before rows are made of these, which take several times that.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Hands the blocks that are `wanted` to `take`, in the order of the file. What
