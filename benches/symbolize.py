@@ -6,7 +6,7 @@ and how much memory.
 The program is made once, by large_program.py. Prints two Markdown tables:
 
 - the same addresses, spread over all of its functions, with all inlined calls
-  and lines; rz (convert/examples/symbolize_speed.rs) with nothing kept, and
+  and lines; rz (profile/examples/symbolize_speed.rs) with nothing kept, and
   with the names that it has kept in its cache; samply by the server that its
   page asks for names (samply_names.py), started for that;
 - a recording of the program by perf, which perf script gives names to: time
@@ -150,7 +150,7 @@ def compare_recording(data: str, options: argparse.Namespace) -> None:
 def main() -> int:
     options = parse_options()
     if not os.path.exists(SPEED):
-        print(f"{SPEED} is missing: cargo build --release -p rz-convert --example "
+        print(f"{SPEED} is missing: cargo build --release -p rz-profile --example "
               "symbolize_speed", file=sys.stderr)
         return 1
     prepare()

@@ -1,7 +1,5 @@
 //! The command line of `conv`.
 
-mod filters;
-pub mod symbols;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -11,17 +9,18 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use filters::FilterArgs;
-use rz_convert::embed::EmbedOptions;
+use rz_command::filters::FilterArgs;
+use rz_command::stdin::{self, StdinError, is_stdin};
+use rz_command::symbols::{SymbolArgs, Symbols};
 use rz_convert::export::Format;
-use rz_convert::filter::{Filter, Moment};
-use rz_convert::heap::Metric;
-use rz_convert::import::{ImportOptions, InputFormat, PerfOptions};
-use rz_convert::merge::MergeInput;
-use rz_convert::profile::ALLOC;
-use rz_convert::redact::{RedactOptions, Sensitive};
-use rz_convert::stdin::{self, StdinError, is_stdin};
-use symbols::{SymbolArgs, Symbols};
+use rz_convert::import::{ImportOptions, PerfOptions};
+use rz_convert::trace::embed::EmbedOptions;
+use rz_convert::trace::merge::MergeInput;
+use rz_convert::trace::redact::{RedactOptions, Sensitive};
+use rz_profile::filter::{Filter, Moment};
+use rz_profile::foreign::InputFormat;
+use rz_profile::heap::Metric;
+use rz_profile::model::ALLOC;
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, IsTerminal};
 
 use anyhow::{anyhow, ensure};
+use rz_command::output::Destination;
+use rz_command::stdin;
 use rz_convert::import::{ImportError, Imported, import};
-use rz_convert::output::Destination;
-use rz_convert::stdin;
 
 use super::cli::ImportConfig;
 use super::{human_size, is_same_file, refuse_terminal, say};

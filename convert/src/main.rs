@@ -9,13 +9,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{anyhow, ensure};
+use rz_command::output::Destination;
+use rz_command::stdin;
 use rz_convert::export::{ExportOptions, Format, export};
-use rz_convert::heap;
-use rz_convert::load::{LoadOptions, load};
-use rz_convert::output::Destination;
-use rz_convert::profile::{ALLOC, Profile};
-use rz_convert::select::{cpu_event, events_with_samples, find_event, select_event};
-use rz_convert::stdin;
+use rz_profile::heap;
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::{ALLOC, Profile};
+use rz_profile::select::{cpu_event, events_with_samples, find_event, select_event};
 
 mod cli;
 mod from_other;

@@ -6,11 +6,11 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{anyhow, ensure};
-use rz_convert::embed::{Embedded, embed};
-use rz_convert::merge::{self, MergeError, MergeOptions};
-use rz_convert::output::Destination;
-use rz_convert::redact::{Redacted, redact};
-use rz_convert::stdin;
+use rz_command::output::Destination;
+use rz_command::stdin;
+use rz_convert::trace::embed::{Embedded, embed};
+use rz_convert::trace::merge::{self, MergeError, MergeOptions};
+use rz_convert::trace::redact::{Redacted, redact};
 use tempfile::NamedTempFile;
 
 use super::cli::TraceConfig;

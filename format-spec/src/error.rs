@@ -1,6 +1,6 @@
 //! What can be wrong with a trace, each cause with its place and value.
 
-use crate::block::BlockKind;
+use crate::block_kind::BlockKind;
 
 /// Why a trace, or a part of one, cannot be read or written.
 #[derive(Debug, thiserror::Error)]

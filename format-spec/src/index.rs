@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind};
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
+use crate::block_kind::BlockKind;
 use crate::column::{Encoding, Table, write_column, write_row_count};
 use crate::error::FormatError;
 use crate::header::{HEADER_LEN, u64_at};

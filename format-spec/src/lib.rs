@@ -10,9 +10,9 @@
 //! allocates more than a block's declared limits, whatever the file holds.
 #![forbid(unsafe_code)]
 
-mod addresses;
 mod allocations;
 mod block;
+mod block_kind;
 mod calls;
 mod codes;
 mod column;
@@ -32,7 +32,8 @@ mod waits;
 mod writer;
 
 pub use allocations::{Allocation, AllocationKind};
-pub use block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, MAX_PAYLOAD, MAX_ROWS, SYNC};
+pub use block::{BLOCK_HEADER_LEN, BlockHeader, MAX_PAYLOAD, MAX_ROWS, SYNC};
+pub use block_kind::BlockKind;
 pub use calls::{Call, MAX_CALLS};
 pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};

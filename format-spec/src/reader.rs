@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::io::{Read, Seek, SeekFrom};
 
 use crate::allocations::{Allocation, decode_allocations};
-use crate::block::{
-    BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, SYNC, block_checksum, stored_checksum,
-};
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec, SYNC, block_checksum, stored_checksum};
+use crate::block_kind::BlockKind;
 use crate::calls::{Call, decode_bare_calls, decode_calls};
 use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use crate::allocations::{Allocation, encode_allocations};
-use crate::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, check_payload_len};
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec, check_payload_len};
+use crate::block_kind::BlockKind;
 use crate::calls::{Call, MAX_CALLS, encode_calls};
 use crate::error::FormatError;
 use crate::header::FileHeader;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use rz_convert::profile::{Profile, ThreadId, Total, TotalClass};
+use rz_profile::model::{Profile, ThreadId, Total, TotalClass};
 
 /// What calls are sorted by, largest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

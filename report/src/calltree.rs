@@ -6,7 +6,7 @@
 //! children are its callers. Inlined calls are calls like any other.
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{EventId, FrameKind, LocationId, Profile, Sample, StackId, ThreadId};
+use rz_profile::model::{EventId, FrameKind, LocationId, Profile, Sample, StackId, ThreadId};
 
 use crate::symbols::{SymbolId, Symbols};
 

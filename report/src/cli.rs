@@ -1,21 +1,17 @@
 //! What the command line of `report` asks for.
 
 mod args;
-// Both programs have these options.
-#[path = "../../convert/src/cli/filters.rs"]
-mod filters;
-#[path = "../../convert/src/cli/symbols.rs"]
-pub mod symbols;
 
 use std::path::PathBuf;
 
 use args::{Args, By, PerWhat};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use rz_convert::filter::Filter;
-use rz_convert::heap::{HeapOptions, Metric};
-use rz_convert::profile::{ALLOC, OFF_CPU, SYSCALLS, WALL};
-use rz_convert::stdin::{self, is_stdin};
+use rz_command::stdin::{self, is_stdin};
+use rz_command::symbols::Symbols;
+use rz_profile::filter::Filter;
+use rz_profile::heap::{HeapOptions, Metric};
+use rz_profile::model::{ALLOC, OFF_CPU, SYSCALLS, WALL};
 use rz_report::annotate::AnnotateOptions;
 use rz_report::calls::SortCalls;
 use rz_report::change_color::Width;
@@ -28,7 +24,6 @@ use rz_report::normalize::{Per, Work};
 use rz_report::top::SortBy;
 use rz_report::tree::TreeOptions;
 use rz_report::view::Direction;
-use symbols::Symbols;
 
 /// What was asked for.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ mod compare;
 mod tests;
 
 use rustc_hash::FxHashMap;
-use rz_convert::heap::Heap;
-use rz_convert::profile::{Event, EventId, Info, Profile};
+use rz_profile::heap::Heap;
+use rz_profile::model::{Event, EventId, Info, Profile};
 
 use crate::calls::SortCalls;
 use crate::calltree::{Amount, NodeId, NodeKind};

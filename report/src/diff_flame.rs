@@ -10,7 +10,7 @@ use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
 use rustc_hash::FxHashSet;
-use rz_convert::profile::Unit;
+use rz_profile::model::Unit;
 
 use crate::change_color::{Evidence, Width, color_of, legend};
 use crate::diff::{Diff, Node};
@@ -113,7 +113,7 @@ fn frame(diff: &Diff<'_>, node: &Node, elsewhere: bool, width: Width) -> Frame {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::Profile;
+    use rz_profile::model::Profile;
 
     use super::*;
     use crate::diff::{DiffOptions, Run, compare};

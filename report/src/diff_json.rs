@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{ALLOC, EventKind};
+use rz_profile::model::{ALLOC, EventKind};
 use serde::Serialize;
 
 use crate::calls::SortCalls;

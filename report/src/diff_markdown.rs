@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::TotalClass;
+use rz_profile::model::TotalClass;
 
 use crate::change::Change;
 use crate::diff::{Diff, Row};
@@ -203,7 +203,7 @@ pub(crate) fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::Profile;
+    use rz_profile::model::Profile;
 
     use super::*;
     use crate::diff::{DiffOptions, Run, compare};

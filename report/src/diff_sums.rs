@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use rz_convert::profile::{Event, EventKind, Profile, Total, TotalClass, Unit};
-use rz_convert::reason::call_name;
+use rz_profile::model::{Event, EventKind, Profile, Total, TotalClass, Unit};
+use rz_profile::reason::call_name;
 
 use crate::calls::{SortCalls, by_number};
 use crate::calltree::Amount;
@@ -231,7 +231,7 @@ fn mean_duration(total: &Total) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::{Event, SYSCALLS, Sample};
+    use rz_profile::model::{Event, SYSCALLS, Sample};
 
     use super::*;
     use crate::change::Verdict;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{Total, TotalClass};
+use rz_profile::model::{Total, TotalClass};
 
 use crate::calls::SortCalls;
 use crate::diff::Diff;

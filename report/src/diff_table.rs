@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{Event, EventKind, Unit};
+use rz_profile::model::{Event, EventKind, Unit};
 
 use crate::change::{Change, Verdict};
 use crate::diff::{Diff, Noise, Side, SideRun};
@@ -414,7 +414,7 @@ pub(crate) fn cells(diff: &Diff<'_>, change: &Change) -> [(String, Paint); 5] {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::Profile;
+    use rz_profile::model::Profile;
 
     use super::*;
     use crate::diff::{DiffOptions, Run, compare};

@@ -289,7 +289,7 @@ fn signed(percent: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::Profile;
+    use rz_profile::model::Profile;
 
     use super::*;
     use crate::diff::{DiffOptions, Run, compare};

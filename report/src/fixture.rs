@@ -1,6 +1,6 @@
 //! Profiles made by hand, with known answers, for the tests of this crate.
 
-use rz_convert::profile::*;
+use rz_profile::model::*;
 
 /// A sampling period that keeps sums easy to read: 10 ms.
 pub const PERIOD: u64 = 10_000_000;

@@ -9,7 +9,7 @@ use std::io::Write;
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{self, Options, TextTruncateDirection};
-use rz_convert::profile::{EventId, FrameKind, Profile, Unit};
+use rz_profile::model::{EventId, FrameKind, Profile, Unit};
 
 use crate::calltree::{CallTree, NodeKind};
 use crate::change_color::GREY;

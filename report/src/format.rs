@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rz_convert::profile::Unit;
+use rz_profile::model::Unit;
 
 /// A length of time with three significant digits: `12.3 s`, `450 ms`.
 pub fn duration(ns: u64) -> String {

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashSet;
-use rz_convert::profile::{
+use rz_profile::model::{
     ALLOC, Event, EventId, EventKind, FrameKind, Info, Losses, OFF_CPU, ProcessId, Profile,
     SYSCALLS, Unit,
 };
-use rz_convert::select::can_add_wall;
+use rz_profile::select::can_add_wall;
 
 use crate::calltree::Amount;
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of, shorten, weight};
@@ -337,7 +337,7 @@ fn cost(info: &Info) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::Sample;
+    use rz_profile::model::Sample;
 
     use super::*;
     use crate::fixture::{Builder, text};

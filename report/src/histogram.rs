@@ -1,6 +1,6 @@
 //! Reads quantiles off a histogram, and draws it in a line.
 
-use rz_convert::profile::{Histogram, Total};
+use rz_profile::model::{Histogram, Total};
 
 use crate::format::duration;
 

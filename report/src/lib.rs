@@ -1,6 +1,6 @@
 //! Selects, compares and renders rz traces.
 //!
-//! Data flows one way: a [`Profile`](rz_convert::profile::Profile) becomes a
+//! Data flows one way: a [`Profile`](rz_profile::model::Profile) becomes a
 //! [`CallTree`](calltree::CallTree), the tree becomes rows ([`top`],
 //! [`hotpath`], [`diff`]), and rows become text or SVG. Nothing here knows the
 //! command line, prints, or ends the process: every renderer writes to the

@@ -14,12 +14,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, Write};
 
-use rz_convert::calls::{
+use rz_profile::calls::{
     Call as Recorded, CallList, FileEvent, call_errno, makes_fd, may_change_files,
 };
-use rz_convert::reason::{call_name, never_returns};
-use rz_convert::syscalls::files::{FdTable, FdTables, Span};
-use rz_convert::syscalls::{Blob, Call, Outcome, decode};
+use rz_profile::reason::{call_name, never_returns};
+use rz_profile::syscalls::files::{FdTable, FdTables, Span};
+use rz_profile::syscalls::{Blob, Call, Outcome, decode};
 
 /// Lines that wait for a call's end, at most, and their bytes. Beyond that the
 /// first one is written without the name of its new descriptor.
@@ -333,12 +333,12 @@ fn end_of_line(recorded: &Recorded) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::calls::{CallOptions, load_calls};
-    use rz_convert::filter::Filter;
     use rz_format::{
         Call, CallDetail, Captured, Exit, FileHeader, Loss, LossClass, OpenFile, Process, Record,
         Seen, TextDefs, Thread, TraceWriter,
     };
+    use rz_profile::calls::{CallOptions, load_calls};
+    use rz_profile::filter::Filter;
 
     use super::{CallList, Line, Lines, ListOptions, MAX_WAITING, Waiting, write_list};
     use crate::fixture::text;

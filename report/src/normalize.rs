@@ -5,7 +5,7 @@
 //! compared: a share changes whenever anything else does. The default is
 //! weight per wall time, or per unit of work if that is known.
 
-use rz_convert::profile::{Event, EventKind, Unit};
+use rz_profile::model::{Event, EventKind, Unit};
 
 use crate::error::ReportError;
 use crate::format::{counted, duration, number, weight};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventId, EventKind, Profile, Total, TotalClass};
+use rz_profile::model::{EventId, EventKind, Profile, Total, TotalClass};
 
 use crate::format::{count, counted, duration};
 use crate::header::write_header;
@@ -138,7 +138,7 @@ fn write_threads(
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::{Event, Histogram, OFF_CPU, WaitState};
+    use rz_profile::model::{Event, Histogram, OFF_CPU, WaitState};
 
     use super::*;
     use crate::fixture::{Builder, text};
@@ -175,7 +175,7 @@ mod tests {
         let mut profile = builder.profile;
         profile.events.push(Event { kind, name: OFF_CPU.into(), ..Event::default() });
         for (stack, count, weight) in [(lock, 4, 3_900_000_000), (preempted, 1, 20_000_000)] {
-            profile.samples.push(rz_convert::profile::Sample {
+            profile.samples.push(rz_profile::model::Sample {
                 event: 1,
                 thread: 0,
                 stack: Some(stack),

@@ -4,7 +4,7 @@
 //! that samples come in bursts, and whole runs that are faster or slower. All
 //! random numbers are the same each time.
 
-use rz_convert::profile::{Profile, Sample, TimedSample};
+use rz_profile::model::{Profile, Sample, TimedSample};
 
 use crate::change::{Change, Verdict};
 use crate::diff::{Diff, DiffOptions, Run, compare};

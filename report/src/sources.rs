@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{Profile, Source};
+use rz_profile::model::{Profile, Source};
 
 use crate::format::{clean, count, duration, percent, percent_of};
 use crate::header::date;

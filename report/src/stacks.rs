@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_convert::profile::{FrameKind, Unit};
+use rz_profile::model::{FrameKind, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT};
 use crate::format::{count, shorten};

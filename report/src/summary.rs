@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventId, Profile, Unit};
+use rz_profile::model::{EventId, Profile, Unit};
 
 use crate::calltree::{Amount, CallTree, NodeId};
 use crate::format::{count, percent, percent_of, shorten, weight, weight_title};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{Profile, ThreadId, Total, TotalClass};
+use rz_profile::model::{Profile, ThreadId, Total, TotalClass};
 
 use crate::format::{clean, counted, duration, percent, percent_of};
 use crate::histogram::quantile;

@@ -3,7 +3,7 @@
 use std::ops::{Index, Range};
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::Profile;
+use rz_profile::model::Profile;
 
 /// Index into [`Symbols`].
 pub type SymbolId = usize;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{CallDetail, EventId, Profile, ThreadId, Total, TotalClass};
-use rz_convert::reason::{call_name, error_name, uring_name};
+use rz_profile::model::{CallDetail, EventId, Profile, ThreadId, Total, TotalClass};
+use rz_profile::reason::{call_name, error_name, uring_name};
 
 use crate::calls::{SortCalls, all, by_number, by_thread};
 use crate::format::{count, counted, duration, shorten};
@@ -246,7 +246,7 @@ fn write_threads(
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::{
+    use rz_profile::model::{
         Calls, Event, EventKind, FailedCalls, Histogram, InFlightCalls, SYSCALLS, Sample,
     };
 

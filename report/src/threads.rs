@@ -1,6 +1,6 @@
 //! Sums samples up per thread.
 
-use rz_convert::profile::{EventId, Profile, ThreadId};
+use rz_profile::model::{EventId, Profile, ThreadId};
 
 use crate::calltree::Amount;
 

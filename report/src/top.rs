@@ -1,6 +1,6 @@
 //! Sums samples up per function, wherever it was called from.
 
-use rz_convert::profile::FrameKind;
+use rz_profile::model::FrameKind;
 
 use crate::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT};
 use crate::symbols::{SymbolId, Symbols};
@@ -128,7 +128,7 @@ pub fn sort(rows: &mut [Row], by: SortBy, symbols: &Symbols) {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::Profile;
+    use rz_profile::model::Profile;
 
     use super::*;
     use crate::calltree::{Roots, Source};

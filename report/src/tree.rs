@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventId, FrameKind, Profile};
+use rz_profile::model::{EventId, FrameKind, Profile};
 
 use crate::calltree::{CallTree, Node, NodeId, NodeKind, ROOT};
 use crate::format::{counted, percent, percent_of, shorten};

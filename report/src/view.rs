@@ -1,6 +1,6 @@
 //! Builds the call tree that a view of one profile shows.
 
-use rz_convert::profile::{EventId, Profile};
+use rz_profile::model::{EventId, Profile};
 
 use crate::calltree::{CallTree, Roots, Source};
 use crate::symbols::Symbols;

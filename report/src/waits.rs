@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rz_convert::profile::{EventKind, Profile, ThreadId, Total, TotalClass, Unit};
-use rz_convert::reason::wait_reason;
+use rz_profile::model::{EventKind, Profile, ThreadId, Total, TotalClass, Unit};
+use rz_profile::reason::wait_reason;
 
 /// Waits for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ fn waits(totals: &[Total]) -> impl Iterator<Item = &Total> {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::WaitState;
+    use rz_profile::model::WaitState;
 
     use super::*;
     use crate::fixture::Builder;

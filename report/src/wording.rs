@@ -1,7 +1,7 @@
 //! What reports call the things that each kind of event counts.
 
-use rz_convert::heap::Metric;
-use rz_convert::profile::{Event, EventKind};
+use rz_profile::heap::Metric;
+use rz_profile::model::{Event, EventKind};
 
 use crate::heap::shown_metric;
 

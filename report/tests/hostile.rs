@@ -1,13 +1,13 @@
 //! Makes up waits, calls, totals and allocations of extreme values with ids that lead
 //! nowhere, and shows them in every view: nothing may panic or overflow.
 
-use rz_convert::calls::{CallOptions, load_calls};
-use rz_convert::filter::Filter;
-use rz_convert::heap::{Metric, Suppressions};
-use rz_convert::load::{LoadOptions, load};
-use rz_convert::profile::Profile;
-use rz_convert::select::{find_event, select_event};
 use rz_format::*;
+use rz_profile::calls::{CallOptions, load_calls};
+use rz_profile::filter::Filter;
+use rz_profile::heap::{Metric, Suppressions};
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::Profile;
+use rz_profile::select::{find_event, select_event};
 use rz_report::calls::SortCalls;
 use rz_report::change_color::Width;
 use rz_report::diff::{DiffOptions, Run, compare};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rz_convert::export::{ExportOptions, Format, export};
-use rz_convert::profile::Profile;
+use rz_profile::model::Profile;
 use rz_tests::text;
 use tempfile::TempDir;
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use rz_convert::load::{LoadOptions, load};
 use rz_format::{EndReason, LossReason, Record};
+use rz_profile::load::{LoadOptions, load};
 use rz_tests::{
     Recorder, Target, Trace, binary, report, run, send, temp_dir, text, tool, wait_until,
 };

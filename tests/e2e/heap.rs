@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use rz_convert::heap::{Heap, Site, Suppressions};
-use rz_convert::profile::Profile;
 use rz_format::Record;
+use rz_profile::heap::{Heap, Site, Suppressions};
+use rz_profile::model::Profile;
 use rz_tests::{Trace, program_path, run, temp_dir, text, tool};
 
 /// Records a test program and its arguments, with options for `rec`.

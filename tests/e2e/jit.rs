@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::stat::Mode;
-use rz_convert::profile::Profile;
+use rz_profile::model::Profile;
 use rz_tests::{
     Folded, PlainUser, Recorder, Sysctl, Target, Trace, conv, program_path, run, temp_dir, text,
     tool, wait_until,

@@ -6,12 +6,12 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rz_convert::load::{LoadOptions, load};
-use rz_convert::profile::Profile;
 use rz_format::{
     Clock, End, Event, FileHeader, Frame, Host, Module, Process, Record, Recording, Sample,
     StackInterner, Thread, TotalClass, TraceWriter,
 };
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::Profile;
 use rz_tests::{
     Contents, Output, Recorder, Trace, binary, conv, program_path, report, run, temp_dir, text,
 };

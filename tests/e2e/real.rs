@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rz_convert::export::{ExportOptions, Format, export};
-use rz_convert::load::{LoadOptions, load};
-use rz_convert::profile::{FrameKind, LocationId, Profile, Sample};
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::{FrameKind, LocationId, Profile, Sample};
 use rz_tests::{Folded, Target, program_path, rec, run, temp_dir, text, tool};
 
 /// `perf` and `rec` watch the same server at the same time, and see the same.

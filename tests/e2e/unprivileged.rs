@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rz_convert::load::{LoadOptions, load};
+use rz_profile::load::{LoadOptions, load};
 use rz_tests::{Folded, PlainUser, Sysctl, Target, conv, rec, report, run, temp_dir, text};
 
 /// At Debian's and upstream's default setting a user records own processes,

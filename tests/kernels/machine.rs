@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rz_convert::load::{LoadOptions, load};
-use rz_convert::profile::Profile;
 use rz_format::{Loss, LossClass, LossReason};
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::Profile;
 use rz_tests::{Contents, Folded, conv, text, workspace_root};
 
 use crate::scenarios::Scenario;

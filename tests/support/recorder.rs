@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
-use rz_convert::load::{LoadOptions, load};
-use rz_convert::profile::Profile;
 use rz_format::{Damage, EndReason, Record, rebuild_index};
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::Profile;
 use tempfile::TempDir;
 
 use crate::contents::Contents;

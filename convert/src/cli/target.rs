@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Command};
 use rz_convert::export::Format;
-use rz_convert::filter::Moment;
+use rz_profile::filter::Moment;
 
 /// What the output is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Command lines, and what they ask for.
 
-use rz_convert::symbolize::SymbolizeOptions;
+use rz_profile::symbolize::SymbolizeOptions;
 
 use super::*;
 

@@ -14,8 +14,8 @@ use rustc_hash::FxHashMap;
 
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
-use crate::profile::{Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit};
-use crate::select::cpu_event;
+use rz_profile::model::{Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit};
+use rz_profile::select::cpu_event;
 
 /// Writes the profile; see the module's documentation.
 ///
@@ -172,8 +172,10 @@ fn clean(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::{Format, export, fixture};
-    use crate::heap::{Metric, show};
+    use rz_profile::fixture;
+
+    use crate::export::{Format, export};
+    use rz_profile::heap::{Metric, show};
 
     fn folded(options: &ExportOptions) -> String {
         let mut out = Vec::new();

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::profile::{EventId, Profile};
+use rz_profile::model::{EventId, Profile};
 
 mod folded;
 pub(crate) mod pprof;
@@ -133,9 +133,6 @@ pub fn export(
     }
     Ok(())
 }
-
-#[cfg(test)]
-pub(crate) mod fixture;
 
 #[cfg(test)]
 mod tests {

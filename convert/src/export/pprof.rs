@@ -8,8 +8,10 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
-use crate::heap::Heap;
-use crate::profile::{EventId, Function, Line, ModuleId, ModuleKind, Profile, StackId, ThreadId};
+use rz_profile::heap::Heap;
+use rz_profile::model::{
+    EventId, Function, Line, ModuleId, ModuleKind, Profile, StackId, ThreadId,
+};
 
 pub(crate) mod proto;
 mod values;
@@ -263,8 +265,8 @@ mod tests {
     use std::io::Read;
 
     use super::*;
-    use crate::export::fixture;
-    use crate::profile::{Event, EventKind, Unit};
+    use rz_profile::fixture;
+    use rz_profile::model::{Event, EventKind, Unit};
 
     fn written(profile: &Profile) -> (Vec<u8>, proto::Profile) {
         written_event(profile, None)

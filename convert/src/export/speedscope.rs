@@ -11,8 +11,8 @@ use rustc_hash::FxHashMap;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::tree::{Label, NodeId, Tree, sum_by_key};
-use crate::profile::{Event, EventId, EventKind, Profile, Unit};
-use crate::select::cpu_event;
+use rz_profile::model::{Event, EventId, EventKind, Profile, Unit};
+use rz_profile::select::cpu_event;
 
 /// Above this many bytes of samples a timeline is given up: from 128 MiB on
 /// speedscope parses with a slower reader, and runs out of memory above about
@@ -238,9 +238,9 @@ impl Serialize for Weights<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::fixture;
-    use crate::heap::{Metric, show};
-    use crate::profile::Location;
+    use rz_profile::fixture;
+    use rz_profile::heap::{Metric, show};
+    use rz_profile::model::Location;
 
     fn speedscope(profile: &Profile) -> String {
         let mut out = Vec::new();

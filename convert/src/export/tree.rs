@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::profile::{Location, Profile, StackId};
+use rz_profile::model::{Location, Profile, StackId};
 
 /// What a frame is reduced to. Siblings are ordered by it.
 pub(super) type Label = u32;
@@ -132,7 +132,7 @@ pub(super) fn sum_by_key<K: Ord + Copy>(entries: &mut Vec<(K, u64)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{Line, StackNode};
+    use rz_profile::model::{Line, StackNode};
 
     #[test]
     fn stacks_merge_by_label_in_depth_first_order() {

@@ -16,10 +16,12 @@ use rz_format::{
     TruncatedReason,
 };
 
+use rz_profile::foreign::{is_no_stack, last_number};
+
 use super::output::Output;
 use super::spread::Spread;
 use super::threads::{Named, Threads};
-use super::{HEAD, ImportError, Imported, Input};
+use super::{ImportError, Imported, Input};
 
 /// Longest line that is read, in bytes.
 const MAX_LINE: u64 = 1 << 20;
@@ -32,20 +34,6 @@ const MAX_KNOWN_BYTES: usize = 64 << 20;
 const EVENT: &str = "samples";
 /// The unit of things that the event's name says.
 const COUNT: u8 = 3;
-
-/// Whether a file that begins like this is one of lines of text that end in a
-/// number. One frame may have spaces in it, but then it could be any text.
-pub(super) fn begins(head: &[u8]) -> bool {
-    if head.contains(&0) {
-        return false;
-    }
-    let text = String::from_utf8_lossy(head);
-    let mut lines = text.lines().filter(|line| !is_empty(line));
-    // A line that is longer than what is looked at ends elsewhere.
-    let is_long = !text.contains('\n') && head.len() as u64 == HEAD && text.contains(';');
-    let has_frames = |line: &str| line.contains(';') || line.split_whitespace().count() == 2;
-    is_long || lines.next().is_some_and(|line| has_frames(line) && Line::parse(line).is_some())
-}
 
 pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, ImportError> {
     let header = FileHeader::new(input.trace_id(), input.modified_ns, 0);
@@ -96,7 +84,7 @@ impl Survey {
     fn of(file: &mut File) -> Result<Self, ImportError> {
         let mut survey = Survey::default();
         for_lines(file, |line| {
-            if line.is_some_and(is_empty) {
+            if line.is_some_and(is_no_stack) {
                 return Ok(());
             }
             match line.and_then(Line::parse) {
@@ -169,12 +157,6 @@ fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-/// Whether a line says nothing.
-fn is_empty(line: &str) -> bool {
-    let line = line.trim();
-    line.is_empty() || line.starts_with('#')
-}
-
 /// A line with a stack.
 #[derive(Debug, PartialEq, Eq)]
 struct Line<'t> {
@@ -197,15 +179,6 @@ impl<'t> Line<'t> {
     fn has_two_counts(&self) -> bool {
         last_number(self.stack).is_some()
     }
-}
-
-/// Splits the number off that is the last word of a text with several.
-fn last_number(text: &str) -> Option<(&str, &str)> {
-    let (before, number) = text.trim_end().rsplit_once([' ', '\t'])?;
-    let before = before.trim_end();
-    let is_number = number.starts_with(|c: char| c.is_ascii_digit())
-        && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    (is_number && !before.is_empty()).then_some((before, number))
 }
 
 /// The thread that a root names.
@@ -368,20 +341,5 @@ mod tests {
         check("worker-12", "worker-12", 0, 0);
         check("app-?/11", "app-?/11", 0, 0);
         check("-1/2", "-1/2", 0, 0);
-    }
-
-    #[test]
-    fn what_begins_like_folded_stacks() {
-        for (head, expected) in [
-            ("a;b 3\n", true),
-            ("# made by me\n\na 1", true),
-            ("hello world\n", false),
-            ("any text that ends in a number: 12\n", false),
-            ("", false),
-            ("{\"a\": 1}\n", false),
-            ("a;b 3\0\n", false),
-        ] {
-            assert_eq!(begins(head.as_bytes()), expected, "{head:?}");
-        }
     }
 }

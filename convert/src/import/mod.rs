@@ -20,100 +20,16 @@ mod spread;
 mod tests;
 mod threads;
 
-use std::fmt;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
 use rz_format::FormatError;
+use rz_profile::foreign::{InputFormat, head};
 
 pub use perf_data::PerfOptions;
-
-/// How much of a file tells what kind it is, and goes into its id.
-const HEAD: u64 = 64 << 10;
-
-/// A kind of file that a trace can be made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum InputFormat {
-    /// What `perf record` writes, to a file or into a pipe.
-    Perf,
-    /// One line of text per stack.
-    Folded,
-    /// The protobuf of pprof, gzipped or not.
-    Pprof,
-}
-
-impl InputFormat {
-    /// Every format, in the order in which they are listed to people.
-    pub const ALL: [InputFormat; 3] = [InputFormat::Perf, InputFormat::Folded, InputFormat::Pprof];
-
-    /// The format's name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            InputFormat::Perf => "perf",
-            InputFormat::Folded => "folded",
-            InputFormat::Pprof => "pprof",
-        }
-    }
-
-    /// What writes it, in a few words.
-    pub fn description(self) -> &'static str {
-        match self {
-            InputFormat::Perf => "perf.data, as perf record writes it",
-            InputFormat::Folded => "text, one line per stack",
-            InputFormat::Pprof => "protobuf of pprof, gzipped or not",
-        }
-    }
-
-    /// The format of a file, by what it begins with; `None` if it is none of
-    /// these.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<Option<InputFormat>> {
-        if !fs::metadata(path)?.is_file() {
-            // Opening a named pipe would wait for a writer.
-            return Ok(None);
-        }
-        Ok(InputFormat::of_head(&head(&mut File::open(path)?)?))
-    }
-
-    fn of_head(head: &[u8]) -> Option<InputFormat> {
-        if perf_data::begins(head) {
-            Some(InputFormat::Perf)
-        } else if pprof::begins(head) {
-            Some(InputFormat::Pprof)
-        } else if folded::begins(head) {
-            Some(InputFormat::Folded)
-        } else {
-            None
-        }
-    }
-}
-
-impl fmt::Display for InputFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// The name is not one of [`InputFormat::ALL`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown input format {0:?}")]
-pub struct UnknownInputFormat(pub String);
-
-impl FromStr for InputFormat {
-    type Err = UnknownInputFormat;
-
-    fn from_str(name: &str) -> Result<Self, UnknownInputFormat> {
-        let found = InputFormat::ALL.into_iter().find(|format| format.name() == name);
-        found.ok_or_else(|| UnknownInputFormat(name.to_owned()))
-    }
-}
 
 /// Why no trace could be made. The message is one line; it is about the input
 /// except for [`ImportError::Write`] and [`ImportError::Output`].
@@ -218,12 +134,4 @@ impl Input {
         };
         (u128::from(half(0)) << 64 | u128::from(half(1))).to_be_bytes()
     }
-}
-
-/// What a file begins with; its position is at the beginning afterwards.
-fn head(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    Read::by_ref(file).take(HEAD).read_to_end(&mut head)?;
-    file.rewind()?;
-    Ok(head)
 }

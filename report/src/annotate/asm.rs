@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{EventId, Module, ModuleId, ModuleKind, Profile, Unit};
-use rz_convert::symbolize::{
+use rz_profile::model::{EventId, Module, ModuleId, ModuleKind, Profile, Unit};
+use rz_profile::symbolize::{
     Call, CodeFile, CodeRange, ModuleRequest, ModuleSymbols, symbolize, with_code,
 };
 

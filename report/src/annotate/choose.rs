@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
-use rz_convert::filter::Pattern;
-use rz_convert::profile::{EventId, FunctionId, Profile, StackId};
+use rz_profile::filter::Pattern;
+use rz_profile::model::{EventId, FunctionId, Profile, StackId};
 
 use crate::calltree::Amount;
 

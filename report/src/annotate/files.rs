@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-use rz_convert::source_map::{Content, NoContent};
+use rz_profile::source_map::{Content, NoContent};
 
 /// Largest source that is read, in bytes.
 const MAX_SIZE: u64 = 16 << 20;

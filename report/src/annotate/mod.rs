@@ -11,8 +11,8 @@ mod source;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use rz_convert::profile::{EventId, Profile};
-use rz_convert::symbolize::SymbolizeOptions;
+use rz_profile::model::{EventId, Profile};
+use rz_profile::symbolize::SymbolizeOptions;
 
 use crate::format::{clean, count, counted, percent, percent_of, weight, weight_title};
 use crate::header::write_header;

@@ -1,7 +1,7 @@
 //! Adds samples up by where in a function they are.
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{EventId, FunctionId, LocationId, Profile};
+use rz_profile::model::{EventId, FunctionId, LocationId, Profile};
 
 use super::choose::by_stack;
 use crate::calltree::Amount;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 
-use rz_convert::profile::{EventId, FunctionId, Profile, Unit};
-use rz_convert::source_map::{Content, NoContent, contents};
+use rz_profile::model::{EventId, FunctionId, Profile, Unit};
+use rz_profile::source_map::{Content, NoContent, contents};
 
 use super::AnnotateOptions;
 use super::files::SourceFile;

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
-use rz_convert::filter::Moment;
-use rz_convert::heap::Metric;
+use rz_profile::filter::Moment;
+use rz_profile::heap::Metric;
 use rz_report::change_color::Width;
 use rz_report::fail_if::Condition;
 
-use super::filters::FilterArgs;
-use super::symbols::SymbolArgs;
+use rz_command::filters::FilterArgs;
+use rz_command::symbols::SymbolArgs;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,7 +5,7 @@
 //!                          └► noise ─────────────────────► verdicts
 //! ```
 
-use rz_convert::profile::{Event, EventId, EventKind, TotalClass, Unit};
+use rz_profile::model::{Event, EventId, EventKind, TotalClass, Unit};
 
 use super::{Diff, DiffOptions, Node, Noise, Row, Run, Side, SideRun};
 use crate::calltree::{Amount, CallTree, NodeId, ROOT, Roots, Source};

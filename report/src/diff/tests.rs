@@ -1,6 +1,6 @@
 //! Comparisons of made-up profiles.
 
-use rz_convert::profile::{Event, Profile, Unit};
+use rz_profile::model::{Event, Profile, Unit};
 
 use super::compare::NO_EVENT;
 use super::*;

@@ -1,7 +1,7 @@
 //! Counted and estimated numbers as people read them: an estimate has `~`
 //! before it and its 95 % confidence interval beside it.
 
-use rz_convert::heap::{Estimate, Sum};
+use rz_profile::heap::{Estimate, Sum};
 
 use crate::format;
 

@@ -7,8 +7,8 @@
 //! the variances of the estimates.
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_convert::heap::{Estimate, Heap, Metric, Sum};
-use rz_convert::profile::{EventId, Info, Profile, StackId, ThreadId, Unit};
+use rz_profile::heap::{Estimate, Heap, Metric, Sum};
+use rz_profile::model::{EventId, Info, Profile, StackId, ThreadId, Unit};
 
 use super::is_rate;
 use super::places::owners;

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::{ALLOC, EventKind};
+use rz_profile::model::{ALLOC, EventKind};
 
 use super::diff::{HeapDiff, HeapRow, HeapSide};
 use super::diff_table::{factors, noise, unit};
@@ -100,7 +100,7 @@ fn functions<'a>(diff: &'a HeapDiff<'_>) -> Vec<Function<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::heap::Metric;
+    use rz_profile::heap::Metric;
     use serde_json::{Value, json};
 
     use super::*;

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::profile::EventKind;
+use rz_profile::model::EventKind;
 
 use super::amounts::{bytes_and_margin, counted};
 use super::diff::{HeapDiff, HeapRow};
@@ -101,7 +101,7 @@ fn write_functions(out: &mut dyn Write, diff: &HeapDiff<'_>, rows: &[&HeapRow]) 
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::heap::Metric;
+    use rz_profile::heap::Metric;
 
     use super::*;
     use crate::diff::DiffOptions;

@@ -3,8 +3,8 @@
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{Estimate, Metric, Sum};
-use rz_convert::profile::{EventKind, Unit};
+use rz_profile::heap::{Estimate, Metric, Sum};
+use rz_profile::model::{EventKind, Unit};
 
 use super::amounts::{bytes_and_margin, counted};
 use super::diff::{HeapChange, HeapDiff, HeapPair, HeapSide};
@@ -234,7 +234,7 @@ fn cells(
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::profile::Profile;
+    use rz_profile::model::Profile;
 
     use super::*;
     use crate::change_color::Width;

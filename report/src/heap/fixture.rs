@@ -1,10 +1,10 @@
 //! Allocations made by hand, with known answers, for the tests of this folder.
 
-use rz_convert::heap::{
+use rz_profile::heap::{
     AllocationKind, Heap, HeapCounts, Live, Peak, ProcessHeap, Rate, Site, Slices, Sum, Sums,
     ThreadHeap,
 };
-use rz_convert::profile::{ALLOC, Event, EventKind, Histogram, Profile, StackId, ThreadId, Unit};
+use rz_profile::model::{ALLOC, Event, EventKind, Histogram, Profile, StackId, ThreadId, Unit};
 
 use crate::fixture::Builder;
 
@@ -105,7 +105,7 @@ impl HeapBuilder {
             slices(&[8.0, 0.0, 4.0, 4.0], |n| Rate { allocations: n, bytes: n, frees: 0.0 });
         let mut profile = self.builder.profile;
         profile.heap = Some(self.heap);
-        rz_convert::heap::show(&mut profile, Default::default());
+        rz_profile::heap::show(&mut profile, Default::default());
         profile
     }
 

@@ -20,8 +20,8 @@ mod verdicts;
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{AllocationSource, Heap, Metric, Sum};
-use rz_convert::profile::{ALLOC, Event, EventId, EventKind, Profile};
+use rz_profile::heap::{AllocationSource, Heap, Metric, Sum};
+use rz_profile::model::{ALLOC, Event, EventId, EventKind, Profile};
 
 use crate::format::{clean, count};
 use crate::header::write_header;
@@ -45,7 +45,7 @@ pub struct HeapPage {
 /// Makes the event of allocations show a metric, after which it is called.
 /// Returns the event; `None` if the profile has no allocations.
 pub fn show_metric(profile: &mut Profile, metric: Metric) -> Option<EventId> {
-    let event = rz_convert::heap::show(profile, metric)?;
+    let event = rz_profile::heap::show(profile, metric)?;
     profile.events[event].name = metric.description().to_owned();
     Some(event)
 }
@@ -240,8 +240,8 @@ fn write_wrapped(out: &mut dyn Write, style: Style, text: &str) -> io::Result<()
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::heap::{AllocationKind, ProcessHeap, Runtime, ThreadHeap};
-    use rz_convert::profile::{Losses, Unit};
+    use rz_profile::heap::{AllocationKind, ProcessHeap, Runtime, ThreadHeap};
+    use rz_profile::model::{Losses, Unit};
 
     use super::fixture::{Fate, HeapBuilder, program};
     use super::*;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{Heap, Slices};
-use rz_convert::profile::Profile;
+use rz_profile::heap::{Heap, Slices};
+use rz_profile::model::Profile;
 
 use crate::format::{bytes, count, duration};
 use crate::histogram::draw_levels;
@@ -99,7 +99,7 @@ impl Axis {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::heap::{Live, Rate};
+    use rz_profile::heap::{Live, Rate};
 
     use super::*;
     use crate::fixture::{Builder, text};

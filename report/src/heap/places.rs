@@ -6,8 +6,8 @@
 //! that is neither: it called for the memory.
 
 use rustc_hash::FxHashMap;
-use rz_convert::heap::{Heap, Sum, Sums};
-use rz_convert::profile::{FrameKind, Line, Profile, StackId};
+use rz_profile::heap::{Heap, Sum, Sums};
+use rz_profile::model::{FrameKind, Line, Profile, StackId};
 
 use crate::calltree::{CallTree, NodeId, NodeKind};
 use crate::symbols::{SymbolId, Symbols};

@@ -1,7 +1,7 @@
 //! Comparisons of allocations with several runs on a side.
 
-use rz_convert::heap::Metric;
-use rz_convert::profile::Profile;
+use rz_profile::heap::Metric;
+use rz_profile::model::Profile;
 
 use super::fixture::{Fate, HeapBuilder};
 use super::show_metric;

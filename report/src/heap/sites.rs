@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use rustc_hash::FxHashMap;
-use rz_convert::heap::{AllocationKind, Estimate, Heap, Leaks, Site, Sum, Suppressions};
-use rz_convert::profile::{EventId, FrameKind, Line, Profile, StackId};
+use rz_profile::heap::{AllocationKind, Estimate, Heap, Leaks, Site, Sum, Suppressions};
+use rz_profile::model::{EventId, FrameKind, Line, Profile, StackId};
 
 use super::amounts::{bytes, bytes_and_margin, count, counted, mean_size, percent_of};
 use super::tables::entry_name;

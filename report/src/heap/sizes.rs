@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{Heap, Sum, Sums};
-use rz_convert::profile::{Histogram, Total};
+use rz_profile::heap::{Heap, Sum, Sums};
+use rz_profile::model::{Histogram, Total};
 
 use super::amounts;
 use super::amounts::whole_bytes;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{AllocationKind, Heap, Sum, Sums, ThreadHeap};
-use rz_convert::profile::Profile;
+use rz_profile::heap::{AllocationKind, Heap, Sum, Sums, ThreadHeap};
+use rz_profile::model::Profile;
 
 use super::amounts::{bytes, bytes_and_margin, bytes_margin, count, mean_size, percent_of};
 use super::places::{Place, Places};
@@ -179,7 +179,7 @@ pub(super) fn write_processes(
     let note = format!("by their own peaks{}", some_of(shown, processes.len()));
     write_title(out, style, "PROCESSES", &note)?;
     let bytes = |sum: &Sum| bytes(heap.shown(sum).bytes);
-    let row = |heap: &&rz_convert::heap::ProcessHeap| {
+    let row = |heap: &&rz_profile::heap::ProcessHeap| {
         let process = &profile.processes[heap.process];
         let when = match heap.peak.live.is_zero() {
             true => "-".to_owned(),

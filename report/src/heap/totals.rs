@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use rz_convert::heap::{Estimate, Heap, Sum};
-use rz_convert::profile::Profile;
+use rz_profile::heap::{Estimate, Heap, Sum};
+use rz_profile::model::Profile;
 
 use super::amounts::{bytes, bytes_margin, count, count_margin, percent_of};
 use crate::format::{self, duration, percent};

@@ -84,7 +84,7 @@ fn test(change: &HeapChange, level: f64, least: f64) -> Test {
 
 #[cfg(test)]
 mod tests {
-    use rz_convert::heap::{Estimate, Sum};
+    use rz_profile::heap::{Estimate, Sum};
 
     use super::*;
 

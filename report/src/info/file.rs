@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_convert::inventory::Inventory;
+use rz_profile::inventory::Inventory;
 
 use super::layout::write_line;
 use crate::format::{bytes, clean, count, counted, percent, percent_of};
@@ -22,7 +22,7 @@ pub(super) fn write_file(
     let Inventory { file_size, minor, blocks, .. } = inventory;
     let note = format!("{}, format 1.{minor}", bytes(*file_size));
     write_title(out, style, "FILE", &note)?;
-    let row = |sum: &rz_convert::inventory::BlockSum| {
+    let row = |sum: &rz_profile::inventory::BlockSum| {
         let plain = |text: String| (text, Paint::Plain);
         let share = percent(percent_of(sum.bytes, *file_size));
         Row {

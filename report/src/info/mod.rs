@@ -9,8 +9,8 @@ mod recording;
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_convert::inventory::Inventory;
-use rz_convert::profile::{EventId, Profile};
+use rz_profile::inventory::Inventory;
+use rz_profile::model::{EventId, Profile};
 
 use crate::calltree::Amount;
 use crate::format::{count, counted, percent, percent_of};
@@ -127,9 +127,9 @@ fn amounts(
 mod tests {
     use std::path::Path;
 
-    use rz_convert::filter::Filter;
-    use rz_convert::inventory::load_inventory;
-    use rz_convert::load::{LoadOptions, load};
+    use rz_profile::filter::Filter;
+    use rz_profile::inventory::load_inventory;
+    use rz_profile::load::{LoadOptions, load};
 
     use super::*;
     use crate::fixture::text;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use rz_convert::inventory::{
+use rz_profile::inventory::{
     Inventory, Limit, Mapping, Module, NO_LIMIT, ProcessFacts, ProcessInventory, Thread,
 };
 
@@ -53,7 +53,7 @@ pub(super) fn write_process(
     if !known.open_files.is_empty() {
         let files = counted(known.open_files.len() as u64, "file");
         write_line(out, style, "open", &files)?;
-        let row = |file: &rz_convert::inventory::OpenFile| {
+        let row = |file: &rz_profile::inventory::OpenFile| {
             format!("{:>4}  {}", file.fd, clean(&file.target))
         };
         write_rows(out, style, known.open_files.iter().map(row), rows)?;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use rz_convert::inventory::{Captured, Clock, Cost, SourceInventory};
-use rz_convert::profile::CallDetail;
+use rz_profile::inventory::{Captured, Clock, Cost, SourceInventory};
+use rz_profile::model::CallDetail;
 
 use super::layout::{write_line, write_wrapped};
 use crate::format::{bytes, clean, count, counted, duration, percent, percent_of};

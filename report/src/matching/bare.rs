@@ -6,7 +6,7 @@
 //! symbol table; where it is inlined, it is only `work`, or `work<int>`.
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{Function, Profile};
+use rz_profile::model::{Function, Profile};
 
 use super::canonical::{bare_name, canonical_name};
 use super::modules::{MatchedModule, Modules};

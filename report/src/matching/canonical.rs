@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rz_convert::symbolize::without_clone_suffixes;
+use rz_profile::symbolize::without_clone_suffixes;
 
 /// `name` without what compilers number or hash anew in every build.
 ///

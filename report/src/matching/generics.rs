@@ -4,8 +4,8 @@
 //! writes an implementation of a trait by where it is. When only one of two
 //! builds uses it, the other one's names have to say as little.
 
-use rz_convert::profile::Function;
-use rz_convert::symbolize::without_clone_suffixes;
+use rz_profile::model::Function;
+use rz_profile::symbolize::without_clone_suffixes;
 
 /// How the linker's name of a Rust function is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod renames;
 mod similarity;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_convert::profile::{Function, Profile};
+use rz_profile::model::{Function, Profile};
 
 use self::bare::BareNames;
 use self::canonical::bare_name;

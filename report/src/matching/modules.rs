@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{Function, Module, ModuleKind, Profile};
+use rz_profile::model::{Function, Module, ModuleKind, Profile};
 
 use super::generics::{Mangling, mangling};
 

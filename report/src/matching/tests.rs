@@ -1,6 +1,6 @@
 //! Matching functions of profiles made by hand.
 
-use rz_convert::profile::Profile;
+use rz_profile::model::Profile;
 
 use super::*;
 use crate::fixture::Builder;
@@ -99,7 +99,7 @@ fn rust_names_of_either_mangling_match() {
 fn a_function_may_move_to_another_module() {
     let before = profile("1", &["main", "compress"]);
     let mut after = profile("2", &["main", "compress"]);
-    let library = rz_convert::profile::Module { name: "libz.so.1".into(), ..Default::default() };
+    let library = rz_profile::model::Module { name: "libz.so.1".into(), ..Default::default() };
     after.modules.push(library);
     after.functions[1].module = Some(after.modules.len() - 1);
     let modules = |renames: &[String]| {

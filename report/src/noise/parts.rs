@@ -1,7 +1,7 @@
 //! How the parts of one run differ.
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::ThreadId;
+use rz_profile::model::ThreadId;
 
 use super::items::{Adder, Leaf};
 use super::run::{RunSamples, TimedLeaf};

@@ -1,7 +1,7 @@
 //! The samples of one run, by where they end.
 
 use rustc_hash::FxHashMap;
-use rz_convert::profile::{EventId, Profile, Sample, StackId, ThreadId};
+use rz_profile::model::{EventId, Profile, Sample, StackId, ThreadId};
 
 use super::items::Leaf;
 use super::parts::SLICES;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rz_convert::profile::*;
+use rz_profile::model::*;
 
 /// The stacks of [`profile`], root first: thread, frames, samples. A sample
 /// weighs a millisecond.

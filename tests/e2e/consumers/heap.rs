@@ -1,8 +1,8 @@
 //! Allocations, as heap profiles of the programs that show them.
 
 use rz_convert::export::{ExportOptions, Format};
-use rz_convert::heap::{AllocationKind, Estimate, Heap, Metric, Site, Sum, Sums, show};
-use rz_convert::profile::{ALLOC, Event, EventId, EventKind, Profile};
+use rz_profile::heap::{AllocationKind, Estimate, Heap, Metric, Site, Sum, Sums, show};
+use rz_profile::model::{ALLOC, Event, EventId, EventKind, Profile};
 
 use super::fixture::{self, DOT, MAP, MUL};
 use super::{exported_profile, pprof, speedscope_page, top_rows};

@@ -1,9 +1,9 @@
 //! The columns of values that each sample of a pprof file has.
 
 use super::{Strings, proto, signed};
-use crate::heap::{Heap, Site};
-use crate::profile::{Event, EventId, EventKind, Profile, Sample, Unit};
-use crate::select::default_event;
+use rz_profile::heap::{Heap, Site};
+use rz_profile::model::{Event, EventId, EventKind, Profile, Sample, Unit};
+use rz_profile::select::default_event;
 
 /// What Go's own heap profiles have, with their units.
 const HEAP_TYPES: [(&str, &str); 4] = [

@@ -14,7 +14,7 @@ use super::attr::{Attr, sample_type};
 use super::bytes::Bytes;
 use super::records::{Ending, Raw, ReadError, for_records, user};
 
-const MAGIC_LITTLE: &[u8; 8] = b"PERFILE2";
+/// What a file of a machine whose numbers begin with the highest byte begins with.
 const MAGIC_BIG: &[u8; 8] = b"2ELIFREP";
 /// Size of the header of a file, and of one that was written into a pipe.
 const FILE_HEADER_LEN: u64 = 104;
@@ -60,11 +60,6 @@ pub(super) mod feature {
 const MISC_BUILD_ID_SIZE: u16 = 1 << 15;
 const MISC_CPU_MODE: u16 = 7;
 const CPU_MODE_KERNEL: u16 = 1;
-
-/// Whether a file begins like this.
-pub(in super::super) fn begins(head: &[u8]) -> bool {
-    head.starts_with(MAGIC_LITTLE) || head.starts_with(MAGIC_BIG)
-}
 
 /// An event that was sampled.
 #[derive(Debug, Clone, Default)]

@@ -30,14 +30,14 @@ use std::path::PathBuf;
 
 use rz_format::{Clock, Event, FileHeader, Host, Record, Recording};
 
+use rz_profile::foreign::InputFormat;
+
 use super::output::Output;
 use super::{ImportError, Imported, Input};
 use meta::{Meta, feature};
 use records::{Ending, ReadError, for_records, user};
 use rounds::Rounds;
 use session::Session;
-
-pub(super) use meta::begins;
 
 /// What an import of perf.data needs to be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) fn import(
 ) -> Result<Imported, ImportError> {
     let trace_id = input.trace_id();
     let Input { mut file, head, size, modified_ns } = input;
-    if !begins(&head) {
+    if InputFormat::of_head(&head) != Some(InputFormat::Perf) {
         let message = "this is no perf.data: it does not begin with PERFILE2".to_owned();
         return Err(ImportError::Unusable(message));
     }

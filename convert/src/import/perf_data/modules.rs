@@ -15,8 +15,8 @@ use rz_unwind::{
 };
 
 use super::super::output::Output;
-use crate::mapped_file::MappedFile;
-use crate::symbolize::{ModuleRequest, find_binary};
+use rz_profile::mapped_file::MappedFile;
+use rz_profile::symbolize::{ModuleRequest, find_binary};
 
 /// Files, at most; further ones are not told apart.
 const MAX_FILES: usize = 1 << 20;

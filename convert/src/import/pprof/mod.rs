@@ -14,7 +14,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, Write};
 
 use flate2::bufread::MultiGzDecoder;
-use prost::Message;
 use rz_format::{FileHeader, Record, Recording, Sample, StackId};
 
 use self::columns::Columns;
@@ -32,19 +31,6 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const SAMPLE: u64 = 2;
 /// Frames of a stack that are kept, from the leaf on.
 const MAX_FRAMES: usize = 4096;
-
-/// Whether a file begins like this: gzipped, or with a kind of value, which
-/// every writer of profiles puts first.
-pub(super) fn begins(head: &[u8]) -> bool {
-    if head.starts_with(&GZIP) {
-        return true;
-    }
-    let [0x0a, length, rest @ ..] = head else { return false };
-    let message = rest.get(..usize::from(*length));
-    message.is_some_and(|bytes| {
-        bytes.first() == Some(&0x08) && proto::ValueType::decode(bytes).is_ok()
-    })
-}
 
 pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, ImportError> {
     let is_gzip = input.head.starts_with(&GZIP);

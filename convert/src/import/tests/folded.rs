@@ -2,7 +2,7 @@
 
 use super::{by_thread, imported, loaded, refused, text};
 use crate::export::ExportOptions;
-use crate::profile::{FrameKind, Unit};
+use rz_profile::model::{FrameKind, Unit};
 
 /// The input comes out as it was, but for `expected`, if that is given.
 fn check(input: &str, expected: Option<&str>) {

@@ -11,8 +11,8 @@ use std::fs;
 
 use super::{ImportError, ImportOptions, Imported, import};
 use crate::export::{ExportOptions, Format, export};
-use crate::load::{LoadOptions, load};
-use crate::profile::Profile;
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::Profile;
 
 /// Makes a trace of an input.
 fn imported(input: &[u8]) -> Result<(Imported, Vec<u8>), ImportError> {

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::perf_file::story;
 use super::pprof::raw;
 use super::{imported, loaded_trace, written};
-use crate::export::{ExportOptions, Format, fixture};
+use rz_profile::fixture;
+
+use crate::export::{ExportOptions, Format};
 
 /// Makes a trace of an input, if it can be, and loads it.
 fn check(input: &[u8]) {

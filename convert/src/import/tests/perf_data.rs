@@ -2,7 +2,7 @@
 
 use super::perf_file::{PerfFile, story};
 use super::{by_thread, imported, loaded, refused};
-use crate::profile::Unit;
+use rz_profile::model::Unit;
 
 /// The story of [`story`].
 const STORY: &str = "\

@@ -7,8 +7,10 @@ use prost::Message;
 
 use super::{by_thread, imported, loaded, refused, written};
 use crate::export::pprof::proto;
-use crate::export::{ExportOptions, Format, fixture};
-use crate::profile::{EventKind, Profile, Unit};
+use rz_profile::fixture;
+
+use crate::export::{ExportOptions, Format};
+use rz_profile::model::{EventKind, Profile, Unit};
 
 fn pprof(profile: &Profile) -> Vec<u8> {
     written(profile, Format::Pprof, &ExportOptions::default())

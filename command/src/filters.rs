@@ -1,0 +1,58 @@
+//! The options of filters.
+
+use clap::Args;
+use rz_profile::filter::{Filter, Glob, Moment, Pattern};
+
+/// Which part of a recording to look at. Shares are those of what is left.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filters", next_display_order = 102)]
+pub struct FilterArgs {
+    /// Only from this time of the recording on: 10s, 1m30s, 250ms, -5s (before
+    /// the end) or 50%. What reaches into the window counts with the part
+    /// inside. Exact sums are replaced by what was recorded one by one
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, display_order = 100)]
+    from: Option<Moment>,
+    /// Only up to this time of the recording, written as with --from
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, display_order = 101)]
+    pub until: Option<Moment>,
+    /// Only threads with this name, as in `worker*`, or number; may be
+    /// repeated to have several
+    #[arg(long, value_name = "GLOB")]
+    thread: Vec<Glob>,
+    /// Only processes with this name or number; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    process: Vec<Glob>,
+    /// Only stacks with a function whose name matches; may be repeated to have
+    /// those with any
+    #[arg(long, value_name = "REGEX")]
+    focus: Vec<Pattern>,
+    /// Leave out stacks with a function whose name matches; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    ignore: Vec<Pattern>,
+    /// Only frames of modules with this name or path, as in `libssl*` or
+    /// `[kernel]`; may be repeated. What others did counts for the nearest
+    /// caller that is left; stacks without one are left out
+    #[arg(long, value_name = "GLOB")]
+    only_module: Vec<Glob>,
+    /// Give each function one frame in a stack, leaving out what is between
+    /// its first and its last call: a;b;a;c becomes a;c. Self stays as it is
+    #[arg(long)]
+    collapse_recursion: bool,
+}
+
+impl FilterArgs {
+    /// What was asked for. `to` is the end of the window by its older name, which
+    /// each program has an option of its own for: to `conv`, it names a format.
+    pub fn filter(self, to: Option<Moment>) -> Filter {
+        Filter {
+            from: self.from,
+            to: self.until.or(to),
+            threads: self.thread,
+            processes: self.process,
+            focus: self.focus,
+            ignore: self.ignore,
+            only_modules: self.only_module,
+            collapse_recursion: self.collapse_recursion,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Makes other traces of traces.
+
+pub mod embed;
+pub mod merge;
+pub mod redact;
+mod rewrite;

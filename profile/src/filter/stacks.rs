@@ -1,0 +1,132 @@
+//! Selects and changes the stacks of a finished profile.
+
+use super::rewrite::Rewriter;
+use super::{Filter, Pattern, heap};
+use crate::model::{Calls, FrameKind, Location, Profile, StackId, TotalClass, add_up_equal};
+
+/// What becomes of stacks.
+pub(super) struct Stacks {
+    /// By the old stack: what takes its place, if it is not left out.
+    new: Vec<Option<StackId>>,
+    /// Whether what has no stack stays.
+    keeps_none: bool,
+}
+
+impl Stacks {
+    /// What takes the place of a stack, which may be none; `None` if it is
+    /// left out.
+    pub(super) fn of(&self, old: Option<StackId>) -> Option<Option<StackId>> {
+        match old {
+            Some(old) => self.new[old].map(Some),
+            None => self.keeps_none.then_some(None),
+        }
+    }
+}
+
+/// Applies what a filter says of stacks; the rest is done while loading.
+pub(crate) fn apply(profile: &mut Profile, filter: &Filter) {
+    if !filter.by_stack() {
+        return;
+    }
+    let stacks = select(profile, filter);
+    profile.samples.retain_mut(|sample| {
+        let new = stacks.of(sample.stack);
+        sample.stack = new.flatten();
+        new.is_some()
+    });
+    add_up_equal(&mut profile.samples);
+    if let Some(timeline) = &mut profile.timeline {
+        timeline.retain_mut(|sample| {
+            let new = stacks.of(sample.stack);
+            sample.stack = new.flatten();
+            new.is_some()
+        });
+    }
+    if let Some(found) = &mut profile.heap {
+        heap::apply(found, &stacks, profile.threads.as_slice(), filter.drops_stacks());
+    }
+    if filter.drops_stacks() {
+        leave_out_sums(profile);
+    }
+}
+
+/// What has no stack cannot be selected by its stack.
+fn leave_out_sums(profile: &mut Profile) {
+    for class in [TotalClass::Waits, TotalClass::Calls, TotalClass::IoUring] {
+        let any = profile.totals.iter().any(|total| total.class == class);
+        if any && !profile.inexact.contains(&class) {
+            profile.inexact.push(class);
+        }
+    }
+    profile.totals.clear();
+    profile.open_waits.clear();
+    profile.calls = Calls::default();
+}
+
+/// Finds out what becomes of each stack, and makes the new ones.
+fn select(profile: &mut Profile, filter: &Filter) -> Stacks {
+    let focused = with_function(profile, &filter.focus);
+    let ignored = with_function(profile, &filter.ignore);
+    let is_left = |stack: StackId| {
+        (filter.focus.is_empty() || focused[stack]) && !ignored.get(stack).is_some_and(|&i| i)
+    };
+    let keeps_none = filter.focus.is_empty() && filter.only_modules.is_empty();
+    let count = profile.stacks.len();
+    if filter.only_modules.is_empty() && !filter.collapse_recursion {
+        let new = (0..count).map(|stack| is_left(stack).then_some(stack)).collect();
+        return Stacks { new, keeps_none };
+    }
+    let is_kept = modules(profile, filter);
+    let has_module = with_module(profile, &is_kept);
+    let keeps = |location: &Location| match location.module {
+        Some(module) => is_kept[module],
+        // What is no code says why there is no more of it.
+        None => filter.only_modules.is_empty() || is_note(location.kind),
+    };
+    let mut rewriter = Rewriter::new(profile, keeps, filter.collapse_recursion);
+    let mut new = |stack: StackId| {
+        let left = is_left(stack) && (filter.only_modules.is_empty() || has_module[stack]);
+        left.then(|| rewriter.stack(stack)).flatten()
+    };
+    Stacks { new: (0..count).map(&mut new).collect(), keeps_none }
+}
+
+/// Whether a frame is no code.
+fn is_note(kind: FrameKind) -> bool {
+    matches!(kind, FrameKind::Truncated | FrameKind::Lost | FrameKind::Wait)
+}
+
+/// Whether each module is looked at.
+fn modules(profile: &Profile, filter: &Filter) -> Vec<bool> {
+    let is_kept = |module: &crate::model::Module| {
+        let mut globs = filter.only_modules.iter();
+        let matches = globs.any(|glob| glob.matches(&module.name) || glob.matches(&module.path));
+        filter.only_modules.is_empty() || matches
+    };
+    profile.modules.iter().map(is_kept).collect()
+}
+
+/// Whether each stack has a frame in a module that is looked at.
+fn with_module(profile: &Profile, is_kept: &[bool]) -> Vec<bool> {
+    with_location(profile, |location| location.module.is_some_and(|module| is_kept[module]))
+}
+
+/// Whether each stack has a function whose name matches any of these.
+fn with_function(profile: &Profile, patterns: &[Pattern]) -> Vec<bool> {
+    if patterns.is_empty() {
+        return Vec::new();
+    }
+    let matches = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+    let matching: Vec<bool> = profile.functions.iter().map(|f| matches(&f.name)).collect();
+    with_location(profile, |location| location.lines.iter().any(|line| matching[line.function]))
+}
+
+/// Whether each stack has a location of which something is true.
+fn with_location(profile: &Profile, is_one: impl Fn(&Location) -> bool) -> Vec<bool> {
+    let of_location: Vec<bool> = profile.locations.iter().map(is_one).collect();
+    let mut of_stack: Vec<bool> = Vec::with_capacity(profile.stacks.len());
+    for node in &profile.stacks {
+        of_stack.push(of_location[node.location] || node.parent.is_some_and(|p| of_stack[p]));
+    }
+    of_stack
+}

@@ -1,0 +1,13 @@
+//! Traces written for the purpose, loaded and described in text.
+
+mod calls;
+mod damage;
+mod filters;
+mod generated;
+mod heap;
+mod heap_estimates;
+mod heap_views;
+mod inventory;
+mod names;
+mod sums;
+mod waits;
