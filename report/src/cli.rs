@@ -12,18 +12,18 @@ use rz_command::symbols::Symbols;
 use rz_profile::filter::Filter;
 use rz_profile::heap::{HeapOptions, Metric};
 use rz_profile::model::{ALLOC, OFF_CPU, SYSCALLS, WALL};
-use rz_report::annotate::AnnotateOptions;
-use rz_report::calls::SortCalls;
-use rz_report::change_color::Width;
 use rz_report::diff::DiffOptions;
-use rz_report::fail_if::Condition;
-use rz_report::heap::sites::{SiteKind, SortSites};
-use rz_report::info::InfoOptions;
-use rz_report::list::ListOptions;
-use rz_report::normalize::{Per, Work};
-use rz_report::top::SortBy;
-use rz_report::tree::TreeOptions;
-use rz_report::view::Direction;
+use rz_report::diff::fail_if::Condition;
+use rz_report::diff::normalize::{Per, Work};
+use rz_report::model::calls::SortCalls;
+use rz_report::model::top::SortBy;
+use rz_report::model::trees::Direction;
+use rz_report::render::change_color::Width;
+use rz_report::views::annotate::AnnotateOptions;
+use rz_report::views::heap::sites::{SiteKind, SortSites};
+use rz_report::views::info::InfoOptions;
+use rz_report::views::list::ListOptions;
+use rz_report::views::tree::TreeOptions;
 
 /// What was asked for.
 #[derive(Debug)]

@@ -19,29 +19,30 @@ use rz_profile::inventory::load_inventory;
 use rz_profile::load::{LoadOptions, Without, load};
 use rz_profile::model::{EventId, EventKind, OFF_CPU, Profile, SYSCALLS, WALL};
 use rz_profile::select::{default_event, find_event, select_event};
-use rz_report::annotate::{Choice, choose, write_annotated};
+use rz_report::diff::fail_if::{Checked, Outcome, check, worst};
+use rz_report::diff::flame::write_diff_flame_graph;
+use rz_report::diff::heap::compare_heaps;
+use rz_report::diff::heap::flame::write_heap_diff_flame_graph;
+use rz_report::diff::heap::json::write_heap_diff_json;
+use rz_report::diff::heap::markdown::write_heap_diff_markdown;
+use rz_report::diff::heap::table::write_heap_diff;
+use rz_report::diff::json::write_diff_json;
+use rz_report::diff::markdown::write_diff_markdown;
+use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
-use rz_report::diff_flame::write_diff_flame_graph;
-use rz_report::diff_json::write_diff_json;
-use rz_report::diff_markdown::write_diff_markdown;
-use rz_report::diff_table::write_diff;
 use rz_report::error::ReportError;
-use rz_report::fail_if::{Checked, Outcome, check, worst};
-use rz_report::flame::write_flame_graph;
-use rz_report::heap::diff::compare_heaps;
-use rz_report::heap::diff_flame::write_heap_diff_flame_graph;
-use rz_report::heap::diff_json::write_heap_diff_json;
-use rz_report::heap::diff_markdown::write_heap_diff_markdown;
-use rz_report::heap::diff_table::write_heap_diff;
-use rz_report::heap::sites::{SiteList, write_sites};
-use rz_report::heap::{HeapPage, show_metric, write_heap};
-use rz_report::info::{InfoOptions, write_info};
-use rz_report::list::{ListOptions, write_list};
-use rz_report::off_cpu::write_off_cpu;
-use rz_report::style::Style;
-use rz_report::summary::{SummaryOptions, write_summary};
-use rz_report::syscalls::{SyscallOptions, write_syscalls};
-use rz_report::tree::write_tree_report;
+use rz_report::model::metric::show_metric;
+use rz_report::render::style::Style;
+use rz_report::views::annotate::{Choice, choose, write_annotated};
+use rz_report::views::flame::write_flame_graph;
+use rz_report::views::heap::sites::{SiteList, write_sites};
+use rz_report::views::heap::{HeapPage, write_heap};
+use rz_report::views::info::{InfoOptions, write_info};
+use rz_report::views::list::{ListOptions, write_list};
+use rz_report::views::off_cpu::write_off_cpu;
+use rz_report::views::summary::{SummaryOptions, write_summary};
+use rz_report::views::syscalls::{SyscallOptions, write_syscalls};
+use rz_report::views::tree::write_tree_report;
 
 fn main() -> ExitCode {
     match run(&cli::parse()) {
@@ -183,7 +184,7 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
 /// Says what became of conditions, and the worst of it.
 fn say_checked(checked: &[Checked]) -> Outcome {
     for Checked { text, .. } in checked {
-        eprintln!("report: {}", rz_report::format::clean(text));
+        eprintln!("report: {}", rz_report::model::clean::clean(text));
     }
     worst(checked)
 }
@@ -259,7 +260,7 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
 
 fn say_notes(notes: &[String], whose: &str) {
     for note in notes {
-        eprintln!("report: note: {whose}{}", rz_report::format::clean(note));
+        eprintln!("report: note: {whose}{}", rz_report::model::clean::clean(note));
     }
 }
 

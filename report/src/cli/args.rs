@@ -6,8 +6,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use rz_profile::filter::Moment;
 use rz_profile::heap::Metric;
-use rz_report::change_color::Width;
-use rz_report::fail_if::Condition;
+use rz_report::diff::fail_if::Condition;
+use rz_report::render::change_color::Width;
 
 use rz_command::filters::FilterArgs;
 use rz_command::symbols::SymbolArgs;

@@ -8,23 +8,23 @@
 use rz_profile::model::{Event, EventId, EventKind, TotalClass, Unit};
 
 use super::{Diff, DiffOptions, Node, Noise, Row, Run, Side, SideRun};
-use crate::calltree::{Amount, CallTree, NodeId, ROOT, Roots, Source};
-use crate::change::{Change, Pair};
-use crate::diff_sums::{class_of, compare_sums, has_exact, named};
+use crate::diff::change::{Change, Pair};
+use crate::diff::matching::{Findings, Matched, ScaledTree, match_functions};
+use crate::diff::noise::{Items, NoiseOf, RunSamples, between_runs, permutations, within_runs};
+use crate::diff::normalize::{Exposure, Per, Scale};
+use crate::diff::stats;
+use crate::diff::sums::{class_of, compare_sums, has_exact, named};
+use crate::diff::verdicts::{Confirm, Limits, judge};
 use crate::error::ReportError;
-use crate::heap::places::owners;
-use crate::heap::{is_rate, shown_heap, shown_metric};
-use crate::matching::{Findings, Matched, ScaledTree, match_functions};
-use crate::merged::Merged;
-use crate::noise::{Items, NoiseOf, RunSamples, between_runs, permutations, within_runs};
-use crate::normalize::{Exposure, Per, Scale};
-use crate::stats;
-use crate::symbols::{SymbolId, Symbols};
-use crate::top::{FunctionNodes, function_nodes, is_function};
-use crate::verdicts::{Confirm, Limits, judge};
-use crate::wording::wording;
+use crate::model::calltree::{Amount, CallTree, NodeId, ROOT, Roots, Source};
+use crate::model::heap_places::owners;
+use crate::model::merged::Merged;
+use crate::model::metric::{is_rate, shown_heap, shown_metric};
+use crate::model::symbols::{SymbolId, Symbols};
+use crate::model::top::{FunctionNodes, function_nodes, is_function};
+use crate::render::wording::wording;
 
-/// Compares two sides, [matching](crate::matching) functions across builds. If one
+/// Compares two sides, [matching](crate::diff::matching) functions across builds. If one
 /// side has several runs, the run is the unit: what differs between runs of
 /// one side is noise. With one run on each, noise is taken from within them.
 ///
@@ -250,13 +250,15 @@ impl Judges<'_> {
         changes.extend(judge(noise, others, total_of, limits, confirm));
         let nodes = laid.merged.tree.nodes.iter().zip(&laid.pairs).zip(changes);
         let node =
-            |((node, pairs), total): ((&crate::calltree::Node, &(Pair, Pair)), Change)| Node {
-                symbol: node.symbol,
-                kind: node.kind,
-                inlined: node.inlined,
-                parent: node.parent,
-                self_: pairs.0,
-                total,
+            |((node, pairs), total): ((&crate::model::calltree::Node, &(Pair, Pair)), Change)| {
+                Node {
+                    symbol: node.symbol,
+                    kind: node.kind,
+                    inlined: node.inlined,
+                    parent: node.parent,
+                    self_: pairs.0,
+                    total,
+                }
             };
         nodes.map(node).collect()
     }

@@ -4,7 +4,7 @@ use rz_profile::model::{Event, Profile, Unit};
 
 use super::compare::NO_EVENT;
 use super::*;
-use crate::change::Verdict;
+use crate::diff::change::Verdict;
 use crate::fixture::Builder;
 
 /// A profile of `seconds` at `hz` of a program that keeps one core busy

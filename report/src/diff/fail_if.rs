@@ -1,0 +1,390 @@
+//! Decides whether a comparison fails, for `--fail-if 'total>5%'`.
+//!
+//! What is asked is whether something grew by more than a limit. Where the
+//! whole interval of a change is beyond the limit, it did; where the whole
+//! interval is below, it did not; and else the data is too noisy to tell,
+//! which is neither good nor bad news.
+
+use std::str::FromStr;
+
+use crate::diff::Diff;
+use crate::diff::change::Change;
+use crate::diff::heap::HeapDiff;
+use crate::diff::matching::named;
+use crate::diff::normalize::Per;
+use crate::error::ReportError;
+use crate::model::symbols::{SymbolId, Symbols};
+
+/// What a condition looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// All of the event, by how much it grew of what it was.
+    Total,
+    /// What a function cost itself, by how much it grew of what it was.
+    SelfOf(String),
+    /// What a function and all it called cost, likewise.
+    TotalOf(String),
+    /// What any function cost itself, by how much it grew of what all of the
+    /// event was.
+    AnyFunction,
+}
+
+/// When a comparison fails: `total>5%`, `self:NAME>10%`, `total:NAME>10%`,
+/// `function>2%`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Condition {
+    /// What it looks at.
+    pub subject: Subject,
+    /// By how much it may grow, in percent.
+    pub percent: f64,
+    /// The condition as it was written.
+    pub text: String,
+}
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted = "total>5%, self:NAME>5%, total:NAME>5% or function>5% is needed";
+        // Names may contain `>`.
+        let (subject, limit) = text.rsplit_once('>').ok_or(wanted)?;
+        let subject = match (subject.trim(), subject.split_once(':')) {
+            ("total", _) => Subject::Total,
+            ("function", _) => Subject::AnyFunction,
+            (_, Some((kind, name))) if !name.trim().is_empty() => match kind.trim() {
+                "self" => Subject::SelfOf(name.trim().to_owned()),
+                "total" => Subject::TotalOf(name.trim().to_owned()),
+                _ => return Err(wanted.to_owned()),
+            },
+            _ => return Err(wanted.to_owned()),
+        };
+        let number = limit.trim().strip_suffix('%').ok_or("the limit is in %")?;
+        match number.trim().parse() {
+            Ok(percent) if (0.0..=1e9).contains(&percent) => {
+                Ok(Condition { subject, percent, text: text.trim().to_owned() })
+            }
+            _ => Err("the limit is a number of 0 or more".to_owned()),
+        }
+    }
+}
+
+/// What became of a condition; the worst is the largest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It shrank.
+    Improvement,
+    /// It did not grow by more than the limit.
+    Fine,
+    /// It may have grown by more than the limit, or not.
+    TooNoisy,
+    /// It grew by more than the limit.
+    Regression,
+}
+
+impl Outcome {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Improvement => "improvement",
+            Outcome::Fine => "fine",
+            Outcome::TooNoisy => "too noisy to tell",
+            Outcome::Regression => "regression",
+        }
+    }
+
+    /// The exit code that says so.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Outcome::Improvement | Outcome::Fine => 0,
+            Outcome::Regression => 3,
+            Outcome::TooNoisy => 4,
+        }
+    }
+}
+
+/// A condition and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The condition, as it was written.
+    pub condition: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The same with numbers, as a line for people.
+    pub text: String,
+}
+
+/// Checks conditions against a comparison.
+///
+/// # Errors
+/// If a function is not there, or its total cannot change because shares of
+/// it are compared.
+pub fn check<'d>(
+    conditions: &[Condition],
+    diff: impl Into<Checkable<'d>>,
+) -> Result<Vec<Checked>, ReportError> {
+    let diff = diff.into();
+    conditions.iter().map(|condition| check_one(condition, &diff)).collect()
+}
+
+/// What conditions can be checked against, of whatever was compared.
+pub struct Checkable<'d> {
+    /// All of it; `None` if it cannot change.
+    total: Option<&'d Change>,
+    /// What all of it was before, which functions are shares of.
+    whole: f64,
+    /// Functions with their changes by self and by total, and whether what
+    /// became of them is explained without a change.
+    rows: Vec<(SymbolId, &'d Change, &'d Change, bool)>,
+    symbols: &'d Symbols,
+    /// What is known exactly by name.
+    sums: Vec<(&'d str, &'d Change)>,
+}
+
+impl<'d> From<&'d Diff<'_>> for Checkable<'d> {
+    fn from(diff: &'d Diff<'_>) -> Self {
+        // There may be exact sums and no samples.
+        let sums = diff.sums.as_ref().filter(|_| diff.total.is_nothing());
+        let total = sums.map_or(&diff.total, |sums| &sums.total);
+        let explained = |symbol| diff.findings.explains(symbol);
+        let rows = diff.rows.iter();
+        let sums = diff.sums.iter().flat_map(|sums| &sums.rows);
+        Checkable {
+            total: (diff.scale.per != Per::Share).then_some(total),
+            whole: diff.total.values[0],
+            rows: rows
+                .map(|row| (row.symbol, &row.self_, &row.total, explained(row.symbol)))
+                .collect(),
+            symbols: &diff.symbols,
+            sums: sums.map(|row| (row.name.as_str(), &row.change)).collect(),
+        }
+    }
+}
+
+impl<'d> From<&'d HeapDiff<'_>> for Checkable<'d> {
+    fn from(diff: &'d HeapDiff<'_>) -> Self {
+        let rows = diff.rows.iter();
+        Checkable {
+            total: Some(&diff.change),
+            whole: diff.change.values[0],
+            rows: rows.map(|row| (row.symbol, &row.changes[0], &row.changes[1], false)).collect(),
+            symbols: &diff.symbols,
+            sums: Vec::new(),
+        }
+    }
+}
+
+/// The worst outcome; fine without any.
+pub fn worst(checked: &[Checked]) -> Outcome {
+    checked.iter().map(|checked| checked.outcome).max().unwrap_or(Outcome::Fine)
+}
+
+fn check_one(condition: &Condition, diff: &Checkable<'_>) -> Result<Checked, ReportError> {
+    let limit = condition.percent;
+    let (outcome, text) = match &condition.subject {
+        Subject::Total => {
+            let what = "total with --per share";
+            let why = "it is 100 % on both sides";
+            let total = diff.total.ok_or(ReportError::Unsupported { what, why })?;
+            of_its_own(total, limit)
+        }
+        Subject::SelfOf(name) => of_its_own(change_of(condition, name, diff, |own, _| own)?, limit),
+        Subject::TotalOf(name) => {
+            of_its_own(change_of(condition, name, diff, |_, total| total)?, limit)
+        }
+        Subject::AnyFunction => of_any(diff, limit),
+    };
+    let condition = condition.text.clone();
+    let text = format!("{condition}: {}: {text}", outcome.name());
+    Ok(Checked { condition, outcome, text })
+}
+
+/// The change of the function of a name, the larger one if there are several,
+/// or of the system call or reason to wait.
+fn change_of<'d>(
+    condition: &Condition,
+    name: &str,
+    diff: &Checkable<'d>,
+    of: fn(&'d Change, &'d Change) -> &'d Change,
+) -> Result<&'d Change, ReportError> {
+    let all: Vec<SymbolId> = diff.rows.iter().map(|(symbol, ..)| *symbol).collect();
+    let ids = named(name, &all, diff.symbols);
+    let size = |total: &Change| total.values[0].max(total.values[1]);
+    let found = diff.rows.iter().filter(|(symbol, ..)| ids.contains(symbol));
+    let largest = found.max_by(|a, b| size(a.2).total_cmp(&size(b.2)));
+    let sum = || diff.sums.iter().find(|(known, _)| *known == name);
+    largest.map(|(_, own, total, _)| of(own, total)).or_else(|| Some(sum()?.1)).ok_or_else(|| {
+        ReportError::NothingToCheck { condition: condition.text.clone(), name: name.to_owned() }
+    })
+}
+
+/// By how much something grew, in percent of what it was.
+fn of_its_own(change: &Change, limit: f64) -> (Outcome, String) {
+    let percent = |ratio: f64| 100.0 * (ratio - 1.0);
+    let ratio_interval = change.test.and_then(|test| test.ratio_interval);
+    let is_new = change.test.is_some_and(|test| test.interval[0] > 0.0);
+    match (change.ratio(), ratio_interval) {
+        (Some(ratio), Some(interval)) => {
+            let interval = interval.map(percent);
+            (outcome(interval, limit), grown(percent(ratio), interval))
+        }
+        (Some(ratio), None) => {
+            let text = format!("{}, of too few samples", signed(percent(ratio)));
+            (if ratio <= 1.0 { Outcome::Fine } else { Outcome::TooNoisy }, text)
+        }
+        (None, _) if change.is_nothing() => (Outcome::Fine, "it is on neither side".to_owned()),
+        // Any limit is exceeded by what was nothing.
+        (None, _) if is_new => (Outcome::Regression, "it is new".to_owned()),
+        (None, _) => (Outcome::TooNoisy, "it is new, of too few samples".to_owned()),
+    }
+}
+
+/// Whether any function grew by more than the limit, in percent of the whole.
+fn of_any(diff: &Checkable<'_>, limit: f64) -> (Outcome, String) {
+    let whole = diff.whole;
+    let share = |value: f64| 100.0 * value / whole;
+    let costs = diff.rows.iter().filter(|(.., explained)| !explained);
+    let mut rows: Vec<(&str, &Change, f64, [f64; 2])> = costs
+        .filter_map(|&(symbol, own, ..)| {
+            let test = own.test.filter(|_| whole > 0.0)?;
+            let name = diff.symbols[symbol].name.as_str();
+            Some((name, own, share(own.delta()), test.interval.map(share)))
+        })
+        .collect();
+    rows.sort_by(|a, b| b.2.total_cmp(&a.2));
+    let is_beyond = |own: &Change, low: f64| own.verdict.is_more() && low > limit;
+    let beyond = rows.iter().find(|(_, own, _, [low, _])| is_beyond(own, *low));
+    if let Some((name, _, delta, interval)) = beyond {
+        let text = format!("{} of the whole: {name}", grown(*delta, *interval));
+        return (Outcome::Regression, text);
+    }
+    let widest = rows.iter().max_by(|a, b| a.3[1].total_cmp(&b.3[1]));
+    match widest {
+        Some((name, _, delta, interval)) if interval[1] > limit => {
+            let text = format!("{} of the whole: {name}", grown(*delta, *interval));
+            (Outcome::TooNoisy, text)
+        }
+        Some((name, _, delta, _)) => {
+            (Outcome::Fine, format!("at most {} of the whole: {name}", signed(*delta)))
+        }
+        None => (Outcome::Fine, "no function has enough samples of its own".to_owned()),
+    }
+}
+
+fn outcome([low, high]: [f64; 2], limit: f64) -> Outcome {
+    match (low, high) {
+        (low, _) if low > limit => Outcome::Regression,
+        (_, high) if high < 0.0 => Outcome::Improvement,
+        (_, high) if high <= limit => Outcome::Fine,
+        _ => Outcome::TooNoisy,
+    }
+}
+
+fn grown(percent: f64, interval: [f64; 2]) -> String {
+    format!("{} ({} to {})", signed(percent), signed(interval[0]), signed(interval[1]))
+}
+
+fn signed(percent: f64) -> String {
+    if percent.abs() < 0.05 { "0.0%".to_owned() } else { format!("{percent:+.1}%") }
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_profile::model::Profile;
+
+    use super::*;
+    use crate::diff::{DiffOptions, Run, compare};
+    use crate::fixture::Builder;
+
+    #[test]
+    fn conditions_are_read() {
+        let check = |text: &str, subject: Subject, percent: f64| {
+            let condition: Condition = text.parse().unwrap();
+            assert_eq!((condition.subject, condition.percent), (subject, percent), "{text}");
+        };
+        check("total>5%", Subject::Total, 5.0);
+        check(" total > 0.5 % ", Subject::Total, 0.5);
+        check("function>2%", Subject::AnyFunction, 2.0);
+        check("self:main>10%", Subject::SelfOf("main".into()), 10.0);
+        check("total:<A as B>::f>0%", Subject::TotalOf("<A as B>::f".into()), 0.0);
+        check("self:std::operator>>(int)>1%", Subject::SelfOf("std::operator>>(int)".into()), 1.0);
+        let error = |text: &str, part: &str| {
+            let error = text.parse::<Condition>().unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        };
+        error("total", "is needed");
+        error("total<5%", "is needed");
+        error("wall>5%", "is needed");
+        error("self:>5%", "is needed");
+        error("mean:f>5%", "is needed");
+        error("total>5", "the limit is in %");
+        error("total>x%", "a number");
+        error("total>-5%", "a number");
+        error("total>NaN%", "a number");
+    }
+
+    fn checked(before: &Profile, after: &Profile, condition: &str, per: Per) -> String {
+        let run = |profile, name| Run { profile, name, event: Some(0) };
+        let options = DiffOptions { per: Some(per), ..DiffOptions::default() };
+        let diff = compare([&[run(before, "a.rz")], &[run(after, "b.rz")]], &options).unwrap();
+        match check(&[condition.parse().unwrap()], &diff) {
+            Ok(checked) => {
+                let outcome = worst(&checked);
+                assert_eq!(outcome, checked[0].outcome);
+                // What exactly intervals are is tested elsewhere.
+                let text = checked[0].text.replace("too noisy to tell", "noisy");
+                format!("{} {}", outcome.exit_code(), text.split(" (").next().unwrap())
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn outcomes_are_told_apart() {
+        let before = Builder::of(&[("main;f", 4_000), ("main;g", 1_000), ("main;tiny", 2)]);
+        let check = |stacks: &[(&str, u64)], condition: &str, expected: &str| {
+            assert_eq!(checked(&before, &Builder::of(stacks), condition, Per::Wall), expected);
+        };
+        let same = [("main;f", 4_010), ("main;g", 990), ("main;tiny", 3)];
+        check(&same, "total>10%", "0 total>10%: fine: 0.0%");
+        check(&same, "total>1%", "4 total>1%: noisy: 0.0%");
+        check(&same, "function>10%", "0 function>10%: fine: at most +0.2% of the whole: f");
+        check(&same, "self:tiny>10%", "4 self:tiny>10%: noisy: +50.0%, of too few samples");
+        check(&same, "self:main>10%", "0 self:main>10%: fine: it is on neither side");
+        check(
+            &same,
+            "self:nothing>10%",
+            "--fail-if self:nothing>10%: no function nothing on either side",
+        );
+        let more = [("main;f", 6_000), ("main;g", 1_000), ("main;tiny", 2)];
+        check(&more, "total>5%", "3 total>5%: regression: +40.0%");
+        check(&more, "total:f>5%", "3 total:f>5%: regression: +50.0%");
+        check(&more, "total>40%", "4 total>40%: noisy: +40.0%");
+        check(&more, "function>5%", "3 function>5%: regression: +40.0%");
+        let less = [("main;f", 2_000), ("main;g", 1_000), ("main;tiny", 2)];
+        check(&less, "total>5%", "0 total>5%: improvement: -40.0%");
+        check(&less, "function>5%", "0 function>5%: fine: at most 0.0% of the whole: g");
+        let new = [("main;f", 4_000), ("main;g", 1_000), ("main;h", 900)];
+        check(&new, "self:h>500%", "3 self:h>500%: regression: it is new");
+        check(&new, "function>5%", "3 function>5%: regression: +18.0%");
+    }
+
+    /// What differs by its name alone, or is inlined, fails no condition.
+    #[test]
+    fn names_and_inlining_are_no_regression() {
+        let before =
+            Builder::of(&[("main;parse_row", 2_000), ("main;f;step", 2_000), ("main;f", 90)]);
+        let after = Builder::of(&[("main;parse_line", 2_010), ("main;f", 2_080)]);
+        let text = checked(&before, &after, "function>5%", Per::Wall);
+        assert_eq!(text, "0 function>5%: fine: no function has enough samples of its own");
+    }
+
+    #[test]
+    fn a_share_of_all_cannot_grow() {
+        let profile = Builder::of(&[("main", 100)]);
+        let check = |condition, expected: &str| {
+            assert_eq!(checked(&profile, &profile, condition, Per::Share), expected);
+        };
+        check("total>5%", "cannot compare total with --per share: it is 100 % on both sides");
+        check("total:main>5%", "0 total:main>5%: fine: 0.0%");
+    }
+}

@@ -1,0 +1,14 @@
+//! What views are made of: call trees, functions, and sums.
+
+pub mod calls;
+pub mod calltree;
+pub mod clean;
+pub mod heap_places;
+pub mod hotpath;
+pub mod merged;
+pub mod metric;
+pub mod symbols;
+pub mod threads;
+pub mod top;
+pub mod trees;
+pub mod waits;

@@ -1,0 +1,14 @@
+//! What a report shows of one profile.
+
+pub mod annotate;
+pub mod flame;
+pub mod header;
+pub mod heap;
+pub mod info;
+pub mod list;
+pub mod off_cpu;
+mod sources;
+pub mod stacks;
+pub mod summary;
+pub mod syscalls;
+pub mod tree;

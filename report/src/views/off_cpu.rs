@@ -1,0 +1,299 @@
+//! The report about waiting: why threads did not run, where, and which.
+
+use std::io::{self, Write};
+
+use rz_profile::model::{EventId, EventKind, Profile, Total, TotalClass};
+
+use crate::model::top;
+use crate::model::trees::{Direction, call_tree};
+use crate::model::waits::{Reason, ThreadTime, by_reason, by_thread, open_by_reason};
+use crate::render::format::{count, counted, duration};
+use crate::render::style::{Paint, Style};
+use crate::render::sums_table::{
+    duration_columns, duration_titles, sums_note, write_replacement, write_sums, write_thread_sums,
+};
+use crate::render::table::{Row, write_table};
+use crate::render::title::{some_of, write_title};
+use crate::views::header::write_header;
+use crate::views::stacks::write_stacks;
+use crate::views::summary::{SummaryOptions, with_samples, write_no_samples, write_top};
+
+/// Writes why threads waited, from exact sums, then where, from the samples
+/// of `event`, and which threads.
+pub fn write_off_cpu(
+    out: &mut dyn Write,
+    style: Style,
+    name: &str,
+    profile: &Profile,
+    event: Option<EventId>,
+    options: SummaryOptions,
+) -> io::Result<()> {
+    write_header(out, style, name, profile, event)?;
+    write_reasons(out, style, profile, options.limit)?;
+    match with_samples(profile, event) {
+        None => {
+            writeln!(out)?;
+            write_no_samples(out, profile, event)?;
+        }
+        Some(event) => {
+            let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
+            write_stacks(out, style, &tree, &symbols, options.limit)?;
+            let functions = top::functions_without_kernel(&tree);
+            let unit = profile.events[event].unit;
+            write_top(out, style, (&tree, &symbols), functions, unit, options)?;
+        }
+    }
+    write_threads(out, style, profile, options.threads)
+}
+
+fn write_reasons(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let reasons = by_reason(profile);
+    let mut all = Total::default();
+    reasons.iter().for_each(|reason| all.add(&reason.sum));
+    let shown = reasons.len().min(limit);
+    let exact = match all.count {
+        0 => "no wait ended while it was recorded".to_owned(),
+        n => format!(
+            "exact: {}, {}, {} of it ready to run{}",
+            counted(n, "wait"),
+            duration(all.total_ns),
+            duration(all.queued_ns),
+            some_of(shown, reasons.len())
+        ),
+    };
+    let note = sums_note(profile, TotalClass::Waits, exact);
+    write_title(out, style, "WHY THREADS WAITED", &note)?;
+    write_replacement(out, style, profile, TotalClass::Waits, &all, "wait")?;
+    if !reasons.is_empty() {
+        write_sums(out, style, |detail| {
+            let row = |reason: &Reason| {
+                let mut numbers = vec![(count(reason.sum.count), Paint::Plain)];
+                numbers.extend(duration_columns(detail, &reason.sum, all.total_ns));
+                numbers.push((duration(reason.sum.queued_ns), Paint::Plain));
+                Row { numbers, text: reason.name.clone(), suffix: String::new() }
+            };
+            let titles = [&["waits"], duration_titles(detail), &["ready", "reason"]].concat();
+            (titles, reasons[..shown].iter().map(row).collect())
+        })?;
+    }
+    write_open(out, style, profile, limit)
+}
+
+/// What was not over at the end, which exact sums leave out.
+fn write_open(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let reasons = open_by_reason(profile);
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let shown = reasons.len().min(limit);
+    let note = format!("in none of the sums above{}", some_of(shown, reasons.len()));
+    write_title(out, style, "STILL WAITING AT THE END", &note)?;
+    let rows: Vec<Row> = reasons[..shown]
+        .iter()
+        .map(|reason| {
+            let durations = [reason.sum.total_ns, reason.sum.max_ns].map(duration);
+            let numbers = [count(reason.sum.count)].into_iter().chain(durations);
+            let numbers = numbers.map(|text| (text, Paint::Plain)).collect();
+            Row { numbers, text: reason.name.clone(), suffix: String::new() }
+        })
+        .collect();
+    write_table(out, style, &["waits", "time", "max", "reason"], &rows)
+}
+
+fn write_threads(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let threads = by_thread(profile);
+    // What is known of threads has no stacks to filter by.
+    if threads.is_empty() || profile.info.filter.drops_stacks {
+        return Ok(());
+    }
+    let inexact = profile.inexact.contains(&TotalClass::Waits);
+    let sums = if inexact { "added up" } else { "exact" };
+    let note = format!("off CPU and ready to run: {sums}, on CPU: sampled");
+    let has_cpu = profile.events.iter().any(|event| event.kind == EventKind::Cpu);
+    let titles = ["off CPU", "on CPU", "ready", "waits"];
+    let row = |row: &ThreadTime| {
+        let on_cpu = if has_cpu { duration(row.on_cpu_ns) } else { "-".to_owned() };
+        let (off_cpu, ready) = (duration(row.waits.total_ns), duration(row.waits.queued_ns));
+        (row.thread, vec![off_cpu, on_cpu, ready, count(row.waits.count)])
+    };
+    let threads = threads.iter().map(row).collect();
+    write_thread_sums(out, style, profile, &note, &titles, threads, limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_profile::model::{Event, Histogram, OFF_CPU, WaitState};
+
+    use super::*;
+    use crate::fixture::{Builder, text};
+    use crate::model::top::SortBy;
+
+    const OPTIONS: SummaryOptions =
+        SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
+
+    fn total(thread: u32, state: WaitState, number: Option<u32>, each_ns: u64) -> Total {
+        let mut histogram = Histogram::default();
+        histogram.0[each_ns.ilog2() as usize] = 10;
+        Total {
+            thread: Some(thread),
+            state,
+            number,
+            count: 10,
+            total_ns: 10 * each_ns,
+            min_ns: each_ns,
+            max_ns: each_ns,
+            queued_ns: 1_000_000,
+            histogram,
+            ..Total::default()
+        }
+    }
+
+    fn profile() -> Profile {
+        let mut builder = Builder::new();
+        let lock = builder.stack(&["main", "lock", "do_futex_[k]", "[off-CPU: futex]"]);
+        let preempted = builder.stack(&["main", "work", "[off-CPU: preempted]"]);
+        let work = builder.stack(&["main", "work"]);
+        builder.sample(0, work, 100);
+        builder.thread(0, "pool-1", 4243);
+        let kind = EventKind::OffCpu;
+        let mut profile = builder.profile;
+        profile.events.push(Event { kind, name: OFF_CPU.into(), ..Event::default() });
+        for (stack, count, weight) in [(lock, 4, 3_900_000_000), (preempted, 1, 20_000_000)] {
+            profile.samples.push(rz_profile::model::Sample {
+                event: 1,
+                thread: 0,
+                stack: Some(stack),
+                count,
+                weight,
+            });
+        }
+        profile.totals = vec![
+            total(0, WaitState::Sleeping, Some(202), 400_000_000),
+            total(0, WaitState::Preempted, Some(202), 1_000_000),
+        ];
+        let open = Total { count: 1, queued_ns: 0, ..total(1, WaitState::Sleeping, None, 1) };
+        let open_ns = 9_000_000_000;
+        profile.open_waits = vec![Total { total_ns: open_ns, max_ns: open_ns, ..open }];
+        profile
+    }
+
+    fn page(profile: &Profile, style: Style, limit: usize) -> String {
+        let options = SummaryOptions { limit, ..OPTIONS };
+        let report = text(|out| write_off_cpu(out, style, "t.rz", profile, Some(1), options));
+        report.split_once("\n\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn the_whole_page() {
+        let expected = "
+WHY THREADS WAITED  exact: 20 waits, 4.01 s, 2.00 ms of it ready to run
+waits     time  share     mean       p50       p99      max    ready  reason
+   10   4.00 s  99.8%   400 ms   ~400 ms   ~400 ms   400 ms  1.00 ms  futex
+   10  10.0 ms   0.2%  1.00 ms  ~1.00 ms  ~1.00 ms  1.00 ms  1.00 ms  preempted
+
+STILL WAITING AT THE END  in none of the sums above
+waits    time     max  reason
+    1  9.00 s  9.00 s  page fault
+
+TOP STACKS  sampled in proportion to time; without kernel functions
+share     time  samples  stack, innermost first
+99.5%   3.90 s        4  futex ← lock ← main
+ 0.5%  20.0 ms        1  preempted ← work ← main
+
+TOP FUNCTIONS  by total, 2 of 5
+ self    time   total    time  function
+ 0.0%    0 ns  100.0%  3.92 s  main  app
+99.5%  3.90 s   99.5%  3.90 s  [off-CPU: futex]
+
+THREADS  off CPU and ready to run: exact, on CPU: sampled
+off CPU  on CPU    ready  waits   tid  thread
+ 9.00 s    0 ns     0 ns      1  4243  pool-1
+ 4.01 s  1.00 s  2.00 ms     20  4242  app
+";
+        assert_eq!(page(&profile(), Style::default(), 2), expected[1..]);
+    }
+
+    #[test]
+    fn sums_of_a_filter_are_not_exact() {
+        let mut profile = profile();
+        profile.inexact = vec![TotalClass::Waits];
+        profile.info.filter.text = "1s to 2s".into();
+        profile.info.filter.window = Some((1_000_000_000, 2_000_000_000));
+        let shown = page(&profile, Style::default(), 25);
+        let start = "WHY THREADS WAITED  added up: exact sums are of all the time\n";
+        assert!(shown.contains(start) && shown.contains("\nTHREADS"), "{shown}");
+        // Nothing is known of waits but their stacks.
+        profile.info.filter.drops_stacks = true;
+        (profile.totals, profile.open_waits) = (vec![], vec![]);
+        let shown = page(&profile, Style::default(), 25);
+        let start = "WHY THREADS WAITED  left out: sums have no stacks to filter by\n\nTOP STACKS";
+        assert!(shown.contains(start) && !shown.contains("\nTHREADS"), "{shown}");
+    }
+
+    #[test]
+    fn a_terminal_is_never_too_narrow() {
+        let mut profile = profile();
+        let blocked = total(0, WaitState::Io, None, 300_000_000);
+        profile.totals.push(Total { count: 1_000_000, total_ns: 90_000_000_000_000, ..blocked });
+        let page = |width| page(&profile, Style { color: false, width: Some(width) }, 25);
+        for (width, columns) in [
+            (80, "share     mean      max    ready  reason\n"),
+            (120, "share     mean       p50       p99      max    ready  reason\n"),
+        ] {
+            let page = page(width);
+            let widest = page.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{page}");
+            assert!(page.contains(columns), "{page}");
+        }
+        let _ = [0, 1, 10].map(page);
+    }
+
+    #[test]
+    fn functions_of_the_kernel_are_not_top_functions() {
+        let page = page(&profile(), Style::default(), 25);
+        let (_, functions) = page.split_once("TOP FUNCTIONS").unwrap();
+        assert!(functions.contains("  lock  app\n"), "{page}");
+        assert!(!functions.contains("do_futex"), "{page}");
+    }
+
+    #[test]
+    fn a_limited_list_says_so() {
+        let mut profile = profile();
+        profile.open_waits.push(total(0, WaitState::Stopped, None, 5));
+        let page = page(&profile, Style::default(), 1);
+        let expected = [
+            "WHY THREADS WAITED  exact: 20 waits, 4.01 s, 2.00 ms of it ready to run, 1 of 2\n",
+            "STILL WAITING AT THE END  in none of the sums above, 1 of 2\n",
+        ];
+        expected.iter().for_each(|line| assert!(page.contains(line), "{page}"));
+    }
+
+    #[test]
+    fn sums_that_a_killed_recorder_did_not_write_are_not_called_exact() {
+        let mut profile = profile();
+        profile.inexact = vec![TotalClass::Waits];
+        profile.info.cut_short = true;
+        let page = page(&profile, Style::default(), 25);
+        let expected = "
+WHY THREADS WAITED  the exact sums are missing: the recording was not ended
+Added up is what was recorded one by one: 20 waits, 4.01 s.
+waits ";
+        assert!(page.starts_with(&expected[1..]), "{page}");
+        assert!(page.contains("\nTHREADS  off CPU and ready to run: added up, on CPU"), "{page}");
+    }
+}

@@ -1,0 +1,425 @@
+//! The report about system calls: how many, how long, and which failed.
+
+use std::io::{self, Write};
+
+use rz_profile::model::{CallDetail, EventId, Profile, ThreadId, Total, TotalClass};
+use rz_profile::reason::{call_name, error_name, uring_name};
+
+use crate::model::calls::{SortCalls, all, by_number, by_thread};
+use crate::model::trees::{Direction, call_tree};
+use crate::render::format::{count, counted, duration, shorten};
+use crate::render::histogram::Axis;
+use crate::render::style::{Paint, Style};
+use crate::render::sums_table::{
+    Detail, duration_columns, duration_titles, sums_note, write_replacement, write_sums,
+    write_thread_sums,
+};
+use crate::render::table::{Row, write_table};
+use crate::render::title::{some_of, write_title};
+use crate::views::header::write_header;
+use crate::views::stacks::write_stacks;
+use crate::views::summary::{with_samples, write_no_samples};
+
+/// What the report shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyscallOptions {
+    /// How many rows tables have.
+    pub limit: usize,
+    /// What calls are sorted by.
+    pub by: SortCalls,
+    /// How many threads to list.
+    pub threads: usize,
+}
+
+/// Writes what system calls were made, from exact sums, then what single
+/// calls tell: which failed and how, which were in flight, and where time went
+/// by the samples of `event`.
+pub fn write_syscalls(
+    out: &mut dyn Write,
+    style: Style,
+    name: &str,
+    profile: &Profile,
+    event: Option<EventId>,
+    options: SyscallOptions,
+) -> io::Result<()> {
+    write_header(out, style, name, profile, event)?;
+    write_calls(out, style, profile, options)?;
+    write_uring(out, style, profile, options.limit)?;
+    write_failed(out, style, profile, options.limit)?;
+    write_in_flight(out, style, profile, options.limit)?;
+    if let Some(event) = with_samples(profile, event) {
+        let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
+        write_stacks(out, style, &tree, &symbols, options.limit)?;
+    } else if profile.info.filter.is_active() {
+        writeln!(out)?;
+        write_no_samples(out, profile, event)?;
+    }
+    write_threads(out, style, profile, options.threads)
+}
+
+fn plain(numbers: impl IntoIterator<Item = String>) -> Vec<(String, Paint)> {
+    numbers.into_iter().map(|text| (text, Paint::Plain)).collect()
+}
+
+fn row(numbers: Vec<(String, Paint)>, text: String) -> Row {
+    Row { numbers, text, suffix: String::new() }
+}
+
+fn write_calls(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    options: SyscallOptions,
+) -> io::Result<()> {
+    let calls = by_number(profile, TotalClass::Calls, options.by);
+    let sum = all(calls.iter().map(|(_, sum)| sum));
+    let shown = calls.len().min(options.limit);
+    let exact = match sum.count {
+        0 => "none returned while it was recorded".to_owned(),
+        n => format!(
+            "exact: {}, {} failed, {}{}",
+            counted(n, "call"),
+            count(sum.errors),
+            duration(sum.total_ns),
+            some_of(shown, calls.len())
+        ),
+    };
+    let note = sums_note(profile, TotalClass::Calls, exact);
+    write_title(out, style, "SYSTEM CALLS", &note)?;
+    write_replacement(out, style, profile, TotalClass::Calls, &sum, "call")?;
+    for line in about_detail(profile, &sum) {
+        let line = style.width.map_or(line.as_str().into(), |width| shorten(&line, width));
+        writeln!(out, "{}", style.paint(Paint::Dim, &line))?;
+    }
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let axis = Axis::of(calls[..shown].iter().map(|(_, sum)| &sum.histogram));
+    let span = axis.label();
+    write_sums(out, style, |detail| {
+        let row_of = |(number, calls): &(u32, Total)| {
+            let mut numbers = plain([count(calls.count), errors(calls.errors)]);
+            numbers.extend(duration_columns(detail, calls, sum.total_ns));
+            if detail == Detail::Histogram {
+                numbers.push((axis.draw(&calls.histogram), Paint::Plain));
+            }
+            row(numbers, call_name(*number).into_owned())
+        };
+        let last: &[&str] = if detail == Detail::Histogram { &[&span, "call"] } else { &["call"] };
+        let titles = [&["calls", "errors"], duration_titles(detail), last].concat();
+        (titles, calls[..shown].iter().map(row_of).collect())
+    })
+}
+
+/// A number of errors; none is an empty cell, as in `strace -c`.
+fn errors(number: u64) -> String {
+    if number == 0 { String::new() } else { count(number) }
+}
+
+/// What of the calls that `exact` counts was recorded one by one.
+fn about_detail(profile: &Profile, exact: &Total) -> Vec<String> {
+    let (captured, calls) = (&profile.info.captured, &profile.calls);
+    let mut lines = Vec::new();
+    if !captured.call_numbers.is_empty() {
+        let names = captured.call_numbers.iter().take(20).map(|&number| call_name(number));
+        let more = if captured.call_numbers.len() > 20 { ", …" } else { "" };
+        let names = names.collect::<Vec<_>>().join(", ");
+        lines.push(format!("Recorded were only {names}{more}."));
+    }
+    if profile.info.filter.drops_stacks {
+        return lines;
+    }
+    if CallDetail::from(captured.calls) == CallDetail::Totals {
+        lines.push("Single calls were not recorded.".to_owned());
+    } else if captured.slower_than_ns > 0 {
+        let limit = duration(captured.slower_than_ns);
+        lines.push(format!("Single calls were recorded only from {limit} on."));
+    } else if !profile.inexact.contains(&TotalClass::Calls) && calls.rows < exact.count {
+        let (rows, made) = (count(calls.rows), count(exact.count));
+        lines.push(match calls.counted {
+            counted if counted > calls.rows => format!(
+                "Of {made} calls, {rows} were recorded one by one; they stand for {}.",
+                count(counted)
+            ),
+            _ => format!("Of {made} calls, {rows} were recorded one by one."),
+        });
+    }
+    lines
+}
+
+fn write_uring(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let requests = by_number(profile, TotalClass::IoUring, SortCalls::Count);
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let shown = requests.len().min(limit);
+    let sum = all(requests.iter().map(|(_, sum)| sum));
+    let note = format!("{} submitted{}", count(sum.count), some_of(shown, requests.len()));
+    write_title(out, style, "IO_URING REQUESTS", &note)?;
+    let table: Vec<Row> = requests[..shown]
+        .iter()
+        .map(|(number, sum)| row(plain([count(sum.count)]), uring_name(*number).into_owned()))
+        .collect();
+    write_table(out, style, &["requests", "operation"], &table)
+}
+
+fn write_failed(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let mut failed = profile.calls.failed.clone();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    failed.sort_by_key(|failed| std::cmp::Reverse(failed.count));
+    let sum = failed.iter().fold(0, |sum: u64, failed| sum.saturating_add(failed.count));
+    let exact = all(profile.totals.iter().filter(|total| total.class == TotalClass::Calls)).errors;
+    let shown = failed.len().min(limit);
+    let differ = match sum == exact {
+        true => String::new(),
+        // Single calls can be lost, left out, or stand for several.
+        false => format!(" recorded one by one, {} in the sums above", count(exact)),
+    };
+    let note = format!("{}{differ}{}", count(sum), some_of(shown, failed.len()));
+    write_title(out, style, "FAILED CALLS", &note)?;
+    let table: Vec<Row> = failed[..shown]
+        .iter()
+        .map(|failed| {
+            let numbers = plain([count(failed.count), error_name(failed.errno).into_owned()]);
+            row(numbers, call_name(failed.number).into_owned())
+        })
+        .collect();
+    write_table(out, style, &["calls", "error", "call"], &table)
+}
+
+fn write_in_flight(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let mut calls = profile.calls.in_flight.clone();
+    if calls.is_empty() {
+        return Ok(());
+    }
+    calls.sort_by_key(|calls| std::cmp::Reverse(calls.at_start.saturating_add(calls.at_end)));
+    let shown = calls.len().min(limit);
+    let note = format!("in none of the sums above{}", some_of(shown, calls.len()));
+    write_title(out, style, "IN FLIGHT", &note)?;
+    let table: Vec<Row> = calls[..shown]
+        .iter()
+        .map(|calls| {
+            let numbers = plain([count(calls.at_start), count(calls.at_end)]);
+            row(numbers, call_name(calls.number).into_owned())
+        })
+        .collect();
+    write_table(out, style, &["at the start", "at the end", "call"], &table)
+}
+
+fn write_threads(
+    out: &mut dyn Write,
+    style: Style,
+    profile: &Profile,
+    limit: usize,
+) -> io::Result<()> {
+    let threads = by_thread(profile);
+    if threads.len() < 2 {
+        return Ok(());
+    }
+    let inexact = profile.inexact.contains(&TotalClass::Calls);
+    let note = if inexact { "added up" } else { "exact sums" };
+    let titles = ["calls", "errors", "time", "max"];
+    let row = |(thread, sum): &(Option<ThreadId>, Total)| {
+        let times = [sum.total_ns, sum.max_ns].map(duration);
+        let numbers = [count(sum.count), errors(sum.errors)].into_iter().chain(times);
+        (*thread, numbers.collect())
+    };
+    let threads = threads.iter().map(row).collect();
+    write_thread_sums(out, style, profile, note, &titles, threads, limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_profile::model::{
+        Calls, Event, EventKind, FailedCalls, Histogram, InFlightCalls, SYSCALLS, Sample,
+    };
+
+    use super::*;
+    use crate::fixture::{Builder, text};
+
+    fn total(thread: Option<u32>, number: u32, count: u64, errors: u64, each_ns: u64) -> Total {
+        let mut histogram = Histogram::default();
+        histogram.0[each_ns.ilog2() as usize] = count;
+        Total {
+            class: TotalClass::Calls,
+            thread,
+            number: Some(number),
+            count,
+            errors,
+            total_ns: each_ns * count,
+            min_ns: each_ns,
+            max_ns: each_ns,
+            histogram,
+            ..Total::default()
+        }
+    }
+
+    fn profile() -> Profile {
+        let mut builder = Builder::new();
+        let read = builder.stack(&["main", "fill", "ksys_read_[k]", "[syscall: read]"]);
+        builder.thread(0, "pool-1", 4243);
+        let mut profile = builder.profile;
+        let kind = EventKind::Syscalls;
+        profile.events.push(Event { kind, name: SYSCALLS.into(), ..Event::default() });
+        let stack = Some(read);
+        profile.samples.push(Sample { event: 1, thread: 0, stack, count: 5, weight: 1_000_000 });
+        let uring = TotalClass::IoUring;
+        profile.totals = vec![
+            total(Some(0), 0, 10_000, 2, 300),
+            total(Some(1), 0, 10, 0, 2_000_000),
+            total(None, 257, 9, 7, 2_000),
+            Total { class: uring, number: Some(22), count: 12, ..Total::default() },
+        ];
+        let failed = |number, errno, count| FailedCalls { number, errno, count };
+        profile.calls = Calls {
+            rows: 1_500,
+            counted: 10_000,
+            failed: vec![failed(0, 11, 2), failed(257, 2, 6)],
+            in_flight: vec![InFlightCalls { number: 202, at_start: 1, at_end: 2 }],
+        };
+        profile
+    }
+
+    fn page(profile: &Profile, by: SortCalls) -> String {
+        let options = SyscallOptions { limit: 25, by, threads: 10 };
+        let report =
+            text(|out| write_syscalls(out, Style::default(), "t.rz", profile, Some(1), options));
+        report.split_once("\n\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn the_whole_page() {
+        let expected = "
+SYSTEM CALLS  exact: 10,019 calls, 9 failed, 23.0 ms
+Of 10,019 calls, 1,500 were recorded one by one; they stand for 10,000.
+ calls  errors     time  share     mean       p50       p99      max  256 ns…4.19 ms  call
+10,010       2  23.0 ms  99.9%  2.30 µs   ~406 ns   ~510 ns  2.00 ms         █     ▁  read
+     9       7  18.0 µs   0.1%  2.00 µs  ~2.00 µs  ~2.00 µs  2.00 µs          █       openat
+
+IO_URING REQUESTS  12 submitted
+requests  operation
+      12  READ
+
+FAILED CALLS  8 recorded one by one, 9 in the sums above
+calls   error  call
+    6  ENOENT  openat
+    2  EAGAIN  read
+
+IN FLIGHT  in none of the sums above
+at the start  at the end  call
+           1           2  futex
+
+TOP STACKS  sampled in proportion to time; without kernel functions
+ share     time  samples  stack, innermost first
+100.0%  1.00 ms        5  read ← fill ← main
+
+THREADS  exact sums
+ calls  errors     time      max   tid  thread
+    10          20.0 ms  2.00 ms  4243  pool-1
+10,000       2  3.00 ms   300 ns  4242  app
+     9       7  18.0 µs  2.00 µs     -  threads not told apart
+";
+        assert_eq!(page(&profile(), SortCalls::Time), expected[1..]);
+    }
+
+    #[test]
+    fn a_terminal_is_never_too_narrow() {
+        let mut profile = profile();
+        profile.totals.push(total(Some(0), 230, 10_000_000, 10_000, 3_000_000));
+        profile.totals.push(total(Some(0), 290, 1, 0, 30));
+        profile.info.captured.call_numbers = (0..20).collect();
+        let page = |width| {
+            let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
+            let style = Style { color: false, width: Some(width) };
+            text(|out| write_syscalls(out, style, "t.rz", &profile, Some(1), options))
+        };
+        for (width, columns) in [
+            (80, "share     mean      max  call\n"),
+            (100, "share     mean       p50       p99      max  call\n"),
+            (120, "max  16.0 ns…4.19 ms  call\n"),
+        ] {
+            let page = page(width);
+            let widest = page.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{page}");
+            assert!(page.contains(columns), "{page}");
+        }
+        let _ = [0, 1, 10].map(page);
+    }
+
+    #[test]
+    fn sums_that_a_killed_recorder_did_not_write_are_not_called_exact() {
+        let mut profile = profile();
+        profile.inexact = vec![TotalClass::Calls];
+        let title = "SYSTEM CALLS  the exact sums are missing";
+        let added = "Added up is what was recorded one by one: 10,019 calls, 23.0 ms.";
+        let start = |profile: &Profile| {
+            let page = page(profile, SortCalls::Time);
+            assert!(!page.contains("exact sums\n"), "{page}");
+            page.lines().take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(start(&profile), [title, added]);
+        profile.info.cut_short = true;
+        let title = format!("{title}: the recording was not ended");
+        assert_eq!(start(&profile), [title.as_str(), added]);
+        profile.totals.clear();
+        assert_eq!(start(&profile), [&title, ""]);
+    }
+
+    #[test]
+    fn calls_are_sorted() {
+        let check = |by, expected: [&str; 2]| {
+            let report = page(&profile(), by);
+            let calls = report.lines().skip(3).take(2);
+            let names: Vec<_> = calls.filter_map(|line| line.rsplit(' ').next()).collect();
+            assert_eq!(names, expected);
+        };
+        check(SortCalls::Time, ["read", "openat"]);
+        check(SortCalls::Count, ["read", "openat"]);
+        check(SortCalls::Errors, ["openat", "read"]);
+    }
+
+    #[test]
+    fn says_what_of_the_calls_is_there() {
+        let check = |change: &dyn Fn(&mut Profile), expected: &str| {
+            let mut profile = profile();
+            change(&mut profile);
+            let report = page(&profile, SortCalls::Time);
+            assert_eq!(report.lines().nth(1), Some(expected));
+        };
+        let totals_only = |p: &mut Profile| p.info.captured.calls = CallDetail::Totals.into();
+        check(&totals_only, "Single calls were not recorded.");
+        check(
+            &|p| p.info.captured.slower_than_ns = 1_000_000,
+            "Single calls were recorded only from 1.00 ms on.",
+        );
+        check(&|p| p.calls.counted = 1_500, "Of 10,019 calls, 1,500 were recorded one by one.");
+        check(&|p| p.info.captured.call_numbers = vec![0, 257], "Recorded were only read, openat.");
+    }
+
+    #[test]
+    fn without_calls_it_is_one_line() {
+        let mut profile = Builder::new().profile;
+        profile.events.push(Event::default());
+        assert_eq!(
+            page(&profile, SortCalls::Time),
+            "SYSTEM CALLS  none returned while it was recorded\n"
+        );
+    }
+}
