@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/table.rs, src/errno_table.rs and src/uring_table.rs.
+"""Writes src/errno_table.rs, src/uring_table.rs and, for one processor, src/x86_64/table.rs.
 
     syscalls/generate.py && cargo test -p rz-syscalls
 
@@ -13,14 +13,16 @@ import re
 from pathlib import Path
 
 EVENTS = Path("/sys/kernel/tracing/events/syscalls")
-UNISTD = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"
+# Whose numbers of calls are written: that of the machine which this runs on.
+ARCHITECTURE = "x86_64"
+UNISTD = {"x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"}[ARCHITECTURE]
 IO_URING = "/usr/include/linux/io_uring.h"
 ERRNO = ["/usr/include/asm-generic/errno-base.h", "/usr/include/asm-generic/errno.h"]
 SOURCES = Path(__file__).parent / "src"
 
 # What came after the oldest headers that this may run with.
 NEWER_SYSCALLS = {
-    335: "uretprobe", 336: "uprobe",
+    **{"x86_64": {335: "uretprobe", 336: "uprobe"}}[ARCHITECTURE],
     451: "cachestat", 452: "fchmodat2", 453: "map_shadow_stack", 454: "futex_wake",
     455: "futex_wait", 456: "futex_requeue", 457: "statmount", 458: "listmount",
     459: "lsm_get_self_attr", 460: "lsm_set_self_attr", 461: "lsm_list_modules",
@@ -259,9 +261,12 @@ def write(name, what, lines, head, tail="];\n"):
 
 
 def main():
+    if os.uname().machine != ARCHITECTURE:
+        raise SystemExit(f"arguments come from the running kernel, which is not for {ARCHITECTURE}")
     if not EVENTS.is_dir():
         raise SystemExit("no events of system calls: mount tracefs, and run this as root")
-    write("table.rs", "The system calls of x86-64", syscalls(),
+    processor = ARCHITECTURE.replace("_", "-")
+    write(f"{ARCHITECTURE}/table.rs", f"The system calls of {processor}", syscalls(),
           "\nuse crate::Syscall;\nuse crate::call::{arg, call};\n"
           "use crate::kind::Kind::*;\nuse crate::kind::Returns;\n\n"
           "/// All calls, by number.\npub(crate) static SYSCALLS: &[Syscall] = &[\n")

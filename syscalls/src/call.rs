@@ -8,7 +8,7 @@ pub const MAX_CAPTURES: usize = 2;
 /// One system call.
 #[derive(Debug)]
 pub struct Syscall {
-    /// Number in the x86-64 ABI.
+    /// Number by which programs call it.
     pub number: u32,
     /// Name, such as `openat`.
     pub name: &'static str,

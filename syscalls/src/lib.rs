@@ -1,9 +1,12 @@
-//! What is known of the system calls of Linux on x86-64 without running one.
+//! What is known of the system calls of Linux without running one.
 //!
 //! The recorder asks which arguments lead to paths and addresses that have to
 //! be copied while they are there, and which calls a group names; what turns a
 //! recording into text asks for names and for what each argument means. The
 //! tables are made by `generate.py` from what a kernel says of itself.
+//!
+//! Calls have other numbers on other processors. Their table stands in a folder
+//! of the processor's, of which `x86_64` is the only one.
 //!
 //! ```
 //! let openat = rz_syscalls::by_name("openat").unwrap();
@@ -22,15 +25,14 @@ mod errno_table;
 mod group;
 mod kind;
 #[rustfmt::skip]
-mod table;
-#[rustfmt::skip]
 mod uring_table;
+mod x86_64;
 
 pub use call::{Argument, Capture, Captured, MAX_CAPTURES, Syscall};
 pub use group::Group;
 pub use kind::{Kind, Returns};
 
-use table::SYSCALLS;
+use x86_64::table::SYSCALLS;
 
 /// All calls, by number.
 pub fn all() -> &'static [Syscall] {
