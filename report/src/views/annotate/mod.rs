@@ -3,10 +3,10 @@
 
 mod asm;
 mod choose;
-mod disassemble;
 mod files;
 mod places;
 mod source;
+mod x86_64;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ use crate::views::summary::{with_samples, write_no_samples};
 use choose::Candidate;
 pub use choose::{Choice, choose};
 use places::Places;
+use x86_64::disassemble;
 
 /// What to show of a function.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@ use iced_x86::{
 use rustc_hash::FxHashMap;
 
 /// The instructions of a piece of code, in order.
-pub(super) struct Disassembly {
+pub(crate) struct Disassembly {
     instructions: Vec<Instruction>,
 }
 
@@ -31,23 +31,23 @@ impl SymbolResolver for Targets {
 impl Disassembly {
     /// Reads the code `bytes`, the first of which is at `start`; `bits` is 32
     /// or 64.
-    pub(super) fn new(bits: u32, bytes: &[u8], start: u64) -> Self {
+    pub(crate) fn new(bits: u32, bytes: &[u8], start: u64) -> Self {
         let decoder = Decoder::with_ip(bits, bytes, start, DecoderOptions::NONE);
         Disassembly { instructions: decoder.into_iter().collect() }
     }
 
     /// How many instructions there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.instructions.len()
     }
 
     /// The address of an instruction.
-    pub(super) fn address(&self, index: usize) -> u64 {
+    pub(crate) fn address(&self, index: usize) -> u64 {
         self.instructions[index].ip()
     }
 
     /// The instruction that has its first or another byte at an address.
-    pub(super) fn at(&self, address: u64) -> Option<usize> {
+    pub(crate) fn at(&self, address: u64) -> Option<usize> {
         let behind = self.instructions.partition_point(|found| found.ip() <= address);
         let index = behind.checked_sub(1)?;
         (address < self.instructions[index].next_ip()).then_some(index)
@@ -55,7 +55,7 @@ impl Disassembly {
 
     /// These instructions as text; `name_of` knows what code at an address is
     /// called.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &self,
         indices: &[usize],
         name_of: impl Fn(u64) -> Option<String>,
