@@ -12,10 +12,13 @@ use gimli::{
 use rustc_hash::FxHashMap;
 use rz_format::TruncatedReason;
 
+use crate::arch::{
+    CLONE_BYTES, ENTRY_BYTES, FP, RA, RESULT, RETURN_ADDRESS_AT_CFA, RULE_REGISTERS, Registers, SP,
+    is_outermost,
+};
 use crate::image::Image;
 use crate::kept::Simple;
 use crate::memory::StackMemory;
-use crate::x86_64::{AX, BP, RA, Registers, SP};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -28,16 +31,6 @@ const MAX_EXPRESSION_STEPS: u32 = 256;
 /// least so much of it in one piece. Generated code keeps frame pointers;
 /// hand-written assembly often does not, and is never so large.
 const GENERATED_CODE_BYTES: u64 = 64 << 10;
-
-/// Code without unwind information is a program's first function if it lies
-/// at most so far behind the first instruction. That of glibc's loader, from
-/// which libraries are relocated and their constructors called, has 61 bytes.
-const ENTRY_BYTES: u64 = 64;
-
-/// glibc leaves the system call that makes a thread out of its call frame
-/// information, for behind it the stack is that of either thread. The 10 bytes
-/// up to where the new one has its own way are without.
-const CLONE_BYTES: u64 = 16;
 
 /// How to get from a frame to its caller.
 #[derive(Debug, Clone)]
@@ -241,7 +234,7 @@ impl Rule {
             Rule::Root => Ok(Step::Root(registers.sp())),
             Rule::FramePointer => Ok(Step::UseFramePointer),
             Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
-            Rule::Clone(_) if registers.get(AX) == Some(0) => Ok(Step::Root(registers.sp())),
+            Rule::Clone(_) if registers.get(RESULT) == Some(0) => Ok(Step::Root(registers.sp())),
             Rule::Frame(rule) | Rule::Clone(rule) => rule.apply(registers, stack),
         }
     }
@@ -251,10 +244,10 @@ impl FrameRule {
     /// Whether the stack and frame pointers, and words at fixed places, are all
     /// that it takes.
     fn is_simple(&self) -> bool {
-        let by_pointers = matches!(self.cfa, Cfa::Register { register: SP | BP, .. });
+        let by_pointers = matches!(self.cfa, Cfa::Register { register: SP | FP, .. });
         let fixed = self.recover.iter().all(|(register, recover)| match (*register, recover) {
-            (RA, recover) => matches!(recover, Recover::AtCfa(-8)),
-            (BP, recover) => {
+            (RA, recover) => matches!(recover, Recover::AtCfa(RETURN_ADDRESS_AT_CFA)),
+            (FP, recover) => {
                 matches!(recover, Recover::AtCfa(offset) if (-0xffff..0).contains(offset))
             }
             // What is in other registers matters to other rules only.
@@ -279,7 +272,7 @@ impl FrameRule {
             if self.is_signal_trampoline { *registers } else { registers.preserved_by_callee() };
         caller.set(SP, Some(cfa));
         let mut return_address = None;
-        let mut simple = self.is_simple().then_some(Simple { saved_bp: 0 });
+        let mut simple = self.is_simple().then_some(Simple { saved_fp: 0 });
         for (register, recover) in &self.recover {
             let value = match recover {
                 Recover::AtCfa(offset) => {
@@ -292,8 +285,8 @@ impl FrameRule {
                         simple = None;
                         continue;
                     }
-                    if let (BP, Some(simple)) = (*register, &mut simple) {
-                        simple.saved_bp = offset.unsigned_abs() as u32;
+                    if let (FP, Some(simple)) = (*register, &mut simple) {
+                        simple.saved_fp = offset.unsigned_abs() as u32;
                     }
                     stack.read(address)
                 }
@@ -318,7 +311,9 @@ impl FrameRule {
                 let interrupted = self.is_signal_trampoline;
                 Ok(Step::Caller { registers: caller, interrupted, simple })
             }
-            None if stack.is_beyond(cfa.wrapping_sub(8)) => Err(TruncatedReason::StackTooDeep),
+            None if stack.is_beyond(cfa.wrapping_add_signed(RETURN_ADDRESS_AT_CFA)) => {
+                Err(TruncatedReason::StackTooDeep)
+            }
             None => Err(TruncatedReason::NoUnwindInfo),
         }
     }
@@ -407,11 +402,9 @@ fn rule_from_entry<'a, S: UnwindSection<Slice<'a>>>(
         CfaRule::Expression(expression) => Cfa::Expression(code(expression)?),
     };
     let mut recover = Vec::new();
-    let mut has_return_address = false;
-    for register in 0..=RA {
+    for register in RULE_REGISTERS {
         let rule = match row.register(Register(register)) {
             None | Some(RegisterRule::SameValue) => continue,
-            Some(RegisterRule::Undefined) if register == RA => continue,
             Some(RegisterRule::Offset(offset)) => Recover::AtCfa(offset),
             Some(RegisterRule::ValOffset(offset)) => Recover::CfaPlus(offset),
             Some(RegisterRule::Register(other)) => Recover::Register(other.0),
@@ -421,12 +414,10 @@ fn rule_from_entry<'a, S: UnwindSection<Slice<'a>>>(
             }
             Some(_) => Recover::Lost,
         };
-        has_return_address |= register == RA;
         recover.push((register, rule));
     }
-    if !has_return_address {
-        // The entry functions of programs and threads say that there is no
-        // return address.
+    if is_outermost(row.register(Register(RA))) {
+        // The entry functions of programs and threads say so.
         return Ok(Rule::Root);
     }
     let is_signal_trampoline = entry.is_signal_trampoline();
@@ -478,7 +469,7 @@ mod tests {
 
     #[test]
     fn a_loader_begins_at_its_root() {
-        let loader = File::open("/lib64/ld-linux-x86-64.so.2").unwrap();
+        let loader = File::open(crate::arch::DYNAMIC_LINKER).unwrap();
         let mut cfi = Cfi::new(Image::from_file(loader).unwrap());
         let entry = cfi.image.entry_svma;
         assert!(matches!(cfi.find_rule(entry), Rule::Root));

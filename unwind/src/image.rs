@@ -57,7 +57,7 @@ pub struct Section {
 }
 
 impl Image {
-    /// Reads a file. Fails if it is no x86-64 ELF file.
+    /// Reads a file. Fails if it is no little-endian ELF file of 64 bits.
     pub fn from_file(file: File) -> io::Result<Self> {
         let file_size = file.metadata()?.len();
         let bounded = Bounded { file: ReadCache::new(file), left: Cell::new(MAX_READ) };

@@ -7,18 +7,18 @@
 //! nothing but these two registers and words at fixed places was asked for.
 
 use crate::StackMemory;
-use crate::x86_64::{BP, Registers};
+use crate::arch::{FP, RETURN_ADDRESS_AT_CFA, Registers};
 
 /// Frames kept per thread; of deeper stacks none.
 const MAX_KEPT: usize = 256;
 
 /// How a frame led to its caller, if that is simple: the return address was
-/// right below the caller's stack pointer.
+/// where a call leaves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Simple {
     /// How far below the caller's stack pointer its frame pointer was saved; 0
     /// if it was not.
-    pub saved_bp: u32,
+    pub saved_fp: u32,
 }
 
 /// A frame that has called another one, as unwinding came to it.
@@ -26,12 +26,12 @@ pub struct Simple {
 pub struct Caller {
     ip: u64,
     sp: u64,
-    bp: Option<u64>,
+    fp: Option<u64>,
 }
 
 impl Caller {
     pub(crate) fn new(registers: &Registers) -> Self {
-        Caller { ip: registers.ip, sp: registers.sp(), bp: registers.get(BP) }
+        Caller { ip: registers.ip, sp: registers.sp(), fp: registers.get(FP) }
     }
 }
 
@@ -62,10 +62,10 @@ impl KeptStack {
         self.frames.get(at).filter(|frame| frame.caller == *caller)?;
         let leads_on = |pair: &[Frame]| {
             let [Frame { caller, .. }, called] = pair else { return false };
-            let saved_bp = u64::from(called.step.saved_bp);
-            let bp = (saved_bp > 0).then(|| stack.read(caller.sp.wrapping_sub(saved_bp)));
-            stack.read(caller.sp.wrapping_sub(8)) == Some(caller.ip)
-                && bp.is_none_or(|bp| bp.is_some() && bp == caller.bp)
+            let saved_fp = u64::from(called.step.saved_fp);
+            let fp = (saved_fp > 0).then(|| stack.read(caller.sp.wrapping_sub(saved_fp)));
+            stack.read(caller.sp.wrapping_add_signed(RETURN_ADDRESS_AT_CFA)) == Some(caller.ip)
+                && fp.is_none_or(|fp| fp.is_some() && fp == caller.fp)
         };
         let is_same = self.frames[..=at].windows(2).all(leads_on);
         is_same.then(|| (at + 1, self.frames[at].id, self.end))
@@ -100,8 +100,8 @@ mod tests {
         let mut kept = KeptStack::default();
         kept.begin(0x1080);
         let frames = [(0x10, 0x1080, 7, 0), (0x20, 0x1040, 7, 0), (0x30, 0x1020, 9, 16)];
-        for (id, (ip, sp, bp, saved_bp)) in frames.into_iter().enumerate() {
-            assert!(kept.push(Caller { ip, sp, bp: Some(bp) }, Simple { saved_bp }, id as u32));
+        for (id, (ip, sp, fp, saved_fp)) in frames.into_iter().enumerate() {
+            assert!(kept.push(Caller { ip, sp, fp: Some(fp) }, Simple { saved_fp }, id as u32));
         }
         kept
     }
@@ -117,9 +117,9 @@ mod tests {
     #[track_caller]
     fn check(words: [u64; 16], caller: (u64, u64, u64), expected: Option<(usize, u32, u64)>) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let (ip, sp, bp) = caller;
+        let (ip, sp, fp) = caller;
         let found =
-            kept().find(&Caller { ip, sp, bp: Some(bp) }, &StackMemory::new(0x1000, &bytes));
+            kept().find(&Caller { ip, sp, fp: Some(fp) }, &StackMemory::new(0x1000, &bytes));
         assert_eq!(found, expected);
     }
 
@@ -154,7 +154,7 @@ mod tests {
     fn what_was_not_copied_is_not_known() {
         let bytes: Vec<u8> = words()[..15].iter().flat_map(|word| word.to_le_bytes()).collect();
         let stack = StackMemory::new(0x1000, &bytes);
-        let caller = Caller { ip: 0x30, sp: 0x1020, bp: Some(9) };
+        let caller = Caller { ip: 0x30, sp: 0x1020, fp: Some(9) };
         assert_eq!(kept().find(&caller, &stack), None);
         let mut shorter = kept();
         shorter.keep(1);

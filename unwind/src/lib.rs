@@ -11,37 +11,48 @@
 //! [`unwind`] asks a [`Code`] what is where: an [`AddressSpace`] tells which
 //! file holds an address, and [`Cfi`] how to unwind there.
 //!
+//! What depends on the processor stands in a folder of its own, with the same
+//! names in each; the rest calls the one that this is built for `arch`.
+//!
 //! Beside it is what else can be known only on the machine that runs the code:
 //! [`names`] of the kernel's and the vDSO's functions.
 #![forbid(unsafe_code)]
 
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!(
+    "stacks are unwound on x86-64 only: another processor takes a folder like src/x86_64"
+);
+
 mod cfi;
-mod epilogue;
 mod image;
 mod kept;
 mod memory;
 pub mod names;
 mod space;
 mod vdso;
+#[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 use rz_format::TruncatedReason;
 
+#[cfg(target_arch = "x86_64")]
+use x86_64 as arch;
+
+pub use arch::{
+    Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, REGISTER_COUNT, REGISTER_MASK, Registers,
+    STACK_POINTER_SLOT, ends_with_call,
+};
 pub use cfi::{Cfi, Step};
-pub use epilogue::{Epilogue, MAX_EPILOGUE_LEN};
 pub use image::Image;
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
 pub use space::{AddressSpace, Extent, Mapping};
 pub use vdso::own_vdso;
-pub use x86_64::{REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT, ends_with_call};
 
-use x86_64::{BP, SP};
+use arch::{CHAINED_END, CHAINED_RETURN_ADDRESS, FP, SP};
 
 /// Frames followed per stack; deeper ones are cut at the root.
 const MAX_FRAMES: usize = 1024;
-/// Longest call instruction.
-pub const MAX_CALL_LEN: usize = 7;
 
 /// What the unwinder asks about code addresses.
 pub trait Code {
@@ -123,7 +134,7 @@ pub fn unwind_until<C: Code>(
         let simple = match &step {
             Ok(Step::Caller { simple, .. }) => *simple,
             // By its code alone, as long as nothing above it was read.
-            Ok(Step::Root(end)) if *end == registers.sp() => Some(Simple { saved_bp: 0 }),
+            Ok(Step::Root(end)) if *end == registers.sp() => Some(Simple { saved_fp: 0 }),
             Ok(Step::Root(_) | Step::UseFramePointer) | Err(_) => None,
         };
         let place = match &step {
@@ -177,7 +188,7 @@ fn frame_pointer_step(
     has_called: bool,
 ) -> Result<Registers, End> {
     let unusable = End::Truncated(TruncatedReason::NoUnwindInfo);
-    let frame = registers.get(BP).ok_or(unusable)?;
+    let frame = registers.get(FP).ok_or(unusable)?;
     if frame == 0 && has_called {
         // By convention, the outermost frame. In an innermost one, it may be
         // a number like any other.
@@ -186,13 +197,14 @@ fn frame_pointer_step(
     if frame == 0 || frame % 8 != 0 || frame < registers.sp() {
         return Err(unusable);
     }
-    if stack.is_beyond(frame.wrapping_add(8)) {
+    let return_address_at = frame.wrapping_add(CHAINED_RETURN_ADDRESS);
+    if stack.is_beyond(return_address_at) {
         return Err(End::Truncated(TruncatedReason::StackTooDeep));
     }
     let previous = stack.read(frame).ok_or(unusable)?;
-    let return_address = stack.read(frame + 8).ok_or(unusable)?;
+    let return_address = stack.read(return_address_at).ok_or(unusable)?;
     if return_address == 0 {
-        return Err(End::Root(frame + 16));
+        return Err(End::Root(frame + CHAINED_END));
     }
     if !code.follows_call(return_address) {
         return Err(End::Truncated(TruncatedReason::BadReturnAddress));
@@ -200,8 +212,8 @@ fn frame_pointer_step(
     // What else the code may have put away is not known.
     let mut caller = registers.with_nothing_known();
     caller.ip = return_address;
-    caller.set(SP, Some(frame + 16));
-    caller.set(BP, Some(previous));
+    caller.set(SP, Some(frame + CHAINED_END));
+    caller.set(FP, Some(previous));
     Ok(caller)
 }
 
@@ -236,15 +248,16 @@ mod tests {
         }
     }
 
-    /// Registers in the kernel's order: all zero but for cx, sp and ip.
-    fn registers(cx: u64, sp: u64, ip: u64) -> Registers {
-        let mut slots = [0; REGISTER_COUNT];
-        (slots[2], slots[STACK_POINTER_SLOT], slots[8]) = (cx, sp, ip);
-        Registers::from_slots(&slots)
+    fn at(ip: u64, sp: u64) -> Registers {
+        Registers::with_pointers(ip, sp, false)
+    }
+
+    fn behind_system_call(ip: u64, sp: u64) -> Registers {
+        Registers::with_pointers(ip, sp, true)
     }
 
     fn caller(ip: u64, sp: u64, interrupted: bool) -> Result<Step, TruncatedReason> {
-        Ok(Step::Caller { registers: registers(0, sp, ip), interrupted, simple: None })
+        Ok(Step::Caller { registers: at(ip, sp), interrupted, simple: None })
     }
 
     fn check(
@@ -265,7 +278,7 @@ mod tests {
             1 => caller(0x30, 8, false),
             _ => Ok(Step::Root(8)),
         };
-        check(registers(0, 0, 0x10), step, &[0x10, 0x2f], End::Root(8));
+        check(at(0x10, 0), step, &[0x10, 0x2f], End::Root(8));
     }
 
     #[test]
@@ -274,15 +287,15 @@ mod tests {
             1 => Ok(Step::Root(0)),
             _ => Err(TruncatedReason::NoUnwindInfo),
         };
-        check(registers(0x20, 0, 0x20), step, &[0x1f], End::Root(0));
+        check(behind_system_call(0x20, 0), step, &[0x1f], End::Root(0));
     }
 
     #[test]
     fn a_zero_where_a_system_call_was_made_is_no_root() {
         let step = |_, _: &Registers| Ok(Step::Root(0x40));
         let truncated = End::Truncated(TruncatedReason::NoUnwindInfo);
-        check(registers(0x20, 0, 0x20), step, &[0x1f], truncated);
-        check(registers(0, 0, 0x20), step, &[0x20], End::Root(0x40));
+        check(behind_system_call(0x20, 0), step, &[0x1f], truncated);
+        check(at(0x20, 0), step, &[0x20], End::Root(0x40));
     }
 
     #[test]
@@ -294,7 +307,7 @@ mod tests {
             2 => caller(0x50, 0x100, true),
             _ => Ok(Step::Root(0x100)),
         };
-        check(registers(0, 0x500, 0x10), step, &[0x10, 0x30, 0x50], End::Root(0x100));
+        check(at(0x10, 0x500), step, &[0x10, 0x30, 0x50], End::Root(0x100));
     }
 
     #[test]
@@ -303,13 +316,13 @@ mod tests {
             1 => caller(0x28, registers.sp(), false),
             _ => Ok(Step::Root(0)),
         };
-        check(registers(0, 0, 0x10), step, &[0x10, 0x27], End::Root(0));
+        check(at(0x10, 0), step, &[0x10, 0x27], End::Root(0));
     }
 
     #[test]
     fn a_stack_that_does_not_go_up() {
         let step = |_, _: &Registers| caller(0x28, 8, false);
         let truncated = End::Truncated(TruncatedReason::NoUnwindInfo);
-        check(registers(0, 0, 0x10), step, &[0x10, 0x27], truncated);
+        check(at(0x10, 0), step, &[0x10, 0x27], truncated);
     }
 }

@@ -10,11 +10,8 @@ use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSymbol, SymbolKind};
 use rz_format::{Record, Symbol};
 
+use crate::arch::KERNEL_IMAGE_END;
 use crate::own_vdso;
-
-/// Part of the address space that the kernel's own code is in on x86-64; what
-/// it loads later lies above.
-const KERNEL_IMAGE_END: u64 = 0xffff_ffff_c000_0000;
 
 /// The symbols of the kernel that hold the given addresses, from
 /// `/proc/kallsyms`. Empty if the kernel hides its addresses.

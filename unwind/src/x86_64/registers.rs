@@ -1,15 +1,15 @@
-//! Registers of x86-64, as the kernel samples them and as DWARF numbers them.
+//! Registers, as the kernel samples them and as DWARF numbers them.
 
 /// Registers that a callee preserves: rbx, rbp, rsp and r12 to r15.
-const PRESERVED: u16 = 1 << 3 | 1 << BP | 1 << SP | 0xf000;
+const PRESERVED: u16 = 1 << 3 | 1 << FP | 1 << SP | 0xf000;
 /// Number of registers that unwind rules may refer to: 16 general ones.
 const GENERAL: usize = 16;
-/// DWARF number of rax, in which system calls return.
-pub const AX: u16 = 0;
+/// DWARF number of the register in which system calls return, rax.
+pub const RESULT: u16 = 0;
 /// DWARF number of rcx.
 const CX: u16 = 2;
 /// DWARF number of the frame pointer, rbp.
-pub const BP: u16 = 6;
+pub const FP: u16 = 6;
 /// DWARF number of the stack pointer, rsp.
 pub const SP: u16 = 7;
 /// DWARF number of the return address.
@@ -26,7 +26,7 @@ pub const STACK_POINTER_SLOT: usize = 7;
 /// DWARF number of each sampled register; `RA` stands for the instruction
 /// pointer.
 const DWARF_OF_SLOT: [u16; REGISTER_COUNT] =
-    [0, 3, 2, 1, 4, 5, BP, SP, RA, 8, 9, 10, 11, 12, 13, 14, 15];
+    [0, 3, 2, 1, 4, 5, FP, SP, RA, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// The registers of a thread in one of its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +54,21 @@ impl Registers {
 
     /// Those of a function that has called another one, which returns to
     /// `return_address`; `sp` is as it is then.
-    pub fn of_caller(return_address: u64, sp: u64, bp: u64) -> Self {
+    pub fn of_caller(return_address: u64, sp: u64, fp: u64) -> Self {
         let mut registers = Registers { ip: 0, general: [0; GENERAL], known: 0 };
         // Inside the call instruction: it may be the function's last one.
         registers.ip = return_address.wrapping_sub(1);
         registers.set(SP, Some(sp));
-        registers.set(BP, Some(bp));
+        registers.set(FP, Some(fp));
+        registers
+    }
+
+    /// All zero but for two, and behind a system call if so said.
+    #[cfg(test)]
+    pub fn with_pointers(ip: u64, sp: u64, is_behind_system_call: bool) -> Self {
+        let mut registers = Registers { ip, general: [0; GENERAL], known: u16::MAX };
+        registers.set(SP, Some(sp));
+        registers.set(CX, Some(if is_behind_system_call { ip } else { 0 }));
         registers
     }
 
@@ -109,38 +118,6 @@ impl Registers {
     }
 }
 
-/// Whether the bytes before a return address are a call instruction.
-///
-/// `code` ends where the return address points. Calls are `E8 rel32`, or
-/// `FF /2` with any addressing form, which is 2 to 7 bytes long.
-pub fn ends_with_call(code: &[u8]) -> bool {
-    let is_direct = code.len() >= 5 && code[code.len() - 5] == 0xe8;
-    let is_indirect = |length: usize| {
-        let Some(at) = code.len().checked_sub(length) else { return false };
-        code[at] == 0xff
-            && code[at + 1] >> 3 & 7 == 2
-            && modrm_length(&code[at + 1..]) == length - 1
-    };
-    is_direct || (2..=7).any(is_indirect)
-}
-
-/// Length of a ModRM byte with what belongs to it: SIB and displacement.
-fn modrm_length(code: &[u8]) -> usize {
-    let (mode, rm) = (code[0] >> 6, code[0] & 7);
-    if mode == 3 {
-        return 1;
-    }
-    let has_sib = rm == 4;
-    let sib_base = code.get(1).map_or(0, |sib| sib & 7);
-    let displacement = match mode {
-        0 if rm == 5 || (has_sib && sib_base == 5) => 4,
-        0 => 0,
-        1 => 1,
-        _ => 4,
-    };
-    1 + usize::from(has_sib) + displacement
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,23 +130,10 @@ mod tests {
         }
         let registers = Registers::from_slots(&slots);
         assert_eq!(registers.sp(), slots[STACK_POINTER_SLOT]);
-        assert_eq!(registers.get(BP), Some(106));
+        assert_eq!(registers.get(FP), Some(106));
         assert_eq!(registers.ip, 108);
         assert_eq!(registers.get(3), Some(101), "bx");
         assert_eq!(registers.get(15), Some(116), "r15");
         assert_eq!(registers.get(17), None);
-    }
-
-    #[test]
-    fn calls() {
-        assert!(ends_with_call(&[0x90, 0xe8, 1, 2, 3, 4]), "call rel32");
-        assert!(ends_with_call(&[0xff, 0xd0]), "call rax");
-        assert!(ends_with_call(&[0x41, 0xff, 0xd3]), "call r11");
-        assert!(ends_with_call(&[0xff, 0x50, 0x18]), "call [rax+0x18]");
-        assert!(ends_with_call(&[0xff, 0x15, 1, 2, 3, 4]), "call [rip+x]");
-        assert!(ends_with_call(&[0xff, 0x94, 0xc8, 1, 2, 3, 4]), "call [rax+rcx*8+x]");
-        assert!(!ends_with_call(&[0x48, 0x89, 0xe5]), "mov rbp,rsp");
-        assert!(!ends_with_call(&[0xff, 0xe0]), "jmp rax");
-        assert!(!ends_with_call(&[]));
     }
 }

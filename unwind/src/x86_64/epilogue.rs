@@ -5,8 +5,8 @@
 //! say for sure where it returns to. Python's trampolines are so wherever a
 //! call returns into them, and have no frame pointer.
 
-use super::memory::StackMemory;
-use super::x86_64::{Registers, SP};
+use super::registers::{Registers, SP};
+use crate::memory::StackMemory;
 
 /// DWARF numbers of registers by the numbers that instructions have for them.
 const DWARF: [u16; 16] = [0, 2, 1, 3, SP, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -76,7 +76,7 @@ impl Epilogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::x86_64::BP;
+    use crate::arch::FP;
 
     #[test]
     fn functions_that_end() {
@@ -85,7 +85,7 @@ mod tests {
         let check = |code: &[u8], expected: Option<(u64, u64, Option<u64>)>| {
             let registers = Registers::of_caller(0x7001, 0x1008, 0x99);
             let caller = Epilogue::parse(code).and_then(|e| e.run(&registers, &stack));
-            let found = caller.map(|caller| (caller.ip, caller.sp(), caller.get(BP)));
+            let found = caller.map(|caller| (caller.ip, caller.sp(), caller.get(FP)));
             assert_eq!(found, expected, "{code:x?}");
         };
         check(&[0xc3], Some((0x11, 0x1010, Some(0x99))));

@@ -1,0 +1,20 @@
+//! What unwinding has to know of x86-64; the rest of this crate gets at it as
+//! `crate::arch`.
+
+mod calls;
+mod epilogue;
+mod frames;
+mod kernel;
+mod registers;
+mod rules;
+
+pub use calls::{MAX_CALL_LEN, ends_with_call};
+pub use epilogue::{Epilogue, MAX_EPILOGUE_LEN};
+pub use frames::{CHAINED_END, CHAINED_RETURN_ADDRESS, RETURN_ADDRESS_AT_CFA};
+pub use kernel::KERNEL_IMAGE_END;
+pub use registers::{
+    FP, RA, REGISTER_COUNT, REGISTER_MASK, RESULT, Registers, SP, STACK_POINTER_SLOT,
+};
+#[cfg(test)]
+pub use rules::DYNAMIC_LINKER;
+pub use rules::{CLONE_BYTES, ENTRY_BYTES, RULE_REGISTERS, is_outermost};
