@@ -15,7 +15,7 @@ use object::elf::{PF_X, PT_INTERP, PT_LOAD, STB_GLOBAL, STB_WEAK, STT_FUNC};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol, ObjectSymbolTable, ReadCache, SymbolFlags};
 
-use crate::probe_point::{self, LOOK_AT, RDI, RDX, RSI};
+use crate::arch::probe_point::{self, ARGUMENT_0, ARGUMENT_1, ARGUMENT_2, LOOK_AT};
 use crate::target::link_map;
 use crate::target::procfs::{self, MapEntry};
 
@@ -38,10 +38,10 @@ impl What {
     /// The registers in which what it is given is looked for.
     fn arguments(self) -> &'static [u8] {
         match self {
-            What::Malloc | What::Valloc | What::Free => &[RDI],
-            What::Calloc | What::Realloc | What::Aligned => &[RDI, RSI],
-            What::PosixMemalign => &[RDI, RDX],
-            What::Reallocarray => &[RDI, RSI, RDX],
+            What::Malloc | What::Valloc | What::Free => &[ARGUMENT_0],
+            What::Calloc | What::Realloc | What::Aligned => &[ARGUMENT_0, ARGUMENT_1],
+            What::PosixMemalign => &[ARGUMENT_0, ARGUMENT_2],
+            What::Reallocarray => &[ARGUMENT_0, ARGUMENT_1, ARGUMENT_2],
         }
     }
 }

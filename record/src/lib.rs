@@ -20,7 +20,6 @@ mod host;
 mod launch;
 mod output;
 mod perf;
-mod probe_point;
 mod program;
 mod queue;
 mod resolve;
@@ -29,6 +28,13 @@ mod signals;
 mod store;
 mod target;
 mod tier;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "x86_64")]
+use x86_64 as arch;
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("rec runs on x86-64 only: another processor takes a folder like src/x86_64");
 
 pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;

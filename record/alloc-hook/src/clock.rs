@@ -9,7 +9,7 @@ static PROCESSOR: AtomicBool = AtomicBool::new(true);
 
 /// Says where ticks come from; one of [`mod@rz_alloc_ring::clock`].
 pub(crate) fn choose(clock: u32) {
-    PROCESSOR.store(clock == rz_alloc_ring::clock::TSC, Relaxed);
+    PROCESSOR.store(clock == rz_alloc_ring::clock::PROCESSOR, Relaxed);
 }
 
 /// The time in ticks.

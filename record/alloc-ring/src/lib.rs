@@ -55,8 +55,8 @@ pub mod mode {
 
 /// Where [`Event`]s get their ticks from; the value of [`Control::clock`].
 pub mod clock {
-    /// The processor's time stamp counter.
-    pub const TSC: u32 = 0;
+    /// The processor's own, on x86-64 the time stamp counter.
+    pub const PROCESSOR: u32 = 0;
     /// `CLOCK_MONOTONIC`, in nanoseconds.
     pub const MONOTONIC: u32 = 1;
 }

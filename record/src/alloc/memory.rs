@@ -244,14 +244,6 @@ impl Drop for Mapping {
     }
 }
 
-/// The processor's time stamp counter.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn time_stamp() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction, and Linux allows it
-    // in user mode unless a process asks otherwise for itself.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
 /// Length of a file's extended attribute; `None` if there is none.
 pub(super) fn attribute_len(path: &CStr, name: &CStr) -> Option<usize> {
     // SAFETY: both are strings that end in zero; without a buffer, only the

@@ -12,6 +12,8 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, ReadCache};
 
+use crate::arch;
+
 /// Scripts that are interpreted by scripts, as deep as the kernel allows.
 const MAX_INTERPRETERS: usize = 4;
 
@@ -115,8 +117,7 @@ fn check_elf(path: &Path) -> Result<(), Unfit> {
         return if is_elf { Err(Unfit::OtherMachine(program())) } else { Ok(()) };
     };
     let endian = LittleEndian;
-    let machine = if cfg!(target_arch = "aarch64") { elf::EM_AARCH64 } else { elf::EM_X86_64 };
-    if header.e_machine(endian) != machine {
+    if header.e_machine(endian) != arch::MACHINE {
         return Err(Unfit::OtherMachine(program()));
     }
     let Ok(segments) = header.program_headers(endian, &data) else { return Ok(()) };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rz_alloc_ring::clock;
 
+use crate::arch;
 use crate::host::now_ns;
 
 /// How long the speed of the ticks is measured before anything is recorded.
@@ -36,10 +37,10 @@ const REMEMBERED: usize = 4;
 impl Moment {
     fn now(clock: u32) -> Self {
         let before = now_ns();
-        if clock != clock::TSC {
+        if clock != clock::PROCESSOR {
             return Moment { ticks: before, ns: before };
         }
-        let ticks = super::memory::time_stamp();
+        let ticks = arch::clock::ticks();
         // Halfway between: as close as it gets.
         Moment { ticks, ns: before + (now_ns() - before) / 2 }
     }
@@ -102,10 +103,9 @@ fn scale(from: Moment, to: Moment) -> u64 {
 pub(super) fn best_clock() -> u32 {
     let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     let current = std::fs::read_to_string(source).unwrap_or_default();
-    // kvm's clock is the time stamp counter with a scale from the host.
-    match current.trim() {
-        "tsc" | "kvm-clock" if cfg!(target_arch = "x86_64") => clock::TSC,
-        _ => clock::MONOTONIC,
+    match arch::clock::KERNEL_NAMES.contains(&current.trim()) {
+        true => clock::PROCESSOR,
+        false => clock::MONOTONIC,
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
     fn a_tick_has_the_same_time_for_all() {
         let clock = best_clock();
         let mut ticks = Ticks::start(clock);
-        let at = super::super::memory::time_stamp();
+        let at = arch::clock::ticks();
         let around = [now_ns(); 2];
         std::thread::sleep(FIRST_SPAN);
         ticks.advance(clock);

@@ -55,7 +55,7 @@ impl Memory {
         for (offset, value) in [
             (offset_of!(Control, version), VERSION),
             (offset_of!(Control, mode), mode),
-            (offset_of!(Control, clock), clock::TSC),
+            (offset_of!(Control, clock), clock::PROCESSOR),
             (offset_of!(Control, follow), 1),
             (offset_of!(Control, recorder_pid), std::process::id()),
             (offset_of!(Control, stack_bytes), 16 << 10),

@@ -6,16 +6,21 @@
 //! in virtual machines much longer (here 28 us instead of 0.5). So the probe is
 //! better put on the first instruction of the former kind, if those before it
 //! leave alone what a program wants to see: the arguments, and the return
-//! address on the top of the stack. x86-64 only.
+//! address on the top of the stack.
 
 /// Bytes of a function that are looked at.
 pub(crate) const LOOK_AT: usize = 96;
 
+/// The registers in which functions are given their first arguments.
+pub(crate) const ARGUMENT_0: u8 = RDI;
+pub(crate) const ARGUMENT_1: u8 = RSI;
+pub(crate) const ARGUMENT_2: u8 = RDX;
+
 /// Numbers of registers.
-pub(crate) const RDX: u8 = 2;
-pub(crate) const RSP: u8 = 4;
-pub(crate) const RSI: u8 = 6;
-pub(crate) const RDI: u8 = 7;
+const RDX: u8 = 2;
+const RSP: u8 = 4;
+const RSI: u8 = 6;
+const RDI: u8 = 7;
 
 /// Offset of the instruction to probe in a function that begins with `code`, if
 /// one can be reached without writing to the registers in `keep`.
