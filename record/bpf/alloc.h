@@ -218,7 +218,7 @@ static __always_inline void report_allocation(struct pt_regs *ctx, struct task_s
 		record->allocation.allocations = thread->alloc_number;
 	fill_registers(&record->where, ctx);
 	// Into the call, which may be the last thing that the caller does.
-	record->where.slots[8]--;
+	record->where.slots[IP_SLOT]--;
 	record->where.kernel_bytes = 0;
 	length = append_user_stack(&record->where, room->stack, task);
 	if (length <= STACK_ROOM &&
@@ -240,16 +240,16 @@ static __always_inline __u64 size_of(const struct pt_regs *ctx, __u32 function)
 {
 	switch (function) {
 	case ALLOC_CALLOC:
-		return product(ctx->rdi, ctx->rsi);
+		return product(PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
 	case ALLOC_REALLOCARRAY:
-		return product(ctx->rsi, ctx->rdx);
+		return product(PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx));
 	case ALLOC_REALLOC:
 	case ALLOC_ALIGNED:
-		return ctx->rsi;
+		return PT_REGS_PARM2(ctx);
 	case ALLOC_POSIX_MEMALIGN:
-		return ctx->rdx;
+		return PT_REGS_PARM3(ctx);
 	default:
-		return ctx->rdi;
+		return PT_REGS_PARM1(ctx);
 	}
 }
 
@@ -280,32 +280,9 @@ static __always_inline bool is_own_call(struct pt_regs *ctx, __u64 cookie)
 
 	if (!before && !OWN_BEHIND(cookie))
 		return false;
-	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)ctx->rsp))
+	if (!return_address(ctx, &caller))
 		return false;
-	return caller - (ctx->rip - before) <= before + OWN_BEHIND(cookie);
-}
-
-// Takes down where a function returns to: while it is awaited, the kernel's own
-// address stands there.
-static __always_inline void keep_caller(struct pt_regs *ctx, struct kept_caller *kept)
-{
-	kept->at = 0;
-	if (!bpf_probe_read_user(&kept->address, sizeof(kept->address), (void *)ctx->rsp))
-		kept->at = ctx->rsp;
-}
-
-// Those functions have returned whose return addresses were below `sp`.
-static __always_inline void forget_callers(struct thread *thread, __u64 sp)
-{
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		struct kept_caller *kept = &thread->kept_callers[i];
-
-		if (kept->at + 8 == sp)
-			thread->returned = *kept;
-		if (kept->at < sp)
-			kept->at = 0;
-	}
+	return caller - (PT_REGS_IP(ctx) - before) <= before + OWN_BEHIND(cookie);
 }
 
 // Takes down what a function is asked for. Returns whether how it returns is
@@ -319,19 +296,19 @@ static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *tas
 
 	// Called by the function that the thread is in. If an exception has left
 	// that one, the stack pointer is higher now.
-	if (thread->alloc_sp && ctx->rsp <= thread->alloc_sp) {
+	if (thread->alloc_sp && PT_REGS_SP(ctx) <= thread->alloc_sp) {
 		// If it was jumped to, it returns where that one would.
-		if (cookie & ALWAYS_AWAITED && ctx->rsp != thread->kept_callers[0].at)
+		if (cookie & ALWAYS_AWAITED && PT_REGS_SP(ctx) != thread->kept_callers[0].at)
 			keep_caller(ctx, &thread->kept_callers[1]);
 		return 1;
 	}
 	thread->alloc_sp = 0;
 	if (function == ALLOC_FREE) {
-		if (!ctx->rdi || is_own_call(ctx, cookie))
+		if (!PT_REGS_PARM1(ctx) || is_own_call(ctx, cookie))
 			return 1;
 		begin_counting(task, thread, now);
 		thread->alloc_counts.frees++;
-		report_free(task, FREED, ctx->rdi, now);
+		report_free(task, FREED, PT_REGS_PARM1(ctx), now);
 	} else {
 		size = size_of(ctx, function);
 		sampled = is_sampled(thread, size);
@@ -339,16 +316,16 @@ static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *tas
 		if (!awaited)
 			count_allocation(task, thread, size, now);
 		thread->alloc_size = size;
-		thread->alloc_to = ctx->rdi;
+		thread->alloc_to = PT_REGS_PARM1(ctx);
 	}
 	// It may be allocated by another thread before this one returns, so it is
 	// reported now. If realloc fails, its object lives on unseen.
-	thread->alloc_old = is_realloc(function) ? ctx->rdi : 0;
+	thread->alloc_old = is_realloc(function) ? PT_REGS_PARM1(ctx) : 0;
 	if (thread->alloc_old)
 		report_free(task, FREED_BY_REALLOC, thread->alloc_old, now);
 	thread->alloc_function = function;
 	thread->alloc_sampled = sampled;
-	thread->alloc_sp = awaited ? ctx->rsp : 0;
+	thread->alloc_sp = awaited ? PT_REGS_SP(ctx) : 0;
 	if (awaited || cookie & ALWAYS_AWAITED)
 		keep_caller(ctx, &thread->kept_callers[0]);
 	return !awaited;
@@ -357,10 +334,10 @@ static __always_inline int on_begin(struct pt_regs *ctx, struct task_struct *tas
 static __always_inline void on_end(struct pt_regs *ctx, struct task_struct *task,
 				   struct thread *thread)
 {
-	__u64 now = bpf_ktime_get_ns(), address = ctx->rax, size = thread->alloc_size;
+	__u64 now = bpf_ktime_get_ns(), address = PT_REGS_RC(ctx), size = thread->alloc_size;
 	__u32 function = thread->alloc_function;
 
-	if (!thread->alloc_sp || ctx->rsp != thread->alloc_sp + 8)
+	if (!thread->alloc_sp || PT_REGS_SP(ctx) != thread->alloc_sp + RETURN_BYTES)
 		return;
 	thread->alloc_sp = 0;
 	if (function == ALLOC_FREE)
@@ -391,7 +368,7 @@ static __always_inline struct thread *recorded_thread(struct pt_regs *ctx,
 	struct control *values = bpf_map_lookup_elem(&control, &only);
 	struct thread *thread;
 
-	if (!values || !values->alloc_on || ctx->cs == USER32_CS)
+	if (!values || !values->alloc_on || is_32_bit(ctx))
 		return NULL;
 	thread = thread_of(task);
 	if (!thread && tracking_of(FIELD(task, tgid)) == LIVE)
@@ -408,8 +385,8 @@ static __always_inline int at_begin(struct pt_regs *ctx, __u64 cookie)
 	thread = recorded_thread(ctx, task);
 	if (!thread)
 		return 1;
-	thread->probe_ip = ctx->rip;
-	thread->probe_sp = ctx->rsp;
+	thread->probe_ip = PT_REGS_IP(ctx);
+	thread->probe_sp = PT_REGS_SP(ctx);
 	return on_begin(ctx, task, thread, cookie);
 }
 
@@ -422,7 +399,7 @@ static __always_inline int at_end(struct pt_regs *ctx)
 	thread = recorded_thread(ctx, task);
 	if (thread) {
 		on_end(ctx, task, thread);
-		forget_callers(thread, ctx->rsp);
+		forget_callers(thread, PT_REGS_SP(ctx));
 	}
 	return 0;
 }
@@ -462,7 +439,7 @@ PROBE(16) PROBE(17) PROBE(18) PROBE(19) PROBE(20) PROBE(21) PROBE(22) PROBE(23)
 SEC("uprobe.session")
 int on_allocator(struct pt_regs *ctx)
 {
-	return ctx->rip == bpf_get_func_ip(ctx) ? at_begin(ctx, bpf_get_attach_cookie(ctx))
+	return PT_REGS_IP(ctx) == bpf_get_func_ip(ctx) ? at_begin(ctx, bpf_get_attach_cookie(ctx))
 						: at_end(ctx);
 }
 

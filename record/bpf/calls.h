@@ -1,8 +1,6 @@
 // System calls: taken down when they begin, handed over when they return.
 #pragma once
 
-#define EXECVE 59
-#define EXECVEAT 322
 #define MAX_ERRNO 4095
 #define ERESTARTSYS 512
 #define ERESTART_RESTARTBLOCK 516
@@ -67,14 +65,14 @@ static __always_inline struct call_info *info_of(__u32 number)
 static __always_inline void keep_exec_args(struct thread *thread, const void *at)
 {
 	struct pt_regs regs;
+	__u64 args[6];
 
 	if (bpf_probe_read_kernel(&regs, sizeof(regs), at))
 		return;
-	thread->exec_args[0] = regs.rdi;
-	thread->exec_args[1] = regs.rsi;
-	thread->exec_args[2] = regs.rdx;
-	thread->exec_args[3] = regs.r10;
-	thread->exec_args[4] = regs.r8;
+	call_arguments(args, &regs, false);
+#pragma unroll
+	for (int i = 0; i < 5; i++)
+		thread->exec_args[i] = args[i];
 }
 
 // Kernels from 6.19 on may preempt the programs of system calls, and skip them
@@ -108,7 +106,7 @@ static __always_inline int begin_call(struct bpf_raw_tracepoint_args *ctx, bool 
 	thread->in_call = 1;
 	thread->call_since = 0;
 	thread->late_since = 0;
-	if (FIELD(task, thread_info.status) & TS_COMPAT)
+	if (is_compat(task))
 		number |= COMPAT;
 	info = info_of(number);
 	if (!info || !info->wanted)
@@ -160,12 +158,9 @@ static __always_inline void describe_call(struct call *call, struct task_struct 
 					  const struct call_info *info, __u64 now)
 {
 	bool compat = in->number & COMPAT;
-	__u64 args[6] = {
-		compat ? regs->rbx : regs->rdi, compat ? regs->rcx : regs->rsi, regs->rdx,
-		compat ? regs->rsi : regs->r10, compat ? regs->rdi : regs->r8,
-		compat ? regs->rbp : regs->r9,
-	};
+	__u64 args[6];
 
+	call_arguments(args, regs, compat);
 	fill_head(&call->head, KIND_CALL, now, task);
 	call->start = in->since;
 	call->duration = now - in->since;

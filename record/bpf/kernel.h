@@ -11,6 +11,8 @@
 
 #define KERNEL_TYPE __attribute__((preserve_access_index))
 
+#include "types.h"
+
 #define PF_IO_WORKER 0x00000010
 #define PF_MEMALLOC 0x00000800
 #define PF_USER_WORKER 0x00004000
@@ -19,10 +21,6 @@
 #define TASK_STOPPED 0x4
 #define TASK_TRACED 0x8
 #define TASK_DEAD 0x80
-// In a system call by the 32-bit interface.
-#define TS_COMPAT 0x2
-// Code segment of 32-bit programs on x86-64.
-#define USER32_CS 0x23
 
 typedef struct {
 	int counter;
@@ -34,10 +32,6 @@ struct signal_struct {
 
 struct sched_info {
 	unsigned long pcount;
-} KERNEL_TYPE;
-
-struct thread_info {
-	__u32 status;
 } KERNEL_TYPE;
 
 typedef struct {
@@ -132,10 +126,6 @@ struct bpf_iter__task {
 } KERNEL_TYPE;
 
 #ifdef OLD_KERNEL
-// Pages of a thread's kernel stack, whose end the registers are at with which
-// it entered the kernel.
-#define KERNEL_STACK (4 * 4096)
-
 // Reads a field. The current task has no type that the kernel would check.
 #define FIELD(POINTER, PATH) BPF_CORE_READ(POINTER, PATH)
 #define BIT(POINTER, NAME) BPF_CORE_READ_BITFIELD_PROBED(POINTER, NAME)

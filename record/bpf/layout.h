@@ -63,7 +63,6 @@ struct head {
 	__u32 tid;
 };
 
-#define SLOTS 17
 #define MAX_KERNEL_BYTES 1016		// 127 frames, as many as perf has
 #define MAX_USER_BYTES 0x10000
 
@@ -74,7 +73,7 @@ struct where {
 	__u32 kernel_bytes;
 	__u32 user_bytes;
 	__u32 unused;
-	__u64 slots[SLOTS];		// in the order of perf_regs.h
+	__u64 slots[SLOTS];		// see the processor's types.h
 };
 
 struct sample {

@@ -1,5 +1,7 @@
 // The kernel's part of the recorder. See docs/ARCHITECTURE.md for how it works
-// together with the rest, and Makefile for how the object is made.
+// together with the rest, and Makefile for how the object is made. What depends
+// on the processor is in a folder of its own, whose files have the same names for
+// each: types.h, registers.h, system_calls.h, probes.h.
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/bpf.h>
@@ -12,8 +14,11 @@
 #include "kernel.h"
 #include "layout.h"
 #include "maps.h"
+#include "registers.h"
+#include "system_calls.h"
 #include "stack.h"
 #include "totals.h"
+#include "probes.h"
 #include "sample.h"
 #include "waits.h"
 #include "calls.h"

@@ -47,36 +47,6 @@ static __always_inline void leave_room(__u32 *busy)
 #endif
 }
 
-static __always_inline bool is_user_mode(const struct pt_regs *regs)
-{
-	return (regs->cs & 3) == 3;
-}
-
-static __always_inline void fill_registers(struct where *where, const struct pt_regs *regs)
-{
-	__u64 *slots = where->slots;
-
-	// Programs of 32 bits have other registers.
-	where->has_registers = regs->cs != USER32_CS;
-	slots[0] = regs->rax;
-	slots[1] = regs->rbx;
-	slots[2] = regs->rcx;
-	slots[3] = regs->rdx;
-	slots[4] = regs->rsi;
-	slots[5] = regs->rdi;
-	slots[6] = regs->rbp;
-	slots[7] = regs->rsp;
-	slots[8] = regs->rip;
-	slots[9] = regs->r8;
-	slots[10] = regs->r9;
-	slots[11] = regs->r10;
-	slots[12] = regs->r11;
-	slots[13] = regs->r12;
-	slots[14] = regs->r13;
-	slots[15] = regs->r14;
-	slots[16] = regs->r15;
-}
-
 // Takes the registers with which a thread entered the kernel.
 static __always_inline void fill_entry_registers(struct where *where, struct task_struct *task)
 {
@@ -101,7 +71,7 @@ static long take_end(struct task_struct *task, struct vm_area_struct *area, __u6
 // recorder knows it, or else to the end of the memory area that it is in.
 static __always_inline __u64 used_bytes(const struct where *where, struct task_struct *task)
 {
-	__u64 pointer = where->slots[7];
+	__u64 pointer = where->slots[SP_SLOT];
 	__u32 tid = FIELD(task, pid);
 	__u64 *known = bpf_map_lookup_elem(&stack_ends, &tid);
 	__u64 end = known ? *known : 0;
@@ -120,7 +90,7 @@ static __always_inline __u64 used_bytes(const struct where *where, struct task_s
 static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where,
 					     struct task_struct *task)
 {
-	__u64 from = where->slots[7], wanted, done, part;
+	__u64 from = where->slots[SP_SLOT], wanted, done, part;
 
 	if (!where->has_registers)
 		return 0;

@@ -60,14 +60,13 @@ static __always_inline __u32 state_of(struct task_struct *task, bool preempt, un
 // Number of the system call that a thread is in, plus one.
 static __always_inline __u32 syscall_of(struct task_struct *task)
 {
-	struct pt_regs *regs = entry_registers(task);
+	const void *at = entry_call_number(task);
 	__s64 number = -1;
 
-	// Interrupts and exceptions leave -1 there.
-	bpf_probe_read_kernel(&number, sizeof(number), &regs->orig_rax);
+	bpf_probe_read_kernel(&number, sizeof(number), at);
 	if (number < 0 || number >= MAX_CALLS)
 		return 0;
-	return number + 1 + (FIELD(task, thread_info.status) & TS_COMPAT ? COMPAT : 0);
+	return number + 1 + (is_compat(task) ? COMPAT : 0);
 }
 
 // Takes down since when a thread could run, if it could all the time, and what
@@ -339,7 +338,7 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 		// It is all or nothing: less is tried if the stack is not as deep.
 		for (int i = 0; i < 8 && length; i++) {
 			if (!bpf_copy_from_user_task(room->stack + kernel, length,
-						     (void *)wait->where.slots[7], task, 0))
+						     (void *)wait->where.slots[SP_SLOT], task, 0))
 				break;
 			length /= 2;
 		}

@@ -9,9 +9,8 @@ use libbpf_rs::{MapCore, MapFlags, ObjectBuilder, ProgramInput};
 use rz_format::{Record, Symbol};
 
 use super::programs::listen;
+use crate::arch::bpf_objects;
 
-/// The program, compiled from `record/bpf/names.bpf.c`.
-static OBJECT: &[u8] = include_bytes!("../../bpf/names.bpf.o");
 /// Addresses that it names at a time.
 const ADDRESSES: usize = 64;
 /// Bytes for the text of each.
@@ -25,7 +24,8 @@ pub(crate) fn kernel_symbols(addresses: &BTreeSet<u64>, module: u32) -> io::Resu
     }
     // It would say on standard error what is only found out here.
     listen();
-    let object = ObjectBuilder::default().open_memory(OBJECT).map_err(io::Error::other)?;
+    let object =
+        ObjectBuilder::default().open_memory(bpf_objects::NAMES).map_err(io::Error::other)?;
     let object = object.load().map_err(io::Error::other)?;
     let map = object.maps().next().ok_or(io::ErrorKind::NotFound)?;
     let program = object.progs_mut().next().ok_or(io::ErrorKind::NotFound)?;

@@ -16,11 +16,7 @@ use libbpf_rs::{
 use super::error::{BpfError, refused};
 use super::layout::Settings;
 use super::ways::{Allocators, LastWaits, ObjectFile, Resume, Ways};
-
-/// The programs, compiled from `record/bpf`.
-static CURRENT: &[u8] = include_bytes!("../../bpf/rz.bpf.o");
-/// Those for kernels before Linux 5.18.
-static OLD: &[u8] = include_bytes!("../../bpf/rz-old.bpf.o");
+use crate::arch::bpf_objects;
 
 /// Allocations or calls that may be put together at the same time on a CPU.
 const ROOMS_PER_CPU: u32 = 4;
@@ -183,8 +179,8 @@ impl Plan {
             builder.btf_custom_path(path).map_err(|error| failed(&error))?;
         }
         let object = match self.ways.object {
-            ObjectFile::Current => CURRENT,
-            ObjectFile::Old => OLD,
+            ObjectFile::Current => bpf_objects::CURRENT,
+            ObjectFile::Old => bpf_objects::OLD,
         };
         let mut object = builder.open_memory(object).map_err(|error| failed(&error))?;
         for mut program in object.progs_mut() {

@@ -1,6 +1,7 @@
 //! What the recorder has to know of x86-64; the rest of this crate gets at it
 //! as `crate::arch`.
 
+pub(crate) mod bpf_objects;
 pub(crate) mod clock;
 pub(crate) mod probe_point;
 
