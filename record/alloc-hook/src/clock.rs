@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::real;
+use crate::{arch, real};
 
 /// Whether ticks are those of the processor. Set before the first event.
 static PROCESSOR: AtomicBool = AtomicBool::new(true);
@@ -15,13 +15,5 @@ pub(crate) fn choose(clock: u32) {
 /// The time in ticks.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
-    if PROCESSOR.load(Relaxed) { processor() } else { real::monotonic_nanos() }
-}
-
-/// The processor's time stamp counter.
-#[inline(always)]
-pub(crate) fn processor() -> u64 {
-    // SAFETY: all processors have it, and Linux lets programs read it unless
-    // they ask not to.
-    unsafe { core::arch::x86_64::_rdtsc() }
+    if PROCESSOR.load(Relaxed) { arch::ticks() } else { real::monotonic_nanos() }
 }

@@ -8,13 +8,13 @@
 //! says, and so has to be called by who means to. Nor need it be, since what is
 //! loaded is looked up when its code is seen for the first time.
 
-use core::arch::naked_asm;
 use core::ffi::c_int;
 
 use core::sync::atomic::Ordering::Relaxed;
 
 use rz_alloc_ring::{entry, size_class};
 
+use crate::arch;
 use crate::event;
 use crate::process::{UNLOADED, UNMAPPED};
 use crate::real::{self, Memory};
@@ -23,7 +23,7 @@ use crate::slot::{Slot, add};
 use crate::thread;
 
 macro_rules! stubs {
-    ($($name:ident: $sp:literal, $bp:literal;)*) => {
+    ($($name:ident: $arguments:tt;)*) => {
         $(
             #[doc = concat!("Passes on to `with_stack::", stringify!($name), "`.")]
             ///
@@ -33,30 +33,26 @@ macro_rules! stubs {
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name() {
-                naked_asm!(
-                    concat!("mov ", $sp, ", rsp"),
-                    concat!("mov ", $bp, ", rbp"),
-                    "jmp {}",
-                    sym with_stack::$name,
-                )
+                arch::stub!($arguments, with_stack::$name)
             }
         )*
     };
 }
 
+// Each with how many arguments it takes.
 stubs! {
-    malloc: "rsi", "rdx";
-    calloc: "rdx", "rcx";
-    realloc: "rdx", "rcx";
-    reallocarray: "rcx", "r8";
-    posix_memalign: "rcx", "r8";
-    aligned_alloc: "rdx", "rcx";
-    memalign: "rdx", "rcx";
-    valloc: "rsi", "rdx";
-    pvalloc: "rsi", "rdx";
-    free: "rsi", "rdx";
-    free_sized: "rdx", "rcx";
-    free_aligned_sized: "rcx", "r8";
+    malloc: 1;
+    calloc: 2;
+    realloc: 2;
+    reallocarray: 3;
+    posix_memalign: 3;
+    aligned_alloc: 2;
+    memalign: 2;
+    valloc: 1;
+    pvalloc: 1;
+    free: 1;
+    free_sized: 2;
+    free_aligned_sized: 3;
 }
 
 /// Where a call comes from.

@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 use rz_alloc_ring::{first_word, mode, shape, tag};
 
+use crate::arch::RETURN_ADDRESS_LEN;
 use crate::clock;
 use crate::process;
 use crate::ring;
@@ -75,9 +76,9 @@ fn sample(slot: Slot, kind: u64, address: usize, size: usize, sp: usize, bp: usi
     sampler::draw(private);
     let ticks = clock::now();
     // The stack of the caller, without the return address.
-    let from = sp + 8;
+    let from = sp + RETURN_ADDRESS_LEN;
     let bytes = Readable::length(sp, private.stack_bytes.get() as usize) & !7;
-    let words = bytes.saturating_sub(8) / 8;
+    let words = bytes.saturating_sub(RETURN_ADDRESS_LEN) / 8;
     // First, so that the object's end cannot go unnoticed.
     if !sampled_set::insert(address) {
         return;

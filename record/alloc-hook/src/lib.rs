@@ -16,7 +16,8 @@
 //!   └─ process         what holds for all threads; begins anew after a fork
 //! ```
 //!
-//! Only `sys` makes system calls. No thread waits for another: what threads
+//! What depends on the processor stands in a folder of its own, `arch` for the
+//! rest. Only `sys` makes system calls. No thread waits for another: what threads
 //! share is atomic, and each thread's slot is its own.
 #![cfg_attr(not(test), no_std)]
 // Tests look at parts: what uses them is not there.
@@ -38,6 +39,13 @@ mod symbols;
 mod sys;
 mod thread;
 mod unwind;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_arch = "x86_64")]
+use x86_64 as arch;
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("the hook is for x86-64 only: another processor takes a folder like src/x86_64");
 
 #[cfg(not(test))]
 #[panic_handler]

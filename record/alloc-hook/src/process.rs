@@ -14,7 +14,7 @@ use rz_alloc_ring::{
 };
 
 use crate::real::{self, Memory};
-use crate::{clock, objects, sampled_set, stack, symbols, sys};
+use crate::{arch, clock, objects, sampled_set, stack, symbols, sys};
 
 /// Memory that is all zero in the child of a fork.
 #[repr(C, align(4096))]
@@ -177,7 +177,7 @@ extern "C" fn after_fork() {
 fn start(control: &Control) -> u64 {
     // Relaxed: a statistic.
     control.started.fetch_add(1, Relaxed);
-    let generation = clock::processor() ^ u64::from(sys::getpid()) << 40;
+    let generation = arch::ticks() ^ u64::from(sys::getpid()) << 40;
     let generation = generation.max(FIRST_GENERATION);
     // Release: who sees it, sees what it stands for.
     GENERATION.get().store(generation, Release);

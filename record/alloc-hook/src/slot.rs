@@ -188,7 +188,7 @@ pub(crate) fn take() -> Option<Slot> {
             entry.tid.store(0, Release);
             return None;
         };
-        let seed = crate::clock::processor() ^ u64::from(tid) << 32 ^ slot.address() as u64;
+        let seed = crate::arch::ticks() ^ u64::from(tid) << 32 ^ slot.address() as u64;
         slot.reset(control, seed | 1);
         // Relaxed: the store below orders them.
         slot.header().born.store(crate::clock::now(), Relaxed);

@@ -5,11 +5,9 @@
 //! with glibc 2.34. The lists and tables that are read here belong to the
 //! interface of debuggers and to the ELF specification, and do not change.
 
-use core::arch::{asm, global_asm};
 use core::ffi::CStr;
 
-// Weak, so that there is no need to link with the dynamic loader.
-global_asm!(".weak _r_debug", ".hidden _DYNAMIC");
+use crate::arch;
 
 /// What the loader tells debuggers: `struct r_debug`.
 #[repr(C)]
@@ -76,26 +74,15 @@ pub(crate) fn own_name() -> Option<&'static CStr> {
 impl LinkMap {
     /// Whether it is this library.
     fn is_own(&self) -> bool {
-        let own: *const Dynamic;
-        // SAFETY: the address of the library's dynamic section, which the
-        // linker names so.
-        unsafe {
-            asm!("lea {}, [rip + _DYNAMIC]", out(reg) own, options(pure, nomem, nostack));
-        }
-        self.dynamic == own
+        self.dynamic == arch::own_dynamic()
     }
 }
 
 /// All objects, the program first, then libraries as they are searched. Ends
 /// at an entry which `is_there` says is not.
 pub(crate) fn objects(is_there: fn(usize) -> bool) -> impl Iterator<Item = &'static LinkMap> {
-    let debug: *const Debug;
-    // SAFETY: the address of the loader's variable, or 0 if there is none.
-    unsafe {
-        asm!("mov {}, [rip + _r_debug@GOTPCREL]", out(reg) debug, options(pure, readonly, nostack));
-    }
     // SAFETY: the loader sets it up before it calls anybody.
-    let debug = unsafe { debug.as_ref() };
+    let debug = unsafe { arch::debug::<Debug>().as_ref() };
     let mut next = debug.map_or(core::ptr::null(), |debug| debug.map);
     core::iter::from_fn(move || {
         if next.is_null() || !is_there(next as usize) {

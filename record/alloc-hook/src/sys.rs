@@ -1,7 +1,7 @@
 //! System calls, made without libc: they do not touch `errno`, nor anything
 //! that a program may have put in libc's place.
 
-use core::arch::asm;
+use crate::arch;
 
 /// The kernel's answer if it is an error: the errno.
 pub(crate) type Errno = u32;
@@ -13,25 +13,8 @@ pub(crate) type Errno = u32;
 /// As the call says; it must not unmap or change memory that Rust relies on.
 #[inline]
 unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
-    let [a, b, c, d, e, f] = arguments;
-    let result: isize;
-    // SAFETY: the kernel changes rax, rcx and r11, and memory as the caller
-    // vouches for.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as isize => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            in("r8") e,
-            in("r9") f,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
+    // SAFETY: as the caller vouches for.
+    let result = unsafe { arch::system_call(number, arguments) };
     if (-4095..0).contains(&result) { Err(-result as Errno) } else { Ok(result as usize) }
 }
 

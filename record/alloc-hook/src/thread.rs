@@ -1,9 +1,9 @@
 //! What each thread keeps outside of its slot: where the slot is.
 
-use core::arch::{asm, global_asm};
 use core::cell::Cell;
 use core::ptr;
 
+use crate::arch;
 use crate::process::{self, GENERATION};
 use crate::slot::{self, Slot};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -21,37 +21,12 @@ struct Thread {
     misses: Cell<u32>,
 }
 
-// Thread local memory in the initial-exec model, which stable Rust cannot ask
-// for: to get at it neither calls a function nor allocates. It comes out of a
-// small reserve if the library is not loaded from the start, so it is small.
-global_asm!(
-    ".pushsection .tbss.rz_alloc_hook, \"awT\", @nobits",
-    ".p2align 5",
-    ".globl rz_alloc_hook_thread",
-    ".hidden rz_alloc_hook_thread",
-    ".type rz_alloc_hook_thread, @tls_object",
-    ".size rz_alloc_hook_thread, 32",
-    "rz_alloc_hook_thread:",
-    ".zero 32",
-    ".popsection",
-);
-const _: () = assert!(size_of::<Thread>() <= 32);
+const _: () = assert!(size_of::<Thread>() <= arch::VARIABLE_LEN);
 
 #[inline(always)]
 fn this<'a>() -> &'a Thread {
-    let thread: *const Thread;
-    // SAFETY: the thread pointer is at its own address, and the loader has put
-    // the offset of our variable from it where this reads it.
-    unsafe {
-        asm!(
-            "mov {0}, fs:[0]",
-            "add {0}, qword ptr [rip + rz_alloc_hook_thread@GOTTPOFF]",
-            out(reg) thread,
-            options(pure, readonly, nostack),
-        );
-    }
     // SAFETY: it is there as long as the thread, and no other one knows of it.
-    unsafe { &*thread }
+    unsafe { &*arch::variable::<Thread>() }
 }
 
 /// Where the thread's own variables are, behind its stack if the C library

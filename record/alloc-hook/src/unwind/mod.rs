@@ -21,6 +21,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use rz_alloc_ring::MAX_FRAMES;
 
+use crate::arch::{CHAINED_RETURN_ADDRESS, RETURN_ADDRESS_LEN, SIGNAL_FP, SIGNAL_IP, SIGNAL_SP};
 use crate::process::{UNLOADED, UNMAPPED};
 use crate::stack::Readable;
 use rules::{Context, End, FramePointer, Rule, follows_call};
@@ -254,7 +255,7 @@ impl Callers {
     /// Unwinds `frame`, which is at `index`.
     #[inline(always)]
     fn step(&self, readable: &Readable, frame: &Frame, index: usize) -> Step {
-        let sp = frame.slot + 8;
+        let sp = frame.slot + RETURN_ADDRESS_LEN;
         let rule = self.rule(frame.return_address);
         let (end, mut flags) = match rule.end {
             End::Stack => (sp.wrapping_add_signed(rule.end_offset as isize), 0),
@@ -264,7 +265,7 @@ impl Callers {
                 Err(step) => return step,
             },
         };
-        let slot = end.wrapping_sub(8);
+        let slot = end.wrapping_sub(RETURN_ADDRESS_LEN);
         // Callers are always further up.
         if slot < sp {
             return Step::Last(truncated::NO_UNWIND_INFO);
@@ -356,20 +357,18 @@ fn chain(readable: &Readable, frame: &Frame) -> Step {
         // By convention, the outermost frame.
         return Step::Last(truncated::NOT);
     }
-    if bp < frame.slot + 8 {
+    if bp < frame.slot + RETURN_ADDRESS_LEN {
         return Step::Last(truncated::NO_UNWIND_INFO);
     }
-    match (readable.read(bp), readable.read(bp.wrapping_add(8))) {
+    let slot = bp.wrapping_add(CHAINED_RETURN_ADDRESS);
+    match (readable.read(bp), readable.read(slot)) {
         (Some(_), Some(0)) => Step::Last(truncated::NOT),
         (Some(_), Some(return_address)) if !follows_call(return_address) => {
             Step::Last(truncated::BAD_RETURN_ADDRESS)
         }
-        (Some(previous), Some(return_address)) => Step::Caller(Frame {
-            slot: bp + 8,
-            return_address,
-            bp: previous,
-            bp_slot: bp | FIND_AGAIN,
-        }),
+        (Some(previous), Some(return_address)) => {
+            Step::Caller(Frame { slot, return_address, bp: previous, bp_slot: bp | FIND_AGAIN })
+        }
         _ => Step::Last(truncated::NO_UNWIND_INFO),
     }
 }
@@ -377,15 +376,14 @@ fn chain(readable: &Readable, frame: &Frame) -> Step {
 /// The frame that a signal interrupted: `struct ucontext` is where the
 /// trampoline's stack pointer is.
 fn interrupted(readable: &Readable, frame: &Frame) -> Step {
-    const BP: usize = 120;
-    const SP: usize = 160;
-    const IP: usize = 168;
-    let register = |offset: usize| readable.read(frame.slot + 8 + offset);
-    match (register(BP), register(SP), register(IP)) {
+    let context = frame.slot + RETURN_ADDRESS_LEN;
+    let register = |offset: usize| readable.read(context + offset);
+    match (register(SIGNAL_FP), register(SIGNAL_SP), register(SIGNAL_IP)) {
         // It lies above, if on the same stack; another one is not followed.
         // Its address is exact, which one more makes up for.
         (Some(bp), Some(sp), Some(ip)) if sp > frame.slot && readable.read(sp).is_some() => {
-            Step::Caller(Frame { slot: sp - 8, return_address: ip + 1, bp, bp_slot: FIND_AGAIN })
+            let slot = sp - RETURN_ADDRESS_LEN;
+            Step::Caller(Frame { slot, return_address: ip + 1, bp, bp_slot: FIND_AGAIN })
         }
         _ => Step::Last(truncated::NO_UNWIND_INFO),
     }

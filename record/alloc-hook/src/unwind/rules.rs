@@ -9,16 +9,15 @@ use core::mem::MaybeUninit;
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, ParsedEhFrameHdr,
     Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression,
-    UnwindSection, UnwindTableRow, X86_64,
+    UnwindSection, UnwindTableRow,
 };
 
+use crate::arch::{self, MAX_REGISTERS, RETURN_ADDRESS_AT_END};
 use crate::objects::Object;
 use crate::sys;
 
 type Slice = EndianSlice<'static, LittleEndian>;
 
-/// Registers that have a rule of their own; a signal trampoline has 17.
-const MAX_REGISTERS: usize = 20;
 /// Rows that are remembered at one time.
 const MAX_ROWS: usize = 4;
 
@@ -115,17 +114,17 @@ impl Rule {
         expression: impl Fn(UnwindExpression<usize>) -> Option<&'static [u8]>,
     ) -> Option<Self> {
         let mut rule = Rule::simple(End::Root);
-        match row.register(X86_64::RA) {
+        match row.register(arch::RA) {
             // The first functions of programs and threads say so.
             None | Some(RegisterRule::Undefined) => return Some(rule),
-            Some(RegisterRule::Offset(-8)) => {}
+            Some(RegisterRule::Offset(RETURN_ADDRESS_AT_END)) => {}
             Some(_) => return None,
         }
         (rule.end, rule.end_offset) = match row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => {
                 let end = match *register {
-                    X86_64::RSP => End::Stack,
-                    X86_64::RBP => End::Frame,
+                    arch::SP => End::Stack,
+                    arch::FP => End::Frame,
                     _ => return None,
                 };
                 (end, i32::try_from(*offset).ok()?)
@@ -135,7 +134,7 @@ impl Rule {
                 (rest == [gimli::DW_OP_deref.0]).then_some((End::AtFrame, offset))?
             }
         };
-        let (frame_pointer, offset) = match row.register(X86_64::RBP) {
+        let (frame_pointer, offset) = match row.register(arch::FP) {
             None | Some(RegisterRule::SameValue) => (FramePointer::Same, 0),
             Some(RegisterRule::Offset(offset)) => (FramePointer::AtEnd, offset),
             Some(RegisterRule::Expression(code)) => {
@@ -150,9 +149,10 @@ impl Rule {
     }
 }
 
-/// Reads `DW_OP_breg6 offset`: the offset, and what follows.
+/// Reads an expression that begins with the frame pointer plus an offset: the
+/// offset, and what follows.
 fn frame_pointer_plus(code: &[u8]) -> Option<(i32, &[u8])> {
-    let mut rest = code.strip_prefix(&[gimli::DW_OP_breg6.0])?;
+    let mut rest = code.strip_prefix(&[arch::FP_PLUS.0])?;
     let (mut value, mut shift) = (0_i64, 0);
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
@@ -171,7 +171,6 @@ fn frame_pointer_plus(code: &[u8]) -> Option<(i32, &[u8])> {
 
 /// Whether the instruction before an address is a call.
 pub(crate) fn follows_call(address: usize) -> bool {
-    const LONGEST: usize = 7;
     // 8 bytes that end there; they may be on two pages.
     let start = address.wrapping_sub(8);
     if !sys::is_readable(start) || !sys::is_readable(address.wrapping_sub(1) & !7) {
@@ -179,12 +178,7 @@ pub(crate) fn follows_call(address: usize) -> bool {
     }
     // SAFETY: it can be read, as was asked just now.
     let code = unsafe { (start as *const [u8; 8]).read_unaligned() };
-    let modrm = |length: usize| {
-        let at = 8 - length;
-        (code.get(at) == Some(&0xff)).then_some(())?;
-        code.get(at + 1).filter(|byte| **byte >> 3 & 7 == 2)
-    };
-    code[3] == 0xe8 || (2..=LONGEST).any(|length| modrm(length).is_some())
+    arch::is_call(&code)
 }
 
 /// The rule at an address in an object; `None` if there is none.

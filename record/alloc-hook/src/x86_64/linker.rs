@@ -1,0 +1,28 @@
+//! Addresses of what the linker and the loader define, without a relocation that
+//! would have to be worked off before.
+
+use core::arch::{asm, global_asm};
+
+// Weak, so that there is no need to link with the dynamic loader.
+global_asm!(".weak _r_debug", ".hidden _DYNAMIC");
+
+/// This library's dynamic section.
+pub(crate) fn own_dynamic<T>() -> *const T {
+    let own: *const T;
+    // SAFETY: the address of the library's dynamic section, which the linker
+    // names so.
+    unsafe {
+        asm!("lea {}, [rip + _DYNAMIC]", out(reg) own, options(pure, nomem, nostack));
+    }
+    own
+}
+
+/// What the loader tells debuggers; null if there is none.
+pub(crate) fn debug<T>() -> *const T {
+    let debug: *const T;
+    // SAFETY: the address of the loader's variable, or 0 if there is none.
+    unsafe {
+        asm!("mov {}, [rip + _r_debug@GOTPCREL]", out(reg) debug, options(pure, readonly, nostack));
+    }
+    debug
+}
