@@ -93,7 +93,7 @@ impl Builder {
                 lines.insert(0, Line { function: self.function(name, module), ..Line::default() });
                 i += 1;
             }
-            let location = Location { kind, module, address: 0, lines };
+            let location = Location { kind, module, lines, ..Location::default() };
             let known = self.profile.locations.iter().position(|l| *l == location);
             let location = known.unwrap_or_else(|| {
                 self.profile.locations.push(location);

@@ -92,7 +92,10 @@ impl Locations {
                     }
                     None => this.plain(FrameKind::User, LOST, offset),
                 },
-                Frame::Truncated(_) => this.plain(FrameKind::Truncated, "[truncated]", 0),
+                Frame::Truncated(reason) => Location {
+                    truncated: Some(reason),
+                    ..this.plain(FrameKind::Truncated, "[truncated]", 0)
+                },
                 _ => this.plain(FrameKind::User, "[unknown]", 0),
             });
             let id = location.map(|location| this.add(location));
@@ -221,7 +224,8 @@ impl Locations {
             _ if generated.is_some() => FrameKind::Jit,
             _ => FrameKind::User,
         };
-        let mut location = Location { kind, module: Some(module), address: offset, lines: vec![] };
+        let mut location =
+            Location { kind, module: Some(module), address: offset, ..Location::default() };
         if let Known::Recorded(symbols) = known
             && let Some(symbol) = symbols.find(offset)
         {
@@ -254,7 +258,7 @@ impl Locations {
     /// A location that belongs to no module.
     fn plain(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
         let line = self.line(&name.into(), None, None);
-        Location { kind, module: None, address, lines: vec![line] }
+        Location { kind, address, lines: vec![line], ..Location::default() }
     }
 
     /// A function of which no line is known.

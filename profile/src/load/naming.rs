@@ -170,7 +170,7 @@ fn mapped<'f>(
     for code in &found {
         let line = locations.line_of(&code.call, code.module as usize);
         let (kind, address) = (FrameKind::Jit, code.offset);
-        locations.add(Location { kind, module: None, address, lines: vec![line] });
+        locations.add(Location { kind, address, lines: vec![line], ..Location::default() });
     }
     let Locations { functions, locations, .. } = locations;
     let mut profile = Profile { functions, locations, ..Profile::default() };

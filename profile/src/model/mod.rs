@@ -22,7 +22,9 @@ pub mod heap;
 
 use heap::Heap;
 
-pub use rz_format::{CallDetail, Captured, Histogram, Total, TotalClass, WaitState};
+pub use rz_format::{
+    CallDetail, Captured, Histogram, Total, TotalClass, TruncatedReason, WaitState,
+};
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
 /// or a length of time.
@@ -368,6 +370,14 @@ pub struct Function {
     pub module: Option<ModuleId>,
 }
 
+impl Function {
+    /// Whether its name is known.
+    pub fn is_named(&self) -> bool {
+        let is_place = self.name.starts_with('[') && self.name.contains("+0x");
+        !(is_place && self.system_name.is_empty())
+    }
+}
+
 /// One recorded code address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Location {
@@ -382,6 +392,8 @@ pub struct Location {
     /// Functions at this address, innermost (most deeply inlined) first.
     /// Never empty; all but the last were inlined.
     pub lines: Vec<Line>,
+    /// Why a stack ends here instead of at its root, where it does.
+    pub truncated: Option<TruncatedReason>,
 }
 
 /// What a [`Location`] is.

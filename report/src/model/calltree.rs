@@ -7,6 +7,7 @@
 
 use rustc_hash::FxHashMap;
 use rz_profile::model::{EventId, FrameKind, LocationId, Profile, Sample, StackId, ThreadId};
+use serde::Serialize;
 
 use crate::model::symbols::{SymbolId, Symbols};
 
@@ -17,7 +18,8 @@ pub type NodeId = usize;
 pub const ROOT: NodeId = 0;
 
 /// A number of samples and the sum of their weights.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Amount {
     /// Number of samples.
     pub samples: u64,

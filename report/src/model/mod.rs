@@ -3,10 +3,12 @@
 pub mod calls;
 pub mod calltree;
 pub mod clean;
+pub mod frames;
 pub mod heap_places;
 pub mod hotpath;
 pub mod merged;
 pub mod metric;
+pub mod rows;
 pub mod symbols;
 pub mod threads;
 pub mod top;

@@ -4,14 +4,17 @@ use std::ops::{Index, Range};
 
 use rustc_hash::FxHashMap;
 use rz_profile::model::Profile;
+use serde::Serialize;
 
 /// Index into [`Symbols`].
 pub type SymbolId = usize;
 
 /// A function as a report knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Symbol {
     /// The function's name, safe to print.
+    #[serde(rename = "function")]
     pub name: String,
     /// Short name of its module; empty if it has none.
     pub module: String,

@@ -2,7 +2,10 @@
 
 use rz_profile::model::{EventId, Profile, ThreadId};
 
+use serde::Serialize;
+
 use crate::model::calltree::Amount;
+use crate::model::clean::clean;
 
 /// One thread of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +14,56 @@ pub struct Row {
     pub thread: ThreadId,
     /// Its samples.
     pub amount: Amount,
+}
+
+/// Which thread it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShownThread {
+    /// Its number, which `--thread` takes; `null` of all those that are not
+    /// told apart.
+    pub tid: Option<u32>,
+    /// Its name.
+    pub thread: String,
+    /// The number of its process, which `--process` takes.
+    pub pid: Option<u32>,
+    /// The name of its process.
+    pub process: String,
+    /// Index of its recording in `trace.recordings`.
+    pub recording: usize,
+}
+
+impl ShownThread {
+    /// A thread as it is shown; `None` stands for those that are not told apart.
+    pub fn of(profile: &Profile, thread: Option<ThreadId>) -> Self {
+        let Some(thread) = thread else {
+            let thread = "threads not told apart".to_owned();
+            return ShownThread {
+                tid: None,
+                thread,
+                pid: None,
+                process: String::new(),
+                recording: 0,
+            };
+        };
+        let (thread, process) = profile.thread(thread);
+        ShownThread {
+            tid: Some(thread.tid),
+            thread: clean(&thread.name).into_owned(),
+            pid: Some(process.pid),
+            process: clean(&process.name).into_owned(),
+            recording: process.source,
+        }
+    }
+
+    /// Number, name and, with several processes, process.
+    pub fn texts(self, several: bool) -> (String, String, String) {
+        let suffix = match self.pid {
+            Some(pid) if several => format!("{} ({pid})", self.process),
+            _ => String::new(),
+        };
+        (self.tid.map_or_else(|| "-".to_owned(), |tid| tid.to_string()), self.thread, suffix)
+    }
 }
 
 /// The threads that have samples of `event`, busiest first.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use rz_profile::model::{Profile, ThreadId, Total, TotalClass};
 
-use crate::model::clean::clean;
+use crate::model::threads::ShownThread;
 use crate::render::format::{counted, duration, percent, percent_of};
 use crate::render::histogram::quantile;
 use crate::render::style::{Paint, Style};
@@ -113,28 +113,11 @@ pub(crate) fn write_thread_sums(
     write_title(out, style, "THREADS", &format!("{note}{}", some_of(threads.len(), all)))?;
     let several = profile.processes.len() > 1;
     let row = |(thread, mut numbers): (_, Vec<String>)| {
-        let (tid, text, suffix) = thread_name(profile, thread, several);
+        let (tid, text, suffix) = ShownThread::of(profile, thread).texts(several);
         numbers.push(tid);
         let numbers = numbers.into_iter().map(|text| (text, Paint::Plain)).collect();
         Row { numbers, text, suffix }
     };
     let table: Vec<Row> = threads.into_iter().map(row).collect();
     write_table(out, style, &[titles, &["tid", "thread"]].concat(), &table)
-}
-
-/// Number, name and, with several processes, process of a thread.
-pub(crate) fn thread_name(
-    profile: &Profile,
-    thread: Option<ThreadId>,
-    several: bool,
-) -> (String, String, String) {
-    let Some(thread) = thread else {
-        return ("-".to_owned(), "threads not told apart".to_owned(), String::new());
-    };
-    let (thread, process) = profile.thread(thread);
-    let suffix = match several {
-        true => format!("{} ({})", clean(&process.name), process.pid),
-        false => String::new(),
-    };
-    (thread.tid.to_string(), clean(&thread.name).into_owned(), suffix)
 }

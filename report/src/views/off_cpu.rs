@@ -16,7 +16,9 @@ use crate::render::table::{Row, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
 use crate::views::stacks::write_stacks;
-use crate::views::summary::{SummaryOptions, with_samples, write_no_samples, write_top};
+use crate::views::summary::{
+    SummaryOptions, shown_functions, with_samples, write_no_samples, write_top,
+};
 
 /// Writes why threads waited, from exact sums, then where, from the samples
 /// of `event`, and which threads.
@@ -40,7 +42,8 @@ pub fn write_off_cpu(
             write_stacks(out, style, &tree, &symbols, options.limit)?;
             let functions = top::functions_without_kernel(&tree);
             let unit = profile.events[event].unit;
-            write_top(out, style, (&tree, &symbols), functions, unit, options)?;
+            let functions = shown_functions(functions, &symbols, options);
+            write_top(out, style, &functions, (tree.total(), unit), options.by)?;
         }
     }
     write_threads(out, style, profile, options.threads)

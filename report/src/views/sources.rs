@@ -58,9 +58,9 @@ mod tests {
     use super::*;
     use crate::fixture::{Builder, text};
     use crate::model::calltree::{CallTree, NodeId, ROOT};
+    use crate::model::frames::ShownFrame;
     use crate::model::symbols::Symbols;
     use crate::model::trees::{Direction, call_tree};
-    use crate::views::tree::frame_name;
 
     /// Two recordings with a sample each, of processes with this name.
     fn profile(names: [&str; 2]) -> Profile {
@@ -112,7 +112,8 @@ SOURCES  on the clock of the first, others aligned by the time of day
 
     fn push(lines: &mut Vec<String>, tree: (&CallTree, &Symbols), node: NodeId, depth: usize) {
         for &child in &tree.0.nodes[node].children {
-            let name = frame_name(&tree.0.nodes[child], tree.1);
+            let frame = ShownFrame::of(&tree.0.nodes[child], tree.1);
+            let name = frame.text();
             lines.push(format!("{:depth$}{name}", ""));
             push(lines, tree, child, depth + 1);
         }

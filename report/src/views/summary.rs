@@ -3,23 +3,24 @@
 use std::io::{self, Write};
 
 use rz_profile::model::{EventId, Profile, Unit};
+use serde::Serialize;
 
-use crate::model::calltree::{Amount, CallTree, NodeId};
+use crate::model::calltree::Amount;
+use crate::model::frames::ShownFrame;
 use crate::model::hotpath::hot_path;
+use crate::model::rows::Rows;
 use crate::model::symbols::{Symbol, Symbols};
-use crate::model::threads::threads;
+use crate::model::threads::{ShownThread, threads};
 use crate::model::top::{self, SortBy};
 use crate::model::trees::joined_tree;
 use crate::render::format::{count, percent, percent_of, shorten, weight, weight_title};
 use crate::render::style::{Paint, Style};
-use crate::render::sums_table::thread_name;
 use crate::render::table::{MIN_NAME_WIDTH, Row, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::render::wording::wording;
 use crate::views::header::write_header;
-use crate::views::tree::frame_name;
 
-/// What a summary shows.
+/// How much a summary shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SummaryOptions {
     /// How many functions to list.
@@ -28,6 +29,115 @@ pub struct SummaryOptions {
     pub by: SortBy,
     /// How many threads to list.
     pub threads: usize,
+}
+
+/// What a summary shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SummaryPage {
+    /// All samples of the event.
+    pub total: Amount,
+    /// Functions by self or total.
+    pub functions: Rows<ShownFunction>,
+    /// From the outermost function down, each with at least half the weight of
+    /// the one before.
+    pub hot_path: Vec<PathStep>,
+    /// Where the weight of its last function is, the heaviest first.
+    pub then: Vec<Part>,
+    /// Threads, the busiest first.
+    pub threads: Rows<ThreadAmount>,
+}
+
+/// A function of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShownFunction {
+    /// Its name and module.
+    #[serde(flatten)]
+    pub symbol: Symbol,
+    /// Samples in which it ran itself.
+    #[serde(rename = "self")]
+    pub self_: Amount,
+    /// Samples in which it was on the stack.
+    pub total: Amount,
+}
+
+/// A function on the hot path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PathStep {
+    /// The function.
+    #[serde(flatten)]
+    pub frame: ShownFrame,
+    /// Samples that go through it on this path.
+    pub total: Amount,
+}
+
+/// A part of a function's weight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Part {
+    /// The function that it called; `null` for what it cost itself.
+    pub function: Option<String>,
+    /// Samples.
+    pub amount: Amount,
+}
+
+/// The samples of a thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ThreadAmount {
+    /// The thread.
+    #[serde(flatten)]
+    pub thread: ShownThread,
+    /// Its samples.
+    pub total: Amount,
+}
+
+/// The summary of `event` of `profile`; empty without an event, or without
+/// samples of it.
+pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOptions) -> SummaryPage {
+    let Some(event) = with_samples(profile, event) else { return SummaryPage::default() };
+    let (tree, symbols) = joined_tree(profile, event);
+    let node = |id: usize| &tree.nodes[id];
+    let path = hot_path(&tree);
+    let step =
+        |&id: &usize| PathStep { frame: ShownFrame::of(node(id), &symbols), total: node(id).total };
+    let mut then: Vec<Part> = Vec::new();
+    if let Some(last) = path.last().map(|&id| node(id)).filter(|last| !last.children.is_empty()) {
+        let called = last.children.iter().map(|&child| Part {
+            function: Some(symbols[node(child).symbol].name.clone()),
+            amount: node(child).total,
+        });
+        then.extend(called);
+        then.push(Part { function: None, amount: last.self_ });
+        then.sort_by_key(|part| std::cmp::Reverse(part.amount.weight));
+    }
+    let thread = |row: crate::model::threads::Row| ThreadAmount {
+        thread: ShownThread::of(profile, Some(row.thread)),
+        total: row.amount,
+    };
+    SummaryPage {
+        total: tree.total(),
+        functions: shown_functions(top::functions(&tree), &symbols, options),
+        hot_path: path.iter().map(step).collect(),
+        then,
+        threads: Rows::first(options.threads, threads(profile, event), thread),
+    }
+}
+
+/// The first functions of a top-down tree.
+pub(crate) fn shown_functions(
+    mut rows: Vec<top::Row>,
+    symbols: &Symbols,
+    options: SummaryOptions,
+) -> Rows<ShownFunction> {
+    top::sort(&mut rows, options.by, symbols);
+    Rows::first(options.limit, rows, |row| ShownFunction {
+        symbol: symbols[row.symbol].clone(),
+        self_: row.self_,
+        total: row.total,
+    })
 }
 
 /// The event, if there are samples of it.
@@ -65,41 +175,34 @@ pub fn write_summary(
         writeln!(out)?;
         return write_no_samples(out, profile, event);
     };
-    let (tree, symbols) = joined_tree(profile, event);
+    let page = summary(profile, Some(event), options);
     let unit = profile.events[event].unit;
-    let functions = top::functions(&tree);
-    write_top(out, style, (&tree, &symbols), functions, unit, options)?;
-    write_hot_path(out, style, &tree, &symbols)?;
-    write_threads(out, style, profile, event, options)
+    write_top(out, style, &page.functions, (page.total, unit), options.by)?;
+    write_hot_path(out, style, &page)?;
+    write_threads(out, style, profile, &page, unit)
 }
 
-/// Writes functions of a top-down tree.
+/// Writes functions with their shares of all.
 pub(crate) fn write_top(
     out: &mut dyn Write,
     style: Style,
-    (tree, symbols): (&CallTree, &Symbols),
-    mut rows: Vec<top::Row>,
-    unit: Unit,
-    options: SummaryOptions,
+    functions: &Rows<ShownFunction>,
+    (all, unit): (Amount, Unit),
+    by: SortBy,
 ) -> io::Result<()> {
-    top::sort(&mut rows, options.by, symbols);
-    let all = tree.total().weight;
-    let shown = rows.len().min(options.limit);
-    let by = match options.by {
+    let by = match by {
         SortBy::SelfWeight => "self",
         SortBy::TotalWeight => "total",
     };
-    let note = format!("by {by}{}", some_of(shown, rows.len()));
+    let note = format!("by {by}{}", some_of(functions.rows.len(), functions.all()));
     write_title(out, style, "TOP FUNCTIONS", &note)?;
-    let table: Vec<Row> = rows[..shown]
-        .iter()
-        .map(|row| {
-            let Symbol { name, module } = symbols[row.symbol].clone();
-            let mut numbers = share(row.self_, all, unit).to_vec();
-            numbers.extend(share(row.total, all, unit));
-            Row { numbers, text: name, suffix: module }
-        })
-        .collect();
+    let row = |row: &ShownFunction| {
+        let Symbol { name, module } = row.symbol.clone();
+        let mut numbers = share(row.self_, all.weight, unit).to_vec();
+        numbers.extend(share(row.total, all.weight, unit));
+        Row { numbers, text: name, suffix: module }
+    };
+    let table: Vec<Row> = functions.rows.iter().map(row).collect();
     let title = weight_title(unit);
     write_table(out, style, &["self", title, "total", title, "function"], &table)
 }
@@ -111,43 +214,38 @@ pub(crate) fn share(amount: Amount, all: u64, unit: Unit) -> [(String, Paint); 2
     [(percent(share), paint), (weight(unit, amount.weight), paint)]
 }
 
-fn write_hot_path(
-    out: &mut dyn Write,
-    style: Style,
-    tree: &CallTree,
-    symbols: &Symbols,
-) -> io::Result<()> {
-    let path = hot_path(tree);
+fn write_hot_path(out: &mut dyn Write, style: Style, page: &SummaryPage) -> io::Result<()> {
     let note = "each function has at least half of the samples of the one before";
     write_title(out, style, "HOT PATH", note)?;
-    let all = tree.total().weight;
-    let mut row = |depth: usize, weight: u64, name: &str| {
-        let share = percent_of(weight, all);
+    for (depth, step) in page.hot_path.iter().enumerate() {
+        let share = percent_of(step.total.weight, page.total.weight);
         let number = format!("{:>6}", percent(share));
         let indent = indent(style, depth);
         let room = style.width.map_or(usize::MAX, |width| {
             width.saturating_sub(number.len() + 2 + indent).max(MIN_NAME_WIDTH)
         });
         let number = style.paint(Paint::for_percent(share), &number);
-        writeln!(out, "{number}  {:indent$}{}", "", shorten(name, room))
-    };
-    for (depth, &node) in path.iter().enumerate() {
-        let name = frame_name(&tree.nodes[node], symbols);
-        row(depth, tree.nodes[node].total.weight, &name)?;
+        writeln!(out, "{number}  {:indent$}{}", "", shorten(&step.frame.text(), room))?;
     }
+    if page.hot_path.is_empty() {
+        return writeln!(out, "none: no outermost function has half of the samples");
+    }
+    if page.then.is_empty() {
+        return Ok(());
+    }
+    let indent = 8 + indent(style, page.hot_path.len());
     // Up to three names with their shares, after `then`.
-    let taken = 8 + indent(style, path.len()) + "then 12.3%, 12.3%, 12.3%, …".len();
-    let name_width = style.width.map_or(usize::MAX, |width| width.saturating_sub(taken) / 3);
-    match path.last() {
-        None => writeln!(out, "none: no outermost function has half of the samples"),
-        Some(&last) => match where_it_goes(tree, symbols, last, name_width) {
-            None => Ok(()),
-            Some(text) => {
-                let indent = 8 + indent(style, path.len());
-                writeln!(out, "{:indent$}{}", "", style.paint(Paint::Dim, &text))
-            }
-        },
-    }
+    let taken = indent + "then 12.3%, 12.3%, 12.3%, …".len();
+    let width = style.width.map_or(usize::MAX, |width| width.saturating_sub(taken) / 3);
+    let part = |part: &Part| {
+        let name =
+            part.function.as_deref().map_or("self".into(), |name| shorten(name, width.max(8)));
+        format!("{name} {}", percent(percent_of(part.amount.weight, page.total.weight)))
+    };
+    let parts: Vec<String> = page.then.iter().take(3).map(part).collect();
+    let more = if page.then.len() > parts.len() { ", …" } else { "" };
+    let text = format!("then {}{more}", parts.join(", "));
+    writeln!(out, "{:indent$}{}", "", style.paint(Paint::Dim, &text))
 }
 
 /// Columns of indentation at `depth`; a terminal's last two thirds are kept
@@ -156,63 +254,28 @@ fn indent(style: Style, depth: usize) -> usize {
     style.width.map_or(depth, |width| depth.min(width / 3))
 }
 
-/// Where the samples of the last function of the hot path are, if it called
-/// anything.
-fn where_it_goes(
-    tree: &CallTree,
-    symbols: &Symbols,
-    last: NodeId,
-    name_width: usize,
-) -> Option<String> {
-    let node = &tree.nodes[last];
-    if node.children.is_empty() {
-        return None;
-    }
-    let all = tree.total().weight;
-    let part = |name: &str, amount: Amount| {
-        format!("{} {}", name, percent(percent_of(amount.weight, all)))
-    };
-    let mut parts: Vec<(u64, String)> = Vec::new();
-    for &child in &node.children {
-        let node = &tree.nodes[child];
-        let name = shorten(&symbols[node.symbol].name, name_width.max(8));
-        parts.push((node.total.weight, part(&name, node.total)));
-    }
-    parts.push((node.self_.weight, part("self", node.self_)));
-    parts.sort_by_key(|&(weight, _)| std::cmp::Reverse(weight));
-    let parts: Vec<String> = parts.into_iter().take(3).map(|(_, text)| text).collect();
-    let more = if node.children.len() + 1 > parts.len() { ", …" } else { "" };
-    Some(format!("then {}{more}", parts.join(", ")))
-}
-
 fn write_threads(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    event: EventId,
-    options: SummaryOptions,
+    page: &SummaryPage,
+    unit: Unit,
 ) -> io::Result<()> {
-    let rows = threads(profile, event);
-    if rows.len() < 2 {
+    let threads = &page.threads;
+    if threads.all() < 2 {
         return Ok(());
     }
-    let shown = rows.len().min(options.threads);
-    let note = some_of(shown, rows.len());
+    let note = some_of(threads.rows.len(), threads.all());
     write_title(out, style, "THREADS", note.trim_start_matches(", "))?;
-    let mut all = Amount::default();
-    rows.iter().for_each(|row| all.add(row.amount));
-    let unit = profile.events[event].unit;
     let several = profile.processes.len() > 1;
-    let table: Vec<Row> = rows[..shown]
-        .iter()
-        .map(|row| {
-            let (tid, text, suffix) = thread_name(profile, Some(row.thread), several);
-            let mut numbers = share(row.amount, all.weight, unit).to_vec();
-            numbers.push((count(row.amount.samples), Paint::Plain));
-            numbers.push((tid, Paint::Plain));
-            Row { numbers, text, suffix }
-        })
-        .collect();
+    let row = |row: &ThreadAmount| {
+        let (tid, text, suffix) = row.thread.clone().texts(several);
+        let mut numbers = share(row.total, page.total.weight, unit).to_vec();
+        numbers.push((count(row.total.samples), Paint::Plain));
+        numbers.push((tid, Paint::Plain));
+        Row { numbers, text, suffix }
+    };
+    let table: Vec<Row> = threads.rows.iter().map(row).collect();
     write_table(out, style, &["total", weight_title(unit), "samples", "tid", "thread"], &table)
 }
 

@@ -11,13 +11,13 @@
 //!  20.0%   20.0%  └─ render
 //! ```
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
-use rz_profile::model::{EventId, FrameKind, Profile};
+use rz_profile::model::{EventId, Profile};
+use serde::Serialize;
 
-use crate::model::calltree::{CallTree, Node, NodeId, NodeKind, ROOT};
-use crate::model::symbols::Symbols;
+use crate::model::calltree::{Amount, NodeId, ROOT};
+use crate::model::frames::ShownFrame;
 use crate::model::trees::{Direction, call_tree, min_weight};
 use crate::render::format::{counted, percent, percent_of, shorten};
 use crate::render::style::{Paint, Style};
@@ -35,6 +35,73 @@ pub struct TreeOptions {
     pub min_percent: f64,
 }
 
+/// A call tree in lines, callers before what they called; upside down, functions
+/// before their callers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TreePage {
+    /// All samples of the event.
+    pub total: Amount,
+    /// The nodes that are heavy enough, each after its parent, siblings by
+    /// weight.
+    pub nodes: Vec<TreeNode>,
+    /// What was left out because it is lighter.
+    pub left_out: LeftOut,
+}
+
+/// A node of the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TreeNode {
+    /// Index of the node above; `null` for those at the root.
+    pub parent: Option<usize>,
+    /// What it is.
+    #[serde(flatten)]
+    pub frame: ShownFrame,
+    /// Samples that end here; upside down, whose stacks begin here.
+    #[serde(rename = "self")]
+    pub self_: Amount,
+    /// Samples that end here or below.
+    pub total: Amount,
+}
+
+/// Subtrees that are lighter than what is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LeftOut {
+    /// How many.
+    pub subtrees: u64,
+    /// What they add up to. Upside down, a sample is in the subtrees of all
+    /// functions that ran.
+    pub weight: u64,
+}
+
+/// The call tree of `event` of `profile`; empty without samples of it.
+pub fn tree(profile: &Profile, event: Option<EventId>, options: TreeOptions) -> TreePage {
+    let Some(event) = with_samples(profile, event) else { return TreePage::default() };
+    let (tree, symbols) = call_tree(profile, event, options.direction, options.min_percent);
+    let least = min_weight(tree.total().weight, options.min_percent);
+    let mut page = TreePage { total: tree.total(), ..TreePage::default() };
+    let mut pending: Vec<(NodeId, Option<usize>)> = vec![(ROOT, None)];
+    while let Some((id, parent)) = pending.pop() {
+        let node = &tree.nodes[id];
+        let shown = (id != ROOT).then(|| {
+            let (frame, self_, total) = (ShownFrame::of(node, &symbols), node.self_, node.total);
+            page.nodes.push(TreeNode { parent, frame, self_, total });
+            page.nodes.len() - 1
+        });
+        // Children are sorted, heaviest first.
+        let heavy = node.children.partition_point(|&child| tree.nodes[child].total.weight >= least);
+        for &child in &node.children[heavy..] {
+            page.left_out.subtrees += 1;
+            let weight = &mut page.left_out.weight;
+            *weight = weight.saturating_add(tree.nodes[child].total.weight);
+        }
+        pending.extend(node.children[..heavy].iter().rev().map(|&child| (child, shown)));
+    }
+    page
+}
+
 /// Writes the header and the call tree of `event` of `profile`.
 pub fn write_tree_report(
     out: &mut dyn Write,
@@ -46,40 +113,54 @@ pub fn write_tree_report(
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
     writeln!(out)?;
-    let Some(event) = with_samples(profile, event) else {
+    if with_samples(profile, event).is_none() {
         return write_no_samples(out, profile, event);
-    };
-    let (tree, symbols) = call_tree(profile, event, options.direction, options.min_percent);
-    write_tree(out, style, &tree, &symbols, options)
+    }
+    write_tree(out, style, &tree(profile, event, options), options)
 }
 
-/// A node still to be written: where, and behind which lines.
-struct Pending {
-    node: NodeId,
-    /// What stands before the node's own line.
-    lead: String,
+/// Where the children of a node stand.
+#[derive(Default)]
+struct Place {
     /// What stands before the lines below it.
     below: String,
+    /// Children that are still to be written.
+    left: usize,
+    /// Whether it has several.
+    joined: bool,
 }
 
-/// Writes `tree` without its root.
-pub fn write_tree(
+/// Writes a tree.
+fn write_tree(
     out: &mut dyn Write,
     style: Style,
-    tree: &CallTree,
-    symbols: &Symbols,
+    page: &TreePage,
     options: TreeOptions,
 ) -> io::Result<()> {
-    let all = tree.total().weight;
-    let least = min_weight(all, options.min_percent);
+    let all = page.total.weight;
     let with_self = options.direction == Direction::TopDown;
     let title = if with_self { " total    self  function" } else { " total  function" };
     writeln!(out, "{}", style.paint(Paint::Dim, title))?;
-    let mut elided = Elided::default();
-    let mut pending = Vec::new();
-    push_children(&mut pending, tree, ROOT, "", least, &mut elided);
-    while let Some(Pending { node: id, lead, below }) = pending.pop() {
-        let node = &tree.nodes[id];
+    // The root's is the first.
+    let place_of = |node: &TreeNode| node.parent.map_or(0, |parent| parent + 1);
+    let mut places: Vec<Place> = (0..=page.nodes.len()).map(|_| Place::default()).collect();
+    page.nodes.iter().for_each(|node| places[place_of(node)].left += 1);
+    places.iter_mut().for_each(|place| place.joined = place.left > 1);
+    for (id, node) in page.nodes.iter().enumerate() {
+        let above = &mut places[place_of(node)];
+        above.left -= 1;
+        let (branch, under) = match (above.joined, above.left) {
+            (false, _) => ("", ""),
+            (true, 0) => ("└─ ", "   "),
+            (true, _) => ("├─ ", "│  "),
+        };
+        // The last one needs it no more.
+        let before = match above.left {
+            0 => std::mem::take(&mut above.below),
+            _ => above.below.clone(),
+        };
+        let lead = format!("{before}{branch}");
+        places[id + 1].below = format!("{before}{under}");
         let mut used = lead.chars().count();
         for (weight, shown) in [(node.total.weight, true), (node.self_.weight, with_self)] {
             if shown {
@@ -90,80 +171,26 @@ pub fn write_tree(
                 write!(out, "{}", style.paint(Paint::for_percent(share), &text))?;
             }
         }
-        let name = frame_name(node, symbols);
+        let name = node.frame.text();
         let name = match style.width {
             Some(width) => shorten(&name, width.saturating_sub(used).max(MIN_NAME_WIDTH)),
             None => name.as_ref().into(),
         };
         writeln!(out, "{}{name}", style.paint(Paint::Dim, &lead))?;
-        push_children(&mut pending, tree, id, &below, least, &mut elided);
     }
-    if elided.subtrees > 0 {
-        let subtrees = counted(elided.subtrees, "subtree");
+    let LeftOut { subtrees, weight } = page.left_out;
+    if subtrees > 0 {
+        let subtrees = counted(subtrees, "subtree");
         let least = options.min_percent;
         write!(out, "\nnot shown: {subtrees} below {least}% each")?;
         // Upside down, a sample is in the subtrees of all functions that ran.
         if with_self {
-            let share = percent(percent_of(elided.weight, all));
+            let share = percent(percent_of(weight, all));
             write!(out, ", in which {share} of samples end")?;
         }
         writeln!(out)?;
     }
     Ok(())
-}
-
-/// What was left out of a tree.
-#[derive(Default)]
-struct Elided {
-    subtrees: u64,
-    weight: u64,
-}
-
-/// Queues the children of `id` that are heavy enough, the first one last so
-/// that it is taken first.
-fn push_children(
-    pending: &mut Vec<Pending>,
-    tree: &CallTree,
-    id: NodeId,
-    before: &str,
-    least: u64,
-    elided: &mut Elided,
-) {
-    let children = &tree.nodes[id].children;
-    // Children are sorted, heaviest first.
-    let shown = children.partition_point(|&child| tree.nodes[child].total.weight >= least);
-    for &child in &children[shown..] {
-        elided.subtrees += 1;
-        elided.weight = elided.weight.saturating_add(tree.nodes[child].total.weight);
-    }
-    let joined = shown > 1;
-    for (i, &node) in children[..shown].iter().enumerate().rev() {
-        let (branch, under) = match joined {
-            false => ("", ""),
-            true if i + 1 == shown => ("└─ ", "   "),
-            true => ("├─ ", "│  "),
-        };
-        pending.push(Pending {
-            node,
-            lead: format!("{before}{branch}"),
-            below: format!("{before}{under}"),
-        });
-    }
-}
-
-/// A node's name, with a mark if it is not an ordinary function of the
-/// process.
-pub(crate) fn frame_name<'a>(node: &Node, symbols: &'a Symbols) -> Cow<'a, str> {
-    let symbol = &symbols[node.symbol];
-    let name = symbol.name.as_str();
-    match node.kind {
-        NodeKind::Source => format!("{name} (recording)").into(),
-        NodeKind::Process => format!("{name} (process)").into(),
-        NodeKind::Frame(FrameKind::Kernel) => format!("{name} [kernel]").into(),
-        NodeKind::Frame(FrameKind::Jit) => format!("{name} [jit]").into(),
-        _ if node.inlined => format!("{name} [inlined]").into(),
-        _ => name.into(),
-    }
 }
 
 #[cfg(test)]

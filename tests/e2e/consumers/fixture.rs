@@ -84,6 +84,7 @@ fn tables() -> Profile {
         module,
         address,
         lines: lines.iter().map(|&(function, line)| Line { function, line, column: 0 }).collect(),
+        ..Location::default()
     };
     let thread = |tid, name: &str| Thread { process: 0, tid, name: name.into() };
     Profile {
