@@ -9,6 +9,7 @@ pub mod hotpath;
 pub mod merged;
 pub mod metric;
 pub mod rows;
+pub mod sums;
 pub mod symbols;
 pub mod threads;
 pub mod top;

@@ -1,33 +1,12 @@
-//! Reads quantiles off a histogram, and draws it in a line.
+//! Draws histograms in a line.
 
-use rz_profile::model::{Histogram, Total};
+use rz_profile::model::Histogram;
 
+pub use crate::model::sums::quantile;
 use crate::render::format::duration;
 
 /// Buckets drawn as one character: a factor of four in time.
 const STEP: usize = 2;
-
-/// The duration that a share `q`, between nothing and one, of all durations
-/// does not exceed. It is an estimate: durations are taken to be spread evenly
-/// over each bucket, which covers a factor of two.
-pub fn quantile(total: &Total, q: f64) -> u64 {
-    let buckets = &total.histogram.0;
-    let rank = q * buckets.iter().map(|&count| count as f64).sum::<f64>();
-    let mut below = 0.0;
-    for (bucket, &count) in buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let count = count as f64;
-        if below + count >= rank {
-            let start = if bucket == 0 { 0 } else { 1 << bucket };
-            let end = if bucket + 1 == buckets.len() { u64::MAX } else { 2 << bucket };
-            // A file can claim a longest that is shorter than the shortest.
-            let limit = |ns: u64| ns.min(total.max_ns).max(total.min_ns) as f64;
-            let (start, end) = (limit(start), limit(end));
-            return (start + (end - start) * ((rank - below) / count)) as u64;
-        }
-        below += count;
-    }
-    total.max_ns
-}
 
 /// The time that the drawings of several histograms span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,30 +62,14 @@ pub fn draw_levels(values: &[f64]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rz_profile::model::Total;
+
     use super::*;
 
     fn total(buckets: &[(usize, u64)], min_ns: u64, max_ns: u64) -> Total {
         let mut histogram = Histogram::default();
         buckets.iter().for_each(|&(bucket, count)| histogram.0[bucket] = count);
         Total { min_ns, max_ns, histogram, ..Total::default() }
-    }
-
-    #[test]
-    fn quantiles_are_inside_the_bucket_and_the_limits() {
-        let check = |buckets: &[(usize, u64)], (min, max), q, expected| {
-            assert_eq!(quantile(&total(buckets, min, max), q), expected, "{buckets:?} {q}");
-        };
-        // 1024 to 2047 ns.
-        check(&[(10, 100)], (0, 5000), 0.5, 1536);
-        check(&[(10, 100)], (1100, 1200), 0.5, 1150);
-        check(&[(10, 1)], (1500, 1500), 0.99, 1500);
-        check(&[(10, 50), (20, 50)], (1024, 2_000_000), 0.5, 2048);
-        check(&[(10, 99), (20, 1)], (1024, 1_048_576), 0.995, 1_048_576);
-        check(&[(0, 5)], (0, 1), 0.5, 0);
-        // The last bucket has no end but the longest.
-        check(&[(39, 2)], (0, 1 << 41), 1.0, 1 << 41);
-        check(&[], (3, 9), 0.5, 9);
-        check(&[(39, u64::MAX), (5, u64::MAX)], (9, 0), 0.99, 9);
     }
 
     #[test]

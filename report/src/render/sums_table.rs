@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use rz_profile::model::{Profile, ThreadId, Total, TotalClass};
+use rz_profile::model::{Profile, Total, TotalClass};
 
+use crate::model::rows::Rows;
+use crate::model::sums::quantile;
 use crate::model::threads::ShownThread;
 use crate::render::format::{counted, duration, percent, percent_of};
-use crate::render::histogram::quantile;
 use crate::render::style::{Paint, Style};
 use crate::render::table::{Row, fits, write_table};
 use crate::render::title::{some_of, write_title};
@@ -98,26 +99,26 @@ pub(crate) fn write_replacement(
     writeln!(out, "{}", style.paint(Paint::Dim, &text))
 }
 
-/// Writes the first `limit` of all threads, each with its numbers.
-pub(crate) fn write_thread_sums(
+/// Writes threads, each with its numbers; with `several` processes, also whose
+/// they are.
+pub(crate) fn write_thread_sums<T>(
     out: &mut dyn Write,
     style: Style,
-    profile: &Profile,
+    several: bool,
     note: &str,
     titles: &[&str],
-    mut threads: Vec<(Option<ThreadId>, Vec<String>)>,
-    limit: usize,
+    threads: &Rows<T>,
+    numbers_of: impl Fn(&T) -> (&ShownThread, Vec<String>),
 ) -> io::Result<()> {
-    let all = threads.len();
-    threads.truncate(limit);
-    write_title(out, style, "THREADS", &format!("{note}{}", some_of(threads.len(), all)))?;
-    let several = profile.processes.len() > 1;
-    let row = |(thread, mut numbers): (_, Vec<String>)| {
-        let (tid, text, suffix) = ShownThread::of(profile, thread).texts(several);
+    let some = some_of(threads.rows.len(), threads.all());
+    write_title(out, style, "THREADS", &format!("{note}{some}"))?;
+    let row = |row: &T| {
+        let (thread, mut numbers) = numbers_of(row);
+        let (tid, text, suffix) = thread.clone().texts(several);
         numbers.push(tid);
         let numbers = numbers.into_iter().map(|text| (text, Paint::Plain)).collect();
         Row { numbers, text, suffix }
     };
-    let table: Vec<Row> = threads.into_iter().map(row).collect();
+    let table: Vec<Row> = threads.rows.iter().map(row).collect();
     write_table(out, style, &[titles, &["tid", "thread"]].concat(), &table)
 }

@@ -12,7 +12,9 @@ use serde::Serialize;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
+use crate::views::off_cpu::OffCpuPage;
 use crate::views::summary::SummaryPage;
+use crate::views::syscalls::SyscallsPage;
 use crate::views::tree::TreePage;
 
 /// What is written.
@@ -52,6 +54,10 @@ pub enum Page {
     Summary(SummaryPage),
     /// The call tree.
     Tree(TreePage),
+    /// Why, where and which threads waited.
+    OffCpu(OffCpuPage),
+    /// What system calls were made.
+    Syscalls(SyscallsPage),
 }
 
 /// The recording.

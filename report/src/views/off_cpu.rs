@@ -3,7 +3,11 @@
 use std::io::{self, Write};
 
 use rz_profile::model::{EventId, EventKind, Profile, Total, TotalClass};
+use serde::Serialize;
 
+use crate::model::rows::Rows;
+use crate::model::sums::Sum;
+use crate::model::threads::ShownThread;
 use crate::model::top;
 use crate::model::trees::{Direction, call_tree};
 use crate::model::waits::{Reason, ThreadTime, by_reason, by_thread, open_by_reason};
@@ -15,10 +19,95 @@ use crate::render::sums_table::{
 use crate::render::table::{Row, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
-use crate::views::stacks::write_stacks;
+use crate::views::stacks::{Stacks, stacks, write_stacks};
 use crate::views::summary::{
-    SummaryOptions, shown_functions, with_samples, write_no_samples, write_top,
+    ShownFunction, SummaryOptions, shown_functions, with_samples, write_no_samples, write_top,
 };
+
+/// Why, where and which threads waited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OffCpuPage {
+    /// All waits that were over; exact, unless `quality.inexact_sums` has
+    /// `waits`.
+    pub waits: Sum,
+    /// The same by reason, the longest first.
+    pub reasons: Rows<ReasonSum>,
+    /// Waits that were not over at the end, by reason; in none of the sums
+    /// above.
+    pub still_waiting: Rows<ReasonSum>,
+    /// Where threads waited, sampled in proportion to time.
+    pub stacks: Stacks,
+    /// Functions that waited, without those of the kernel.
+    pub functions: Rows<ShownFunction>,
+    /// Where the time of threads went.
+    pub threads: Rows<ThreadTimes>,
+}
+
+/// Waits for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ReasonSum {
+    /// The system call that the thread was in, or such as `preempted`.
+    pub reason: String,
+    /// What they add up to.
+    #[serde(flatten)]
+    pub sum: Sum,
+}
+
+/// Where the time of a thread went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ThreadTimes {
+    /// The thread.
+    #[serde(flatten)]
+    pub thread: ShownThread,
+    /// How long it waited, what was not over at the end included.
+    pub off_cpu_ns: u64,
+    /// The part of it in which it was ready to run.
+    pub ready_ns: u64,
+    /// How long it ran, by samples; `null` if the CPU was not sampled.
+    pub on_cpu_ns: Option<u64>,
+    /// How often it waited.
+    pub waits: u64,
+}
+
+/// What is known of waits: sums are exact, stacks and functions are sampled.
+pub fn off_cpu(profile: &Profile, event: Option<EventId>, options: SummaryOptions) -> OffCpuPage {
+    let reason = |Reason { name, sum }| ReasonSum { reason: name, sum: Sum(sum) };
+    let reasons = by_reason(profile);
+    let mut waits = Total::default();
+    reasons.iter().for_each(|reason| waits.add(&reason.sum));
+    let mut page = OffCpuPage {
+        waits: Sum(waits),
+        reasons: Rows::first(options.limit, reasons, reason),
+        still_waiting: Rows::first(options.limit, open_by_reason(profile), reason),
+        threads: thread_times(profile, options.threads),
+        ..OffCpuPage::default()
+    };
+    if let Some(event) = with_samples(profile, event) {
+        let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
+        page.stacks = stacks(&tree, &symbols, options.limit);
+        let functions = top::functions_without_kernel(&tree);
+        page.functions = shown_functions(functions, &symbols, options);
+    }
+    page
+}
+
+fn thread_times(profile: &Profile, limit: usize) -> Rows<ThreadTimes> {
+    // What is known of threads has no stacks to filter by.
+    if profile.info.filter.drops_stacks {
+        return Rows::default();
+    }
+    let has_cpu = profile.events.iter().any(|event| event.kind == EventKind::Cpu);
+    Rows::first(limit, by_thread(profile), |row: ThreadTime| ThreadTimes {
+        thread: ShownThread::of(profile, row.thread),
+        off_cpu_ns: row.waits.total_ns,
+        ready_ns: row.waits.queued_ns,
+        on_cpu_ns: has_cpu.then_some(row.on_cpu_ns),
+        waits: row.waits.count,
+    })
+}
 
 /// Writes why threads waited, from exact sums, then where, from the samples
 /// of `event`, and which threads.
@@ -31,34 +120,30 @@ pub fn write_off_cpu(
     options: SummaryOptions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    write_reasons(out, style, profile, options.limit)?;
+    let page = off_cpu(profile, event, options);
+    write_reasons(out, style, profile, &page)?;
+    write_open(out, style, &page)?;
     match with_samples(profile, event) {
         None => {
             writeln!(out)?;
             write_no_samples(out, profile, event)?;
         }
         Some(event) => {
-            let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
-            write_stacks(out, style, &tree, &symbols, options.limit)?;
-            let functions = top::functions_without_kernel(&tree);
-            let unit = profile.events[event].unit;
-            let functions = shown_functions(functions, &symbols, options);
-            write_top(out, style, &functions, (tree.total(), unit), options.by)?;
+            write_stacks(out, style, &page.stacks)?;
+            let all = (page.stacks.total, profile.events[event].unit);
+            write_top(out, style, &page.functions, all, options.by)?;
         }
     }
-    write_threads(out, style, profile, options.threads)
+    write_threads(out, style, profile, &page)
 }
 
 fn write_reasons(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    limit: usize,
+    page: &OffCpuPage,
 ) -> io::Result<()> {
-    let reasons = by_reason(profile);
-    let mut all = Total::default();
-    reasons.iter().for_each(|reason| all.add(&reason.sum));
-    let shown = reasons.len().min(limit);
+    let (reasons, Sum(all)) = (&page.reasons, &page.waits);
     let exact = match all.count {
         0 => "no wait ended while it was recorded".to_owned(),
         n => format!(
@@ -66,50 +151,42 @@ fn write_reasons(
             counted(n, "wait"),
             duration(all.total_ns),
             duration(all.queued_ns),
-            some_of(shown, reasons.len())
+            some_of(reasons.rows.len(), reasons.all())
         ),
     };
     let note = sums_note(profile, TotalClass::Waits, exact);
     write_title(out, style, "WHY THREADS WAITED", &note)?;
-    write_replacement(out, style, profile, TotalClass::Waits, &all, "wait")?;
-    if !reasons.is_empty() {
-        write_sums(out, style, |detail| {
-            let row = |reason: &Reason| {
-                let mut numbers = vec![(count(reason.sum.count), Paint::Plain)];
-                numbers.extend(duration_columns(detail, &reason.sum, all.total_ns));
-                numbers.push((duration(reason.sum.queued_ns), Paint::Plain));
-                Row { numbers, text: reason.name.clone(), suffix: String::new() }
-            };
-            let titles = [&["waits"], duration_titles(detail), &["ready", "reason"]].concat();
-            (titles, reasons[..shown].iter().map(row).collect())
-        })?;
-    }
-    write_open(out, style, profile, limit)
-}
-
-/// What was not over at the end, which exact sums leave out.
-fn write_open(
-    out: &mut dyn Write,
-    style: Style,
-    profile: &Profile,
-    limit: usize,
-) -> io::Result<()> {
-    let reasons = open_by_reason(profile);
+    write_replacement(out, style, profile, TotalClass::Waits, all, "wait")?;
     if reasons.is_empty() {
         return Ok(());
     }
-    let shown = reasons.len().min(limit);
-    let note = format!("in none of the sums above{}", some_of(shown, reasons.len()));
+    write_sums(out, style, |detail| {
+        let row = |ReasonSum { reason, sum: Sum(sum) }: &ReasonSum| {
+            let mut numbers = vec![(count(sum.count), Paint::Plain)];
+            numbers.extend(duration_columns(detail, sum, all.total_ns));
+            numbers.push((duration(sum.queued_ns), Paint::Plain));
+            Row { numbers, text: reason.clone(), suffix: String::new() }
+        };
+        let titles = [&["waits"], duration_titles(detail), &["ready", "reason"]].concat();
+        (titles, reasons.rows.iter().map(row).collect())
+    })
+}
+
+/// What was not over at the end, which exact sums leave out.
+fn write_open(out: &mut dyn Write, style: Style, page: &OffCpuPage) -> io::Result<()> {
+    let reasons = &page.still_waiting;
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let note = format!("in none of the sums above{}", some_of(reasons.rows.len(), reasons.all()));
     write_title(out, style, "STILL WAITING AT THE END", &note)?;
-    let rows: Vec<Row> = reasons[..shown]
-        .iter()
-        .map(|reason| {
-            let durations = [reason.sum.total_ns, reason.sum.max_ns].map(duration);
-            let numbers = [count(reason.sum.count)].into_iter().chain(durations);
-            let numbers = numbers.map(|text| (text, Paint::Plain)).collect();
-            Row { numbers, text: reason.name.clone(), suffix: String::new() }
-        })
-        .collect();
+    let row = |ReasonSum { reason, sum: Sum(sum) }: &ReasonSum| {
+        let durations = [sum.total_ns, sum.max_ns].map(duration);
+        let numbers = [count(sum.count)].into_iter().chain(durations);
+        let numbers = numbers.map(|text| (text, Paint::Plain)).collect();
+        Row { numbers, text: reason.clone(), suffix: String::new() }
+    };
+    let rows: Vec<Row> = reasons.rows.iter().map(row).collect();
     write_table(out, style, &["waits", "time", "max", "reason"], &rows)
 }
 
@@ -117,25 +194,22 @@ fn write_threads(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    limit: usize,
+    page: &OffCpuPage,
 ) -> io::Result<()> {
-    let threads = by_thread(profile);
-    // What is known of threads has no stacks to filter by.
-    if threads.is_empty() || profile.info.filter.drops_stacks {
+    if page.threads.is_empty() {
         return Ok(());
     }
     let inexact = profile.inexact.contains(&TotalClass::Waits);
     let sums = if inexact { "added up" } else { "exact" };
     let note = format!("off CPU and ready to run: {sums}, on CPU: sampled");
-    let has_cpu = profile.events.iter().any(|event| event.kind == EventKind::Cpu);
     let titles = ["off CPU", "on CPU", "ready", "waits"];
-    let row = |row: &ThreadTime| {
-        let on_cpu = if has_cpu { duration(row.on_cpu_ns) } else { "-".to_owned() };
-        let (off_cpu, ready) = (duration(row.waits.total_ns), duration(row.waits.queued_ns));
-        (row.thread, vec![off_cpu, on_cpu, ready, count(row.waits.count)])
-    };
-    let threads = threads.iter().map(row).collect();
-    write_thread_sums(out, style, profile, &note, &titles, threads, limit)
+    let several = profile.processes.len() > 1;
+    write_thread_sums(out, style, several, &note, &titles, &page.threads, |row| {
+        let on_cpu = row.on_cpu_ns.map_or_else(|| "-".to_owned(), duration);
+        let numbers =
+            vec![duration(row.off_cpu_ns), on_cpu, duration(row.ready_ns), count(row.waits)];
+        (&row.thread, numbers)
+    })
 }
 
 #[cfg(test)]

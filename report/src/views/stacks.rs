@@ -8,43 +8,72 @@ use std::io::{self, Write};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_profile::model::{FrameKind, Unit};
+use serde::Serialize;
 
 use crate::model::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT};
+use crate::model::rows::Rows;
 use crate::model::symbols::{SymbolId, Symbols};
 use crate::render::format::{count, shorten};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{self, MIN_NAME_WIDTH, write_table};
+use crate::render::table::{self, MIN_NAME_WIDTH, Row, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::summary::share;
 
 /// Functions shown of one stack, at most.
 const MAX_FRAMES: usize = 12;
 
-/// Stacks that have reason and functions in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// The frame that says why.
-    reason: SymbolId,
-    /// The innermost function shown.
-    innermost: NodeId,
-    /// What they add up to.
-    pub amount: Amount,
+/// Stacks that end in a reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Stacks {
+    /// All samples of the event.
+    pub total: Amount,
+    /// The heaviest stacks; those that have reason and functions in common are
+    /// one. Functions of the kernel are left out.
+    #[serde(flatten)]
+    pub stacks: Rows<ShownStack>,
 }
 
-/// All stacks of a top-down tree that end in a reason, heaviest first.
-pub fn stacks(tree: &CallTree) -> Vec<Row> {
+/// A stack that ends in a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShownStack {
+    /// Why a thread waited, or what it called.
+    pub reason: String,
+    /// The functions that led there, innermost first.
+    pub functions: Vec<String>,
+    /// The process, if there are several of different names.
+    pub process: Option<String>,
+    /// Its samples.
+    pub total: Amount,
+}
+
+/// The heaviest stacks of a top-down tree that end in a reason.
+pub fn stacks(tree: &CallTree, symbols: &Symbols, limit: usize) -> Stacks {
     let mut index_of: FxHashMap<(SymbolId, NodeId), usize> = FxHashMap::default();
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<(SymbolId, NodeId, Amount)> = Vec::new();
     for node in tree.nodes.iter().filter(|n| n.kind == NodeKind::Frame(FrameKind::Wait)) {
         let innermost = innermost(tree, node.parent);
         let index = *index_of.entry((node.symbol, innermost)).or_insert_with(|| {
-            rows.push(Row { reason: node.symbol, innermost, amount: Amount::default() });
+            rows.push((node.symbol, innermost, Amount::default()));
             rows.len() - 1
         });
-        rows[index].amount.add(node.self_);
+        rows[index].2.add(node.self_);
     }
-    rows.sort_by_key(|row| std::cmp::Reverse(row.amount.weight));
-    rows
+    rows.sort_by_key(|(_, _, amount)| std::cmp::Reverse(amount.weight));
+    let shown = |(reason, innermost, total)| ShownStack {
+        reason: inner_name(&symbols[reason].name).to_owned(),
+        functions: functions(tree, symbols, innermost),
+        process: process(tree, innermost).map(|process| symbols[process].name.clone()),
+        total,
+    };
+    Stacks { total: tree.total(), stacks: Rows::first(limit, rows, shown) }
+}
+
+/// What stands behind the colon of `[off-CPU: futex]`.
+fn inner_name(reason: &str) -> &str {
+    let inner = reason.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    inner.and_then(|text| text.split_once(": ")).map_or(reason, |(_, name)| name)
 }
 
 /// The innermost function above `node` that is not the kernel's; `node` itself
@@ -60,83 +89,69 @@ fn innermost(tree: &CallTree, node: NodeId) -> NodeId {
     }
 }
 
-impl Row {
-    /// The name of its process, in a tree that tells processes apart.
-    fn process(&self, tree: &CallTree) -> Option<SymbolId> {
-        let mut at = self.innermost;
-        while at != ROOT && tree.nodes[at].kind != NodeKind::Process {
-            at = tree.nodes[at].parent;
-        }
-        (at != ROOT).then(|| tree.nodes[at].symbol)
+/// A node's function and its callers.
+fn functions(tree: &CallTree, symbols: &Symbols, mut node: NodeId) -> Vec<String> {
+    let mut functions = Vec::new();
+    while node != ROOT && matches!(tree.nodes[node].kind, NodeKind::Frame(_)) {
+        functions.push(symbols[tree.nodes[node].symbol].name.clone());
+        node = tree.nodes[node].parent;
     }
+    functions
+}
 
+/// The name of a node's process, in a tree that tells processes apart.
+fn process(tree: &CallTree, mut node: NodeId) -> Option<SymbolId> {
+    while node != ROOT && tree.nodes[node].kind != NodeKind::Process {
+        node = tree.nodes[node].parent;
+    }
+    (node != ROOT).then(|| tree.nodes[node].symbol)
+}
+
+impl ShownStack {
     /// The stack in a line, innermost first: `futex ← lock ← work ← main`. What
     /// has no room in `width` characters is cut off at the outermost end.
-    pub fn text(&self, tree: &CallTree, symbols: &Symbols, width: usize) -> String {
+    pub fn text(&self, width: usize) -> String {
         const MORE: &str = " ← …";
-        let reason = symbols[self.reason].name.as_str();
-        let inner = reason.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-        let inner = inner.and_then(|text| text.split_once(": "));
-        let mut text = inner.map_or(reason, |(_, name)| name).to_owned();
-        let mut node = self.innermost;
-        for shown in 0.. {
-            let frame = &tree.nodes[node];
-            if node == ROOT || !matches!(frame.kind, NodeKind::Frame(_)) {
-                break;
-            }
-            let name = format!(" ← {}", shorten(&symbols[frame.symbol].name, width / 3));
+        let mut text = self.reason.clone();
+        for (shown, function) in self.functions.iter().enumerate() {
+            let name = format!(" ← {}", shorten(function, width / 3));
             let used = [text.as_str(), &name, MORE].map(|part| part.chars().count());
             if shown == MAX_FRAMES || used.iter().sum::<usize>() > width {
                 text += MORE;
                 break;
             }
             text += &name;
-            node = frame.parent;
         }
         text
     }
 }
 
-/// The heaviest stacks of a tree whose stacks end in a reason.
-pub(crate) fn write_stacks(
-    out: &mut dyn Write,
-    style: Style,
-    tree: &CallTree,
-    symbols: &Symbols,
-    limit: usize,
-) -> io::Result<()> {
-    let rows = stacks(tree);
-    let shown = rows.len().min(limit);
-    let some = some_of(shown, rows.len());
+/// Writes stacks that end in a reason.
+pub(crate) fn write_stacks(out: &mut dyn Write, style: Style, page: &Stacks) -> io::Result<()> {
+    let rows = &page.stacks.rows;
+    let some = some_of(rows.len(), page.stacks.all());
     let note = format!("sampled in proportion to time{some}; without kernel functions");
     write_title(out, style, "TOP STACKS", &note)?;
-    let all = tree.total().weight;
-    let processes = rows[..shown].iter().filter_map(|row| row.process(tree));
-    let mut processes = processes.collect::<FxHashSet<_>>();
+    let processes = rows.iter().filter_map(|row| row.process.as_deref());
     // One process needs no name.
-    if processes.len() == 1 {
-        processes.clear();
-    }
-    let mut table: Vec<table::Row> = rows[..shown]
-        .iter()
-        .map(|row| {
-            let mut numbers = share(row.amount, all, Unit::Nanoseconds).to_vec();
-            numbers.push((count(row.amount.samples), Paint::Plain));
-            let process = row.process(tree).filter(|process| processes.contains(process));
-            let suffix = process.map_or_else(String::new, |id| symbols[id].name.clone());
-            table::Row { numbers, text: String::new(), suffix }
-        })
-        .collect();
+    let several = processes.collect::<FxHashSet<_>>().len() > 1;
+    let row = |row: &ShownStack| {
+        let mut numbers = share(row.total, page.total.weight, Unit::Nanoseconds).to_vec();
+        numbers.push((count(row.total.samples), Paint::Plain));
+        let suffix = row.process.clone().filter(|_| several).unwrap_or_default();
+        Row { numbers, text: String::new(), suffix }
+    };
+    let mut table: Vec<Row> = rows.iter().map(row).collect();
     let titles = ["share", "time", "samples", "stack, innermost first"];
     // Whole functions are left out here, so that the table cuts none in half.
     let room = table::room(style, &titles, &table).max(MIN_NAME_WIDTH);
-    for (line, row) in table.iter_mut().zip(&rows) {
+    for (line, row) in table.iter_mut().zip(rows) {
         let suffix = match line.suffix.chars().count() {
             0 => 0,
             chars => chars + table::GAP.len(),
         };
         let room = if room < MIN_NAME_WIDTH + suffix { room } else { room - suffix };
-        line.text = row.text(tree, symbols, room);
+        line.text = row.text(room);
     }
     write_table(out, style, &titles, &table)
 }
@@ -150,9 +165,9 @@ mod tests {
     fn check(stacks: &[(&str, u64)], expected: &[&str]) {
         let profile = Builder::of(stacks);
         let (tree, symbols) = call_tree(&profile, 0, Direction::TopDown, 0.0);
-        let line =
-            |row: &Row| format!("{} {}", row.amount.samples, row.text(&tree, &symbols, usize::MAX));
-        assert_eq!(super::stacks(&tree).iter().map(line).collect::<Vec<_>>(), expected);
+        let line = |row: &ShownStack| format!("{} {}", row.total.samples, row.text(usize::MAX));
+        let found = super::stacks(&tree, &symbols, 25).stacks.rows;
+        assert_eq!(found.iter().map(line).collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -178,9 +193,9 @@ mod tests {
     fn the_outermost_functions_are_cut_off() {
         let profile = Builder::of(&[("main;run;serve;wait;[off-CPU: futex]", 1)]);
         let (tree, symbols) = call_tree(&profile, 0, Direction::TopDown, 0.0);
-        let row = stacks(&tree)[0];
+        let row = stacks(&tree, &symbols, 1).stacks.rows.remove(0);
         let check = |width, expected: &str| {
-            assert_eq!(row.text(&tree, &symbols, width), expected);
+            assert_eq!(row.text(width), expected);
         };
         check(80, "futex ← wait ← serve ← run ← main");
         check(28, "futex ← wait ← serve ← …");
@@ -199,7 +214,7 @@ mod tests {
         let (tree, symbols) = call_tree(&builder.profile, 0, Direction::TopDown, 0.0);
         let check = |width, expected: [&str; 2]| {
             let style = Style { color: false, width };
-            let page = text(|out| write_stacks(out, style, &tree, &symbols, 5));
+            let page = text(|out| write_stacks(out, style, &stacks(&tree, &symbols, 5)));
             let lines: Vec<_> = page.lines().skip(3).collect();
             assert_eq!(lines, expected, "{page}");
         };

@@ -1,23 +1,28 @@
 //! The report about system calls: how many, how long, and which failed.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use rz_profile::model::{CallDetail, EventId, Profile, ThreadId, Total, TotalClass};
+use rz_profile::model::{CallDetail, EventId, Profile, Total, TotalClass};
 use rz_profile::reason::{call_name, error_name, uring_name};
+use serde::Serialize;
 
 use crate::model::calls::{SortCalls, all, by_number, by_thread};
+use crate::model::rows::Rows;
+use crate::model::sums::Sum;
+use crate::model::threads::ShownThread;
 use crate::model::trees::{Direction, call_tree};
 use crate::render::format::{count, counted, duration, shorten};
 use crate::render::histogram::Axis;
 use crate::render::style::{Paint, Style};
 use crate::render::sums_table::{
-    Detail, duration_columns, duration_titles, sums_note, write_replacement, write_sums,
+    self, duration_columns, duration_titles, sums_note, write_replacement, write_sums,
     write_thread_sums,
 };
 use crate::render::table::{Row, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
-use crate::views::stacks::write_stacks;
+use crate::views::stacks::{Stacks, stacks, write_stacks};
 use crate::views::summary::{with_samples, write_no_samples};
 
 /// What the report shows.
@@ -29,6 +34,168 @@ pub struct SyscallOptions {
     pub by: SortCalls,
     /// How many threads to list.
     pub threads: usize,
+}
+
+/// What system calls were made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SyscallsPage {
+    /// All calls that returned; exact, unless `quality.inexact_sums` has
+    /// `syscalls`.
+    pub total: Sum,
+    /// The same by call.
+    pub calls: Rows<CallSum>,
+    /// What of it was recorded one by one.
+    pub detail: Detail,
+    /// Requests submitted to an io_uring.
+    pub io_uring: Rows<Requests>,
+    /// Calls that failed, as far as they were recorded one by one.
+    pub failed: Rows<Failed>,
+    /// Calls that had begun before the recording or were not over at its end;
+    /// in none of the sums above.
+    pub in_flight: Rows<InFlight>,
+    /// Where calls were made, sampled in proportion to time.
+    pub stacks: Stacks,
+    /// What threads called, the longest time first.
+    pub threads: Rows<ThreadCalls>,
+}
+
+/// Calls of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CallSum {
+    /// The call's name.
+    pub syscall: String,
+    /// Its number.
+    pub number: u32,
+    /// What they add up to.
+    #[serde(flatten)]
+    pub sum: Sum,
+}
+
+/// What was recorded one by one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Detail {
+    /// The only calls that were recorded; empty if that is all.
+    pub only: Vec<String>,
+    /// Whether none was recorded one by one, as was asked for.
+    pub totals_only: bool,
+    /// Only calls that took at least so long were recorded one by one.
+    pub slower_than_ns: u64,
+    /// How many of the calls in the sums were recorded one by one.
+    pub recorded: u64,
+    /// How many calls these stand for.
+    pub stand_for: u64,
+}
+
+/// Requests of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Requests {
+    /// What was asked for.
+    pub operation: String,
+    /// How many were submitted.
+    pub count: u64,
+}
+
+/// Calls that failed in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Failed {
+    /// The call.
+    pub syscall: String,
+    /// The error's name, such as `ENOENT`.
+    pub error: String,
+    /// The error's number.
+    pub errno: u32,
+    /// How many.
+    pub count: u64,
+}
+
+/// Calls that were going on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct InFlight {
+    /// The call.
+    pub syscall: String,
+    /// How many there were at the start.
+    pub at_start: u64,
+    /// How many there were at the end.
+    pub at_end: u64,
+}
+
+/// What a thread called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ThreadCalls {
+    /// The thread.
+    #[serde(flatten)]
+    pub thread: ShownThread,
+    /// What its calls add up to.
+    #[serde(flatten)]
+    pub sum: Sum,
+}
+
+/// What is known of system calls: sums are exact, what failed is of single
+/// calls, and stacks are sampled.
+pub fn syscalls(
+    profile: &Profile,
+    event: Option<EventId>,
+    options: SyscallOptions,
+) -> SyscallsPage {
+    let limit = options.limit;
+    let calls = by_number(profile, TotalClass::Calls, options.by);
+    let requests = by_number(profile, TotalClass::IoUring, SortCalls::Count);
+    let mut failed = profile.calls.failed.clone();
+    failed.sort_by_key(|failed| Reverse(failed.count));
+    let mut in_flight = profile.calls.in_flight.clone();
+    in_flight.sort_by_key(|calls| Reverse(calls.at_start.saturating_add(calls.at_end)));
+    let stacks = with_samples(profile, event).map(|event| {
+        let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
+        stacks(&tree, &symbols, limit)
+    });
+    SyscallsPage {
+        total: Sum(all(calls.iter().map(|(_, sum)| sum))),
+        calls: Rows::first(limit, calls, |(number, sum)| CallSum {
+            syscall: call_name(number).into_owned(),
+            number,
+            sum: Sum(sum),
+        }),
+        detail: detail(profile),
+        io_uring: Rows::first(limit, requests, |(number, sum)| Requests {
+            operation: uring_name(number).into_owned(),
+            count: sum.count,
+        }),
+        failed: Rows::first(limit, failed, |failed| Failed {
+            syscall: call_name(failed.number).into_owned(),
+            error: error_name(failed.errno).into_owned(),
+            errno: failed.errno,
+            count: failed.count,
+        }),
+        in_flight: Rows::first(limit, in_flight, |calls| InFlight {
+            syscall: call_name(calls.number).into_owned(),
+            at_start: calls.at_start,
+            at_end: calls.at_end,
+        }),
+        stacks: stacks.unwrap_or_default(),
+        threads: Rows::first(options.threads, by_thread(profile), |(thread, sum)| ThreadCalls {
+            thread: ShownThread::of(profile, thread),
+            sum: Sum(sum),
+        }),
+    }
+}
+
+fn detail(profile: &Profile) -> Detail {
+    let (captured, calls) = (&profile.info.captured, &profile.calls);
+    let names = captured.call_numbers.iter().map(|&number| call_name(number).into_owned());
+    Detail {
+        only: names.collect(),
+        totals_only: CallDetail::from(captured.calls) == CallDetail::Totals,
+        slower_than_ns: captured.slower_than_ns,
+        recorded: calls.rows,
+        stand_for: calls.counted.max(calls.rows),
+    }
 }
 
 /// Writes what system calls were made, from exact sums, then what single
@@ -43,37 +210,35 @@ pub fn write_syscalls(
     options: SyscallOptions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    write_calls(out, style, profile, options)?;
-    write_uring(out, style, profile, options.limit)?;
-    write_failed(out, style, profile, options.limit)?;
-    write_in_flight(out, style, profile, options.limit)?;
-    if let Some(event) = with_samples(profile, event) {
-        let (tree, symbols) = call_tree(profile, event, Direction::TopDown, 0.0);
-        write_stacks(out, style, &tree, &symbols, options.limit)?;
+    let page = syscalls(profile, event, options);
+    write_calls(out, style, profile, &page)?;
+    write_uring(out, style, profile, &page.io_uring)?;
+    write_failed(out, style, profile, &page.failed)?;
+    write_in_flight(out, style, &page.in_flight)?;
+    if with_samples(profile, event).is_some() {
+        write_stacks(out, style, &page.stacks)?;
     } else if profile.info.filter.is_active() {
         writeln!(out)?;
         write_no_samples(out, profile, event)?;
     }
-    write_threads(out, style, profile, options.threads)
+    write_threads(out, style, profile, &page.threads)
 }
 
 fn plain(numbers: impl IntoIterator<Item = String>) -> Vec<(String, Paint)> {
     numbers.into_iter().map(|text| (text, Paint::Plain)).collect()
 }
 
-fn row(numbers: Vec<(String, Paint)>, text: String) -> Row {
-    Row { numbers, text, suffix: String::new() }
+fn row(numbers: Vec<(String, Paint)>, text: &str) -> Row {
+    Row { numbers, text: text.to_owned(), suffix: String::new() }
 }
 
 fn write_calls(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    options: SyscallOptions,
+    page: &SyscallsPage,
 ) -> io::Result<()> {
-    let calls = by_number(profile, TotalClass::Calls, options.by);
-    let sum = all(calls.iter().map(|(_, sum)| sum));
-    let shown = calls.len().min(options.limit);
+    let (calls, Sum(sum)) = (&page.calls, &page.total);
     let exact = match sum.count {
         0 => "none returned while it was recorded".to_owned(),
         n => format!(
@@ -81,33 +246,34 @@ fn write_calls(
             counted(n, "call"),
             count(sum.errors),
             duration(sum.total_ns),
-            some_of(shown, calls.len())
+            some_of(calls.rows.len(), calls.all())
         ),
     };
     let note = sums_note(profile, TotalClass::Calls, exact);
     write_title(out, style, "SYSTEM CALLS", &note)?;
-    write_replacement(out, style, profile, TotalClass::Calls, &sum, "call")?;
-    for line in about_detail(profile, &sum) {
+    write_replacement(out, style, profile, TotalClass::Calls, sum, "call")?;
+    for line in about_detail(profile, &page.detail, sum) {
         let line = style.width.map_or(line.as_str().into(), |width| shorten(&line, width));
         writeln!(out, "{}", style.paint(Paint::Dim, &line))?;
     }
     if calls.is_empty() {
         return Ok(());
     }
-    let axis = Axis::of(calls[..shown].iter().map(|(_, sum)| &sum.histogram));
+    let axis = Axis::of(calls.rows.iter().map(|call| &call.sum.0.histogram));
     let span = axis.label();
     write_sums(out, style, |detail| {
-        let row_of = |(number, calls): &(u32, Total)| {
+        let with_histogram = detail == sums_table::Detail::Histogram;
+        let row_of = |CallSum { syscall, sum: Sum(calls), .. }: &CallSum| {
             let mut numbers = plain([count(calls.count), errors(calls.errors)]);
             numbers.extend(duration_columns(detail, calls, sum.total_ns));
-            if detail == Detail::Histogram {
+            if with_histogram {
                 numbers.push((axis.draw(&calls.histogram), Paint::Plain));
             }
-            row(numbers, call_name(*number).into_owned())
+            row(numbers, syscall)
         };
-        let last: &[&str] = if detail == Detail::Histogram { &[&span, "call"] } else { &["call"] };
+        let last: &[&str] = if with_histogram { &[&span, "call"] } else { &["call"] };
         let titles = [&["calls", "errors"], duration_titles(detail), last].concat();
-        (titles, calls[..shown].iter().map(row_of).collect())
+        (titles, calls.rows.iter().map(row_of).collect())
     })
 }
 
@@ -117,31 +283,29 @@ fn errors(number: u64) -> String {
 }
 
 /// What of the calls that `exact` counts was recorded one by one.
-fn about_detail(profile: &Profile, exact: &Total) -> Vec<String> {
-    let (captured, calls) = (&profile.info.captured, &profile.calls);
+fn about_detail(profile: &Profile, detail: &Detail, exact: &Total) -> Vec<String> {
     let mut lines = Vec::new();
-    if !captured.call_numbers.is_empty() {
-        let names = captured.call_numbers.iter().take(20).map(|&number| call_name(number));
-        let more = if captured.call_numbers.len() > 20 { ", …" } else { "" };
-        let names = names.collect::<Vec<_>>().join(", ");
+    if !detail.only.is_empty() {
+        let names = detail.only[..detail.only.len().min(20)].join(", ");
+        let more = if detail.only.len() > 20 { ", …" } else { "" };
         lines.push(format!("Recorded were only {names}{more}."));
     }
     if profile.info.filter.drops_stacks {
         return lines;
     }
-    if CallDetail::from(captured.calls) == CallDetail::Totals {
+    if detail.totals_only {
         lines.push("Single calls were not recorded.".to_owned());
-    } else if captured.slower_than_ns > 0 {
-        let limit = duration(captured.slower_than_ns);
+    } else if detail.slower_than_ns > 0 {
+        let limit = duration(detail.slower_than_ns);
         lines.push(format!("Single calls were recorded only from {limit} on."));
-    } else if !profile.inexact.contains(&TotalClass::Calls) && calls.rows < exact.count {
-        let (rows, made) = (count(calls.rows), count(exact.count));
-        lines.push(match calls.counted {
-            counted if counted > calls.rows => format!(
+    } else if !profile.inexact.contains(&TotalClass::Calls) && detail.recorded < exact.count {
+        let (rows, made) = (count(detail.recorded), count(exact.count));
+        lines.push(match detail.stand_for > detail.recorded {
+            true => format!(
                 "Of {made} calls, {rows} were recorded one by one; they stand for {}.",
-                count(counted)
+                count(detail.stand_for)
             ),
-            _ => format!("Of {made} calls, {rows} were recorded one by one."),
+            false => format!("Of {made} calls, {rows} were recorded one by one."),
         });
     }
     lines
@@ -151,20 +315,18 @@ fn write_uring(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    limit: usize,
+    requests: &Rows<Requests>,
 ) -> io::Result<()> {
-    let requests = by_number(profile, TotalClass::IoUring, SortCalls::Count);
     if requests.is_empty() {
         return Ok(());
     }
-    let shown = requests.len().min(limit);
-    let sum = all(requests.iter().map(|(_, sum)| sum));
-    let note = format!("{} submitted{}", count(sum.count), some_of(shown, requests.len()));
+    let all = all(profile.totals.iter().filter(|total| total.class == TotalClass::IoUring));
+    let some = some_of(requests.rows.len(), requests.all());
+    let note = format!("{} submitted{some}", count(all.count));
     write_title(out, style, "IO_URING REQUESTS", &note)?;
-    let table: Vec<Row> = requests[..shown]
-        .iter()
-        .map(|(number, sum)| row(plain([count(sum.count)]), uring_name(*number).into_owned()))
-        .collect();
+    let row_of =
+        |Requests { operation, count: number }: &Requests| row(plain([count(*number)]), operation);
+    let table: Vec<Row> = requests.rows.iter().map(row_of).collect();
     write_table(out, style, &["requests", "operation"], &table)
 }
 
@@ -172,54 +334,36 @@ fn write_failed(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    limit: usize,
+    failed: &Rows<Failed>,
 ) -> io::Result<()> {
-    let mut failed = profile.calls.failed.clone();
     if failed.is_empty() {
         return Ok(());
     }
-    failed.sort_by_key(|failed| std::cmp::Reverse(failed.count));
-    let sum = failed.iter().fold(0, |sum: u64, failed| sum.saturating_add(failed.count));
+    let one_by_one = profile.calls.failed.iter();
+    let sum = one_by_one.fold(0, |sum: u64, failed| sum.saturating_add(failed.count));
     let exact = all(profile.totals.iter().filter(|total| total.class == TotalClass::Calls)).errors;
-    let shown = failed.len().min(limit);
     let differ = match sum == exact {
         true => String::new(),
         // Single calls can be lost, left out, or stand for several.
         false => format!(" recorded one by one, {} in the sums above", count(exact)),
     };
-    let note = format!("{}{differ}{}", count(sum), some_of(shown, failed.len()));
+    let note = format!("{}{differ}{}", count(sum), some_of(failed.rows.len(), failed.all()));
     write_title(out, style, "FAILED CALLS", &note)?;
-    let table: Vec<Row> = failed[..shown]
-        .iter()
-        .map(|failed| {
-            let numbers = plain([count(failed.count), error_name(failed.errno).into_owned()]);
-            row(numbers, call_name(failed.number).into_owned())
-        })
-        .collect();
+    let row_of =
+        |failed: &Failed| row(plain([count(failed.count), failed.error.clone()]), &failed.syscall);
+    let table: Vec<Row> = failed.rows.iter().map(row_of).collect();
     write_table(out, style, &["calls", "error", "call"], &table)
 }
 
-fn write_in_flight(
-    out: &mut dyn Write,
-    style: Style,
-    profile: &Profile,
-    limit: usize,
-) -> io::Result<()> {
-    let mut calls = profile.calls.in_flight.clone();
+fn write_in_flight(out: &mut dyn Write, style: Style, calls: &Rows<InFlight>) -> io::Result<()> {
     if calls.is_empty() {
         return Ok(());
     }
-    calls.sort_by_key(|calls| std::cmp::Reverse(calls.at_start.saturating_add(calls.at_end)));
-    let shown = calls.len().min(limit);
-    let note = format!("in none of the sums above{}", some_of(shown, calls.len()));
+    let note = format!("in none of the sums above{}", some_of(calls.rows.len(), calls.all()));
     write_title(out, style, "IN FLIGHT", &note)?;
-    let table: Vec<Row> = calls[..shown]
-        .iter()
-        .map(|calls| {
-            let numbers = plain([count(calls.at_start), count(calls.at_end)]);
-            row(numbers, call_name(calls.number).into_owned())
-        })
-        .collect();
+    let row_of =
+        |calls: &InFlight| row(plain([count(calls.at_start), count(calls.at_end)]), &calls.syscall);
+    let table: Vec<Row> = calls.rows.iter().map(row_of).collect();
     write_table(out, style, &["at the start", "at the end", "call"], &table)
 }
 
@@ -227,22 +371,21 @@ fn write_threads(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    limit: usize,
+    threads: &Rows<ThreadCalls>,
 ) -> io::Result<()> {
-    let threads = by_thread(profile);
-    if threads.len() < 2 {
+    if threads.all() < 2 {
         return Ok(());
     }
     let inexact = profile.inexact.contains(&TotalClass::Calls);
     let note = if inexact { "added up" } else { "exact sums" };
     let titles = ["calls", "errors", "time", "max"];
-    let row = |(thread, sum): &(Option<ThreadId>, Total)| {
+    let several = profile.processes.len() > 1;
+    write_thread_sums(out, style, several, note, &titles, threads, |row| {
+        let ThreadCalls { thread, sum: Sum(sum) } = row;
         let times = [sum.total_ns, sum.max_ns].map(duration);
         let numbers = [count(sum.count), errors(sum.errors)].into_iter().chain(times);
-        (*thread, numbers.collect())
-    };
-    let threads = threads.iter().map(row).collect();
-    write_thread_sums(out, style, profile, note, &titles, threads, limit)
+        (thread, numbers.collect())
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use super::amounts::{bytes, bytes_and_margin, bytes_margin, count, mean_size, pe
 use super::totals::since_start;
 use crate::model::clean::clean;
 use crate::model::heap_places::{Place, Places};
+use crate::model::rows::Rows;
+use crate::model::threads::ShownThread;
 use crate::render::format::{self, percent};
 use crate::render::style::{Paint, Style};
 use crate::render::sums_table::write_thread_sums;
@@ -156,11 +158,14 @@ pub(super) fn write_threads(
             bytes(heap.shown(&sums.at_peak).bytes),
             bytes(heap.shown(&sums.at_end).bytes),
         ];
-        (thread.thread, numbers)
+        (ShownThread::of(profile, thread.thread), numbers)
     };
-    let threads = threads.iter().map(row).collect();
+    let threads = Rows::first(limit, threads.iter().collect(), row);
+    let several = profile.processes.len() > 1;
     let titles = ["bytes", "objects", "freed", "at peak", "live at end"];
-    write_thread_sums(out, style, profile, "by bytes allocated", &titles, threads, limit)
+    write_thread_sums(out, style, several, "by bytes allocated", &titles, &threads, |row| {
+        (&row.0, row.1.clone())
+    })
 }
 
 /// Writes what each process did, if there are several.
