@@ -36,6 +36,8 @@ pub struct Config {
     pub direction: Direction,
     /// The flame graph to draw, if any.
     pub svg: Option<PathBuf>,
+    /// Where what is shown goes as JSON.
+    pub json: Option<PathBuf>,
     /// Where the text goes; `None` if there is to be none.
     pub text: Option<PathBuf>,
     /// What functions are sorted by.
@@ -67,8 +69,6 @@ pub struct Config {
 pub struct Comparison {
     /// How wide frames of the flame graph are.
     pub width: Width,
-    /// Where all numbers go as JSON.
-    pub json: Option<PathBuf>,
     /// Where a short report goes as Markdown.
     pub markdown: Option<PathBuf>,
     /// When it fails.
@@ -295,18 +295,15 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     }
     let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
     let limit = args.limit.unwrap_or(default_limit);
-    let comparison = Comparison {
-        width: args.width,
-        json: args.json,
-        markdown: args.markdown,
-        fail_if: args.fail_if,
-    };
+    let comparison =
+        Comparison { width: args.width, markdown: args.markdown, fail_if: args.fail_if };
     let heap = HeapOptions { temporary_within: args.temporary_within };
     Ok(Config {
         input,
         view,
         direction,
         svg,
+        json: args.json,
         text,
         by,
         diff,
@@ -385,6 +382,8 @@ mod tests {
         check("report d/t.rz --inverted --svg - -o t.txt", Some("-"), Some("t.txt"));
         check("report --diff a.rz d/b.rz --svg", Some("d/b.diff.svg"), None);
         check("report --diff a.rz b.rz --json j.json", None, None);
+        check("report d/t.rz --json", None, None);
+        check("report d/t.rz --json j.json -o -", None, Some("-"));
         check("report - --svg", Some("-"), None);
         check("report --diff - d/b.rz --svg", Some("d/b.diff.svg"), None);
         check("report --diff d/a.rz - --svg", Some("-"), None);
@@ -490,7 +489,8 @@ mod tests {
         check("report t.rz --focus (", ValueValidation);
         check("report t.rz --syscalls --list --focus a", ArgumentConflict);
         check("report t.rz --syscalls --list --collapse-recursion", ArgumentConflict);
-        check("report t.rz --json j.json", ArgumentConflict);
+        check("report t.rz --json - -o -", ArgumentConflict);
+        check("report t.rz --svg - --json", ArgumentConflict);
         check("report t.rz --fail-if total>5%", ArgumentConflict);
         check("report --diff a.rz b.rz --width after", MissingRequiredArgument);
         check("report --diff a.rz b.rz --svg s.svg --width wide", InvalidValue);

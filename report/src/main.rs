@@ -34,15 +34,16 @@ use rz_report::error::ReportError;
 use rz_report::model::metric::show_metric;
 use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, choose, write_annotated};
+use rz_report::views::document::{Document, Page};
 use rz_report::views::flame::write_flame_graph;
 use rz_report::views::heap::sites::{SiteList, write_sites};
 use rz_report::views::heap::{HeapPage, write_heap};
 use rz_report::views::info::{InfoOptions, write_info};
-use rz_report::views::list::{ListOptions, write_list};
-use rz_report::views::off_cpu::write_off_cpu;
-use rz_report::views::summary::{SummaryOptions, write_summary};
-use rz_report::views::syscalls::{SyscallOptions, write_syscalls};
-use rz_report::views::tree::write_tree_report;
+use rz_report::views::list::{CallsPage, ListOptions, write_list};
+use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
+use rz_report::views::summary::{SummaryOptions, summary, write_summary};
+use rz_report::views::syscalls::{SyscallOptions, syscalls, write_syscalls};
+use rz_report::views::tree::{tree, write_tree_report};
 
 fn main() -> ExitCode {
     match run(&cli::parse()) {
@@ -83,16 +84,15 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
             options.function
         );
     }
+    let summary_options = |threads| SummaryOptions { limit: config.limit, by: config.by, threads };
     write_text(config, |out, style| match &config.view {
         &View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
         View::Annotated(options) => write_annotated(out, style, &name, &profile, event, options),
         &View::Summary { threads } => {
-            let options = SummaryOptions { limit: config.limit, by: config.by, threads };
-            write_summary(out, style, &name, &profile, event, options)
+            write_summary(out, style, &name, &profile, event, summary_options(threads))
         }
         &View::OffCpu { threads } => {
-            let options = SummaryOptions { limit: config.limit, by: config.by, threads };
-            write_off_cpu(out, style, &name, &profile, event, options)
+            write_off_cpu(out, style, &name, &profile, event, summary_options(threads))
         }
         &View::Syscalls { by, threads } => {
             let options = SyscallOptions { limit: config.limit, by, threads };
@@ -109,6 +109,23 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
         // Have been shown.
         View::List(_) | View::Info(_) => Ok(()),
     })?;
+    write_json(config, || {
+        let page = match &config.view {
+            &View::Tree(options) => Page::Tree(tree(&profile, event, options)),
+            &View::Summary { threads } => {
+                Page::Summary(summary(&profile, event, summary_options(threads)))
+            }
+            &View::OffCpu { threads } => {
+                Page::OffCpu(off_cpu(&profile, event, summary_options(threads)))
+            }
+            &View::Syscalls { by, threads } => {
+                let options = SyscallOptions { limit: config.limit, by, threads };
+                Page::Syscalls(syscalls(&profile, event, options))
+            }
+            _ => todo!(),
+        };
+        Document::new(&name, &profile, event, page)
+    })?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
 }
 
@@ -121,7 +138,23 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
         trace.display()
     );
     say_notes(&list.notes, "");
-    write_text(config, |out, _| write_list(out, &list, options))
+    write_text(config, |out, _| write_list(out, &list, options))?;
+    if config.json.is_none() {
+        return Ok(());
+    }
+    // Of the profile, only what says where the calls are from is needed.
+    let unneeded = LoadOptions {
+        unnamed: true,
+        filter: config.filter.clone(),
+        without: Without { waits: true, calls: true },
+        ..LoadOptions::default()
+    };
+    let profile = load(trace, &unneeded)?;
+    let event = find_event(&profile, SYSCALLS);
+    write_json(config, || {
+        let page = Page::Calls(CallsPage::new(&list, options));
+        Document::new(&file_name(trace), &profile, event, page)
+    })
 }
 
 fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> {
@@ -152,8 +185,8 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
         false => names[index].clone(),
     };
     let names: Vec<String> = (0..paths.len()).map(name).collect();
-    let Comparison { width, json, markdown, fail_if } = &config.comparison;
-    let (json, markdown) = (json.as_deref(), markdown.as_deref());
+    let Comparison { width, markdown, fail_if } = &config.comparison;
+    let (json, markdown) = (config.json.as_deref(), markdown.as_deref());
     // Of one run on each side, what is known is the error of sampling.
     let as_it_is = config.diff.per.is_none() && config.diff.work.units.iter().all(Vec::is_empty);
     if let (Some(metric), true, [(before, Some(first)), (after, Some(second))]) =
@@ -267,8 +300,8 @@ fn say_notes(notes: &[String], whose: &str) {
 /// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`
 /// reads `a.rz` as the name of the picture.
 fn refuse_to_overwrite(config: &Config, inputs: &[&Path]) -> Result<()> {
-    let Comparison { json, markdown, .. } = &config.comparison;
-    for output in [&config.svg, &config.text, json, markdown].into_iter().flatten() {
+    let outputs = [&config.svg, &config.text, &config.json, &config.comparison.markdown];
+    for output in outputs.into_iter().flatten() {
         let is_trace = output.extension().is_some_and(|extension| extension == "rz");
         let is_input = |input: &&Path| match (output.canonicalize(), input.canonicalize()) {
             (Ok(output), Ok(input)) => output == input,
@@ -301,6 +334,13 @@ fn write_text(
     destination
         .write(|out| produce(out, style))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn write_json<'l>(config: &Config, document: impl FnOnce() -> Document<'l>) -> Result<()> {
+    match &config.json {
+        Some(path) => write_file(Some(path), |out| Ok(document().write(out)?)),
+        None => Ok(()),
+    }
 }
 
 fn write_svg(

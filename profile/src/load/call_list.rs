@@ -131,6 +131,12 @@ impl CallList {
         let earlier = self.start_ns.saturating_sub(time_ns);
         self.start_unix_ns.saturating_add(later).saturating_sub(earlier)
     }
+
+    /// A time of the trace's clock since the start of the recording; 0 before
+    /// that.
+    pub fn since_start(&self, time_ns: u64) -> u64 {
+        time_ns.saturating_sub(self.start_ns)
+    }
 }
 
 /// Reads the system calls of the trace at `path`. Of the filter, only time and

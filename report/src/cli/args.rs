@@ -37,6 +37,7 @@ Examples:
   report trace.rz --source parse           what each line of it takes
   report trace.rz --asm parse --event off-cpu
   report trace.rz --info                   processes as recorded, and the file
+  report trace.rz --json                   any of these as JSON, for programs
   report --diff before.rz after.rz --event off-cpu
   report trace.rz --from 10s --until 20s --thread 'worker*' --focus ^parse
   report --diff before.rz after.rz --heap --metric live
@@ -99,16 +100,6 @@ pub(super) struct Args {
     /// sides, before, after, or delta (how much it changed)
     #[arg(long, value_name = "SIDE", default_value = "larger", requires_all = ["diff", "svg"], conflicts_with = "trace", value_parser = width_parser(), hide_possible_values = true, help_heading = "Comparison")]
     pub(super) width: Width,
-    /// With --diff: write all numbers as JSON to FILE (`-` for standard
-    /// output); docs/DIFF-JSON.md says what it contains
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "diff",
-        conflicts_with = "trace",
-        help_heading = "Comparison"
-    )]
-    pub(super) json: Option<PathBuf>,
     /// With --diff: write a short report for a pull request to FILE instead of
     /// standard output (`-`)
     #[arg(
@@ -230,6 +221,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = parse_percent, conflicts_with = "trace", help_heading = "Comparison")]
     pub(super) min_effect: f64,
 
+    /// Write what is shown as JSON to FILE instead of standard output (`-`), and
+    /// no text unless -o is given; docs/JSON.md says what it contains
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub(super) json: Option<PathBuf>,
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

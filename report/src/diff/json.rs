@@ -27,7 +27,11 @@ pub(crate) const FORMAT: &str = "rz-diff";
 pub(crate) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Document<'a> {
+    pub schema: &'static str,
+    pub schema_version: u32,
+    /// The older names of these two.
     pub format: &'static str,
     pub version: u32,
     pub event: Event<'a>,
@@ -48,12 +52,14 @@ pub(crate) struct Document<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Event<'a> {
     pub name: &'a str,
     pub unit: &'static str,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Normalization<'a> {
     pub per: &'static str,
     pub unit: &'a str,
@@ -62,6 +68,7 @@ pub(crate) struct Normalization<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SideFacts<'a> {
     pub samples: u64,
     pub weight: u64,
@@ -72,6 +79,7 @@ pub(crate) struct SideFacts<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct RunFacts<'a> {
     pub trace: &'a str,
     pub host: &'a str,
@@ -86,6 +94,7 @@ pub(crate) struct RunFacts<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Statistics {
     pub noise: &'static str,
     pub confidence: f64,
@@ -95,6 +104,7 @@ pub(crate) struct Statistics {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Numbers {
     pub before: f64,
     pub after: f64,
@@ -110,6 +120,7 @@ pub(crate) struct Numbers {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Function<'a> {
     pub name: &'a str,
     pub module: &'a str,
@@ -126,12 +137,14 @@ pub(crate) struct Function<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Rename<'a> {
     pub old: &'a str,
     pub new: &'a str,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Moved<'a> {
     pub function: &'a str,
     pub from: &'a str,
@@ -139,6 +152,7 @@ pub(crate) struct Moved<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Condition<'a> {
     pub condition: &'a str,
     pub outcome: &'static str,
@@ -146,6 +160,7 @@ pub(crate) struct Condition<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Sums<'a> {
     pub by: &'static str,
     pub normalization: Normalization<'a>,
@@ -154,6 +169,7 @@ pub(crate) struct Sums<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Sum<'a> {
     pub name: &'a str,
     pub count: [u64; 2],
@@ -174,6 +190,8 @@ pub fn write_diff_json(
     let of_heap = diff.event.kind == EventKind::Alloc;
     let metric = of_heap.then(|| shown_metric(diff.event).name());
     let document = Document {
+        schema: FORMAT,
+        schema_version: VERSION,
         format: FORMAT,
         version: VERSION,
         event: Event {
@@ -416,6 +434,11 @@ mod tests {
         assert_eq!(parse["note"], "probably parse_row before");
         let notes = of("/notes").as_array().unwrap();
         assert!(notes.contains(&json!("sort moved from a to b")), "{notes:?}");
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_types() {
+        crate::views::document::tests::check_schema::<Document<'static>>("diff.schema.json");
     }
 
     #[test]

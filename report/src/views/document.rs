@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
+use crate::views::list::CallsPage;
 use crate::views::off_cpu::OffCpuPage;
 use crate::views::summary::SummaryPage;
 use crate::views::syscalls::SyscallsPage;
@@ -26,7 +27,7 @@ const SCHEMA_VERSION: u32 = 1;
 /// What a report shows, with all that is needed to judge it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Document {
+pub struct Document<'l> {
     schema: &'static str,
     schema_version: u32,
     /// The program that wrote this.
@@ -42,14 +43,14 @@ pub struct Document {
     /// What a reader should know, one sentence each.
     notes: Vec<String>,
     #[serde(flatten)]
-    page: Page,
+    page: Page<'l>,
 }
 
 /// The view: its name is `view`, and what it shows is `data`.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "view", content = "data", rename_all = "kebab-case")]
-pub enum Page {
+pub enum Page<'l> {
     /// Top functions, hot path and threads.
     Summary(SummaryPage),
     /// The call tree.
@@ -58,6 +59,8 @@ pub enum Page {
     OffCpu(OffCpuPage),
     /// What system calls were made.
     Syscalls(SyscallsPage),
+    /// System calls, one by one.
+    Calls(CallsPage<'l>),
 }
 
 /// The recording.
@@ -191,9 +194,9 @@ fn text(text: &str) -> String {
     clean(text).into_owned()
 }
 
-impl Document {
+impl<'l> Document<'l> {
     /// A page about `event` of `profile`; `name` is what to call the trace.
-    pub fn new(name: &str, profile: &Profile, event: Option<EventId>, page: Page) -> Self {
+    pub fn new(name: &str, profile: &Profile, event: Option<EventId>, page: Page<'l>) -> Self {
         let info = &profile.info;
         let mut notes: Vec<String> = info.notes.iter().map(|note| text(note)).collect();
         if let Some((_, heap)) = shown_heap(profile, event) {
@@ -378,4 +381,90 @@ fn unnamed(profile: &Profile, event: Option<EventId>) -> u64 {
     };
     let unnamed = samples.filter(is_unnamed);
     unnamed.fold(0, |sum: u64, sample| sum.saturating_add(sample.count))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use schemars::JsonSchema;
+    use schemars::generate::SchemaSettings;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::fixture::Builder;
+    use crate::model::top::SortBy;
+    use crate::views::summary::{SummaryOptions, summary};
+
+    /// Holds a schema in docs/ against the types that it is made of; `RZ_WRITE_SCHEMA=1
+    /// cargo test` writes it after a change.
+    pub(crate) fn check_schema<T: JsonSchema>(file: &str) {
+        let settings = SchemaSettings::draft2020_12().for_serialize();
+        let schema = settings.into_generator().into_root_schema_for::<T>();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("RZ_WRITE_SCHEMA").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(written == text, "{file} is not what is written: RZ_WRITE_SCHEMA=1 cargo test");
+    }
+
+    #[test]
+    fn the_schema_is_that_of_the_types() {
+        check_schema::<Document>("report.schema.json");
+    }
+
+    fn written(profile: &Profile) -> Value {
+        let options = SummaryOptions { limit: 1, by: SortBy::SelfWeight, threads: 10 };
+        let page = Page::Summary(summary(profile, Some(0), options));
+        let mut out = Vec::new();
+        Document::new("t.rz", profile, Some(0), page).write(&mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn says_where_it_is_from_and_what_is_missing() {
+        use rz_profile::model::TruncatedReason::NoUnwindInfo;
+        let mut builder = Builder::new();
+        let known = builder.stack(&["main", "work"]);
+        let unnamed = builder.stack(&["[truncated]", "[app+0x1234]"]);
+        builder.sample(0, known, 3);
+        builder.sample(0, unnamed, 2);
+        let mut profile = builder.profile;
+        let mut roots = profile.locations.iter_mut().filter(|l| l.kind == FrameKind::Truncated);
+        roots.next().unwrap().truncated = Some(NoUnwindInfo);
+        profile.info.lost_samples =
+            Losses { count: 4, reasons: vec![("ring buffer\u{1b}full".into(), 4)] };
+        profile.info.filter.text = "5s to 10s".into();
+        profile.info.filter.window = Some((5_000_000_000, 10_000_000_000));
+        profile.modules[0].build_id = vec![0xab, 0x01];
+        profile.inexact = vec![TotalClass::Waits];
+        let json = written(&profile);
+        let check = |path: &str, expected: Value| {
+            assert_eq!(json.pointer(path), Some(&expected), "{path}: {json:#}");
+        };
+        check("/schema", "rz-report".into());
+        check("/schema_version", 1.into());
+        check("/view", "summary".into());
+        check("/trace/name", "t.rz".into());
+        check("/trace/duration_ns", 10_000_000_000_u64.into());
+        check("/trace/modules/0/build_id", "ab01".into());
+        check("/filter/window_ns", serde_json::json!([5_000_000_000_u64, 10_000_000_000_u64]));
+        check("/event/name", "cpu-clock".into());
+        check("/event/unit", "nanoseconds".into());
+        check("/event/total", serde_json::json!({"samples": 5, "weight": 50_000_000}));
+        // Texts of the trace cannot drive a terminal.
+        let lost = serde_json::json!([{"what": "samples", "count": 4,
+            "reasons": [{"what": "ring buffer?full", "count": 4}]}]);
+        check("/quality/lost", lost);
+        let truncated = serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2}]);
+        check("/quality/truncated", truncated);
+        check("/quality/unnamed_samples", 2.into());
+        check("/quality/inexact_sums", serde_json::json!(["waits"]));
+        check("/data/functions/left_out", 2.into());
+        check("/data/functions/rows/0/function", "work".into());
+        check("/data/functions/rows/0/self/samples", 3.into());
+        check("/data/threads/rows/0/tid", 4242.into());
+    }
 }

@@ -10,6 +10,7 @@
 //! 3          close(5</a>) ─► = 0                 waits for line 1
 //! ```
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, Write};
@@ -17,9 +18,11 @@ use std::io::{self, Write};
 use rz_profile::calls::{
     Call as Recorded, CallList, FileEvent, call_errno, makes_fd, may_change_files,
 };
-use rz_profile::reason::{call_name, never_returns};
+use rz_profile::reason::{call_name, error_name, never_returns};
 use rz_profile::syscalls::files::{FdTable, FdTables, Span};
 use rz_profile::syscalls::{Blob, Call, Outcome, decode};
+use serde::ser::{SerializeSeq, SerializeStruct};
+use serde::{Serialize, Serializer};
 
 /// Lines that wait for a call's end, at most, and their bytes. Beyond that the
 /// first one is written without the name of its new descriptor.
@@ -41,8 +44,110 @@ pub struct ListOptions {
     pub errors: bool,
 }
 
+/// Every call that is listed, in order of their beginnings. They are gone
+/// through as they are written, as there may be very many.
+#[derive(Debug)]
+pub struct CallsPage<'l> {
+    list: &'l CallList,
+    options: ListOptions,
+}
+
+impl<'l> CallsPage<'l> {
+    /// The calls of a list.
+    pub fn new(list: &'l CallList, options: ListOptions) -> Self {
+        CallsPage { list, options }
+    }
+}
+
+/// What is written of a list of calls.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "CallsPage")]
+#[allow(dead_code, reason = "says what `CallsPage` is written as")]
+struct Written {
+    /// In order of their beginnings.
+    calls: Vec<ShownCall>,
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for CallsPage<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        Written::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
+    }
+}
+
+impl Serialize for CallsPage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Calls<'p>(&'p CallsPage<'p>);
+        impl Serialize for Calls<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut calls = serializer.serialize_seq(None)?;
+                for_each_call(self.0.list, self.0.options, |call| calls.serialize_element(call))?;
+                calls.end()
+            }
+        }
+        let mut page = serializer.serialize_struct("CallsPage", 1)?;
+        page.serialize_field("calls", &Calls(self))?;
+        page.end()
+    }
+}
+
+/// A call as it is shown.
+#[derive(Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShownCall {
+    /// The thread; `null` if it is not known.
+    tid: Option<u32>,
+    /// Its process.
+    pid: Option<u32>,
+    /// When it began, since the Unix epoch.
+    start_unix_ns: u64,
+    /// When it began, since the start of the recording, as `--from` counts; 0
+    /// if it had begun before.
+    at_ns: u64,
+    /// How long it took; `null` if it was not over at the end.
+    duration_ns: Option<u64>,
+    /// The call's name.
+    syscall: Cow<'static, str>,
+    /// With its arguments and its result, as `strace` has them.
+    text: String,
+    /// What it returned; `null` if it did not.
+    result: Option<i64>,
+    /// The error's name, if it failed.
+    error: Option<Cow<'static, str>>,
+    /// Calls that it stands for: more than 1 where only one in so many was
+    /// recorded.
+    stands_for: u64,
+    /// Whether it had begun before it was seen.
+    late: bool,
+}
+
 /// Writes a line per call. Times of day are those of UTC.
 pub fn write_list(out: &mut dyn Write, list: &CallList, options: ListOptions) -> io::Result<()> {
+    for_each_call(list, options, |call| {
+        let tid = call.tid.map_or_else(|| "?".to_owned(), |tid| tid.to_string());
+        let time = time_of_day(call.start_unix_ns);
+        write!(out, "[pid {tid}] {time} {}", call.text)?;
+        if let Some(ns) = call.duration_ns {
+            write!(out, " <{}.{:09}>", ns / 1_000_000_000, ns % 1_000_000_000)?;
+        }
+        if call.stands_for > 1 {
+            write!(out, " (1 of {})", call.stands_for)?;
+        }
+        writeln!(out)
+    })
+}
+
+/// Goes through the calls that are listed.
+fn for_each_call<E>(
+    list: &CallList,
+    options: ListOptions,
+    mut take: impl FnMut(&ShownCall) -> Result<(), E>,
+) -> Result<(), E> {
     let is_shown = |call: &&Recorded| {
         list.is_selected(call) && (!options.errors || call_errno(call).is_some())
     };
@@ -60,10 +165,10 @@ pub fn write_list(out: &mut dyn Write, list: &CallList, options: ListOptions) ->
             shown = false;
         }
         replay.enter(call, shown.then_some(&mut lines));
-        lines.write_finished(out)?;
+        lines.take_finished(&mut take)?;
     }
     replay.advance(u64::MAX, &mut lines);
-    lines.write_finished(out)
+    lines.take_finished(&mut take)
 }
 
 /// Lines in order, some of which are not finished.
@@ -77,23 +182,15 @@ struct Lines {
 }
 
 struct Line {
-    text: String,
-    /// What is to be done when the call ends.
-    waiting: Option<Waiting>,
-}
-
-/// The end of a line that waits for the name of a descriptor.
-struct Waiting {
-    /// The result without that name.
-    bare_result: String,
-    /// What comes behind the result.
-    end: String,
+    call: ShownCall,
+    /// The result without the name of the descriptor that it waits for.
+    bare_result: Option<String>,
 }
 
 impl Line {
     fn bytes(&self) -> usize {
-        let waiting = self.waiting.as_ref().map_or(0, |w| w.bare_result.len() + w.end.len());
-        size_of::<Line>() + self.text.len() + waiting
+        let bare_result = self.bare_result.as_ref().map_or(0, String::len);
+        size_of::<Line>() + self.call.text.len() + bare_result
     }
 }
 
@@ -110,29 +207,26 @@ impl Lines {
         let index = number.checked_sub(self.first);
         let Some(line) = index.and_then(|index| self.queue.get_mut(index as usize)) else { return };
         self.bytes -= line.bytes();
-        if let Some(waiting) = line.waiting.take() {
-            write_result(&mut line.text);
-            line.text += &waiting.end;
+        if line.bare_result.take().is_some() {
+            write_result(&mut line.call.text);
         }
         self.bytes += line.bytes();
     }
 
-    /// Writes the lines up to the first one that is not finished.
-    fn write_finished(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        while let Some(line) = self.queue.front() {
+    /// Hands over the lines up to the first one that is not finished.
+    fn take_finished<E>(
+        &mut self,
+        take: &mut impl FnMut(&ShownCall) -> Result<(), E>,
+    ) -> Result<(), E> {
+        loop {
             let fits = self.queue.len() <= MAX_WAITING && self.bytes <= MAX_WAITING_BYTES;
-            match &line.waiting {
-                None => writeln!(out, "{}", line.text)?,
-                Some(_) if fits => return Ok(()),
-                Some(Waiting { bare_result, end }) => {
-                    writeln!(out, "{}{bare_result}{end}", line.text)?;
-                }
-            }
+            let is_next = |line: &mut Line| !fits || line.bare_result.is_none();
+            let Some(mut line) = self.queue.pop_front_if(is_next) else { return Ok(()) };
             self.bytes -= line.bytes();
-            self.queue.pop_front();
             self.first += 1;
+            line.call.text += line.bare_result.take().as_deref().unwrap_or_default();
+            take(&line.call)?;
         }
-        Ok(())
     }
 }
 
@@ -225,18 +319,17 @@ impl<'l> Replay<'l> {
         let waits =
             !recorded.seen.unfinished && call_errno(recorded).is_none() && makes_fd(call.number);
         let line = lines.map(|lines| {
-            let mut text = self.start_of_line(recorded, &call);
-            let end = end_of_line(recorded);
+            let mut shown = self.shown(recorded, &call);
             let mut result = String::new();
             // Only a new descriptor has a name, which it has not yet.
             decode::result(&mut result, &call, |_| None);
-            if waits {
-                let waiting = Some(Waiting { bare_result: result, end });
-                return lines.push(Line { text, waiting });
-            }
-            text += &result;
-            text += &end;
-            lines.push(Line { text, waiting: None })
+            let bare_result = if waits {
+                Some(result)
+            } else {
+                shown.text += &result;
+                None
+            };
+            lines.push(Line { call: shown, bare_result })
         });
         if !recorded.seen.unfinished {
             let left_ns = recorded.start_ns.saturating_add(recorded.duration_ns);
@@ -284,13 +377,12 @@ impl<'l> Replay<'l> {
         }
     }
 
-    /// Thread, time, name and arguments.
-    fn start_of_line(&self, recorded: &Recorded, call: &Call) -> String {
-        let thread = self.list.thread(recorded);
-        let tid = thread.map_or_else(|| "?".to_owned(), |thread| thread.tid.to_string());
-        let time = time_of_day(self.list.unix_ns(recorded.start_ns));
-        let mut text = format!("[pid {tid}] {time} ");
-        let late = recorded.seen.late;
+    /// A call with its arguments, without its result.
+    fn shown(&self, recorded: &Recorded, call: &Call) -> ShownCall {
+        let list = self.list;
+        let thread = list.thread(recorded);
+        let (late, unfinished) = (recorded.seen.late, recorded.seen.unfinished);
+        let mut text = String::new();
         if late {
             text += "<... ";
         }
@@ -301,12 +393,24 @@ impl<'l> Replay<'l> {
             let pid = self.pid(recorded);
             decode::arguments(&mut text, call, |fd| self.name_of(pid, fd));
         }
-        match (late, recorded.seen.unfinished) {
+        match (late, unfinished) {
             (true, true) => text.push('>'),
             (true, false) => text += " resumed>",
             _ => {}
         }
-        text
+        ShownCall {
+            tid: thread.map(|thread| thread.tid),
+            pid: thread.map(|thread| thread.pid),
+            start_unix_ns: list.unix_ns(recorded.start_ns),
+            at_ns: list.since_start(recorded.start_ns),
+            duration_ns: (!unfinished).then_some(recorded.duration_ns),
+            syscall: call_name(recorded.number),
+            text,
+            result: (!unfinished).then_some(recorded.result),
+            error: call_errno(recorded).map(error_name),
+            stands_for: recorded.count.max(1),
+            late,
+        }
     }
 }
 
@@ -318,21 +422,10 @@ fn time_of_day(unix_ns: u64) -> String {
     format!("{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, us % 1_000_000)
 }
 
-/// How long a call took, and what it stands for.
-fn end_of_line(recorded: &Recorded) -> String {
-    let mut text = String::new();
-    if !recorded.seen.unfinished {
-        let ns = recorded.duration_ns;
-        text += &format!(" <{}.{:09}>", ns / 1_000_000_000, ns % 1_000_000_000);
-    }
-    if recorded.count > 1 {
-        text += &format!(" (1 of {})", recorded.count);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use rz_format::{
         Call, CallDetail, Captured, Exit, FileHeader, Loss, LossClass, OpenFile, Process, Record,
         Seen, TextDefs, Thread, TraceWriter,
@@ -340,7 +433,9 @@ mod tests {
     use rz_profile::calls::{CallOptions, load_calls};
     use rz_profile::filter::Filter;
 
-    use super::{CallList, Line, Lines, ListOptions, MAX_WAITING, Waiting, write_list};
+    use super::{
+        CallList, CallsPage, Line, Lines, ListOptions, MAX_WAITING, ShownCall, write_list,
+    };
     use crate::fixture::text;
 
     /// 12:34:56 on some day.
@@ -593,23 +688,40 @@ mod tests {
     }
 
     #[test]
+    fn calls_as_rows() {
+        let mut list = CallList::default();
+        list.calls = calls();
+        let page = serde_json::to_value(CallsPage::new(&list, ListOptions::default())).unwrap();
+        let rows = page["calls"].as_array().unwrap();
+        assert_eq!(rows.len(), 6);
+        let failed = serde_json::json!({
+            "tid": null, "pid": null, "start_unix_ns": 15_000, "at_ns": 15_000,
+            "duration_ns": 1_000, "syscall": "openat", "result": -2, "error": "ENOENT",
+            "text": "openat(AT_FDCWD, 0x7000, O_RDONLY) = -1 ENOENT (No such file or directory)",
+            "stands_for": 1, "late": false,
+        });
+        assert_eq!(rows[3], failed);
+    }
+
+    #[test]
     fn long_lines_that_wait_are_bounded_by_their_size() {
         let mut lines = Lines::default();
         let line = |text: String, waits: bool| {
-            let waiting = || Waiting { bare_result: " = 4".into(), end: " <9>".into() };
-            Line { text, waiting: waits.then(waiting) }
+            let call = ShownCall { text, ..ShownCall::default() };
+            Line { call, bare_result: waits.then(|| " = 4".into()) }
         };
         lines.push(line("accept(3)".into(), true));
         let mut out = Vec::new();
         for _ in 0..70 {
             assert_eq!((out.len(), lines.first), (0, 0));
             lines.push(line("x".repeat(1 << 20), false));
-            lines.write_finished(&mut out).unwrap();
+            let take = &mut |call: &ShownCall| writeln!(out, "{}", call.text);
+            lines.take_finished(take).unwrap();
             if lines.first > 0 {
                 break;
             }
         }
-        assert!(out.starts_with(b"accept(3) = 4 <9>\nxxx"), "{}", out.len());
+        assert!(out.starts_with(b"accept(3) = 4\nxxx"), "{}", out.len());
         assert_eq!((lines.bytes, lines.first), (0, 65));
     }
 }

@@ -27,6 +27,8 @@ pub fn write_heap_diff_json(
     let [divided_before, divided_after] = factors(diff);
     let unit = unit(diff);
     let document = Document {
+        schema: FORMAT,
+        schema_version: VERSION,
         format: FORMAT,
         version: VERSION,
         event: Event { name: ALLOC, unit: diff.metric.unit().name() },
