@@ -150,10 +150,9 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
         ..LoadOptions::default()
     };
     let profile = load(trace, &unneeded)?;
-    let event = find_event(&profile, SYSCALLS);
     write_json(config, || {
         let page = Page::Calls(CallsPage::new(&list, options));
-        Document::new(&file_name(trace), &profile, event, page)
+        Document::new(&file_name(trace), &profile, None, page)
     })
 }
 

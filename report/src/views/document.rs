@@ -35,9 +35,9 @@ pub struct Document<'l> {
     trace: Trace,
     /// What was selected, if not all of the trace was.
     filter: Option<Filter>,
-    /// The event that is shown, if there is one.
-    event: Option<Event>,
-    /// All events of the trace, with their totals.
+    /// The event that is shown, if there is one, with all its samples.
+    event: Option<Shown>,
+    /// All events of the trace.
     events: Vec<Event>,
     quality: Quality,
     /// What a reader should know, one sentence each.
@@ -145,6 +145,14 @@ struct Event {
     metric: Option<&'static str>,
     /// Samples a second that were asked for; 0 if it is not sampled in time.
     frequency_hz: u32,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Shown {
+    #[serde(flatten)]
+    event: Event,
     total: Amount,
 }
 
@@ -206,42 +214,45 @@ impl<'l> Document<'l> {
             text: text(&info.filter.text),
             window_ns: info.filter.window.map(|(from, to)| [from, to]),
         });
-        let totals = totals(profile);
-        let events = (0..profile.events.len()).map(|id| event_of(profile, id, &totals));
         Document {
             schema: SCHEMA,
             schema_version: SCHEMA_VERSION,
             generator: concat!("report ", env!("CARGO_PKG_VERSION")),
             trace: trace(name, profile, event),
             filter,
-            event: event.map(|id| event_of(profile, id, &totals)),
-            events: events.collect(),
+            event: event
+                .map(|id| Shown { event: event_of(profile, id), total: total(profile, id) }),
+            events: (0..profile.events.len()).map(|id| event_of(profile, id)).collect(),
             quality: quality(profile, event),
             notes,
             page,
         }
     }
 
-    /// Writes it, a field a line.
+    /// Writes it, a field a line; single calls, of which there may be very
+    /// many, without any white space.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *out, self)?;
+        match self.page {
+            Page::Calls(_) => serde_json::to_writer(&mut *out, self)?,
+            _ => serde_json::to_writer_pretty(&mut *out, self)?,
+        }
         writeln!(out)
     }
 }
 
-/// All samples of each event.
-fn totals(profile: &Profile) -> Vec<Amount> {
-    let mut totals = vec![Amount::default(); profile.events.len()];
-    for sample in &profile.samples {
-        totals[sample.event].add(Amount { samples: sample.count, weight: sample.weight });
+/// All samples of an event.
+fn total(profile: &Profile, event: EventId) -> Amount {
+    let mut total = Amount::default();
+    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
+        total.add(Amount { samples: sample.count, weight: sample.weight });
     }
-    totals
+    total
 }
 
-fn event_of(profile: &Profile, id: EventId, totals: &[Amount]) -> Event {
+fn event_of(profile: &Profile, id: EventId) -> Event {
     let event = &profile.events[id];
     let metric = shown_heap(profile, Some(id)).map(|(metric, _)| metric.unwrap_or_default());
     let name = if event.kind == EventKind::Alloc { ALLOC } else { &event.name };
@@ -250,7 +261,6 @@ fn event_of(profile: &Profile, id: EventId, totals: &[Amount]) -> Event {
         unit: event.unit.name(),
         metric: metric.map(|metric| metric.name()),
         frequency_hz: event.frequency_hz,
-        total: totals[id],
     }
 }
 
