@@ -13,9 +13,9 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
 
 use crate::event::RawEvent;
+use crate::event::Source;
 use crate::host::now_ns;
 use crate::queue::{Batch, QueueGauge, StackEnds};
-use crate::target::Source;
 
 /// How often buffers are emptied when nothing asks for it sooner.
 const INTERVAL: Duration = Duration::from_millis(100);

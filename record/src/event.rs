@@ -3,6 +3,15 @@
 use rz_format::{AllocationKind, HeapCounts, Seen, WaitState};
 use rz_unwind::Registers;
 
+/// Who an event's number belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The thread it was opened on; threads it starts inherit it.
+    pub(crate) thread: u32,
+    /// Whether it samples, or only reports what processes do.
+    pub(crate) samples: bool,
+}
+
 /// Something that happened, at a time on the trace's clock.
 #[derive(Debug)]
 pub(crate) struct RawEvent<'a> {

@@ -12,21 +12,27 @@ mod allocator;
 mod bpf;
 mod capture;
 mod check;
+mod chunk;
 mod config;
 mod cost;
 mod cursor;
+mod error;
 mod event;
 mod host;
+mod kernel_names;
 mod launch;
+mod libbpf_log;
 mod output;
 mod perf;
 mod program;
 mod queue;
 mod resolve;
 mod session;
+mod shared;
 mod signals;
 mod store;
 mod target;
+mod ticks;
 mod tier;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -43,8 +49,9 @@ pub use config::{
     AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Progress, Summary, Target,
     TierChoice,
 };
+pub use error::RecordError;
 pub use host::release;
 pub use output::OutputError;
 pub use perf::AttachError;
 pub use rz_format::{CallDetail, EndReason};
-pub use session::{RecordError, record};
+pub use session::record;

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
+use crate::error::RecordError;
 use crate::launch::{Waiting, launch};
-use crate::session::RecordError;
 use crate::signals::{Interrupt, Signals};
 
 /// How often it is looked whether the program has ended.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 use rz_format::{Loss, LossClass, LossReason, NO_CPU, Record};
 
-use crate::alloc::Chunk;
+use crate::chunk::Chunk;
 use crate::event::RawTotal;
 
 /// Bytes waiting to be unwound beyond which stacks are shortened.

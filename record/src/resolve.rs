@@ -9,7 +9,7 @@ use rz_format::{Note, Record};
 use crate::event::RawEvent;
 use crate::host::now_ns;
 use crate::queue::{Batch, QueueGauge};
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::target::{Findings, Tracker};
 
 /// How often findings are handed on to be written.

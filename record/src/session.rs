@@ -12,9 +12,8 @@
 
 use std::mem::take;
 use std::path::PathBuf;
-use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,21 +22,21 @@ use rz_format::{
     TraceWriter,
 };
 
-use crate::alloc::{Hook, HookError, Rings};
-use crate::bpf::BpfError;
+use crate::alloc::{Hook, Rings};
 use crate::capture::{Attached, Stop, drain};
 use crate::config::{Config, Progress, Summary, Target};
+use crate::error::RecordError;
 use crate::host::{clocks, describe, now_ns, online_cpus};
+use crate::output;
 use crate::output::{Counted, OutputError, TraceFile, Unpublished, is_stdout};
-use crate::perf::AttachError;
 use crate::program::Program;
 use crate::queue::{QueueGauge, StackEnds};
 use crate::resolve::{Channels, resolve};
+use crate::shared::Shared;
 use crate::signals::Signals;
 use crate::store::{self, store};
-use crate::target::{Counts, Policy, Scope, Tracker, procfs};
+use crate::target::{Policy, Scope, Tracker, procfs};
 use crate::tier::attach;
-use crate::{cost, output};
 
 /// How often the recording looks whether it should end.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,140 +44,6 @@ const TICK: Duration = Duration::from_millis(100);
 const MAX_ARGUMENTS: usize = 64 << 10;
 /// Batches of findings that may wait to be written.
 const FINDINGS_QUEUE: usize = 4;
-
-/// Why nothing, or not everything, was recorded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// Attaching failed.
-    #[error(transparent)]
-    Attach(#[from] AttachError),
-    /// The bpf tier is needed and cannot be used.
-    #[error("{what}: {cause}; `rec --check` says what works here")]
-    Bpf {
-        /// What needs it.
-        what: &'static str,
-        /// Why it cannot be used.
-        cause: BpfError,
-    },
-    /// Something was asked for that only the bpf tier can do.
-    #[error("{0} needs the bpf tier: leave out --tier perf")]
-    NotInPerfTier(&'static str),
-    /// Allocations of all processes.
-    #[error("--alloc with --all would slow down every process: name some with -p")]
-    AllocationsOfAll,
-    /// The trace file could not be made or written.
-    #[error(transparent)]
-    Output(#[from] OutputError),
-    /// The program could not be started.
-    #[error("cannot run {program}: {source}")]
-    Launch {
-        /// The program.
-        program: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// More samples per second than the kernel allows.
-    #[error(
-        "a frequency of {asked} Hz is more than this kernel allows: use at most {limit}, \
-         or raise `sysctl kernel.perf_event_max_sample_rate`"
-    )]
-    FrequencyTooHigh {
-        /// What was asked for.
-        asked: u32,
-        /// The kernel's limit.
-        limit: u32,
-    },
-    /// Allocations of the program cannot be recorded.
-    #[error(transparent)]
-    Hook(#[from] HookError),
-    /// Waiting for signals or threads failed.
-    #[error("{0}")]
-    System(#[from] std::io::Error),
-}
-
-/// What the threads of a recording tell each other.
-#[derive(Default)]
-pub(crate) struct Shared {
-    samples: AtomicU64,
-    waits: AtomicU64,
-    calls: AtomicU64,
-    allocations: AtomicU64,
-    truncated: AtomicU64,
-    too_deep: AtomicU64,
-    lost: AtomicU64,
-    threads: AtomicU64,
-    live_processes: AtomicU64,
-    /// Bytes written to the file.
-    pub(crate) written: AtomicU64,
-    /// Whether the file or the disk has reached its limit.
-    pub(crate) limit_reached: AtomicBool,
-    end_ns: AtomicU64,
-    end_reason: AtomicU8,
-    /// What the user should know and has not been told.
-    notices: Mutex<Vec<String>>,
-}
-
-// All but the notices are single numbers that stand for themselves: whoever reads an
-// old one acts a moment later. `end_*` are written before the channels that
-// lead to their reader are closed, which orders them.
-impl Shared {
-    /// Publishes what the tracker counted.
-    pub(crate) fn set_counts(&self, counts: Counts) {
-        self.samples.store(counts.samples, Ordering::Relaxed);
-        self.waits.store(counts.waits, Ordering::Relaxed);
-        self.calls.store(counts.calls, Ordering::Relaxed);
-        self.allocations.store(counts.allocations, Ordering::Relaxed);
-        self.truncated.store(counts.truncated, Ordering::Relaxed);
-        self.too_deep.store(counts.too_deep, Ordering::Relaxed);
-        self.lost.store(counts.lost, Ordering::Relaxed);
-        self.threads.store(counts.threads, Ordering::Relaxed);
-        self.live_processes.store(counts.live_processes, Ordering::Relaxed);
-    }
-
-    /// Has the user told, a moment later.
-    pub(crate) fn say(&self, notice: String) {
-        // A list is whole whatever happened to who held it.
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
-    }
-
-    fn tell(&self, notice: &mut dyn FnMut(&str)) {
-        let notices = take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
-        notices.iter().for_each(|text| notice(text));
-    }
-
-    fn summary(
-        &self,
-        path: PathBuf,
-        file_size: u64,
-        end: EndReason,
-        status: Option<ExitStatus>,
-    ) -> Summary {
-        let used = cost::now(0, file_size);
-        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        Summary {
-            path,
-            file_size,
-            samples: count(&self.samples),
-            waits: count(&self.waits),
-            calls: count(&self.calls),
-            allocations: count(&self.allocations),
-            truncated: count(&self.truncated),
-            lost: count(&self.lost),
-            threads: count(&self.threads),
-            cpu_ns: used.user_ns + used.system_ns,
-            peak_rss: used.peak_rss,
-            end,
-            status,
-        }
-    }
-
-    /// When and why the recording ended.
-    pub(crate) fn end(&self) -> (u64, EndReason) {
-        let reason = self.end_reason.load(Ordering::Relaxed).into();
-        (self.end_ns.load(Ordering::Relaxed), reason)
-    }
-}
 
 /// Records as `config` says. `watch` is called several times a second;
 /// `notice` gets what the user should know, one sentence at a time.

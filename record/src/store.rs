@@ -11,7 +11,7 @@ use crate::cost;
 use crate::host::{clocks, now_ns};
 use crate::output::{Counted, OutputError, TraceFile, Unpublished};
 use crate::queue::QueueGauge;
-use crate::session::Shared;
+use crate::shared::Shared;
 use crate::target::Findings;
 
 /// Bytes that wait to be dealt with above which speed counts for more than the

@@ -3,8 +3,8 @@
 use crate::bpf::{self, BpfError};
 use crate::capture::Attached;
 use crate::config::{Config, Target, TierChoice};
+use crate::error::RecordError;
 use crate::perf::{self, AttachError, Targets};
-use crate::session::RecordError;
 
 /// Attaches by the tier that was asked for, or by the best one there is.
 pub(crate) fn attach(

@@ -15,11 +15,12 @@ use rz_alloc_ring::{
 use rz_format::{HeapCounts, LossClass, LossReason};
 
 use super::Hook;
-use super::memory::{Chunk, Memory};
-use super::ticks::Ticks;
+use super::memory::Memory;
 use crate::capture::Capture;
+use crate::chunk::Chunk;
 use crate::host::now_ns;
 use crate::queue::{Batch, StackEnds};
+use crate::ticks::Ticks;
 
 /// How often rings are looked at while little happens: threads' counts are
 /// this fine in time.

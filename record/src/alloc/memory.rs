@@ -23,42 +23,14 @@ use rz_alloc_ring::{
     Control, ENTRIES_OFFSET, Entry, MAGIC, MAX_SLOTS, RING_OFFSET, SLOTS_OFFSET, SlotHeader,
     VERSION, mode,
 };
-use rz_format::HeapCounts;
 
-use super::ticks::{Ticks, best_clock};
+use crate::ticks::best_clock;
 
 /// Size of a ring where every event is reported: some ten milliseconds of a
 /// thread that does nothing else.
 const FULL_RING: u64 = 8 << 20;
 /// Size of a ring of samples: several with their stacks.
 const SAMPLED_RING: u64 = 2 << 20;
-
-/// What one slot brings: words out of its ring, in order, or counts.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    /// The slot.
-    pub(crate) slot: u32,
-    /// How many threads had the slot before this one.
-    pub(crate) taken: u32,
-    /// The thread's process.
-    pub(crate) pid: u32,
-    /// The thread.
-    pub(crate) tid: u32,
-    /// When the first event in it was, on the trace's clock.
-    pub(crate) first_ns: u64,
-    /// When the last one was.
-    pub(crate) last_ns: u64,
-    /// Tells the times of the events.
-    pub(crate) ticks: Ticks,
-    /// The events.
-    pub(crate) words: Vec<u64>,
-    /// What the thread has done since its last counts, up to `last_ns`.
-    pub(crate) counts: HeapCounts,
-    /// When the thread took the slot: an earlier one may have had the same id.
-    pub(crate) born_ns: u64,
-    /// Address of the function that its process allocates with.
-    pub(crate) malloc: u64,
-}
 
 /// The shared memory.
 #[derive(Debug)]

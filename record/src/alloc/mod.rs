@@ -9,7 +9,6 @@ mod capture;
 mod library;
 mod memory;
 mod program;
-mod ticks;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -18,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use rz_alloc_ring::VARIABLE;
 
 pub(crate) use capture::Rings;
-pub(crate) use memory::{Chunk, Memory};
+pub(crate) use memory::Memory;
 pub use program::Unfit;
 
 use crate::config::AllocationOptions;

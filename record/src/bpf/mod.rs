@@ -8,7 +8,6 @@ mod events;
 mod heap;
 mod layout;
 mod maps;
-mod names;
 mod probes;
 mod programs;
 mod rights;
@@ -20,4 +19,3 @@ mod ways;
 
 pub(crate) use attach::{Options, attach};
 pub use error::BpfError;
-pub(crate) use names::kernel_symbols;

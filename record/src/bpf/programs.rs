@@ -4,19 +4,17 @@
 //! what stands in for it is tried, and if nothing does, the event kind that it
 //! is for is left out.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 
-use libbpf_rs::{
-    Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut, set_print,
-};
+use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, ProgramMut};
 
 use super::error::{BpfError, refused};
 use super::layout::Settings;
 use super::ways::{Allocators, LastWaits, ObjectFile, Resume, Ways};
 use crate::arch::bpf_objects;
+use crate::libbpf_log::{listen, take_said};
 
 /// Allocations or calls that may be put together at the same time on a CPU.
 const ROOMS_PER_CPU: u32 = 4;
@@ -286,24 +284,6 @@ fn misses(program: i32) -> Option<u64> {
 /// The program for the beginnings of functions that belongs to a probe.
 pub(super) fn program_of_probe(probe: u32) -> String {
     format!("on_begin_{probe}")
-}
-
-thread_local! {
-    /// What libbpf has said on this thread since it was last asked.
-    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Keeps what libbpf says, in place of printing it.
-pub(super) fn listen() {
-    let level = match log::log_enabled!(log::Level::Debug) {
-        true => PrintLevel::Debug,
-        false => PrintLevel::Warn,
-    };
-    set_print(Some((level, |_, text| SAID.with_borrow_mut(|said| said.push_str(&text)))));
-}
-
-fn take_said() -> String {
-    SAID.take()
 }
 
 /// The program that was refused, by libbpf's words.

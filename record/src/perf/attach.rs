@@ -24,12 +24,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustc_hash::FxHashMap;
 
 use crate::capture::Attached;
+use crate::event::Source;
 use crate::host::{online_cpus, page_size};
 use crate::perf::attr::{self, EventOptions, SampledEvent};
 use crate::perf::record::parse;
 use crate::perf::ring::Ring;
 use crate::perf::sys::{self, Whose};
-use crate::target::{Source, procfs};
+use crate::target::procfs;
 
 /// Looks at the list of threads before giving up on one that never settles.
 const MAX_LOOKS: u32 = 50;

@@ -14,7 +14,7 @@ use rz_unwind::{Code, Registers};
 use super::Tracker;
 use super::process::ProcessCode;
 use super::stacks::Moment;
-use crate::alloc::Chunk;
+use crate::chunk::Chunk;
 use crate::event::{RawAllocation, RawStack};
 
 /// Steps from a stack to the next one that are remembered for each process.

@@ -22,7 +22,7 @@ use rz_format::{
 };
 
 use crate::config::FactOptions;
-use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
+use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, Source, What};
 use crate::queue::StackEnds;
 use chunks::Hooked;
 use generated::Publishers;
@@ -35,15 +35,6 @@ use stacks::{Moment, Stacks};
 
 /// Bytes of texts remembered; with more, equal ones are defined once again.
 const MAX_KNOWN_TEXTS: usize = 16 << 20;
-
-/// Who an event's number belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Source {
-    /// The thread it was opened on; threads it starts inherit it.
-    pub(crate) thread: u32,
-    /// Whether it samples, or only reports what processes do.
-    pub(crate) samples: bool,
-}
 
 /// Whose events are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -375,10 +366,11 @@ impl Tracker {
         let Stacks { modules, kernel_addresses, vdso_offsets, .. } = &mut self.stacks;
         if !kernel_addresses.is_empty() {
             let module = modules.kernel(&mut Vec::new());
-            let symbols = crate::bpf::kernel_symbols(kernel_addresses, module).or_else(|error| {
-                log::debug!("kernel functions are looked up in their list: {error}");
-                rz_unwind::names::kernel_symbols(kernel_addresses, module)
-            });
+            let symbols =
+                crate::kernel_names::kernel_symbols(kernel_addresses, module).or_else(|error| {
+                    log::debug!("kernel functions are looked up in their list: {error}");
+                    rz_unwind::names::kernel_symbols(kernel_addresses, module)
+                });
             add(symbols, "kernel functions");
         }
         if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {

@@ -8,8 +8,8 @@ use std::io;
 use libbpf_rs::{MapCore, MapFlags, ObjectBuilder, ProgramInput};
 use rz_format::{Record, Symbol};
 
-use super::programs::listen;
 use crate::arch::bpf_objects;
+use crate::libbpf_log::listen;
 
 /// Addresses that it names at a time.
 const ADDRESSES: usize = 64;

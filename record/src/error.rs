@@ -1,0 +1,57 @@
+//! Why nothing, or not everything, was recorded.
+
+use crate::alloc::HookError;
+use crate::bpf::BpfError;
+use crate::output::OutputError;
+use crate::perf::AttachError;
+
+/// Why nothing, or not everything, was recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Attaching failed.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The bpf tier is needed and cannot be used.
+    #[error("{what}: {cause}; `rec --check` says what works here")]
+    Bpf {
+        /// What needs it.
+        what: &'static str,
+        /// Why it cannot be used.
+        cause: BpfError,
+    },
+    /// Something was asked for that only the bpf tier can do.
+    #[error("{0} needs the bpf tier: leave out --tier perf")]
+    NotInPerfTier(&'static str),
+    /// Allocations of all processes.
+    #[error("--alloc with --all would slow down every process: name some with -p")]
+    AllocationsOfAll,
+    /// The trace file could not be made or written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The program could not be started.
+    #[error("cannot run {program}: {source}")]
+    Launch {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// More samples per second than the kernel allows.
+    #[error(
+        "a frequency of {asked} Hz is more than this kernel allows: use at most {limit}, \
+         or raise `sysctl kernel.perf_event_max_sample_rate`"
+    )]
+    FrequencyTooHigh {
+        /// What was asked for.
+        asked: u32,
+        /// The kernel's limit.
+        limit: u32,
+    },
+    /// Allocations of the program cannot be recorded.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// Waiting for signals or threads failed.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}

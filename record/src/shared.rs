@@ -1,0 +1,98 @@
+//! What the threads of a recording tell each other.
+
+use std::mem::take;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rz_format::EndReason;
+
+use crate::config::Summary;
+use crate::cost;
+use crate::target::Counts;
+
+/// What the threads of a recording tell each other.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) samples: AtomicU64,
+    pub(crate) waits: AtomicU64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) allocations: AtomicU64,
+    pub(crate) truncated: AtomicU64,
+    pub(crate) too_deep: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) threads: AtomicU64,
+    pub(crate) live_processes: AtomicU64,
+    /// Bytes written to the file.
+    pub(crate) written: AtomicU64,
+    /// Whether the file or the disk has reached its limit.
+    pub(crate) limit_reached: AtomicBool,
+    pub(crate) end_ns: AtomicU64,
+    pub(crate) end_reason: AtomicU8,
+    /// What the user should know and has not been told.
+    notices: Mutex<Vec<String>>,
+}
+
+// All but the notices are single numbers that stand for themselves: whoever reads an
+// old one acts a moment later. `end_*` are written before the channels that
+// lead to their reader are closed, which orders them.
+impl Shared {
+    /// Publishes what the tracker counted.
+    pub(crate) fn set_counts(&self, counts: Counts) {
+        self.samples.store(counts.samples, Ordering::Relaxed);
+        self.waits.store(counts.waits, Ordering::Relaxed);
+        self.calls.store(counts.calls, Ordering::Relaxed);
+        self.allocations.store(counts.allocations, Ordering::Relaxed);
+        self.truncated.store(counts.truncated, Ordering::Relaxed);
+        self.too_deep.store(counts.too_deep, Ordering::Relaxed);
+        self.lost.store(counts.lost, Ordering::Relaxed);
+        self.threads.store(counts.threads, Ordering::Relaxed);
+        self.live_processes.store(counts.live_processes, Ordering::Relaxed);
+    }
+
+    /// Has the user told, a moment later.
+    pub(crate) fn say(&self, notice: String) {
+        // A list is whole whatever happened to who held it.
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+    }
+
+    /// Tells what there is to be told.
+    pub(crate) fn tell(&self, notice: &mut dyn FnMut(&str)) {
+        let notices = take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
+        notices.iter().for_each(|text| notice(text));
+    }
+
+    /// What was recorded, and what that cost.
+    pub(crate) fn summary(
+        &self,
+        path: PathBuf,
+        file_size: u64,
+        end: EndReason,
+        status: Option<ExitStatus>,
+    ) -> Summary {
+        let used = cost::now(0, file_size);
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Summary {
+            path,
+            file_size,
+            samples: count(&self.samples),
+            waits: count(&self.waits),
+            calls: count(&self.calls),
+            allocations: count(&self.allocations),
+            truncated: count(&self.truncated),
+            lost: count(&self.lost),
+            threads: count(&self.threads),
+            cpu_ns: used.user_ns + used.system_ns,
+            peak_rss: used.peak_rss,
+            end,
+            status,
+        }
+    }
+
+    /// When and why the recording ended.
+    pub(crate) fn end(&self) -> (u64, EndReason) {
+        let reason = self.end_reason.load(Ordering::Relaxed).into();
+        (self.end_ns.load(Ordering::Relaxed), reason)
+    }
+}
