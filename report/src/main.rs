@@ -36,7 +36,7 @@ use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, choose, write_annotated};
 use rz_report::views::flame::write_flame_graph;
 use rz_report::views::heap::sites::{SiteList, write_sites};
-use rz_report::views::heap::{HeapPage, write_heap};
+use rz_report::views::heap::{HeapPageOptions, write_heap};
 use rz_report::views::info::{InfoOptions, write_info};
 use rz_report::views::list::{ListOptions, write_list};
 use rz_report::views::off_cpu::write_off_cpu;
@@ -99,8 +99,8 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
             write_syscalls(out, style, &name, &profile, event, options)
         }
         &View::Heap { threads } => {
-            let page = HeapPage { limit: config.limit, threads };
-            write_heap(out, style, &name, &profile, event, page)
+            let options = HeapPageOptions { limit: config.limit, threads };
+            write_heap(out, style, &name, &profile, event, options)
         }
         &View::Sites { kind, by } => {
             let list = SiteList { kind, by, limit: config.limit };

@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
+use crate::views::heap::HeapPage;
+use crate::views::heap::sites::SitesPage;
 use crate::views::summary::SummaryPage;
 use crate::views::tree::TreePage;
 
@@ -52,6 +54,10 @@ pub enum Page {
     Summary(SummaryPage),
     /// The call tree.
     Tree(TreePage),
+    /// All allocations.
+    Heap(Box<HeapPage>),
+    /// Places that allocated.
+    Sites(SitesPage),
 }
 
 /// The recording.
