@@ -54,8 +54,8 @@ pub struct Lifetimes {
     /// Objects by their lifetime, in classes of a factor of two, the shortest
     /// first; only those that are not empty.
     pub buckets: Vec<LifetimeBucket>,
-    /// The median in nanoseconds, read off the buckets; 0 if it is in the first
-    /// one, below a microsecond.
+    /// The median in nanoseconds, read off the buckets; 0 if it is below 1,024,
+    /// where times are not told apart.
     pub p50_ns: u64,
     /// The 90th percentile in the same way.
     pub p90_ns: u64,
