@@ -36,8 +36,8 @@ use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, choose, write_annotated};
 use rz_report::views::document::{Document, Page};
 use rz_report::views::flame::write_flame_graph;
-use rz_report::views::heap::sites::{SiteList, write_sites};
-use rz_report::views::heap::{HeapPage, write_heap};
+use rz_report::views::heap::sites::{SiteList, sites, write_sites};
+use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
 use rz_report::views::info::{InfoOptions, write_info};
 use rz_report::views::list::{CallsPage, ListOptions, write_list};
 use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
@@ -99,8 +99,8 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
             write_syscalls(out, style, &name, &profile, event, options)
         }
         &View::Heap { threads } => {
-            let page = HeapPage { limit: config.limit, threads };
-            write_heap(out, style, &name, &profile, event, page)
+            let options = HeapPageOptions { limit: config.limit, threads };
+            write_heap(out, style, &name, &profile, event, options)
         }
         &View::Sites { kind, by } => {
             let list = SiteList { kind, by, limit: config.limit };
@@ -121,6 +121,14 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
             &View::Syscalls { by, threads } => {
                 let options = SyscallOptions { limit: config.limit, by, threads };
                 Page::Syscalls(syscalls(&profile, event, options))
+            }
+            &View::Heap { threads } => {
+                let options = HeapPageOptions { limit: config.limit, threads };
+                Page::Heap(Box::new(heap(&profile, options)))
+            }
+            &View::Sites { kind, by } => {
+                let list = SiteList { kind, by, limit: config.limit };
+                Page::Sites(sites(&profile, list, &suppressions))
             }
             _ => todo!(),
         };

@@ -26,8 +26,8 @@ use rz_report::model::trees::Direction;
 use rz_report::render::change_color::Width;
 use rz_report::render::style::Style;
 use rz_report::views::flame::write_flame_graph;
-use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, write_sites};
-use rz_report::views::heap::{HeapPage, write_heap};
+use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_sites};
+use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
 use rz_report::views::list::{ListOptions, write_list};
 use rz_report::views::off_cpu::write_off_cpu;
 use rz_report::views::summary::{SummaryOptions, write_summary};
@@ -245,7 +245,8 @@ fn show_diff(out: &mut Vec<u8>, before: Run<'_>, after: Run<'_>) {
 fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     let style = Style::default();
     let event = find_event(profile, "alloc");
-    let page = HeapPage { limit: 25, threads: 10 };
+    let page = HeapPageOptions { limit: 25, threads: 10 };
+    serde_json::to_writer(&mut *out, &heap(profile, page)).unwrap();
     write_heap(out, style, "t", profile, event, page).unwrap();
     write_heap(out, Style { width: Some(1), ..style }, "t", profile, event, page).unwrap();
     use SiteKind::*;
@@ -257,6 +258,7 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     ] {
         let list = SiteList { kind, by, limit: 25 };
         let suppressions: Suppressions = "leak:a*b".parse().unwrap();
+        serde_json::to_writer(&mut *out, &sites(profile, list, &suppressions)).unwrap();
         write_sites(out, style, "t", profile, event, list, &suppressions).unwrap();
     }
     for metric in Metric::ALL {

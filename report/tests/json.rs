@@ -43,7 +43,12 @@ fn views_are_as_the_schema_says() {
         ("--syscalls", "syscalls"),
         ("--syscalls --list", "calls"),
         ("--syscalls --list --errors --tail 1", "calls"),
+        ("--heap", "heap"),
         ("--heap --tree", "tree"),
+        ("--heap --sites", "sites"),
+        ("--heap --leaks", "sites"),
+        ("--heap --peak --limit 1", "sites"),
+        ("--heap --temporary", "sites"),
         ("--limit 1", "summary"),
         ("--from 0s --until 100%", "summary"),
     ];

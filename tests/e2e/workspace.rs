@@ -140,7 +140,9 @@ fn circles_of(mut modules: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
 
 #[test]
 fn modules_form_no_circle() {
-    for folder in ["format-spec", "syscalls", "unwind", "profile", "command", "convert", "report", "record"] {
+    for folder in
+        ["format-spec", "syscalls", "unwind", "profile", "command", "convert", "report", "record"]
+    {
         let modules = modules_of(&workspace_root().join(folder).join("src"));
         assert!(modules.len() > 1, "{folder} has modules");
         assert_eq!(circles_of(modules), [""; 0], "{folder}");

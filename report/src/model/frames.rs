@@ -21,7 +21,7 @@ pub enum ShownKind {
     Process,
     /// A function of the process.
     Function,
-    /// One that is inlined wherever it is seen there.
+    /// One that is inlined: in a call tree, wherever it is seen there.
     Inlined,
     /// A function of the kernel.
     Kernel,
@@ -44,15 +44,20 @@ pub fn kind_of(node: &Node) -> ShownKind {
         NodeKind::Source => ShownKind::Recording,
         NodeKind::Process => ShownKind::Process,
         NodeKind::NoStack => ShownKind::NoStack,
-        NodeKind::Frame(kind) => match kind {
-            FrameKind::Kernel => ShownKind::Kernel,
-            FrameKind::Jit => ShownKind::Jit,
-            FrameKind::Truncated => ShownKind::Truncated,
-            FrameKind::Lost => ShownKind::Lost,
-            FrameKind::Wait => ShownKind::Reason,
-            FrameKind::User if node.inlined => ShownKind::Inlined,
-            FrameKind::User => ShownKind::Function,
-        },
+        NodeKind::Frame(kind) => kind_of_frame(kind, node.inlined),
+    }
+}
+
+/// What a frame is.
+pub fn kind_of_frame(kind: FrameKind, inlined: bool) -> ShownKind {
+    match kind {
+        FrameKind::Kernel => ShownKind::Kernel,
+        FrameKind::Jit => ShownKind::Jit,
+        FrameKind::Truncated => ShownKind::Truncated,
+        FrameKind::Lost => ShownKind::Lost,
+        FrameKind::Wait => ShownKind::Reason,
+        FrameKind::User if inlined => ShownKind::Inlined,
+        FrameKind::User => ShownKind::Function,
     }
 }
 

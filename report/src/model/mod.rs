@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod calltree;
 pub mod clean;
+pub mod estimated;
 pub mod frames;
 pub mod heap_places;
 pub mod hotpath;

@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
+use crate::views::heap::HeapPage;
+use crate::views::heap::sites::SitesPage;
 use crate::views::list::CallsPage;
 use crate::views::off_cpu::OffCpuPage;
 use crate::views::summary::SummaryPage;
@@ -61,6 +63,10 @@ pub enum Page<'l> {
     Syscalls(SyscallsPage),
     /// System calls, one by one.
     Calls(CallsPage<'l>),
+    /// All allocations.
+    Heap(Box<HeapPage>),
+    /// Places that allocated.
+    Sites(SitesPage),
 }
 
 /// The recording.

@@ -36,14 +36,14 @@ pub fn write_heap_diff_markdown(
     writeln!(out, "|---|--:|--:|--:|--:|--:|--:|")?;
     for (side, label) in diff.sides.iter().zip(["before", "after"]) {
         let heap = side.heap;
-        let shown = |sums| bytes_and_margin(heap.shown(sums).bytes);
+        let shown = |sums| bytes_and_margin(heap.shown(sums).bytes.into());
         writeln!(
             out,
             "| {label} ({}) | {} | {} | {} | {} | {} | {} |",
             code(side.name),
             duration(side.info.duration_ns),
-            bytes_and_margin(heap.bytes()),
-            counted(heap.allocations(), "object"),
+            bytes_and_margin(heap.bytes().into()),
+            counted(heap.allocations().into(), "object"),
             shown(&heap.peak.live),
             shown(&heap.total.at_end),
             count(lost_count(side.info, EventKind::Alloc)),

@@ -49,12 +49,17 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Re
         ("duration", of_both(&|side| duration(side.info.duration_ns))),
         ("heap", of_both(&|side| which_recorded(side.heap))),
         ("lost", of_both(&lost)),
-        ("allocated", of_both(&|side| bytes_and_margin(side.heap.bytes()))),
-        ("objects", of_both(&|side| counted(side.heap.allocations(), "object"))),
-        ("at peak", of_both(&|side| bytes_and_margin(side.heap.shown(&side.heap.peak.live).bytes))),
+        ("allocated", of_both(&|side| bytes_and_margin(side.heap.bytes().into()))),
+        ("objects", of_both(&|side| counted(side.heap.allocations().into(), "object"))),
+        (
+            "at peak",
+            of_both(&|side| bytes_and_margin(side.heap.shown(&side.heap.peak.live).bytes.into())),
+        ),
         (
             "at end",
-            of_both(&|side| bytes_and_margin(side.heap.shown(&side.heap.total.at_end).bytes)),
+            of_both(&|side| {
+                bytes_and_margin(side.heap.shown(&side.heap.total.at_end).bytes.into())
+            }),
         ),
     ];
     if diff.sides.iter().any(|side| side.info.filter.is_active()) {

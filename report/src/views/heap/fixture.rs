@@ -6,6 +6,10 @@ use rz_profile::heap::{
 };
 use rz_profile::model::{ALLOC, Event, EventKind, Histogram, Profile, StackId, ThreadId, Unit};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
 use crate::fixture::Builder;
 
 /// What becomes of objects.
@@ -117,6 +121,14 @@ impl HeapBuilder {
         self.heap.threads = vec![ThreadHeap { thread: Some(0), sums: self.heap.total, counts }];
         self.uncounted()
     }
+}
+
+/// A page as it is written, which its schema allows.
+pub fn json<P: Serialize + JsonSchema>(page: &P) -> Value {
+    let page = serde_json::to_value(page).unwrap();
+    let schema = schemars::schema_for!(P).to_value();
+    jsonschema::validate(&schema, &page).unwrap();
+    page
 }
 
 /// Slices of 2.5 s from the beginning of the recording.

@@ -3,7 +3,9 @@
 pub(crate) mod amounts;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod notes;
 mod over_time;
+mod page;
 pub mod sites;
 mod sizes;
 mod tables;
@@ -15,24 +17,22 @@ use rz_profile::heap::{AllocationSource, Heap, Metric, Sum};
 use rz_profile::model::{EventId, EventKind, Profile};
 
 use crate::model::clean::clean;
-use crate::model::heap_places::Places;
+use crate::model::estimated::ShownSum;
 use crate::render::format::count;
-use crate::render::style::{Paint, Style};
-use crate::render::title::write_title;
+use crate::render::style::Style;
 use crate::views::header::write_header;
-use over_time::write_over_time;
+use notes::write_notes;
+pub use over_time::OverTime;
+use over_time::{columns, write_over_time};
+pub(crate) use page::has_any;
+use page::page_of;
+pub use page::{HeapPage, HeapPageOptions, heap};
+pub use sizes::{LifetimeBucket, Lifetimes, SizeBucket};
 use sizes::{write_lifetimes, write_sizes};
-use tables::{write_entries, write_places, write_processes, write_threads};
+pub use tables::{EntrySums, FunctionSum, FunctionTable, ProcessSums, ThreadSums};
+use tables::{write_entries, write_functions, write_processes, write_threads};
 use totals::write_totals;
-
-/// What the report shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeapPage {
-    /// How many rows tables of functions have.
-    pub limit: usize,
-    /// How many threads and processes to list.
-    pub threads: usize,
-}
+pub use totals::{Basis, ShownPeak, SystemMemory, Totals};
 
 /// Which allocations were recorded one by one.
 pub(crate) fn which_recorded(heap: &Heap) -> String {
@@ -84,7 +84,7 @@ pub(crate) fn recorded_objects(heap: &Heap) -> String {
 
 /// A metric, and what all objects add up to in it.
 pub(crate) fn total_of(heap: &Heap, metric: Metric) -> String {
-    let shown = |sum: &Sum| heap.shown(sum);
+    let shown = |sum: &Sum| ShownSum::of(heap, sum);
     let sums = &heap.total;
     let total = match metric {
         Metric::Bytes => amounts::bytes_and_margin(shown(&sums.allocated).bytes),
@@ -105,29 +105,29 @@ pub fn write_heap(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    page: HeapPage,
+    options: HeapPageOptions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let Some(heap) = profile.heap.as_ref().filter(|heap| has_any(heap)) else {
-        return write_nothing(out, profile);
-    };
-    write_totals(out, style, profile, heap)?;
-    write_over_time(out, style, profile, heap)?;
-    write_sizes(out, style, heap)?;
-    write_lifetimes(out, style, heap)?;
-    let places = Places::new(profile);
-    for (title, of) in tables::TABLES {
-        write_places(out, style, &places, heap, (title, of), page.limit)?;
+    let page = page_of(profile, options, columns(style));
+    let Some(totals) = &page.totals else { return write_nothing(out, profile) };
+    write_totals(out, style, totals)?;
+    write_over_time(out, style, &page)?;
+    write_sizes(out, style, &page)?;
+    if let Some(lifetimes) = &page.lifetimes {
+        write_lifetimes(out, style, lifetimes)?;
     }
-    write_entries(out, style, heap)?;
-    write_threads(out, style, profile, heap, page.threads)?;
-    write_processes(out, style, profile, heap, page.threads)?;
-    write_notes(out, style, profile, heap, true)
-}
-
-/// Whether anything is known of allocations.
-pub(crate) fn has_any(heap: &Heap) -> bool {
-    heap.counts.is_some() || !heap.total.allocated.is_zero()
+    let sampled = page.interval_bytes > 0;
+    for (title, table) in [
+        ("TOP BY BYTES ALLOCATED", &page.top_allocated),
+        ("TOP AT THE PEAK", &page.top_at_peak),
+        ("TOP LIVE AT THE END", &page.top_live_at_end),
+    ] {
+        write_functions(out, style, title, table, sampled)?;
+    }
+    write_entries(out, style, &page.entries, &totals.recorded)?;
+    write_threads(out, style, &page.threads, profile.processes.len() > 1)?;
+    write_processes(out, style, &page.processes)?;
+    write_notes(out, style, profile, &page.notes)
 }
 
 /// What is said where there is nothing to show.
@@ -145,67 +145,13 @@ fn write_nothing(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
     writeln!(out, "\nno allocations: {why}{instead}")
 }
 
-/// What a reader should know, of the peak as well if there is one to see.
-pub(crate) fn write_notes(
-    out: &mut dyn Write,
-    style: Style,
-    profile: &Profile,
-    heap: &Heap,
-    peak: bool,
-) -> io::Result<()> {
-    let mut notes = heap.notes();
-    let lost = &profile.info.lost_allocations;
-    if !lost.reasons.is_empty() {
-        notes.push(
-            "allocations that were lost are missing wherever there is no exact count; objects \
-             whose end was lost seem never to be freed"
-                .to_owned(),
-        );
-    }
-    if heap.interval > 0 {
-        if peak && !heap.peak.live.is_zero() {
-            notes.push(
-                "the peak is the largest of many estimates: it tends to be a little high"
-                    .to_owned(),
-            );
-        }
-        notes.push(
-            "~ is estimated from samples; the true value is within ± in 19 of 20 cases".to_owned(),
-        );
-    }
-    if notes.is_empty() {
-        return Ok(());
-    }
-    write_title(out, style, "NOTES", "")?;
-    for note in notes {
-        write_wrapped(out, style, &clean(&note))?;
-    }
-    Ok(())
-}
-
-/// Writes a sentence in as many lines as it takes.
-fn write_wrapped(out: &mut dyn Write, style: Style, text: &str) -> io::Result<()> {
-    let width = style.width.unwrap_or(usize::MAX).max(20);
-    let mut line = String::new();
-    for word in text.split(' ') {
-        let length = line.chars().count() + 1 + word.chars().count();
-        if !line.is_empty() && length > width {
-            writeln!(out, "{}", style.paint(Paint::Plain, &line))?;
-            line = "  ".to_owned();
-        } else if !line.is_empty() {
-            line.push(' ');
-        }
-        line += word;
-    }
-    writeln!(out, "{line}")
-}
-
 #[cfg(test)]
 mod tests {
     use rz_profile::heap::{AllocationKind, ProcessHeap, Runtime, ThreadHeap};
     use rz_profile::model::{Event, Losses, Unit};
+    use serde_json::{Value, json};
 
-    use super::fixture::{Fate, HeapBuilder, program};
+    use super::fixture::{Fate, HeapBuilder, json, program};
     use super::*;
     use crate::fixture::{Builder, text};
     use crate::model::metric::show_metric;
@@ -213,10 +159,11 @@ mod tests {
     use crate::views::flame::write_flame_graph;
     use crate::views::tree::{TreeOptions, write_tree_report};
 
+    const OPTIONS: HeapPageOptions = HeapPageOptions { limit: 1, threads: 10 };
+
     fn page(profile: &Profile, width: Option<usize>) -> String {
         let style = Style { color: false, width };
-        let page = HeapPage { limit: 1, threads: 10 };
-        text(|out| write_heap(out, style, "t.rz", profile, Some(0), page))
+        text(|out| write_heap(out, style, "t.rz", profile, Some(0), OPTIONS))
     }
 
     #[test]
@@ -310,6 +257,80 @@ the peak is the largest of many estimates: it tends to be a little high
 ";
         let report = page(&program(1 << 10).profile(), Some(80));
         assert_eq!(report[report.find("TOTALS").unwrap()..], expected[1..]);
+    }
+
+    #[test]
+    fn a_page_has_integers_and_margins() {
+        let page = json(&heap(&program(1 << 10).profile(), OPTIONS));
+        assert_eq!((&page["interval_bytes"], &page["counted"]), (&json!(1024), &json!(true)));
+        let totals = &page["totals"];
+        assert_eq!(totals["basis"], "exact-and-estimated");
+        let exact = |value: u64| json!({"value": value, "margin": null});
+        let estimated = |value: u64, margin: u64| json!({"value": value, "margin": margin});
+        let allocated = json!({"objects": exact(1_106), "bytes": exact(193_880)});
+        assert_eq!(totals["allocated"], allocated);
+        assert_eq!((&totals["freed"], &totals["live_at_start"]), (&json!(1_096), &Value::Null));
+        let at_peak = json!({
+            "objects": estimated(542, 142),
+            "bytes": estimated(63_215, 14_592),
+            "after_ns": 2_500_000_000_u64,
+        });
+        assert_eq!(totals["at_peak"], at_peak);
+        let over_time = json!({
+            "length_ns": 10_000_000_000_u64,
+            "column_ns": 5_000_000_000_u64,
+            "live_bytes": [10, 2048],
+            "allocations": [8, 8],
+        });
+        assert_eq!(page["over_time"], over_time);
+        let small = json!({
+            "from_bytes": 64,
+            "to_bytes": 128,
+            "allocations": 1_074,
+            "allocated_bytes": estimated(53_741, 14_186),
+            "live_at_end_bytes": null,
+        });
+        assert_eq!((&page["sizes"][0], page["sizes"].as_array().unwrap().len()), (&small, 2));
+        let lifetimes = json!({
+            "buckets": [
+                {"from_ns": 0, "to_ns": 1024, "objects": 60},
+                {"from_ns": 4096, "to_ns": 8192, "objects": 40},
+            ],
+            "p50_ns": 0,
+            "p90_ns": 7_168,
+            "p99_ns": 8_089,
+        });
+        assert_eq!(page["lifetimes"], lifetimes);
+        let parse = json!({
+            "function": "parse",
+            "module": "app",
+            "objects": estimated(548, 142),
+            "bytes": estimated(85_434, 14_895),
+            "callers": {"rows": [{"function": "main", "module": "app"}], "left_out": 1},
+        });
+        let functions = &page["top_allocated"]["functions"];
+        assert_eq!(functions, &json!({"rows": [parse], "left_out": 1}));
+        let thread = &page["threads"]["rows"][0];
+        assert_eq!((&thread["tid"], &thread["allocated"]), (&json!(4242), &allocated));
+        let process = &page["processes"]["rows"][0];
+        assert_eq!((&process["pid"], &process["peak"]), (&json!(4242), &at_peak));
+        assert_eq!(page["notes"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_page_of_every_allocation_is_exact() {
+        let page = json(&heap(&program(0).profile(), OPTIONS));
+        assert_eq!(page["totals"]["basis"], "exact");
+        let exact = |value: u64| json!({"value": value, "margin": null});
+        let live = json!({"objects": exact(4), "bytes": exact(8_192)});
+        assert_eq!(page["totals"]["live_at_end"], live);
+        assert_eq!(page["entries"][0]["entry"], "malloc");
+        assert_eq!(page["entries"][0]["live_at_end"], live);
+        let uncounted = json(&heap(&program(0).uncounted(), OPTIONS));
+        assert_eq!(uncounted["totals"]["basis"], "added-up");
+        assert_eq!(uncounted["totals"]["freed"], Value::Null);
+        let none = json(&heap(&HeapBuilder::new(0).uncounted(), OPTIONS));
+        assert_eq!((&none["totals"], &none["sizes"]), (&Value::Null, &json!([])));
     }
 
     fn check_lines(profile: &Profile, expected: &[&str]) {

@@ -1,10 +1,13 @@
-//! Draws how much memory there was, and how much was allocated, over time.
+//! How much memory there was, and how much was allocated, over time.
 
 use std::io::{self, Write};
 
 use rz_profile::heap::{Heap, Slices};
 use rz_profile::model::Profile;
+use serde::Serialize;
 
+use super::HeapPage;
+use crate::model::estimated::{all_whole, rounded};
 use crate::render::format::{bytes, count, duration};
 use crate::render::histogram::draw_levels;
 use crate::render::style::{Paint, Style};
@@ -16,48 +19,83 @@ const COLUMNS: usize = 80;
 /// Columns beside a drawing: what it is, and its highest value.
 const BESIDE: usize = 13 + 22;
 
-/// Writes a line for bytes that were there, and one for allocations.
-pub(super) fn write_over_time(
-    out: &mut dyn Write,
-    style: Style,
-    profile: &Profile,
-    heap: &Heap,
-) -> io::Result<()> {
-    let room = style.width.map_or(COLUMNS, |width| width.saturating_sub(BESIDE).max(10));
-    // One axis of time for both lines.
+/// What was live and allocated, over time, in columns of equal length.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OverTime {
+    /// How long all columns are together, in nanoseconds. The first one begins
+    /// with the recording, or with the window of time.
+    pub length_ns: u64,
+    /// How long a column is, in nanoseconds.
+    pub column_ns: u64,
+    /// For each column the most bytes that were live in it; exact if all
+    /// allocations were recorded, else estimates.
+    #[serde(serialize_with = "all_whole")]
+    #[cfg_attr(test, schemars(with = "Vec<u64>"))]
+    pub live_bytes: Vec<f64>,
+    /// For each column how many allocations there were; exact if they were
+    /// counted or all recorded, else estimates.
+    #[serde(serialize_with = "all_whole")]
+    #[cfg_attr(test, schemars(with = "Vec<u64>"))]
+    pub allocations: Vec<f64>,
+}
+
+/// How many columns a drawing has room for.
+pub(super) fn columns(style: Style) -> usize {
+    style.width.map_or(COLUMNS, |width| width.saturating_sub(BESIDE).max(10))
+}
+
+/// What was live and allocated in each of so many columns, at most; nothing if
+/// no time passed, or if it is not known of the stacks that are looked at.
+pub(super) fn over_time(profile: &Profile, heap: &Heap, columns: usize) -> Option<OverTime> {
+    // One axis of time for both.
     let start_ns = profile.info.start_ns;
     let ends = [end_of(&heap.live), end_of(&heap.rate)];
     let end_ns = ends.into_iter().fold(start_ns.saturating_add(profile.info.duration_ns), u64::max);
     let length_ns = end_ns - start_ns;
     if length_ns == 0 || heap.selected.by_stack {
-        return Ok(());
+        return None;
     }
     // Threads do not count at the same times: a column has two slices or more.
     let longest = heap.live.slice_ns.max(heap.rate.slice_ns.saturating_mul(2)).max(1);
-    let columns = (room as u64).min(length_ns / longest).max(1) as usize;
+    let columns = (columns as u64).min(length_ns / longest).max(1) as usize;
     let axis = Axis { start_ns, length_ns, columns };
     let rate = axis.sample(&heap.rate, |rate| rate.allocations, |a, b| a + b);
-    let rate: Vec<f64> = rate.into_iter().map(Option::unwrap_or_default).collect();
+    let live = axis.sample(&heap.live, |live| live.most, f64::max);
+    // What is live stays so until something else is known.
     let mut last = 0.0;
     let mut fill = |value: Option<f64>| {
         last = value.unwrap_or(last);
         last
     };
-    let live = axis.sample(&heap.live, |live| live.most, f64::max);
-    let live: Vec<f64> = live.into_iter().map(&mut fill).collect();
-    let column_ns = length_ns / columns as u64;
-    let note = format!("{}, {} per column", duration(length_ns), duration(column_ns));
+    Some(OverTime {
+        length_ns,
+        column_ns: length_ns / columns as u64,
+        live_bytes: live.into_iter().map(&mut fill).collect(),
+        allocations: rate.into_iter().map(Option::unwrap_or_default).collect(),
+    })
+}
+
+/// Writes a line for bytes that were live, and one for allocations.
+pub(super) fn write_over_time(
+    out: &mut dyn Write,
+    style: Style,
+    page: &HeapPage,
+) -> io::Result<()> {
+    let Some(time) = &page.over_time else { return Ok(()) };
+    let OverTime { length_ns, column_ns, live_bytes: live, allocations: rate } = time;
+    let note = format!("{}, {} per column", duration(*length_ns), duration(*column_ns));
     write_title(out, style, "OVER TIME", &note)?;
     let highest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
-    let per_second = highest(&rate) * 1e9 / (length_ns as f64 / columns as f64);
-    let mark = |counted: bool| if counted || heap.interval == 0 { "" } else { "~" };
-    let live_most = format!("up to {}{}", mark(false), bytes(highest(&live).round() as u64));
-    let counted = mark(heap.counts.is_some());
-    let rate_most = format!("up to {counted}{}/s", count(per_second.round() as u64));
+    let per_second = highest(rate) * 1e9 / (*length_ns as f64 / rate.len() as f64);
+    let mark = |counted: bool| if counted || page.interval_bytes == 0 { "" } else { "~" };
+    let live_most = format!("up to {}{}", mark(false), bytes(rounded(highest(live))));
+    let counted = mark(page.counted);
+    let rate_most = format!("up to {counted}{}/s", count(rounded(per_second)));
     for (what, values, most) in [("live bytes", live, live_most), ("allocations", rate, rate_most)]
     {
         let what = style.paint(Paint::Dim, &format!("{what:<11}"));
-        writeln!(out, "{what}  {}  {most}", draw_levels(&values))?;
+        writeln!(out, "{what}  {}  {most}", draw_levels(values))?;
     }
     Ok(())
 }
@@ -119,7 +157,12 @@ mod tests {
         let mut profile = Builder::new().profile;
         (profile.info.start_ns, profile.info.duration_ns) = (1_000, duration_ns);
         let style = Style { color: false, width };
-        let drawn = text(|out| write_over_time(out, style, &profile, heap));
+        let page = HeapPage {
+            interval_bytes: heap.interval,
+            over_time: over_time(&profile, heap, columns(style)),
+            ..HeapPage::default()
+        };
+        let drawn = text(|out| write_over_time(out, style, &page));
         drawn.lines().map(str::to_owned).collect()
     }
 

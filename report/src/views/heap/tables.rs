@@ -1,15 +1,18 @@
-//! Writes who allocated: functions, allocator entries, threads, processes.
+//! Who allocated: functions, allocator entries, threads, processes.
 
 use std::io::{self, Write};
 
-use rz_profile::heap::{AllocationKind, Heap, Sum, Sums, ThreadHeap};
+use rz_profile::heap::{AllocationKind, Heap, ProcessHeap, Sum, Sums, ThreadHeap};
 use rz_profile::model::Profile;
+use serde::Serialize;
 
 use super::amounts::{bytes, bytes_and_margin, bytes_margin, count, mean_size, percent_of};
-use super::totals::since_start;
+use super::totals::ShownPeak;
 use crate::model::clean::clean;
+use crate::model::estimated::{Estimated, ShownSum};
 use crate::model::heap_places::{Place, Places};
 use crate::model::rows::Rows;
+use crate::model::symbols::Symbol;
 use crate::model::threads::ShownThread;
 use crate::render::format::{self, percent};
 use crate::render::style::{Paint, Style};
@@ -17,39 +20,126 @@ use crate::render::sums_table::write_thread_sums;
 use crate::render::table::{Row, fits, write_table};
 use crate::render::title::{some_of, write_title};
 
-/// A table of functions: its title, and which objects it is about.
-type Table = (&'static str, fn(&Sums) -> Sum);
+/// Functions by the bytes of some of the objects that they allocated.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FunctionTable {
+    /// All these objects, those of functions that are left out included.
+    pub total: ShownSum,
+    /// Functions, the one with most bytes first.
+    pub functions: Rows<FunctionSum>,
+}
 
-/// The tables of functions of the summary.
-pub(super) const TABLES: [Table; 3] = [
-    ("TOP BY BYTES ALLOCATED", |sums| sums.allocated),
-    ("TOP AT THE PEAK", |sums| sums.at_peak),
-    ("TOP LIVE AT THE END", |sums| sums.at_end),
-];
+/// A function that allocated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FunctionSum {
+    /// The innermost function of the stack that is of no allocator or standard
+    /// library; `[no stack]` where no stack is known.
+    #[serde(flatten)]
+    pub symbol: Symbol,
+    /// Its objects.
+    #[serde(flatten)]
+    pub sum: ShownSum,
+    /// Its callers, the one with most bytes first.
+    pub callers: Rows<Symbol>,
+}
 
-/// Writes the functions that allocated most of some objects.
-pub(super) fn write_places(
-    out: &mut dyn Write,
-    style: Style,
+/// What one function of the allocator allocated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct EntrySums {
+    /// `malloc`, `calloc`, `realloc`, `aligned` or `unknown`.
+    pub entry: &'static str,
+    /// All that it allocated.
+    pub allocated: ShownSum,
+    /// What of it was live at the peak.
+    pub at_peak: ShownSum,
+    /// What of it was live at the end.
+    pub live_at_end: ShownSum,
+}
+
+/// What one thread did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ThreadSums {
+    /// The thread.
+    #[serde(flatten)]
+    pub thread: ShownThread,
+    /// All that it allocated: counted if that was done, else as recorded.
+    pub allocated: ShownSum,
+    /// Objects that it freed; `null` if they were not counted.
+    pub freed: Option<u64>,
+    /// What it allocated that was live at the peak.
+    pub at_peak: ShownSum,
+    /// What it allocated that was live at the end.
+    pub live_at_end: ShownSum,
+}
+
+/// What one process did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProcessSums {
+    /// Its number, which `--process` takes.
+    pub pid: u32,
+    /// Its name.
+    pub process: String,
+    /// Index of its recording in `trace.recordings`.
+    pub recording: usize,
+    /// Whether it ended before the recording did, so that what was live at its
+    /// end is leaked for sure.
+    pub ended: bool,
+    /// What was live when most of its own bytes were.
+    pub peak: ShownPeak,
+    /// All that it allocated, as recorded.
+    pub allocated: ShownSum,
+    /// What was live at its end, or else at that of the recording.
+    pub live_at_end: ShownSum,
+}
+
+/// The functions that allocated most of some objects.
+pub(super) fn function_table(
     places: &Places<'_>,
     heap: &Heap,
-    (title, of): Table,
+    of: fn(&Sums) -> Sum,
     limit: usize,
+) -> FunctionTable {
+    let found = places.by_function(heap, of);
+    let mut all = Sum::default();
+    found.iter().for_each(|place| all.add(&place.sum));
+    let function = |place: Place| FunctionSum {
+        symbol: match place.function {
+            Some(id) => places.symbols[id].clone(),
+            None => Symbol { name: places.name(None).to_owned(), module: String::new() },
+        },
+        sum: ShownSum::of(heap, &place.sum),
+        callers: Rows::first(limit, place.callers, |id| places.symbols[id].clone()),
+    };
+    FunctionTable {
+        total: ShownSum::of(heap, &all),
+        functions: Rows::first(limit, found, function),
+    }
+}
+
+/// Writes the functions that allocated most of some objects; `sampled` if there
+/// are margins.
+pub(super) fn write_functions(
+    out: &mut dyn Write,
+    style: Style,
+    title: &str,
+    table: &FunctionTable,
+    sampled: bool,
 ) -> io::Result<()> {
-    let rows = places.by_function(heap, of);
-    if rows.is_empty() {
+    let FunctionTable { total, functions } = table;
+    if functions.is_empty() {
         return Ok(());
     }
-    let shown = rows.len().min(limit);
-    let mut all = Sum::default();
-    rows.iter().for_each(|row| all.add(&row.sum));
-    let all = heap.shown(&all);
-    let note = format!("{}{}", bytes_and_margin(all.bytes), some_of(shown, rows.len()));
-    write_title(out, style, title, &note)?;
+    let some = some_of(functions.rows.len(), functions.all());
+    write_title(out, style, title, &format!("{}{some}", bytes_and_margin(total.bytes)))?;
     let table = |with_margin: bool| {
-        let row = |place: &Place| {
-            let sum = &heap.shown(&place.sum);
-            let share = percent_of(sum.bytes, all.bytes);
+        let row = |row: &FunctionSum| {
+            let sum = &row.sum;
+            let share = percent_of(sum.bytes, total.bytes);
             let paint = Paint::for_percent(share);
             let mut numbers = vec![(bytes(sum.bytes), paint)];
             if with_margin {
@@ -60,17 +150,16 @@ pub(super) fn write_places(
                 (count(sum.objects), Paint::Plain),
                 (mean_size(sum), Paint::Plain),
             ]);
-            let suffix = callers(places, place);
-            Row { numbers, text: places.name(place.function).to_owned(), suffix }
+            Row { numbers, text: row.symbol.name.clone(), suffix: callers(&row.callers) }
         };
-        let rows: Vec<Row> = rows[..shown].iter().map(row).collect();
+        let rows: Vec<Row> = functions.rows.iter().map(row).collect();
         let titles: &[&str] = match with_margin {
             true => &["bytes", "", "share", "objects", "each", "function ← caller"],
             false => &["bytes", "share", "objects", "each", "function ← caller"],
         };
         (titles, rows)
     };
-    let (titles, rows) = match table(heap.interval > 0) {
+    let (titles, rows) = match table(sampled) {
         (titles, rows) if fits(style, titles, &rows) => (titles, rows),
         _ => table(false),
     };
@@ -78,13 +167,11 @@ pub(super) fn write_places(
 }
 
 /// `← caller`, and how many others there are.
-fn callers(places: &Places<'_>, place: &Place) -> String {
-    match place.callers[..] {
-        [] => String::new(),
-        [only] => format!("← {}", places.symbols[only].name),
-        [first, ref others @ ..] => {
-            format!("← {}, {} more", places.symbols[first].name, others.len())
-        }
+fn callers(callers: &Rows<Symbol>) -> String {
+    match (callers.rows.first(), callers.all()) {
+        (None, _) => String::new(),
+        (Some(only), 1) => format!("← {}", only.name),
+        (Some(first), all) => format!("← {}, {} more", first.name, all - 1),
     }
 }
 
@@ -99,72 +186,104 @@ pub(super) fn entry_name(entry: AllocationKind) -> &'static str {
     }
 }
 
-/// Writes which functions of the allocator were used, if it was not only one.
-pub(super) fn write_entries(out: &mut dyn Write, style: Style, heap: &Heap) -> io::Result<()> {
-    if heap.entries.len() < 2 {
+/// What each function of the allocator allocated.
+pub(super) fn entries(heap: &Heap) -> Vec<EntrySums> {
+    let entry = |(entry, sums): &(AllocationKind, Sums)| EntrySums {
+        entry: entry_name(*entry),
+        allocated: ShownSum::of(heap, &sums.allocated),
+        at_peak: ShownSum::of(heap, &sums.at_peak),
+        live_at_end: ShownSum::of(heap, &sums.at_end),
+    };
+    heap.entries.iter().map(entry).collect()
+}
+
+/// Writes which functions of the allocator were used, if it was not only one;
+/// shares are shares of `all`.
+pub(super) fn write_entries(
+    out: &mut dyn Write,
+    style: Style,
+    entries: &[EntrySums],
+    all: &ShownSum,
+) -> io::Result<()> {
+    if entries.len() < 2 {
         return Ok(());
     }
     write_title(out, style, "ALLOCATED BY", "")?;
-    let row = |(entry, sums): &(AllocationKind, Sums)| {
-        let share = percent_of(sums.allocated.bytes, heap.total.allocated.bytes);
-        let bytes = |sum: &Sum| bytes(heap.shown(sum).bytes);
+    let row = |row: &EntrySums| {
+        let share = percent_of(row.allocated.bytes, all.bytes);
         let numbers = vec![
-            (bytes(&sums.allocated), Paint::Plain),
+            (bytes(row.allocated.bytes), Paint::Plain),
             (percent(share), Paint::for_percent(share)),
-            (count(heap.shown(&sums.allocated).objects), Paint::Plain),
-            (bytes(&sums.at_peak), Paint::Plain),
-            (bytes(&sums.at_end), Paint::Plain),
+            (count(row.allocated.objects), Paint::Plain),
+            (bytes(row.at_peak.bytes), Paint::Plain),
+            (bytes(row.live_at_end.bytes), Paint::Plain),
         ];
-        Row { numbers, text: entry_name(*entry).to_owned(), suffix: String::new() }
+        Row { numbers, text: row.entry.to_owned(), suffix: String::new() }
     };
-    let rows: Vec<Row> = heap.entries.iter().map(row).collect();
+    let rows: Vec<Row> = entries.iter().map(row).collect();
     write_table(out, style, &["bytes", "share", "objects", "at peak", "live at end", "by"], &rows)
 }
 
-/// Writes what each thread did, if there are several.
+/// What each thread did, those first that allocated most bytes.
+pub(super) fn threads(profile: &Profile, heap: &Heap, limit: usize) -> Rows<ThreadSums> {
+    let allocated = |thread: &ThreadHeap| match thread.counts {
+        Some(counts) => ShownSum {
+            objects: Estimated::exact(counts.allocations),
+            bytes: Estimated::exact(counts.bytes),
+        },
+        None => ShownSum::of(heap, &thread.sums.allocated),
+    };
+    let all_bytes = |thread: &ThreadHeap| allocated(thread).bytes.value;
+    let mut threads: Vec<&ThreadHeap> = heap.threads.iter().collect();
+    threads.sort_by(|a, b| all_bytes(b).total_cmp(&all_bytes(a)));
+    Rows::first(limit, threads, |thread| ThreadSums {
+        thread: ShownThread::of(profile, thread.thread),
+        allocated: allocated(thread),
+        freed: thread.counts.map(|counts| counts.frees),
+        at_peak: ShownSum::of(heap, &thread.sums.at_peak),
+        live_at_end: ShownSum::of(heap, &thread.sums.at_end),
+    })
+}
+
+/// Writes what each thread did, if there are several; `several` if there are
+/// several processes.
 pub(super) fn write_threads(
     out: &mut dyn Write,
     style: Style,
-    profile: &Profile,
-    heap: &Heap,
-    limit: usize,
+    threads: &Rows<ThreadSums>,
+    several: bool,
 ) -> io::Result<()> {
-    if heap.threads.len() < 2 {
+    if threads.all() < 2 {
         return Ok(());
     }
-    let all_bytes = |thread: &ThreadHeap| match thread.counts {
-        Some(counts) => counts.bytes as f64,
-        None => thread.sums.allocated.bytes.value,
-    };
-    let mut threads: Vec<&ThreadHeap> = heap.threads.iter().collect();
-    threads.sort_by(|a, b| all_bytes(b).total_cmp(&all_bytes(a)));
-    let row = |thread: &&ThreadHeap| {
-        let sums = &thread.sums;
-        let [allocated, allocations, frees] = match thread.counts {
-            Some(counts) => [
-                format::bytes(counts.bytes),
-                format::count(counts.allocations),
-                format::count(counts.frees),
-            ],
-            None => {
-                let sum = heap.shown(&sums.allocated);
-                [bytes(sum.bytes), count(sum.objects), "-".to_owned()]
-            }
-        };
-        let numbers = vec![
-            allocated,
-            allocations,
-            frees,
-            bytes(heap.shown(&sums.at_peak).bytes),
-            bytes(heap.shown(&sums.at_end).bytes),
-        ];
-        (ShownThread::of(profile, thread.thread), numbers)
-    };
-    let threads = Rows::first(limit, threads.iter().collect(), row);
-    let several = profile.processes.len() > 1;
     let titles = ["bytes", "objects", "freed", "at peak", "live at end"];
-    write_thread_sums(out, style, several, "by bytes allocated", &titles, &threads, |row| {
-        (&row.0, row.1.clone())
+    write_thread_sums(out, style, several, "by bytes allocated", &titles, threads, |row| {
+        let numbers = vec![
+            bytes(row.allocated.bytes),
+            count(row.allocated.objects),
+            row.freed.map_or_else(|| "-".to_owned(), format::count),
+            bytes(row.at_peak.bytes),
+            bytes(row.live_at_end.bytes),
+        ];
+        (&row.thread, numbers)
+    })
+}
+
+/// What each process did, those first that had most bytes live at their peak.
+pub(super) fn processes(profile: &Profile, heap: &Heap, limit: usize) -> Rows<ProcessSums> {
+    let mut processes: Vec<&ProcessHeap> = heap.processes.iter().collect();
+    processes.sort_by(|a, b| b.peak.live.bytes.value.total_cmp(&a.peak.live.bytes.value));
+    Rows::first(limit, processes, |of| {
+        let process = &profile.processes[of.process];
+        ProcessSums {
+            pid: process.pid,
+            process: clean(&process.name).into_owned(),
+            recording: process.source,
+            ended: of.ended,
+            peak: ShownPeak::of(profile, heap, &of.peak),
+            allocated: ShownSum::of(heap, &of.sums.allocated),
+            live_at_end: ShownSum::of(heap, &of.sums.at_end),
+        }
     })
 }
 
@@ -172,36 +291,25 @@ pub(super) fn write_threads(
 pub(super) fn write_processes(
     out: &mut dyn Write,
     style: Style,
-    profile: &Profile,
-    heap: &Heap,
-    limit: usize,
+    processes: &Rows<ProcessSums>,
 ) -> io::Result<()> {
-    if heap.processes.len() < 2 {
+    if processes.all() < 2 {
         return Ok(());
     }
-    let mut processes: Vec<_> = heap.processes.iter().collect();
-    processes.sort_by(|a, b| b.peak.live.bytes.value.total_cmp(&a.peak.live.bytes.value));
-    let shown = processes.len().min(limit);
-    let note = format!("by their own peaks{}", some_of(shown, processes.len()));
-    write_title(out, style, "PROCESSES", &note)?;
-    let bytes = |sum: &Sum| bytes(heap.shown(sum).bytes);
-    let row = |heap: &&rz_profile::heap::ProcessHeap| {
-        let process = &profile.processes[heap.process];
-        let when = match heap.peak.live.is_zero() {
-            true => "-".to_owned(),
-            false => since_start(profile, heap.peak.time_ns),
-        };
-        let numbers = vec![
-            bytes(&heap.peak.live),
-            when,
-            bytes(&heap.sums.allocated),
-            bytes(&heap.sums.at_end),
-            process.pid.to_string(),
+    let some = some_of(processes.rows.len(), processes.all());
+    write_title(out, style, "PROCESSES", &format!("by their own peaks{some}"))?;
+    let row = |row: &ProcessSums| {
+        let numbers = [
+            bytes(row.peak.live.bytes),
+            row.peak.after().unwrap_or_else(|| "-".to_owned()),
+            bytes(row.allocated.bytes),
+            bytes(row.live_at_end.bytes),
+            row.pid.to_string(),
         ];
-        let numbers = numbers.into_iter().map(|text| (text, Paint::Plain)).collect();
-        let suffix = if heap.ended { "ended" } else { "" };
-        Row { numbers, text: clean(&process.name).into_owned(), suffix: suffix.to_owned() }
+        let numbers = numbers.map(|text| (text, Paint::Plain)).to_vec();
+        let suffix = if row.ended { "ended" } else { "" };
+        Row { numbers, text: row.process.clone(), suffix: suffix.to_owned() }
     };
-    let rows: Vec<Row> = processes[..shown].iter().map(row).collect();
+    let rows: Vec<Row> = processes.rows.iter().map(row).collect();
     write_table(out, style, &["peak", "after", "allocated", "live at end", "pid", "process"], &rows)
 }

@@ -1,31 +1,39 @@
 //! Lists where objects were allocated, each place with its whole stack.
 
+mod page;
+
 use std::io::{self, Write};
 
-use rustc_hash::FxHashMap;
-use rz_profile::heap::{AllocationKind, Estimate, Heap, Leaks, Site, Sum, Suppressions};
-use rz_profile::model::{EventId, FrameKind, Line, Profile, StackId};
+use rz_profile::heap::Suppressions;
+use rz_profile::model::{EventId, Profile};
+use serde::Serialize;
 
 use super::amounts::{bytes, bytes_and_margin, count, counted, mean_size, percent_of};
-use super::tables::entry_name;
-use super::{has_any, write_notes, write_nothing};
-use crate::model::clean::clean;
+use super::notes::write_notes;
+use super::write_nothing;
+use crate::model::estimated::{Estimated, ShownSum};
+use crate::model::frames::marked;
+use crate::model::rows::Rows;
 use crate::render::format::{percent, shorten};
 use crate::render::style::{Paint, Style};
 use crate::render::table::{GAP, MIN_NAME_WIDTH, Row, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
+pub use page::{ShownSite, SitesPage, StackFrame, Suppressed, SuppressedBy, sites};
 
-/// Functions shown of one stack, at most.
-const MAX_FRAMES: usize = 64;
+/// Functions written of one stack, at most.
+const MAX_WRITTEN_FRAMES: usize = 64;
 
 /// Columns before the functions of a stack.
 const INDENT: &str = "      ";
 
 /// Which objects a list is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum SiteKind {
     /// All that were allocated.
+    #[default]
     All,
     /// Those that were never freed.
     Leaks,
@@ -36,9 +44,12 @@ pub enum SiteKind {
 }
 
 /// What places are sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum SortSites {
     /// Bytes.
+    #[default]
     Bytes,
     /// Objects.
     Count,
@@ -55,13 +66,6 @@ pub struct SiteList {
     pub limit: usize,
 }
 
-/// Objects that were allocated in one place.
-struct Place {
-    stack: Option<StackId>,
-    entries: Vec<AllocationKind>,
-    sum: Sum,
-}
-
 /// Writes a list of places; `suppressions` are for leaks.
 pub fn write_sites(
     out: &mut dyn Write,
@@ -73,71 +77,47 @@ pub fn write_sites(
     suppressions: &Suppressions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let Some(heap) = profile.heap.as_ref().filter(|heap| has_any(heap)) else {
-        return write_nothing(out, profile);
-    };
-    let leaks = (list.kind == SiteKind::Leaks).then(|| heap.leaks(profile, suppressions));
-    let mut places = match &leaks {
-        Some(leaks) => {
-            let sites = leaks.sites.iter().map(|&index| &heap.sites[index]);
-            places(profile, sites, list.kind)
-        }
-        None => places(profile, heap.sites.iter(), list.kind),
-    };
-    let key = |place: &Place| match list.by {
-        SortSites::Bytes => [place.sum.bytes.value, place.sum.objects.value],
-        SortSites::Count => [place.sum.objects.value, place.sum.bytes.value],
-    };
-    places.sort_by(|a, b| {
-        let ([a, a_next], [b, b_next]) = (key(a), key(b));
-        b.total_cmp(&a).then(b_next.total_cmp(&a_next))
-    });
-    let mut all = Sum::default();
-    places.iter().for_each(|place| all.add(&place.sum));
-    places.iter_mut().for_each(|place| place.sum = heap.shown(&place.sum));
-    let all = heap.shown(&all);
-    let shown = places.len().min(list.limit);
-    write_headline(out, style, heap, list, &all, &some_of(shown, places.len()))?;
-    for (index, place) in places[..shown].iter().enumerate() {
-        write_place(out, style, profile, index + 1, place, (&all, list))?;
+    let page = sites(profile, list, suppressions);
+    let Some(all) = &page.total else { return write_nothing(out, profile) };
+    write_headline(out, style, &page, all)?;
+    for (index, site) in page.sites.rows.iter().enumerate() {
+        write_site(out, style, index + 1, site, (all, page.by))?;
     }
-    if let Some(leaks) = &leaks {
-        write_suppressed(out, style, heap, leaks, suppressions)?;
+    if let Some(suppressed) = &page.suppressed {
+        write_suppressed(out, style, suppressed)?;
     }
-    write_notes(out, style, profile, heap, list.kind == SiteKind::Peak)
+    write_notes(out, style, profile, &page.notes)
 }
 
 fn write_headline(
     out: &mut dyn Write,
     style: Style,
-    heap: &Heap,
-    list: SiteList,
-    all: &Sum,
-    some: &str,
+    page: &SitesPage,
+    all: &ShownSum,
 ) -> io::Result<()> {
-    let title = match list.kind {
+    let title = match page.kind {
         SiteKind::All => "SITES",
         SiteKind::Leaks => "LEAKS",
         SiteKind::Peak => "PEAK",
         SiteKind::Temporary => "TEMPORARY",
     };
-    let by = match list.by {
+    let by = match page.by {
         SortSites::Bytes => "bytes",
         SortSites::Count => "count",
     };
-    let (bytes, objects) = (bytes_and_margin(all.bytes), counted(all.objects, "object"));
-    let note = match all.is_zero() {
+    let some = some_of(page.sites.rows.len(), page.sites.all());
+    let note = match page.sites.is_empty() {
         true => "none".to_owned(),
-        false => format!("{bytes} in {objects}; by {by}{some}"),
+        false => format!("{}; by {by}{some}", bytes_in_objects(all)),
     };
     write_title(out, style, title, &note)?;
-    let about = match list.kind {
-        SiteKind::Leaks if heap.selected.by_time => {
+    let about = match page.kind {
+        SiteKind::Leaks if page.in_window => {
             "Objects of the window of time that were there when their process or it ended."
         }
         SiteKind::Leaks => "Objects that were there when their process or the recording ended.",
         SiteKind::Peak => "Objects that were there when most bytes were.",
-        SiteKind::Temporary if heap.temporary_within > 1 => {
+        SiteKind::Temporary if page.temporary_within > 1 => {
             "Objects that their thread freed within a few allocations."
         }
         SiteKind::Temporary => "Objects that their thread freed before its next allocation.",
@@ -146,65 +126,46 @@ fn write_headline(
     writeln!(out, "{}", style.paint(Paint::Dim, about))
 }
 
-fn write_place(
+/// `12.3 MiB in 1,234 objects`.
+fn bytes_in_objects(sum: &ShownSum) -> String {
+    format!("{} in {}", bytes_and_margin(sum.bytes), counted(sum.objects, "object"))
+}
+
+fn write_site(
     out: &mut dyn Write,
     style: Style,
-    profile: &Profile,
     number: usize,
-    place: &Place,
-    (all, list): (&Sum, SiteList),
+    site: &ShownSite,
+    (all, by): (&ShownSum, SortSites),
 ) -> io::Result<()> {
-    let sum = &place.sum;
-    let share = |part: fn(&Sum) -> Estimate| percent_of(part(sum), part(all));
-    let share = match list.by {
+    let sum = &site.sum;
+    let share = |part: fn(&ShownSum) -> Estimated| percent_of(part(sum), part(all));
+    let share = match by {
         SortSites::Bytes => share(|sum| sum.bytes),
         SortSites::Count => share(|sum| sum.objects),
     };
     let paint = Paint::for_percent(share);
     let amount =
         style.paint(paint, &format!("{}  {}", percent(share), bytes_and_margin(sum.bytes)));
-    let entries: Vec<&str> = place.entries.iter().map(|&entry| entry_name(entry)).collect();
     writeln!(
         out,
         "\n{number:>4}  {amount} in {} of {}, {}",
         counted(sum.objects, "object"),
         mean_size(sum),
-        entries.join(", ")
+        site.entries.join(", ")
     )?;
-    write_stack(out, style, profile, place.stack)
+    write_stack(out, style, &site.stack)
 }
 
 /// Writes the functions of a stack, innermost first.
-fn write_stack(
-    out: &mut dyn Write,
-    style: Style,
-    profile: &Profile,
-    stack: Option<StackId>,
-) -> io::Result<()> {
-    if stack.is_none() {
+fn write_stack(out: &mut dyn Write, style: Style, stack: &Rows<StackFrame>) -> io::Result<()> {
+    if stack.is_empty() {
         return writeln!(out, "{INDENT}[no stack]");
     }
-    let frames = profile.locations_of(stack).flat_map(|location| {
-        let last = location.lines.len().saturating_sub(1);
-        let lines = location.lines.iter().enumerate();
-        lines.map(move |(index, line)| (location.kind, index < last, line))
-    });
-    let mut more = 0;
-    for (index, (kind, inlined, line)) in frames.enumerate() {
-        if index >= MAX_FRAMES {
-            more += 1;
-            continue;
-        }
-        let function = &profile.functions[line.function];
-        let mark = match kind {
-            FrameKind::Jit => " [jit]",
-            FrameKind::Kernel => " [kernel]",
-            _ if inlined => " [inlined]",
-            _ => "",
-        };
-        let text = format!("{}{mark}", clean(&function.name));
+    for frame in stack.rows.iter().take(MAX_WRITTEN_FRAMES) {
+        let text = marked(&frame.symbol.name, frame.kind);
         let room = style.width.map(|w| w.saturating_sub(INDENT.len()).max(MIN_NAME_WIDTH));
-        let place = source(profile, line);
+        let place = source(frame);
         let place = if place.is_empty() { place } else { format!("{GAP}{place}") };
         // A name makes room for its source line as long as it is readable.
         let left = room.map_or(usize::MAX, |room| room.saturating_sub(place.chars().count()));
@@ -214,6 +175,7 @@ fn write_stack(
         };
         writeln!(out, "{INDENT}{}{}", shorten(&text, left), style.paint(Paint::Dim, &place))?;
     }
+    let more = stack.all().saturating_sub(MAX_WRITTEN_FRAMES) as u64;
     if more > 0 {
         writeln!(out, "{INDENT}… {}", crate::render::format::counted(more, "more function"))?;
     }
@@ -221,108 +183,41 @@ fn write_stack(
 }
 
 /// The source line of a function, or else its module.
-fn source(profile: &Profile, line: &Line) -> String {
-    let function = &profile.functions[line.function];
-    let file = function.file.rsplit('/').next().unwrap_or_default();
-    let module = function.module.map_or("", |id| &profile.modules[id].name);
-    match (file, line.line) {
-        ("", _) => clean(module).into_owned(),
-        (file, 0) => clean(file).into_owned(),
-        (file, number) => format!("{}:{number}", clean(file)),
+fn source(frame: &StackFrame) -> String {
+    let file = frame.file.rsplit('/').next().unwrap_or_default();
+    match (file, frame.line) {
+        ("", _) => frame.symbol.module.clone(),
+        (file, 0) => file.to_owned(),
+        (file, number) => format!("{file}:{number}"),
     }
 }
 
 /// What was suppressed, and by what.
-fn write_suppressed(
-    out: &mut dyn Write,
-    style: Style,
-    heap: &Heap,
-    leaks: &Leaks,
-    suppressions: &Suppressions,
-) -> io::Result<()> {
-    if suppressions.is_empty() {
-        return Ok(());
-    }
-    let sum = heap.shown(&leaks.suppressed);
-    let note = match sum.is_zero() {
+fn write_suppressed(out: &mut dyn Write, style: Style, suppressed: &Suppressed) -> io::Result<()> {
+    let note = match suppressed.by.is_empty() {
         true => "none".to_owned(),
-        false => format!(
-            "not shown: {} in {}",
-            bytes_and_margin(sum.bytes),
-            counted(sum.objects, "object")
-        ),
+        false => format!("not shown: {}", bytes_in_objects(&suppressed.total)),
     };
     write_title(out, style, "SUPPRESSED", &note)?;
-    if leaks.used.is_empty() {
+    if suppressed.by.is_empty() {
         return Ok(());
     }
-    let rows: Vec<Row> = leaks
-        .used
-        .iter()
-        .map(|(suppression, sum)| {
-            let sum = heap.shown(sum);
-            let numbers = [bytes(sum.bytes), count(sum.objects)];
-            let numbers = numbers.map(|text| (text, Paint::Plain)).to_vec();
-            let text = clean(&suppression.pattern).into_owned();
-            Row { numbers, text, suffix: String::new() }
-        })
-        .collect();
+    let row = |SuppressedBy { pattern, sum }: &SuppressedBy| {
+        let numbers = [bytes(sum.bytes), count(sum.objects)];
+        let numbers = numbers.map(|text| (text, Paint::Plain)).to_vec();
+        Row { numbers, text: pattern.clone(), suffix: String::new() }
+    };
+    let rows: Vec<Row> = suppressed.by.iter().map(row).collect();
     write_table(out, style, &["bytes", "objects", "by leak:"], &rows)
-}
-
-/// Adds sites up that show the same stack: threads, ways to allocate and
-/// addresses on one line are not told apart.
-fn places<'s>(
-    profile: &Profile,
-    sites: impl Iterator<Item = &'s Site>,
-    kind: SiteKind,
-) -> Vec<Place> {
-    let same = same_stacks(profile);
-    let mut index_of: FxHashMap<Option<usize>, usize> = FxHashMap::default();
-    let mut places: Vec<Place> = Vec::new();
-    for site in sites {
-        let sum = match kind {
-            SiteKind::All => site.sums.allocated,
-            SiteKind::Leaks => site.sums.at_end,
-            SiteKind::Peak => site.sums.at_peak,
-            SiteKind::Temporary => site.sums.temporary,
-        };
-        if sum.is_zero() {
-            continue;
-        }
-        let index = *index_of.entry(site.stack.map(|stack| same[stack])).or_insert_with(|| {
-            let (entries, sum) = (Vec::new(), Sum::default());
-            places.push(Place { stack: site.stack, entries, sum });
-            places.len() - 1
-        });
-        let place = &mut places[index];
-        place.sum.add(&sum);
-        if !place.entries.contains(&site.entry) {
-            place.entries.push(site.entry);
-        }
-    }
-    places.iter_mut().for_each(|place| place.entries.sort_unstable());
-    places
-}
-
-/// For each stack the first one that looks the same.
-fn same_stacks(profile: &Profile) -> Vec<StackId> {
-    let mut known: FxHashMap<(Option<StackId>, FrameKind, &[Line]), StackId> = FxHashMap::default();
-    let mut same: Vec<StackId> = Vec::with_capacity(profile.stacks.len());
-    for (id, node) in profile.stacks.iter().enumerate() {
-        let location = &profile.locations[node.location];
-        // A caller has a smaller id.
-        let parent = node.parent.map(|parent| same[parent]);
-        same.push(*known.entry((parent, location.kind, &location.lines)).or_insert(id));
-    }
-    same
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::fixture::text;
-    use crate::views::heap::fixture::{Fate, HeapBuilder, program};
+    use crate::views::heap::fixture::{Fate, HeapBuilder, json, program};
 
     fn list(profile: &Profile, kind: SiteKind, by: SortSites, suppressions: &str) -> String {
         let list = SiteList { kind, by, limit: 2 };
@@ -394,6 +289,65 @@ SITES  42.2 KiB in 64 objects; by bytes, 2 of 3
                 "   1  100.0%  29.3 KiB in 10 objects of 2.9 KiB, malloc",
             ],
         );
+    }
+
+    #[test]
+    fn a_page_has_integers_and_margins() {
+        let list = SiteList { kind: SiteKind::Leaks, by: SortSites::Bytes, limit: 1 };
+        let mut heap = program(1 << 10);
+        heap.objects("_start;main;known;malloc", 10, 3, Fate::Live);
+        heap.objects("_start;main;log;malloc_[i]", 10, 1, Fate::Live);
+        let mut profile = heap.profile();
+        let function = profile.functions.iter_mut().find(|f| f.name == "cache").unwrap();
+        function.file = "/src/app/cache.c".into();
+        let page = json(&sites(&profile, list, &"leak:known\nleak:unused".parse().unwrap()));
+        let estimated = |value: u64, margin: u64| json!({"value": value, "margin": margin});
+        let facts = [&page["kind"], &page["by"], &page["interval_bytes"], &page["in_window"]];
+        assert_eq!(facts, [&json!("leaks"), &json!("bytes"), &json!(1024), &json!(false)]);
+        let total = json!({"objects": estimated(108, 201), "bytes": estimated(10_503, 3_962)});
+        assert_eq!(page["total"], total);
+        let frame = |name: &str, file: &str| {
+            let kind = "function";
+            json!({"function": name, "module": "app", "kind": kind, "file": file, "line": 0})
+        };
+        let stack = [
+            frame("malloc", ""),
+            frame("cache", "/src/app/cache.c"),
+            frame("run", ""),
+            frame("main", ""),
+            frame("_start", ""),
+        ];
+        let cache = json!({
+            "objects": estimated(5, 29),
+            "bytes": estimated(9_474, 3_416),
+            "entries": ["malloc"],
+            "stack": {"rows": stack, "left_out": 0},
+        });
+        assert_eq!(page["sites"], json!({"rows": [cache], "left_out": 1}));
+        let known = json!({
+            "pattern": "known",
+            "objects": estimated(309, 348),
+            "bytes": estimated(3_087, 3_476),
+        });
+        assert_eq!(page["suppressed"]["by"], json!([known]));
+        let all = SiteList { kind: SiteKind::All, by: SortSites::Count, limit: 3 };
+        let page = json(&sites(&profile, all, &Suppressions::default()));
+        assert_eq!(page["suppressed"], Value::Null);
+        assert_eq!(page["sites"]["rows"][2]["stack"]["rows"][0]["kind"], "inlined");
+    }
+
+    #[test]
+    fn a_page_of_every_allocation_is_exact() {
+        let list = SiteList { kind: SiteKind::Temporary, by: SortSites::Count, limit: 9 };
+        let page = json(&sites(&program(0).profile(), list, &Suppressions::default()));
+        let exact = |value: u64| json!({"value": value, "margin": null});
+        let total = json!({"objects": exact(10), "bytes": exact(30_000)});
+        assert_eq!((&page["kind"], &page["total"]), (&json!("temporary"), &total));
+        let site = &page["sites"]["rows"][0];
+        assert_eq!((&site["objects"], &site["bytes"]), (&exact(10), &exact(30_000)));
+        let none = HeapBuilder::new(0).uncounted();
+        let page = json(&sites(&none, list, &Suppressions::default()));
+        assert_eq!((&page["by"], &page["total"]), (&json!("count"), &Value::Null));
     }
 
     #[test]

@@ -1,0 +1,232 @@
+//! The list of places that is written as JSON, or as text.
+
+use rustc_hash::FxHashMap;
+use rz_profile::heap::{AllocationKind, Heap, Leaks, Site, Sum, Suppressions};
+use rz_profile::model::{FrameKind, Line, Profile, StackId};
+use serde::Serialize;
+
+use super::super::notes::notes;
+use super::super::page::known_heap;
+use super::super::tables::entry_name;
+use super::{SiteKind, SiteList, SortSites};
+use crate::model::clean::clean;
+use crate::model::estimated::ShownSum;
+use crate::model::frames::{ShownKind, kind_of_frame};
+use crate::model::rows::Rows;
+use crate::model::symbols::Symbol;
+
+/// Functions of one stack on a page, at most: enough for the root of all but
+/// endless recursion, of which a hostile file could have any amount.
+const MAX_FRAMES: usize = 1024;
+
+/// Places that allocated.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SitesPage {
+    /// Which objects the list is about.
+    pub kind: SiteKind,
+    /// What places are sorted by, the largest first.
+    pub by: SortSites,
+    /// Average number of bytes between allocations that were recorded one by
+    /// one; 0 if all were.
+    pub interval_bytes: u64,
+    /// Whether only what was allocated in a window of time is in it.
+    pub in_window: bool,
+    /// How many allocations of its thread a temporary object was there for, at
+    /// most; 1 if it was freed before the next one.
+    pub temporary_within: u64,
+    /// All these objects, those of places that are left out included; `null` if
+    /// nothing was recorded or nothing is left by the filter.
+    pub total: Option<ShownSum>,
+    /// Places, each with its stack.
+    pub sites: Rows<ShownSite>,
+    /// What suppressions left out; `null` if there are none, or the list is not
+    /// of leaks.
+    pub suppressed: Option<Suppressed>,
+    /// What a reader should know of these numbers besides the notes of the
+    /// document, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Objects that were allocated in one place.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ShownSite {
+    /// The objects.
+    #[serde(flatten)]
+    pub sum: ShownSum,
+    /// What allocated them: `malloc`, `calloc`, `realloc`, `aligned` or
+    /// `unknown`.
+    pub entries: Vec<&'static str>,
+    /// The functions of the stack, innermost first; none if no stack is known.
+    pub stack: Rows<StackFrame>,
+}
+
+/// A function of a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StackFrame {
+    /// The function.
+    #[serde(flatten)]
+    pub symbol: Symbol,
+    /// What it is.
+    pub kind: ShownKind,
+    /// Its source file; empty if unknown.
+    pub file: String,
+    /// The line in that file; 0 if unknown.
+    pub line: u32,
+}
+
+/// Leaks that suppressions left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Suppressed {
+    /// All of them.
+    pub total: ShownSum,
+    /// By suppression, in the order of the file; only those that did.
+    pub by: Vec<SuppressedBy>,
+}
+
+/// Leaks that one suppression left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SuppressedBy {
+    /// What is after `leak:` in the file.
+    pub pattern: String,
+    /// The leaks.
+    #[serde(flatten)]
+    pub sum: ShownSum,
+}
+
+/// Objects that were allocated in one place.
+struct Place {
+    stack: Option<StackId>,
+    entries: Vec<AllocationKind>,
+    sum: Sum,
+}
+
+/// A list of places; `suppressions` are for leaks. It is empty if nothing is
+/// known of allocations.
+pub fn sites(profile: &Profile, list: SiteList, suppressions: &Suppressions) -> SitesPage {
+    let page = SitesPage { kind: list.kind, by: list.by, ..SitesPage::default() };
+    let Some(heap) = known_heap(profile) else { return page };
+    let leaks = (list.kind == SiteKind::Leaks).then(|| heap.leaks(profile, suppressions));
+    let mut places = match &leaks {
+        Some(leaks) => {
+            let sites = leaks.sites.iter().map(|&index| &heap.sites[index]);
+            places(profile, sites, list.kind)
+        }
+        None => places(profile, heap.sites.iter(), list.kind),
+    };
+    sort(&mut places, list.by);
+    let mut all = Sum::default();
+    places.iter().for_each(|place| all.add(&place.sum));
+    let site = |place: Place| ShownSite {
+        sum: ShownSum::of(heap, &place.sum),
+        entries: place.entries.into_iter().map(entry_name).collect(),
+        stack: stack(profile, place.stack),
+    };
+    let suppressed = leaks.filter(|_| !suppressions.is_empty());
+    SitesPage {
+        interval_bytes: heap.interval,
+        in_window: heap.selected.by_time,
+        temporary_within: heap.temporary_within.max(1),
+        total: Some(ShownSum::of(heap, &all)),
+        sites: Rows::first(list.limit, places, site),
+        suppressed: suppressed.map(|leaks| suppressed_by(heap, &leaks)),
+        notes: notes(profile, heap, list.kind == SiteKind::Peak),
+        ..page
+    }
+}
+
+fn sort(places: &mut [Place], by: SortSites) {
+    let key = |place: &Place| match by {
+        SortSites::Bytes => [place.sum.bytes.value, place.sum.objects.value],
+        SortSites::Count => [place.sum.objects.value, place.sum.bytes.value],
+    };
+    places.sort_by(|a, b| {
+        let ([a, a_next], [b, b_next]) = (key(a), key(b));
+        b.total_cmp(&a).then(b_next.total_cmp(&a_next))
+    });
+}
+
+/// The functions of a stack, innermost first.
+fn stack(profile: &Profile, stack: Option<StackId>) -> Rows<StackFrame> {
+    let frames = profile.locations_of(stack).flat_map(|location| {
+        let last = location.lines.len().saturating_sub(1);
+        let lines = location.lines.iter().enumerate();
+        lines.map(move |(index, line)| (kind_of_frame(location.kind, index < last), line))
+    });
+    let mut shown = Rows::default();
+    for (kind, line) in frames {
+        match shown.rows.len() < MAX_FRAMES {
+            true => shown.rows.push(frame(profile, kind, line)),
+            false => shown.left_out += 1,
+        }
+    }
+    shown
+}
+
+fn frame(profile: &Profile, kind: ShownKind, line: &Line) -> StackFrame {
+    let function = &profile.functions[line.function];
+    let module = function.module.map_or("", |id| &profile.modules[id].name);
+    let [name, module, file] =
+        [&function.name, module, &function.file].map(|text| clean(text).into_owned());
+    StackFrame { symbol: Symbol { name, module }, kind, file, line: line.line }
+}
+
+fn suppressed_by(heap: &Heap, leaks: &Leaks) -> Suppressed {
+    let by = leaks.used.iter().map(|(suppression, sum)| SuppressedBy {
+        pattern: clean(&suppression.pattern).into_owned(),
+        sum: ShownSum::of(heap, sum),
+    });
+    Suppressed { total: ShownSum::of(heap, &leaks.suppressed), by: by.collect() }
+}
+
+/// Adds sites up that show the same stack: threads, ways to allocate and
+/// addresses on one line are not told apart.
+fn places<'s>(
+    profile: &Profile,
+    sites: impl Iterator<Item = &'s Site>,
+    kind: SiteKind,
+) -> Vec<Place> {
+    let same = same_stacks(profile);
+    let mut index_of: FxHashMap<Option<usize>, usize> = FxHashMap::default();
+    let mut places: Vec<Place> = Vec::new();
+    for site in sites {
+        let sum = match kind {
+            SiteKind::All => site.sums.allocated,
+            SiteKind::Leaks => site.sums.at_end,
+            SiteKind::Peak => site.sums.at_peak,
+            SiteKind::Temporary => site.sums.temporary,
+        };
+        if sum.is_zero() {
+            continue;
+        }
+        let index = *index_of.entry(site.stack.map(|stack| same[stack])).or_insert_with(|| {
+            let (entries, sum) = (Vec::new(), Sum::default());
+            places.push(Place { stack: site.stack, entries, sum });
+            places.len() - 1
+        });
+        let place = &mut places[index];
+        place.sum.add(&sum);
+        if !place.entries.contains(&site.entry) {
+            place.entries.push(site.entry);
+        }
+    }
+    places.iter_mut().for_each(|place| place.entries.sort_unstable());
+    places
+}
+
+/// For each stack the first one that looks the same.
+fn same_stacks(profile: &Profile) -> Vec<StackId> {
+    let mut known: FxHashMap<(Option<StackId>, FrameKind, &[Line]), StackId> = FxHashMap::default();
+    let mut same: Vec<StackId> = Vec::with_capacity(profile.stacks.len());
+    for (id, node) in profile.stacks.iter().enumerate() {
+        let location = &profile.locations[node.location];
+        // A caller has a smaller id.
+        let parent = node.parent.map(|parent| same[parent]);
+        same.push(*known.entry((parent, location.kind, &location.lines)).or_insert(id));
+    }
+    same
+}
