@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
+use crate::views::annotate::AnnotatedPage;
 use crate::views::summary::SummaryPage;
 use crate::views::tree::TreePage;
 
@@ -52,6 +53,8 @@ pub enum Page {
     Summary(SummaryPage),
     /// The call tree.
     Tree(TreePage),
+    /// One function, by line or instruction.
+    Annotated(AnnotatedPage),
 }
 
 /// The recording.
