@@ -13,6 +13,7 @@ use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
 use crate::views::annotate::AnnotatedPage;
+use crate::views::info::InfoPage;
 use crate::views::summary::SummaryPage;
 use crate::views::tree::TreePage;
 
@@ -55,6 +56,8 @@ pub enum Page {
     Tree(TreePage),
     /// One function, by line or instruction.
     Annotated(AnnotatedPage),
+    /// What is known besides what happened.
+    Info(InfoPage),
 }
 
 /// The recording.

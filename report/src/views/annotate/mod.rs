@@ -157,7 +157,10 @@ mod tests {
             min_percent: 1.0,
             limit: 1,
         };
-        serde_json::to_value(annotated(profile, Some(0), &options)).unwrap()
+        let page = serde_json::to_value(annotated(profile, Some(0), &options)).unwrap();
+        let schema = schemars::schema_for!(AnnotatedPage).to_value();
+        jsonschema::validate(&schema, &page).unwrap();
+        page
     }
 
     /// So many samples, as JSON.
