@@ -84,9 +84,20 @@ pub enum Input {
     Sides([Vec<PathBuf>; 2]),
 }
 
-/// What the text about one trace shows.
+/// What is shown of one trace.
 #[derive(Debug)]
 pub enum View {
+    /// Its samples and sums.
+    Samples(SampleView),
+    /// What is known besides samples.
+    Info(InfoOptions),
+    /// Every system call.
+    List(ListOptions),
+}
+
+/// What is shown of samples and sums.
+#[derive(Debug)]
+pub enum SampleView {
     /// Top functions, hot path and threads.
     Summary {
         /// How many threads to list.
@@ -101,8 +112,6 @@ pub enum View {
     },
     /// One function, by line or instruction.
     Annotated(AnnotateOptions),
-    /// What is known besides samples.
-    Info(InfoOptions),
     /// Sums of system calls.
     Syscalls {
         /// What they are sorted by.
@@ -110,8 +119,6 @@ pub enum View {
         /// How many threads to list.
         threads: usize,
     },
-    /// Every system call.
-    List(ListOptions),
     /// What there is to say about allocations.
     Heap {
         /// How many threads to list.
@@ -138,12 +145,6 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         return Err(Args::command().error(ErrorKind::TooManyValues, message));
     }
     let direction = if args.inverted { Direction::Inverted } else { Direction::TopDown };
-    let threads = if args.threads { usize::MAX } else { 10 };
-    let sort_calls = match args.by {
-        Some(By::Count) => SortCalls::Count,
-        Some(By::Errors) => SortCalls::Errors,
-        _ => SortCalls::Time,
-    };
     let function = match (&args.source, &args.asm) {
         (Some(_), Some(Some(_))) => {
             let message = "one function is enough: --source FUNCTION --asm, or --asm FUNCTION";
@@ -161,38 +162,13 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
     let symbols = args.symbols.symbols()?;
-    let view = if let Some(function) = function {
-        View::Annotated(AnnotateOptions {
-            function,
-            asm: args.asm.is_some(),
-            source_dirs: args.source_dir,
-            source_maps: args.source_map.clone(),
-            debug_dirs: symbols.debug_dirs.clone(),
-            symbols: symbols.options.clone(),
-            min_percent: args.min_percent,
-            limit: args.limit.unwrap_or(25),
-        })
-    } else if args.info {
+    let view = if args.info {
         let (processes, rows) = (args.limit.unwrap_or(10), args.limit.unwrap_or(25));
         View::Info(InfoOptions { processes, rows })
-    } else if args.tree || args.inverted {
-        View::Tree(TreeOptions { direction, min_percent: args.min_percent })
     } else if args.list {
         View::List(ListOptions { tail: args.tail, errors: args.errors })
-    } else if args.off_cpu {
-        View::OffCpu { threads }
-    } else if args.syscalls {
-        View::Syscalls { by: sort_calls, threads }
-    } else if let Some(kind) = site_kind(&args) {
-        let by = match (args.by, kind) {
-            (Some(By::Count), _) | (None, SiteKind::Temporary) => SortSites::Count,
-            _ => SortSites::Bytes,
-        };
-        View::Sites { kind, by }
-    } else if args.heap && args.diff.is_empty() {
-        View::Heap { threads }
     } else {
-        View::Summary { threads }
+        View::Samples(sample_view(&args, function, &symbols, direction))
     };
     if args.list && args.limit.is_some() {
         let message = "--list has no table to limit; --tail N lists only the last N calls";
@@ -208,7 +184,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         || args.inverted
         || args.svg.is_some()
         || !args.diff.is_empty()
-        || matches!(view, View::Annotated(_));
+        || matches!(view, View::Samples(SampleView::Annotated(_)));
     if args.metric.is_some() && !samples_of_heap {
         let message = "--metric is for --tree, --inverted, --svg and --diff";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
@@ -225,29 +201,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
             Some(OFF_CPU) => !matches!(args.by, Some(By::Errors)),
             _ => false,
         };
-    let by = match (args.by, &view) {
-        (Some(By::Count | By::Errors), View::Syscalls { .. }) => SortBy::TotalWeight,
-        (Some(By::Bytes | By::Count), View::Sites { .. }) => SortBy::TotalWeight,
-        (Some(By::SelfWeight | By::Bytes), View::Syscalls { .. }) => {
-            let message = "system calls are sorted by total, count or errors";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-        }
-        (Some(_), View::Sites { .. }) => {
-            let message = "places of --heap are sorted by bytes or count";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-        }
-        (Some(_), View::Heap { .. }) => {
-            let message = "the summary of --heap is by bytes; --sites can be sorted by count";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-        }
-        (Some(By::Count | By::Errors), _) if compares_sums => SortBy::SelfWeight,
-        (Some(By::Count | By::Errors | By::Bytes), _) => {
-            let message = "--by count, bytes and errors are for --syscalls and places of --heap";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-        }
-        (Some(By::Total), _) | (None, View::OffCpu { .. }) => SortBy::TotalWeight,
-        _ => SortBy::SelfWeight,
-    };
+    let by = sort_functions(args.by, &view, compares_sums)?;
     let chosen =
         [(args.off_cpu, OFF_CPU), (args.wall, WALL), (args.syscalls, SYSCALLS), (args.heap, ALLOC)];
     let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.to_owned()));
@@ -269,7 +223,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
             PerWhat::Raw => Per::Raw,
         }),
         work,
-        sums_by: sort_calls,
+        sums_by: sort_calls(args.by),
         fdr: args.fdr / 100.0,
         min_effect: args.min_effect / 100.0,
         renames: args.rename,
@@ -293,7 +247,8 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         let message = "text, flame graph, JSON and Markdown cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let default_limit = if matches!(view, View::Heap { .. }) { 10 } else { 25 };
+    let default_limit =
+        if matches!(view, View::Samples(SampleView::Heap { .. })) { 10 } else { 25 };
     let limit = args.limit.unwrap_or(default_limit);
     let comparison =
         Comparison { width: args.width, markdown: args.markdown, fail_if: args.fail_if };
@@ -316,6 +271,86 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         source_maps: args.source_map,
         filter,
         comparison,
+    })
+}
+
+/// What is shown of samples and sums; of `function`, if one was named.
+fn sample_view(
+    args: &Args,
+    function: Option<String>,
+    symbols: &Symbols,
+    direction: Direction,
+) -> SampleView {
+    let threads = if args.threads { usize::MAX } else { 10 };
+    if let Some(function) = function {
+        SampleView::Annotated(AnnotateOptions {
+            function,
+            asm: args.asm.is_some(),
+            source_dirs: args.source_dir.clone(),
+            source_maps: args.source_map.clone(),
+            debug_dirs: symbols.debug_dirs.clone(),
+            symbols: symbols.options.clone(),
+            min_percent: args.min_percent,
+            limit: args.limit.unwrap_or(25),
+        })
+    } else if args.tree || args.inverted {
+        SampleView::Tree(TreeOptions { direction, min_percent: args.min_percent })
+    } else if args.off_cpu {
+        SampleView::OffCpu { threads }
+    } else if args.syscalls {
+        SampleView::Syscalls { by: sort_calls(args.by), threads }
+    } else if let Some(kind) = site_kind(args) {
+        let by = match (args.by, kind) {
+            (Some(By::Count), _) | (None, SiteKind::Temporary) => SortSites::Count,
+            _ => SortSites::Bytes,
+        };
+        SampleView::Sites { kind, by }
+    } else if args.heap && args.diff.is_empty() {
+        SampleView::Heap { threads }
+    } else {
+        SampleView::Summary { threads }
+    }
+}
+
+fn sort_calls(by: Option<By>) -> SortCalls {
+    match by {
+        Some(By::Count) => SortCalls::Count,
+        Some(By::Errors) => SortCalls::Errors,
+        _ => SortCalls::Time,
+    }
+}
+
+/// What functions are sorted by. Where others are sorted, it is checked that
+/// they can be.
+fn sort_functions(by: Option<By>, view: &View, compares_sums: bool) -> Result<SortBy, clap::Error> {
+    Ok(match (by, view) {
+        (Some(By::Count | By::Errors), View::Samples(SampleView::Syscalls { .. })) => {
+            SortBy::TotalWeight
+        }
+        (Some(By::Bytes | By::Count), View::Samples(SampleView::Sites { .. })) => {
+            SortBy::TotalWeight
+        }
+        (Some(By::SelfWeight | By::Bytes), View::Samples(SampleView::Syscalls { .. })) => {
+            let message = "system calls are sorted by total, count or errors";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(_), View::Samples(SampleView::Sites { .. })) => {
+            let message = "places of --heap are sorted by bytes or count";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(_), View::Samples(SampleView::Heap { .. })) => {
+            let message = "the summary of --heap is by bytes; --sites can be sorted by count";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(By::Count | By::Errors), _) if compares_sums => SortBy::SelfWeight,
+        (Some(By::Count | By::Errors | By::Bytes), _) => {
+            let message = "--by count, bytes and errors are for --syscalls and places of --heap";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        (Some(By::Total), _) | (None, View::Samples(SampleView::OffCpu { .. })) => {
+            SortBy::TotalWeight
+        }
+        _ => SortBy::SelfWeight,
     })
 }
 
@@ -396,7 +431,9 @@ mod tests {
         let check = |line: &str, event: Option<&str>, view: &str| {
             let config = config_of(line).unwrap();
             assert_eq!(config.event.as_deref(), event, "{line}");
-            assert!(format!("{:?}", config.view).starts_with(view), "{line}: {:?}", config.view);
+            let shown = format!("{:?}", config.view);
+            let shown = shown.trim_start_matches("Samples(");
+            assert!(shown.starts_with(view), "{line}: {shown}");
         };
         check("report t.rz", None, "Summary");
         check("report t.rz --event off-cpu", Some("off-cpu"), "Summary");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use cli::{Comparison, Config, Input, View};
+use cli::{Comparison, Config, Input, SampleView, View};
 use rz_command::output::Destination;
 use rz_command::stdin;
 use rz_command::symbols::Symbols;
@@ -31,14 +31,15 @@ use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
+use rz_report::model::calls::SortCalls;
 use rz_report::model::metric::show_metric;
 use rz_report::render::style::Style;
-use rz_report::views::annotate::{Choice, choose, write_annotated};
+use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
 use rz_report::views::document::{Document, Page};
 use rz_report::views::flame::write_flame_graph;
-use rz_report::views::heap::sites::{SiteList, sites, write_sites};
+use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_sites};
 use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
-use rz_report::views::info::{InfoOptions, write_info};
+use rz_report::views::info::{InfoOptions, info, write_info};
 use rz_report::views::list::{CallsPage, ListOptions, write_list};
 use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
 use rz_report::views::summary::{SummaryOptions, summary, write_summary};
@@ -58,24 +59,26 @@ fn main() -> ExitCode {
 /// What was asked for, and how that ends.
 fn run(config: &Config) -> Result<Outcome> {
     match &config.input {
-        Input::One(trace) => show(config, trace).map(|()| Outcome::Fine),
+        Input::One(trace) => show_one(config, trace).map(|()| Outcome::Fine),
         Input::Sides(sides) => show_diff(config, sides),
     }
 }
 
-fn show(config: &Config, trace: &Path) -> Result<()> {
+fn show_one(config: &Config, trace: &Path) -> Result<()> {
     refuse_to_overwrite(config, &[trace])?;
     stdin::keep([trace])?;
-    if let View::List(options) = config.view {
-        return show_list(config, trace, options);
+    match &config.view {
+        &View::List(options) => show_list(config, trace, options),
+        &View::Info(options) => show_info(config, trace, options),
+        View::Samples(view) => show(config, trace, view),
     }
-    if let View::Info(options) = config.view {
-        return show_info(config, trace, options);
-    }
+}
+
+fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
     let (mut profile, name) = (read(config, trace)?, file_name(trace));
     let event = event_of(&mut profile, config, trace)?;
     let suppressions = read_suppressions(config)?;
-    if let (View::Annotated(options), Some(event)) = (&config.view, event) {
+    if let (SampleView::Annotated(options), Some(event)) = (view, event) {
         ensure!(
             choose(&profile, event, &options.function) != Choice::None,
             "{}: no function in the samples of {} matches {}",
@@ -84,57 +87,90 @@ fn show(config: &Config, trace: &Path) -> Result<()> {
             options.function
         );
     }
-    let summary_options = |threads| SummaryOptions { limit: config.limit, by: config.by, threads };
-    write_text(config, |out, style| match &config.view {
-        &View::Tree(options) => write_tree_report(out, style, &name, &profile, event, options),
-        View::Annotated(options) => write_annotated(out, style, &name, &profile, event, options),
-        &View::Summary { threads } => {
-            write_summary(out, style, &name, &profile, event, summary_options(threads))
-        }
-        &View::OffCpu { threads } => {
-            write_off_cpu(out, style, &name, &profile, event, summary_options(threads))
-        }
-        &View::Syscalls { by, threads } => {
-            let options = SyscallOptions { limit: config.limit, by, threads };
-            write_syscalls(out, style, &name, &profile, event, options)
-        }
-        &View::Heap { threads } => {
-            let options = HeapPageOptions { limit: config.limit, threads };
-            write_heap(out, style, &name, &profile, event, options)
-        }
-        &View::Sites { kind, by } => {
-            let list = SiteList { kind, by, limit: config.limit };
-            write_sites(out, style, &name, &profile, event, list, &suppressions)
-        }
-        // Have been shown.
-        View::List(_) | View::Info(_) => Ok(()),
-    })?;
-    write_json(config, || {
-        let page = match &config.view {
-            &View::Tree(options) => Page::Tree(tree(&profile, event, options)),
-            &View::Summary { threads } => {
-                Page::Summary(summary(&profile, event, summary_options(threads)))
-            }
-            &View::OffCpu { threads } => {
-                Page::OffCpu(off_cpu(&profile, event, summary_options(threads)))
-            }
-            &View::Syscalls { by, threads } => {
-                let options = SyscallOptions { limit: config.limit, by, threads };
-                Page::Syscalls(syscalls(&profile, event, options))
-            }
-            &View::Heap { threads } => {
-                let options = HeapPageOptions { limit: config.limit, threads };
-                Page::Heap(Box::new(heap(&profile, options)))
-            }
-            &View::Sites { kind, by } => {
-                let list = SiteList { kind, by, limit: config.limit };
-                Page::Sites(sites(&profile, list, &suppressions))
-            }
-            _ => todo!(),
-        };
-        Document::new(&name, &profile, event, page)
-    })?;
+    let suppressions = &suppressions;
+    let shown = Shown { config, view, name: &name, profile: &profile, event, suppressions };
+    write_text(config, |out, style| shown.write_text(out, style))?;
+    write_json(config, || Document::new(&name, &profile, event, shown.page()))?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
+}
+
+/// A view of one profile, with all that it shows.
+struct Shown<'s> {
+    config: &'s Config,
+    view: &'s SampleView,
+    name: &'s str,
+    profile: &'s Profile,
+    event: Option<EventId>,
+    suppressions: &'s Suppressions,
+}
+
+impl Shown<'_> {
+    fn summary_options(&self, threads: usize) -> SummaryOptions {
+        SummaryOptions { limit: self.config.limit, by: self.config.by, threads }
+    }
+
+    fn syscall_options(&self, by: SortCalls, threads: usize) -> SyscallOptions {
+        SyscallOptions { limit: self.config.limit, by, threads }
+    }
+
+    fn heap_options(&self, threads: usize) -> HeapPageOptions {
+        HeapPageOptions { limit: self.config.limit, threads }
+    }
+
+    fn site_list(&self, kind: SiteKind, by: SortSites) -> SiteList {
+        SiteList { kind, by, limit: self.config.limit }
+    }
+
+    fn write_text(&self, out: &mut dyn Write, style: Style) -> io::Result<()> {
+        let &Shown { view, name, profile, event, suppressions, .. } = self;
+        match view {
+            &SampleView::Tree(options) => {
+                write_tree_report(out, style, name, profile, event, options)
+            }
+            SampleView::Annotated(options) => {
+                write_annotated(out, style, name, profile, event, options)
+            }
+            &SampleView::Summary { threads } => {
+                write_summary(out, style, name, profile, event, self.summary_options(threads))
+            }
+            &SampleView::OffCpu { threads } => {
+                write_off_cpu(out, style, name, profile, event, self.summary_options(threads))
+            }
+            &SampleView::Syscalls { by, threads } => {
+                write_syscalls(out, style, name, profile, event, self.syscall_options(by, threads))
+            }
+            &SampleView::Heap { threads } => {
+                write_heap(out, style, name, profile, event, self.heap_options(threads))
+            }
+            &SampleView::Sites { kind, by } => {
+                let list = self.site_list(kind, by);
+                write_sites(out, style, name, profile, event, list, suppressions)
+            }
+        }
+    }
+
+    fn page(&self) -> Page<'static> {
+        let &Shown { view, profile, event, suppressions, .. } = self;
+        match view {
+            &SampleView::Tree(options) => Page::Tree(tree(profile, event, options)),
+            SampleView::Annotated(options) => Page::Annotated(annotated(profile, event, options)),
+            &SampleView::Summary { threads } => {
+                Page::Summary(summary(profile, event, self.summary_options(threads)))
+            }
+            &SampleView::OffCpu { threads } => {
+                Page::OffCpu(off_cpu(profile, event, self.summary_options(threads)))
+            }
+            &SampleView::Syscalls { by, threads } => {
+                Page::Syscalls(syscalls(profile, event, self.syscall_options(by, threads)))
+            }
+            &SampleView::Heap { threads } => {
+                Page::Heap(Box::new(heap(profile, self.heap_options(threads))))
+            }
+            &SampleView::Sites { kind, by } => {
+                Page::Sites(sites(profile, self.site_list(kind, by), suppressions))
+            }
+        }
+    }
 }
 
 fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> {
@@ -170,6 +206,10 @@ fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> 
     let event = event_of(&mut profile, config, trace)?;
     write_text(config, |out, style| {
         write_info(out, style, &name, (&inventory, &profile), event, options)
+    })?;
+    write_json(config, || {
+        let page = Page::Info(info((&inventory, &profile), event, options));
+        Document::new(&name, &profile, event, page)
     })
 }
 

@@ -49,6 +49,9 @@ fn views_are_as_the_schema_says() {
         ("--heap --leaks", "sites"),
         ("--heap --peak --limit 1", "sites"),
         ("--heap --temporary", "sites"),
+        ("--source app", "annotated"),
+        ("--asm app --limit 2", "annotated"),
+        ("--info", "info"),
         ("--limit 1", "summary"),
         ("--from 0s --until 100%", "summary"),
     ];

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use rustc_hash::FxHashMap;
 pub use rz_format::{
-    Allocations, BLOCK_HEADER_LEN, Captured, Clock, Cost, End, Host, Limit, Mapping, Module,
-    NO_LIMIT, OpenFile, Process, ProcessFacts, Recording, Thread,
+    Allocations, BLOCK_HEADER_LEN, Captured, Clock, Cost, End, EndReason, Host, Limit, Mapping,
+    Module, NO_LIMIT, OpenFile, Process, ProcessFacts, Recording, Thread,
 };
 use rz_format::{Block, BlockHeader, BlockKind, FormatError, Record, Redaction, read_index};
 

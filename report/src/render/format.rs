@@ -100,6 +100,11 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.1} TiB")
 }
 
+/// Bytes in hexadecimal digits, such as a build-id.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// `part` of `whole` in percent; 0 of nothing.
 pub fn percent_of(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }

@@ -12,8 +12,10 @@ use serde::Serialize;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
+use crate::views::annotate::AnnotatedPage;
 use crate::views::heap::HeapPage;
 use crate::views::heap::sites::SitesPage;
+use crate::views::info::InfoPage;
 use crate::views::list::CallsPage;
 use crate::views::off_cpu::OffCpuPage;
 use crate::views::summary::SummaryPage;
@@ -67,6 +69,10 @@ pub enum Page<'l> {
     Heap(Box<HeapPage>),
     /// Places that allocated.
     Sites(SitesPage),
+    /// One function, by line or instruction.
+    Annotated(AnnotatedPage),
+    /// What is known besides what happened.
+    Info(InfoPage),
 }
 
 /// The recording.

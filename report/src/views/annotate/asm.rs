@@ -1,11 +1,10 @@
-//! Shows a function's instructions with what they take.
+//! Finds a function's instructions with what they take.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use rz_profile::model::{EventId, Module, ModuleId, ModuleKind, Profile, Unit};
+use rz_profile::model::{Module, ModuleId, ModuleKind, Profile};
 use rz_profile::symbolize::{
     Call, CodeFile, CodeRange, ModuleRequest, ModuleSymbols, symbolize, with_code,
 };
@@ -13,27 +12,24 @@ use rz_profile::symbolize::{
 use super::AnnotateOptions;
 use super::disassemble::Disassembly;
 use super::files::SourceFile;
+use super::page::{CodeInstruction, CodePiece, InstructionSource, ModuleCode, NoCode};
 use super::places::{Places, Weights};
-use super::source::{column, cut};
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
-use crate::render::format::{percent, percent_of, weight, weight_title};
-use crate::render::style::{Paint, Style};
-use crate::render::title::write_title;
+use crate::model::rows::Rows;
+use crate::model::trees::min_weight;
+use crate::render::format::hex;
 
 /// Instructions that are shown before and behind each one of interest.
 const CONTEXT: usize = 6;
 /// Longest function that is disassembled, in bytes.
 const MAX_CODE: u64 = 4 << 20;
-/// Columns that a terminal has for instructions, at least.
-const MIN_ROOM: usize = 24;
 
-/// What is the same for all of a view.
+/// A file with code of the function.
 struct View<'v> {
-    style: Style,
-    unit: Unit,
-    /// The weight of all samples.
-    all: u64,
+    file: &'v CodeFile<'v>,
+    bits: u32,
+    request: &'v ModuleRequest<'v>,
     /// What an instruction must have to be of interest.
     least: u64,
     options: &'v AnnotateOptions,
@@ -42,186 +38,159 @@ struct View<'v> {
 /// A piece of code, and what is at which address of it.
 type Ranges = BTreeMap<(u64, u64), (CodeRange, BTreeMap<u64, Weights>)>;
 
-/// Writes the code of the function, by module and piece.
-pub(super) fn write_asm(
-    out: &mut dyn Write,
-    style: Style,
-    (profile, event): (&Profile, EventId),
+/// The code of the function, by module and piece. `total` are the function's
+/// samples.
+pub(super) fn code(
+    profile: &Profile,
     places: &Places,
     total: Amount,
     options: &AnnotateOptions,
-) -> io::Result<()> {
-    let least = crate::model::trees::min_weight(total.weight, options.min_percent);
-    let (all, unit) = (profile.total_weight(event), profile.events[event].unit);
-    let view = View { style, unit, all, least, options };
+) -> Vec<ModuleCode> {
+    let least = min_weight(total.weight, options.min_percent);
     let mut by_module: BTreeMap<Option<ModuleId>, BTreeMap<u64, Weights>> = BTreeMap::new();
     for (&location, &weights) in &places.locations {
         let location = &profile.locations[location];
         let addresses = by_module.entry(location.module).or_default();
         addresses.entry(location.address).or_default().add(weights);
     }
-    for (module, addresses) in by_module {
-        match module.map(|id| &profile.modules[id]) {
-            Some(module) if module.kind == ModuleKind::File => {
-                write_module(out, &view, module, &addresses)?;
+    let by_module = by_module.into_iter();
+    by_module
+        .map(|(module, addresses)| {
+            let Some(module) = module.map(|id| &profile.modules[id]) else {
+                return empty(None, Some(NoCode::NoModule));
+            };
+            match module.kind {
+                ModuleKind::File => module_code(module, &addresses, least, options),
+                ModuleKind::Kernel => empty(Some(module), Some(NoCode::Kernel)),
+                ModuleKind::Vdso => empty(Some(module), Some(NoCode::Vdso)),
+                ModuleKind::Anonymous => empty(Some(module), Some(NoCode::Generated)),
             }
-            module => {
-                let what = match module.map(|module| module.kind) {
-                    Some(ModuleKind::Kernel) => "the kernel's code",
-                    Some(ModuleKind::Vdso) => "code of the vDSO",
-                    Some(_) => "generated code",
-                    None => "what has no code",
-                };
-                note(out, style, &format!("{what} cannot be shown: it is in no file"))?;
-            }
-        }
+        })
+        .collect()
+}
+
+/// A module without any code, and why.
+fn empty(module: Option<&Module>, no_code: Option<NoCode>) -> ModuleCode {
+    let text = |text: &str| clean(text).into_owned();
+    ModuleCode {
+        module: module.map_or_else(String::new, |module| text(&module.name)),
+        path: module.map_or_else(String::new, |module| text(&module.path)),
+        file: None,
+        is_identified: None,
+        no_code,
+        pieces: Rows::default(),
+        unknown: Amount::default(),
     }
-    Ok(())
 }
 
-/// Writes a line that is no code.
-fn note(out: &mut dyn Write, style: Style, text: &str) -> io::Result<()> {
-    writeln!(out, "  {}", style.paint(Paint::Dim, &clean(text)))
-}
-
-/// Writes what the function has of one file.
-fn write_module(
-    out: &mut dyn Write,
-    view: &View,
+/// What the function has of one file.
+fn module_code(
     module: &Module,
     addresses: &BTreeMap<u64, Weights>,
-) -> io::Result<()> {
+    least: u64,
+    options: &AnnotateOptions,
+) -> ModuleCode {
     let request = ModuleRequest {
         path: Path::new(&module.path),
         build_id: &module.build_id,
         file_size: module.file_size,
         segments: &[],
         offsets: &[],
-        debug_dirs: &view.options.debug_dirs,
+        debug_dirs: &options.debug_dirs,
     };
-    let written = with_code(&request, |file| write_file(out, view, file, &request, addresses));
-    match written {
-        Ok(written) => written,
-        Err(cause) => note(out, view.style, &format!("{}: {cause}", module.path)),
-    }
-}
-
-fn write_file(
-    out: &mut dyn Write,
-    view: &View,
-    file: &CodeFile,
-    request: &ModuleRequest,
-    addresses: &BTreeMap<u64, Weights>,
-) -> io::Result<()> {
-    let bits = match file.x86_bits() {
-        Ok(bits) => bits,
-        Err(other) => {
-            let path = file.path().display();
-            return note(out, view.style, &format!("{path} has code for {other}, not for x86"));
-        }
-    };
-    if !file.is_identified() {
-        let path = file.path().display();
-        note(out, view.style, &format!("{path} has no build-id: it may be another build"))?;
-    }
-    let mut ranges = Ranges::new();
-    let mut unknown = Amount::default();
-    for (&address, &weights) in addresses {
-        match file.function_at(address) {
-            Some(range) => {
-                let key = (range.start, range.end);
-                let (_, at) = ranges.entry(key).or_insert_with(|| (range, BTreeMap::new()));
-                at.insert(address, weights);
+    let found = with_code(&request, |file| {
+        let mut code = ModuleCode {
+            file: Some(clean(&file.path().to_string_lossy()).into_owned()),
+            is_identified: Some(file.is_identified()),
+            ..empty(Some(module), None)
+        };
+        match file.x86_bits() {
+            Ok(bits) => {
+                let view = View { file, bits, request: &request, least, options };
+                (code.pieces, code.unknown) = view.pieces(addresses);
             }
-            None => unknown.add(weights.total),
+            Err(other) => code.no_code = Some(NoCode::Processor(clean(&other).into_owned())),
         }
-    }
-    let heaviest = |at: &BTreeMap<u64, Weights>| at.values().map(|w| w.total.weight).max();
-    let mut ranges: Vec<_> = ranges.into_values().collect();
-    ranges.sort_by_key(|(_, at)| std::cmp::Reverse(heaviest(at)));
-    for (range, at) in ranges.iter().take(view.options.limit) {
-        write_range(out, view, (file, bits), request, range, at)?;
-    }
-    if unknown.samples > 0 {
-        let share = percent(percent_of(unknown.weight, view.all));
-        note(out, view.style, &format!("{share} are where no function is known to be"))?;
-    }
-    Ok(())
+        code
+    });
+    found.unwrap_or_else(|cause| {
+        let cause = clean(&cause).into_owned();
+        empty(Some(module), Some(NoCode::NoFile(cause)))
+    })
 }
 
-/// Writes the instructions of one piece of code.
-fn write_range(
-    out: &mut dyn Write,
-    view: &View,
-    (file, bits): (&CodeFile, u32),
-    request: &ModuleRequest,
-    range: &CodeRange,
-    at: &BTreeMap<u64, Weights>,
-) -> io::Result<()> {
-    let name = match range.name.as_str() {
-        "" => "no name",
-        name => name,
-    };
-    let what = format!("{}  {:#x} of {}", clean(name), range.start, file.path().display());
-    write_title(out, view.style, "CODE", &clean(&what))?;
-    let end = range.end.min(range.start.saturating_add(MAX_CODE));
-    let Some(bytes) = file.bytes(range.start, end) else {
-        return note(out, view.style, "its bytes are not in the file");
-    };
-    let code = Disassembly::new(bits, bytes, range.start);
-    let mut weights: BTreeMap<usize, Weights> = BTreeMap::new();
-    for (&address, &more) in at {
-        if let Some(index) = code.at(address) {
-            weights.entry(index).or_default().add(more);
+impl View<'_> {
+    /// What the function has of the file, and the samples at addresses where no
+    /// function is known to be.
+    fn pieces(&self, addresses: &BTreeMap<u64, Weights>) -> (Rows<CodePiece>, Amount) {
+        let mut ranges = Ranges::new();
+        let mut unknown = Amount::default();
+        for (&address, &weights) in addresses {
+            match self.file.function_at(address) {
+                Some(range) => {
+                    let key = (range.start, range.end);
+                    let (_, at) = ranges.entry(key).or_insert_with(|| (range, BTreeMap::new()));
+                    at.insert(address, weights);
+                }
+                None => unknown.add(weights.total),
+            }
+        }
+        let heaviest = |at: &BTreeMap<u64, Weights>| at.values().map(|w| w.total.weight).max();
+        let mut ranges: Vec<_> = ranges.into_values().collect();
+        ranges.sort_by_key(|(_, at)| std::cmp::Reverse(heaviest(at)));
+        let piece = |(range, at): (CodeRange, BTreeMap<u64, Weights>)| self.piece(&range, &at);
+        (Rows::first(self.options.limit, ranges, piece), unknown)
+    }
+
+    fn piece(&self, range: &CodeRange, at: &BTreeMap<u64, Weights>) -> CodePiece {
+        let end = range.end.min(range.start.saturating_add(MAX_CODE));
+        let bytes = self.file.bytes(range.start, end);
+        CodePiece {
+            function: (!range.name.is_empty()).then(|| clean(&range.name).into_owned()),
+            start: range.start,
+            end: range.end,
+            instructions: bytes.map(|bytes| self.instructions(range, bytes, at)),
         }
     }
-    let shown = shown(&weights, view.least, code.len());
-    let is_here = |address| (range.start..range.end).contains(&address);
-    let name_of = |address: u64| {
-        let target = file.function_at(address).filter(|target| !target.name.is_empty())?;
+
+    /// The instructions to show of a piece of code, whose bytes these are.
+    fn instructions(
+        &self,
+        range: &CodeRange,
+        bytes: &[u8],
+        at: &BTreeMap<u64, Weights>,
+    ) -> Rows<CodeInstruction> {
+        let code = Disassembly::new(self.bits, bytes, range.start);
+        let mut weights: BTreeMap<usize, Weights> = BTreeMap::new();
+        for (&address, &more) in at {
+            if let Some(index) = code.at(address) {
+                weights.entry(index).or_default().add(more);
+            }
+        }
+        let shown = shown(&weights, self.least, code.len());
+        let texts = code.texts(&shown, |address| self.name_of(address, range));
+        let mut lines = Lines::of(self, &code, &shown);
+        let instruction = |(row, (&index, text)): (usize, (&usize, &String))| CodeInstruction {
+            address: code.address(index),
+            bytes: hex(code.bytes(index)),
+            text: clean(text).into_owned(),
+            target: code.target(index),
+            amounts: weights.get(&index).copied().unwrap_or_default().into(),
+            source: lines.source(row),
+        };
+        let rows = shown.iter().zip(&texts).enumerate().map(instruction).collect();
+        Rows { rows, left_out: (code.len() - shown.len()) as u64 }
+    }
+
+    /// What code elsewhere than in `here` is called.
+    fn name_of(&self, address: u64, here: &CodeRange) -> Option<String> {
+        let target = self.file.function_at(address).filter(|target| !target.name.is_empty())?;
         match address - target.start {
-            _ if is_here(address) => None,
+            _ if (here.start..here.end).contains(&address) => None,
             0 => Some(target.name),
             offset => Some(format!("{}+{offset:#x}", target.name)),
         }
-    };
-    let texts = code.texts(&shown, name_of);
-    let mut lines = Lines::of(file, request, &code, &shown, view.options);
-    let time = weight_title(view.unit);
-    let header = format!("{:>6}  {:>6}  {time:>8}  {:>8}  instruction", "self", "total", "address");
-    writeln!(out, "{}", view.style.paint(Paint::Dim, &header))?;
-    let room = |taken: usize| {
-        view.style.width.map_or(usize::MAX, |width| width.saturating_sub(taken).max(MIN_ROOM))
-    };
-    let mut before = None;
-    for (row, (&index, text)) in shown.iter().zip(&texts).enumerate() {
-        if before.is_some_and(|before| index > before + 1) {
-            writeln!(out, "{}", view.style.paint(Paint::Dim, &format!("{:>34}", "…")))?;
-            lines.start_anew();
-        }
-        before = Some(index);
-        if let Some(line) = lines.new_line(row) {
-            let line = cut(&clean(&line), room(36));
-            writeln!(out, "{:36}{}", "", view.style.paint(Paint::Dim, &line))?;
-        }
-        let weights = weights.get(&index).copied().unwrap_or_default();
-        let numbers = match weights.total.samples {
-            0 => format!("{:24}", ""),
-            _ => {
-                let share = |amount: Amount| percent_of(amount.weight, view.all);
-                format!(
-                    "{}  {}  {:>8}",
-                    column(view.style, share(weights.self_), weights.self_),
-                    column(view.style, share(weights.total), weights.total),
-                    weight(view.unit, weights.total.weight),
-                )
-            }
-        };
-        let address = format!("{:>8x}", code.address(index));
-        let address = view.style.paint(Paint::Dim, &address);
-        writeln!(out, "{numbers}  {address}  {}", cut(&clean(text), room(36)))?;
     }
-    Ok(())
 }
 
 /// The instructions to show, in order: those of interest, and what is around
@@ -245,63 +214,48 @@ struct Lines<'v> {
     files: FxHashMap<String, Option<SourceFile>>,
     options: &'v AnnotateOptions,
     binary: String,
-    last: Option<(String, u32)>,
 }
 
 impl<'v> Lines<'v> {
     /// Looks up the lines of the shown instructions.
-    fn of(
-        file: &CodeFile,
-        request: &ModuleRequest,
-        code: &Disassembly,
-        shown: &[usize],
-        options: &'v AnnotateOptions,
-    ) -> Self {
+    fn of(view: &View<'v>, code: &Disassembly, shown: &[usize]) -> Self {
         let mut offsets = Vec::with_capacity(shown.len());
         let mut rows = Vec::with_capacity(shown.len());
         for &index in shown {
             // Addresses and offsets ascend together in a piece of code.
-            let offset = file.offset(code.address(index));
+            let offset = view.file.offset(code.address(index));
             let offset = offset.filter(|offset| offsets.last().is_none_or(|last| last < offset));
             rows.push(offset.map(|_| offsets.len()));
             offsets.extend(offset);
         }
-        let mut symbols =
-            symbolize(&[ModuleRequest { offsets: &offsets, ..*request }], &options.symbols);
+        let request = ModuleRequest { offsets: &offsets, ..*view.request };
+        let mut symbols = symbolize(&[request], &view.options.symbols);
         Lines {
             symbols: symbols.modules.pop().unwrap_or_default(),
             rows,
             files: FxHashMap::default(),
-            options,
-            binary: file.path().to_string_lossy().into_owned(),
-            last: None,
+            options: view.options,
+            binary: view.file.path().to_string_lossy().into_owned(),
         }
     }
 
-    /// The next row says where it comes from, even if that is where the one
-    /// before does.
-    fn start_anew(&mut self) {
-        self.last = None;
-    }
-
-    /// Where the instruction of a row comes from, unless the one before does,
-    /// too: place and text of the line, and the function if that is inlined.
-    fn new_line(&mut self, row: usize) -> Option<String> {
+    /// The line that the instruction of a row comes from.
+    fn source(&mut self, row: usize) -> Option<InstructionSource> {
         let calls = self.symbols.calls.get((*self.rows.get(row)?)?)?;
         let Call { name, file, line, .. } = calls.first()?;
-        let file = file.as_deref()?;
-        if *line == 0 || self.last.as_ref().is_some_and(|last| last.0 == file && last.1 == *line) {
-            return None;
-        }
-        self.last = Some((file.to_owned(), *line));
+        let file = file.as_deref().filter(|_| *line > 0)?;
         let (dirs, binary) = (&self.options.source_dirs, &self.binary);
         let source = self
             .files
             .entry(file.to_owned())
             .or_insert_with(|| SourceFile::find(file, dirs, binary));
-        let text = source.as_ref().and_then(|source| source.line(*line)).unwrap_or_default();
-        let short = file.rsplit('/').next().unwrap_or(file);
-        let inlined = if calls.len() > 1 { format!(" ({name}, inlined)") } else { String::new() };
-        Some(format!("{short}:{line}{inlined}  {}", text.trim()).trim_end().to_owned())
+        let text = source.as_ref().and_then(|source| source.line(*line));
+        Some(InstructionSource {
+            function: clean(name).into_owned(),
+            inlined: calls.len() > 1,
+            file: clean(file).into_owned(),
+            line: *line,
+            text: text.map(|text| clean(text.trim()).into_owned()),
+        })
     }
 }

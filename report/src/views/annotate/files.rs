@@ -1,11 +1,15 @@
 //! Finds the text of sources.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use rz_profile::source_map::{Content, NoContent};
+
+use super::page::OtherText;
+use crate::model::clean::clean;
 
 /// Largest source that is read, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
@@ -20,6 +24,24 @@ pub(super) struct SourceFile {
     /// Whether it is in a folder that the user named.
     is_named: bool,
     lines: Vec<String>,
+}
+
+/// What is to be said about the text that a source map carries, or should.
+#[derive(Debug)]
+pub(super) enum AboutMap {
+    /// It has none, nor has any file.
+    NoText(NoContent),
+    /// There is another text than the one that is shown.
+    Other(OtherText),
+}
+
+impl fmt::Display for AboutMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AboutMap::NoText(cause) => cause.fmt(f),
+            AboutMap::Other(other) => other.fmt(f),
+        }
+    }
 }
 
 impl SourceFile {
@@ -38,24 +60,24 @@ impl SourceFile {
     pub(super) fn or_carried(
         file: Option<Self>,
         carried: Option<&Result<Content, NoContent>>,
-    ) -> (Option<Self>, Option<String>) {
+    ) -> (Option<Self>, Option<AboutMap>) {
         let Some(carried) = carried else { return (file, None) };
         let carried = match carried {
             Ok(content) => Self::of_content(content),
             Err(cause) => {
-                let note = file.is_none().then(|| cause.to_string());
+                let note = file.is_none().then(|| AboutMap::NoText(cause.clone()));
                 return (file, note);
             }
         };
         match file {
             Some(file) if file.lines == carried.lines => (Some(file), None),
             Some(file) if file.is_named => {
-                let map = carried.path.display();
-                (Some(file), Some(format!("{map} has another text of it: lines may have moved")))
+                let other = OtherText::InMap(carried.shown_path());
+                (Some(file), Some(AboutMap::Other(other)))
             }
             Some(file) => {
-                let note = format!("{} is not what was built", file.path.display());
-                (Some(carried), Some(note))
+                let other = OtherText::InFile(file.shown_path());
+                (Some(carried), Some(AboutMap::Other(other)))
             }
             None => (Some(carried), None),
         }
@@ -80,6 +102,11 @@ impl SourceFile {
         File::open(&path)?.take(MAX_SIZE).read_to_end(&mut bytes)?;
         let lines = lines(&String::from_utf8_lossy(&bytes));
         Ok(SourceFile { path, modified: meta.modified().ok(), is_named, lines })
+    }
+
+    /// Where it is, as it is shown.
+    pub(super) fn shown_path(&self) -> String {
+        clean(&self.path.to_string_lossy()).into_owned()
     }
 
     /// A line, counted from 1; `None` behind the end.
@@ -172,7 +199,8 @@ mod tests {
                 format!("{}: {}", file.path.display(), file.line(1).unwrap())
             });
             let short = |text: String| text.replace(&format!("{}/", dir.path().display()), "");
-            let found = (short(shown), short(note.unwrap_or_default()));
+            let found =
+                (short(shown), short(note.map_or_else(String::new, |note| note.to_string())));
             assert_eq!((found.0.as_str(), found.1.as_str()), expected);
         };
         let dirs = [dir.path().to_owned()];

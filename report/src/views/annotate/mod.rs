@@ -4,26 +4,30 @@
 mod asm;
 mod choose;
 mod files;
+mod page;
 mod places;
 mod source;
+mod text;
 mod x86_64;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use rz_profile::model::{EventId, Profile};
 use rz_profile::symbolize::SymbolizeOptions;
 
+use crate::model::calltree::Amount;
 use crate::model::clean::clean;
-use crate::render::format::{count, counted, percent, percent_of, weight, weight_title};
-use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
-use crate::render::title::{some_of, write_title};
+use crate::model::rows::Rows;
+use crate::render::style::Style;
 use crate::views::header::write_header;
 use crate::views::summary::{with_samples, write_no_samples};
 use choose::Candidate;
 pub use choose::{Choice, choose};
+pub use page::*;
 use places::Places;
+use text::write_page;
 use x86_64::disassemble;
 
 /// What to show of a function.
@@ -48,6 +52,66 @@ pub struct AnnotateOptions {
     pub limit: usize,
 }
 
+/// What `options` ask for of a function, with what of `event` is where in it.
+/// If several functions may be meant, these are listed instead; without an
+/// event, or without samples of it, nothing is.
+pub fn annotated(
+    profile: &Profile,
+    event: Option<EventId>,
+    options: &AnnotateOptions,
+) -> AnnotatedPage {
+    let wanted = clean(&options.function).into_owned();
+    let empty = AnnotatedPage { wanted, ..AnnotatedPage::default() };
+    let Some(event) = with_samples(profile, event) else { return empty };
+    let page = AnnotatedPage { total: total(profile, event), ..empty };
+    match choose(profile, event, &options.function) {
+        Choice::None => page,
+        Choice::One(candidate) => {
+            let function = function(profile, event, &candidate, options);
+            AnnotatedPage { function: Some(function), ..page }
+        }
+        Choice::Several(candidates) => {
+            let row = |candidate: Candidate| shown_candidate(profile, &candidate);
+            AnnotatedPage { candidates: Rows::first(options.limit, candidates, row), ..page }
+        }
+    }
+}
+
+/// All samples of an event.
+fn total(profile: &Profile, event: EventId) -> Amount {
+    let mut total = Amount::default();
+    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
+        total.add(Amount { samples: sample.count, weight: sample.weight });
+    }
+    total
+}
+
+fn shown_candidate(profile: &Profile, candidate: &Candidate) -> CandidateFunction {
+    let modules = candidate.functions.iter().filter_map(|&id| profile.functions[id].module);
+    let names: BTreeSet<&str> = modules.map(|id| profile.modules[id].name.as_str()).collect();
+    CandidateFunction {
+        function: clean(&candidate.name).into_owned(),
+        modules: names.into_iter().map(|name| clean(name).into_owned()).collect(),
+        self_: candidate.self_,
+        total: candidate.total,
+    }
+}
+
+fn function(
+    profile: &Profile,
+    event: EventId,
+    candidate: &Candidate,
+    options: &AnnotateOptions,
+) -> AnnotatedFunction {
+    let places = Places::of(profile, event, &candidate.functions);
+    let total = candidate.total;
+    AnnotatedFunction {
+        function: shown_candidate(profile, candidate),
+        sources: (!options.asm).then(|| source::sources(profile, &places, total, options)),
+        code: options.asm.then(|| asm::code(profile, &places, total, options)),
+    }
+}
+
 /// Writes the header, and the function that `options` name with what of
 /// `event` is where in it. If several functions may be meant, these are listed
 /// instead.
@@ -64,62 +128,182 @@ pub fn write_annotated(
         writeln!(out)?;
         return write_no_samples(out, profile, event);
     };
-    let all = profile.total_weight(event);
-    let chosen = match choose(profile, event, &options.function) {
-        Choice::One(candidate) => candidate,
-        Choice::None => {
-            let wanted = clean(&options.function);
-            let event = clean(&profile.events[event].name);
-            return writeln!(out, "\nno function in the samples of {event} matches {wanted}");
-        }
-        Choice::Several(candidates) => {
-            return write_candidates(out, style, (profile, event), &candidates, options);
-        }
-    };
-    let Candidate { name, functions, self_, total } = &chosen;
-    let share = |weight| percent(percent_of(weight, all));
-    let unit = profile.events[event].unit;
-    let note = format!(
-        "self {} = {}, total {} = {}, {}",
-        share(self_.weight),
-        weight(unit, self_.weight),
-        share(total.weight),
-        weight(unit, total.weight),
-        counted(total.samples, "sample"),
-    );
-    writeln!(out, "\n{}", style.paint(Paint::Bold, &clean(name)))?;
-    writeln!(out, "  {}", style.paint(Paint::Dim, &note))?;
-    let places = Places::of(profile, event, functions);
-    match options.asm {
-        true => asm::write_asm(out, style, (profile, event), &places, *total, options),
-        false => source::write_source(out, style, (profile, event), &places, *total, options),
+    let page = annotated(profile, Some(event), options);
+    if page.function.is_none() && page.candidates.is_empty() {
+        let event = clean(&profile.events[event].name);
+        return writeln!(out, "\nno function in the samples of {event} matches {}", page.wanted);
     }
+    write_page(out, style, &page, profile.events[event].unit)
 }
 
-/// Writes which functions may be meant.
-fn write_candidates(
-    out: &mut dyn Write,
-    style: Style,
-    (profile, event): (&Profile, EventId),
-    candidates: &[Candidate],
-    options: &AnnotateOptions,
-) -> io::Result<()> {
-    let all = profile.total_weight(event);
-    let unit = profile.events[event].unit;
-    let shown = candidates.len().min(options.limit);
-    let functions = count(candidates.len() as u64);
-    let note = format!(
-        "{functions} match {}: name one of them{}",
-        clean(&options.function),
-        some_of(shown, candidates.len())
-    );
-    write_title(out, style, "FUNCTIONS", &note)?;
-    let row = |candidate: &Candidate| {
-        let mut numbers = crate::views::summary::share(candidate.self_, all, unit).to_vec();
-        numbers.extend(crate::views::summary::share(candidate.total, all, unit));
-        Row { numbers, text: clean(&candidate.name).into_owned(), suffix: String::new() }
-    };
-    let rows: Vec<Row> = candidates[..shown].iter().map(row).collect();
-    let title = weight_title(unit);
-    write_table(out, style, &["self", title, "total", title, "function"], &rows)
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::Builder;
+
+    fn page(profile: &Profile, function: &str, asm: bool, dir: &Path) -> Value {
+        let options = AnnotateOptions {
+            function: function.to_owned(),
+            asm,
+            source_dirs: vec![dir.to_owned()],
+            source_maps: Vec::new(),
+            debug_dirs: Vec::new(),
+            symbols: SymbolizeOptions::default(),
+            min_percent: 1.0,
+            limit: 1,
+        };
+        let page = serde_json::to_value(annotated(profile, Some(0), &options)).unwrap();
+        let schema = schemars::schema_for!(AnnotatedPage).to_value();
+        jsonschema::validate(&schema, &page).unwrap();
+        page
+    }
+
+    /// So many samples, as JSON.
+    fn amount(samples: u64) -> Value {
+        json!({"samples": samples, "weight": samples * crate::fixture::PERIOD})
+    }
+
+    #[test]
+    fn lines_as_json() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.c"), "void f(void) {\n\tg();\n}\n").unwrap();
+        let mut profile = Builder::of(&[("main;f;g_[i]", 2), ("main;f;h_[i]", 1), ("f\u{1b}2", 1)]);
+        for function in &mut profile.functions {
+            function.file = "/build/a.c".to_owned();
+        }
+        for location in &mut profile.locations {
+            let line = |name: &str| if name == "f" { 2 } else { 0 };
+            let functions = &profile.functions;
+            location.lines.iter_mut().for_each(|at| at.line = line(&functions[at.function].name));
+        }
+        let found = page(&profile, "f", false, dir.path());
+        assert_eq!(found["total"], amount(4));
+        let function = &found["function"];
+        assert_eq!((&function["function"], &function["modules"]), (&json!("f"), &json!(["app"])));
+        assert_eq!((&function["self"], &function["total"]), (&amount(0), &amount(3)));
+        assert_eq!(function["code"], Value::Null);
+        let sources = &function["sources"];
+        assert_eq!(sources["left_out"], 2);
+        let part = &sources["rows"][0];
+        assert_eq!((&part["function"], &part["module"]), (&json!("f"), &json!("app")));
+        assert_eq!((&part["file"], &part["inlined"]), (&json!("/build/a.c"), &json!(false)));
+        let text = dir.path().join("a.c");
+        let text = json!({
+            "path": text.to_str(),
+            "is_elsewhere": true,
+            "is_newer": null,
+            "is_shorter": false,
+            "other_text": null,
+        });
+        assert_eq!(part["text"], text);
+        let line = |line: u32, text: &str, total: u64| json!({"line": line, "text": text, "self": amount(0), "total": amount(total)});
+        let lines = [line(1, "void f(void) {", 0), line(2, "    g();", 3), line(3, "}", 0)];
+        assert_eq!(part["lines"], json!({"rows": lines, "left_out": 0}));
+        assert_eq!(part["unknown_lines"], Value::Null);
+
+        // Without lines, none are made up.
+        let found = page(&profile, "main", false, dir.path());
+        let part = &found["function"]["sources"]["rows"][0];
+        assert_eq!((&part["lines"], &part["text"]), (&Value::Null, &Value::Null));
+        assert_eq!(part["unknown_lines"]["total"], amount(3));
+    }
+
+    #[test]
+    fn candidates_as_json() {
+        let profile = Builder::of(&[("hot\u{1b}", 2), ("hotter", 1)]);
+        let found = page(&profile, "ho", true, Path::new("/nowhere"));
+        let hot =
+            json!({"function": "hot?", "modules": ["app"], "self": amount(2), "total": amount(2)});
+        let expected = json!({
+            "wanted": "ho",
+            "total": amount(3),
+            "function": null,
+            "candidates": {"rows": [hot], "left_out": 1},
+        });
+        assert_eq!(found, expected);
+        let found = page(&profile, "none", true, Path::new("/nowhere"));
+        assert_eq!(found["candidates"], json!({"rows": [], "left_out": 0}));
+    }
+
+    #[test]
+    fn instructions_as_json() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app");
+        // A call to 0x1100, a jump to the beginning, and a return.
+        let code = [0x55, 0xe8, 0xfa, 0x00, 0x00, 0x00, 0xeb, 0xf8, 0xc3];
+        fs::write(&path, elf(&code, 0x1000)).unwrap();
+        let mut profile = Builder::of(&[("hot", 3), ("hot;sys_[k]", 1)]);
+        profile.modules[0].path = path.to_str().unwrap().to_owned();
+        profile.locations[0].address = 0x1003;
+        let found = page(&profile, "hot", true, dir.path());
+        let code = &found["function"]["code"][0];
+        assert_eq!((&code["module"], &code["file"]), (&json!("app"), &json!(path.to_str())));
+        assert_eq!((&code["is_identified"], &code["no_code"]), (&json!(false), &Value::Null));
+        assert_eq!(code["unknown"], amount(0));
+        let piece = &code["pieces"]["rows"][0];
+        let range = (&piece["function"], &piece["start"], &piece["end"]);
+        assert_eq!(range, (&json!("hot"), &json!(0x1000), &json!(0x1009)));
+        let all = piece["instructions"]["rows"].as_array().unwrap();
+        assert_eq!((all.len(), &piece["instructions"]["left_out"]), (4, &json!(0)));
+        let call = json!({
+            "address": 0x1001,
+            "bytes": "e8fa000000",
+            "text": "call    0x1100",
+            "target": 0x1100,
+            "self": amount(3),
+            "total": amount(4),
+            "source": null,
+        });
+        assert_eq!(all[1], call);
+        assert_eq!((&all[2]["target"], &all[3]["target"]), (&json!(0x1000), &Value::Null));
+
+        // The kernel's code is in no file.
+        let found = page(&profile, "sys", true, dir.path());
+        let code = &found["function"]["code"][0];
+        assert_eq!(code["no_code"], json!({"what": "kernel"}));
+        assert_eq!((&code["module"], &code["file"]), (&json!("[kernel]"), &Value::Null));
+    }
+
+    /// A file for x86-64 with a function `hot` of this code at an address.
+    fn elf(code: &[u8], address: u64) -> Vec<u8> {
+        let names = b"\0.text\0.symtab\0.strtab\0hot\0";
+        let (text, code_len) = (120_u64, code.len() as u64);
+        let symbols = text + code_len;
+        let strings = symbols + 48;
+        let sections = strings + names.len() as u64;
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(16, 0);
+        // A shared object for x86-64.
+        file.extend([3, 0, 62, 0, 1, 0, 0, 0]);
+        file.extend([0, 64, sections].iter().flat_map(|word: &u64| word.to_le_bytes()));
+        file.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0, 4, 0, 3, 0]);
+        // The code is loaded, to be executed.
+        file.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+        let segment = [text, address, address, code_len, code_len, 1];
+        file.extend(segment.iter().flat_map(|word| word.to_le_bytes()));
+        file.extend(code);
+        // No symbol, and a global function in the first section.
+        file.extend([0; 24]);
+        file.extend([23, 0, 0, 0, 0x12, 0, 1, 0]);
+        file.extend([address, code_len].iter().flat_map(|word| word.to_le_bytes()));
+        file.extend(names);
+        let mut section = |words: [u32; 2], longs: [u64; 4], links: [u32; 2], rest: [u64; 2]| {
+            file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+            file.extend(longs.iter().flat_map(|word| word.to_le_bytes()));
+            file.extend(links.iter().flat_map(|word| word.to_le_bytes()));
+            file.extend(rest.iter().flat_map(|word| word.to_le_bytes()));
+        };
+        // Name and type; flags, address, offset, size; link, info; alignment and
+        // size of an entry.
+        section([0, 0], [0; 4], [0, 0], [0, 0]);
+        section([1, 1], [6, address, text, code_len], [0, 0], [1, 0]);
+        section([7, 2], [0, 0, symbols, 48], [3, 1], [1, 24]);
+        section([15, 3], [0, 0, strings, names.len() as u64], [0, 0], [1, 0]);
+        file
+    }
 }

@@ -1,26 +1,24 @@
-//! Shows lines of a function's source with what they take.
+//! Finds lines of a function's source with what they take.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::time::SystemTime;
 
-use rz_profile::model::{EventId, FunctionId, Profile, Unit};
+use rz_profile::model::{FunctionId, Profile};
 use rz_profile::source_map::{Content, NoContent, contents};
 
 use super::AnnotateOptions;
-use super::files::SourceFile;
+use super::files::{AboutMap, SourceFile};
+use super::page::{SourceLine, SourcePart, SourceText};
 use super::places::{Places, Weights};
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
-use crate::render::format::{counted, percent, percent_of, weight, weight_title};
-use crate::render::style::{Paint, Style};
-use crate::render::title::write_title;
+use crate::model::rows::Rows;
+use crate::model::symbols::Symbol;
+use crate::model::trees::min_weight;
 
 /// Lines that are shown before and behind each one of interest.
 const CONTEXT: u32 = 4;
-
-/// Columns that a terminal has for source, at least.
-const MIN_ROOM: usize = 24;
 
 /// A part of the function: the lines that one function has in one file.
 struct Part {
@@ -30,47 +28,27 @@ struct Part {
     lines: BTreeMap<u32, Weights>,
 }
 
-/// Writes the lines of each file that the function's code comes from: its own,
-/// then those of what is inlined into it.
-pub(super) fn write_source(
-    out: &mut dyn Write,
-    style: Style,
-    (profile, event): (&Profile, EventId),
+/// The lines of each file that the function's code comes from: its own, then
+/// those of what is inlined into it. `total` are the function's samples.
+pub(super) fn sources(
+    profile: &Profile,
     places: &Places,
     total: Amount,
     options: &AnnotateOptions,
-) -> io::Result<()> {
-    let least = crate::model::trees::min_weight(total.weight, options.min_percent);
-    let all = profile.total_weight(event);
-    let unit = profile.events[event].unit;
+) -> Rows<SourcePart> {
+    let least = min_weight(total.weight, options.min_percent);
     let parts = parts(places);
     let is_shown = |part: &&Part| !part.inlined || part.weights.total.weight >= least;
     let shown: Vec<&Part> = parts.iter().filter(is_shown).take(options.limit).collect();
     let with_lines = shown.iter().filter(|part| part.lines.keys().any(|&line| line > 0));
     let functions: Vec<FunctionId> = with_lines.map(|part| part.function).collect();
     let carried = contents(profile, &functions, &options.source_maps);
-    for part in &shown {
-        let function = &profile.functions[part.function];
-        let share = percent(percent_of(part.weights.total.weight, all));
-        let title = if part.inlined { "INLINED" } else { "SOURCE" };
-        let file = match function.file.as_str() {
-            "" => "no source is known".to_owned(),
-            file => clean(file).into_owned(),
-        };
-        let what = match part.inlined {
-            true => format!("{share}  {}, {file}", clean(&function.name)),
-            false => format!("{share}  {file}"),
-        };
-        write_title(out, style, title, &what)?;
-        let carried = carried.get(&function.file);
-        write_part(out, style, (profile, part), carried, (all, unit, least), options)?;
-    }
-    if let Some(more) = parts.len().checked_sub(shown.len()).filter(|more| *more > 0) {
-        let functions = counted(more as u64, "other function");
-        let text = format!("not shown: {functions} inlined: --min-percent, --limit");
-        writeln!(out, "\n{}", style.paint(Paint::Dim, &text))?;
-    }
-    Ok(())
+    let left_out = (parts.len() - shown.len()) as u64;
+    let shown_part = |part: &&Part| {
+        let carried = carried.get(&profile.functions[part.function].file);
+        source_part(profile, part, carried, least, options)
+    };
+    Rows { rows: shown.iter().map(shown_part).collect(), left_out }
 }
 
 /// The parts of a function: itself, then what is inlined, the heaviest first.
@@ -90,73 +68,80 @@ fn parts(places: &Places) -> Vec<Part> {
     parts
 }
 
-/// Writes the lines of one part; a source map has `carried` of its source.
-fn write_part(
-    out: &mut dyn Write,
-    style: Style,
-    (profile, part): (&Profile, &Part),
+/// What is shown of one part; a source map has `carried` of its source.
+fn source_part(
+    profile: &Profile,
+    part: &Part,
     carried: Option<&Result<Content, NoContent>>,
-    (all, unit, least): (u64, Unit, u64),
+    least: u64,
     options: &AnnotateOptions,
-) -> io::Result<()> {
+) -> SourcePart {
     let function = &profile.functions[part.function];
-    let binary = function.module.map_or("", |id| &profile.modules[id].path);
+    let module = function.module.map(|id| &profile.modules[id]);
+    let binary = module.map_or("", |module| &module.path);
     let mut lines = part.lines.clone();
     let unknown = lines.remove(&0);
-    let (file, about_map) = match lines.is_empty() {
-        true => (None, None),
-        false => {
+    let last = lines.keys().next_back().copied();
+    let (file, about_map) = match last {
+        None => (None, None),
+        Some(_) => {
             let file = SourceFile::find(&function.file, &options.source_dirs, binary);
             SourceFile::or_carried(file, carried)
         }
     };
-    let mut note = |text: &str| writeln!(out, "  {}", style.paint(Paint::Dim, text));
-    match &file {
-        _ if lines.is_empty() => {
-            note("no lines are known: its module has no debug information; see --asm")?;
-            return Ok(());
-        }
-        None => {
-            let cause = about_map.map(|cause| format!("; {}", clean(&cause))).unwrap_or_default();
-            note(&format!("the source is not here: see --source-dir{cause}"))?;
-        }
-        Some(file) => {
-            if file.path.as_os_str() != function.file.as_str() {
-                note(&format!("from {}", clean(&file.path.to_string_lossy())))?;
-            }
-            if let Some(about_map) = &about_map {
-                note(&clean(about_map))?;
-            }
-            let built = fs::metadata(binary).and_then(|meta| meta.modified()).ok();
-            if let (Some(written), Some(built)) = (file.modified, built)
-                && written > built
-            {
-                note("the source is newer than the binary: lines may have moved")?;
-            }
-            if lines.keys().next_back().is_some_and(|last| *last > file.last_line()) {
-                note("the source has fewer lines than the one that was compiled")?;
-            }
-        }
+    let (other_text, no_text_cause) = match about_map {
+        None => (None, None),
+        Some(AboutMap::Other(other)) => (Some(other), None),
+        Some(AboutMap::NoText(cause)) => (None, Some(clean(&cause.to_string()).into_owned())),
+    };
+    let text = file.as_ref().map(|file| SourceText {
+        path: file.shown_path(),
+        is_elsewhere: file.path.as_os_str() != function.file.as_str(),
+        is_newer: is_newer(file.modified, binary),
+        is_shorter: last.is_some_and(|last| last > file.last_line()),
+        other_text,
+    });
+    SourcePart {
+        symbol: Symbol {
+            name: clean(&function.name).into_owned(),
+            module: module.map_or_else(String::new, |module| clean(&module.name).into_owned()),
+        },
+        inlined: part.inlined,
+        amounts: part.weights.into(),
+        file: (!function.file.is_empty()).then(|| clean(&function.file).into_owned()),
+        text,
+        no_text_cause,
+        lines: last.map(|_| source_lines(&lines, least, file.as_ref())),
+        unknown_lines: unknown.map(Into::into),
     }
-    let time = weight_title(unit);
-    let header = format!("{:>6}  {:>6}  {time:>8}  {:>5}  source", "self", "total", "line");
-    writeln!(out, "{}", style.paint(Paint::Dim, &header))?;
-    let mut before = None;
-    for line in shown_lines(&lines, least, file.as_ref()) {
-        if before.is_some_and(|before| line > before + 1) {
-            writeln!(out, "{}", style.paint(Paint::Dim, &format!("{:>31}", "…")))?;
-        }
-        before = Some(line);
-        let weights = lines.get(&line).copied().unwrap_or_default();
-        let text = file.as_ref().and_then(|file| file.line(line)).unwrap_or_default();
-        write_source_line(out, style, line, weights, (all, unit), text)?;
-    }
-    if let Some(weights) = unknown {
-        let share = percent(percent_of(weights.total.weight, all));
-        let text = format!("{share} are at lines that are not known");
-        writeln!(out, "  {}", style.paint(Paint::Dim, &text))?;
-    }
-    Ok(())
+}
+
+/// Whether a source was written after the binary; `None` if that is not known
+/// of both.
+fn is_newer(written: Option<SystemTime>, binary: &str) -> Option<bool> {
+    let built = fs::metadata(binary).and_then(|meta| meta.modified()).ok()?;
+    Some(written? > built)
+}
+
+/// The lines of one part that are shown; `lines` are those with samples.
+fn source_lines(
+    lines: &BTreeMap<u32, Weights>,
+    least: u64,
+    file: Option<&SourceFile>,
+) -> Rows<SourceLine> {
+    let shown = shown_lines(lines, least, file);
+    let with_samples = shown.iter().filter(|line| lines.contains_key(line)).count();
+    let row = |&line: &u32| SourceLine {
+        line,
+        text: file.and_then(|file| file.line(line)).map(shown_text),
+        amounts: lines.get(&line).copied().unwrap_or_default().into(),
+    };
+    Rows { left_out: (lines.len() - with_samples) as u64, rows: shown.iter().map(row).collect() }
+}
+
+/// A line of a source as it is shown.
+fn shown_text(text: &str) -> String {
+    clean(&text.replace('\t', "    ")).trim_end().to_owned()
 }
 
 /// The lines to show, in order: those of interest and what is around them, if
@@ -177,54 +162,10 @@ fn shown_lines(lines: &BTreeMap<u32, Weights>, least: u64, file: Option<&SourceF
     // A gap of one line is as long as the mark for it.
     let gaps: Vec<u32> = shown
         .windows(2)
-        .filter(|pair| pair[1] == pair[0] + 2 && file.is_some())
+        .filter(|pair| pair[1] - pair[0] == 2 && file.is_some())
         .map(|pair| pair[0] + 1)
         .collect();
     shown.extend(gaps);
     shown.sort_unstable();
     shown
-}
-
-fn write_source_line(
-    out: &mut dyn Write,
-    style: Style,
-    line: u32,
-    weights: Weights,
-    (all, unit): (u64, Unit),
-    text: &str,
-) -> io::Result<()> {
-    let share = |amount: Amount| percent_of(amount.weight, all);
-    let (self_, total) = (share(weights.self_), share(weights.total));
-    let text = clean(&text.replace('\t', "    ")).into_owned();
-    let text = match style.width {
-        Some(width) => cut(text.trim_end(), width.saturating_sub(33).max(MIN_ROOM)),
-        None => text.trim_end().to_owned(),
-    };
-    let number = format!("{line:>5}");
-    let code = format!("{}  {text}", style.paint(Paint::Dim, &number));
-    let code = code.trim_end();
-    if weights.total.samples == 0 {
-        return writeln!(out, "{:26}{code}", "");
-    }
-    writeln!(
-        out,
-        "{}  {}  {:>8}  {code}",
-        column(style, self_, weights.self_),
-        column(style, total, weights.total),
-        weight(unit, weights.total.weight),
-    )
-}
-
-/// A share in its column; nothing of nothing.
-pub(super) fn column(style: Style, share: f64, amount: Amount) -> String {
-    let text = if amount.samples == 0 { String::new() } else { percent(share) };
-    style.paint(Paint::for_percent(share), &format!("{text:>6}"))
-}
-
-/// The first `width` characters.
-pub(super) fn cut(text: &str, width: usize) -> String {
-    match text.char_indices().nth(width) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
-    }
 }

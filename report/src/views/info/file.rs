@@ -1,53 +1,74 @@
 //! What a trace file consists of, and what was taken out of it.
 
-use std::io::{self, Write};
-
 use rz_profile::inventory::Inventory;
+use serde::Serialize;
 
-use super::layout::write_line;
-use crate::model::clean::clean;
-use crate::render::format::{bytes, count, counted, percent, percent_of};
-use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
-use crate::render::title::write_title;
+use super::cleaned;
+use crate::model::rows::Rows;
 
 /// Kinds of things taken out that are listed, at most.
 const MAX_REDACTIONS: usize = 50;
 
-/// Writes how large the file is, by kind of block, and what is missing in it.
-pub(super) fn write_file(
-    out: &mut dyn Write,
-    style: Style,
-    inventory: &Inventory,
-) -> io::Result<()> {
-    let Inventory { file_size, minor, blocks, .. } = inventory;
-    let note = format!("{}, format 1.{minor}", bytes(*file_size));
-    write_title(out, style, "FILE", &note)?;
-    let row = |sum: &rz_profile::inventory::BlockSum| {
-        let plain = |text: String| (text, Paint::Plain);
-        let share = percent(percent_of(sum.bytes, *file_size));
-        Row {
-            numbers: vec![plain(share), plain(bytes(sum.bytes)), plain(count(sum.count))],
-            text: sum.kind.clone(),
-            ..Row::default()
-        }
-    };
-    let rows: Vec<Row> = blocks.iter().map(row).collect();
-    write_table(out, style, &["share", "size", "blocks", "of"], &rows)?;
-    if inventory.named > 0 {
-        let modules = counted(inventory.named, "module");
-        write_line(out, style, "names", &format!("of {modules} are in the trace"))?;
+/// What a trace file consists of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FileInfo {
+    /// Its size in bytes.
+    pub file_bytes: u64,
+    /// Minor version of its format, whose major version is 1.
+    pub format_minor: u16,
+    /// Its blocks by kind, the ones that take the most bytes first.
+    pub blocks: Vec<BlockInfo>,
+    /// Modules whose names are in the trace.
+    pub named_modules: u64,
+    /// Pieces of generated code that have names in the trace.
+    pub generated_pieces: u64,
+    /// What was taken out, so that the trace can be given away.
+    pub redacted: Rows<RedactionInfo>,
+}
+
+/// Blocks of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct BlockInfo {
+    /// What they hold.
+    pub kind: String,
+    /// How many there are.
+    pub blocks: u64,
+    /// Bytes that they take in the file.
+    pub stored_bytes: u64,
+}
+
+/// Something that was taken out of the trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RedactionInfo {
+    /// What, such as `arguments`.
+    pub what: String,
+    /// What is in its place, such as `left out`.
+    pub how: String,
+    /// How many of them.
+    pub count: u64,
+}
+
+/// What is known of the file.
+pub(super) fn file_info(inventory: &Inventory) -> FileInfo {
+    let blocks = inventory.blocks.iter().map(|sum| BlockInfo {
+        kind: cleaned(&sum.kind),
+        blocks: sum.count,
+        stored_bytes: sum.bytes,
+    });
+    let redactions = inventory.redactions.iter().collect();
+    FileInfo {
+        file_bytes: inventory.file_size,
+        format_minor: inventory.minor,
+        blocks: blocks.collect(),
+        named_modules: inventory.named,
+        generated_pieces: inventory.generated,
+        redacted: Rows::first(MAX_REDACTIONS, redactions, |redaction| RedactionInfo {
+            what: cleaned(&redaction.what),
+            how: cleaned(&redaction.how),
+            count: redaction.count,
+        }),
     }
-    if inventory.generated > 0 {
-        let pieces = counted(inventory.generated, "piece");
-        write_line(out, style, "generated", &format!("{pieces} of code with names"))?;
-    }
-    if !inventory.redactions.is_empty() {
-        write_title(out, style, "REDACTED", "taken out so that the trace can be given away")?;
-    }
-    for redaction in inventory.redactions.iter().take(MAX_REDACTIONS) {
-        let (what, how) = (clean(&redaction.what), clean(&redaction.how));
-        writeln!(out, "  {what}: {how}, {}", count(redaction.count))?;
-    }
-    Ok(())
 }

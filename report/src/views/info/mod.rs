@@ -2,26 +2,30 @@
 //! consists of, and processes.
 
 mod file;
-mod layout;
 mod process;
 mod recording;
+mod text;
 
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_profile::inventory::Inventory;
+use rz_profile::inventory::{Inventory, ProcessInventory};
 use rz_profile::model::{EventId, Profile};
+use serde::Serialize;
 
 use crate::model::calltree::Amount;
-use crate::render::format::{count, counted, percent, percent_of};
-use crate::render::style::{Paint, Style};
-use crate::render::title::write_title;
-use crate::render::wording::wording;
+use crate::model::clean::clean;
+use crate::model::rows::Rows;
+use crate::render::style::Style;
 use crate::views::header::write_header;
 use crate::views::summary::with_samples;
-use file::write_file;
-use process::write_process;
-use recording::write_recording;
+use file::file_info;
+pub use file::*;
+use process::process_info;
+pub use process::*;
+use recording::recording_info;
+pub use recording::*;
+use text::write_page;
 
 /// How much is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,110 @@ pub struct InfoOptions {
 /// Recordings of a merged trace that are described, at most.
 const MAX_RECORDINGS: usize = 10;
 
+/// What is known of a trace besides what happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct InfoPage {
+    /// The recordings: one, unless the trace was merged.
+    pub recordings: Rows<RecordingInfo>,
+    /// The file.
+    pub file: FileInfo,
+    /// Samples of the event of all processes that the filter leaves; `null`
+    /// without an event.
+    pub total: Option<Amount>,
+    /// The processes that the filter leaves, the busiest first. One that
+    /// replaces its program is there once for each.
+    pub processes: Rows<ProcessInfo>,
+    /// What the processes are that are left out.
+    pub other_processes: OtherProcesses,
+    /// Whether no process at all was found, whatever the filter leaves.
+    pub found_none: bool,
+}
+
+/// Processes that are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OtherProcesses {
+    /// How many they are by their numbers, so that one that replaces its
+    /// program is counted once.
+    pub pids: u64,
+    /// Their samples of the event; `null` without an event.
+    pub total: Option<Amount>,
+}
+
+/// What is known of a trace; `event` is what processes are busy with.
+/// `inventory` and `profile` are of the same trace.
+pub fn info(
+    (inventory, profile): (&Inventory, &Profile),
+    event: Option<EventId>,
+    options: InfoOptions,
+) -> InfoPage {
+    let event = with_samples(profile, event);
+    let busy = amounts(inventory, profile, event);
+    let shown = busy.len().min(options.processes);
+    let sum = |processes: &[Busy]| event.map(|_| total(processes));
+    let others = OtherProcesses { pids: pids(&busy[shown..]), total: sum(&busy[shown..]) };
+    let sources = inventory.sources.iter().enumerate().collect();
+    InfoPage {
+        recordings: Rows::first(MAX_RECORDINGS, sources, recording_info),
+        file: file_info(inventory),
+        total: sum(&busy),
+        processes: Rows::first(options.processes, busy, |(process, amount)| {
+            let amount = event.map(|_| amount);
+            process_info((inventory, process), amount, &profile.info, options.rows)
+        }),
+        other_processes: others,
+        found_none: inventory.processes.is_empty(),
+    }
+}
+
+/// A process, and what of the event is its.
+type Busy<'i> = (&'i ProcessInventory, Amount);
+
+/// The processes that the filter leaves, busiest first, and what of the event
+/// is theirs.
+fn amounts<'i>(
+    inventory: &'i Inventory,
+    profile: &Profile,
+    event: Option<EventId>,
+) -> Vec<Busy<'i>> {
+    let mut amounts = vec![Amount::default(); inventory.processes.len()];
+    for sample in profile.samples.iter().filter(|sample| Some(sample.event) == event) {
+        // What is missing is behind the last.
+        if let Some(amount) = amounts.get_mut(profile.threads[sample.thread].process) {
+            amount.add(Amount { samples: sample.count, weight: sample.weight });
+        }
+    }
+    let all = inventory.processes.iter().zip(amounts);
+    let mut selected: Vec<Busy> = all.filter(|(process, _)| process.is_selected).collect();
+    // Of equal ones, the order of the inventory stays.
+    selected.sort_by_key(|(_, amount)| std::cmp::Reverse(amount.weight));
+    selected
+}
+
+fn total(processes: &[Busy]) -> Amount {
+    let mut total = Amount::default();
+    processes.iter().for_each(|(_, amount)| total.add(*amount));
+    total
+}
+
+/// How many processes these are: one that replaces its program is there once for
+/// each.
+fn pids(processes: &[Busy]) -> u64 {
+    let numbers = processes.iter().map(|(known, _)| (known.source, known.process.pid));
+    numbers.collect::<FxHashSet<_>>().len() as u64
+}
+
+/// A text as it is shown.
+fn cleaned(text: &str) -> String {
+    clean(text).into_owned()
+}
+
+/// A text as it is shown, if there is one.
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| cleaned(text))
+}
+
 /// Writes what is known of the trace called `name`; `event` is what processes
 /// are busy with. `inventory` and `profile` are of the same trace.
 pub fn write_info(
@@ -46,83 +154,8 @@ pub fn write_info(
     options: InfoOptions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    for source in inventory.sources.iter().take(MAX_RECORDINGS) {
-        write_recording(out, style, source)?;
-    }
-    if let Some(more) = inventory.sources.len().checked_sub(MAX_RECORDINGS + 1) {
-        writeln!(out, "\nand {}", counted(more as u64 + 1, "other recording"))?;
-    }
-    write_file(out, style, inventory)?;
-
-    let event = with_samples(profile, event);
-    let busy = amounts(inventory, profile, event);
-    let all: u64 = busy.iter().map(|(_, amount)| amount.weight).fold(0, u64::saturating_add);
-    let share = |weight| percent(percent_of(weight, all));
-    let spent = wording(event.map(|event| &profile.events[event])).time;
-    let shown = busy.len().min(options.processes);
-    for (index, amount) in &busy[..shown] {
-        let known = &inventory.processes[*index];
-        let title = format!("PROCESS {}", known.process.pid);
-        let mut note = crate::model::clean::clean(&known.process.name).into_owned();
-        if profile.is_merged() {
-            note +=
-                &format!(" in {}", crate::model::clean::clean(&profile.source_name(known.source)));
-        }
-        if event.is_some() {
-            note += &format!(", {} of {spent}", share(amount.weight));
-        }
-        write_title(out, style, &title, &note)?;
-        write_process(out, style, (inventory, *index), profile.info.start_ns, options.rows)?;
-    }
-    if shown < busy.len() {
-        let rest = &busy[shown..];
-        let weight = rest.iter().map(|(_, amount)| amount.weight).fold(0, u64::saturating_add);
-        // A process that replaces its program is there once for each.
-        let number = |(index, _): &(usize, Amount)| {
-            let known = &inventory.processes[*index];
-            (known.source, known.process.pid)
-        };
-        let pids: FxHashSet<_> = rest.iter().map(number).collect();
-        let (number, processes) = match pids.len() {
-            1 => ("1".to_owned(), "process"),
-            n => (count(n as u64), "processes"),
-        };
-        let mut text = format!("and {number} other {processes}");
-        if event.is_some() {
-            text += &format!(" with {} of {spent}", share(weight));
-        }
-        text += ": --process NAME or PID shows one, --limit N more";
-        writeln!(out, "\n{}", style.paint(Paint::Dim, &text))?;
-    }
-    if busy.is_empty() {
-        let why = match inventory.processes.is_empty() {
-            true => "no process: none was found",
-            false => "no process: the filter leaves none",
-        };
-        writeln!(out, "\n{why}")?;
-    }
-    Ok(())
-}
-
-/// The processes that the filter leaves, busiest first, and what of the event
-/// is theirs.
-fn amounts(
-    inventory: &Inventory,
-    profile: &Profile,
-    event: Option<EventId>,
-) -> Vec<(usize, Amount)> {
-    let mut amounts = vec![Amount::default(); inventory.processes.len()];
-    for sample in profile.samples.iter().filter(|sample| Some(sample.event) == event) {
-        // What is missing is behind the last.
-        if let Some(amount) = amounts.get_mut(profile.threads[sample.thread].process) {
-            amount.add(Amount { samples: sample.count, weight: sample.weight });
-        }
-    }
-    let all = amounts.into_iter().enumerate();
-    let mut selected: Vec<(usize, Amount)> =
-        all.filter(|(index, _)| inventory.processes[*index].is_selected).collect();
-    selected.sort_by_key(|(index, amount)| (std::cmp::Reverse(amount.weight), *index));
-    selected
+    let page = info((inventory, profile), event, options);
+    write_page(out, style, &page, profile, with_samples(profile, event))
 }
 
 #[cfg(test)]
@@ -132,20 +165,25 @@ mod tests {
     use rz_profile::filter::Filter;
     use rz_profile::inventory::load_inventory;
     use rz_profile::load::{LoadOptions, load};
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::fixture::text;
 
-    fn written(filter: &Filter) -> String {
+    const OPTIONS: InfoOptions = InfoOptions { processes: 10, rows: 10 };
+
+    fn loaded(filter: &Filter) -> (Profile, Inventory) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = path.join("../format-spec/vectors/v1.4/small.rz");
         let options =
             LoadOptions { unnamed: true, filter: filter.clone(), ..LoadOptions::default() };
-        let (profile, inventory) =
-            (load(&path, &options).unwrap(), load_inventory(&path, filter).unwrap());
-        let options = InfoOptions { processes: 10, rows: 10 };
+        (load(&path, &options).unwrap(), load_inventory(&path, filter).unwrap())
+    }
+
+    fn written(filter: &Filter) -> String {
+        let (profile, inventory) = loaded(filter);
         let style = Style { color: false, width: Some(80) };
-        text(|out| write_info(out, style, "t.rz", (&inventory, &profile), Some(0), options))
+        text(|out| write_info(out, style, "t.rz", (&inventory, &profile), Some(0), OPTIONS))
     }
 
     #[test]
@@ -198,5 +236,69 @@ mod tests {
         assert!(!other.contains(" app in ") && other.contains("\nPROCESS 4242  other"), "{other}");
         let nobody = written(&process("nobody"));
         assert!(nobody.ends_with("\nno process: the filter leaves none\n"), "{nobody}");
+    }
+
+    #[test]
+    fn all_of_it_as_json() {
+        let (profile, inventory) = loaded(&Filter::default());
+        let page = info((&inventory, &profile), Some(0), InfoOptions { processes: 1, rows: 1 });
+        let page = serde_json::to_value(page).unwrap();
+        let schema = schemars::schema_for!(InfoPage).to_value();
+        jsonschema::validate(&schema, &page).unwrap();
+
+        let recording = &page["recordings"]["rows"][2];
+        assert_eq!(page["recordings"]["rows"][0]["recorder"], Value::Null);
+        assert_eq!(recording["recording"], 2);
+        assert_eq!(recording["host"]["release"], "6.18.0");
+        assert_eq!(recording["recorder"]["command"], json!(["rec", "-p", "4242"]));
+        assert_eq!(recording["captured"]["syscall_numbers"], json!([0, 257]));
+        assert_eq!(recording["captured"]["slower_than_ns"], 500);
+        let allocations = json!({"by": "hook", "interval_bytes": 512 << 10});
+        assert_eq!(recording["allocations"], allocations);
+        let clock = json!({"monotonic_ns": 1000, "unix_ns": 2000, "suspended_ns": 2000});
+        assert_eq!(recording["clock"], clock);
+        assert_eq!(recording["end"]["reason"], "targets-exited");
+        assert_eq!(recording["costs"][0]["cpu_ns"], 3_000_000);
+
+        let file = &page["file"];
+        assert_eq!((&file["file_bytes"], &file["format_minor"]), (&json!(2668), &json!(4)));
+        let records = json!({"kind": "records", "blocks": 6, "stored_bytes": 955});
+        assert_eq!(file["blocks"][0], records);
+        let environment = json!({"what": "environment", "how": "left out", "count": 2});
+        assert_eq!(file["redacted"], json!({"rows": [environment], "left_out": 0}));
+
+        let all = json!({"samples": 300, "weight": 3_000_000_000_u64});
+        let none = json!({"samples": 0, "weight": 0});
+        assert_eq!((&page["total"], &page["processes"]["left_out"]), (&all, &json!(1)));
+        assert_eq!(page["other_processes"], json!({"pids": 1, "total": none}));
+        let process = &page["processes"]["rows"][0];
+        assert_eq!((&process["pid"], &process["total"]), (&json!(4242), &all));
+        assert_eq!(process["arguments"], json!(["app", "--port=80"]));
+        assert_eq!(process["build_id"], "abcd00");
+        assert_eq!(process["parent"], json!({"pid": 1, "process": null}));
+        assert_eq!((&process["start_ns"], &process["start_unix_ns"]), (&Value::Null, &Value::Null));
+        assert_eq!(process["end_ns"], 3_899_999_000_u64);
+        let start_unix_ns = profile.info.start_unix_ns;
+        assert_eq!(process["end_unix_ns"], start_unix_ns + 3_899_999_000);
+        assert_eq!(process["threads"]["rows"], json!([{"tid": 4242, "thread": "app"}]));
+        assert_eq!(process["threads"]["left_out"], 1);
+        let app = json!({"start": 0x5555_5555_5000_u64, "path": "/srv/app", "build_id": "abcd00"});
+        assert_eq!(process["mapped_files"]["rows"], json!([app]));
+        let device = json!({"fd": 1, "target": "/dev/null", "close_on_exec": false});
+        assert_eq!(process["open_files"]["rows"], json!([device]));
+        let limit = json!({"name": "Max open files", "soft": 1024, "hard": null, "unit": "files"});
+        assert_eq!(process["limits"], json!([limit]));
+        // Names alone are not cut short.
+        let name = |name: &str| json!({"name": name, "value": null});
+        let names = json!({"rows": [name("HOME"), name("TOKEN")], "left_out": 0});
+        assert_eq!(process["environment"], names);
+    }
+
+    #[test]
+    fn without_an_event_nobody_is_busy() {
+        let (profile, inventory) = loaded(&Filter::default());
+        let page = info((&inventory, &profile), None, OPTIONS);
+        let totals = page.processes.rows.iter().map(|process| process.total);
+        assert!(totals.chain([page.total, page.other_processes.total]).all(|of| of.is_none()));
     }
 }

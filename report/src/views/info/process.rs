@@ -1,92 +1,251 @@
 //! What is known of one process.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
 use rz_profile::inventory::{
-    Inventory, Limit, Mapping, Module, NO_LIMIT, ProcessFacts, ProcessInventory, Thread,
+    Inventory, Limit, Mapping, Module, NO_LIMIT, OpenFile, ProcessFacts, ProcessInventory, Thread,
 };
+use rz_profile::model::Info;
+use serde::Serialize;
 
-use super::layout::{write_line, write_rows, write_wrapped};
-use crate::model::clean::clean;
-use crate::render::format::{bytes, count, counted, duration};
-use crate::render::style::Style;
+use super::{cleaned, known};
+use crate::model::calltree::Amount;
+use crate::model::rows::Rows;
+use crate::render::format::hex;
 
 /// Threads whose names differ in a number only are counted from so many on.
 const MIN_ALIKE: u64 = 3;
 
-/// Writes what is known of the process at an index; the recording began at
-/// `start_ns`. Of each list, up to `rows` rows.
-pub(super) fn write_process(
-    out: &mut dyn Write,
-    style: Style,
-    (inventory, index): (&Inventory, usize),
-    start_ns: u64,
+/// What is known of a process. One that replaces its program is another one
+/// from then on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProcessInfo {
+    /// Its number, which `--process` takes.
+    pub pid: u32,
+    /// Its name.
+    pub process: String,
+    /// Index of its recording in `trace.recordings`.
+    pub recording: usize,
+    /// Its samples of the event; `null` without an event.
+    pub total: Option<Amount>,
+    /// The first word of its command line; `null` if unknown.
+    pub argv0: Option<String>,
+    /// Its arguments with the first word; `null` unless they were recorded.
+    pub arguments: Option<Vec<String>>,
+    /// What it was called with, as text: its arguments, quoted where they have
+    /// to be, or else the first word.
+    #[serde(skip)]
+    pub command_line: String,
+    /// Whether it is a copy of its parent that has not executed a program, so
+    /// that it has whatever that one has.
+    pub is_copy: bool,
+    /// Path of its executable; `null` if unknown.
+    pub executable: Option<String>,
+    /// The executable's build-id in hexadecimal digits; `null` if it has none or
+    /// it is unknown.
+    pub build_id: Option<String>,
+    /// The process that started it; `null` if unknown.
+    pub parent: Option<ParentInfo>,
+    /// When it appeared, in nanoseconds since `trace.start_unix_ns`; negative
+    /// if that was before a window, `null` if it was there before the
+    /// recording.
+    pub start_ns: Option<i64>,
+    /// The same since the Unix epoch; `null` also if the recording's date is not
+    /// known.
+    pub start_unix_ns: Option<u64>,
+    /// When it ended or replaced its program, in nanoseconds since
+    /// `trace.start_unix_ns`; `null` if it went on beyond the recording's end.
+    pub end_ns: Option<i64>,
+    /// The same since the Unix epoch; `null` also if the recording's date is not
+    /// known.
+    pub end_unix_ns: Option<u64>,
+    /// Its effective user id; `null` if unknown.
+    pub uid: Option<u32>,
+    /// Its effective group id; `null` if unknown.
+    pub gid: Option<u32>,
+    /// Path of its control group; `null` if unknown.
+    pub cgroup: Option<String>,
+    /// Its directory when it was found; `null` if unknown.
+    pub directory: Option<String>,
+    /// Its threads.
+    pub threads: Rows<ThreadInfo>,
+    /// The threads' names, in order.
+    pub thread_names: Rows<ThreadName>,
+    /// Files that it has mapped as code, by address.
+    pub mapped_files: Rows<MappedFile>,
+    /// What it had open when it was found, by number.
+    pub open_files: Rows<OpenFileInfo>,
+    /// How much of a resource it may use; empty if unknown.
+    pub limits: Vec<LimitInfo>,
+    /// Its environment's variables, by name.
+    pub environment: Rows<VariableInfo>,
+    /// Whether the variables' values were recorded.
+    pub environment_has_values: bool,
+}
+
+/// The process that started one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ParentInfo {
+    /// Its number.
+    pub pid: u32,
+    /// Its name; `null` if it was not recorded.
+    pub process: Option<String>,
+}
+
+/// A thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ThreadInfo {
+    /// Its number, which `--thread` takes.
+    pub tid: u32,
+    /// The name that it had last.
+    pub thread: String,
+}
+
+/// Threads that have one name, or names that differ in a number only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ThreadName {
+    /// Their name, without its number if that differs.
+    pub name: String,
+    /// Whether numbers come after it.
+    pub is_numbered: bool,
+    /// How many they are.
+    pub count: u64,
+}
+
+/// A file that a process has mapped as code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MappedFile {
+    /// The lowest address that code of it is at.
+    pub start: u64,
+    /// Its path on the recording host, or a name in brackets.
+    pub path: String,
+    /// Its build-id in hexadecimal digits; `null` if it has none or it is
+    /// unknown.
+    pub build_id: Option<String>,
+}
+
+/// A file that was open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OpenFileInfo {
+    /// The file descriptor.
+    pub fd: u32,
+    /// A path, or what else the kernel calls it, such as `socket:[1234]`.
+    pub target: String,
+    /// Whether executing a program closes it; `null` if unknown.
+    pub close_on_exec: Option<bool>,
+}
+
+/// How much of a resource a process may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LimitInfo {
+    /// What it is called in `/proc/PID/limits`.
+    pub name: String,
+    /// How much it may use; `null` if that is not limited.
+    pub soft: Option<u64>,
+    /// To what it may raise that; `null` if that is not limited.
+    pub hard: Option<u64>,
+    /// What is counted, such as `bytes`; `null` if the kernel does not say.
+    pub unit: Option<String>,
+}
+
+/// A variable of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct VariableInfo {
+    /// Its name.
+    pub name: String,
+    /// Its value; `null` unless it was recorded.
+    pub value: Option<String>,
+}
+
+/// What is known of a process of the inventory, of whose samples `total` is the
+/// sum. Of each list, up to `rows` rows.
+pub(super) fn process_info(
+    (inventory, known_process): (&Inventory, &ProcessInventory),
+    total: Option<Amount>,
+    info: &Info,
     rows: usize,
-) -> io::Result<()> {
-    let known = &inventory.processes[index];
-    let ProcessInventory { process, facts, mappings, .. } = known;
-    let mut line = |key: &str, text: &str| match text {
-        "" => Ok(()),
-        text => write_line(out, style, key, &clean(text)),
-    };
-    line("command", &command(known))?;
-    let parent = match process.parent_pid {
-        0 => String::new(),
-        pid => named(inventory, known.source, pid),
-    };
-    if known.is_copy {
-        line("copy of", &parent)?;
-    } else {
-        line("executable", &process.exe)?;
-        let module = module_of(inventory, &process.exe, mappings);
-        line("build-id", &module.map_or_else(String::new, |module| hex(&module.build_id)))?;
-        line("parent", &parent)?;
+) -> ProcessInfo {
+    let ProcessInventory { process, facts, mappings, .. } = known_process;
+    let executable = module_of(inventory, &process.exe, mappings);
+    let facts = facts.as_ref();
+    let since_start = |time_ns: u64| signed(time_ns, info.start_ns);
+    let start_ns = Some(process.start_ns).filter(|&ns| ns > 0).map(since_start);
+    let end_ns = known_process.end_ns.map(since_start);
+    let arguments = facts.map(|facts| &facts.args).filter(|args| !args.is_empty());
+    let threads: Vec<&Thread> = known_process.threads.iter().collect();
+    let open_files: Vec<&OpenFile> = known_process.open_files.iter().collect();
+    let (environment, environment_has_values) = environment(facts, rows);
+    ProcessInfo {
+        pid: process.pid,
+        process: cleaned(&process.name),
+        recording: known_process.source,
+        total,
+        argv0: known(&process.argv0),
+        arguments: arguments.map(|args| args.iter().map(|word| cleaned(word)).collect()),
+        command_line: command_line(known_process),
+        is_copy: known_process.is_copy,
+        executable: known(&process.exe),
+        build_id: executable.and_then(build_id),
+        parent: parent(inventory, known_process),
+        start_ns,
+        start_unix_ns: start_ns.and_then(|ns| unix_ns(ns, info)),
+        end_ns,
+        end_unix_ns: end_ns.and_then(|ns| unix_ns(ns, info)),
+        uid: facts.map(|facts| facts.uid),
+        gid: facts.map(|facts| facts.gid),
+        cgroup: facts.and_then(|facts| known(&facts.cgroup)),
+        directory: known_process.directory.as_deref().and_then(known),
+        threads: Rows::first(rows, threads, thread_info),
+        thread_names: Rows::first(rows, thread_names(&known_process.threads), |name| name),
+        mapped_files: Rows::first(rows, mapped_modules(inventory, mappings), mapped_file),
+        open_files: Rows::first(rows, open_files, open_file),
+        limits: facts.map_or_else(Vec::new, |facts| facts.limits.iter().map(limit).collect()),
+        environment,
+        environment_has_values,
     }
-    line("lived", &lifetime(known, start_ns))?;
-    if let Some(ProcessFacts { uid, gid, cgroup, .. }) = facts {
-        line("user", &format!("{uid}, group {gid}"))?;
-        line("cgroup", cgroup)?;
-    }
-    line("directory", known.directory.as_deref().unwrap_or_default())?;
-    write_wrapped(out, style, "threads", &threads(&known.threads, rows))?;
-    write_maps(out, style, inventory, mappings, rows)?;
-    if !known.open_files.is_empty() {
-        let files = counted(known.open_files.len() as u64, "file");
-        write_line(out, style, "open", &files)?;
-        let row = |file: &rz_profile::inventory::OpenFile| {
-            format!("{:>4}  {}", file.fd, clean(&file.target))
-        };
-        write_rows(out, style, known.open_files.iter().map(row), rows)?;
-    }
-    if let Some(facts) = facts {
-        write_wrapped(out, style, "limits", &limits(&facts.limits))?;
-        write_environment(out, style, facts, rows)?;
-    }
-    Ok(())
 }
 
 /// What it was called with: all arguments if they are known, else the first
 /// word.
-fn command(known: &ProcessInventory) -> String {
+fn command_line(known: &ProcessInventory) -> String {
     let args = known.facts.as_ref().map_or(&[][..], |facts| &facts.args);
     let quoted = |word: &String| match word.is_empty() || word.contains([' ', '\n', '"']) {
         true => format!("{word:?}"),
         false => word.clone(),
     };
     match args.is_empty() {
-        true => known.process.argv0.clone(),
-        false => args.iter().map(quoted).collect::<Vec<_>>().join(" "),
+        true => cleaned(&known.process.argv0),
+        false => cleaned(&args.iter().map(quoted).collect::<Vec<_>>().join(" ")),
     }
 }
 
-/// A process by its number, with its name if it was recorded.
-fn named(inventory: &Inventory, source: usize, pid: u32) -> String {
+/// A process's parent, with its name if it was recorded.
+fn parent(inventory: &Inventory, child: &ProcessInventory) -> Option<ParentInfo> {
+    let pid = Some(child.process.parent_pid).filter(|&pid| pid > 0)?;
     let mut all = inventory.processes.iter();
-    match all.find(|known| known.source == source && known.process.pid == pid) {
-        Some(known) => format!("{pid} ({})", known.process.name),
-        None => pid.to_string(),
+    let parent = all.find(|known| known.source == child.source && known.process.pid == pid);
+    Some(ParentInfo { pid, process: parent.map(|parent| cleaned(&parent.process.name)) })
+}
+
+/// A time as nanoseconds after another one, as far as such a number goes.
+fn signed(time_ns: u64, since_ns: u64) -> i64 {
+    match time_ns.checked_sub(since_ns) {
+        Some(after) => i64::try_from(after).unwrap_or(i64::MAX),
+        None => i64::try_from(since_ns - time_ns).map_or(i64::MIN, |before| -before),
     }
+}
+
+/// A time after the trace's beginning as one since the Unix epoch.
+fn unix_ns(since_start_ns: i64, info: &Info) -> Option<u64> {
+    info.start_unix_ns.checked_add_signed(since_start_ns).filter(|_| info.start_unix_ns > 0)
 }
 
 /// The mapped module with this path.
@@ -95,27 +254,17 @@ fn module_of<'i>(inventory: &'i Inventory, path: &str, mappings: &[Mapping]) -> 
     modules.find(|module| module.path == path)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn build_id(module: &Module) -> Option<String> {
+    (!module.build_id.is_empty()).then(|| hex(&module.build_id))
 }
 
-/// From when to when it was there, in the time of the recording.
-fn lifetime(known: &ProcessInventory, start_ns: u64) -> String {
-    let since_start = |time_ns: u64| duration(time_ns.saturating_sub(start_ns));
-    let from = match known.process.start_ns {
-        0 => "from before the recording".to_owned(),
-        start => format!("from {}", since_start(start)),
-    };
-    let to = match known.end_ns {
-        Some(end) => format!(" to {}", since_start(end)),
-        None => " to beyond its end".to_owned(),
-    };
-    from + &to
+fn thread_info(thread: &Thread) -> ThreadInfo {
+    ThreadInfo { tid: thread.tid, thread: cleaned(&thread.name) }
 }
 
-/// Names of threads, those that differ in a number only next to each other and
-/// counted.
-fn threads(threads: &[Thread], limit: usize) -> Vec<String> {
+/// Names of threads, those that differ in a number only counted if they are
+/// many.
+fn thread_names(threads: &[Thread]) -> Vec<ThreadName> {
     let mut names: BTreeMap<(&str, bool), BTreeMap<&str, u64>> = BTreeMap::new();
     for thread in threads {
         let stem = thread.name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -123,100 +272,105 @@ fn threads(threads: &[Thread], limit: usize) -> Vec<String> {
         let key = if numbered { (stem, true) } else { (thread.name.as_str(), false) };
         *names.entry(key).or_default().entry(&thread.name).or_default() += 1;
     }
-    let mut texts = Vec::new();
-    for ((stem, numbered), alike) in &names {
-        let number: u64 = alike.values().sum();
-        if *numbered && number >= MIN_ALIKE {
-            texts.push(format!("{number} × {}*", clean(stem)));
+    let mut all = Vec::new();
+    for ((stem, is_numbered), alike) in names {
+        let count: u64 = alike.values().sum();
+        if is_numbered && count >= MIN_ALIKE {
+            all.push(ThreadName { name: cleaned(stem), is_numbered, count });
             continue;
         }
-        texts.extend(alike.iter().map(|(name, number)| match number {
-            1 => clean(name).into_owned(),
-            number => format!("{number} × {}", clean(name)),
-        }));
+        let one = |(name, count): (&str, u64)| ThreadName {
+            name: cleaned(name),
+            is_numbered: false,
+            count,
+        };
+        all.extend(alike.into_iter().map(one));
     }
-    let more = texts.len().saturating_sub(limit);
-    texts.truncate(limit);
-    if more > 0 {
-        texts.push(format!("and {} more", count(more as u64)));
-    }
-    if texts.len() > 1 {
-        texts[0] = format!("{}: {}", count(threads.len() as u64), texts[0]);
-    }
-    texts
+    all
 }
 
-/// Writes which files a process has mapped as code, in order of addresses.
-fn write_maps(
-    out: &mut dyn Write,
-    style: Style,
-    inventory: &Inventory,
-    mappings: &[Mapping],
-    rows: usize,
-) -> io::Result<()> {
+/// Modules that a process has mapped as code, each with its lowest address, in
+/// order of these.
+fn mapped_modules<'i>(inventory: &'i Inventory, mappings: &[Mapping]) -> Vec<(u64, &'i Module)> {
     let mut first: BTreeMap<u32, u64> = BTreeMap::new();
     for mapping in mappings {
         let start = first.entry(mapping.module).or_insert(mapping.start);
         *start = mapping.start.min(*start);
     }
-    if first.is_empty() {
-        return Ok(());
-    }
-    let mut modules: Vec<(u64, &Module)> = first
-        .into_iter()
-        .map(|(module, start)| (start, &inventory.modules[module as usize]))
-        .collect();
+    let first = first.into_iter();
+    let mut modules: Vec<(u64, &Module)> =
+        first.map(|(module, start)| (start, &inventory.modules[module as usize])).collect();
     modules.sort_by_key(|(start, _)| *start);
-    let files = counted(modules.len() as u64, "file");
-    write_line(out, style, "maps", &format!("code of {files}, with build-ids"))?;
-    let row = |(start, module): &(u64, &Module)| {
-        let build_id = match module.build_id.is_empty() {
-            true => String::new(),
-            false => format!("\n{:28}{}", "", hex(&module.build_id)),
-        };
-        format!("{start:>12x}  {}{build_id}", clean(&module.path))
-    };
-    write_rows(out, style, modules.iter().map(row), rows)
+    modules
 }
 
-/// What it may use, as far as that is limited.
-fn limits(limits: &[Limit]) -> Vec<String> {
-    let value = |value: u64, unit: &str| match (value, unit) {
-        (NO_LIMIT, _) => "unlimited".to_owned(),
-        (value, "bytes") => bytes(value),
-        (value, "us") => format!("{} µs", count(value)),
-        (value, _) => count(value),
-    };
-    let text = |limit: &Limit| {
-        let name = limit.name.strip_prefix("Max ").unwrap_or(&limit.name);
-        let soft = value(limit.soft, &limit.unit);
-        let hard = match limit.hard == limit.soft {
-            true => String::new(),
-            false => format!(" (up to {})", value(limit.hard, &limit.unit)),
-        };
-        format!("{} {soft}{hard}", clean(name))
-    };
-    let limited = |limit: &&Limit| limit.soft != NO_LIMIT;
-    limits.iter().filter(limited).map(text).collect()
+fn mapped_file((start, module): (u64, &Module)) -> MappedFile {
+    MappedFile { start, path: cleaned(&module.path), build_id: build_id(module) }
 }
 
-/// Writes names of variables, and their values if they are known.
-fn write_environment(
-    out: &mut dyn Write,
-    style: Style,
-    facts: &ProcessFacts,
-    rows: usize,
-) -> io::Result<()> {
-    let ProcessFacts { environment, values, .. } = facts;
-    if values.is_empty() {
-        let mut names: Vec<String> =
-            environment.iter().map(|name| clean(name).into_owned()).collect();
-        names.sort_unstable();
-        return write_wrapped(out, style, "environment", &names);
+fn open_file(file: &OpenFile) -> OpenFileInfo {
+    let close_on_exec = match file.close_on_exec {
+        1 => Some(true),
+        2 => Some(false),
+        _ => None,
+    };
+    OpenFileInfo { fd: file.fd, target: cleaned(&file.target), close_on_exec }
+}
+
+fn limit(limit: &Limit) -> LimitInfo {
+    let limited = |value: u64| Some(value).filter(|&value| value != NO_LIMIT);
+    LimitInfo {
+        name: cleaned(&limit.name),
+        soft: limited(limit.soft),
+        hard: limited(limit.hard),
+        unit: known(&limit.unit),
     }
-    write_line(out, style, "environment", &counted(environment.len() as u64, "variable"))?;
-    let mut variables: Vec<(&String, &String)> = environment.iter().zip(values).collect();
+}
+
+/// Variables in order, and whether their values are known. Names alone are all
+/// shown, as they are short.
+fn environment(facts: Option<&ProcessFacts>, rows: usize) -> (Rows<VariableInfo>, bool) {
+    let Some(ProcessFacts { environment, values, .. }) = facts else {
+        return (Rows::default(), false);
+    };
+    let has_values = !values.is_empty();
+    let values = values.iter().map(Some).chain(std::iter::repeat(None));
+    let mut variables: Vec<(&String, Option<&String>)> = environment.iter().zip(values).collect();
     variables.sort_unstable();
-    let row = |(name, value): &(&String, &String)| format!("{}={}", clean(name), clean(value));
-    write_rows(out, style, variables.iter().map(row), rows)
+    let limit = if has_values { rows } else { usize::MAX };
+    let row = |(name, value): (&String, Option<&String>)| VariableInfo {
+        name: cleaned(name),
+        value: value.map(|value| cleaned(value)),
+    };
+    (Rows::first(limit, variables, row), has_values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_go_as_far_as_numbers_do() {
+        let info = Info { start_ns: 100, start_unix_ns: 1_000, ..Info::default() };
+        let check = |time_ns, expected| {
+            let since_start = signed(time_ns, info.start_ns);
+            assert_eq!((since_start, unix_ns(since_start, &info)), expected);
+        };
+        check(107, (7, Some(1_007)));
+        check(93, (-7, Some(993)));
+        check(u64::MAX, (i64::MAX, Some(1_000 + i64::MAX.unsigned_abs())));
+        assert_eq!((signed(0, u64::MAX), unix_ns(i64::MIN, &info)), (i64::MIN, None));
+        assert_eq!(unix_ns(7, &Info::default()), None);
+    }
+
+    #[test]
+    fn threads_are_counted_by_name() {
+        let thread = |name: &str| Thread { name: name.to_owned(), ..Thread::default() };
+        let names = ["b", "w1", "w2", "w3", "x1", "x2", "b", "7"];
+        let found = thread_names(&names.map(thread));
+        let found: Vec<_> =
+            found.iter().map(|at| (at.name.as_str(), at.is_numbered, at.count)).collect();
+        let (x1, x2) = (("x1", false, 1), ("x2", false, 1));
+        assert_eq!(found, [("7", false, 1), ("b", false, 2), ("w", true, 3), x1, x2]);
+    }
 }

@@ -1,179 +1,310 @@
 //! How a recording was made, and what that cost as time went on.
 
-use std::io::{self, Write};
-
-use rz_profile::inventory::{Captured, Clock, Cost, SourceInventory};
+use rz_profile::heap::AllocationSource;
+use rz_profile::inventory::{
+    Allocations, Captured, Clock, Cost, End, EndReason, Host, Recording, SourceInventory,
+};
 use rz_profile::model::CallDetail;
+use serde::Serialize;
 
-use super::layout::{write_line, write_wrapped};
-use crate::model::clean::clean;
-use crate::render::format::{bytes, count, counted, duration, percent, percent_of};
-use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
-use crate::render::title::write_title;
-use crate::views::header::date;
+use super::{cleaned, known};
 
-/// Rows of the table of costs, at most.
-const COST_ROWS: usize = 8;
+/// Slices of a recording that its cost is shown of, at most.
+const MAX_SLICES: usize = 8;
 
-/// Writes what is known of a recording.
-pub(super) fn write_recording(
-    out: &mut dyn Write,
-    style: Style,
-    source: &SourceInventory,
-) -> io::Result<()> {
-    write_title(out, style, "RECORDING", &clean(&source.label))?;
-    if let Some(host) = &source.host {
-        let words = [&host.sysname, &host.release, &host.machine, &host.version];
-        let words: Vec<&str> =
-            words.iter().map(|word| word.as_str()).filter(|word| !word.is_empty()).collect();
-        if !words.is_empty() {
-            write_line(out, style, "kernel", &clean(&words.join(" ")))?;
-        }
-        write_line(out, style, "boot", &clean(&host.boot_id))?;
-    }
-    if let Some(recording) = &source.recording {
-        let version = clean(&recording.recorder);
-        let text = format!("rec {version}, {} tier, as user {}", recording.tier, recording.uid);
-        write_line(out, style, "recorder", &clean(&text))?;
-        if !recording.command.is_empty() {
-            write_line(out, style, "command", &clean(&recording.command.join(" ")))?;
-        }
-        let mut parts = Vec::new();
-        if !recording.targets.is_empty() {
-            let pids: Vec<String> = recording.targets.iter().take(20).map(u32::to_string).collect();
-            let more = if recording.targets.len() > pids.len() { " …" } else { "" };
-            parts.push(format!("pid {}{more}", pids.join(" ")));
-        }
-        parts.push(if recording.follow { "children too" } else { "no children" }.to_owned());
-        parts.push(match recording.kernel {
-            true => "kernel stacks".to_owned(),
-            false => "no kernel stacks".to_owned(),
-        });
-        parts.push(format!("up to {} of each stack", bytes(recording.stack_bytes.into())));
-        write_wrapped(out, style, "target", &parts)?;
-    }
-    if let Some(captured) = &source.captured {
-        write_wrapped(out, style, "captured", &what_was_captured(captured, source))?;
-    }
-    if let Some(text) = source.clock.as_ref().and_then(what_the_time_is) {
-        write_line(out, style, "clock", &text)?;
-    }
-    write_costs(out, style, source)
+/// What is known of a recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RecordingInfo {
+    /// Its index in `trace.recordings`.
+    pub recording: usize,
+    /// What people call it; `null` unless the trace was merged.
+    pub label: Option<String>,
+    /// The machine; `null` if nothing is known of it.
+    pub host: Option<HostInfo>,
+    /// How it was made; `null` if that is not known.
+    pub recorder: Option<RecorderInfo>,
+    /// What was recorded besides samples; `null` if that is not known.
+    pub captured: Option<CapturedInfo>,
+    /// How allocations were recorded; `null` if they were not.
+    pub allocations: Option<AllocationsInfo>,
+    /// One moment on several clocks; `null` if none is known.
+    pub clock: Option<ClockInfo>,
+    /// When and why it ended; `null` if that is not known, as of a recorder that
+    /// was killed.
+    pub end: Option<EndInfo>,
+    /// What recording cost, in slices of about equal length, in order of time.
+    pub costs: Vec<CostSlice>,
 }
 
-/// What the trace's clock shows, and since when.
-fn what_the_time_is(clock: &Clock) -> Option<String> {
-    let seconds = count(clock.monotonic_ns / 1_000_000_000);
-    let real = date(clock.realtime_ns)?;
-    let suspended = clock.boottime_ns.saturating_sub(clock.monotonic_ns);
-    let suspended = match suspended {
-        0..1_000_000_000 => String::new(),
-        ns => format!(", {} suspended not counted", duration(ns)),
+/// A machine; what is not known of it is `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct HostInfo {
+    /// Its name.
+    pub hostname: Option<String>,
+    /// The kernel's name, such as `Linux`.
+    pub sysname: Option<String>,
+    /// The kernel's release.
+    pub release: Option<String>,
+    /// What else the kernel calls its version.
+    pub version: Option<String>,
+    /// The kind of machine, such as `x86_64`.
+    pub machine: Option<String>,
+    /// CPUs that were online.
+    pub cpus: Option<u32>,
+    /// Size of a page in bytes.
+    pub page_bytes: Option<u32>,
+    /// Random number that its kernel drew when it was booted.
+    pub boot_id: Option<String>,
+}
+
+/// How a recording was made; what is not known is `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RecorderInfo {
+    /// Version of the recorder.
+    pub version: Option<String>,
+    /// How samples were taken, such as `bpf`.
+    pub tier: Option<String>,
+    /// Effective user id of the recorder.
+    pub uid: u32,
+    /// Its command line, without the arguments of a program that it started.
+    pub command: Vec<String>,
+    /// Process ids that were asked for.
+    pub targets: Vec<u32>,
+    /// Whether children of the targets were recorded, too.
+    pub follows_children: bool,
+    /// Whether kernel stacks were recorded.
+    pub kernel_stacks: bool,
+    /// Bytes of a user stack that were copied for each sample, at most.
+    pub stack_bytes: u32,
+}
+
+/// What was recorded besides samples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CapturedInfo {
+    /// Whether all processes of the machine were recorded.
+    pub system_wide: bool,
+    /// Whether intervals off the CPU were recorded.
+    pub waits: bool,
+    /// How much of system calls was recorded.
+    pub syscalls: CapturedCalls,
+    /// Numbers of the system calls that were recorded; `null` if all were.
+    pub syscall_numbers: Option<Vec<u32>>,
+    /// System calls that took less, in nanoseconds, are in sums only.
+    pub slower_than_ns: u64,
+    /// Waits and system calls that took so long, in nanoseconds, have a stack
+    /// each; shorter ones share one stack for so much of their time.
+    pub stack_threshold_ns: u64,
+}
+
+/// How much of system calls was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum CapturedCalls {
+    /// Nothing.
+    None,
+    /// Sums.
+    Totals,
+    /// Sums and every call.
+    Calls,
+    /// An amount that this program does not know.
+    Unknown,
+}
+
+/// How allocations were recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct AllocationsInfo {
+    /// By what.
+    pub by: AllocationsBy,
+    /// Bytes between samples, on average; 0 if every allocation was recorded.
+    pub interval_bytes: u64,
+}
+
+/// What reported allocations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum AllocationsBy {
+    /// A library that was loaded with the program.
+    Hook,
+    /// Probes in the code of a running process.
+    Probes,
+    /// Something that this program does not know.
+    Unknown,
+}
+
+/// One moment on several clocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ClockInfo {
+    /// On `CLOCK_MONOTONIC`, the trace's clock, in nanoseconds.
+    pub monotonic_ns: u64,
+    /// Since the Unix epoch, in nanoseconds; `null` if unknown.
+    pub unix_ns: Option<u64>,
+    /// Nanoseconds since boot for which the machine was suspended; `null` if
+    /// unknown.
+    pub suspended_ns: Option<u64>,
+}
+
+/// The end of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct EndInfo {
+    /// Why it ended.
+    pub reason: EndedBy,
+    /// Nanoseconds after its beginning; `null` if that is not known.
+    pub end_ns: Option<u64>,
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedBy {
+    /// The time that was asked for was over.
+    Duration,
+    /// All targets had ended.
+    TargetsExited,
+    /// It was interrupted.
+    Interrupted,
+    /// A limit on the file's size was reached.
+    Limit,
+    /// A reason that this program does not know.
+    Unknown,
+}
+
+/// What the recorder used in a slice of the recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CostSlice {
+    /// End of the slice, in nanoseconds after the recording's beginning.
+    pub until_ns: u64,
+    /// Length of the slice in nanoseconds.
+    pub length_ns: u64,
+    /// CPU time used in it, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Peak of resident memory up to its end, in bytes.
+    pub peak_bytes: u64,
+    /// Most bytes that waited to be unwound in it.
+    pub queued_bytes: u64,
+    /// Bytes written to the trace up to its end.
+    pub written_bytes: u64,
+}
+
+/// What is known of the recording at an index.
+pub(super) fn recording_info((index, source): (usize, &SourceInventory)) -> RecordingInfo {
+    let start_ns = source.recording.as_ref().map(|recording| recording.start_ns);
+    RecordingInfo {
+        recording: index,
+        label: known(&source.label),
+        host: source.host.as_ref().map(host_info),
+        recorder: source.recording.as_ref().map(recorder_info),
+        captured: source.captured.as_ref().map(captured_info),
+        allocations: source.allocations.as_ref().map(allocations_info),
+        clock: source.clock.as_ref().map(clock_info),
+        end: source.end.as_ref().map(|end| end_info(end, start_ns)),
+        costs: cost_slices(&source.costs, start_ns.unwrap_or(0)),
+    }
+}
+
+fn host_info(host: &Host) -> HostInfo {
+    HostInfo {
+        hostname: known(&host.hostname),
+        sysname: known(&host.sysname),
+        release: known(&host.release),
+        version: known(&host.version),
+        machine: known(&host.machine),
+        cpus: Some(host.cpus).filter(|&cpus| cpus > 0),
+        page_bytes: Some(host.page_size).filter(|&bytes| bytes > 0),
+        boot_id: known(&host.boot_id),
+    }
+}
+
+fn recorder_info(recording: &Recording) -> RecorderInfo {
+    RecorderInfo {
+        version: known(&recording.recorder),
+        tier: known(&recording.tier),
+        uid: recording.uid,
+        command: recording.command.iter().map(|word| cleaned(word)).collect(),
+        targets: recording.targets.clone(),
+        follows_children: recording.follow,
+        kernel_stacks: recording.kernel,
+        stack_bytes: recording.stack_bytes,
+    }
+}
+
+fn captured_info(captured: &Captured) -> CapturedInfo {
+    let numbers = &captured.call_numbers;
+    CapturedInfo {
+        system_wide: captured.system_wide,
+        waits: captured.waits,
+        syscalls: match CallDetail::from(captured.calls) {
+            CallDetail::None => CapturedCalls::None,
+            CallDetail::Totals => CapturedCalls::Totals,
+            CallDetail::Calls => CapturedCalls::Calls,
+            CallDetail::Unknown => CapturedCalls::Unknown,
+        },
+        syscall_numbers: (!numbers.is_empty()).then(|| numbers.clone()),
+        slower_than_ns: captured.slower_than_ns,
+        stack_threshold_ns: captured.stack_threshold_ns,
+    }
+}
+
+fn allocations_info(allocations: &Allocations) -> AllocationsInfo {
+    let by = match AllocationSource::from(allocations.source) {
+        AllocationSource::Hook => AllocationsBy::Hook,
+        AllocationSource::Probes => AllocationsBy::Probes,
+        AllocationSource::Unknown => AllocationsBy::Unknown,
     };
-    Some(format!("CLOCK_MONOTONIC: {seconds} s at {real} UTC{suspended}"))
+    AllocationsInfo { by, interval_bytes: allocations.interval }
 }
 
-/// What was recorded, in words.
-fn what_was_captured(captured: &Captured, source: &SourceInventory) -> Vec<String> {
-    let mut parts = vec!["samples".to_owned()];
-    if captured.system_wide {
-        parts[0] += " of the whole machine";
+fn clock_info(clock: &Clock) -> ClockInfo {
+    let Clock { monotonic_ns, realtime_ns, boottime_ns } = *clock;
+    ClockInfo {
+        monotonic_ns,
+        unix_ns: Some(realtime_ns).filter(|&ns| ns > 0),
+        suspended_ns: (boottime_ns > 0).then(|| boottime_ns.saturating_sub(monotonic_ns)),
     }
-    if captured.waits {
-        parts.push("waits".to_owned());
-    }
-    let which = match captured.call_numbers.len() {
-        0 => "all system calls".to_owned(),
-        n => counted(n as u64, "kind") + " of system calls",
+}
+
+fn end_info(end: &End, start_ns: Option<u64>) -> EndInfo {
+    let reason = match EndReason::from(end.reason) {
+        EndReason::Duration => EndedBy::Duration,
+        EndReason::TargetsExited => EndedBy::TargetsExited,
+        EndReason::Interrupted => EndedBy::Interrupted,
+        EndReason::Limit => EndedBy::Limit,
+        EndReason::Unknown => EndedBy::Unknown,
     };
-    match CallDetail::from(captured.calls) {
-        CallDetail::None => {}
-        CallDetail::Totals => parts.push(format!("sums of {which}")),
-        _ if captured.slower_than_ns > 0 => {
-            parts.push(format!("{which} from {}", duration(captured.slower_than_ns)));
-        }
-        _ => parts.push(which),
-    }
-    match source.allocations.as_ref().map(|allocations| allocations.interval) {
-        None => {}
-        Some(0) => parts.push("all allocations".to_owned()),
-        Some(interval) => parts.push(format!("allocations, one for {}", bytes(interval))),
-    }
-    if captured.waits || CallDetail::from(captured.calls) != CallDetail::None {
-        let threshold = duration(captured.stack_threshold_ns);
-        parts.push(format!("with a stack each from {threshold}"));
-    }
-    parts
+    EndInfo { reason, end_ns: start_ns.map(|start_ns| end.time_ns.saturating_sub(start_ns)) }
 }
 
-/// Writes what the recorder used, in slices of the time it ran.
-fn write_costs(out: &mut dyn Write, style: Style, source: &SourceInventory) -> io::Result<()> {
-    let start_ns = source.recording.as_ref().map_or(0, |recording| recording.start_ns);
-    let rows = cost_rows(&source.costs, start_ns);
-    if rows.is_empty() {
-        return Ok(());
-    }
-    write_title(out, style, "COST", "of recording, as time went on")?;
-    write_table(out, style, &["until", "CPU", "of a core", "peak memory", "queued", "file"], &rows)
-}
-
-/// Slices of about equal length, each with what was used in it.
-fn cost_rows(costs: &[Cost], start_ns: u64) -> Vec<Row> {
-    let step = costs.len().div_ceil(COST_ROWS).max(1);
+/// Slices of about equal length, each with what was used in it; the recording
+/// began at `start_ns`.
+pub(super) fn cost_slices(costs: &[Cost], start_ns: u64) -> Vec<CostSlice> {
+    let step = costs.len().div_ceil(MAX_SLICES).max(1);
     let last = costs.len().saturating_sub(1);
     let ends = costs.iter().enumerate().filter(|(index, _)| (last - index).is_multiple_of(step));
-    let mut before = Cost { time_ns: start_ns, ..Cost::default() };
-    let plain = |text: String| (text, Paint::Plain);
-    let mut rows = Vec::new();
+    let used = |cost: &Cost| cost.user_ns.saturating_add(cost.system_ns);
+    let first = Cost { time_ns: start_ns, ..Cost::default() };
+    let mut before = &first;
+    let mut slices = Vec::new();
     for (index, cost) in ends {
-        let used = |cost: &Cost| cost.user_ns.saturating_add(cost.system_ns);
-        let cpu = used(cost).saturating_sub(used(&before));
-        let time = cost.time_ns.saturating_sub(before.time_ns);
         let from = (index + 1).saturating_sub(step);
-        let queued = costs[from..=index].iter().map(|cost| cost.queued).max().unwrap_or(0);
-        rows.push(Row {
-            numbers: vec![
-                plain(duration(cost.time_ns.saturating_sub(start_ns))),
-                plain(duration(cpu)),
-                plain(percent(percent_of(cpu, time))),
-                plain(bytes(cost.peak_rss)),
-                plain(bytes(queued)),
-            ],
-            text: bytes(cost.written),
-            suffix: String::new(),
+        slices.push(CostSlice {
+            until_ns: cost.time_ns.saturating_sub(start_ns),
+            length_ns: cost.time_ns.saturating_sub(before.time_ns),
+            cpu_ns: used(cost).saturating_sub(used(before)),
+            peak_bytes: cost.peak_rss,
+            queued_bytes: costs[from..=index].iter().map(|cost| cost.queued).max().unwrap_or(0),
+            written_bytes: cost.written,
         });
-        before = cost.clone();
+        before = cost;
     }
-    rows
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn costs_are_those_of_slices() {
-        let second = 1_000_000_000;
-        let cost = |at: u64| Cost {
-            time_ns: 100 * second + at * second,
-            user_ns: at * 2_000_000,
-            system_ns: at * 1_000_000,
-            peak_rss: 1 << 20,
-            queued: if at == 3 { 2048 } else { 0 },
-            written: at * 1024,
-        };
-        let costs: Vec<Cost> = (1..=17).map(cost).collect();
-        let rows = cost_rows(&costs, 100 * second);
-        let text = |row: &Row| {
-            let numbers = row.numbers.iter().map(|(text, _)| text.as_str());
-            numbers.chain([row.text.as_str()]).collect::<Vec<_>>().join(" | ")
-        };
-        let lines: Vec<String> = rows.iter().map(text).collect();
-        assert_eq!(lines.len(), 6);
-        assert_eq!(lines[0], "2.00 s | 6.00 ms | 0.3% | 1.0 MiB | 0 B | 2.0 KiB");
-        assert_eq!(lines[1], "5.00 s | 9.00 ms | 0.3% | 1.0 MiB | 2.0 KiB | 5.0 KiB");
-        assert_eq!(lines[5], "17.0 s | 9.00 ms | 0.3% | 1.0 MiB | 0 B | 17.0 KiB");
-        assert!(cost_rows(&[], 0).is_empty());
-    }
+    slices
 }

@@ -7,7 +7,9 @@ use iced_x86::{
 use rustc_hash::FxHashMap;
 
 /// The instructions of a piece of code, in order.
-pub(crate) struct Disassembly {
+pub(crate) struct Disassembly<'b> {
+    bytes: &'b [u8],
+    start: u64,
     instructions: Vec<Instruction>,
 }
 
@@ -28,12 +30,12 @@ impl SymbolResolver for Targets {
     }
 }
 
-impl Disassembly {
+impl<'b> Disassembly<'b> {
     /// Reads the code `bytes`, the first of which is at `start`; `bits` is 32
     /// or 64.
-    pub(crate) fn new(bits: u32, bytes: &[u8], start: u64) -> Self {
+    pub(crate) fn new(bits: u32, bytes: &'b [u8], start: u64) -> Self {
         let decoder = Decoder::with_ip(bits, bytes, start, DecoderOptions::NONE);
-        Disassembly { instructions: decoder.into_iter().collect() }
+        Disassembly { bytes, start, instructions: decoder.into_iter().collect() }
     }
 
     /// How many instructions there are.
@@ -44,6 +46,29 @@ impl Disassembly {
     /// The address of an instruction.
     pub(crate) fn address(&self, index: usize) -> u64 {
         self.instructions[index].ip()
+    }
+
+    /// The bytes of an instruction.
+    pub(crate) fn bytes(&self, index: usize) -> &'b [u8] {
+        let instruction = &self.instructions[index];
+        let from = usize::try_from(instruction.ip().wrapping_sub(self.start)).ok();
+        let range = from.and_then(|from| Some(from..from.checked_add(instruction.len())?));
+        range.and_then(|range| self.bytes.get(range)).unwrap_or_default()
+    }
+
+    /// The address that an instruction jumps to or calls, if that is in the
+    /// instruction.
+    pub(crate) fn target(&self, index: usize) -> Option<u64> {
+        let instruction = &self.instructions[index];
+        let leads_elsewhere = matches!(
+            instruction.flow_control(),
+            FlowControl::Call
+                | FlowControl::ConditionalBranch
+                | FlowControl::UnconditionalBranch
+                | FlowControl::XbeginXabortXend
+        );
+        // 0 stands for none.
+        Some(instruction.near_branch_target()).filter(|target| leads_elsewhere && *target != 0)
     }
 
     /// The instruction that has its first or another byte at an address.
@@ -62,16 +87,7 @@ impl Disassembly {
     ) -> Vec<String> {
         let mut names = FxHashMap::default();
         for &index in indices {
-            let instruction = &self.instructions[index];
-            let leads_elsewhere = matches!(
-                instruction.flow_control(),
-                FlowControl::Call
-                    | FlowControl::ConditionalBranch
-                    | FlowControl::UnconditionalBranch
-                    | FlowControl::XbeginXabortXend
-            );
-            let target = instruction.near_branch_target();
-            if leads_elsewhere && target != 0 {
+            if let Some(target) = self.target(index) {
                 names.entry(target).or_insert_with(|| name_of(target));
             }
         }
@@ -118,5 +134,10 @@ mod tests {
         assert_eq!([0x1000, 0x1001, 0x1005, 0x100b].map(|at| code.at(at)), [0, 1, 1, 4].map(Some));
         assert_eq!((code.at(0xfff), code.at(0x2000)), (None, None));
         assert_eq!(code.address(2), 0x1006);
+        assert_eq!((code.bytes(2), code.bytes(5)), (&[0x8b, 0x04, 0x8f][..], &[0x48, 0x8b][..]));
+        assert_eq!(
+            [1, 2, 3, 4].map(|at| code.target(at)),
+            [Some(0x1100), None, Some(0x1000), None]
+        );
     }
 }

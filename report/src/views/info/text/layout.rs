@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::model::rows::Rows;
 use crate::render::format::count;
 use crate::render::style::{Paint, Style};
 
@@ -49,20 +50,19 @@ pub(super) fn write_wrapped(
     if line.is_empty() { Ok(()) } else { write_line(out, style, key, &line) }
 }
 
-/// Writes texts below each other, up to `limit` of them.
-pub(super) fn write_rows(
+/// Writes rows below each other, each as its text.
+pub(super) fn write_rows<T>(
     out: &mut dyn Write,
     style: Style,
-    rows: impl ExactSizeIterator<Item = String>,
-    limit: usize,
+    rows: &Rows<T>,
+    text: impl Fn(&T) -> String,
 ) -> io::Result<()> {
-    let more = rows.len().saturating_sub(limit);
-    for row in rows.take(limit) {
-        write_line(out, style, "", &row)?;
+    for row in &rows.rows {
+        write_line(out, style, "", &text(row))?;
     }
-    match more {
+    match rows.left_out {
         0 => Ok(()),
-        more => write_line(out, style, "", &format!("and {} more", count(more as u64))),
+        more => write_line(out, style, "", &format!("and {} more", count(more))),
     }
 }
 
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn lists_are_cut() {
-        let rows = ["a", "b", "c"].map(str::to_owned);
-        let written = text(|out| write_rows(out, Style::default(), rows.into_iter(), 1));
+        let rows = Rows::first(1, vec!["a", "b", "c"], |row| row);
+        let written = text(|out| write_rows(out, Style::default(), &rows, |row| row.to_string()));
         assert_eq!(written, "              a\n              and 2 more\n");
     }
 }

@@ -1,0 +1,42 @@
+//! Writes what a trace file consists of, and what was taken out of it.
+
+use std::io::{self, Write};
+
+use super::layout::write_line;
+use crate::render::format::{bytes, count, counted, percent, percent_of};
+use crate::render::style::{Paint, Style};
+use crate::render::table::{Row, write_table};
+use crate::render::title::write_title;
+use crate::views::info::{BlockInfo, FileInfo};
+
+/// Writes how large the file is, by kind of block, and what is missing in it.
+pub(super) fn write_file(out: &mut dyn Write, style: Style, file: &FileInfo) -> io::Result<()> {
+    let FileInfo { file_bytes, format_minor, .. } = *file;
+    let note = format!("{}, format 1.{format_minor}", bytes(file_bytes));
+    write_title(out, style, "FILE", &note)?;
+    let row = |block: &BlockInfo| {
+        let plain = |text: String| (text, Paint::Plain);
+        let share = percent(percent_of(block.stored_bytes, file_bytes));
+        let numbers =
+            vec![plain(share), plain(bytes(block.stored_bytes)), plain(count(block.blocks))];
+        Row { numbers, text: block.kind.clone(), ..Row::default() }
+    };
+    let rows: Vec<Row> = file.blocks.iter().map(row).collect();
+    write_table(out, style, &["share", "size", "blocks", "of"], &rows)?;
+    if file.named_modules > 0 {
+        let modules = counted(file.named_modules, "module");
+        write_line(out, style, "names", &format!("of {modules} are in the trace"))?;
+    }
+    if file.generated_pieces > 0 {
+        let pieces = counted(file.generated_pieces, "piece");
+        write_line(out, style, "generated", &format!("{pieces} of code with names"))?;
+    }
+    if !file.redacted.is_empty() {
+        write_title(out, style, "REDACTED", "taken out so that the trace can be given away")?;
+    }
+    for redaction in &file.redacted.rows {
+        let count = count(redaction.count);
+        writeln!(out, "  {}: {}, {count}", redaction.what, redaction.how)?;
+    }
+    Ok(())
+}
