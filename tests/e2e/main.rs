@@ -18,6 +18,7 @@ mod heap;
 mod import;
 mod info;
 mod jit;
+mod json;
 mod launch;
 mod locked_down;
 mod merge;
