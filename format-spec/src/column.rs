@@ -4,7 +4,8 @@
 //! reader skips those it does not know and fills in those that are missing.
 //!
 //! Each table declares its columns as constants and lists them all in one
-//! `ALL`; its writer and its reader take the constants.
+//! `ALL`; its writer and its reader take the constants, and a test holds the
+//! list against SPEC.md.
 
 use crate::block::MAX_ROWS;
 use crate::error::FormatError;
