@@ -1,10 +1,10 @@
 //! System calls as a table of columns.
 
-use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
+use crate::column::{Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
 use crate::texts::TextId;
-use crate::varint::{unzigzag, write_varint, zigzag};
+use crate::varint::{unzigzag, zigzag};
 use crate::waits::{Seen, optional_u32};
 
 /// Most rows in a block of calls.
@@ -40,65 +40,68 @@ pub struct Call {
     pub seen: Seen,
 }
 
-/// Column ids of the call table.
-mod column {
-    pub const START: u8 = 0;
-    pub const THREAD: u8 = 1;
-    pub const NUMBER: u8 = 2;
-    pub const DURATION: u8 = 3;
-    pub const RESULT: u8 = 4;
-    /// The first of two.
-    pub const TEXT: u8 = 5;
-    pub const STACK: u8 = 7;
-    pub const STACK_WEIGHT: u8 = 8;
-    pub const COUNT: u8 = 9;
-    pub const SEEN: u8 = 10;
-    /// The first of six.
-    pub const ARG: u8 = 16;
+/// Columns of the call table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*};
+
+    pub const START: Column = Column::new(0, Delta);
+    pub const THREAD: Column = Column::new(1, RunLength);
+    pub const NUMBER: Column = Column::new(2, RunLength);
+    pub const DURATION: Column = Column::new(3, Plain);
+    pub const RESULT: Column = Column::new(4, Plain);
+    pub const TEXTS: [Column; 2] = Column::new(5, Plain).family();
+    pub const STACK: Column = Column::new(7, Plain);
+    pub const STACK_WEIGHT: Column = Column::new(8, Plain);
+    pub const COUNT: Column = Column::new(9, RunLength).if_absent(1);
+    pub const SEEN: Column = Column::new(10, RunLength);
+    pub const ARGS: [Column; 6] = Column::new(16, Delta).family();
+    pub const ALL: Columns = &[
+        &[START, THREAD, NUMBER, DURATION, RESULT],
+        &TEXTS,
+        &[STACK, STACK_WEIGHT, COUNT, SEEN],
+        &ARGS,
+    ];
 }
 
 /// The payload of a calls block. Sorts the rows by thread, number and time:
 /// the arguments of one thread's equal calls are often alike.
 pub(crate) fn encode_calls(calls: &mut [Call]) -> Vec<u8> {
     calls.sort_by_key(|call| (call.thread, call.number, call.start_ns));
-    let mut out = Vec::new();
-    write_row_count(&mut out, calls.len());
-    write_varint(&mut out, 17);
-    let mut column = |id, encoding, value: &dyn Fn(&Call) -> u64| {
-        write_column(&mut out, id, encoding, calls.iter().map(value));
-    };
-    column(column::START, Encoding::Delta, &|c| c.start_ns);
-    column(column::THREAD, Encoding::RunLength, &|c| c.thread.into());
-    column(column::NUMBER, Encoding::RunLength, &|c| c.number.into());
-    column(column::DURATION, Encoding::Plain, &|c| c.duration_ns);
-    column(column::RESULT, Encoding::Plain, &|c| zigzag(c.result as u64));
+    let mut table = TableWriter::new(column::ALL, calls.len());
+    let mut column =
+        |column, value: &dyn Fn(&Call) -> u64| table.column(column, calls.iter().map(value));
+    column(column::START, &|c| c.start_ns);
+    column(column::THREAD, &|c| c.thread.into());
+    column(column::NUMBER, &|c| c.number.into());
+    column(column::DURATION, &|c| c.duration_ns);
+    column(column::RESULT, &|c| zigzag(c.result as u64));
     let optional = |id: Option<u32>| id.map_or(0, |id| u64::from(id) + 1);
-    for at in 0..2 {
-        column(column::TEXT + at, Encoding::Plain, &|c| optional(c.texts[usize::from(at)]));
+    for (at, text) in column::TEXTS.into_iter().enumerate() {
+        column(text, &|c| optional(c.texts[at]));
     }
-    column(column::STACK, Encoding::Plain, &|c| optional(c.stack));
-    column(column::STACK_WEIGHT, Encoding::Plain, &|c| c.stack_weight);
-    column(column::COUNT, Encoding::RunLength, &|c| c.count);
-    column(column::SEEN, Encoding::RunLength, &|c| u8::from(c.seen).into());
-    for at in 0..6 {
-        column(column::ARG + at, Encoding::Delta, &|c| c.args[usize::from(at)]);
+    column(column::STACK, &|c| optional(c.stack));
+    column(column::STACK_WEIGHT, &|c| c.stack_weight);
+    column(column::COUNT, &|c| c.count);
+    column(column::SEEN, &|c| u8::from(c.seen).into());
+    for (at, arg) in column::ARGS.into_iter().enumerate() {
+        column(arg, &|c| c.args[at]);
     }
-    out
+    table.finish()
 }
 
 /// Reads the payload of a calls block.
 pub(crate) fn decode_calls(payload: &[u8]) -> Result<Vec<Call>, FormatError> {
     let mut calls = decode_bare_calls(payload)?;
     let table = Table::read_at_most(MAX_CALLS, &mut &*payload)?;
-    for at in 0..2 {
-        let texts = table.column(column::TEXT + at, 0)?;
+    for (at, column) in column::TEXTS.into_iter().enumerate() {
+        let texts = table.column(column)?;
         for (call, text) in calls.iter_mut().zip(texts) {
-            call.texts[usize::from(at)] = optional_u32(text, "text id")?;
+            call.texts[at] = optional_u32(text, "text id")?;
         }
     }
-    for at in 0..6 {
-        let args = table.column(column::ARG + at, 0)?;
-        calls.iter_mut().zip(args).for_each(|(call, arg)| call.args[usize::from(at)] = arg);
+    for (at, column) in column::ARGS.into_iter().enumerate() {
+        let args = table.column(column)?;
+        calls.iter_mut().zip(args).for_each(|(call, arg)| call.args[at] = arg);
     }
     Ok(calls)
 }
@@ -106,15 +109,15 @@ pub(crate) fn decode_calls(payload: &[u8]) -> Result<Vec<Call>, FormatError> {
 /// Reads the same without what the calls were given: arguments and texts.
 pub(crate) fn decode_bare_calls(mut payload: &[u8]) -> Result<Vec<Call>, FormatError> {
     let table = Table::read_at_most(MAX_CALLS, &mut payload)?;
-    let starts = table.column(column::START, 0)?;
-    let threads = table.column(column::THREAD, 0)?;
-    let numbers = table.column(column::NUMBER, 0)?;
-    let durations = table.column(column::DURATION, 0)?;
-    let results = table.column(column::RESULT, 0)?;
-    let stacks = table.column(column::STACK, 0)?;
-    let stack_weights = table.column(column::STACK_WEIGHT, 0)?;
-    let counts = table.column(column::COUNT, 1)?;
-    let seen = table.column(column::SEEN, 0)?;
+    let starts = table.column(column::START)?;
+    let threads = table.column(column::THREAD)?;
+    let numbers = table.column(column::NUMBER)?;
+    let durations = table.column(column::DURATION)?;
+    let results = table.column(column::RESULT)?;
+    let stacks = table.column(column::STACK)?;
+    let stack_weights = table.column(column::STACK_WEIGHT)?;
+    let counts = table.column(column::COUNT)?;
+    let seen = table.column(column::SEEN)?;
     table.each_row(|row| {
         Ok(Call {
             start_ns: starts[row],

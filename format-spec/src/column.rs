@@ -2,10 +2,56 @@
 //!
 //! A table is a row count followed by columns. Each column names itself, so a
 //! reader skips those it does not know and fills in those that are missing.
+//!
+//! Each table declares its columns as constants and lists them all in one
+//! `ALL`; its writer and its reader take the constants, and a test holds the
+//! list against SPEC.md.
 
 use crate::block::MAX_ROWS;
 use crate::error::FormatError;
 use crate::varint::{read_bounded, read_bytes, read_varint, unzigzag, write_varint, zigzag};
+
+/// A column of a table, as SPEC.md has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// What it is called in the file.
+    pub id: u8,
+    /// How we write it. Others may choose another: a reader goes by the file.
+    pub encoding: Encoding,
+    /// The value of every row of a table without it.
+    pub if_absent: u64,
+}
+
+/// All columns of a table in order of their ids. In several slices, because
+/// a constant array cannot be put together from columns and families.
+pub(crate) type Columns = &'static [&'static [Column]];
+
+/// The value of a code that is absent, which is read as the `Unknown` of its
+/// enumeration.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
+
+impl Column {
+    /// A column that is 0 if absent.
+    pub(crate) const fn new(id: u8, encoding: Encoding) -> Self {
+        Column { id, encoding, if_absent: 0 }
+    }
+
+    /// The same with another value if absent.
+    pub(crate) const fn if_absent(self, value: u64) -> Self {
+        Column { if_absent: value, ..self }
+    }
+
+    /// Columns of one kind with consecutive ids, of which this is the first.
+    pub(crate) const fn family<const COUNT: usize>(self) -> [Column; COUNT] {
+        let mut columns = [self; COUNT];
+        let mut at = 0;
+        while at < COUNT {
+            columns[at].id += at as u8;
+            at += 1;
+        }
+        columns
+    }
+}
 
 /// How the values of a column are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,25 +66,65 @@ pub(crate) enum Encoding {
     RunLength = 3,
 }
 
-/// Starts a table of `rows` rows.
-pub(crate) fn write_row_count(out: &mut Vec<u8>, rows: usize) {
-    write_varint(out, rows as u64);
+/// Writes a table, column by column.
+pub(crate) struct TableWriter {
+    out: Vec<u8>,
+    /// Where in `out` the number of columns is. It counts up, because columns
+    /// may be left out.
+    count_at: usize,
+    /// Declared columns that are still to come.
+    left: Vec<Column>,
 }
 
-/// Appends one column.
-pub(crate) fn write_column(
-    out: &mut Vec<u8>,
-    id: u8,
-    encoding: Encoding,
-    values: impl IntoIterator<Item = u64>,
-) {
+impl TableWriter {
+    /// Starts a table of `rows` rows and these columns.
+    pub(crate) fn new(columns: Columns, rows: usize) -> Self {
+        let left = columns.concat();
+        assert!(left.len() < 128, "a number of columns of more than a byte");
+        let mut out = Vec::new();
+        write_varint(&mut out, rows as u64);
+        let count_at = out.len();
+        out.push(0);
+        TableWriter { out, count_at, left }
+    }
+
+    /// Appends one column.
+    pub(crate) fn column(&mut self, column: Column, values: impl IntoIterator<Item = u64>) {
+        self.tick_off(column);
+        self.out[self.count_at] += 1;
+        write_column(&mut self.out, column, values);
+    }
+
+    /// Appends a column unless all its values are what it has if absent.
+    pub(crate) fn column_if_used(&mut self, column: Column, values: Vec<u64>) {
+        if values.iter().any(|value| *value != column.if_absent) {
+            self.column(column, values);
+        } else {
+            self.tick_off(column);
+        }
+    }
+
+    fn tick_off(&mut self, column: Column) {
+        let before = self.left.len();
+        self.left.retain(|left| *left != column);
+        debug_assert_eq!(self.left.len() + 1, before, "not declared, or twice: {column:?}");
+    }
+
+    /// The whole table.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        debug_assert!(self.left.is_empty(), "declared and not written: {:?}", self.left);
+        self.out
+    }
+}
+
+fn write_column(out: &mut Vec<u8>, column: Column, values: impl IntoIterator<Item = u64>) {
     let values = values.into_iter();
     let mut data = Vec::with_capacity(values.size_hint().0);
     let mut previous = 0u64;
     // Takes the difference to the value before, which `previous` is from now on.
     let difference =
         |previous: &mut u64, value: u64| value.wrapping_sub(std::mem::replace(previous, value));
-    match encoding {
+    match column.encoding {
         Encoding::Plain => values.for_each(|value| write_varint(&mut data, value)),
         Encoding::Delta => values.for_each(|value| {
             write_varint(&mut data, zigzag(difference(&mut previous, value)));
@@ -59,8 +145,8 @@ pub(crate) fn write_column(
             write_run(&mut data, run);
         }
     }
-    out.push(id);
-    out.push(encoding as u8);
+    out.push(column.id);
+    out.push(column.encoding as u8);
     write_varint(out, data.len() as u64);
     out.extend_from_slice(&data);
 }
@@ -117,11 +203,11 @@ impl<'a> Table<'a> {
         Ok(rows)
     }
 
-    /// Decodes the column `id`; all rows are `missing` if there is none.
-    pub(crate) fn column(&self, id: u8, missing: u64) -> Result<Vec<u64>, FormatError> {
-        match self.columns.iter().find(|(column, _, _)| *column == id) {
+    /// Decodes a column; all rows have its value if absent if there is none.
+    pub(crate) fn column(&self, column: Column) -> Result<Vec<u64>, FormatError> {
+        match self.columns.iter().find(|(id, _, _)| *id == column.id) {
             Some(&(_, encoding, data)) => decode(encoding, data, self.rows),
-            None => Ok(vec![missing; self.rows]),
+            None => Ok(vec![column.if_absent; self.rows]),
         }
     }
 }
@@ -197,25 +283,28 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [Encoding; 4] =
-        [Encoding::Plain, Encoding::Delta, Encoding::DeltaOfDelta, Encoding::RunLength];
+    const PLAIN: Column = Column::new(9, Encoding::Plain);
+    const DELTA: Column = Column::new(9, Encoding::Delta);
+    const DELTA_OF_DELTA: Column = Column::new(9, Encoding::DeltaOfDelta);
+    const RUN_LENGTH: Column = Column::new(9, Encoding::RunLength);
+    /// A table of one column each.
+    const TABLES: [Columns; 4] = [&[&[PLAIN]], &[&[DELTA]], &[&[DELTA_OF_DELTA]], &[&[RUN_LENGTH]]];
+    const ABSENT: Column = Column::new(8, Encoding::Plain).if_absent(3);
 
-    fn table(encoding: Encoding, values: &[u64]) -> Vec<u8> {
-        let mut out = Vec::new();
-        write_row_count(&mut out, values.len());
-        write_varint(&mut out, 1);
-        write_column(&mut out, 9, encoding, values.iter().copied());
-        out
+    fn table(columns: Columns, values: &[u64]) -> Vec<u8> {
+        let mut table = TableWriter::new(columns, values.len());
+        table.column(columns[0][0], values.iter().copied());
+        table.finish()
     }
 
     proptest! {
         #[test]
         fn every_encoding_round_trips(values: Vec<u64>) {
-            for encoding in ALL {
-                let bytes = table(encoding, &values);
+            for columns in TABLES {
+                let bytes = table(columns, &values);
                 let read = Table::read(&mut &bytes[..]).unwrap();
-                prop_assert_eq!(read.column(9, 0).unwrap(), values.clone());
-                prop_assert_eq!(read.column(8, 3).unwrap(), vec![3; values.len()]);
+                prop_assert_eq!(read.column(PLAIN).unwrap(), values.clone());
+                prop_assert_eq!(read.column(ABSENT).unwrap(), vec![3; values.len()]);
             }
         }
 
@@ -223,7 +312,7 @@ mod tests {
         fn damage_never_panics(mut bytes: Vec<u8>, encoding in 0u8..5) {
             bytes.splice(0..0, [100, 1, 9, encoding]);
             if let Ok(read) = Table::read(&mut &bytes[..]) {
-                let _ = read.column(9, 0);
+                let _ = read.column(PLAIN);
             }
         }
     }
@@ -231,12 +320,57 @@ mod tests {
     #[test]
     fn a_steady_clock_takes_a_byte_a_row() {
         let times: Vec<u64> = (0..1000).map(|i| 5_000_000_000 + i * 1_003_009).collect();
-        assert!(table(Encoding::DeltaOfDelta, &times).len() < 1020);
+        assert!(table(&[&[DELTA_OF_DELTA]], &times).len() < 1020);
     }
 
     #[test]
     fn a_run_of_zero_does_not_loop_for_ever() {
         // Row count 1, one column of (value 0, run 0) and nothing more.
-        assert!(Table::read(&mut &[1, 1, 9, 3, 2, 0, 0][..]).unwrap().column(9, 0).is_err());
+        assert!(Table::read(&mut &[1, 1, 9, 3, 2, 0, 0][..]).unwrap().column(PLAIN).is_err());
+    }
+
+    #[test]
+    fn a_column_that_tells_nothing_is_left_out() {
+        let written = |values: &[u64]| {
+            let mut table = TableWriter::new(&[&[ABSENT]], values.len());
+            table.column_if_used(ABSENT, values.to_vec());
+            let out = table.finish();
+            assert_eq!(Table::read(&mut &out[..]).unwrap().column(ABSENT).unwrap(), values);
+            out
+        };
+        assert_eq!(written(&[3, 3]), [2, 0]);
+        assert_eq!(written(&[3, 0]), [2, 1, 8, 0, 2, 3, 0]);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic = "not declared, or twice"]
+    fn a_column_that_is_written_is_declared() {
+        TableWriter::new(&[&[PLAIN]], 1).column(ABSENT, [1]);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic = "not declared, or twice"]
+    fn a_column_is_written_once() {
+        let mut table = TableWriter::new(&[&[PLAIN]], 1);
+        table.column(PLAIN, [1]);
+        table.column(PLAIN, [1]);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic = "declared and not written"]
+    fn a_column_that_is_declared_is_written() {
+        let mut table = TableWriter::new(&[&[PLAIN, ABSENT]], 1);
+        table.column(PLAIN, [1]);
+        table.finish();
+    }
+
+    #[test]
+    fn a_family_has_consecutive_ids() {
+        const FAMILY: [Column; 3] = ABSENT.family();
+        assert_eq!(FAMILY.map(|column| column.id), [8, 9, 10]);
+        assert_eq!(FAMILY.map(|column| column.if_absent), [3; 3]);
     }
 }

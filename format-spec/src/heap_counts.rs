@@ -1,10 +1,9 @@
 //! Exact counts of what threads allocated and freed, slice by slice of
 //! time, whether the allocations are recorded one by one or sampled.
 
-use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::column::{Column, Table, TableWriter};
 use crate::error::FormatError;
-use crate::totals::{HISTOGRAM_BUCKETS, Histogram};
-use crate::varint::write_varint;
+use crate::totals::Histogram;
 use crate::waits::optional_u32;
 
 /// Most rows in a block of heap counts.
@@ -45,26 +44,44 @@ pub struct HeapCounts {
 /// Leads to one of a row's numbers.
 type Number = fn(&mut HeapCounts) -> &mut u64;
 
-/// The plain numbers of a row, each with its column id.
-const NUMBERS: [(u8, Number); 10] = [
-    (2, |c| &mut c.allocations),
-    (3, |c| &mut c.bytes),
-    (4, |c| &mut c.frees),
-    (5, |c| &mut c.failed),
-    (6, |c| &mut c.mmaps),
-    (7, |c| &mut c.mapped),
-    (8, |c| &mut c.munmaps),
-    (9, |c| &mut c.unmapped),
-    (10, |c| &mut c.break_up),
-    (11, |c| &mut c.break_down),
+/// The plain numbers of a row, each with its column.
+const NUMBERS: [(Column, Number); 10] = [
+    (column::ALLOCATIONS, |c| &mut c.allocations),
+    (column::BYTES, |c| &mut c.bytes),
+    (column::FREES, |c| &mut c.frees),
+    (column::FAILED, |c| &mut c.failed),
+    (column::MMAPS, |c| &mut c.mmaps),
+    (column::MAPPED, |c| &mut c.mapped),
+    (column::MUNMAPS, |c| &mut c.munmaps),
+    (column::UNMAPPED, |c| &mut c.unmapped),
+    (column::BREAK_UP, |c| &mut c.break_up),
+    (column::BREAK_DOWN, |c| &mut c.break_down),
 ];
 
-/// The other column ids of the table.
-mod column {
-    pub const TIME: u8 = 0;
-    pub const THREAD: u8 = 1;
-    /// The first of [`super::HISTOGRAM_BUCKETS`].
-    pub const SIZE: u8 = 16;
+/// Columns of the table of heap counts.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*};
+    use crate::totals::HISTOGRAM_BUCKETS;
+
+    pub const TIME: Column = Column::new(0, Delta);
+    pub const THREAD: Column = Column::new(1, RunLength);
+    pub const ALLOCATIONS: Column = Column::new(2, Plain);
+    pub const BYTES: Column = Column::new(3, Plain);
+    pub const FREES: Column = Column::new(4, Plain);
+    pub const FAILED: Column = Column::new(5, Plain);
+    pub const MMAPS: Column = Column::new(6, Plain);
+    pub const MAPPED: Column = Column::new(7, Plain);
+    pub const MUNMAPS: Column = Column::new(8, Plain);
+    pub const UNMAPPED: Column = Column::new(9, Plain);
+    pub const BREAK_UP: Column = Column::new(10, Plain);
+    pub const BREAK_DOWN: Column = Column::new(11, Plain);
+    pub const SIZES: [Column; HISTOGRAM_BUCKETS] = Column::new(16, Plain).family();
+    pub const ALL: Columns = &[
+        &[TIME, THREAD],
+        &[ALLOCATIONS, BYTES, FREES, FAILED],
+        &[MMAPS, MAPPED, MUNMAPS, UNMAPPED, BREAK_UP, BREAK_DOWN],
+        &SIZES,
+    ];
 }
 
 impl HeapCounts {
@@ -105,48 +122,36 @@ impl HeapCounts {
 /// columns of zeros are left out.
 pub(crate) fn encode_heap_counts(rows: &mut [HeapCounts]) -> Vec<u8> {
     rows.sort_by_key(|row| (row.thread, row.time_ns));
-    let mut columns = vec![
-        (column::TIME, Encoding::Delta, rows.iter().map(|row| row.time_ns).collect()),
-        (
-            column::THREAD,
-            Encoding::RunLength,
-            rows.iter().map(|row| row.thread.map_or(0, |id| u64::from(id) + 1)).collect(),
-        ),
-    ];
-    let numbers = NUMBERS
-        .map(|(id, number)| (id, rows.iter_mut().map(|row| *number(row)).collect::<Vec<u64>>()));
-    let sizes = (0..HISTOGRAM_BUCKETS).map(|bucket| {
-        (column::SIZE + bucket as u8, rows.iter().map(|r| r.sizes.0[bucket]).collect())
-    });
-    let used =
-        numbers.into_iter().chain(sizes).filter(|(_, values)| values.iter().any(|v| *v != 0));
-    columns.extend(used.map(|(id, values)| (id, Encoding::Plain, values)));
-    let mut out = Vec::new();
-    write_row_count(&mut out, rows.len());
-    write_varint(&mut out, columns.len() as u64);
-    for (id, encoding, values) in columns {
-        write_column(&mut out, id, encoding, values);
+    let mut table = TableWriter::new(column::ALL, rows.len());
+    table.column(column::TIME, rows.iter().map(|row| row.time_ns));
+    let threads = rows.iter().map(|row| row.thread.map_or(0, |id| u64::from(id) + 1));
+    table.column(column::THREAD, threads);
+    for (column, number) in NUMBERS {
+        table.column_if_used(column, rows.iter_mut().map(|row| *number(row)).collect());
     }
-    out
+    for (at, size) in column::SIZES.into_iter().enumerate() {
+        table.column_if_used(size, rows.iter().map(|row| row.sizes.0[at]).collect());
+    }
+    table.finish()
 }
 
 /// Reads the payload of a heap counts block.
 pub(crate) fn decode_heap_counts(mut payload: &[u8]) -> Result<Vec<HeapCounts>, FormatError> {
     let table = Table::read_at_most(MAX_HEAP_COUNTS, &mut payload)?;
-    let times = table.column(column::TIME, 0)?;
-    let threads = table.column(column::THREAD, 0)?;
+    let times = table.column(column::TIME)?;
+    let threads = table.column(column::THREAD)?;
     let mut rows = Vec::with_capacity(table.rows());
     for row in 0..table.rows() {
         let thread = optional_u32(threads[row], "thread id")?;
         rows.push(HeapCounts { time_ns: times[row], thread, ..HeapCounts::default() });
     }
-    for (id, number) in NUMBERS {
-        let values = table.column(id, 0)?;
+    for (column, number) in NUMBERS {
+        let values = table.column(column)?;
         rows.iter_mut().zip(values).for_each(|(row, value)| *number(row) = value);
     }
-    for bucket in 0..HISTOGRAM_BUCKETS {
-        let values = table.column(column::SIZE + bucket as u8, 0)?;
-        rows.iter_mut().zip(values).for_each(|(row, value)| row.sizes.0[bucket] = value);
+    for (at, size) in column::SIZES.into_iter().enumerate() {
+        let values = table.column(size)?;
+        rows.iter_mut().zip(values).for_each(|(row, value)| row.sizes.0[at] = value);
     }
     Ok(rows)
 }
@@ -154,6 +159,7 @@ pub(crate) fn decode_heap_counts(mut payload: &[u8]) -> Result<Vec<HeapCounts>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::totals::HISTOGRAM_BUCKETS;
     use proptest::prelude::*;
 
     fn rows() -> impl Strategy<Value = Vec<HeapCounts>> {

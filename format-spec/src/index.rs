@@ -4,10 +4,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
 use crate::block_kind::BlockKind;
-use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::column::{Table, TableWriter};
 use crate::error::FormatError;
 use crate::header::{HEADER_LEN, u64_at};
-use crate::varint::write_varint;
 
 /// Bytes that end a cleanly closed trace.
 pub(crate) const TRAILER_MAGIC: [u8; 8] = *b"RZ1end\r\n";
@@ -41,39 +40,39 @@ impl IndexEntry {
     }
 }
 
-/// Column ids of the index table.
-mod column {
-    pub const OFFSET: u8 = 0;
-    pub const KIND: u8 = 1;
-    pub const STORED_LEN: u8 = 2;
-    pub const FIRST: u8 = 3;
-    pub const LAST: u8 = 4;
+/// Columns of the index table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*};
+
+    pub const OFFSET: Column = Column::new(0, Delta);
+    pub const KIND: Column = Column::new(1, RunLength);
+    pub const STORED_LEN: Column = Column::new(2, Plain);
+    pub const FIRST: Column = Column::new(3, Delta);
+    pub const LAST: Column = Column::new(4, Delta);
+    pub const ALL: Columns = &[&[OFFSET, KIND, STORED_LEN, FIRST, LAST]];
 }
 
 /// The payload of an index block.
 pub(crate) fn encode_index(entries: &[IndexEntry]) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_row_count(&mut out, entries.len());
-    write_varint(&mut out, 5);
-    let mut column = |id, encoding, value: fn(&IndexEntry) -> u64| {
-        write_column(&mut out, id, encoding, entries.iter().map(value));
-    };
-    column(column::OFFSET, Encoding::Delta, |e| e.offset);
-    column(column::KIND, Encoding::RunLength, |e| e.kind.0.into());
-    column(column::STORED_LEN, Encoding::Plain, |e| e.stored_len.into());
-    column(column::FIRST, Encoding::Delta, |e| e.first_ns);
-    column(column::LAST, Encoding::Delta, |e| e.last_ns);
-    out
+    let mut table = TableWriter::new(column::ALL, entries.len());
+    let mut column =
+        |column, value: fn(&IndexEntry) -> u64| table.column(column, entries.iter().map(value));
+    column(column::OFFSET, |e| e.offset);
+    column(column::KIND, |e| e.kind.0.into());
+    column(column::STORED_LEN, |e| e.stored_len.into());
+    column(column::FIRST, |e| e.first_ns);
+    column(column::LAST, |e| e.last_ns);
+    table.finish()
 }
 
 /// Reads the payload of an index block.
 pub(crate) fn decode_index(mut payload: &[u8]) -> Result<Vec<IndexEntry>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let offsets = table.column(column::OFFSET, 0)?;
-    let kinds = table.column(column::KIND, 0)?;
-    let lengths = table.column(column::STORED_LEN, 0)?;
-    let firsts = table.column(column::FIRST, 0)?;
-    let lasts = table.column(column::LAST, 0)?;
+    let offsets = table.column(column::OFFSET)?;
+    let kinds = table.column(column::KIND)?;
+    let lengths = table.column(column::STORED_LEN)?;
+    let firsts = table.column(column::FIRST)?;
+    let lasts = table.column(column::LAST)?;
     let invalid = |what, value| FormatError::InvalidValue { what, value };
     table.each_row(|row| {
         Ok(IndexEntry {

@@ -24,6 +24,8 @@ mod names;
 mod reader;
 mod record;
 mod samples;
+#[cfg(test)]
+mod spec;
 mod stacks;
 mod texts;
 mod totals;

@@ -1,9 +1,8 @@
 //! Names of code that were put into the trace, as a table of columns.
 
-use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
+use crate::column::{Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::texts::TextId;
-use crate::varint::write_varint;
 use crate::waits::optional_u32;
 
 /// Most rows in a block of names.
@@ -39,59 +38,60 @@ pub struct Name {
     pub inlined: bool,
 }
 
-/// Column ids of the names table.
-mod column {
-    pub const MODULE: u8 = 0;
-    pub const OFFSET: u8 = 1;
-    pub const FROM: u8 = 2;
-    pub const ADDRESS: u8 = 3;
-    pub const INTO: u8 = 4;
-    pub const NAME: u8 = 5;
-    pub const SYSTEM_NAME: u8 = 6;
-    pub const FILE: u8 = 7;
-    pub const LINE: u8 = 8;
-    pub const COLUMN: u8 = 9;
-    pub const INLINED: u8 = 10;
+/// Columns of the names table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*};
+
+    pub const MODULE: Column = Column::new(0, RunLength);
+    pub const OFFSET: Column = Column::new(1, Delta);
+    pub const FROM: Column = Column::new(2, RunLength);
+    pub const ADDRESS: Column = Column::new(3, RunLength);
+    pub const INTO: Column = Column::new(4, RunLength);
+    pub const NAME: Column = Column::new(5, Plain);
+    pub const SYSTEM_NAME: Column = Column::new(6, Plain);
+    pub const FILE: Column = Column::new(7, Plain);
+    pub const LINE: Column = Column::new(8, Plain);
+    pub const COLUMN: Column = Column::new(9, RunLength);
+    pub const INLINED: Column = Column::new(10, RunLength);
+    pub const ALL: Columns =
+        &[&[MODULE, OFFSET, FROM, ADDRESS, INTO, NAME, SYSTEM_NAME, FILE, LINE, COLUMN, INLINED]];
 }
 
 /// The payload of a names block.
 pub(crate) fn encode_names(names: &[Name]) -> Vec<u8> {
-    let mut out = Vec::new();
-    write_row_count(&mut out, names.len());
-    write_varint(&mut out, 11);
-    let mut column = |id, encoding, value: &dyn Fn(&Name) -> u64| {
-        write_column(&mut out, id, encoding, names.iter().map(value));
-    };
+    let mut table = TableWriter::new(column::ALL, names.len());
+    let mut column =
+        |column, value: &dyn Fn(&Name) -> u64| table.column(column, names.iter().map(value));
     let optional = |id: Option<u32>| id.map_or(0, |id| u64::from(id) + 1);
-    column(column::MODULE, Encoding::RunLength, &|n| n.module.into());
-    column(column::OFFSET, Encoding::Delta, &|n| n.offset);
-    column(column::FROM, Encoding::RunLength, &|n| n.from_ns);
+    column(column::MODULE, &|n| n.module.into());
+    column(column::OFFSET, &|n| n.offset);
+    column(column::FROM, &|n| n.from_ns);
     // Constant within a segment.
-    column(column::ADDRESS, Encoding::RunLength, &|n| n.address.wrapping_sub(n.offset));
-    column(column::INTO, Encoding::RunLength, &|n| n.into);
-    column(column::NAME, Encoding::Plain, &|n| optional(n.name));
-    column(column::SYSTEM_NAME, Encoding::Plain, &|n| optional(n.system_name));
-    column(column::FILE, Encoding::Plain, &|n| optional(n.file));
-    column(column::LINE, Encoding::Plain, &|n| n.line.into());
-    column(column::COLUMN, Encoding::RunLength, &|n| n.column.into());
-    column(column::INLINED, Encoding::RunLength, &|n| n.inlined.into());
-    out
+    column(column::ADDRESS, &|n| n.address.wrapping_sub(n.offset));
+    column(column::INTO, &|n| n.into);
+    column(column::NAME, &|n| optional(n.name));
+    column(column::SYSTEM_NAME, &|n| optional(n.system_name));
+    column(column::FILE, &|n| optional(n.file));
+    column(column::LINE, &|n| n.line.into());
+    column(column::COLUMN, &|n| n.column.into());
+    column(column::INLINED, &|n| n.inlined.into());
+    table.finish()
 }
 
 /// Reads the payload of a names block.
 pub(crate) fn decode_names(mut payload: &[u8]) -> Result<Vec<Name>, FormatError> {
     let table = Table::read_at_most(MAX_NAMES, &mut payload)?;
-    let modules = table.column(column::MODULE, 0)?;
-    let offsets = table.column(column::OFFSET, 0)?;
-    let from = table.column(column::FROM, 0)?;
-    let addresses = table.column(column::ADDRESS, 0)?;
-    let into = table.column(column::INTO, 0)?;
-    let names = table.column(column::NAME, 0)?;
-    let system_names = table.column(column::SYSTEM_NAME, 0)?;
-    let files = table.column(column::FILE, 0)?;
-    let lines = table.column(column::LINE, 0)?;
-    let columns = table.column(column::COLUMN, 0)?;
-    let inlined = table.column(column::INLINED, 0)?;
+    let modules = table.column(column::MODULE)?;
+    let offsets = table.column(column::OFFSET)?;
+    let from = table.column(column::FROM)?;
+    let addresses = table.column(column::ADDRESS)?;
+    let into = table.column(column::INTO)?;
+    let names = table.column(column::NAME)?;
+    let system_names = table.column(column::SYSTEM_NAME)?;
+    let files = table.column(column::FILE)?;
+    let lines = table.column(column::LINE)?;
+    let columns = table.column(column::COLUMN)?;
+    let inlined = table.column(column::INLINED)?;
     table.each_row(|row| {
         Ok(Name {
             module: to_u32(modules[row], "module id")?,

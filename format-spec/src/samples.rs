@@ -1,9 +1,8 @@
 //! CPU samples as a table of columns.
 
-use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
+use crate::column::{Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
-use crate::varint::write_varint;
 
 /// One CPU sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,14 +21,17 @@ pub struct Sample {
     pub weight: u64,
 }
 
-/// Column ids of the sample table.
-mod column {
-    pub const TIME: u8 = 0;
-    pub const EVENT: u8 = 1;
-    pub const THREAD: u8 = 2;
-    pub const CPU: u8 = 3;
-    pub const STACK: u8 = 4;
-    pub const WEIGHT: u8 = 5;
+/// Columns of the sample table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*};
+
+    pub const TIME: Column = Column::new(0, DeltaOfDelta);
+    pub const EVENT: Column = Column::new(1, RunLength);
+    pub const THREAD: Column = Column::new(2, RunLength);
+    pub const CPU: Column = Column::new(3, RunLength);
+    pub const STACK: Column = Column::new(4, Plain);
+    pub const WEIGHT: Column = Column::new(5, RunLength).if_absent(1);
+    pub const ALL: Columns = &[&[TIME, EVENT, THREAD, CPU, STACK, WEIGHT]];
 }
 
 /// The payload of a samples block. Sorts the samples by thread, then time:
@@ -37,31 +39,28 @@ mod column {
 /// of the time column is good at.
 pub(crate) fn encode_samples(samples: &mut [Sample]) -> Vec<u8> {
     samples.sort_by_key(|s| (s.event, s.thread, s.time_ns));
-    let mut out = Vec::new();
-    write_row_count(&mut out, samples.len());
-    write_varint(&mut out, 6);
-    let mut column = |id, encoding, value: fn(&Sample) -> u64| {
-        write_column(&mut out, id, encoding, samples.iter().map(value));
-    };
-    column(column::TIME, Encoding::DeltaOfDelta, |s| s.time_ns);
-    column(column::EVENT, Encoding::RunLength, |s| s.event.into());
-    column(column::THREAD, Encoding::RunLength, |s| s.thread.into());
-    column(column::CPU, Encoding::RunLength, |s| s.cpu.into());
+    let mut table = TableWriter::new(column::ALL, samples.len());
+    let mut column =
+        |column, value: fn(&Sample) -> u64| table.column(column, samples.iter().map(value));
+    column(column::TIME, |s| s.time_ns);
+    column(column::EVENT, |s| s.event.into());
+    column(column::THREAD, |s| s.thread.into());
+    column(column::CPU, |s| s.cpu.into());
     // 0 is a sample without a stack.
-    column(column::STACK, Encoding::Plain, |s| s.stack.map_or(0, |id| u64::from(id) + 1));
-    column(column::WEIGHT, Encoding::RunLength, |s| s.weight);
-    out
+    column(column::STACK, |s| s.stack.map_or(0, |id| u64::from(id) + 1));
+    column(column::WEIGHT, |s| s.weight);
+    table.finish()
 }
 
 /// Reads the payload of a samples block.
 pub(crate) fn decode_samples(mut payload: &[u8]) -> Result<Vec<Sample>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let times = table.column(column::TIME, 0)?;
-    let events = table.column(column::EVENT, 0)?;
-    let threads = table.column(column::THREAD, 0)?;
-    let cpus = table.column(column::CPU, 0)?;
-    let stacks = table.column(column::STACK, 0)?;
-    let weights = table.column(column::WEIGHT, 1)?;
+    let times = table.column(column::TIME)?;
+    let events = table.column(column::EVENT)?;
+    let threads = table.column(column::THREAD)?;
+    let cpus = table.column(column::CPU)?;
+    let stacks = table.column(column::STACK)?;
+    let weights = table.column(column::WEIGHT)?;
     table.each_row(|row| {
         Ok(Sample {
             time_ns: times[row],

@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 
 use crate::block::MAX_ROWS;
 use crate::codes::coded;
-use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::column::{Table, TableWriter, UNKNOWN};
 use crate::error::FormatError;
 use crate::varint::{read_bounded, write_varint};
 
@@ -100,17 +100,23 @@ pub struct StackDefs {
     pub stacks: Vec<StackNode>,
 }
 
-/// Column ids of the frame table.
-mod frame_column {
-    pub const KIND: u8 = 0;
-    pub const MODULE: u8 = 1;
-    pub const OFFSET: u8 = 2;
+/// Columns of the frame table.
+pub(crate) mod frame_column {
+    use crate::column::{Column, Columns, Encoding::*, UNKNOWN};
+
+    pub const KIND: Column = Column::new(0, RunLength).if_absent(UNKNOWN);
+    pub const MODULE: Column = Column::new(1, Plain);
+    pub const OFFSET: Column = Column::new(2, Delta);
+    pub const ALL: Columns = &[&[KIND, MODULE, OFFSET]];
 }
 
-/// Column ids of the stack table.
-mod stack_column {
-    pub const PARENT: u8 = 0;
-    pub const FRAME: u8 = 1;
+/// Columns of the stack table.
+pub(crate) mod stack_column {
+    use crate::column::{Column, Columns, Encoding::*};
+
+    pub const PARENT: Column = Column::new(0, Plain);
+    pub const FRAME: Column = Column::new(1, Delta);
+    pub const ALL: Columns = &[&[PARENT, FRAME]];
 }
 
 /// Frame kinds on disk.
@@ -132,24 +138,23 @@ impl StackDefs {
         let parts = self.frames.iter().map(|frame| match *frame {
             Frame::Code { module, offset } => (KIND_CODE, u64::from(module), offset),
             Frame::Truncated(reason) => (KIND_TRUNCATED, 0, reason.into()),
-            Frame::Unknown => (u64::MAX, 0, 0),
+            Frame::Unknown => (UNKNOWN, 0, 0),
         });
-        write_row_count(&mut out, self.frames.len());
-        write_varint(&mut out, 3);
-        write_column(&mut out, frame_column::KIND, Encoding::RunLength, parts.clone().map(|p| p.0));
-        write_column(&mut out, frame_column::MODULE, Encoding::Plain, parts.clone().map(|p| p.1));
-        write_column(&mut out, frame_column::OFFSET, Encoding::Delta, parts.map(|p| p.2));
+        let mut table = TableWriter::new(frame_column::ALL, self.frames.len());
+        table.column(frame_column::KIND, parts.clone().map(|p| p.0));
+        table.column(frame_column::MODULE, parts.clone().map(|p| p.1));
+        table.column(frame_column::OFFSET, parts.map(|p| p.2));
+        out.extend_from_slice(&table.finish());
 
         // The distance to the parent is small for the common chain of new
         // frames, and 0 is free to mean a root.
         let distances = (self.first_stack..)
             .zip(&self.stacks)
             .map(|(id, node)| node.parent.map_or(0, |parent| u64::from(id - parent)));
-        write_row_count(&mut out, self.stacks.len());
-        write_varint(&mut out, 2);
-        write_column(&mut out, stack_column::PARENT, Encoding::Plain, distances);
-        let frames = self.stacks.iter().map(|node| node.frame.into());
-        write_column(&mut out, stack_column::FRAME, Encoding::Delta, frames);
+        let mut table = TableWriter::new(stack_column::ALL, self.stacks.len());
+        table.column(stack_column::PARENT, distances);
+        table.column(stack_column::FRAME, self.stacks.iter().map(|node| node.frame.into()));
+        out.extend_from_slice(&table.finish());
         out
     }
 
@@ -161,9 +166,9 @@ impl StackDefs {
 
         let table = Table::read(input)?;
         check_ids(first_frame, table.rows(), "frame id")?;
-        let kinds = table.column(frame_column::KIND, u64::MAX)?;
-        let modules = table.column(frame_column::MODULE, 0)?;
-        let offsets = table.column(frame_column::OFFSET, 0)?;
+        let kinds = table.column(frame_column::KIND)?;
+        let modules = table.column(frame_column::MODULE)?;
+        let offsets = table.column(frame_column::OFFSET)?;
         let frames = kinds.into_iter().zip(modules).zip(offsets);
         let frames = frames.map(|((kind, module), offset)| match (kind, u32::try_from(module)) {
             (KIND_CODE, Ok(module)) => Frame::Code { module, offset },
@@ -174,8 +179,8 @@ impl StackDefs {
 
         let table = Table::read(input)?;
         check_ids(first_stack, table.rows(), "stack id")?;
-        let distances = table.column(stack_column::PARENT, 0)?;
-        let stack_frames = table.column(stack_column::FRAME, 0)?;
+        let distances = table.column(stack_column::PARENT)?;
+        let stack_frames = table.column(stack_column::FRAME)?;
         let mut stacks = Vec::with_capacity(table.rows());
         for (id, (distance, frame)) in
             (u64::from(first_stack)..).zip(distances.into_iter().zip(stack_frames))

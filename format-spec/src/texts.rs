@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use crate::block::MAX_ROWS;
-use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::column::{Table, TableWriter};
 use crate::error::FormatError;
 use crate::varint::{read_bounded, read_bytes, write_varint};
 
@@ -24,9 +24,12 @@ pub struct TextDefs {
     pub texts: Vec<Vec<u8>>,
 }
 
-/// Column ids of the text table.
-mod column {
-    pub const LENGTH: u8 = 0;
+/// Columns of the text table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*};
+
+    pub const LENGTH: Column = Column::new(0, Plain);
+    pub const ALL: Columns = &[&[LENGTH]];
 }
 
 impl TextDefs {
@@ -39,10 +42,9 @@ impl TextDefs {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         write_varint(&mut out, self.first.into());
-        write_row_count(&mut out, self.texts.len());
-        write_varint(&mut out, 1);
-        let lengths = self.texts.iter().map(|text| text.len() as u64);
-        write_column(&mut out, column::LENGTH, Encoding::Plain, lengths);
+        let mut table = TableWriter::new(column::ALL, self.texts.len());
+        table.column(column::LENGTH, self.texts.iter().map(|text| text.len() as u64));
+        out.extend_from_slice(&table.finish());
         self.texts.iter().for_each(|text| out.extend_from_slice(text));
         out
     }
@@ -56,7 +58,7 @@ impl TextDefs {
         if end > u32::MAX.into() {
             return Err(FormatError::InvalidValue { what: "text id", value: end });
         }
-        let lengths = table.column(column::LENGTH, 0)?;
+        let lengths = table.column(column::LENGTH)?;
         let texts: Result<_, FormatError> = lengths
             .into_iter()
             .map(|length| Ok(read_bytes(input, length as usize, "text")?.to_vec()))

@@ -1,9 +1,8 @@
 //! Exact sums over all waits and system calls, recorded in detail or not.
 
 use crate::codes::coded;
-use crate::column::{Encoding, Table, write_column, write_row_count};
+use crate::column::{Table, TableWriter};
 use crate::error::FormatError;
-use crate::varint::write_varint;
 use crate::waits::{WaitState, optional_u32};
 
 /// Buckets of a [`Histogram`].
@@ -96,63 +95,62 @@ impl Total {
     }
 }
 
-/// Column ids of the total table.
-mod column {
-    pub const CLASS: u8 = 0;
-    pub const THREAD: u8 = 1;
-    pub const STATE: u8 = 2;
-    pub const NUMBER: u8 = 3;
-    pub const COUNT: u8 = 4;
-    pub const ERRORS: u8 = 5;
-    pub const TOTAL: u8 = 6;
-    pub const MIN: u8 = 7;
-    pub const MAX: u8 = 8;
-    pub const QUEUED: u8 = 9;
-    /// The first of [`super::HISTOGRAM_BUCKETS`]; those of nothing are absent.
-    pub const BUCKET: u8 = 16;
+/// Columns of the total table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*, UNKNOWN};
+    use crate::totals::HISTOGRAM_BUCKETS;
+
+    pub const CLASS: Column = Column::new(0, RunLength).if_absent(UNKNOWN);
+    pub const THREAD: Column = Column::new(1, Delta);
+    pub const STATE: Column = Column::new(2, RunLength).if_absent(UNKNOWN);
+    pub const NUMBER: Column = Column::new(3, RunLength);
+    pub const COUNT: Column = Column::new(4, Plain);
+    pub const ERRORS: Column = Column::new(5, Plain);
+    pub const TOTAL: Column = Column::new(6, Plain);
+    pub const MIN: Column = Column::new(7, Plain);
+    pub const MAX: Column = Column::new(8, Plain);
+    pub const QUEUED: Column = Column::new(9, Plain);
+    pub const BUCKETS: [Column; HISTOGRAM_BUCKETS] = Column::new(16, Plain).family();
+    pub const ALL: Columns =
+        &[&[CLASS, THREAD, STATE, NUMBER, COUNT, ERRORS, TOTAL, MIN, MAX, QUEUED], &BUCKETS];
 }
 
-/// The payload of a totals block. Sorts the rows by what they are about.
+/// The payload of a totals block. Sorts the rows by what they are about;
+/// buckets of nothing are left out.
 pub(crate) fn encode_totals(totals: &mut [Total]) -> Vec<u8> {
     totals.sort_by_key(|total| (total.class, total.state, total.number, total.thread));
-    let used: Vec<usize> = (0..HISTOGRAM_BUCKETS)
-        .filter(|bucket| totals.iter().any(|total| total.histogram.0[*bucket] != 0))
-        .collect();
-    let mut out = Vec::new();
-    write_row_count(&mut out, totals.len());
-    write_varint(&mut out, 10 + used.len() as u64);
-    let mut column = |id, encoding, value: &dyn Fn(&Total) -> u64| {
-        write_column(&mut out, id, encoding, totals.iter().map(value));
-    };
-    column(column::CLASS, Encoding::RunLength, &|t| u8::from(t.class).into());
-    column(column::THREAD, Encoding::Delta, &|t| t.thread.map_or(0, |id| u64::from(id) + 1));
-    column(column::STATE, Encoding::RunLength, &|t| u8::from(t.state).into());
-    column(column::NUMBER, Encoding::RunLength, &|t| t.number.map_or(0, |nr| u64::from(nr) + 1));
-    column(column::COUNT, Encoding::Plain, &|t| t.count);
-    column(column::ERRORS, Encoding::Plain, &|t| t.errors);
-    column(column::TOTAL, Encoding::Plain, &|t| t.total_ns);
-    column(column::MIN, Encoding::Plain, &|t| t.min_ns);
-    column(column::MAX, Encoding::Plain, &|t| t.max_ns);
-    column(column::QUEUED, Encoding::Plain, &|t| t.queued_ns);
-    for bucket in used {
-        column(column::BUCKET + bucket as u8, Encoding::Plain, &|t| t.histogram.0[bucket]);
+    let mut table = TableWriter::new(column::ALL, totals.len());
+    let mut column =
+        |column, value: &dyn Fn(&Total) -> u64| table.column(column, totals.iter().map(value));
+    column(column::CLASS, &|t| u8::from(t.class).into());
+    column(column::THREAD, &|t| t.thread.map_or(0, |id| u64::from(id) + 1));
+    column(column::STATE, &|t| u8::from(t.state).into());
+    column(column::NUMBER, &|t| t.number.map_or(0, |nr| u64::from(nr) + 1));
+    column(column::COUNT, &|t| t.count);
+    column(column::ERRORS, &|t| t.errors);
+    column(column::TOTAL, &|t| t.total_ns);
+    column(column::MIN, &|t| t.min_ns);
+    column(column::MAX, &|t| t.max_ns);
+    column(column::QUEUED, &|t| t.queued_ns);
+    for (at, bucket) in column::BUCKETS.into_iter().enumerate() {
+        table.column_if_used(bucket, totals.iter().map(|t| t.histogram.0[at]).collect());
     }
-    out
+    table.finish()
 }
 
 /// Reads the payload of a totals block.
 pub(crate) fn decode_totals(mut payload: &[u8]) -> Result<Vec<Total>, FormatError> {
     let table = Table::read_at_most(MAX_TOTALS, &mut payload)?;
-    let classes = table.column(column::CLASS, u64::MAX)?;
-    let threads = table.column(column::THREAD, 0)?;
-    let states = table.column(column::STATE, u64::MAX)?;
-    let numbers = table.column(column::NUMBER, 0)?;
-    let counts = table.column(column::COUNT, 0)?;
-    let errors = table.column(column::ERRORS, 0)?;
-    let total = table.column(column::TOTAL, 0)?;
-    let min = table.column(column::MIN, 0)?;
-    let max = table.column(column::MAX, 0)?;
-    let queued = table.column(column::QUEUED, 0)?;
+    let classes = table.column(column::CLASS)?;
+    let threads = table.column(column::THREAD)?;
+    let states = table.column(column::STATE)?;
+    let numbers = table.column(column::NUMBER)?;
+    let counts = table.column(column::COUNT)?;
+    let errors = table.column(column::ERRORS)?;
+    let total = table.column(column::TOTAL)?;
+    let min = table.column(column::MIN)?;
+    let max = table.column(column::MAX)?;
+    let queued = table.column(column::QUEUED)?;
     let mut totals = Vec::with_capacity(table.rows());
     for row in 0..table.rows() {
         totals.push(Total {
@@ -169,9 +167,9 @@ pub(crate) fn decode_totals(mut payload: &[u8]) -> Result<Vec<Total>, FormatErro
             histogram: Histogram::default(),
         });
     }
-    for bucket in 0..HISTOGRAM_BUCKETS {
-        let values = table.column(column::BUCKET + bucket as u8, 0)?;
-        totals.iter_mut().zip(values).for_each(|(total, value)| total.histogram.0[bucket] = value);
+    for (at, bucket) in column::BUCKETS.into_iter().enumerate() {
+        let values = table.column(bucket)?;
+        totals.iter_mut().zip(values).for_each(|(total, value)| total.histogram.0[at] = value);
     }
     Ok(totals)
 }

@@ -1,10 +1,9 @@
 //! Off-CPU intervals as a table of columns.
 
 use crate::codes::coded;
-use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
+use crate::column::{Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
-use crate::varint::write_varint;
 
 /// What a thread was while it did not run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,56 +86,57 @@ pub struct Wait {
     pub seen: Seen,
 }
 
-/// Column ids of the wait table.
-mod column {
-    pub const END: u8 = 0;
-    pub const THREAD: u8 = 1;
-    pub const CPU: u8 = 2;
-    pub const DURATION: u8 = 3;
-    pub const QUEUED: u8 = 4;
-    pub const STATE: u8 = 5;
-    pub const SYSCALL: u8 = 6;
-    pub const STACK: u8 = 7;
-    pub const WEIGHT: u8 = 8;
-    pub const SEEN: u8 = 9;
+/// Columns of the wait table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*, UNKNOWN};
+
+    pub const END: Column = Column::new(0, Delta);
+    pub const THREAD: Column = Column::new(1, RunLength);
+    pub const CPU: Column = Column::new(2, Plain);
+    pub const DURATION: Column = Column::new(3, Plain);
+    pub const QUEUED: Column = Column::new(4, Plain);
+    pub const STATE: Column = Column::new(5, RunLength).if_absent(UNKNOWN);
+    pub const SYSCALL: Column = Column::new(6, RunLength);
+    pub const STACK: Column = Column::new(7, Plain);
+    pub const WEIGHT: Column = Column::new(8, Plain);
+    pub const SEEN: Column = Column::new(9, RunLength);
+    pub const ALL: Columns =
+        &[&[END, THREAD, CPU, DURATION, QUEUED, STATE, SYSCALL, STACK, WEIGHT, SEEN]];
 }
 
 /// The payload of a waits block. Sorts the rows by thread, then time.
 pub(crate) fn encode_waits(waits: &mut [Wait]) -> Vec<u8> {
     waits.sort_by_key(|wait| (wait.thread, wait.end_ns));
-    let mut out = Vec::new();
-    write_row_count(&mut out, waits.len());
-    write_varint(&mut out, 10);
-    let mut column = |id, encoding, value: fn(&Wait) -> u64| {
-        write_column(&mut out, id, encoding, waits.iter().map(value));
-    };
-    column(column::END, Encoding::Delta, |w| w.end_ns);
-    column(column::THREAD, Encoding::RunLength, |w| w.thread.into());
-    column(column::CPU, Encoding::Plain, |w| w.cpu.into());
-    column(column::DURATION, Encoding::Plain, |w| w.duration_ns);
-    column(column::QUEUED, Encoding::Plain, |w| w.queued_ns);
-    column(column::STATE, Encoding::RunLength, |w| u8::from(w.state).into());
-    column(column::SYSCALL, Encoding::RunLength, |w| w.syscall.map_or(0, |nr| u64::from(nr) + 1));
-    column(column::STACK, Encoding::Plain, |w| w.stack.map_or(0, |id| u64::from(id) + 1));
+    let mut table = TableWriter::new(column::ALL, waits.len());
+    let mut column =
+        |column, value: fn(&Wait) -> u64| table.column(column, waits.iter().map(value));
+    column(column::END, |w| w.end_ns);
+    column(column::THREAD, |w| w.thread.into());
+    column(column::CPU, |w| w.cpu.into());
+    column(column::DURATION, |w| w.duration_ns);
+    column(column::QUEUED, |w| w.queued_ns);
+    column(column::STATE, |w| u8::from(w.state).into());
+    column(column::SYSCALL, |w| w.syscall.map_or(0, |nr| u64::from(nr) + 1));
+    column(column::STACK, |w| w.stack.map_or(0, |id| u64::from(id) + 1));
     // Nearly always the duration or the threshold.
-    column(column::WEIGHT, Encoding::Plain, |w| w.weight.wrapping_sub(w.duration_ns));
-    column(column::SEEN, Encoding::RunLength, |w| u8::from(w.seen).into());
-    out
+    column(column::WEIGHT, |w| w.weight.wrapping_sub(w.duration_ns));
+    column(column::SEEN, |w| u8::from(w.seen).into());
+    table.finish()
 }
 
 /// Reads the payload of a waits block.
 pub(crate) fn decode_waits(mut payload: &[u8]) -> Result<Vec<Wait>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let ends = table.column(column::END, 0)?;
-    let threads = table.column(column::THREAD, 0)?;
-    let cpus = table.column(column::CPU, 0)?;
-    let durations = table.column(column::DURATION, 0)?;
-    let queued = table.column(column::QUEUED, 0)?;
-    let states = table.column(column::STATE, u64::MAX)?;
-    let syscalls = table.column(column::SYSCALL, 0)?;
-    let stacks = table.column(column::STACK, 0)?;
-    let weights = table.column(column::WEIGHT, 0)?;
-    let seen = table.column(column::SEEN, 0)?;
+    let ends = table.column(column::END)?;
+    let threads = table.column(column::THREAD)?;
+    let cpus = table.column(column::CPU)?;
+    let durations = table.column(column::DURATION)?;
+    let queued = table.column(column::QUEUED)?;
+    let states = table.column(column::STATE)?;
+    let syscalls = table.column(column::SYSCALL)?;
+    let stacks = table.column(column::STACK)?;
+    let weights = table.column(column::WEIGHT)?;
+    let seen = table.column(column::SEEN)?;
     table.each_row(|row| {
         Ok(Wait {
             end_ns: ends[row],

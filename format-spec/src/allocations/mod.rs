@@ -4,10 +4,9 @@
 mod addresses;
 
 use crate::codes::coded;
-use crate::column::{Encoding, Table, to_u32, write_column, write_row_count};
+use crate::column::{Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
-use crate::varint::write_varint;
 use crate::waits::optional_u32;
 use addresses::{distances, references, resolve};
 
@@ -79,53 +78,54 @@ pub struct Allocation {
 /// than all the rest.
 const TIME_UNIT_NS: u64 = 1_000;
 
-/// Column ids of the allocation table.
-mod column {
-    pub const TIME: u8 = 0;
-    pub const THREAD: u8 = 1;
-    pub const KIND: u8 = 2;
-    pub const ADDRESS: u8 = 3;
-    pub const SIZE: u8 = 4;
-    pub const STACK: u8 = 5;
-    pub const ALLOCATIONS: u8 = 6;
-    pub const INTERVAL: u8 = 7;
-    pub const REFERENCE: u8 = 8;
+/// Columns of the allocation table.
+pub(crate) mod column {
+    use crate::column::{Column, Columns, Encoding::*, UNKNOWN};
+
+    pub const TIME: Column = Column::new(0, Delta);
+    pub const THREAD: Column = Column::new(1, RunLength);
+    pub const KIND: Column = Column::new(2, Plain).if_absent(UNKNOWN);
+    pub const ADDRESS: Column = Column::new(3, Plain);
+    pub const SIZE: Column = Column::new(4, Plain);
+    pub const STACK: Column = Column::new(5, Plain);
+    pub const ALLOCATIONS: Column = Column::new(6, Plain);
+    pub const INTERVAL: Column = Column::new(7, RunLength);
+    pub const REFERENCE: Column = Column::new(8, Plain);
+    pub const ALL: Columns =
+        &[&[TIME, THREAD, KIND, ADDRESS, SIZE, STACK, ALLOCATIONS, INTERVAL, REFERENCE]];
 }
 
 /// The payload of an allocations block. The order of rows stays. With
 /// `addresses`, all of them are written, which takes more room and less time.
 pub(crate) fn encode_allocations(rows: &[Allocation], addresses: bool) -> Vec<u8> {
     let references = if addresses { vec![0; rows.len()] } else { references(rows) };
-    let mut out = Vec::new();
-    write_row_count(&mut out, rows.len());
-    write_varint(&mut out, 9);
-    write_column(&mut out, column::ADDRESS, Encoding::Plain, distances(rows, &references));
-    write_column(&mut out, column::REFERENCE, Encoding::Plain, references.iter().copied());
-    let mut column = |id, encoding, value: fn(&Allocation) -> u64| {
-        write_column(&mut out, id, encoding, rows.iter().map(value));
-    };
-    column(column::TIME, Encoding::Delta, |a| a.time_ns / TIME_UNIT_NS);
-    column(column::THREAD, Encoding::RunLength, |a| a.thread.into());
-    column(column::KIND, Encoding::Plain, |a| u8::from(a.kind).into());
-    column(column::SIZE, Encoding::Plain, |a| a.size);
-    column(column::STACK, Encoding::Plain, |a| a.stack.map_or(0, |id| u64::from(id) + 1));
-    column(column::ALLOCATIONS, Encoding::Plain, |a| a.allocations);
-    column(column::INTERVAL, Encoding::RunLength, |a| a.interval);
-    out
+    let mut table = TableWriter::new(column::ALL, rows.len());
+    table.column(column::ADDRESS, distances(rows, &references));
+    table.column(column::REFERENCE, references.iter().copied());
+    let mut column =
+        |column, value: fn(&Allocation) -> u64| table.column(column, rows.iter().map(value));
+    column(column::TIME, |a| a.time_ns / TIME_UNIT_NS);
+    column(column::THREAD, |a| a.thread.into());
+    column(column::KIND, |a| u8::from(a.kind).into());
+    column(column::SIZE, |a| a.size);
+    column(column::STACK, |a| a.stack.map_or(0, |id| u64::from(id) + 1));
+    column(column::ALLOCATIONS, |a| a.allocations);
+    column(column::INTERVAL, |a| a.interval);
+    table.finish()
 }
 
 /// Reads the payload of an allocations block.
 pub(crate) fn decode_allocations(mut payload: &[u8]) -> Result<Vec<Allocation>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let times = table.column(column::TIME, 0)?;
-    let threads = table.column(column::THREAD, 0)?;
-    let kinds = table.column(column::KIND, u64::MAX)?;
-    let addresses = table.column(column::ADDRESS, 0)?;
-    let sizes = table.column(column::SIZE, 0)?;
-    let stacks = table.column(column::STACK, 0)?;
-    let allocations = table.column(column::ALLOCATIONS, 0)?;
-    let intervals = table.column(column::INTERVAL, 0)?;
-    let references = table.column(column::REFERENCE, 0)?;
+    let times = table.column(column::TIME)?;
+    let threads = table.column(column::THREAD)?;
+    let kinds = table.column(column::KIND)?;
+    let addresses = table.column(column::ADDRESS)?;
+    let sizes = table.column(column::SIZE)?;
+    let stacks = table.column(column::STACK)?;
+    let allocations = table.column(column::ALLOCATIONS)?;
+    let intervals = table.column(column::INTERVAL)?;
+    let references = table.column(column::REFERENCE)?;
     let rows = table.each_row(|row| {
         Ok(Allocation {
             time_ns: times[row].saturating_mul(TIME_UNIT_NS),
