@@ -120,8 +120,13 @@ start_demo_program() {
 check_permission
 
 step "Building"
-./build.sh
-bin=target/dist
+if [ -x target/dist/report ]; then
+    ./build.sh
+    bin=target/dist
+else
+    ./build.sh --quick
+    bin=target/dist-quick
+fi
 
 step "Starting something to look at"
 if have_redis || install_redis; then
@@ -182,3 +187,6 @@ Next, look at a process of your own:
     $bin/report trace.rz --syscalls --list --tail 20
     $bin/report --diff before.rz after.rz
 NEXT
+if [ $bin = target/dist-quick ]; then
+    printf '\nFor more than a first look, ./build.sh makes releases in target/dist/.\n'
+fi
