@@ -6,9 +6,8 @@
 #                      target/dist-quick/: only what records and decodes is
 #                      optimized
 #
-# rec is linked statically, libc included, so that the one file can be copied
-# to any Linux box of this architecture. The flag goes to the final link only:
-# a target-wide flag would build every dependency a second time.
+# rec is linked statically, libc included (build-rec.sh), so that the one file
+# can be copied to any Linux box of this architecture.
 set -euo pipefail
 cd "$(dirname "$0")"
 case "${1:-}" in
@@ -23,9 +22,8 @@ esac
 
 built=${CARGO_TARGET_DIR:-target}/$profile
 mkdir -p $dist
-# All at once: what comes last of one crate goes on beside the others.
-cargo build --locked --profile $profile -p rz-record -p rz-convert -p rz-report --lib --bin conv --bin report
-cargo rustc --locked --profile $profile -p rz-record --bin rec -- -C target-feature=+crt-static -C strip=debuginfo
+RUSTC_WORKSPACE_WRAPPER=$PWD/build-rec.sh \
+    cargo build --locked --profile $profile -p rz-record -p rz-convert -p rz-report --bins
 install "$built/rec" "$built/conv" "$built/report" $dist/
 strip --strip-debug $dist/conv $dist/report
 
