@@ -130,7 +130,9 @@ fn is_folded(head: &[u8]) -> bool {
     // A line that is longer than what is looked at ends elsewhere.
     let is_long = !text.contains('\n') && head.len() as u64 == HEAD && text.contains(';');
     let has_frames = |line: &str| line.contains(';') || line.split_whitespace().count() == 2;
-    is_long || lines.next().is_some_and(|line| has_frames(line) && last_number(line).is_some())
+    let has_count =
+        |line: &str| last_number(line).is_some_and(|(_, number)| number.parse::<f64>().is_ok());
+    is_long || lines.next().is_some_and(|line| has_frames(line) && has_count(line))
 }
 
 /// Whether a line says nothing.
@@ -158,6 +160,7 @@ mod tests {
             ("a;b 3\n", true),
             ("# made by me\n\na 1", true),
             ("hello world\n", false),
+            ("Python 3.11.2\n", false),
             ("any text that ends in a number: 12\n", false),
             ("", false),
             ("{\"a\": 1}\n", false),

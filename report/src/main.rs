@@ -190,13 +190,13 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     let unneeded = LoadOptions {
         unnamed: true,
         filter: config.filter.clone(),
-        without: Without { waits: true, calls: true },
+        without: Without { waits: true, calls: true, allocations: true },
         ..LoadOptions::default()
     };
     let profile = load(trace, &unneeded)?;
     write_json(config, || {
         let page = Page::Calls(CallsPage::new(&list, options));
-        Document::new(&file_name(trace), &profile, None, page)
+        Document::new(&file_name(trace), &profile, None, page).with_notes(&list.notes)
     })
 }
 
@@ -209,7 +209,7 @@ fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> 
     })?;
     write_json(config, || {
         let page = Page::Info(info((&inventory, &profile), event, options));
-        Document::new(&name, &profile, event, page)
+        Document::new(&name, &profile, event, page).without_names()
     })
 }
 
@@ -294,9 +294,9 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
 /// if it has samples.
 fn not_shown(event: Option<&str>) -> Without {
     match event {
-        Some(OFF_CPU | WALL) => Without { waits: false, calls: true },
-        Some(SYSCALLS) => Without { waits: true, calls: false },
-        None | Some(_) => Without { waits: true, calls: true },
+        Some(OFF_CPU | WALL) => Without { calls: true, ..Without::default() },
+        Some(SYSCALLS) => Without { waits: true, ..Without::default() },
+        None | Some(_) => Without { waits: true, calls: true, ..Without::default() },
     }
 }
 

@@ -25,14 +25,15 @@ use rz_report::model::top::SortBy;
 use rz_report::model::trees::Direction;
 use rz_report::render::change_color::Width;
 use rz_report::render::style::Style;
+use rz_report::views::document::{Document, Page};
 use rz_report::views::flame::write_flame_graph;
 use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_sites};
 use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
-use rz_report::views::list::{ListOptions, write_list};
-use rz_report::views::off_cpu::write_off_cpu;
-use rz_report::views::summary::{SummaryOptions, write_summary};
-use rz_report::views::syscalls::{SyscallOptions, write_syscalls};
-use rz_report::views::tree::{TreeOptions, write_tree_report};
+use rz_report::views::list::{CallsPage, ListOptions, write_list};
+use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
+use rz_report::views::summary::{SummaryOptions, summary, write_summary};
+use rz_report::views::syscalls::{SyscallOptions, syscalls, write_syscalls};
+use rz_report::views::tree::{TreeOptions, tree, write_tree_report};
 
 /// A random sequence, the same each time.
 struct Random(u64);
@@ -283,10 +284,17 @@ fn show(out: &mut Vec<u8>, profile: &mut Profile) {
         let page = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
         write_summary(out, style, "t", profile, event, page).unwrap();
         write_off_cpu(out, style, "t", profile, event, page).unwrap();
+        let json = |out: &mut Vec<u8>, page| {
+            Document::new("t", profile, event, page).write(out).unwrap();
+        };
+        json(out, Page::Summary(summary(profile, event, page)));
+        json(out, Page::OffCpu(off_cpu(profile, event, page)));
         let page = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
         write_syscalls(out, style, "t", profile, event, page).unwrap();
-        let tree = TreeOptions { direction: Direction::Inverted, min_percent: 0.0 };
-        write_tree_report(out, style, "t", profile, event, tree).unwrap();
+        json(out, Page::Syscalls(syscalls(profile, event, page)));
+        let options = TreeOptions { direction: Direction::Inverted, min_percent: 0.0 };
+        write_tree_report(out, style, "t", profile, event, options).unwrap();
+        json(out, Page::Tree(tree(profile, event, options)));
         // There may be nothing to draw.
         let _ = write_flame_graph(out, "t", profile, event, Direction::TopDown);
     }
@@ -334,7 +342,10 @@ fn every_view_of_nonsense() {
         for (tail, errors) in [(None, false), (Some(3), false), (None, true)] {
             let kept = CallOptions { tail, errors, limit: 20 };
             let list = load_calls(&path, &kept, &Filter::default()).unwrap();
-            write_list(&mut out, &list, ListOptions { tail, errors }).unwrap();
+            let options = ListOptions { tail, errors };
+            write_list(&mut out, &list, options).unwrap();
+            let page = Page::Calls(CallsPage::new(&list, options));
+            Document::new("t", &profile, None, page).write(&mut out).unwrap();
         }
         for filter in filters() {
             // There may be no such time.

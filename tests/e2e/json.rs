@@ -96,6 +96,7 @@ fn waits_have_reasons(trace: &Trace) {
     let by_reason: u64 =
         rows(&waits, "reasons").iter().map(|reason| number(reason, "/total_ns")).sum();
     assert_eq!(by_reason, total);
+    assert!(total > 0 && !rows(&waits, "stacks").is_empty(), "{waits:#}");
     assert!(rows(&waits, "stacks").iter().all(|stack| stack["reason"].is_string()), "{waits:#}");
 }
 
@@ -109,6 +110,7 @@ fn a_function_has_lines_and_instructions(trace: &Trace) {
     let pieces = code["data"]["function"]["code"][0]["pieces"]["rows"].as_array().unwrap();
     let instructions = pieces[0]["instructions"]["rows"].as_array().unwrap();
     assert!(instructions.iter().all(|one| one["text"].is_string()), "{code:#}");
+    assert!(instructions.iter().any(|one| number(one, "/total/samples") > 0), "{code:#}");
 }
 
 fn what_is_known_of_processes(trace: &Trace) {

@@ -61,6 +61,8 @@ pub struct CallList {
     pub files_are_complete: bool,
     /// Whether calls were recorded at all, one by one or only their totals.
     pub recorded: bool,
+    /// Calls that were recorded and are not kept, as there are too many.
+    pub left_out: u64,
     /// Things a reader should know, one sentence each.
     pub notes: Vec<String>,
     selection: Selection,
@@ -222,6 +224,7 @@ pub fn load_calls(
     }
     if dropped {
         let limit = options.limit;
+        list.left_out = recorded.saturating_sub(limit as u64);
         list.notes.push(match options.tail {
             None => format!("of {recorded} system calls only the first {limit} are kept in memory"),
             Some(_) => format!(

@@ -109,11 +109,15 @@ pub struct Without {
     pub waits: bool,
     /// System calls, one by one.
     pub calls: bool,
+    /// Allocations, one by one.
+    pub allocations: bool,
 }
 
 impl Without {
     fn has(self, kind: BlockKind) -> bool {
-        (self.waits && kind == BlockKind::WAITS) || (self.calls && kind == BlockKind::CALLS)
+        (self.waits && kind == BlockKind::WAITS)
+            || (self.calls && kind == BlockKind::CALLS)
+            || (self.allocations && kind == BlockKind::ALLOCATIONS)
     }
 }
 

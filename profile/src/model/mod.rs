@@ -370,14 +370,6 @@ pub struct Function {
     pub module: Option<ModuleId>,
 }
 
-impl Function {
-    /// Whether its name is known.
-    pub fn is_named(&self) -> bool {
-        let is_place = self.name.starts_with('[') && self.name.contains("+0x");
-        !(is_place && self.system_name.is_empty())
-    }
-}
-
 /// One recorded code address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Location {
@@ -479,6 +471,17 @@ impl Unit {
 }
 
 impl Profile {
+    /// Whether a function has a name of its own, and not that of its module, of
+    /// a place in it, or of what is missing.
+    pub fn is_named(&self, function: FunctionId) -> bool {
+        let Function { name, system_name, module, .. } = &self.functions[function];
+        let module = module.map(|id| self.modules[id].name.as_str());
+        let is_place = name.starts_with('[') && name.contains("+0x");
+        let is_module = module == Some(name.as_str());
+        let is_missing = module.is_none() && ["[unknown]", "[lost]"].contains(&name.as_str());
+        !(system_name.is_empty() && (is_place || is_module || is_missing))
+    }
+
     /// The locations of a stack, leaf first.
     pub fn locations_of(&self, stack: Option<StackId>) -> impl Iterator<Item = &Location> {
         let mut next = stack;

@@ -38,13 +38,13 @@ pub enum ShownKind {
 }
 
 /// What a node is.
-pub fn kind_of(node: &Node) -> ShownKind {
-    match node.kind {
+pub fn kind_of(kind: NodeKind, inlined: bool) -> ShownKind {
+    match kind {
         NodeKind::All => ShownKind::All,
         NodeKind::Source => ShownKind::Recording,
         NodeKind::Process => ShownKind::Process,
         NodeKind::NoStack => ShownKind::NoStack,
-        NodeKind::Frame(kind) => kind_of_frame(kind, node.inlined),
+        NodeKind::Frame(kind) => kind_of_frame(kind, inlined),
     }
 }
 
@@ -65,8 +65,7 @@ pub fn kind_of_frame(kind: FrameKind, inlined: bool) -> ShownKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownFrame {
-    /// The function, process or recording.
-    #[serde(rename = "function")]
+    /// The name of the function, process or recording.
     pub name: String,
     /// Short name of its module; empty if it has none.
     pub module: String,
@@ -78,7 +77,11 @@ impl ShownFrame {
     /// How a node is shown.
     pub fn of(node: &Node, symbols: &Symbols) -> Self {
         let symbol = symbols[node.symbol].clone();
-        ShownFrame { name: symbol.name, module: symbol.module, kind: kind_of(node) }
+        ShownFrame {
+            name: symbol.name,
+            module: symbol.module,
+            kind: kind_of(node.kind, node.inlined),
+        }
     }
 
     /// Its name, with a mark if it is not an ordinary function of the process.

@@ -1,11 +1,23 @@
 //! Exact sums of waits and system calls, as they are shown.
 
-use rz_profile::model::Total;
+use rz_profile::model::{Total, TotalClass};
 use serde::{Serialize, Serializer};
 
 /// What waits or system calls add up to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sum(pub Total);
+
+impl Sum {
+    /// A sum of waits.
+    pub fn of_waits(total: Total) -> Self {
+        Sum(Total { class: TotalClass::Waits, ..total })
+    }
+
+    /// A sum of system calls.
+    pub fn of_calls(total: Total) -> Self {
+        Sum(Total { class: TotalClass::Calls, ..total })
+    }
+}
 
 /// What is written of a sum.
 #[derive(Serialize)]
@@ -14,19 +26,23 @@ pub struct Sum(pub Total);
 struct Fields {
     /// How many there were.
     count: u64,
-    /// How many of them failed; 0 of waits.
-    errors: u64,
+    /// How many of them failed; `null` of waits, which cannot.
+    errors: Option<u64>,
     /// The time they took.
     total_ns: u64,
-    /// The part of it in which the thread was ready to run; 0 of system calls.
-    ready_ns: u64,
-    /// The shortest, the mean and the longest.
-    min_ns: u64,
-    mean_ns: u64,
-    max_ns: u64,
-    /// Median and 99th percentile, estimated from `durations`.
-    p50_ns: u64,
-    p99_ns: u64,
+    /// The part of it in which the thread was ready to run; `null` of system
+    /// calls.
+    ready_ns: Option<u64>,
+    /// The shortest; `null` if there is none.
+    min_ns: Option<u64>,
+    /// The mean.
+    mean_ns: Option<u64>,
+    /// The longest.
+    max_ns: Option<u64>,
+    /// The median, estimated from `durations`.
+    p50_ns: Option<u64>,
+    /// The 99th percentile, estimated likewise.
+    p99_ns: Option<u64>,
     /// How many took how long: each bucket that is not empty.
     durations: Vec<Bucket>,
 }
@@ -45,17 +61,18 @@ impl Serialize for Sum {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let sum = &self.0;
         let buckets = sum.histogram.0.iter().enumerate().filter(|(_, count)| **count > 0);
+        let any = sum.count > 0;
         let from_ns = |bucket: usize| if bucket == 0 { 0 } else { 1 << bucket };
         let fields = Fields {
             count: sum.count,
-            errors: sum.errors,
+            errors: (sum.class == TotalClass::Calls).then_some(sum.errors),
             total_ns: sum.total_ns,
-            ready_ns: sum.queued_ns,
-            min_ns: sum.min_ns,
-            mean_ns: sum.total_ns.checked_div(sum.count).unwrap_or(0),
-            max_ns: sum.max_ns,
-            p50_ns: quantile(sum, 0.5),
-            p99_ns: quantile(sum, 0.99),
+            ready_ns: (sum.class == TotalClass::Waits).then_some(sum.queued_ns),
+            min_ns: any.then_some(sum.min_ns),
+            mean_ns: sum.total_ns.checked_div(sum.count),
+            max_ns: any.then_some(sum.max_ns),
+            p50_ns: any.then(|| quantile(sum, 0.5)),
+            p99_ns: any.then(|| quantile(sum, 0.99)),
             durations: buckets
                 .map(|(bucket, &count)| Bucket { from_ns: from_ns(bucket), count })
                 .collect(),
@@ -100,6 +117,7 @@ pub fn quantile(total: &Total, q: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use rz_profile::model::Histogram;
+    use serde_json::Value;
 
     use super::*;
 
@@ -130,9 +148,11 @@ mod tests {
     #[test]
     fn a_sum_has_what_was_counted_and_what_follows() {
         let sum = Total { count: 4, total_ns: 10, queued_ns: 3, ..total(&[(1, 3), (3, 1)], 2, 9) };
-        let json = serde_json::to_value(Sum(sum)).unwrap();
+        let json = serde_json::to_value(Sum::of_waits(sum)).unwrap();
         assert_eq!(json["mean_ns"], 2);
-        assert_eq!(json["ready_ns"], 3);
+        assert_eq!((&json["ready_ns"], &json["errors"]), (&3.into(), &Value::Null));
+        let none = serde_json::to_value(Sum::of_calls(Total::default())).unwrap();
+        assert_eq!((&none["errors"], &none["p50_ns"]), (&0.into(), &Value::Null));
         let buckets = serde_json::json!([{"from_ns": 2, "count": 3}, {"from_ns": 8, "count": 1}]);
         assert_eq!(json["durations"], buckets);
     }

@@ -20,8 +20,8 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownThread {
-    /// Its number, which `--thread` takes; `null` of all those that are not
-    /// told apart.
+    /// Its number, which `--thread` takes; `null` if it is not known, and of all
+    /// those that are not told apart.
     pub tid: Option<u32>,
     /// Its name.
     pub thread: String,
@@ -30,7 +30,7 @@ pub struct ShownThread {
     /// The name of its process.
     pub process: String,
     /// Index of its recording in `trace.recordings`.
-    pub recording: usize,
+    pub recording: Option<usize>,
 }
 
 impl ShownThread {
@@ -43,24 +43,26 @@ impl ShownThread {
                 thread,
                 pid: None,
                 process: String::new(),
-                recording: 0,
+                recording: None,
             };
         };
         let (thread, process) = profile.thread(thread);
         ShownThread {
-            tid: Some(thread.tid),
+            // Other tools' files need not tell numbers.
+            tid: Some(thread.tid).filter(|&tid| tid > 0),
             thread: clean(&thread.name).into_owned(),
-            pid: Some(process.pid),
+            pid: Some(process.pid).filter(|&pid| pid > 0),
             process: clean(&process.name).into_owned(),
-            recording: process.source,
+            recording: Some(process.source),
         }
     }
 
     /// Number, name and, with several processes, process.
     pub fn texts(self, several: bool) -> (String, String, String) {
         let suffix = match self.pid {
-            Some(pid) if several => format!("{} ({pid})", self.process),
-            _ => String::new(),
+            _ if !several => String::new(),
+            Some(pid) => format!("{} ({pid})", self.process),
+            None => self.process,
         };
         (self.tid.map_or_else(|| "-".to_owned(), |tid| tid.to_string()), self.thread, suffix)
     }

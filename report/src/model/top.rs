@@ -10,6 +10,8 @@ use crate::model::symbols::{SymbolId, Symbols};
 pub struct Row {
     /// The function.
     pub symbol: SymbolId,
+    /// What it is where it was seen first.
+    pub kind: NodeKind,
     /// Samples in which it ran itself.
     pub self_: Amount,
     /// Samples in which it was anywhere on the stack, each counted once
@@ -58,6 +60,7 @@ fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row
     };
     let row = |nodes: FunctionNodes| Row {
         symbol: nodes.symbol,
+        kind: nodes.all.first().map_or(NodeKind::All, |&id| tree.nodes[id].kind),
         self_: sum(&nodes.all, |node| node.self_),
         total: sum(&nodes.outermost, |node| node.total),
     };

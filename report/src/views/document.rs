@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::metric::shown_heap;
+use crate::render::format::hex;
 use crate::views::annotate::AnnotatedPage;
 use crate::views::heap::HeapPage;
 use crate::views::heap::sites::SitesPage;
@@ -32,10 +33,13 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Document<'l> {
+    /// `rz-report`.
     schema: &'static str,
+    /// It grows when a field goes or changes its meaning.
     schema_version: u32,
     /// The program that wrote this.
     generator: &'static str,
+    /// Where it is from.
     trace: Trace,
     /// What was selected, if not all of the trace was.
     filter: Option<Filter>,
@@ -43,6 +47,7 @@ pub struct Document<'l> {
     event: Option<Shown>,
     /// All events of the trace.
     events: Vec<Event>,
+    /// What is missing.
     quality: Quality,
     /// What a reader should know, one sentence each.
     notes: Vec<String>,
@@ -83,8 +88,8 @@ struct Trace {
     name: String,
     /// Size of the file in bytes.
     file_bytes: u64,
-    /// Since the Unix epoch; 0 if unknown.
-    start_unix_ns: u64,
+    /// When the recording began, or the window, since the Unix epoch.
+    start_unix_ns: Option<u64>,
     /// Of the window that is looked at; of several recordings, their sum.
     duration_ns: u64,
     /// The same without a window.
@@ -95,9 +100,10 @@ struct Trace {
     modules: Vec<Module>,
     /// What was taken out of the trace.
     redacted: Vec<Counted>,
-    /// What recording cost; 0 if unknown.
-    recorder_cpu_ns: u64,
-    recorder_peak_bytes: u64,
+    /// CPU time that recording took.
+    recorder_cpu_ns: Option<u64>,
+    /// Memory that the recorder had resident, at most.
+    recorder_peak_bytes: Option<u64>,
 }
 
 /// One recording.
@@ -105,21 +111,28 @@ struct Trace {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Recording {
     /// What people call it.
-    label: String,
-    host: String,
-    os: String,
-    cpus: u32,
-    recorder: String,
+    label: Option<String>,
+    /// The name of the machine.
+    host: Option<String>,
+    /// Kernel name, release and machine, as `uname` gives them.
+    os: Option<String>,
+    /// CPUs of the machine.
+    cpus: Option<u32>,
+    /// Version of the recorder.
+    recorder: Option<String>,
     /// How samples were taken, such as `bpf`.
-    tier: String,
-    /// The recorder's command line.
+    tier: Option<String>,
+    /// The recorder's command line; empty if it is not known.
     command: Vec<String>,
-    start_unix_ns: u64,
+    /// When it began, since the Unix epoch.
+    start_unix_ns: Option<u64>,
+    /// How long samples were taken.
     duration_ns: u64,
     /// Whether the recorder was killed before it could end the recording.
     cut_short: bool,
-    /// Samples of the CPU, and those that are missing.
+    /// Samples of the CPU.
     samples: u64,
+    /// Samples of the CPU that were due and are missing.
     lost: u64,
     /// What was added to its times to bring its clock in line with the first's.
     clock_shift_ns: i64,
@@ -129,10 +142,12 @@ struct Recording {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Module {
+    /// Its short name, as functions have it.
     module: String,
-    path: String,
-    /// In hexadecimal digits; empty if it has none.
-    build_id: String,
+    /// Its path; `null` of what is no file.
+    path: Option<String>,
+    /// In hexadecimal digits.
+    build_id: Option<String>,
 }
 
 /// What was selected.
@@ -155,8 +170,8 @@ struct Event {
     unit: &'static str,
     /// Of allocations that are shown by one: what `--metric` takes.
     metric: Option<&'static str>,
-    /// Samples a second that were asked for; 0 if it is not sampled in time.
-    frequency_hz: u32,
+    /// Samples a second that were asked for; `null` if it is not sampled in time.
+    frequency_hz: Option<u32>,
 }
 
 /// What is shown.
@@ -165,6 +180,7 @@ struct Event {
 struct Shown {
     #[serde(flatten)]
     event: Event,
+    /// All its samples.
     total: Amount,
 }
 
@@ -176,11 +192,22 @@ struct Quality {
     lost: Vec<Lost>,
     /// Samples of the event whose stack does not reach its root, by reason.
     truncated: Vec<Counted>,
-    /// Samples of the event whose innermost function has no name.
-    unnamed_samples: u64,
-    /// Classes whose exact sums are missing, or replaced by sums of what was
-    /// recorded one by one: `waits`, `syscalls`, `io-uring`.
-    inexact_sums: Vec<&'static str>,
+    /// Samples of the event whose innermost function has no name; `null` if
+    /// none is shown, or names were not looked for.
+    unnamed_samples: Option<u64>,
+    /// Classes whose exact sums are missing, left out, or replaced by sums of
+    /// what was recorded one by one.
+    inexact_sums: Vec<Inexact>,
+}
+
+/// A class without exact sums.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Inexact {
+    /// `waits`, `syscalls` or `io-uring`.
+    what: &'static str,
+    /// Why, and what stands in their place.
+    why: &'static str,
 }
 
 /// What is missing of one class.
@@ -190,8 +217,9 @@ struct Lost {
     /// `samples`, `waits`, `syscalls`, `allocations`, `in no total` (waits and
     /// system calls that exact sums do not have) or `unknown`.
     what: &'static str,
-    /// How many; 0 if that is not known.
-    count: u64,
+    /// How many; `null` if that is not known.
+    count: Option<u64>,
+    /// The same by reason.
     reasons: Vec<Counted>,
 }
 
@@ -199,19 +227,32 @@ struct Lost {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Counted {
+    /// What was counted.
     what: String,
-    count: u64,
+    /// How many; `null` if that is not known.
+    count: Option<u64>,
 }
 
 impl Counted {
     fn all(counted: &[(String, u64)]) -> Vec<Self> {
-        let one = |(what, count): &(String, u64)| Counted { what: text(what), count: *count };
+        let one =
+            |(what, count): &(String, u64)| Counted { what: text(what), count: known(*count) };
         counted.iter().map(one).collect()
     }
 }
 
 fn text(text: &str) -> String {
     clean(text).into_owned()
+}
+
+/// A text of the trace, where empty is unknown.
+fn known_text(recorded: &str) -> Option<String> {
+    (!recorded.is_empty()).then(|| text(recorded))
+}
+
+/// A number of the trace, where 0 is unknown.
+fn known<N: Default + PartialEq>(number: N) -> Option<N> {
+    (number != N::default()).then_some(number)
 }
 
 impl<'l> Document<'l> {
@@ -239,6 +280,21 @@ impl<'l> Document<'l> {
             notes,
             page,
         }
+    }
+
+    /// The same with what else a reader should know.
+    pub fn with_notes(mut self, notes: &[String]) -> Self {
+        let notes: Vec<String> = notes.iter().map(|note| text(note)).collect();
+        let new = notes.into_iter().filter(|note| !self.notes.contains(note));
+        let new: Vec<String> = new.collect();
+        self.notes.extend(new);
+        self
+    }
+
+    /// The same for a profile in which names were not looked for.
+    pub fn without_names(mut self) -> Self {
+        self.quality.unnamed_samples = None;
+        self
     }
 
     /// Writes it, a field a line; single calls, of which there may be very
@@ -272,7 +328,7 @@ fn event_of(profile: &Profile, id: EventId) -> Event {
         name: text(name),
         unit: event.unit.name(),
         metric: metric.map(|metric| metric.name()),
-        frequency_hz: event.frequency_hz,
+        frequency_hz: known(event.frequency_hz),
     }
 }
 
@@ -281,27 +337,27 @@ fn trace(name: &str, profile: &Profile, event: Option<EventId>) -> Trace {
     Trace {
         name: text(name),
         file_bytes: info.file_size,
-        start_unix_ns: info.start_unix_ns,
+        start_unix_ns: known(info.start_unix_ns),
         duration_ns: info.duration_ns,
         recording_ns: info.recording_ns,
         recordings: profile.sources.iter().map(recording).collect(),
         modules: modules(profile, event),
         redacted: Counted::all(&info.redacted),
-        recorder_cpu_ns: info.recorder_cpu_ns,
-        recorder_peak_bytes: info.recorder_peak_rss,
+        recorder_cpu_ns: known(info.recorder_cpu_ns),
+        recorder_peak_bytes: known(info.recorder_peak_rss),
     }
 }
 
 fn recording(source: &Source) -> Recording {
     Recording {
-        label: text(&source.label),
-        host: text(&source.host),
-        os: text(&source.os),
-        cpus: source.cpus,
-        recorder: text(&source.recorder),
-        tier: text(&source.tier),
+        label: known_text(&source.label),
+        host: known_text(&source.host),
+        os: known_text(&source.os),
+        cpus: known(source.cpus),
+        recorder: known_text(&source.recorder),
+        tier: known_text(&source.tier),
         command: source.command.iter().map(|part| text(part)).collect(),
-        start_unix_ns: source.start_unix_ns,
+        start_unix_ns: known(source.start_unix_ns),
         duration_ns: source.duration_ns,
         cut_short: source.cut_short,
         samples: source.samples,
@@ -333,8 +389,8 @@ fn modules(profile: &Profile, event: Option<EventId>) -> Vec<Module> {
     modules
         .map(|(_, module)| Module {
             module: text(&module.name),
-            path: text(&module.path),
-            build_id: module.build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            path: known_text(&module.path),
+            build_id: (!module.build_id.is_empty()).then(|| hex(&module.build_id)),
         })
         .collect()
 }
@@ -352,20 +408,27 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
     let is_any = |losses: &Losses| losses.count > 0 || !losses.reasons.is_empty();
     let lost = lost.into_iter().filter(|(_, losses)| is_any(losses)).map(|(what, losses)| Lost {
         what,
-        count: losses.count,
+        count: known(losses.count),
         reasons: Counted::all(&losses.reasons),
     });
-    let class = |class: &TotalClass| match class {
-        TotalClass::Waits => "waits",
-        TotalClass::Calls => "syscalls",
-        TotalClass::IoUring => "io-uring",
-        TotalClass::Unknown => "unknown",
+    let inexact = |class: &TotalClass| Inexact {
+        what: match class {
+            TotalClass::Waits => "waits",
+            TotalClass::Calls => "syscalls",
+            TotalClass::IoUring => "io-uring",
+            TotalClass::Unknown => "unknown",
+        },
+        why: match (info.filter.why_inexact(*class), info.cut_short) {
+            (Some(why), _) => why,
+            (None, true) => "added up: the recording was not ended",
+            (None, false) => "added up: the exact sums are missing",
+        },
     };
     Quality {
         lost: lost.collect(),
         truncated: truncated(profile, event),
-        unnamed_samples: unnamed(profile, event),
-        inexact_sums: profile.inexact.iter().map(class).collect(),
+        unnamed_samples: event.map(|event| unnamed(profile, event)),
+        inexact_sums: profile.inexact.iter().map(inexact).collect(),
     }
 }
 
@@ -383,8 +446,8 @@ fn truncated(profile: &Profile, event: Option<EventId>) -> Vec<Counted> {
         let Some(reason) = root.and_then(|root| root.truncated) else { continue };
         let what = reason.describe();
         match sums.iter_mut().find(|sum| sum.what == what) {
-            Some(sum) => sum.count = sum.count.saturating_add(sample.count),
-            None => sums.push(Counted { what: what.to_owned(), count: sample.count }),
+            Some(sum) => sum.count = sum.count.map(|n| n.saturating_add(sample.count)),
+            None => sums.push(Counted { what: what.to_owned(), count: Some(sample.count) }),
         }
     }
     sums.sort_by(|a, b| a.what.cmp(&b.what));
@@ -392,14 +455,14 @@ fn truncated(profile: &Profile, event: Option<EventId>) -> Vec<Counted> {
 }
 
 /// Samples whose innermost function has no name.
-fn unnamed(profile: &Profile, event: Option<EventId>) -> u64 {
-    let samples = profile.samples.iter().filter(|sample| Some(sample.event) == event);
+fn unnamed(profile: &Profile, event: EventId) -> u64 {
+    let samples = profile.samples.iter().filter(|sample| sample.event == event);
     let is_unnamed = |sample: &&Sample| {
         // What says why a thread waited is no function.
         let mut functions = profile.locations_of(sample.stack);
         let innermost = functions.find(|location| location.kind != FrameKind::Wait);
         let line = innermost.and_then(|location| location.lines.first());
-        line.is_some_and(|line| !profile.functions[line.function].is_named())
+        line.is_some_and(|line| !profile.is_named(line.function))
     };
     let unnamed = samples.filter(is_unnamed);
     unnamed.fold(0, |sum: u64, sample| sum.saturating_add(sample.count))
@@ -435,6 +498,39 @@ pub(crate) mod tests {
     #[test]
     fn the_schema_is_that_of_the_types() {
         check_schema::<Document>("report.schema.json");
+    }
+
+    /// Properties of a schema, or below it, that nothing describes.
+    fn undescribed(schema: &Value, at: &str, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let at = format!("{at}/{name}");
+                    if at.ends_with(&format!("/properties/{name}"))
+                        && value.get("description").is_none()
+                        && value.get("const").is_none()
+                    {
+                        found.push(at.clone());
+                    }
+                    undescribed(value, &at, found);
+                }
+            }
+            Value::Array(values) => {
+                values.iter().for_each(|value| undescribed(value, at, found));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        let schema = SchemaSettings::draft2020_12().for_serialize();
+        let schema = schema.into_generator().into_root_schema_for::<Document>();
+        let mut found = Vec::new();
+        undescribed(schema.as_value(), "", &mut found);
+        // What one of several has is described where it is chosen.
+        found.retain(|at| !at.contains("/oneOf/"));
+        assert_eq!(found, [""; 0]);
     }
 
     fn written(profile: &Profile) -> Value {
@@ -483,7 +579,8 @@ pub(crate) mod tests {
         let truncated = serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2}]);
         check("/quality/truncated", truncated);
         check("/quality/unnamed_samples", 2.into());
-        check("/quality/inexact_sums", serde_json::json!(["waits"]));
+        check("/quality/inexact_sums/0/what", "waits".into());
+        check("/trace/recordings", serde_json::json!([]));
         check("/data/functions/left_out", 2.into());
         check("/data/functions/rows/0/function", "work".into());
         check("/data/functions/rows/0/self/samples", 3.into());

@@ -67,6 +67,8 @@ impl<'l> CallsPage<'l> {
 struct Written {
     /// In order of their beginnings.
     calls: Vec<ShownCall>,
+    /// Calls that were recorded and are left out, as there are too many.
+    left_out: u64,
 }
 
 #[cfg(test)]
@@ -90,8 +92,9 @@ impl Serialize for CallsPage<'_> {
                 calls.end()
             }
         }
-        let mut page = serializer.serialize_struct("CallsPage", 1)?;
+        let mut page = serializer.serialize_struct("CallsPage", 2)?;
         page.serialize_field("calls", &Calls(self))?;
+        page.serialize_field("left_out", &self.list.left_out)?;
         page.end()
     }
 }
@@ -106,9 +109,9 @@ pub struct ShownCall {
     pid: Option<u32>,
     /// When it began, since the Unix epoch.
     start_unix_ns: u64,
-    /// When it began, since the start of the recording, as `--from` counts; 0
-    /// if it had begun before.
-    at_ns: u64,
+    /// When it began, since the start of the recording, as `--from` counts;
+    /// `null` if it had begun before.
+    at_ns: Option<u64>,
     /// How long it took; `null` if it was not over at the end.
     duration_ns: Option<u64>,
     /// The call's name.
@@ -400,9 +403,9 @@ impl<'l> Replay<'l> {
         }
         ShownCall {
             tid: thread.map(|thread| thread.tid),
-            pid: thread.map(|thread| thread.pid),
+            pid: thread.map(|thread| thread.pid).filter(|&pid| pid > 0),
             start_unix_ns: list.unix_ns(recorded.start_ns),
-            at_ns: list.since_start(recorded.start_ns),
+            at_ns: (!late).then(|| list.since_start(recorded.start_ns)),
             duration_ns: (!unfinished).then_some(recorded.duration_ns),
             syscall: call_name(recorded.number),
             text,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_profile::model::{EventId, EventKind, Profile, Total, TotalClass};
+use rz_profile::model::{Event, EventId, EventKind, Profile, Total, TotalClass, Unit};
 use serde::Serialize;
 
 use crate::model::rows::Rows;
@@ -29,8 +29,9 @@ use crate::views::summary::{
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OffCpuPage {
     /// All waits that were over; exact, unless `quality.inexact_sums` has
-    /// `waits`.
-    pub waits: Sum,
+    /// `waits`. `null` if a filter by stack leaves sums out: then there are no
+    /// reasons and no threads either.
+    pub waits: Option<Sum>,
     /// The same by reason, the longest first.
     pub reasons: Rows<ReasonSum>,
     /// Waits that were not over at the end, by reason; in none of the sums
@@ -66,7 +67,7 @@ pub struct ThreadTimes {
     pub off_cpu_ns: u64,
     /// The part of it in which it was ready to run.
     pub ready_ns: u64,
-    /// How long it ran, by samples; `null` if the CPU was not sampled.
+    /// How long it ran, by samples; `null` if time on the CPU was not sampled.
     pub on_cpu_ns: Option<u64>,
     /// How often it waited.
     pub waits: u64,
@@ -74,12 +75,12 @@ pub struct ThreadTimes {
 
 /// What is known of waits: sums are exact, stacks and functions are sampled.
 pub fn off_cpu(profile: &Profile, event: Option<EventId>, options: SummaryOptions) -> OffCpuPage {
-    let reason = |Reason { name, sum }| ReasonSum { reason: name, sum: Sum(sum) };
+    let reason = |Reason { name, sum }| ReasonSum { reason: name, sum: Sum::of_waits(sum) };
     let reasons = by_reason(profile);
     let mut waits = Total::default();
     reasons.iter().for_each(|reason| waits.add(&reason.sum));
     let mut page = OffCpuPage {
-        waits: Sum(waits),
+        waits: (!profile.info.filter.drops_stacks).then(|| Sum::of_waits(waits)),
         reasons: Rows::first(options.limit, reasons, reason),
         still_waiting: Rows::first(options.limit, open_by_reason(profile), reason),
         threads: thread_times(profile, options.threads),
@@ -99,12 +100,14 @@ fn thread_times(profile: &Profile, limit: usize) -> Rows<ThreadTimes> {
     if profile.info.filter.drops_stacks {
         return Rows::default();
     }
-    let has_cpu = profile.events.iter().any(|event| event.kind == EventKind::Cpu);
+    // Other units than time do not tell for how long.
+    let in_time = |event: &Event| event.kind == EventKind::Cpu && event.unit == Unit::Nanoseconds;
+    let has_cpu = profile.events.iter().any(in_time);
     Rows::first(limit, by_thread(profile), |row: ThreadTime| ThreadTimes {
         thread: ShownThread::of(profile, row.thread),
         off_cpu_ns: row.waits.total_ns,
         ready_ns: row.waits.queued_ns,
-        on_cpu_ns: has_cpu.then_some(row.on_cpu_ns),
+        on_cpu_ns: row.thread.filter(|_| has_cpu).map(|_| row.on_cpu_ns),
         waits: row.waits.count,
     })
 }
@@ -143,7 +146,7 @@ fn write_reasons(
     profile: &Profile,
     page: &OffCpuPage,
 ) -> io::Result<()> {
-    let (reasons, Sum(all)) = (&page.reasons, &page.waits);
+    let (reasons, Sum(all)) = (&page.reasons, &page.waits.clone().unwrap_or_default());
     let exact = match all.count {
         0 => "no wait ended while it was recorded".to_owned(),
         n => format!(

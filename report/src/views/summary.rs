@@ -6,7 +6,7 @@ use rz_profile::model::{EventId, Profile, Unit};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
-use crate::model::frames::ShownFrame;
+use crate::model::frames::{ShownFrame, ShownKind, kind_of};
 use crate::model::hotpath::hot_path;
 use crate::model::rows::Rows;
 use crate::model::symbols::{Symbol, Symbols};
@@ -19,6 +19,9 @@ use crate::render::table::{MIN_NAME_WIDTH, Row, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::render::wording::wording;
 use crate::views::header::write_header;
+
+/// Parts of the last function of the hot path that the text has.
+const SHOWN_PARTS: usize = 3;
 
 /// How much a summary shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +46,7 @@ pub struct SummaryPage {
     /// the one before.
     pub hot_path: Vec<PathStep>,
     /// Where the weight of its last function is, the heaviest first.
-    pub then: Vec<Part>,
+    pub then: Rows<Part>,
     /// Threads, the busiest first.
     pub threads: Rows<ThreadAmount>,
 }
@@ -55,6 +58,9 @@ pub struct ShownFunction {
     /// Its name and module.
     #[serde(flatten)]
     pub symbol: Symbol,
+    /// What it is: `function`, `kernel`, `jit`, or `reason` of what says why a
+    /// thread waited.
+    pub kind: ShownKind,
     /// Samples in which it ran itself.
     #[serde(rename = "self")]
     pub self_: Amount,
@@ -121,7 +127,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
         total: tree.total(),
         functions: shown_functions(top::functions(&tree), &symbols, options),
         hot_path: path.iter().map(step).collect(),
-        then,
+        then: Rows::first(options.limit.max(SHOWN_PARTS), then, |part| part),
         threads: Rows::first(options.threads, threads(profile, event), thread),
     }
 }
@@ -135,6 +141,7 @@ pub(crate) fn shown_functions(
     top::sort(&mut rows, options.by, symbols);
     Rows::first(options.limit, rows, |row| ShownFunction {
         symbol: symbols[row.symbol].clone(),
+        kind: kind_of(row.kind, false),
         self_: row.self_,
         total: row.total,
     })
@@ -242,8 +249,8 @@ fn write_hot_path(out: &mut dyn Write, style: Style, page: &SummaryPage) -> io::
             part.function.as_deref().map_or("self".into(), |name| shorten(name, width.max(8)));
         format!("{name} {}", percent(percent_of(part.amount.weight, page.total.weight)))
     };
-    let parts: Vec<String> = page.then.iter().take(3).map(part).collect();
-    let more = if page.then.len() > parts.len() { ", …" } else { "" };
+    let parts: Vec<String> = page.then.rows.iter().take(SHOWN_PARTS).map(part).collect();
+    let more = if page.then.all() > parts.len() { ", …" } else { "" };
     let text = format!("then {}{more}", parts.join(", "));
     writeln!(out, "{:indent$}{}", "", style.paint(Paint::Dim, &text))
 }

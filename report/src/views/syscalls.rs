@@ -41,15 +41,20 @@ pub struct SyscallOptions {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SyscallsPage {
     /// All calls that returned; exact, unless `quality.inexact_sums` has
-    /// `syscalls`.
-    pub total: Sum,
+    /// `syscalls`. `null` if a filter by stack leaves sums and single calls out:
+    /// then only `stacks` has something.
+    pub total: Option<Sum>,
     /// The same by call.
     pub calls: Rows<CallSum>,
     /// What of it was recorded one by one.
     pub detail: Detail,
-    /// Requests submitted to an io_uring.
+    /// Requests submitted to an io_uring, all of them.
+    pub io_uring_total: u64,
+    /// The same by operation.
     pub io_uring: Rows<Requests>,
-    /// Calls that failed, as far as they were recorded one by one.
+    /// All calls that failed, as far as they were recorded one by one.
+    pub failed_total: u64,
+    /// The same by call and error.
     pub failed: Rows<Failed>,
     /// Calls that had begun before the recording or were not over at its end;
     /// in none of the sums above.
@@ -66,8 +71,8 @@ pub struct SyscallsPage {
 pub struct CallSum {
     /// The call's name.
     pub syscall: String,
-    /// Its number.
-    pub number: u32,
+    /// Its number; `null` if it is not known.
+    pub number: Option<u32>,
     /// What they add up to.
     #[serde(flatten)]
     pub sum: Sum,
@@ -156,17 +161,20 @@ pub fn syscalls(
         stacks(&tree, &symbols, limit)
     });
     SyscallsPage {
-        total: Sum(all(calls.iter().map(|(_, sum)| sum))),
+        total: (!profile.info.filter.drops_stacks)
+            .then(|| Sum::of_calls(all(calls.iter().map(|(_, sum)| sum)))),
         calls: Rows::first(limit, calls, |(number, sum)| CallSum {
             syscall: call_name(number).into_owned(),
-            number,
-            sum: Sum(sum),
+            number: Some(number).filter(|number| *number != u32::MAX),
+            sum: Sum::of_calls(sum),
         }),
         detail: detail(profile),
+        io_uring_total: all(requests.iter().map(|(_, sum)| sum)).count,
         io_uring: Rows::first(limit, requests, |(number, sum)| Requests {
             operation: uring_name(number).into_owned(),
             count: sum.count,
         }),
+        failed_total: failed.iter().fold(0, |sum, failed| sum.saturating_add(failed.count)),
         failed: Rows::first(limit, failed, |failed| Failed {
             syscall: call_name(failed.number).into_owned(),
             error: error_name(failed.errno).into_owned(),
@@ -181,7 +189,7 @@ pub fn syscalls(
         stacks: stacks.unwrap_or_default(),
         threads: Rows::first(options.threads, by_thread(profile), |(thread, sum)| ThreadCalls {
             thread: ShownThread::of(profile, thread),
-            sum: Sum(sum),
+            sum: Sum::of_calls(sum),
         }),
     }
 }
@@ -212,8 +220,8 @@ pub fn write_syscalls(
     write_header(out, style, name, profile, event)?;
     let page = syscalls(profile, event, options);
     write_calls(out, style, profile, &page)?;
-    write_uring(out, style, profile, &page.io_uring)?;
-    write_failed(out, style, profile, &page.failed)?;
+    write_uring(out, style, &page)?;
+    write_failed(out, style, profile, &page)?;
     write_in_flight(out, style, &page.in_flight)?;
     if with_samples(profile, event).is_some() {
         write_stacks(out, style, &page.stacks)?;
@@ -238,7 +246,7 @@ fn write_calls(
     profile: &Profile,
     page: &SyscallsPage,
 ) -> io::Result<()> {
-    let (calls, Sum(sum)) = (&page.calls, &page.total);
+    let (calls, Sum(sum)) = (&page.calls, &page.total.clone().unwrap_or_default());
     let exact = match sum.count {
         0 => "none returned while it was recorded".to_owned(),
         n => format!(
@@ -311,18 +319,13 @@ fn about_detail(profile: &Profile, detail: &Detail, exact: &Total) -> Vec<String
     lines
 }
 
-fn write_uring(
-    out: &mut dyn Write,
-    style: Style,
-    profile: &Profile,
-    requests: &Rows<Requests>,
-) -> io::Result<()> {
+fn write_uring(out: &mut dyn Write, style: Style, page: &SyscallsPage) -> io::Result<()> {
+    let requests = &page.io_uring;
     if requests.is_empty() {
         return Ok(());
     }
-    let all = all(profile.totals.iter().filter(|total| total.class == TotalClass::IoUring));
     let some = some_of(requests.rows.len(), requests.all());
-    let note = format!("{} submitted{some}", count(all.count));
+    let note = format!("{} submitted{some}", count(page.io_uring_total));
     write_title(out, style, "IO_URING REQUESTS", &note)?;
     let row_of =
         |Requests { operation, count: number }: &Requests| row(plain([count(*number)]), operation);
@@ -334,13 +337,13 @@ fn write_failed(
     out: &mut dyn Write,
     style: Style,
     profile: &Profile,
-    failed: &Rows<Failed>,
+    page: &SyscallsPage,
 ) -> io::Result<()> {
+    let failed = &page.failed;
     if failed.is_empty() {
         return Ok(());
     }
-    let one_by_one = profile.calls.failed.iter();
-    let sum = one_by_one.fold(0, |sum: u64, failed| sum.saturating_add(failed.count));
+    let sum = page.failed_total;
     let exact = all(profile.totals.iter().filter(|total| total.class == TotalClass::Calls)).errors;
     let differ = match sum == exact {
         true => String::new(),

@@ -160,7 +160,9 @@ fn write_tree(
             _ => above.below.clone(),
         };
         let lead = format!("{before}{branch}");
-        places[id + 1].below = format!("{before}{under}");
+        if places[id + 1].left > 0 {
+            places[id + 1].below = format!("{before}{under}");
+        }
         let mut used = lead.chars().count();
         for (weight, shown) in [(node.total.weight, true), (node.self_.weight, with_self)] {
             if shown {

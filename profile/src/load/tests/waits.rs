@@ -93,7 +93,7 @@ fn rows_that_are_not_looked_at() {
     let path = dir.path().join("t.rz");
     std::fs::write(&path, trace.finish()).unwrap();
     let check = |waits: bool, calls: bool| {
-        let without = Without { waits, calls };
+        let without = Without { waits, calls, ..Without::default() };
         let profile = load(&path, &LoadOptions { without, ..LoadOptions::default() }).unwrap();
         assert_eq!(names(&profile), ["cpu-clock", "off-cpu", "syscalls"]);
         let read: Vec<EventKind> =
