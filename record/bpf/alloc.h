@@ -151,7 +151,7 @@ static __always_inline void describe_allocation(struct allocation *allocation,
 }
 
 // Forgets an object of which it is known that it was allocated; returns whether
-// that it is given back is to be reported.
+// that it is freed is to be reported.
 static __always_inline bool take_object(struct task_struct *task, __u64 address)
 {
 	struct object_key key = { .address = address, .pid = FIELD(task, tgid) };
@@ -201,7 +201,7 @@ static __always_inline void report_allocation(struct pt_regs *ctx, struct task_s
 	struct allocation_room *room;
 	__u64 length;
 
-	// One that could not be given back would look like a leak.
+	// One that could not be freed would look like a leak.
 	if (settings.alloc_interval && bpf_map_update_elem(&objects, &key, &size, BPF_ANY)) {
 		lose(LOST_OBJECTS);
 		return;

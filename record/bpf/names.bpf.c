@@ -3,7 +3,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-// `record/src/bpf/names.rs` says the same.
+// `record/src/kernel_names.rs` says the same.
 #define ADDRESSES 64
 #define TEXT 256
 

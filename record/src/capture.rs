@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use nix::poll::PollTimeout;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
 
-use crate::event::RawEvent;
-use crate::event::Source;
+use crate::event::{RawEvent, Source};
 use crate::host::now_ns;
 use crate::queue::{Batch, QueueGauge, StackEnds};
 
@@ -111,12 +110,12 @@ impl Stop {
 }
 
 /// Takes what is captured into `batches` until `stop` is set, then all the rest.
-/// Sets `end_ns` to the time at which capturing ends. Batches that come back
+/// Tells `ended` the time at which capturing ends. Batches that come back
 /// through `empty` are used again.
 pub(crate) fn drain(
     mut capture: Box<dyn Capture>,
     stop: &Stop,
-    end_ns: &AtomicU64,
+    ended: impl Fn(u64),
     stack_ends: &StackEnds,
     queue: &QueueGauge,
     batches: &Sender<Batch>,
@@ -126,9 +125,7 @@ pub(crate) fn drain(
         // What came before it is taken below.
         let is_last = if stop.is_set.load(Ordering::Acquire) {
             wait_for_queue(queue, batches);
-            // The first time counts. Relaxed: the channels order it before its
-            // reader, who waits for the last batch to be dealt with.
-            let _ = end_ns.compare_exchange(0, now_ns(), Ordering::Relaxed, Ordering::Relaxed);
+            ended(now_ns());
             capture.disable()
         } else {
             capture.wait(stop.wake.as_fd(), INTERVAL);

@@ -1,4 +1,5 @@
 //! `rec`: records a live process into a trace.
+#![forbid(unsafe_code)]
 
 mod cli;
 mod syscall_list;

@@ -212,8 +212,8 @@ fn run(
     let (reason, written) = thread::scope(|scope| {
         let (queue, stop, stack_ends) = (&queue, &stop, &stack_ends);
         scope.spawn(move || {
-            let end_ns = &shared.end_ns;
-            drain(attached.capture, stop, end_ns, stack_ends, queue, &batch_sender, &empty);
+            let ended = |end_ns| shared.set_end_ns(end_ns);
+            drain(attached.capture, stop, ended, stack_ends, queue, &batch_sender, &empty);
         });
         let parse = attached.parse;
         let resolver = scope.spawn(move || {
@@ -228,7 +228,7 @@ fn run(
         // However this ends, the others have to.
         let stopping = StopInTheEnd(stop);
         let end = wait_for_end(config, signals, program.as_mut(), shared, is_over, watch);
-        shared.end_reason.store(end.into(), Ordering::Relaxed);
+        shared.set_end_reason(end);
         drop(stopping);
         let written = signals.with_usual_effect(|| writer.join());
         (end, written)

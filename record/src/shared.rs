@@ -19,24 +19,23 @@ pub(crate) struct Shared {
     pub(crate) waits: AtomicU64,
     pub(crate) calls: AtomicU64,
     pub(crate) allocations: AtomicU64,
-    pub(crate) truncated: AtomicU64,
+    truncated: AtomicU64,
     pub(crate) too_deep: AtomicU64,
     pub(crate) lost: AtomicU64,
-    pub(crate) threads: AtomicU64,
+    threads: AtomicU64,
     pub(crate) live_processes: AtomicU64,
     /// Bytes written to the file.
     pub(crate) written: AtomicU64,
     /// Whether the file or the disk has reached its limit.
     pub(crate) limit_reached: AtomicBool,
-    pub(crate) end_ns: AtomicU64,
-    pub(crate) end_reason: AtomicU8,
+    end_ns: AtomicU64,
+    end_reason: AtomicU8,
     /// What the user should know and has not been told.
     notices: Mutex<Vec<String>>,
 }
 
 // All but the notices are single numbers that stand for themselves: whoever reads an
-// old one acts a moment later. `end_*` are written before the channels that
-// lead to their reader are closed, which orders them.
+// old one acts a moment later.
 impl Shared {
     /// Publishes what the tracker counted.
     pub(crate) fn set_counts(&self, counts: Counts) {
@@ -90,7 +89,22 @@ impl Shared {
         }
     }
 
-    /// When and why the recording ended.
+    // The end's two numbers come from two threads. The one that captures reads its
+    // own off the clock; the one that waits for the end gives the reason, and then
+    // has the former stop (`Stop`, release and acquire). Only then are the channels
+    // closed that lead to who reads both, and that orders them.
+
+    /// Notes when capturing ended.
+    pub(crate) fn set_end_ns(&self, end_ns: u64) {
+        self.end_ns.store(end_ns, Ordering::Relaxed);
+    }
+
+    /// Notes why the recording ends, before anybody is told to stop.
+    pub(crate) fn set_end_reason(&self, reason: EndReason) {
+        self.end_reason.store(reason.into(), Ordering::Relaxed);
+    }
+
+    /// When and why the recording ended, for who is behind the closed channels.
     pub(crate) fn end(&self) -> (u64, EndReason) {
         let reason = self.end_reason.load(Ordering::Relaxed).into();
         (self.end_ns.load(Ordering::Relaxed), reason)

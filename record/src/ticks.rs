@@ -100,7 +100,7 @@ fn scale(from: Moment, to: Moment) -> u64 {
 
 /// Which clock hooks should use: the processor's, if it never stops and runs
 /// at one speed, which the kernel knows when it uses it itself.
-pub(super) fn best_clock() -> u32 {
+pub(crate) fn best_clock() -> u32 {
     let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     let current = std::fs::read_to_string(source).unwrap_or_default();
     match arch::clock::KERNEL_NAMES.contains(&current.trim()) {

@@ -6,8 +6,8 @@
 //! this gives what unwinding would have given, or nothing. It is kept only where
 //! nothing but these two registers and words at fixed places was asked for.
 
-use crate::StackMemory;
 use crate::arch::{FP, RETURN_ADDRESS_AT_CFA, Registers};
+use crate::memory::StackMemory;
 
 /// Frames kept per thread; of deeper stacks none.
 const MAX_KEPT: usize = 256;

@@ -11,7 +11,7 @@ use object::{LittleEndian, Object, ObjectSymbol, SymbolKind};
 use rz_format::{Record, Symbol};
 
 use crate::arch::KERNEL_IMAGE_END;
-use crate::own_vdso;
+use crate::vdso::own_vdso;
 
 /// The symbols of the kernel that hold the given addresses, from
 /// `/proc/kallsyms`. Empty if the kernel hides its addresses.

@@ -12,7 +12,7 @@ use gimli::{
     UnwindSection, UnwindTableRow,
 };
 
-use crate::arch::{self, MAX_REGISTERS, RETURN_ADDRESS_AT_END};
+use crate::arch::{self, ENTRY_BYTES, MAX_REGISTERS, RETURN_ADDRESS_AT_END};
 use crate::objects::Object;
 use crate::sys;
 
@@ -21,9 +21,6 @@ type Slice = EndianSlice<'static, LittleEndian>;
 /// Rows that are remembered at one time.
 const MAX_ROWS: usize = 4;
 
-/// Code that no entry covers is a program's first function if it lies at most
-/// so far behind the first instruction.
-const ENTRY_BYTES: usize = 64;
 /// Code that no entry covers, in an object that has entries, is taken to be
 /// generated if there is at least so much of it in one piece: generated code
 /// keeps frame pointers, hand-written assembly often does not.

@@ -16,6 +16,10 @@ pub(crate) const RETURN_ADDRESS_AT_END: i64 = -8;
 /// Offset of the return address from the frame pointer.
 pub(crate) const CHAINED_RETURN_ADDRESS: usize = 8;
 
+/// Code that no entry covers is a program's first function if it lies at most
+/// so far behind the first instruction.
+pub(crate) const ENTRY_BYTES: usize = 64;
+
 /// Where registers are in the `struct ucontext` of an interrupted frame: the
 /// frame pointer, the stack pointer, the instruction pointer.
 pub(crate) const SIGNAL_FP: usize = 120;

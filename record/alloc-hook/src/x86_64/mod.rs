@@ -14,8 +14,8 @@ mod thread;
 pub(crate) use calls::is_call;
 pub(crate) use clock::ticks;
 pub(crate) use frames::{
-    CHAINED_RETURN_ADDRESS, RETURN_ADDRESS_AT_END, RETURN_ADDRESS_LEN, SIGNAL_FP, SIGNAL_IP,
-    SIGNAL_SP,
+    CHAINED_RETURN_ADDRESS, ENTRY_BYTES, RETURN_ADDRESS_AT_END, RETURN_ADDRESS_LEN, SIGNAL_FP,
+    SIGNAL_IP, SIGNAL_SP,
 };
 pub(crate) use linker::{debug, own_dynamic};
 pub(crate) use registers::{FP, FP_PLUS, MAX_REGISTERS, RA, SP};
