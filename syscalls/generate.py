@@ -267,7 +267,7 @@ def main():
         raise SystemExit("no events of system calls: mount tracefs, and run this as root")
     processor = ARCHITECTURE.replace("_", "-")
     write(f"{ARCHITECTURE}/table.rs", f"The system calls of {processor}", syscalls(),
-          "\nuse crate::Syscall;\nuse crate::call::{arg, call};\n"
+          "\nuse crate::call::{Syscall, arg, call};\n"
           "use crate::kind::Kind::*;\nuse crate::kind::Returns;\n\n"
           "/// All calls, by number.\npub(crate) static SYSCALLS: &[Syscall] = &[\n")
     write("errno_table.rs", "The errors of the kernel", errors(),

@@ -8,8 +8,8 @@ use rz_command::output::Destination;
 use rz_command::stdin;
 use rz_convert::import::{ImportError, Imported, import};
 
-use super::cli::ImportConfig;
-use super::{human_size, is_same_file, refuse_terminal, say};
+use crate::cli::ImportConfig;
+use crate::user::{human_size, is_same_file, refuse_terminal, say};
 
 /// Makes the trace that was asked for.
 pub fn write(config: ImportConfig) -> anyhow::Result<()> {

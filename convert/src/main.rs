@@ -3,9 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::{anyhow, ensure};
@@ -20,6 +18,9 @@ use rz_profile::select::{cpu_event, events_with_samples, find_event, select_even
 mod cli;
 mod from_other;
 mod to_rz;
+mod user;
+
+use crate::user::{human_size, is_same_file, refuse_terminal, say};
 
 fn main() -> ExitCode {
     match cli::parse().map_err(Into::into).and_then(run) {
@@ -129,35 +130,5 @@ fn say_what_is_left(profile: &Profile) {
         let names: Vec<_> = events.iter().map(|&id| profile.events[id].name.as_str()).collect();
         let names = names.join(", ");
         say(format_args!("note: there are no samples of cpu; choose with --event: {names}"));
-    }
-}
-
-/// Prints a line on standard error; that nobody reads it is no reason to fail.
-fn say(message: std::fmt::Arguments) {
-    let _ = writeln!(io::stderr(), "conv: {message}");
-}
-
-/// Keeps what is no text off the screen.
-fn refuse_terminal(destination: &Destination, format: &str) -> anyhow::Result<()> {
-    let is_shown = *destination == Destination::Stdout && io::stdout().is_terminal();
-    ensure!(!is_shown, "{format} is not for a terminal: name a file with -o, or redirect it");
-    Ok(())
-}
-
-/// Whether two paths lead to one existing file.
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (fs::metadata(a), fs::metadata(b)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
-/// A size in bytes, KiB or MiB.
-fn human_size(bytes: u64) -> String {
-    let kib = bytes as f64 / 1024.0;
-    match bytes {
-        0..1000 => format!("{bytes} B"),
-        1000..1_000_000 => format!("{kib:.1} KiB"),
-        _ => format!("{:.1} MiB", kib / 1024.0),
     }
 }

@@ -13,8 +13,8 @@ use rz_convert::trace::merge::{self, MergeError, MergeOptions};
 use rz_convert::trace::redact::{Redacted, redact};
 use tempfile::NamedTempFile;
 
-use super::cli::TraceConfig;
-use super::{human_size, is_same_file, refuse_terminal, say};
+use crate::cli::TraceConfig;
+use crate::user::{human_size, is_same_file, refuse_terminal, say};
 
 /// One thing that is done to make the output; each goes through a whole file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

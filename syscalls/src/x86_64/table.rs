@@ -1,7 +1,6 @@
 //! The system calls of x86-64. Written by `generate.py`; do not edit.
 
-use crate::Syscall;
-use crate::call::{arg, call};
+use crate::call::{Syscall, arg, call};
 use crate::kind::Kind::*;
 use crate::kind::Returns;
 
