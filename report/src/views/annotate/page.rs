@@ -118,7 +118,7 @@ pub struct SourceText {
     pub other_text: Option<OtherText>,
 }
 
-/// There is another text of a source.
+/// There is another text of a source: at `path`, and `what` it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "what", content = "path", rename_all = "kebab-case")]
@@ -178,23 +178,24 @@ pub struct ModuleCode {
     pub unknown: Amount,
 }
 
-/// Why instructions cannot be shown.
+/// Why instructions cannot be shown: `what`, with a `text` where there is more to
+/// say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "what", content = "text", rename_all = "kebab-case")]
 pub enum NoCode {
     /// The kernel's code is in no file.
     Kernel,
-    /// So is that of the vDSO.
+    /// The vDSO's code is in no file.
     Vdso,
-    /// So is generated code.
+    /// Generated code is in no file.
     Generated,
-    /// It has no code.
+    /// What is in no module has no code.
     NoModule,
     /// The module's file is not here, is another build, or cannot be read: the
-    /// cause.
+    /// text is the cause.
     NoFile(String),
-    /// The file has code for another processor: its name.
+    /// The file has code for another processor: the text is its name.
     Processor(String),
 }
 
