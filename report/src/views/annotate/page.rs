@@ -173,8 +173,8 @@ pub struct ModuleCode {
     /// Its pieces, such as its cold part or a copy of it: the one with the
     /// heaviest instruction first.
     pub pieces: Rows<CodePiece>,
-    /// Samples at addresses where no function is known to be, added up over
-    /// addresses.
+    /// Samples at addresses where no function is known to be, or behind where
+    /// a piece is cut, added up over addresses.
     pub unknown: Amount,
 }
 
@@ -209,9 +209,12 @@ pub struct CodePiece {
     pub start: u64,
     /// Address behind its last byte.
     pub end: u64,
+    /// Address from which on it is not disassembled, as it is too long; `null`
+    /// if all of it is.
+    pub cut_at: Option<u64>,
     /// Instructions that have the least share or are near one that has, in
-    /// order; `left_out` is how many other ones the piece has. `null` if its
-    /// bytes are not in the file.
+    /// order; `left_out` is how many other ones the piece has, up to where it
+    /// is cut. `null` if its bytes are not in the file.
     pub instructions: Option<Rows<CodeInstruction>>,
 }
 
@@ -254,7 +257,7 @@ pub struct InstructionSource {
     pub file: String,
     /// The line, from 1.
     pub line: u32,
-    /// The line's text, without what is blank around it; `null` if it is not
-    /// here.
+    /// The line's text, tabs as four spaces, without what is blank around it;
+    /// `null` if it is not here.
     pub text: Option<String>,
 }

@@ -62,9 +62,7 @@ fn parts(places: &Places) -> Vec<Part> {
     let functions = places.functions.iter();
     let mut parts: Vec<Part> = functions
         .map(|(&(function, inlined), &weights)| {
-            let is_in = |key: &&super::places::LineKey| key.function == function;
-            let lines = places.lines.keys().filter(is_in);
-            let lines = lines.map(|key| (key.line, places.lines[key])).collect();
+            let lines = lines.remove(&function).unwrap_or_default();
             Part { function, inlined, weights, lines }
         })
         .collect();
@@ -146,7 +144,7 @@ fn source_lines(
 }
 
 /// A line of a source as it is shown.
-fn shown_text(text: &str) -> String {
+pub(super) fn shown_text(text: &str) -> String {
     clean(&text.replace('\t', "    ")).trim_end().to_owned()
 }
 
