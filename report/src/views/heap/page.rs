@@ -81,7 +81,7 @@ pub(super) fn page_of(profile: &Profile, options: HeapPageOptions, columns: usiz
         totals: Some(totals(profile, heap)),
         over_time: over_time(profile, heap, columns),
         sizes: sizes(heap),
-        lifetimes: lifetimes(heap),
+        lifetimes: lifetimes(heap, profile.info.recording_ns),
         top_allocated: functions(|sums| sums.allocated),
         top_at_peak: functions(|sums| sums.at_peak),
         top_live_at_end: functions(|sums| sums.at_end),
