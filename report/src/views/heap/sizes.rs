@@ -42,8 +42,8 @@ pub struct SizeBucket {
     /// Bytes allocated, added up from objects that were recorded one by one;
     /// `null` if none was.
     pub allocated_bytes: Option<Estimated>,
-    /// Bytes live at the end, added up in the same way; `null` if no object
-    /// that was recorded is.
+    /// Bytes live at the end, added up as `allocated_bytes` are; `null` if no
+    /// object that was recorded is.
     pub live_at_end_bytes: Option<Estimated>,
 }
 
