@@ -54,8 +54,8 @@ pub struct Lifetimes {
     /// Objects by their lifetime, in classes of a factor of two, the shortest
     /// first; only those that are not empty.
     pub buckets: Vec<LifetimeBucket>,
-    /// The median in nanoseconds, read off the buckets; 0 if it is below 1,024,
-    /// where times are not told apart.
+    /// The median in nanoseconds, an estimate from the buckets; 0 if it is in
+    /// the first one, below 1,024, where times are not told apart.
     pub p50_ns: u64,
     /// The 90th percentile in nanoseconds, as `p50_ns` is the median.
     pub p90_ns: u64,
@@ -141,7 +141,7 @@ pub(super) fn write_sizes(out: &mut dyn Write, style: Style, page: &HeapPage) ->
     let (all, highest) = (sum(&counts), counts.iter().copied().max().unwrap_or(0));
     let note = if page.counted { "allocations: exact" } else { "allocations: added up" };
     write_title(out, style, "SIZES", note)?;
-    let mark = if page.interval_bytes == 0 || page.counted { "" } else { "~" };
+    let mark = if !page.is_sampled() || page.counted { "" } else { "~" };
     let bytes = |sum: Option<Estimated>| sum.map_or_else(|| "-".to_owned(), amounts::bytes);
     let row = |(index, step): (usize, &Step)| {
         let share = percent_of(step.allocations, all);
