@@ -14,6 +14,7 @@ use super::disassemble::Disassembly;
 use super::files::SourceFile;
 use super::page::{CodeInstruction, CodePiece, InstructionSource, ModuleCode, NoCode};
 use super::places::{Places, Weights};
+use super::source::shown_text;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::rows::Rows;
@@ -121,7 +122,7 @@ fn module_code(
 
 impl View<'_> {
     /// What the function has of the file, and the samples at addresses where no
-    /// function is known to be.
+    /// function is known to be, or behind where a piece is cut.
     fn pieces(&self, addresses: &BTreeMap<u64, Weights>) -> (Rows<CodePiece>, Amount) {
         let mut ranges = Ranges::new();
         let mut unknown = Amount::default();
@@ -138,14 +139,19 @@ impl View<'_> {
         let heaviest = |at: &BTreeMap<u64, Weights>| at.values().map(|w| w.total.weight).max();
         let mut ranges: Vec<_> = ranges.into_values().collect();
         ranges.sort_by_key(|(_, at)| std::cmp::Reverse(heaviest(at)));
+        for (range, at) in ranges.iter().take(self.options.limit) {
+            let behind = cut(range).map(|cut_at| at.range(cut_at..));
+            behind.into_iter().flatten().for_each(|(_, weights)| unknown.add(weights.total));
+        }
         let piece = |(range, at): (CodeRange, BTreeMap<u64, Weights>)| self.piece(&range, &at);
         (Rows::first(self.options.limit, ranges, piece), unknown)
     }
 
     fn piece(&self, range: &CodeRange, at: &BTreeMap<u64, Weights>) -> CodePiece {
-        let end = range.end.min(range.start.saturating_add(MAX_CODE));
-        let bytes = self.file.bytes(range.start, end);
+        let cut_at = cut(range);
+        let bytes = self.file.bytes(range.start, cut_at.unwrap_or(range.end));
         CodePiece {
+            cut_at,
             function: (!range.name.is_empty()).then(|| clean(&range.name).into_owned()),
             start: range.start,
             end: range.end,
@@ -191,6 +197,11 @@ impl View<'_> {
             offset => Some(format!("{}+{offset:#x}", target.name)),
         }
     }
+}
+
+/// Where a piece of code is cut, if it is too long to be disassembled.
+fn cut(range: &CodeRange) -> Option<u64> {
+    Some(range.start.saturating_add(MAX_CODE)).filter(|&cut_at| cut_at < range.end)
 }
 
 /// The instructions to show, in order: those of interest, and what is around
@@ -255,7 +266,33 @@ impl<'v> Lines<'v> {
             inlined: calls.len() > 1,
             file: clean(file).into_owned(),
             line: *line,
-            text: text.map(|text| clean(text.trim()).into_owned()),
+            text: text.map(|text| shown_text(text.trim())),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::views::annotate::tests::options;
+
+    #[test]
+    fn tabs_in_a_line_are_spaces() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.c"), "\tint a;\t// \u{1b}\n").unwrap();
+        let options = options("f", true, dir.path());
+        let file = Some("/build/a.c".into());
+        let call = Call { name: "f".into(), system_name: "f".into(), file, line: 1, column: 0 };
+        let mut lines = Lines {
+            symbols: ModuleSymbols { calls: vec![vec![call]], ..ModuleSymbols::default() },
+            rows: vec![Some(0)],
+            files: FxHashMap::default(),
+            options: &options,
+            binary: String::new(),
+        };
+        let text = lines.source(0).and_then(|source| source.text);
+        assert_eq!(text.as_deref(), Some("int a;    // ?"));
     }
 }

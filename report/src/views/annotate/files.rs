@@ -1,6 +1,5 @@
 //! Finds the text of sources.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -33,15 +32,6 @@ pub(super) enum AboutMap {
     NoText(NoContent),
     /// There is another text than the one that is shown.
     Other(OtherText),
-}
-
-impl fmt::Display for AboutMap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AboutMap::NoText(cause) => cause.fmt(f),
-            AboutMap::Other(other) => other.fmt(f),
-        }
-    }
 }
 
 impl SourceFile {
@@ -199,8 +189,12 @@ mod tests {
                 format!("{}: {}", file.path.display(), file.line(1).unwrap())
             });
             let short = |text: String| text.replace(&format!("{}/", dir.path().display()), "");
-            let found =
-                (short(shown), short(note.map_or_else(String::new, |note| note.to_string())));
+            let note = match note {
+                None => String::new(),
+                Some(AboutMap::NoText(cause)) => cause.to_string(),
+                Some(AboutMap::Other(other)) => other.to_string(),
+            };
+            let found = (short(shown), short(note));
             assert_eq!((found.0.as_str(), found.1.as_str()), expected);
         };
         let dirs = [dir.path().to_owned()];

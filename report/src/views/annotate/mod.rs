@@ -146,8 +146,9 @@ mod tests {
     use super::*;
     use crate::fixture::Builder;
 
-    fn page(profile: &Profile, function: &str, asm: bool, dir: &Path) -> Value {
-        let options = AnnotateOptions {
+    /// How to show a function, with sources that are below `dir`.
+    pub(super) fn options(function: &str, asm: bool, dir: &Path) -> AnnotateOptions {
+        AnnotateOptions {
             function: function.to_owned(),
             asm,
             source_dirs: vec![dir.to_owned()],
@@ -156,7 +157,11 @@ mod tests {
             symbols: SymbolizeOptions::default(),
             min_percent: 1.0,
             limit: 1,
-        };
+        }
+    }
+
+    fn page(profile: &Profile, function: &str, asm: bool, dir: &Path) -> Value {
+        let options = options(function, asm, dir);
         let page = serde_json::to_value(annotated(profile, Some(0), &options)).unwrap();
         let schema = schemars::schema_for!(AnnotatedPage).to_value();
         jsonschema::validate(&schema, &page).unwrap();
@@ -248,6 +253,7 @@ mod tests {
         let piece = &code["pieces"]["rows"][0];
         let range = (&piece["function"], &piece["start"], &piece["end"]);
         assert_eq!(range, (&json!("hot"), &json!(0x1000), &json!(0x1009)));
+        assert_eq!(piece["cut_at"], Value::Null);
         let all = piece["instructions"]["rows"].as_array().unwrap();
         assert_eq!((all.len(), &piece["instructions"]["left_out"]), (4, &json!(0)));
         let call = json!({
@@ -267,6 +273,45 @@ mod tests {
         let code = &found["function"]["code"][0];
         assert_eq!(code["no_code"], json!({"what": "kernel"}));
         assert_eq!((&code["module"], &code["file"]), (&json!("[kernel]"), &Value::Null));
+    }
+
+    #[test]
+    fn samples_behind_a_cut_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app");
+        // Instructions of eight bytes that do nothing, and too many of them.
+        let nothing = [0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0];
+        let (size, cut_at) = (4 << 20, 0x40_1000_u64);
+        fs::write(&path, elf(&nothing.repeat(size / 8 + 2), 0x1000)).unwrap();
+        let mut profile = Builder::of(&[("hot", 3), ("main;hot", 2)]);
+        profile.modules[0].path = path.to_str().unwrap().to_owned();
+        profile.locations[0].address = 0x1008;
+        let mut behind = profile.locations[0].clone();
+        behind.address = cut_at;
+        profile.locations.push(behind);
+        let last = profile.locations.len() - 1;
+        let called = profile.samples.iter().find(|sample| sample.count == 2).unwrap().stack;
+        profile.stacks[called.unwrap()].location = last;
+        let found = page(&profile, "hot", true, dir.path());
+        let code = &found["function"]["code"][0];
+        assert_eq!(code["unknown"], amount(2));
+        let piece = &code["pieces"]["rows"][0];
+        let ends = (&piece["cut_at"], &piece["end"]);
+        assert_eq!(ends, (&json!(cut_at), &json!(cut_at + 16)));
+        let shown = piece["instructions"]["rows"].as_array().unwrap();
+        assert_eq!((shown.len(), &shown[1]["total"]), (8, &amount(3)));
+        assert_eq!(piece["instructions"]["left_out"], size / 8 - 8);
+
+        let options = options("hot", true, dir.path());
+        let style = Style::default();
+        let written = crate::fixture::text(|out| {
+            write_annotated(out, style, "t.rz", &profile, Some(0), &options)
+        });
+        let notes = "
+  it is too long to show what is from 0x401000 on
+  40.0% are where no function is known to be, or behind what is shown
+";
+        assert!(written.ends_with(notes), "{written}");
     }
 
     /// A file for x86-64 with a function `hot` of this code at an address.

@@ -118,7 +118,7 @@ pub struct SourceText {
     pub other_text: Option<OtherText>,
 }
 
-/// There is another text of a source.
+/// There is another text of a source: at `path`, and `what` it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "what", content = "path", rename_all = "kebab-case")]
@@ -173,28 +173,29 @@ pub struct ModuleCode {
     /// Its pieces, such as its cold part or a copy of it: the one with the
     /// heaviest instruction first.
     pub pieces: Rows<CodePiece>,
-    /// Samples at addresses where no function is known to be, added up over
-    /// addresses.
+    /// Samples at addresses where no function is known to be, or behind where
+    /// a piece is cut, added up over addresses.
     pub unknown: Amount,
 }
 
-/// Why instructions cannot be shown.
+/// Why instructions cannot be shown: `what`, with a `text` where there is more to
+/// say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "what", content = "text", rename_all = "kebab-case")]
 pub enum NoCode {
     /// The kernel's code is in no file.
     Kernel,
-    /// So is that of the vDSO.
+    /// The vDSO's code is in no file.
     Vdso,
-    /// So is generated code.
+    /// Generated code is in no file.
     Generated,
-    /// It has no code.
+    /// What is in no module has no code.
     NoModule,
     /// The module's file is not here, is another build, or cannot be read: the
-    /// cause.
+    /// text is the cause.
     NoFile(String),
-    /// The file has code for another processor: its name.
+    /// The file has code for another processor: the text is its name.
     Processor(String),
 }
 
@@ -208,9 +209,12 @@ pub struct CodePiece {
     pub start: u64,
     /// Address behind its last byte.
     pub end: u64,
+    /// Address from which on it is not disassembled, as it is too long; `null`
+    /// if all of it is.
+    pub cut_at: Option<u64>,
     /// Instructions that have the least share or are near one that has, in
-    /// order; `left_out` is how many other ones the piece has. `null` if its
-    /// bytes are not in the file.
+    /// order; `left_out` is how many other ones the piece has, up to where it
+    /// is cut. `null` if its bytes are not in the file.
     pub instructions: Option<Rows<CodeInstruction>>,
 }
 
@@ -253,7 +257,7 @@ pub struct InstructionSource {
     pub file: String,
     /// The line, from 1.
     pub line: u32,
-    /// The line's text, without what is blank around it; `null` if it is not
-    /// here.
+    /// The line's text, tabs as four spaces, without what is blank around it;
+    /// `null` if it is not here.
     pub text: Option<String>,
 }

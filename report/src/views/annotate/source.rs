@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::SystemTime;
 
+use rustc_hash::FxHashMap;
 use rz_profile::model::{FunctionId, Profile};
 use rz_profile::source_map::{Content, NoContent, contents};
 
@@ -53,12 +54,15 @@ pub(super) fn sources(
 
 /// The parts of a function: itself, then what is inlined, the heaviest first.
 fn parts(places: &Places) -> Vec<Part> {
+    // Whether a function is inlined here follows from which one it is.
+    let mut lines: FxHashMap<FunctionId, BTreeMap<u32, Weights>> = FxHashMap::default();
+    for (key, &weights) in &places.lines {
+        lines.entry(key.function).or_default().insert(key.line, weights);
+    }
     let functions = places.functions.iter();
     let mut parts: Vec<Part> = functions
         .map(|(&(function, inlined), &weights)| {
-            let is_in = |key: &&super::places::LineKey| key.function == function;
-            let lines = places.lines.keys().filter(is_in);
-            let lines = lines.map(|key| (key.line, places.lines[key])).collect();
+            let lines = lines.remove(&function).unwrap_or_default();
             Part { function, inlined, weights, lines }
         })
         .collect();
@@ -140,7 +144,7 @@ fn source_lines(
 }
 
 /// A line of a source as it is shown.
-fn shown_text(text: &str) -> String {
+pub(super) fn shown_text(text: &str) -> String {
     clean(&text.replace('\t', "    ")).trim_end().to_owned()
 }
 

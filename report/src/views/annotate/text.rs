@@ -194,7 +194,9 @@ impl Writer<'_> {
         code.pieces.rows.iter().try_for_each(|piece| self.piece(piece, file))?;
         if code.unknown.samples > 0 {
             let share = self.share(code.unknown);
-            self.note(&format!("{share} are where no function is known to be"))?;
+            let is_cut = code.pieces.rows.iter().any(|piece| piece.cut_at.is_some());
+            let cut = if is_cut { ", or behind what is shown" } else { "" };
+            self.note(&format!("{share} are where no function is known to be{cut}"))?;
         }
         Ok(())
     }
@@ -220,7 +222,12 @@ impl Writer<'_> {
             self.source(instruction.source.as_ref(), &mut last)?;
             self.instruction(instruction)?;
         }
-        Ok(())
+        match piece.cut_at {
+            None => Ok(()),
+            Some(cut_at) => {
+                self.note(&format!("it is too long to show what is from {cut_at:#x} on"))
+            }
+        }
     }
 
     /// Says where an instruction comes from, unless the one before does, too:

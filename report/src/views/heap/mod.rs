@@ -116,7 +116,7 @@ pub fn write_heap(
     if let Some(lifetimes) = &page.lifetimes {
         write_lifetimes(out, style, lifetimes)?;
     }
-    let sampled = page.interval_bytes > 0;
+    let sampled = page.is_sampled();
     for (title, table) in [
         ("TOP BY BYTES ALLOCATED", &page.top_allocated),
         ("TOP AT THE PEAK", &page.top_at_peak),
@@ -331,6 +331,8 @@ the peak is the largest of many estimates: it tends to be a little high
         assert_eq!(uncounted["totals"]["freed"], Value::Null);
         let none = json(&heap(&HeapBuilder::new(0).uncounted(), OPTIONS));
         assert_eq!((&none["totals"], &none["sizes"]), (&Value::Null, &json!([])));
+        // 0 would be that all were recorded.
+        assert_eq!(none["interval_bytes"], Value::Null);
     }
 
     fn check_lines(profile: &Profile, expected: &[&str]) {

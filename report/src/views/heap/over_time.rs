@@ -88,7 +88,7 @@ pub(super) fn write_over_time(
     write_title(out, style, "OVER TIME", &note)?;
     let highest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
     let per_second = highest(rate) * 1e9 / (*length_ns as f64 / rate.len() as f64);
-    let mark = |counted: bool| if counted || page.interval_bytes == 0 { "" } else { "~" };
+    let mark = |counted: bool| if counted || !page.is_sampled() { "" } else { "~" };
     let live_most = format!("up to {}{}", mark(false), bytes(rounded(highest(live))));
     let counted = mark(page.counted);
     let rate_most = format!("up to {counted}{}/s", count(rounded(per_second)));
@@ -158,7 +158,7 @@ mod tests {
         (profile.info.start_ns, profile.info.duration_ns) = (1_000, duration_ns);
         let style = Style { color: false, width };
         let page = HeapPage {
-            interval_bytes: heap.interval,
+            interval_bytes: Some(heap.interval),
             over_time: over_time(&profile, heap, columns(style)),
             ..HeapPage::default()
         };

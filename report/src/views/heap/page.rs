@@ -33,8 +33,8 @@ pub struct HeapPageOptions {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeapPage {
     /// Average number of bytes between allocations that were recorded one by
-    /// one; 0 if all were.
-    pub interval_bytes: u64,
+    /// one; 0 if all were, `null` if nothing was recorded.
+    pub interval_bytes: Option<u64>,
     /// Whether allocations and frees were counted as well, whatever was
     /// recorded one by one.
     pub counted: bool,
@@ -65,6 +65,13 @@ pub struct HeapPage {
     pub notes: Vec<String>,
 }
 
+impl HeapPage {
+    /// Whether not every allocation was recorded one by one.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.interval_bytes.is_some_and(|bytes| bytes > 0)
+    }
+}
+
 /// What is shown of all allocations of `profile`; empty if there are none.
 pub fn heap(profile: &Profile, options: HeapPageOptions) -> HeapPage {
     page_of(profile, options, MAX_COLUMNS)
@@ -76,12 +83,12 @@ pub(super) fn page_of(profile: &Profile, options: HeapPageOptions, columns: usiz
     let places = Places::new(profile);
     let functions = |of| function_table(&places, heap, of, options.limit);
     HeapPage {
-        interval_bytes: heap.interval,
+        interval_bytes: Some(heap.interval),
         counted: heap.counts.is_some(),
         totals: Some(totals(profile, heap)),
         over_time: over_time(profile, heap, columns),
         sizes: sizes(heap),
-        lifetimes: lifetimes(heap),
+        lifetimes: lifetimes(heap, profile.info.recording_ns),
         top_allocated: functions(|sums| sums.allocated),
         top_at_peak: functions(|sums| sums.at_peak),
         top_live_at_end: functions(|sums| sums.at_end),

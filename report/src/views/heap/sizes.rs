@@ -42,8 +42,8 @@ pub struct SizeBucket {
     /// Bytes allocated, added up from objects that were recorded one by one;
     /// `null` if none was.
     pub allocated_bytes: Option<Estimated>,
-    /// Bytes live at the end, added up in the same way; `null` if no object
-    /// that was recorded is.
+    /// Bytes live at the end, added up as `allocated_bytes` are; `null` if no
+    /// object that was recorded is.
     pub live_at_end_bytes: Option<Estimated>,
 }
 
@@ -54,12 +54,12 @@ pub struct Lifetimes {
     /// Objects by their lifetime, in classes of a factor of two, the shortest
     /// first; only those that are not empty.
     pub buckets: Vec<LifetimeBucket>,
-    /// The median in nanoseconds, read off the buckets; 0 if it is below 1,024,
-    /// where times are not told apart.
+    /// The median in nanoseconds, an estimate from the buckets; 0 if it is in
+    /// the first one, below 1,024, where times are not told apart.
     pub p50_ns: u64,
-    /// The 90th percentile in the same way.
+    /// The 90th percentile in nanoseconds, as `p50_ns` is the median.
     pub p90_ns: u64,
-    /// The 99th percentile in the same way.
+    /// The 99th percentile in nanoseconds, as `p50_ns` is the median.
     pub p99_ns: u64,
 }
 
@@ -141,7 +141,7 @@ pub(super) fn write_sizes(out: &mut dyn Write, style: Style, page: &HeapPage) ->
     let (all, highest) = (sum(&counts), counts.iter().copied().max().unwrap_or(0));
     let note = if page.counted { "allocations: exact" } else { "allocations: added up" };
     write_title(out, style, "SIZES", note)?;
-    let mark = if page.interval_bytes == 0 || page.counted { "" } else { "~" };
+    let mark = if !page.is_sampled() || page.counted { "" } else { "~" };
     let bytes = |sum: Option<Estimated>| sum.map_or_else(|| "-".to_owned(), amounts::bytes);
     let row = |(index, step): (usize, &Step)| {
         let share = percent_of(step.allocations, all);
@@ -183,7 +183,8 @@ fn range(step: usize) -> String {
 }
 
 /// How long objects that were freed had been there; nothing if none was freed.
-pub(super) fn lifetimes(heap: &Heap) -> Option<Lifetimes> {
+/// The recording took `recording_ns`, which is 0 if it is not known.
+pub(super) fn lifetimes(heap: &Heap, recording_ns: u64) -> Option<Lifetimes> {
     let histogram = to_the_microsecond(&heap.lifetimes);
     let bucket = |(class, &objects): (usize, &u64)| {
         let (from_ns, to_ns) = match class {
@@ -194,7 +195,13 @@ pub(super) fn lifetimes(heap: &Heap) -> Option<Lifetimes> {
     };
     let used = histogram.0.iter().enumerate().filter(|(_, objects)| **objects > 0);
     let buckets: Vec<LifetimeBucket> = used.map(bucket).collect();
-    let all = Total { histogram, max_ns: u64::MAX, ..Total::default() };
+    // The last bucket has no end: without a length, what is in it was there for
+    // as long as it begins with, at least.
+    let max_ns = match recording_ns {
+        0 => 1 << (histogram.0.len() - 1),
+        ns => ns,
+    };
+    let all = Total { histogram, max_ns, ..Total::default() };
     let at = |q: f64| Some(quantile(&all, q)).filter(|&ns| ns >= MICROSECOND).unwrap_or(0);
     let [p50_ns, p90_ns, p99_ns] = [0.5, 0.9, 0.99].map(at);
     (!buckets.is_empty()).then_some(Lifetimes { buckets, p50_ns, p90_ns, p99_ns })
@@ -236,4 +243,25 @@ fn to_the_microsecond(lifetimes: &Histogram) -> Histogram {
     lifetimes.0[SHORTEST + 1..SHORTEST + STEP].fill(0);
     lifetimes.0[..SHORTEST].fill(0);
     lifetimes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_was_there_for_longer_than_the_recording() {
+        let check = |class: usize, recording_ns, expected: [u64; 3]| {
+            let mut heap = Heap::default();
+            heap.lifetimes.0[class] = 100;
+            let found = lifetimes(&heap, recording_ns).unwrap();
+            assert_eq!([found.p50_ns, found.p90_ns, found.p99_ns], expected, "{class}");
+        };
+        let (last, minute) = (1 << 39, 60_000_000_000);
+        check(39, 20 * minute, [874_877_906_944, 1_134_975_581_388, 1_193_497_558_138]);
+        // Its length may be that of what is left of it.
+        check(39, minute, [minute; 3]);
+        check(39, 0, [last; 3]);
+        check(0, minute, [0; 3]);
+    }
 }

@@ -21,7 +21,7 @@ pub struct Totals {
     pub basis: Basis,
     /// All that were allocated: counted if that was done, else as recorded.
     pub allocated: ShownSum,
-    /// The same per second of the recording; `null` if that took no time.
+    /// `allocated` per second of the recording; `null` if that took no time.
     pub allocated_per_second: Option<ShownSum>,
     /// Objects freed; `null` if they were not counted.
     pub freed: Option<u64>,
@@ -101,15 +101,15 @@ impl ShownPeak {
 pub struct SystemMemory {
     /// Calls that mapped anonymous memory.
     pub mmaps: u64,
-    /// Bytes they mapped.
+    /// Bytes that `mmaps` mapped.
     pub mapped_bytes: u64,
     /// Calls that unmapped memory.
     pub munmaps: u64,
-    /// Bytes they unmapped.
+    /// Bytes that `munmaps` unmapped.
     pub unmapped_bytes: u64,
     /// Bytes by which programs moved their break up.
     pub break_up_bytes: u64,
-    /// Bytes by which they moved it down.
+    /// Bytes by which programs moved their break down.
     pub break_down_bytes: u64,
 }
 

@@ -21,8 +21,8 @@ use crate::views::header::write_header;
 use crate::views::summary::with_samples;
 use file::file_info;
 pub use file::*;
-use process::process_info;
 pub use process::*;
+use process::{Context, process_info};
 use recording::recording_info;
 pub use recording::*;
 use text::write_page;
@@ -83,13 +83,14 @@ pub fn info(
     let sum = |processes: &[Busy]| event.map(|_| total(processes));
     let others = OtherProcesses { pids: pids(&busy[shown..]), total: sum(&busy[shown..]) };
     let sources = inventory.sources.iter().enumerate().collect();
+    let context = Context::new(inventory, &profile.info, options.rows);
     InfoPage {
         recordings: Rows::first(MAX_RECORDINGS, sources, recording_info),
         file: file_info(inventory),
         total: sum(&busy),
         processes: Rows::first(options.processes, busy, |(process, amount)| {
             let amount = event.map(|_| amount);
-            process_info((inventory, process), amount, &profile.info, options.rows)
+            process_info(&context, process, amount)
         }),
         other_processes: others,
         found_none: inventory.processes.is_empty(),
@@ -292,6 +293,22 @@ mod tests {
         let name = |name: &str| json!({"name": name, "value": null});
         let names = json!({"rows": [name("HOME"), name("TOKEN")], "left_out": 0});
         assert_eq!(process["environment"], names);
+    }
+
+    #[test]
+    fn times_count_from_the_start_of_the_recording() {
+        let all = loaded(&Filter::default());
+        let window = loaded(&Filter { from: Some("1s".parse().unwrap()), ..Filter::default() });
+        let began_later = window.0.info.start_ns - all.0.info.start_ns;
+        assert_eq!(window.0.info.filter.window.map(|(from_ns, _)| from_ns), Some(began_later));
+        let ends = [all, window].map(|(profile, inventory)| {
+            let page = info((&inventory, &profile), Some(0), OPTIONS);
+            let app = page.processes.rows.into_iter().find(|process| process.process == "app");
+            app.map(|process| (process.end_ns, process.end_unix_ns)).unwrap()
+        });
+        assert!(began_later > 0);
+        assert_eq!(ends[0].0, Some(3_899_999_000));
+        assert_eq!(ends[0], ends[1]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use rz_profile::inventory::{
     Inventory, Limit, Mapping, Module, NO_LIMIT, OpenFile, ProcessFacts, ProcessInventory, Thread,
 };
@@ -47,18 +48,18 @@ pub struct ProcessInfo {
     pub build_id: Option<String>,
     /// The process that started it; `null` if unknown.
     pub parent: Option<ParentInfo>,
-    /// When it appeared, in nanoseconds since `trace.start_unix_ns`; negative
-    /// if that was before a window, `null` if it was there before the
-    /// recording.
+    /// When it appeared, in nanoseconds since the start of the recording, as
+    /// `filter.window_ns` and `--from` count, or of the first one in a merged
+    /// trace; `null` if it was there before.
     pub start_ns: Option<i64>,
-    /// The same since the Unix epoch; `null` also if the recording's date is not
-    /// known.
+    /// When it appeared, in nanoseconds since the Unix epoch; `null` also if the
+    /// recording's date is not known.
     pub start_unix_ns: Option<u64>,
-    /// When it ended or replaced its program, in nanoseconds since
-    /// `trace.start_unix_ns`; `null` if it went on beyond the recording's end.
+    /// When it ended or replaced its program, counted as `start_ns` is; `null`
+    /// if it went on beyond the recording's end.
     pub end_ns: Option<i64>,
-    /// The same since the Unix epoch; `null` also if the recording's date is not
-    /// known.
+    /// When it ended, in nanoseconds since the Unix epoch; `null` also if the
+    /// recording's date is not known.
     pub end_unix_ns: Option<u64>,
     /// Its effective user id; `null` if unknown.
     pub uid: Option<u32>,
@@ -165,20 +166,50 @@ pub struct VariableInfo {
     pub value: Option<String>,
 }
 
-/// What is known of a process of the inventory, of whose samples `total` is the
-/// sum. Of each list, up to `rows` rows.
-pub(super) fn process_info(
-    (inventory, known_process): (&Inventory, &ProcessInventory),
-    total: Option<Amount>,
-    info: &Info,
+/// What all processes of a page are described by.
+pub(super) struct Context<'i> {
+    inventory: &'i Inventory,
+    info: &'i Info,
+    /// Rows of each list, at most.
     rows: usize,
+    /// By recording and number, in the order of the inventory.
+    by_pid: FxHashMap<(usize, u32), Vec<&'i ProcessInventory>>,
+}
+
+impl<'i> Context<'i> {
+    pub(super) fn new(inventory: &'i Inventory, info: &'i Info, rows: usize) -> Self {
+        let mut by_pid: FxHashMap<_, Vec<_>> = FxHashMap::default();
+        for known in &inventory.processes {
+            by_pid.entry((known.source, known.process.pid)).or_default().push(known);
+        }
+        Context { inventory, info, rows, by_pid }
+    }
+
+    /// A process's parent, with its name if it was recorded. A number may have
+    /// been that of several: it is the last of them that was there before the
+    /// child.
+    fn parent(&self, child: &ProcessInventory) -> Option<ParentInfo> {
+        let pid = Some(child.process.parent_pid).filter(|&pid| pid > 0)?;
+        let of_pid = self.by_pid.get(&(child.source, pid)).into_iter().flatten();
+        let before = of_pid.filter(|known| known.process.start_ns <= child.process.start_ns);
+        let parent = before.max_by_key(|known| known.process.start_ns);
+        Some(ParentInfo { pid, process: parent.map(|parent| cleaned(&parent.process.name)) })
+    }
+}
+
+/// What is known of a process of the inventory, of whose samples `total` is the
+/// sum.
+pub(super) fn process_info(
+    context: &Context,
+    known_process: &ProcessInventory,
+    total: Option<Amount>,
 ) -> ProcessInfo {
+    let Context { inventory, info, rows, .. } = *context;
     let ProcessInventory { process, facts, mappings, .. } = known_process;
     let executable = module_of(inventory, &process.exe, mappings);
     let facts = facts.as_ref();
-    let since_start = |time_ns: u64| signed(time_ns, info.start_ns);
-    let start_ns = Some(process.start_ns).filter(|&ns| ns > 0).map(since_start);
-    let end_ns = known_process.end_ns.map(since_start);
+    let start_ns = Some(process.start_ns).filter(|&ns| ns > 0);
+    let end_ns = known_process.end_ns;
     let arguments = facts.map(|facts| &facts.args).filter(|args| !args.is_empty());
     let threads: Vec<&Thread> = known_process.threads.iter().collect();
     let open_files: Vec<&OpenFile> = known_process.open_files.iter().collect();
@@ -194,10 +225,10 @@ pub(super) fn process_info(
         is_copy: known_process.is_copy,
         executable: known(&process.exe),
         build_id: executable.and_then(build_id),
-        parent: parent(inventory, known_process),
-        start_ns,
+        parent: context.parent(known_process),
+        start_ns: start_ns.map(|ns| since_start_ns(ns, info)),
         start_unix_ns: start_ns.and_then(|ns| unix_ns(ns, info)),
-        end_ns,
+        end_ns: end_ns.map(|ns| since_start_ns(ns, info)),
         end_unix_ns: end_ns.and_then(|ns| unix_ns(ns, info)),
         uid: facts.map(|facts| facts.uid),
         gid: facts.map(|facts| facts.gid),
@@ -227,14 +258,6 @@ fn command_line(known: &ProcessInventory) -> String {
     }
 }
 
-/// A process's parent, with its name if it was recorded.
-fn parent(inventory: &Inventory, child: &ProcessInventory) -> Option<ParentInfo> {
-    let pid = Some(child.process.parent_pid).filter(|&pid| pid > 0)?;
-    let mut all = inventory.processes.iter();
-    let parent = all.find(|known| known.source == child.source && known.process.pid == pid);
-    Some(ParentInfo { pid, process: parent.map(|parent| cleaned(&parent.process.name)) })
-}
-
 /// A time as nanoseconds after another one, as far as such a number goes.
 fn signed(time_ns: u64, since_ns: u64) -> i64 {
     match time_ns.checked_sub(since_ns) {
@@ -243,9 +266,17 @@ fn signed(time_ns: u64, since_ns: u64) -> i64 {
     }
 }
 
-/// A time after the trace's beginning as one since the Unix epoch.
-fn unix_ns(since_start_ns: i64, info: &Info) -> Option<u64> {
-    info.start_unix_ns.checked_add_signed(since_start_ns).filter(|_| info.start_unix_ns > 0)
+/// How long after the start of the recording a moment was; what is known of the
+/// trace begins with the window, if there is one.
+fn since_start_ns(time_ns: u64, info: &Info) -> i64 {
+    let before_window_ns = info.filter.window.map_or(0, |(from_ns, _)| from_ns);
+    signed(time_ns, info.start_ns).saturating_add_unsigned(before_window_ns)
+}
+
+/// A moment since the Unix epoch, if that is known of the trace.
+fn unix_ns(time_ns: u64, info: &Info) -> Option<u64> {
+    let start_unix_ns = Some(info.start_unix_ns).filter(|&ns| ns > 0)?;
+    start_unix_ns.checked_add_signed(signed(time_ns, info.start_ns))
 }
 
 /// The mapped module with this path.
@@ -347,20 +378,55 @@ fn environment(facts: Option<&ProcessFacts>, rows: usize) -> (Rows<VariableInfo>
 
 #[cfg(test)]
 mod tests {
+    use rz_profile::inventory::Process;
+
     use super::*;
 
     #[test]
     fn times_go_as_far_as_numbers_do() {
-        let info = Info { start_ns: 100, start_unix_ns: 1_000, ..Info::default() };
-        let check = |time_ns, expected| {
-            let since_start = signed(time_ns, info.start_ns);
-            assert_eq!((since_start, unix_ns(since_start, &info)), expected);
-        };
-        check(107, (7, Some(1_007)));
-        check(93, (-7, Some(993)));
-        check(u64::MAX, (i64::MAX, Some(1_000 + i64::MAX.unsigned_abs())));
-        assert_eq!((signed(0, u64::MAX), unix_ns(i64::MIN, &info)), (i64::MIN, None));
+        let mut info = Info { start_ns: 100, start_unix_ns: 1_000, ..Info::default() };
+        let found = |time_ns, info: &Info| (since_start_ns(time_ns, info), unix_ns(time_ns, info));
+        assert_eq!(found(107, &info), (7, Some(1_007)));
+        assert_eq!(found(93, &info), (-7, Some(993)));
+        let most = (i64::MAX, Some(1_000 + i64::MAX.unsigned_abs()));
+        assert_eq!(found(u64::MAX, &info), most);
+        // The window began 40 ns after the recording did.
+        info.filter.window = Some((40, 50));
+        assert_eq!(found(107, &info), (47, Some(1_007)));
+        assert_eq!(found(93, &info), (33, Some(993)));
+        assert_eq!(found(u64::MAX, &info), most);
+        info.start_ns = u64::MAX;
+        info.filter.window = None;
+        assert_eq!(found(0, &info), (i64::MIN, None));
         assert_eq!(unix_ns(7, &Info::default()), None);
+    }
+
+    #[test]
+    fn a_parent_is_the_last_of_its_number_before_the_child() {
+        let process = |source, (pid, parent_pid), start_ns, name: &str| ProcessInventory {
+            process: Process { pid, parent_pid, start_ns, name: name.into(), ..Process::default() },
+            source,
+            ..ProcessInventory::default()
+        };
+        let processes = vec![
+            process(0, (7, 1), 0, "sh"),
+            process(1, (7, 1), 0, "elsewhere"),
+            process(0, (7, 1), 30, "later"),
+            process(0, (7, 1), 20, "make"),
+            process(0, (9, 7), 0, "old"),
+            process(0, (9, 7), 25, "cc"),
+            process(0, (9, 7), 40, "ld"),
+            process(1, (9, 8), 40, "orphan"),
+            process(1, (9, 0), 40, "unknown"),
+        ];
+        let inventory = Inventory { processes, ..Inventory::default() };
+        let info = Info::default();
+        let context = Context::new(&inventory, &info, 0);
+        let parent = |known| context.parent(known).map(|found| (found.pid, found.process));
+        let found: Vec<_> = inventory.processes[4..].iter().map(parent).collect();
+        let of = |pid, name: &str| Some((pid, Some(name.to_owned())));
+        let expected = [of(7, "sh"), of(7, "make"), of(7, "later"), Some((8, None)), None];
+        assert_eq!(found, expected);
     }
 
     #[test]

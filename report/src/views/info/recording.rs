@@ -65,20 +65,21 @@ pub struct HostInfo {
 pub struct RecorderInfo {
     /// Version of the recorder.
     pub version: Option<String>,
-    /// How samples were taken, such as `bpf`.
+    /// How samples were taken: `bpf` or `perf`; of an imported trace what it
+    /// was imported from, such as `perf.data`.
     pub tier: Option<String>,
     /// Effective user id of the recorder.
-    pub uid: u32,
+    pub uid: Option<u32>,
     /// Its command line, without the arguments of a program that it started.
-    pub command: Vec<String>,
-    /// Process ids that were asked for.
-    pub targets: Vec<u32>,
+    pub command: Option<Vec<String>>,
+    /// Process ids that were asked for; none if the whole machine was.
+    pub targets: Option<Vec<u32>>,
     /// Whether children of the targets were recorded, too.
-    pub follows_children: bool,
+    pub follows_children: Option<bool>,
     /// Whether kernel stacks were recorded.
-    pub kernel_stacks: bool,
+    pub kernel_stacks: Option<bool>,
     /// Bytes of a user stack that were copied for each sample, at most.
-    pub stack_bytes: u32,
+    pub stack_bytes: Option<u32>,
 }
 
 /// What was recorded besides samples.
@@ -157,7 +158,8 @@ pub struct ClockInfo {
 pub struct EndInfo {
     /// Why it ended.
     pub reason: EndedBy,
-    /// Nanoseconds after its beginning; `null` if that is not known.
+    /// When, in nanoseconds since this recording's own beginning, also in a
+    /// merged trace; `null` if that is not known.
     pub end_ns: Option<u64>,
 }
 
@@ -226,15 +228,21 @@ fn host_info(host: &Host) -> HostInfo {
 }
 
 fn recorder_info(recording: &Recording) -> RecorderInfo {
+    // An imported trace has zeroes for what its recorder did not say: perf does
+    // not say who ran it and on which processes, other formats nothing.
+    let tier = recording.tier.as_str();
+    let is_own = matches!(tier, "perf" | "bpf");
+    let says_how = is_own || tier == "perf.data";
+    let command = Some(&recording.command).filter(|command| !command.is_empty());
     RecorderInfo {
         version: known(&recording.recorder),
-        tier: known(&recording.tier),
-        uid: recording.uid,
-        command: recording.command.iter().map(|word| cleaned(word)).collect(),
-        targets: recording.targets.clone(),
-        follows_children: recording.follow,
-        kernel_stacks: recording.kernel,
-        stack_bytes: recording.stack_bytes,
+        tier: known(tier),
+        uid: is_own.then_some(recording.uid),
+        command: command.map(|command| command.iter().map(|word| cleaned(word)).collect()),
+        targets: is_own.then(|| recording.targets.clone()),
+        follows_children: says_how.then_some(recording.follow),
+        kernel_stacks: says_how.then_some(recording.kernel),
+        stack_bytes: says_how.then_some(recording.stack_bytes),
     }
 }
 
@@ -281,6 +289,8 @@ fn end_info(end: &End, start_ns: Option<u64>) -> EndInfo {
         EndReason::Limit => EndedBy::Limit,
         EndReason::Unknown => EndedBy::Unknown,
     };
+    // An imported trace without times ends at 0.
+    let start_ns = start_ns.filter(|_| end.time_ns > 0);
     EndInfo { reason, end_ns: start_ns.map(|start_ns| end.time_ns.saturating_sub(start_ns)) }
 }
 
@@ -307,4 +317,38 @@ pub(super) fn cost_slices(costs: &[Cost], start_ns: u64) -> Vec<CostSlice> {
         before = cost;
     }
     slices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_recorder_does_not_say_is_not_known() {
+        let check = |tier: &str, expected: [Option<u32>; 4], targets: Option<Vec<u32>>| {
+            let recording = Recording { tier: tier.into(), ..Recording::default() };
+            let info = recorder_info(&recording);
+            let [follows, kernel] =
+                [info.follows_children, info.kernel_stacks].map(|is_so| is_so.map(u32::from));
+            assert_eq!([info.uid, follows, kernel, info.stack_bytes], expected, "{tier}");
+            assert_eq!((info.targets, info.command), (targets, None), "{tier}");
+        };
+        check("bpf", [Some(0); 4], Some(Vec::new()));
+        check("perf", [Some(0); 4], Some(Vec::new()));
+        check("perf.data", [None, Some(0), Some(0), Some(0)], None);
+        check("folded", [None; 4], None);
+        check("pprof", [None; 4], None);
+        check("", [None; 4], None);
+    }
+
+    #[test]
+    fn the_end_of_what_has_no_times_is_not_known() {
+        let end_ns = |time_ns, start_ns| {
+            let end = End { time_ns, ..End::default() };
+            end_info(&end, start_ns).end_ns
+        };
+        assert_eq!(end_ns(0, Some(0)), None);
+        assert_eq!(end_ns(7, None), None);
+        assert_eq!((end_ns(7, Some(0)), end_ns(7, Some(5))), (Some(7), Some(2)));
+    }
 }

@@ -117,7 +117,7 @@ fn write_headline(
         }
         SiteKind::Leaks => "Objects that were there when their process or the recording ended.",
         SiteKind::Peak => "Objects that were there when most bytes were.",
-        SiteKind::Temporary if page.temporary_within > 1 => {
+        SiteKind::Temporary if page.temporary_within > Some(1) => {
             "Objects that their thread freed within a few allocations."
         }
         SiteKind::Temporary => "Objects that their thread freed before its next allocation.",
@@ -184,11 +184,11 @@ fn write_stack(out: &mut dyn Write, style: Style, stack: &Rows<StackFrame>) -> i
 
 /// The source line of a function, or else its module.
 fn source(frame: &StackFrame) -> String {
-    let file = frame.file.rsplit('/').next().unwrap_or_default();
-    match (file, frame.line) {
+    let path = frame.file.as_deref().unwrap_or_default();
+    match (path.rsplit('/').next().unwrap_or_default(), frame.line) {
         ("", _) => frame.symbol.module.clone(),
-        (file, 0) => file.to_owned(),
-        (file, number) => format!("{file}:{number}"),
+        (file, None) => file.to_owned(),
+        (file, Some(number)) => format!("{file}:{number}"),
     }
 }
 
@@ -306,16 +306,16 @@ SITES  42.2 KiB in 64 objects; by bytes, 2 of 3
         assert_eq!(facts, [&json!("leaks"), &json!("bytes"), &json!(1024), &json!(false)]);
         let total = json!({"objects": estimated(108, 201), "bytes": estimated(10_503, 3_962)});
         assert_eq!(page["total"], total);
-        let frame = |name: &str, file: &str| {
+        let frame = |name: &str, file: Option<&str>| {
             let kind = "function";
-            json!({"function": name, "module": "app", "kind": kind, "file": file, "line": 0})
+            json!({"function": name, "module": "app", "kind": kind, "file": file, "line": null})
         };
         let stack = [
-            frame("malloc", ""),
-            frame("cache", "/src/app/cache.c"),
-            frame("run", ""),
-            frame("main", ""),
-            frame("_start", ""),
+            frame("malloc", None),
+            frame("cache", Some("/src/app/cache.c")),
+            frame("run", None),
+            frame("main", None),
+            frame("_start", None),
         ];
         let cache = json!({
             "objects": estimated(5, 29),
@@ -348,6 +348,8 @@ SITES  42.2 KiB in 64 objects; by bytes, 2 of 3
         let none = HeapBuilder::new(0).uncounted();
         let page = json(&sites(&none, list, &Suppressions::default()));
         assert_eq!((&page["by"], &page["total"]), (&json!("count"), &Value::Null));
+        let unknown = (&page["interval_bytes"], &page["temporary_within"]);
+        assert_eq!(unknown, (&Value::Null, &Value::Null));
     }
 
     #[test]

@@ -28,13 +28,14 @@ pub struct SitesPage {
     /// What places are sorted by, the largest first.
     pub by: SortSites,
     /// Average number of bytes between allocations that were recorded one by
-    /// one; 0 if all were.
-    pub interval_bytes: u64,
+    /// one; 0 if all were, `null` if nothing was recorded.
+    pub interval_bytes: Option<u64>,
     /// Whether only what was allocated in a window of time is in it.
     pub in_window: bool,
     /// How many allocations of its thread a temporary object was there for, at
-    /// most; 1 if it was freed before the next one.
-    pub temporary_within: u64,
+    /// most; 1 if it was freed before the next one, `null` if nothing was
+    /// recorded.
+    pub temporary_within: Option<u64>,
     /// All these objects, those of places that are left out included; `null` if
     /// nothing was recorded or nothing is left by the filter.
     pub total: Option<ShownSum>,
@@ -71,10 +72,10 @@ pub struct StackFrame {
     pub symbol: Symbol,
     /// What it is.
     pub kind: ShownKind,
-    /// Its source file; empty if unknown.
-    pub file: String,
-    /// The line in that file; 0 if unknown.
-    pub line: u32,
+    /// Path of its source as the compiler recorded it; `null` if unknown.
+    pub file: Option<String>,
+    /// The line in that file, from 1; `null` if unknown.
+    pub line: Option<u32>,
 }
 
 /// Leaks that suppressions left out.
@@ -128,9 +129,9 @@ pub fn sites(profile: &Profile, list: SiteList, suppressions: &Suppressions) -> 
     };
     let suppressed = leaks.filter(|_| !suppressions.is_empty());
     SitesPage {
-        interval_bytes: heap.interval,
+        interval_bytes: Some(heap.interval),
         in_window: heap.selected.by_time,
-        temporary_within: heap.temporary_within.max(1),
+        temporary_within: Some(heap.temporary_within.max(1)),
         total: Some(ShownSum::of(heap, &all)),
         sites: Rows::first(list.limit, places, site),
         suppressed: suppressed.map(|leaks| suppressed_by(heap, &leaks)),
@@ -172,7 +173,12 @@ fn frame(profile: &Profile, kind: ShownKind, line: &Line) -> StackFrame {
     let module = function.module.map_or("", |id| &profile.modules[id].name);
     let [name, module, file] =
         [&function.name, module, &function.file].map(|text| clean(text).into_owned());
-    StackFrame { symbol: Symbol { name, module }, kind, file, line: line.line }
+    StackFrame {
+        symbol: Symbol { name, module },
+        kind,
+        file: Some(file).filter(|file| !file.is_empty()),
+        line: Some(line.line).filter(|&line| line > 0),
+    }
 }
 
 fn suppressed_by(heap: &Heap, leaks: &Leaks) -> Suppressed {

@@ -9,7 +9,7 @@ use crate::render::table::{Row, write_table};
 use crate::render::title::write_title;
 use crate::views::info::{BlockInfo, FileInfo};
 
-/// Writes how large the file is, by kind of block, and what is missing in it.
+/// Writes how large the file is, by kind of block, and what was taken out of it.
 pub(super) fn write_file(out: &mut dyn Write, style: Style, file: &FileInfo) -> io::Result<()> {
     let FileInfo { file_bytes, format_minor, .. } = *file;
     let note = format!("{}, format 1.{format_minor}", bytes(file_bytes));
@@ -38,5 +38,30 @@ pub(super) fn write_file(out: &mut dyn Write, style: Style, file: &FileInfo) -> 
         let count = count(redaction.count);
         writeln!(out, "  {}: {}, {count}", redaction.what, redaction.how)?;
     }
-    Ok(())
+    match file.redacted.left_out {
+        0 => Ok(()),
+        left_out => writeln!(out, "  and {}", counted(left_out, "other kind")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::text;
+    use crate::model::rows::Rows;
+    use crate::views::info::RedactionInfo;
+
+    #[test]
+    fn what_is_not_listed_is_counted() {
+        let (what, how) = ("arguments".to_owned(), "left out".to_owned());
+        let mut redacted = Rows { rows: vec![RedactionInfo { what, how, count: 2 }], left_out: 0 };
+        let written = |redacted: &Rows<RedactionInfo>| {
+            let file = FileInfo { redacted: redacted.clone(), ..FileInfo::default() };
+            let written = text(|out| write_file(out, Style::default(), &file));
+            written.split_once("\nREDACTED  ").unwrap().1.split_once('\n').unwrap().1.to_owned()
+        };
+        assert_eq!(written(&redacted), "  arguments: left out, 2\n");
+        redacted.left_out = 3;
+        assert_eq!(written(&redacted), "  arguments: left out, 2\n  and 3 other kinds\n");
+    }
 }

@@ -51,7 +51,7 @@ fn named(parent: &ParentInfo) -> String {
 
 /// From when to when it was there, in the time of the recording.
 fn lifetime(process: &ProcessInfo) -> String {
-    // What was before a window is at its beginning.
+    // A file can claim that it was before the recording.
     let since_start = |ns: i64| duration(u64::try_from(ns).unwrap_or(0));
     let from = match process.start_ns {
         None => "from before the recording".to_owned(),

@@ -54,23 +54,27 @@ fn write_host(out: &mut dyn Write, style: Style, host: &HostInfo) -> io::Result<
 fn write_recorder(out: &mut dyn Write, style: Style, recorder: &RecorderInfo) -> io::Result<()> {
     let version = recorder.version.as_deref().unwrap_or_default();
     let tier = recorder.tier.as_deref().unwrap_or_default();
-    let text = format!("rec {version}, {tier} tier, as user {}", recorder.uid);
+    let uid = recorder.uid.unwrap_or_default();
+    let text = format!("rec {version}, {tier} tier, as user {uid}");
     write_line(out, style, "recorder", &text)?;
-    if !recorder.command.is_empty() {
-        write_line(out, style, "command", &recorder.command.join(" "))?;
+    if let Some(command) = &recorder.command {
+        write_line(out, style, "command", &command.join(" "))?;
     }
     let mut parts = Vec::new();
-    let targets = &recorder.targets;
+    let targets = recorder.targets.as_deref().unwrap_or_default();
     if !targets.is_empty() {
         let pids: Vec<String> = targets.iter().take(MAX_TARGETS).map(u32::to_string).collect();
         let more = if targets.len() > pids.len() { " …" } else { "" };
         parts.push(format!("pid {}{more}", pids.join(" ")));
     }
-    let children = if recorder.follows_children { "children too" } else { "no children" };
+    let children =
+        if recorder.follows_children == Some(true) { "children too" } else { "no children" };
     parts.push(children.to_owned());
-    let kernel = if recorder.kernel_stacks { "kernel stacks" } else { "no kernel stacks" };
+    let kernel =
+        if recorder.kernel_stacks == Some(true) { "kernel stacks" } else { "no kernel stacks" };
     parts.push(kernel.to_owned());
-    parts.push(format!("up to {} of each stack", bytes(recorder.stack_bytes.into())));
+    let stack_bytes = recorder.stack_bytes.unwrap_or_default();
+    parts.push(format!("up to {} of each stack", bytes(stack_bytes.into())));
     write_wrapped(out, style, "target", &parts)
 }
 
