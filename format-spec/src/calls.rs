@@ -91,8 +91,11 @@ pub(crate) fn encode_calls(calls: &mut [Call]) -> Vec<u8> {
 
 /// Reads the payload of a calls block.
 pub(crate) fn decode_calls(payload: &[u8]) -> Result<Vec<Call>, FormatError> {
-    let mut calls = decode_bare_calls(payload)?;
-    let table = Table::read_at_most(MAX_CALLS, &mut &*payload)?;
+    decode_rows(&Table::read_at_most(MAX_CALLS, &mut &*payload)?)
+}
+
+fn decode_rows(table: &Table) -> Result<Vec<Call>, FormatError> {
+    let mut calls = decode_bare_rows(table)?;
     for (at, column) in column::TEXTS.into_iter().enumerate() {
         let texts = table.column(column)?;
         for (call, text) in calls.iter_mut().zip(texts) {
@@ -106,9 +109,36 @@ pub(crate) fn decode_calls(payload: &[u8]) -> Result<Vec<Call>, FormatError> {
     Ok(calls)
 }
 
+/// When the calls of a block began, and their numbers: one of each for each row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallNumbers {
+    /// When calls began, in nanoseconds on the trace's clock.
+    pub starts: Vec<u64>,
+    /// Numbers of system calls; damage may have made some too large.
+    pub numbers: Vec<u64>,
+}
+
+/// Reads the rows that `choose` gives, ascending, and says how many there are in
+/// all.
+pub(crate) fn decode_some_calls(
+    payload: &[u8],
+    choose: impl FnOnce(&CallNumbers) -> Vec<usize>,
+) -> Result<(Vec<Call>, usize), FormatError> {
+    let table = Table::read_at_most(MAX_CALLS, &mut &*payload)?;
+    let numbers = CallNumbers {
+        starts: table.column(column::START)?,
+        numbers: table.column(column::NUMBER)?,
+    };
+    let rows = choose(&numbers);
+    Ok((decode_rows(&table.only(&rows))?, table.rows()))
+}
+
 /// Reads the same without what the calls were given: arguments and texts.
 pub(crate) fn decode_bare_calls(mut payload: &[u8]) -> Result<Vec<Call>, FormatError> {
-    let table = Table::read_at_most(MAX_CALLS, &mut payload)?;
+    decode_bare_rows(&Table::read_at_most(MAX_CALLS, &mut payload)?)
+}
+
+fn decode_bare_rows(table: &Table) -> Result<Vec<Call>, FormatError> {
     let starts = table.column(column::START)?;
     let threads = table.column(column::THREAD)?;
     let numbers = table.column(column::NUMBER)?;
@@ -168,6 +198,14 @@ mod tests {
         #[test]
         fn round_trips(mut calls in calls()) {
             let bytes = encode_calls(&mut calls);
+            for step in 1..5 {
+                let choose = |numbers: &CallNumbers| {
+                    assert!(numbers.starts.iter().eq(calls.iter().map(|call| &call.start_ns)));
+                    (step - 1..numbers.numbers.len()).step_by(step).collect()
+                };
+                let some: Vec<Call> = calls.iter().skip(step - 1).step_by(step).copied().collect();
+                prop_assert_eq!(decode_some_calls(&bytes, choose).unwrap(), (some, calls.len()));
+            }
             prop_assert_eq!(decode_calls(&bytes).unwrap(), calls);
         }
 
@@ -177,6 +215,7 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;
             let _ = decode_calls(&bytes);
+            let _ = decode_some_calls(&bytes, |numbers| (0..numbers.starts.len()).step_by(3).collect());
         }
     }
 }

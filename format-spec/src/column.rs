@@ -9,7 +9,9 @@
 
 use crate::block::MAX_ROWS;
 use crate::error::FormatError;
-use crate::varint::{read_bounded, read_bytes, read_varint, unzigzag, write_varint, zigzag};
+use crate::varint::{
+    read_bounded, read_bytes, read_varint, skip_varints, unzigzag, write_varint, zigzag,
+};
 
 /// A column of a table, as SPEC.md has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +164,8 @@ fn write_run(data: &mut Vec<u8>, run: Option<(u64, u64)>) {
 pub(crate) struct Table<'a> {
     rows: usize,
     columns: Vec<(u8, u8, &'a [u8])>,
+    /// The rows that are decoded, ascending, if not all are.
+    only: Option<&'a [usize]>,
 }
 
 impl<'a> Table<'a> {
@@ -182,12 +186,20 @@ impl<'a> Table<'a> {
             let length = read_varint(input, "column length")? as usize;
             columns.push((head[0], head[1], read_bytes(input, length, "column")?));
         }
-        Ok(Table { rows, columns })
+        Ok(Table { rows, columns, only: None })
+    }
+
+    /// The same table with only some of its rows, which are ascending.
+    pub(crate) fn only<'b>(&self, rows: &'b [usize]) -> Table<'b>
+    where
+        'a: 'b,
+    {
+        Table { rows: self.rows, columns: self.columns.clone(), only: Some(rows) }
     }
 
     /// Number of rows.
     pub(crate) fn rows(&self) -> usize {
-        self.rows
+        self.only.map_or(self.rows, <[usize]>::len)
     }
 
     /// Makes a row of each.
@@ -196,8 +208,8 @@ impl<'a> Table<'a> {
         row: impl FnMut(usize) -> Result<T, FormatError>,
     ) -> Result<Vec<T>, FormatError> {
         // `collect` would not know how many there will be.
-        let mut rows = Vec::with_capacity(self.rows);
-        for made in (0..self.rows).map(row) {
+        let mut rows = Vec::with_capacity(self.rows());
+        for made in (0..self.rows()).map(row) {
             rows.push(made?);
         }
         Ok(rows)
@@ -206,10 +218,60 @@ impl<'a> Table<'a> {
     /// Decodes a column; all rows have its value if absent if there is none.
     pub(crate) fn column(&self, column: Column) -> Result<Vec<u64>, FormatError> {
         match self.columns.iter().find(|(id, _, _)| *id == column.id) {
-            Some(&(_, encoding, data)) => decode(encoding, data, self.rows),
-            None => Ok(vec![column.if_absent; self.rows]),
+            Some(&(_, encoding, data)) => match self.only {
+                None => decode(encoding, data, self.rows),
+                Some(rows) => decode_some(encoding, data, self.rows, rows),
+            },
+            None => Ok(vec![column.if_absent; self.rows()]),
         }
     }
+}
+
+/// Decodes the values of some rows of a column, ascending. What is behind the last
+/// of them is not looked at.
+fn decode_some(
+    encoding: u8,
+    mut data: &[u8],
+    rows: usize,
+    only: &[usize],
+) -> Result<Vec<u64>, FormatError> {
+    let data = &mut data;
+    let mut values = Vec::with_capacity(only.len());
+    match encoding {
+        0 => {
+            let mut next = 0;
+            for &row in only {
+                skip_varints(data, row.saturating_sub(next));
+                values.push(read_varint(data, "column value")?);
+                next = row + 1;
+            }
+        }
+        1 => {
+            let (mut value, mut next) = (0u64, 0);
+            for &row in only {
+                while next <= row {
+                    value = value.wrapping_add(unzigzag(read_varint(data, "column value")?));
+                    next += 1;
+                }
+                values.push(value);
+            }
+        }
+        3 => {
+            let (mut value, mut end) = (0, 0);
+            for &row in only {
+                while end <= row {
+                    value = read_varint(data, "column value")?;
+                    end += read_bounded(data, "run length", (rows - end) as u64)?;
+                }
+                values.push(value);
+            }
+        }
+        _ => {
+            let all = decode(encoding, data, rows)?;
+            values.extend(only.iter().filter_map(|&row| all.get(row)));
+        }
+    }
+    Ok(values)
 }
 
 fn decode(encoding: u8, mut data: &[u8], rows: usize) -> Result<Vec<u64>, FormatError> {
@@ -304,6 +366,11 @@ mod tests {
                 let bytes = table(columns, &values);
                 let read = Table::read(&mut &bytes[..]).unwrap();
                 prop_assert_eq!(read.column(PLAIN).unwrap(), values.clone());
+                for step in 1..5 {
+                    let rows: Vec<usize> = (step - 1..values.len()).step_by(step).collect();
+                    let some: Vec<u64> = rows.iter().map(|&row| values[row]).collect();
+                    prop_assert_eq!(read.only(&rows).column(PLAIN).unwrap(), some);
+                }
                 prop_assert_eq!(read.column(ABSENT).unwrap(), vec![3; values.len()]);
             }
         }
@@ -313,6 +380,7 @@ mod tests {
             bytes.splice(0..0, [100, 1, 9, encoding]);
             if let Ok(read) = Table::read(&mut &bytes[..]) {
                 let _ = read.column(PLAIN);
+                let _ = read.only(&[0, 7, 99]).column(PLAIN);
             }
         }
     }

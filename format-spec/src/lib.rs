@@ -36,7 +36,7 @@ mod writer;
 pub use allocations::{Allocation, AllocationKind};
 pub use block::{BLOCK_HEADER_LEN, BlockHeader, MAX_PAYLOAD, MAX_ROWS, SYNC};
 pub use block_kind::BlockKind;
-pub use calls::{Call, MAX_CALLS};
+pub use calls::{Call, CallNumbers, MAX_CALLS};
 pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
 pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};

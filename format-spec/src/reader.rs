@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use crate::allocations::{Allocation, decode_allocations};
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec, SYNC, block_checksum, stored_checksum};
 use crate::block_kind::BlockKind;
-use crate::calls::{Call, decode_bare_calls, decode_calls};
+use crate::calls::{Call, CallNumbers, decode_bare_calls, decode_calls, decode_some_calls};
 use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};
 use crate::heap_counts::{HeapCounts, decode_heap_counts};
@@ -124,15 +124,32 @@ impl StoredBlock {
         self.decode_by(decode_bare_calls)
     }
 
+    /// What it holds.
+    pub fn kind(&self) -> BlockKind {
+        self.header.kind
+    }
+
+    /// Of a block of calls, the rows that `choose` gives, ascending, and how many
+    /// there are in all. What else the others say is not looked at.
+    pub fn decode_some_calls(
+        &self,
+        choose: impl FnOnce(&CallNumbers) -> Vec<usize>,
+    ) -> Result<(Vec<Call>, usize), Damage> {
+        let payload = decompress(&self.header, &self.payload);
+        let decoded = payload.and_then(|payload| decode_some_calls(&payload, choose));
+        decoded.map_err(|cause| self.damaged(&cause))
+    }
+
+    fn damaged(&self, cause: &FormatError) -> Damage {
+        let (offset, kind) = (self.offset, self.header.kind);
+        Damage::BadBlock { offset, kind, cause: cause.to_string() }
+    }
+
     fn decode_by(
         self,
         calls: fn(&[u8]) -> Result<Vec<Call>, FormatError>,
     ) -> Result<Block, Damage> {
-        decode_block(&self.header, &self.payload, calls).map_err(|cause| Damage::BadBlock {
-            offset: self.offset,
-            kind: self.header.kind,
-            cause: cause.to_string(),
-        })
+        decode_block(&self.header, &self.payload, calls).map_err(|cause| self.damaged(&cause))
     }
 }
 

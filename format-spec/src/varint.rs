@@ -14,6 +14,29 @@ pub(crate) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Takes so many varints off the front of `input`, or all that there are.
+pub(crate) fn skip_varints(input: &mut &[u8], mut count: usize) {
+    const WORD: usize = size_of::<u64>();
+    // Each ends in a byte without the highest bit.
+    while count > 0
+        && let Some((word, rest)) = input.split_first_chunk::<WORD>()
+    {
+        let ends = (!u64::from_le_bytes(*word) & 0x8080_8080_8080_8080).count_ones() as usize;
+        // Behind the last one, the next may have begun.
+        if ends >= count {
+            break;
+        }
+        count -= ends;
+        *input = rest;
+    }
+    while count > 0
+        && let [first, rest @ ..] = *input
+    {
+        count -= usize::from(*first < 0x80);
+        *input = rest;
+    }
+}
+
 /// Takes a varint off the front of `input`.
 #[inline]
 pub(crate) fn read_varint(input: &mut &[u8], what: &'static str) -> Result<u64, FormatError> {
@@ -124,6 +147,24 @@ mod tests {
         assert!(read_varint(&mut &[0x80][..], "value").is_err());
         assert!(read_varint(&mut &[0xff; 10][..], "value").is_err());
         assert!(read_bounded(&mut &[5][..], "value", 4).is_err());
+    }
+
+    #[test]
+    fn varints_are_skipped() {
+        let values: Vec<u64> = (0..200).map(|n| (n * n * n) << (n % 40)).collect();
+        let mut bytes = Vec::new();
+        values.iter().for_each(|&value| write_varint(&mut bytes, value));
+        for from in 0..=values.len() {
+            let mut rest = &bytes[..];
+            skip_varints(&mut rest, from);
+            for &value in &values[from..] {
+                assert_eq!(read_varint(&mut rest, "").unwrap(), value, "from {from}");
+            }
+            assert!(rest.is_empty());
+        }
+        let mut rest = &bytes[..];
+        skip_varints(&mut rest, usize::MAX);
+        assert!(rest.is_empty());
     }
 
     proptest! {

@@ -5,12 +5,13 @@
 //! goes for calls that a filter leaves out.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
 use rz_format::{
-    Block, BlockHeader, BlockKind, CallDetail, FormatError, LossClass, OpenFile, Process, Record,
-    StoredBlock, TextId,
+    Block, BlockHeader, BlockKind, CallDetail, CallNumbers, FormatError, LossClass, OpenFile,
+    Process, Record, StoredBlock, TextId,
 };
 
 pub use super::call_counts::errno as call_errno;
@@ -162,7 +163,17 @@ pub fn load_calls(
     let wanted = |block: &BlockHeader| {
         [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&block.kind)
     };
-    let take = |block| match block {
+    let tail = kept.plain_tail();
+    let decode = |block: StoredBlock| match tail {
+        Some(tail) if block.kind() == BlockKind::CALLS => {
+            let (calls, all) =
+                block.decode_some_calls(|numbers| rows_of_interest(numbers, tail))?;
+            let passed = (all - calls.len()) as u64;
+            Ok((Block::Calls(calls), passed))
+        }
+        _ => Ok((block.decode()?, 0)),
+    };
+    let take = |(block, passed)| match block {
         Block::Records(records) => {
             facts.start_block();
             for record in records {
@@ -171,7 +182,10 @@ pub fn load_calls(
             }
         }
         Block::Texts(definitions) => texts.add(definitions),
-        Block::Calls(calls) => calls.into_iter().for_each(|call| kept.add(call)),
+        Block::Calls(calls) => {
+            kept.seen += passed;
+            calls.into_iter().for_each(|call| kept.add(call));
+        }
         // Not asked for.
         Block::Stacks(_)
         | Block::Samples(_)
@@ -181,7 +195,7 @@ pub fn load_calls(
         | Block::HeapCounts(_)
         | Block::Names(_) => {}
     };
-    pass::each_block(&mut reader, wanted, StoredBlock::decode, take).map_err(format)?;
+    pass::each_block(&mut reader, wanted, decode, take).map_err(format)?;
     let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
     let mut list = CallList { start_ns, start_unix_ns, texts, ..CallList::default() };
     list.notes = info::file_notes(&facts, reader.damage(), reader.unknown());
@@ -371,6 +385,21 @@ impl<'l> Makers<'l> {
 /// Calls that are kept before any are sorted out.
 const FIRST_SHRINK: usize = 1 << 16;
 
+/// The rows of a block that may be among the last `tail` calls of the trace, or
+/// change files.
+fn rows_of_interest(CallNumbers { starts, numbers }: &CallNumbers, tail: usize) -> Vec<usize> {
+    // Calls before this one cannot be: so many of the block begin later.
+    let earliest = match starts.len().checked_sub(tail) {
+        None => 0,
+        Some(_) if tail == 0 => u64::MAX,
+        Some(before) => *starts.clone().select_nth_unstable(before).1,
+    };
+    let is_one = |&(row, &number): &(usize, &u64)| {
+        starts[row] >= earliest || u32::try_from(number).is_ok_and(may_change_files)
+    };
+    numbers.iter().enumerate().filter(is_one).map(|(row, _)| row).collect()
+}
+
 /// The calls that are kept.
 #[derive(Debug)]
 struct Kept {
@@ -388,6 +417,13 @@ impl Kept {
     fn new(options: CallOptions, selection: Selection) -> Self {
         let shrink_at = FIRST_SHRINK.min(options.limit.saturating_add(1));
         Kept { options, selection, calls: Vec::new(), seen: 0, dropped: false, shrink_at }
+    }
+
+    /// How many of the last calls are of interest, if of the others only those are
+    /// that change files.
+    fn plain_tail(&self) -> Option<usize> {
+        let CallOptions { tail, errors, .. } = self.options;
+        tail.filter(|_| !errors && self.selection.is_everything())
     }
 
     fn add(&mut self, call: Call) {
@@ -411,11 +447,8 @@ impl Kept {
 
     /// Sorts out what is too much.
     fn shrink(&mut self) {
-        let CallOptions { limit, tail, errors } = self.options;
-        if let Some(tail) = tail
-            && !errors
-            && self.selection.is_everything()
-        {
+        let CallOptions { limit, tail, .. } = self.options;
+        if let Some(tail) = self.plain_tail() {
             self.thin_out_before(tail);
         }
         let more = self.calls.len().saturating_sub(limit);
@@ -469,6 +502,12 @@ pub fn makes_fd(number: u32) -> bool {
 /// Whether a call may change what file descriptors are. Says so of all but
 /// the most frequent ones that do not.
 pub fn may_change_files(number: u32) -> bool {
+    // It is asked of every call.
+    static KNOWN: LazyLock<Vec<bool>> = LazyLock::new(|| (0..512).map(changes_files).collect());
+    KNOWN.get(number as usize).copied().unwrap_or_else(|| changes_files(number))
+}
+
+fn changes_files(number: u32) -> bool {
     const FREQUENT: &[&str] = &[
         "read",
         "write",

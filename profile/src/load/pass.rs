@@ -4,7 +4,7 @@
 use std::io::{Read, Seek};
 
 use rayon::prelude::*;
-use rz_format::{Block, BlockHeader, Damage, FormatError, Reader, StoredBlock};
+use rz_format::{BlockHeader, Damage, FormatError, Reader, StoredBlock};
 
 /// Blocks that are decoded at a time, for each thread that there is.
 const BLOCKS_PER_THREAD: usize = 2;
@@ -13,20 +13,20 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// Hands the blocks that are `wanted` to `take`, in the order of the file. What
 /// is damaged is left out, and is in the reader's list.
-pub(super) fn each_block(
+pub(super) fn each_block<T: Send>(
     reader: &mut Reader<impl Read + Seek>,
     wanted: impl Fn(&BlockHeader) -> bool,
-    decode: fn(StoredBlock) -> Result<Block, Damage>,
-    mut take: impl FnMut(Block) + Send,
+    decode: impl Fn(StoredBlock) -> Result<T, Damage> + Sync + Send,
+    mut take: impl FnMut(T) + Send,
 ) -> Result<(), FormatError> {
-    let mut decoded: Vec<Block> = Vec::new();
+    let mut decoded: Vec<T> = Vec::new();
     loop {
         let stored = read_some(reader, &wanted)?;
         if stored.is_empty() && decoded.is_empty() {
             return Ok(());
         }
         let (next, ()) = rayon::join(
-            || stored.into_par_iter().map(decode).collect::<Vec<_>>(),
+            || stored.into_par_iter().map(&decode).collect::<Vec<_>>(),
             || decoded.drain(..).for_each(&mut take),
         );
         for block in next {

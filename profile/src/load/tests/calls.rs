@@ -69,6 +69,45 @@ fn or_the_last_and_those_about_files() {
     check(5, 0, &[], true);
 }
 
+/// Of a block, only what may be among the last calls or is about files is decoded;
+/// the last ones may be in any: a call is in the block in which it ended.
+#[test]
+fn the_last_calls_are_in_any_block() {
+    let mut begin = 1_u64;
+    let mut next = || {
+        // Knuth's MMIX generator.
+        begin =
+            begin.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        begin >> 54
+    };
+    for _ in 0..20 {
+        let blocks: Vec<Vec<Call>> = (0..12)
+            .map(|block| {
+                let number = |at| if block % 5 == 0 && at == 3 { CLOSE } else { READ };
+                (0..8).map(|at| call(1 + 40 * block + next() % 120, number(at), 0)).collect()
+            })
+            .collect();
+        let trace = || {
+            let mut trace = Trace::new();
+            blocks.iter().for_each(|block| trace.calls(block));
+            trace
+        };
+        let all = list(trace(), &CallOptions::default()).calls;
+        assert_eq!(all.len(), 96);
+        let last = |calls: &[Call], tail: usize| -> Vec<u64> {
+            calls[calls.len() - tail..].iter().map(|call| call.start_ns).collect()
+        };
+        for tail in [1, 2, 7, 30, 96] {
+            let options = CallOptions { tail: Some(tail), ..CallOptions::default() };
+            let found = list(trace(), &options);
+            assert_eq!(last(&found.calls, tail), last(&all, tail), "{tail}");
+            let closes = |calls: &[Call]| calls.iter().filter(|c| c.number == CLOSE).count();
+            assert_eq!(closes(&found.calls), closes(&all), "{tail}");
+            assert!(found.files_are_complete && found.notes.is_empty(), "{:?}", found.notes);
+        }
+    }
+}
+
 #[test]
 fn of_calls_without_error_those_about_files_are_kept() {
     let options = CallOptions { errors: true, ..CallOptions::default() };
