@@ -74,7 +74,7 @@ pub enum ReportError {
         /// Why there are none.
         why: &'static str,
     },
-    /// The report could not be written.
-    #[error("cannot write the report: {0}")]
+    /// The report could not be written; the source says why.
+    #[error("cannot write the report")]
     Io(#[from] std::io::Error),
 }

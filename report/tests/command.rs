@@ -54,6 +54,16 @@ fn wrong_usage_exits_with_2() {
     check("a.rz --limit many", 2, "invalid value");
 }
 
+#[test]
+fn a_full_disk_is_said_once() {
+    for option in ["--json /dev/full", "--svg /dev/full", "-o /dev/full"] {
+        let output = shown(&format!("t.rz {option}"));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{option}: {stderr}");
+        assert_eq!(stderr.matches("No space left on device").count(), 1, "{option}: {stderr}");
+    }
+}
+
 /// What `report` prints of the vectors: that of format 1.1 is called `t.rz`,
 /// that of 1.2 `heap.rz`, that of 1.3 `merged.rz`.
 fn shown(arguments: &str) -> Output {
