@@ -2,9 +2,8 @@
 # Builds rec, conv and report, optimized, into target/dist/.
 #
 #   build.sh           releases
-#   build.sh --quick   for a first look, in a third of the time and into
-#                      target/dist-quick/: only what records and decodes is
-#                      optimized
+#   build.sh --quick   for a first look, sooner, and into target/dist-quick/: only
+#                      what records and decodes is optimized
 #
 # rec is linked statically, libc included (build-rec.sh), so that the one file
 # can be copied to any Linux box of this architecture.

@@ -2,7 +2,6 @@
 
 use rz_profile::model::Histogram;
 
-pub use crate::model::sums::quantile;
 use crate::render::format::duration;
 
 /// Buckets drawn as one character: a factor of four in time.
