@@ -1,6 +1,16 @@
 //! Profiles made by hand, with known answers, for the tests of this crate.
 
 use rz_profile::model::*;
+use rz_profile::reason::{Place, Reason, WaitReason};
+
+/// The reasons that stacks in tests end in.
+const REASONS: [Reason; 5] = [
+    Reason::OffCpu(WaitReason::In(Place::Syscall(202))),
+    Reason::OffCpu(WaitReason::Preempted),
+    Reason::OffCpu(WaitReason::Sleeping),
+    Reason::OffCpu(WaitReason::Stopped),
+    Reason::Syscall(0),
+];
 
 /// A sampling period that keeps sums easy to read: 10 ms.
 pub const PERIOD: u64 = 10_000_000;
@@ -9,8 +19,7 @@ pub const PERIOD: u64 = 10_000_000;
 ///
 /// A name's suffix says what the frame is: `_[k]` kernel, `_[j]` JIT, `_[i]`
 /// inlined into the frame before it. `[truncated]` stands for callers that
-/// could not be followed, and what starts with `[off-CPU` or `[syscall` says
-/// why.
+/// could not be followed, and what one of [`REASONS`] is called says why.
 pub struct Builder {
     pub profile: Profile,
 }
@@ -79,14 +88,16 @@ impl Builder {
         while i < frames.len() {
             let (kind, module, name) = match frames[i] {
                 "[truncated]" => (FrameKind::Truncated, None, "[truncated]"),
-                frame if frame.starts_with("[off-CPU") || frame.starts_with("[syscall") => {
-                    (FrameKind::Wait, None, frame)
+                frame => {
+                    let reason = REASONS.iter().find(|reason| reason.frame_name() == frame);
+                    let marked = (frame.strip_suffix("_[k]"), frame.strip_suffix("_[j]"));
+                    match (reason, marked) {
+                        (Some(&reason), _) => (FrameKind::Reason(reason), None, frame),
+                        (None, (Some(name), _)) => (FrameKind::Kernel, Some(1), name),
+                        (None, (_, Some(name))) => (FrameKind::Jit, Some(2), name),
+                        (None, _) => (FrameKind::User, Some(0), frame),
+                    }
                 }
-                frame => match (frame.strip_suffix("_[k]"), frame.strip_suffix("_[j]")) {
-                    (Some(name), _) => (FrameKind::Kernel, Some(1), name),
-                    (_, Some(name)) => (FrameKind::Jit, Some(2), name),
-                    _ => (FrameKind::User, Some(0), frame),
-                },
             };
             let mut lines = vec![Line { function: self.function(name, module), ..Line::default() }];
             while let Some(name) = frames.get(i + 1).and_then(|f| f.strip_suffix("_[i]")) {

@@ -93,7 +93,7 @@ fn select(profile: &mut Profile, filter: &Filter) -> Stacks {
 
 /// Whether a frame is no code.
 fn is_note(kind: FrameKind) -> bool {
-    matches!(kind, FrameKind::Truncated | FrameKind::Lost | FrameKind::Wait)
+    matches!(kind, FrameKind::Truncated | FrameKind::Lost | FrameKind::Reason(_))
 }
 
 /// Whether each module is looked at.

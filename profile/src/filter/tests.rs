@@ -4,6 +4,7 @@ use super::*;
 use crate::fixture;
 use crate::model::heap::{AllocationKind, Estimate, Heap, Site, Sum, Sums, ThreadHeap};
 use crate::model::*;
+use crate::reason::{Place, Reason, WaitReason};
 
 /// A profile of stacks like `main;run>inlined;read@libc`, root first: each
 /// function in the module behind its `@`, else in `app`, and inlined calls
@@ -37,7 +38,9 @@ fn push_frame(profile: &mut Profile, parent: Option<StackId>, frame: &str) -> St
     let (names, module) = frame.split_once('@').unwrap_or((frame, "app"));
     let kind = match names {
         "[truncated]" => FrameKind::Truncated,
-        names if names.starts_with('[') => FrameKind::Wait,
+        "[off-CPU: futex]" => {
+            FrameKind::Reason(Reason::OffCpu(WaitReason::In(Place::Syscall(202))))
+        }
         _ => FrameKind::User,
     };
     let path = format!("/lib/{module}");

@@ -14,7 +14,7 @@ use crate::model::{
     ALLOC, CallDetail, Event, EventKind, FrameKind, LocationId, OFF_CPU, Process, Profile,
     SYSCALLS, Sample, StackId, StackNode, Thread, TimedSample, Unit, add_up_equal,
 };
-use crate::reason::{call_name, wait_reason};
+use crate::reason::{Reason, WaitReason};
 
 /// Everything but [`Profile::info`], of which only the numbers of samples and
 /// the notes about names and stacks are set.
@@ -282,9 +282,8 @@ struct Stacks {
     of_recorded: Vec<Option<StackId>>,
     /// The node for all that is missing, once there is need for it.
     lost: Option<StackId>,
-    /// Location of each reason and, below, of each name of one.
-    of_reason: FxHashMap<(What, bool), LocationId>,
-    of_name: FxHashMap<String, LocationId>,
+    /// Location of each reason.
+    of_reason: FxHashMap<Reason, LocationId>,
     /// Nodes of reasons by what they are called from.
     with_reason: FxHashMap<(Option<StackId>, LocationId), StackId>,
 }
@@ -299,7 +298,6 @@ impl Stacks {
             of_recorded,
             lost: None,
             of_reason: FxHashMap::default(),
-            of_name: FxHashMap::default(),
             with_reason: FxHashMap::default(),
         };
         // In ascending order callers come first.
@@ -341,27 +339,18 @@ impl Stacks {
         kernel_thread: bool,
         locations: &mut Locations,
     ) -> Option<StackId> {
-        let location = match self.of_reason.get(&(what, kernel_thread)) {
-            Some(&known) => known,
-            None => {
-                let name = match what {
-                    What::Sample(_) => return stack,
-                    What::Wait(state, call) => {
-                        format!("[off-CPU: {}]", wait_reason(state, call, kernel_thread))
-                    }
-                    What::Call(number) => format!("[syscall: {}]", call_name(number)),
-                };
-                let location =
-                    *self.of_name.entry(name).or_insert_with_key(|name| locations.add_wait(name));
-                self.of_reason.insert((what, kernel_thread), location);
-                location
-            }
+        let reason = match what {
+            What::Sample(_) => return stack,
+            What::Wait(state, call) => Reason::OffCpu(WaitReason::new(state, call, kernel_thread)),
+            What::Call(number) => Reason::Syscall(number),
         };
+        let location =
+            *self.of_reason.entry(reason).or_insert_with(|| locations.add_reason(reason));
         let stack = self.without_tracing(stack, locations);
         if let Some(&known) = self.with_reason.get(&(stack, location)) {
             return Some(known);
         }
-        let node = self.add(stack, location, FrameKind::Wait);
+        let node = self.add(stack, location, FrameKind::Reason(reason));
         self.with_reason.insert((stack, location), node);
         Some(node)
     }

@@ -14,6 +14,7 @@ use super::{LoadOptions, Tables};
 use crate::model::{
     FrameKind, Function, FunctionId, Line, Location, LocationId, Module, ModuleId, ModuleKind,
 };
+use crate::reason::Reason;
 use crate::symbolize::names::Names;
 use crate::symbolize::{Call, ModuleRequest, ModuleSymbols, symbolize};
 
@@ -119,8 +120,8 @@ impl Locations {
     }
 
     /// Adds a location that says why a thread waited or what it called.
-    pub(super) fn add_wait(&mut self, name: &str) -> LocationId {
-        let location = self.plain(FrameKind::Wait, name, 0);
+    pub(super) fn add_reason(&mut self, reason: Reason) -> LocationId {
+        let location = self.plain(FrameKind::Reason(reason), &reason.frame_name(), 0);
         self.add(location)
     }
 

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Intervals off the CPU and system calls are events beside the CPU's, and
-//! their stacks end in a frame that says why ([`FrameKind::Wait`]). What is
+//! their stacks end in a frame that says why ([`FrameKind::Reason`]). What is
 //! exact about them, because no sampling is involved, is in
 //! [`Profile::totals`]. Allocations are an event as well, of which
 //! [`Profile::heap`] knows more.
@@ -21,6 +21,8 @@
 pub mod heap;
 
 use heap::Heap;
+
+use crate::reason::Reason;
 
 pub use rz_format::{
     CallDetail, Captured, Histogram, Total, TotalClass, TruncatedReason, WaitState,
@@ -403,9 +405,9 @@ pub enum FrameKind {
     /// Stands for a stack whose definition is missing from a damaged file;
     /// always a root.
     Lost,
-    /// Says why a thread did not run, or which system call it made, as in
-    /// `[off-CPU: futex]` and `[syscall: read]`; always the innermost frame.
-    Wait,
+    /// Says why a thread did not run, or which system call it made; always the
+    /// innermost frame.
+    Reason(Reason),
 }
 
 /// A function and the source line inside it.

@@ -5,7 +5,7 @@
 //!                          └► noise ─────────────────────► verdicts
 //! ```
 
-use rz_profile::model::{Event, EventId, EventKind, TotalClass, Unit};
+use rz_profile::model::{Event, EventId, EventKind, FrameKind, TotalClass, Unit};
 
 use super::{Diff, DiffOptions, Node, Noise, Row, Run, Side, SideRun};
 use crate::diff::change::{Change, Pair};
@@ -16,7 +16,7 @@ use crate::diff::stats;
 use crate::diff::sums::{class_of, compare_sums, has_exact, named};
 use crate::diff::verdicts::{Confirm, Limits, judge};
 use crate::error::ReportError;
-use crate::model::calltree::{Amount, CallTree, NodeId, ROOT, Roots, Source};
+use crate::model::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::model::heap_places::owners;
 use crate::model::merged::Merged;
 use crate::model::metric::{is_rate, shown_heap, shown_metric};
@@ -84,7 +84,7 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
             let own_items = items.families()[1].clone();
             // What the time of a call or a reason does is known by its frame.
             let burst = |name: &str| {
-                let item = frame_of(name, event.kind, &functions, &symbols);
+                let item = frame_of(name, &functions, &laid.merged.tree);
                 noise_of.excess(item.map_or(ROOT, |index| own_items.start + index))
             };
             Some(compare_sums(named, class, event.kind, &described, options, scale.per, burst)?)
@@ -285,17 +285,13 @@ impl Judges<'_> {
 
 /// Index of the function that stands for a system call, or a reason for which
 /// threads wait; `None` for all of them.
-fn frame_of(
-    name: &str,
-    kind: EventKind,
-    functions: &[FunctionNodes],
-    symbols: &Symbols,
-) -> Option<usize> {
-    let frame = match kind {
-        EventKind::OffCpu => format!("[off-CPU: {name}]"),
-        _ => format!("[syscall: {name}]"),
-    };
-    functions.iter().position(|function| symbols[function.symbol].name == frame)
+fn frame_of(name: &str, functions: &[FunctionNodes], tree: &CallTree) -> Option<usize> {
+    functions.iter().position(|function| {
+        function.all.first().is_some_and(|&node| match tree.nodes[node].kind {
+            NodeKind::Frame(FrameKind::Reason(reason)) => reason.to_string() == name,
+            _ => false,
+        })
+    })
 }
 
 /// How noise between so many runs was tested.

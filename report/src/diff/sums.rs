@@ -85,7 +85,8 @@ pub(crate) fn named(sides: [&[Run<'_>]; 2], class: TotalClass) -> Option<NamedSu
 fn named_sums(profile: &Profile, class: TotalClass) -> Vec<(String, Total)> {
     match class {
         TotalClass::Waits => {
-            by_reason(profile).into_iter().map(|reason| (reason.name, reason.sum)).collect()
+            let sums = by_reason(profile).into_iter();
+            sums.map(|waits| (waits.reason.to_string(), waits.sum)).collect()
         }
         _ => {
             let sums = by_number(profile, class, SortCalls::Time).into_iter();

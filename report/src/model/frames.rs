@@ -55,7 +55,7 @@ pub fn kind_of_frame(kind: FrameKind, inlined: bool) -> ShownKind {
         FrameKind::Jit => ShownKind::Jit,
         FrameKind::Truncated => ShownKind::Truncated,
         FrameKind::Lost => ShownKind::Lost,
-        FrameKind::Wait => ShownKind::Reason,
+        FrameKind::Reason(_) => ShownKind::Reason,
         FrameKind::User if inlined => ShownKind::Inlined,
         FrameKind::User => ShownKind::Function,
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use rz_profile::model::{EventKind, Profile, ThreadId, Total, TotalClass, Unit};
-use rz_profile::reason::wait_reason;
+use rz_profile::reason::WaitReason;
 
 /// Waits for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// The reason, such as `futex` or `preempted`.
-    pub name: String,
+pub struct WaitsFor {
+    /// The reason.
+    pub reason: WaitReason,
     /// What they add up to.
     pub sum: Total,
 }
@@ -26,26 +26,29 @@ pub struct ThreadTime {
 }
 
 /// The exact sums of waits by reason, the longest first.
-pub fn by_reason(profile: &Profile) -> Vec<Reason> {
+pub fn by_reason(profile: &Profile) -> Vec<WaitsFor> {
     sum_by_reason(profile, &profile.totals)
 }
 
 /// The same of those that were not over at the end, which are in no total.
-pub fn open_by_reason(profile: &Profile) -> Vec<Reason> {
+pub fn open_by_reason(profile: &Profile) -> Vec<WaitsFor> {
     sum_by_reason(profile, &profile.open_waits)
 }
 
-fn sum_by_reason(profile: &Profile, totals: &[Total]) -> Vec<Reason> {
-    let mut sums: BTreeMap<String, Total> = BTreeMap::new();
+fn sum_by_reason(profile: &Profile, totals: &[Total]) -> Vec<WaitsFor> {
+    let mut sums: BTreeMap<WaitReason, Total> = BTreeMap::new();
     for total in waits(totals) {
         let thread = total.thread.map(|id| profile.thread(id as ThreadId));
         let kernel = thread.is_some_and(|(_, process)| process.kernel);
-        let name = wait_reason(total.state, total.number, kernel).into_owned();
-        sums.entry(name).or_default().add(total);
+        let reason = WaitReason::new(total.state, total.number, kernel);
+        sums.entry(reason).or_default().add(total);
     }
-    let mut reasons: Vec<Reason> =
-        sums.into_iter().map(|(name, sum)| Reason { name, sum }).collect();
-    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.sum.total_ns));
+    let mut reasons: Vec<WaitsFor> =
+        sums.into_iter().map(|(reason, sum)| WaitsFor { reason, sum }).collect();
+    // Equally long ones are in the order of their words.
+    reasons.sort_by_cached_key(|waits| {
+        (std::cmp::Reverse(waits.sum.total_ns), waits.reason.to_string())
+    });
     reasons
 }
 
@@ -111,10 +114,10 @@ mod tests {
 
     #[test]
     fn by_reason_longest_first() {
-        let line = |reason: &Reason| {
-            format!("{} {} {}", reason.name, reason.sum.count, reason.sum.total_ns)
+        let line = |WaitsFor { reason, sum }: &WaitsFor| {
+            format!("{reason} {} {}", sum.count, sum.total_ns)
         };
-        let lines = |reasons: Vec<Reason>| reasons.iter().map(line).collect::<Vec<_>>();
+        let lines = |reasons: Vec<WaitsFor>| reasons.iter().map(line).collect::<Vec<_>>();
         assert_eq!(
             lines(by_reason(&profile())),
             [&format!("sleeping 1 {}", u64::MAX), "futex 2 55", "preempted 1 9", "page fault 1 7"]

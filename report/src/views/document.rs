@@ -460,7 +460,7 @@ fn unnamed(profile: &Profile, event: EventId) -> u64 {
     let is_unnamed = |sample: &&Sample| {
         // What says why a thread waited is no function.
         let mut functions = profile.locations_of(sample.stack);
-        let innermost = functions.find(|location| location.kind != FrameKind::Wait);
+        let innermost = functions.find(|location| !matches!(location.kind, FrameKind::Reason(_)));
         let line = innermost.and_then(|location| location.lines.first());
         line.is_some_and(|line| !profile.is_named(line.function))
     };

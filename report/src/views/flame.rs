@@ -14,6 +14,7 @@ use rz_profile::model::{EventId, FrameKind, Profile, Unit};
 use crate::error::ReportError;
 use crate::model::calltree::{CallTree, NodeKind};
 use crate::model::clean::clean;
+use crate::model::frames::{ShownKind, kind_of};
 use crate::model::metric::shown_heap;
 use crate::model::trees::{Direction, call_tree, min_weight};
 use crate::render::change_color::GREY;
@@ -78,7 +79,7 @@ pub fn write_flame_graph(
         .map(|node| {
             let label = label(&symbols[node.symbol].name, node.kind, node.inlined);
             let color = match node.kind {
-                NodeKind::Frame(FrameKind::Wait) => REASON,
+                NodeKind::Frame(FrameKind::Reason(_)) => REASON,
                 _ => color_of(&label),
             };
             Frame { parent: node.parent, label, self_width: node.self_.weight, color }
@@ -124,18 +125,18 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
         0 => format!("{samples} samples"),
         hz => format!("{samples} samples at {hz} Hz"),
     });
-    let has = |kind| tree.nodes.iter().any(|node| node.kind == NodeKind::Frame(kind));
+    let has = |shown| tree.nodes.iter().any(|node| kind_of(node.kind, false) == shown);
     let mut legend = Vec::new();
-    if has(FrameKind::Kernel) {
+    if has(ShownKind::Kernel) {
         legend.push("kernel blue");
     }
     if tree.nodes.iter().any(|node| node.inlined) {
         legend.push("inlined aqua");
     }
-    if has(FrameKind::Jit) {
+    if has(ShownKind::Jit) {
         legend.push("JIT green");
     }
-    if has(FrameKind::Wait) {
+    if has(ShownKind::Reason) {
         legend.push("reason grey");
     }
     if !legend.is_empty() {

@@ -10,7 +10,7 @@ use crate::model::sums::Sum;
 use crate::model::threads::ShownThread;
 use crate::model::top;
 use crate::model::trees::{Direction, call_tree};
-use crate::model::waits::{Reason, ThreadTime, by_reason, by_thread, open_by_reason};
+use crate::model::waits::{ThreadTime, WaitsFor, by_reason, by_thread, open_by_reason};
 use crate::render::format::{count, counted, duration};
 use crate::render::style::{Paint, Style};
 use crate::render::sums_table::{
@@ -75,7 +75,10 @@ pub struct ThreadTimes {
 
 /// What is known of waits: sums are exact, stacks and functions are sampled.
 pub fn off_cpu(profile: &Profile, event: Option<EventId>, options: SummaryOptions) -> OffCpuPage {
-    let reason = |Reason { name, sum }| ReasonSum { reason: name, sum: Sum::of_waits(sum) };
+    let reason = |WaitsFor { reason, sum }| ReasonSum {
+        reason: reason.to_string(),
+        sum: Sum::of_waits(sum),
+    };
     let reasons = by_reason(profile);
     let mut waits = Total::default();
     reasons.iter().for_each(|reason| waits.add(&reason.sum));

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_profile::model::{FrameKind, Unit};
+use rz_profile::reason::Reason;
 use serde::Serialize;
 
 use crate::model::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT};
@@ -50,30 +51,25 @@ pub struct ShownStack {
 
 /// The heaviest stacks of a top-down tree that end in a reason.
 pub fn stacks(tree: &CallTree, symbols: &Symbols, limit: usize) -> Stacks {
-    let mut index_of: FxHashMap<(SymbolId, NodeId), usize> = FxHashMap::default();
-    let mut rows: Vec<(SymbolId, NodeId, Amount)> = Vec::new();
-    for node in tree.nodes.iter().filter(|n| n.kind == NodeKind::Frame(FrameKind::Wait)) {
+    let mut index_of: FxHashMap<(Reason, NodeId), usize> = FxHashMap::default();
+    let mut rows: Vec<(Reason, NodeId, Amount)> = Vec::new();
+    for node in &tree.nodes {
+        let NodeKind::Frame(FrameKind::Reason(reason)) = node.kind else { continue };
         let innermost = innermost(tree, node.parent);
-        let index = *index_of.entry((node.symbol, innermost)).or_insert_with(|| {
-            rows.push((node.symbol, innermost, Amount::default()));
+        let index = *index_of.entry((reason, innermost)).or_insert_with(|| {
+            rows.push((reason, innermost, Amount::default()));
             rows.len() - 1
         });
         rows[index].2.add(node.self_);
     }
     rows.sort_by_key(|(_, _, amount)| std::cmp::Reverse(amount.weight));
-    let shown = |(reason, innermost, total)| ShownStack {
-        reason: inner_name(&symbols[reason].name).to_owned(),
+    let shown = |(reason, innermost, total): (Reason, NodeId, Amount)| ShownStack {
+        reason: reason.to_string(),
         functions: functions(tree, symbols, innermost),
         process: process(tree, innermost).map(|process| symbols[process].name.clone()),
         total,
     };
     Stacks { total: tree.total(), stacks: Rows::first(limit, rows, shown) }
-}
-
-/// What stands behind the colon of `[off-CPU: futex]`.
-fn inner_name(reason: &str) -> &str {
-    let inner = reason.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    inner.and_then(|text| text.split_once(": ")).map_or(reason, |(_, name)| name)
 }
 
 /// The innermost function above `node` that is not the kernel's; `node` itself
