@@ -28,6 +28,7 @@ mod samples;
 mod spec;
 mod stacks;
 mod texts;
+mod tier;
 mod totals;
 mod varint;
 mod waits;
@@ -52,6 +53,7 @@ pub use record::{
 pub use samples::Sample;
 pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};
 pub use texts::{TextDefs, TextId, TextInterner};
+pub use tier::Tier;
 pub use totals::{HISTOGRAM_BUCKETS, Histogram, MAX_TOTALS, Total, TotalClass};
 pub use waits::{Seen, Wait, WaitState};
 pub use writer::TraceWriter;

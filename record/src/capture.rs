@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::poll::PollTimeout;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use rustc_hash::FxHashMap;
+use rz_format::Tier;
 
 use crate::event::{RawEvent, Source};
 use crate::host::now_ns;
@@ -34,7 +35,7 @@ pub(crate) struct Attached {
     /// Reads an event that `capture` has put into a batch.
     pub(crate) parse: fn(&[u8]) -> Option<RawEvent<'_>>,
     /// Its name in the trace.
-    pub(crate) tier: &'static str,
+    pub(crate) tier: Tier,
     /// What samples.
     pub(crate) event: rz_format::Event,
     /// What a sample stands for, in the event's unit; 0 if that varies.

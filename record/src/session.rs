@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use rz_format::{
     AllocationSource, Allocations, CallDetail, Captured, EndReason, Host, Note, Record, Recording,
-    TraceWriter,
+    Tier, TraceWriter,
 };
 
 use crate::alloc::{Hook, Rings};
@@ -165,7 +165,7 @@ fn start(
     }
 
     // In the perf tier the program itself enables the events when it begins.
-    if program.is_none() || attached.tier == "bpf" {
+    if program.is_none() || attached.tier == Tier::Bpf {
         attached.notes.extend(attached.capture.enable()?);
     }
     attached.notes.iter().for_each(|note| notice(note));
@@ -309,7 +309,7 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
     let recording = Recording {
         recorder: env!("CARGO_PKG_VERSION").to_owned(),
         command: config.command_line.clone(),
-        tier: attached.tier.to_owned(),
+        tier: attached.tier.to_string(),
         targets: pids.to_vec(),
         follow: config.follow,
         kernel: attached.kernel,

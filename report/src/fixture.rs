@@ -32,7 +32,7 @@ impl Builder {
             os: "Linux 6.1.0 x86_64".into(),
             cpus: 16,
             recorder: "rec 0.1.0".into(),
-            tier: "perf".into(),
+            tiers: vec![Tier::Perf],
             start_unix_ns: 1_795_233_012_000_000_000,
             duration_ns: 10_000_000_000,
             recording_ns: 10_000_000_000,

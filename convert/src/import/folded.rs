@@ -12,7 +12,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 
 use rustc_hash::FxHashMap;
 use rz_format::{
-    Event, FileHeader, Frame, Module, ModuleKind, Name, Record, Recording, Sample, StackId,
+    Event, FileHeader, Frame, Module, ModuleKind, Name, Record, Recording, Sample, StackId, Tier,
     TruncatedReason,
 };
 
@@ -41,7 +41,10 @@ pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, Impo
     let survey = Survey::of(&mut file)?;
     let spread = Spread::of(survey.total);
     let mut out = Output::new(out, &header)?;
-    out.record(Record::Recording(Recording { tier: "folded".into(), ..Recording::default() }))?;
+    out.record(Record::Recording(Recording {
+        tier: Tier::Folded.to_string(),
+        ..Recording::default()
+    }))?;
     let event = Event { id: 0, name: EVENT.into(), unit: COUNT, frequency_hz: 0 };
     out.record(Record::Event(event))?;
     survey.notes().for_each(|note| out.note(note));

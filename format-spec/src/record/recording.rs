@@ -32,7 +32,7 @@ pub struct Recording {
     pub recorder: String,
     /// Its command line; arguments of a launched program are left out.
     pub command: Vec<String>,
-    /// Capture tier: `perf` or `bpf`.
+    /// What took the samples: the name of a [`Tier`](crate::Tier).
     pub tier: String,
     /// Process ids that were asked for.
     pub targets: Vec<u32>,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rustc_hash::FxHashSet;
-use rz_format::{BlockKind, Damage, FileHeader, LossClass, LossReason};
+use rz_format::{BlockKind, Damage, FileHeader, LossClass, LossReason, Tier};
 
 use super::facts::Facts;
 use super::locations::LOST;
 use super::sources::{LossSum, SourceFacts};
 use crate::filter::Window;
 use crate::model::{EventKind, Losses, Profile, Source};
-use crate::notes::limited;
+use crate::notes::{limited, listed};
 
 /// How reading the file went.
 pub(super) struct Reading<'t> {
@@ -48,7 +48,9 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     info.host = distinct(sources.iter().map(|source| source.host.as_str()));
     info.os = distinct(sources.iter().map(|source| source.os.as_str()));
     info.recorder = distinct(sources.iter().map(|source| source.recorder.as_str()));
-    info.tier = distinct(sources.iter().map(|source| source.tier.as_str()));
+    let mut seen = FxHashSet::default();
+    let tiers = sources.iter().filter_map(|source| source.tier.as_ref());
+    info.tiers = tiers.filter(|tier| seen.insert(*tier)).cloned().collect();
     let mut hosts: Vec<(&str, &str, u32)> =
         sources.iter().map(|s| (&*s.host, &*s.boot_id, s.cpus)).collect();
     hosts.sort_unstable();
@@ -132,7 +134,7 @@ fn describe_source(facts: &SourceFacts, reading: &Reading) -> Source {
     }
     if let Some(recording) = recording {
         described.recorder = recording.recorder.clone();
-        described.tier = recording.tier.clone();
+        described.tier = Tier::from_name(&recording.tier);
         described.command = recording.command.clone();
     }
     (described.start_ns, described.start_unix_ns) = source_start(facts, reading.header);
@@ -156,13 +158,9 @@ pub fn label_of(path: &Path) -> String {
 
 /// The distinct ones of some texts, in order of appearance.
 fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> String {
-    const SHOWN: usize = 3;
     let mut seen = FxHashSet::default();
     let all: Vec<&str> = texts.filter(|text| !text.is_empty() && seen.insert(*text)).collect();
-    match all.len().checked_sub(SHOWN + 1) {
-        None => all.join(", "),
-        Some(more) => format!("{} and {} more", all[..SHOWN].join(", "), more + 1),
-    }
+    listed(&all)
 }
 
 /// When the first recording started, on the trace's clock and since the Unix

@@ -25,7 +25,7 @@ use heap::Heap;
 use crate::reason::Reason;
 
 pub use rz_format::{
-    CallDetail, Captured, Histogram, Total, TotalClass, TruncatedReason, WaitState,
+    CallDetail, Captured, Histogram, Tier, Total, TotalClass, TruncatedReason, WaitState,
 };
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
@@ -144,8 +144,8 @@ pub struct Source {
     pub cpus: u32,
     /// Version of the recorder.
     pub recorder: String,
-    /// How samples were taken, such as `perf`.
-    pub tier: String,
+    /// What took the samples, if that is known.
+    pub tier: Option<Tier>,
     /// The recorder's command line.
     pub command: Vec<String>,
     /// When recording started, in nanoseconds since the Unix epoch.
@@ -182,8 +182,8 @@ pub struct Info {
     pub cpus: u32,
     /// Version of the recorder.
     pub recorder: String,
-    /// How samples were taken, such as `perf`.
-    pub tier: String,
+    /// What took the samples: each tier once, in order of appearance.
+    pub tiers: Vec<Tier>,
     /// The recorder's command line; empty if sources differ in it.
     pub command: Vec<String>,
     /// When recording started, or the window of time that is looked at, in

@@ -20,7 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use libbpf_rs::{Iter, Link};
-use rz_format::{CallDetail, LossClass, LossReason};
+use rz_format::{CallDetail, LossClass, LossReason, Tier};
 
 use super::drain::Pressure;
 use super::error::{BpfError, refused};
@@ -320,7 +320,7 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
     Ok(Attached {
         capture: Box::new(attachment),
         parse,
-        tier: "bpf",
+        tier: Tier::Bpf,
         event: event.describe(options.frequency_hz),
         usual_weight: event.usual_weight(options.frequency_hz),
         kernel: options.kernel,

@@ -22,6 +22,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustc_hash::FxHashMap;
+use rz_format::Tier;
 
 use crate::capture::Attached;
 use crate::event::Source;
@@ -220,7 +221,7 @@ fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> At
     }
     Attached {
         parse,
-        tier: "perf",
+        tier: Tier::Perf,
         event: event.describe(attachment.frequency_hz),
         usual_weight: event.usual_weight(attachment.frequency_hz),
         kernel,

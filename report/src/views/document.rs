@@ -355,7 +355,7 @@ fn recording(source: &Source) -> Recording {
         os: known_text(&source.os),
         cpus: known(source.cpus),
         recorder: known_text(&source.recorder),
-        tier: known_text(&source.tier),
+        tier: source.tier.as_ref().and_then(|tier| known_text(tier.name())),
         command: source.command.iter().map(|part| text(part)).collect(),
         start_unix_ns: known(source.start_unix_ns),
         duration_ns: source.duration_ns,

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use rustc_hash::FxHashSet;
 use rz_profile::model::{
     ALLOC, Event, EventId, EventKind, FrameKind, Info, Losses, OFF_CPU, ProcessId, Profile,
-    SYSCALLS, Unit,
+    SYSCALLS, Tier, Unit,
 };
+use rz_profile::notes::listed;
 use rz_profile::select::can_add_wall;
 
 use crate::model::calltree::Amount;
@@ -181,8 +182,9 @@ fn recorded(profile: &Profile, event: Option<&Event>) -> String {
             text += &format!(" at {} Hz", event.frequency_hz);
         }
         text += &format!(" ({}", clean(&event.name));
-        if !info.tier.is_empty() {
-            text += &format!(", {} tier", clean(&info.tier));
+        if !info.tiers.is_empty() {
+            let tiers: Vec<&str> = info.tiers.iter().map(Tier::name).collect();
+            text += &format!(", {} tier", clean(&listed(&tiers)));
         }
         text += ")";
     }

@@ -28,7 +28,7 @@ mod session;
 use std::io::Write;
 use std::path::PathBuf;
 
-use rz_format::{Clock, Event, FileHeader, Host, Record, Recording};
+use rz_format::{Clock, Event, FileHeader, Host, Record, Recording, Tier};
 
 use rz_profile::foreign::InputFormat;
 
@@ -130,7 +130,7 @@ fn describe(
     out.record(Record::Recording(Recording {
         recorder,
         command: meta.command(),
-        tier: "perf.data".to_owned(),
+        tier: Tier::PerfData.to_string(),
         follow: attrs().any(|attr| attr.is_inherited()),
         kernel: attrs().any(|attr| attr.has_kernel()),
         stack_bytes: attrs().map(|attr| attr.user_stack_bytes).max().unwrap_or(0),

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, Write};
 
 use flate2::bufread::MultiGzDecoder;
-use rz_format::{FileHeader, Record, Recording, Sample, StackId};
+use rz_format::{FileHeader, Record, Recording, Sample, StackId, Tier};
 
 use self::columns::Columns;
 use self::fields::{Fields, Value};
@@ -42,7 +42,10 @@ pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, Impo
     let written_ns = u64::try_from(tables.time_nanos).ok().filter(|time| *time > 0);
     let created_ns = written_ns.unwrap_or(input.modified_ns);
     let mut out = Output::new(out, &FileHeader::new(trace_id, created_ns, 0))?;
-    out.record(Record::Recording(Recording { tier: "pprof".into(), ..Recording::default() }))?;
+    out.record(Record::Recording(Recording {
+        tier: Tier::Pprof.to_string(),
+        ..Recording::default()
+    }))?;
     for column in &columns.events {
         out.record(Record::Event(column.event.clone()))?;
     }

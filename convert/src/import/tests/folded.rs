@@ -2,13 +2,13 @@
 
 use super::{by_thread, imported, loaded, refused, text};
 use crate::export::ExportOptions;
-use rz_profile::model::{FrameKind, Unit};
+use rz_profile::model::{FrameKind, Tier, Unit};
 
 /// The input comes out as it was, but for `expected`, if that is given.
 fn check(input: &str, expected: Option<&str>) {
     let profile = loaded(input.as_bytes());
     assert_eq!(text(&profile, &ExportOptions::default()), expected.unwrap_or(input), "{input}");
-    assert_eq!(profile.info.tier, "folded");
+    assert_eq!(profile.info.tiers, [Tier::Folded]);
     assert!(!profile.info.cut_short);
 }
 

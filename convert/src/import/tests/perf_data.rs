@@ -2,7 +2,7 @@
 
 use super::perf_file::{PerfFile, story};
 use super::{by_thread, imported, loaded, refused};
-use rz_profile::model::Unit;
+use rz_profile::model::{Tier, Unit};
 
 /// The story of [`story`].
 const STORY: &str = "\
@@ -18,7 +18,10 @@ fn files_and_pipes_of_both_byte_orders() {
         for input in [story(is_big_endian).file(), story(is_big_endian).pipe()] {
             let profile = loaded(&input);
             assert_eq!(by_thread(&profile), STORY, "big endian: {is_big_endian}");
-            assert_eq!((&profile.info.host[..], &profile.info.tier[..]), ("build-7", "perf.data"));
+            assert_eq!(
+                (&profile.info.host[..], &profile.info.tiers[..]),
+                ("build-7", &[Tier::PerfData][..])
+            );
             assert_eq!(profile.info.os, "Linux 6.1.0 x86_64");
             assert_eq!((profile.info.start_ns, profile.info.duration_ns), (200, 520));
             assert_eq!(profile.info.lost_samples.reasons, [("kernel buffer full".to_owned(), 5)]);

@@ -10,7 +10,7 @@ use crate::export::pprof::proto;
 use rz_profile::fixture;
 
 use crate::export::{ExportOptions, Format};
-use rz_profile::model::{EventKind, Profile, Unit};
+use rz_profile::model::{EventKind, Profile, Tier, Unit};
 
 fn pprof(profile: &Profile) -> Vec<u8> {
     written(profile, Format::Pprof, &ExportOptions::default())
@@ -37,7 +37,7 @@ fn what_we_write_comes_back() {
         assert_eq!(profile.info.samples, 15);
         assert_eq!(profile.info.start_unix_ns, 1_700_000_000_000_000_000);
         assert_eq!(profile.info.duration_ns, 2_000_000_000);
-        assert_eq!(profile.info.tier, "pprof");
+        assert_eq!(profile.info.tiers, [Tier::Pprof]);
         let run = profile.functions.iter().find(|f| f.name == "<T as Run>::run").unwrap();
         let original = &original.functions[1];
         assert_eq!((&run.system_name, &run.file), (&original.system_name, &original.file));

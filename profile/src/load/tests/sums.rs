@@ -29,7 +29,7 @@ worker-1: [app+0x401040];[app+0x401200];do_syscall_64_k 75 750000000
         ]
     );
     assert_eq!((&*info.host, &*info.os, info.cpus), ("box", "Linux 6.18.0 x86_64", 2));
-    assert_eq!((&*info.recorder, &*info.tier), ("0.1.0", "perf"));
+    assert_eq!((&*info.recorder, &info.tiers[..]), ("0.1.0", &[Tier::Perf][..]));
     assert_eq!(info.command, ["rec", "-p", "4242"]);
     assert_eq!((info.start_ns, info.start_unix_ns), (1_900, 2_900));
     assert_eq!(info.duration_ns, 3_900_000_000 - 1_900);

@@ -4,7 +4,7 @@ use rz_profile::heap::AllocationSource;
 use rz_profile::inventory::{
     Allocations, Captured, Clock, Cost, End, EndReason, Host, Recording, SourceInventory,
 };
-use rz_profile::model::CallDetail;
+use rz_profile::model::{CallDetail, Tier};
 use serde::Serialize;
 
 use super::{cleaned, known};
@@ -230,13 +230,16 @@ fn host_info(host: &Host) -> HostInfo {
 fn recorder_info(recording: &Recording) -> RecorderInfo {
     // An imported trace has zeroes for what its recorder did not say: perf does
     // not say who ran it and on which processes, other formats nothing.
-    let tier = recording.tier.as_str();
-    let is_own = matches!(tier, "perf" | "bpf");
-    let says_how = is_own || tier == "perf.data";
+    let tier = Tier::from_name(&recording.tier);
+    let (is_own, says_how) = match &tier {
+        Some(Tier::Perf | Tier::Bpf) => (true, true),
+        Some(Tier::PerfData) => (false, true),
+        Some(Tier::Pprof | Tier::Folded | Tier::Other(_)) | None => (false, false),
+    };
     let command = Some(&recording.command).filter(|command| !command.is_empty());
     RecorderInfo {
         version: known(&recording.recorder),
-        tier: known(tier),
+        tier: tier.as_ref().and_then(|tier| known(tier.name())),
         uid: is_own.then_some(recording.uid),
         command: command.map(|command| command.iter().map(|word| cleaned(word)).collect()),
         targets: is_own.then(|| recording.targets.clone()),
