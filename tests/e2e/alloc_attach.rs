@@ -11,8 +11,8 @@ use rz_format::{
     LossReason, ModuleKind, Record,
 };
 use rz_tests::{
-    Contents, Folded, Recorder, Target, Trace, binary, conv, program, rec, run, send, temp_dir,
-    text, tool,
+    Contents, Folded, Recorder, Redis, Target, Trace, binary, conv, program, rec, run, send,
+    temp_dir, text, tool,
 };
 
 const FULL: [&str; 5] = ["--alloc=full", "--alloc-limit", "1000", "-d", "60"];
@@ -169,22 +169,13 @@ fn a_program_in_rust() {
 
 #[test]
 fn redis_with_jemalloc() {
-    let port = "7391";
-    let mut server = Command::new(tool("redis-server"));
-    server.args(["--port", port, "--save", "", "--daemonize", "no"]);
-    let server = server.stdout(std::process::Stdio::null()).spawn().expect("redis runs");
-    let server = Kill(server);
-    let client = |args: &[&str]| {
-        let mut command = Command::new(tool("redis-cli"));
-        command.args(["-p", port]).args(args);
-        command.output().is_ok_and(|output| output.status.success())
-    };
-    rz_tests::wait_until("redis to listen", || client(&["ping"]));
+    let dir = temp_dir();
+    let server = Redis::start(dir.path());
     let options = ["--alloc=4K", "--alloc-limit", "1000", "-d", "30"];
-    let pid = server.0.id().to_string();
+    let pid = server.pid().to_string();
     let recorder = Recorder::start(&[&["-p", pid.as_str()], &options[..]].concat());
-    let mut load = Command::new(tool("redis-benchmark"));
-    load.args(["-p", port, "-n", "2000", "-c", "4", "-t", "set,lpush", "-d", "1000", "-q"]);
+    let mut load = server.benchmark();
+    load.args(["-n", "2000", "-c", "4", "-t", "set,lpush", "-d", "1000", "-q"]);
     run(&mut load).success();
     recorder.signal(Signal::SIGINT);
     let contents = recorder.finish().contents();
@@ -197,16 +188,6 @@ fn redis_with_jemalloc() {
     });
     assert_eq!(truncated.count(), 0);
     assert!(contents.allocations.len() > 100, "{}", contents.allocations.len());
-}
-
-struct Kill(std::process::Child);
-
-impl Drop for Kill {
-    fn drop(&mut self) {
-        // Fails only when it has ended, which is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Nanoseconds per object, by what `allocs hot` says next.

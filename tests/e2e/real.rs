@@ -3,22 +3,25 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rz_convert::export::{ExportOptions, Format, export};
 use rz_profile::load::{LoadOptions, load};
 use rz_profile::model::{FrameKind, LocationId, Profile, Sample};
-use rz_tests::{Folded, Target, program_path, rec, run, temp_dir, text, tool};
+use rz_tests::{Folded, Redis, Target, program_path, rec, run, temp_dir, text, tool};
 
 /// `perf` and `rec` watch the same server at the same time, and see the same.
 #[test]
 fn redis_under_load_looks_as_perf_sees_it() {
     let dir = temp_dir();
     let redis = Redis::start(dir.path());
-    let pid = redis.server.0.id().to_string();
+    let mut client = redis.benchmark();
+    client.args(["-l", "-q", "-r", "100000", "-c", "20", "-P", "8"]);
+    client.args(["-t", "set,get,lpush,zadd,lrange_100"]);
+    let client = client.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _client = Killed(client.spawn().unwrap());
+    let pid = redis.pid().to_string();
     let (trace, data) = (dir.path().join("t.rz"), dir.path().join("perf.data"));
     let mut perf = Command::new(tool("perf"))
         .args(["record", "-q", "-F", "997", "-g", "-p", &pid, "-o", text(&data), "--"])
@@ -107,39 +110,6 @@ fn a_build_is_recorded_with_its_children() {
     // copied of them.)
     assert_eq!(folded.count("[truncated];_start;"), 0, "{}", folded.head(20));
     assert_eq!(folded.count("[truncated];_dl_start_user;"), 0, "{}", folded.head(20));
-}
-
-/// A server with a client that keeps it busy.
-struct Redis {
-    server: Killed,
-    _client: Killed,
-    _log: BufReader<ChildStdout>,
-}
-
-impl Redis {
-    /// Starts both; `dir` gets what the server writes.
-    fn start(dir: &Path) -> Self {
-        // Free a moment ago, and not handed out again so soon.
-        let port =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let port = port.to_string();
-        let mut command = Command::new(tool("redis-server"));
-        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"]);
-        command.args(["--dir", text(dir)]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut server = Killed(command.spawn().unwrap());
-        let mut log = BufReader::new(server.0.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("Ready to accept connections") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "redis-server has ended");
-        }
-        let mut command = Command::new(tool("redis-benchmark"));
-        command.args(["-h", "127.0.0.1", "-p", &port, "-l", "-q", "-r", "100000", "-c", "20"]);
-        command.args(["-P", "8", "-t", "set,get,lpush,zadd,lrange_100"]);
-        let client = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let client = Killed(client.spawn().unwrap());
-        Self { server, _client: client, _log: log }
-    }
 }
 
 /// A process that ends with the test.
