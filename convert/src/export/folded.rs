@@ -14,7 +14,9 @@ use rustc_hash::FxHashMap;
 
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
-use rz_profile::model::{Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit};
+use rz_profile::model::{
+    CodeTier, Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit,
+};
 use rz_profile::select::cpu_event;
 
 /// Writes the profile; see the module's documentation.
@@ -86,9 +88,15 @@ impl Mark {
     fn of(location: &Location, line: usize) -> Mark {
         match location.kind {
             FrameKind::Kernel => Mark::Kernel,
-            _ if line + 1 < location.lines.len() => Mark::Inlined,
+            _ if line + 1 < location.lines.len() || location.how.inlined => Mark::Inlined,
             FrameKind::Jit => Mark::Jit,
-            _ => Mark::None,
+            FrameKind::Runtime(_) => match location.how.tier {
+                CodeTier::Baseline | CodeTier::Optimized => Mark::Jit,
+                CodeTier::Interpreted | CodeTier::Unknown => Mark::None,
+            },
+            FrameKind::User | FrameKind::Truncated | FrameKind::Lost | FrameKind::Wait => {
+                Mark::None
+            }
         }
     }
 

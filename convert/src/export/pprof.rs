@@ -115,6 +115,7 @@ fn head(profile: &Profile, values: &Values<'_>, strings: &mut Strings) -> proto:
         name: strings.id(&function.name),
         system_name: strings.id(system_name(function)),
         filename: strings.id(&function.file),
+        start_line: function.first_line.into(),
     });
     let location = location.collect();
     let function = function.collect();

@@ -68,16 +68,22 @@ struct Shared<'a> {
     frames: &'a [Frame<'a>],
 }
 
-/// Lines are left out on purpose: a frame is a function here, and its samples
-/// come from many lines.
+/// Lines of samples are left out on purpose: a frame is a function here, and its
+/// samples come from many lines. That of its definition tells functions apart.
 #[derive(serde::Serialize, PartialEq, Eq, Hash, Clone, Copy)]
 struct Frame<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     file: &'a str,
+    #[serde(skip_serializing_if = "is_unknown")]
+    line: u32,
 }
 
-/// The distinct frames, by name and file, and the frame of each function. A
+fn is_unknown(line: &u32) -> bool {
+    *line == 0
+}
+
+/// The distinct frames, by name, file and first line, and the frame of each function. A
 /// function without a source file is told apart by its module.
 fn frames(profile: &Profile) -> (Vec<Frame<'_>>, Vec<usize>) {
     let mut frames = Vec::new();
@@ -91,7 +97,7 @@ fn frames(profile: &Profile) -> (Vec<Frame<'_>>, Vec<usize>) {
             }
             _ => &function.file,
         };
-        let frame = Frame { name: &function.name, file };
+        let frame = Frame { name: &function.name, file, line: function.first_line };
         frame_of.push(*known.entry(frame).or_insert_with(|| {
             frames.push(frame);
             frames.len() - 1

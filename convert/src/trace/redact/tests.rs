@@ -74,6 +74,12 @@ fn one_of_each() -> Vec<Record> {
         }),
         Record::Named(Named { module: 0, note: path(": not found") }),
         Record::Redaction(Redaction::default()),
+        Record::CodeObject(CodeObject {
+            name: path(".<locals>"),
+            qualified_name: format!("f {}", path(".py")),
+            file: path(".py"),
+            ..CodeObject::default()
+        }),
     ]
 }
 
@@ -146,7 +152,7 @@ fn what_is_in_the_place_of_things() {
     let expected = [
         ("facts of hosts", 5),
         ("user names", 1),
-        ("paths", 9),
+        ("paths", 12),
         ("process and thread names", 3),
         ("arguments", 4),
         ("environment variables", 3),
@@ -187,6 +193,7 @@ fn what_may_stay() {
         "Generated",
         "ProcessFacts",
         "Named",
+        "CodeObject",
     ];
     check(&[Sensitive::Paths], &with_paths);
     let all: Vec<&str> = one_of_each()
@@ -206,7 +213,7 @@ fn redacted(path: &Path, options: &RedactOptions) -> (Vec<u8>, Vec<Redaction>) {
 
 #[test]
 fn samples_stay_as_they_are() {
-    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5"] {
+    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6"] {
         let path = vector(version);
         let options = RedactOptions { keep: Sensitive::ALL.to_vec(), ..RedactOptions::default() };
         let (bytes, said) = redacted(&path, &options);
@@ -228,7 +235,7 @@ fn samples_stay_as_they_are() {
 /// What is not known may hold anything.
 #[test]
 fn unknown_blocks_are_left_out() {
-    let mut bytes = std::fs::read(vector("v1.5")).unwrap();
+    let mut bytes = std::fs::read(vector("v1.6")).unwrap();
     let index = rebuild_index(&mut Cursor::new(&bytes)).unwrap();
     let last = index.last().unwrap();
     bytes.truncate(last.offset as usize + BLOCK_HEADER_LEN + last.stored_len as usize);
