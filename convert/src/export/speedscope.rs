@@ -245,6 +245,7 @@ impl Serialize for Weights<'_> {
 mod tests {
     use super::*;
     use rz_profile::fixture;
+    use rz_profile::fixture::trace::load_bytes;
     use rz_profile::heap::{Metric, show};
     use rz_profile::model::Location;
 
@@ -364,5 +365,19 @@ mod tests {
             .map(|rest| rest.split("]]").next().unwrap_or("").replace(['[', ']'], "").len())
             .sum();
         assert!(text_size(&tree, &series).abs_diff(stacks as u64) < 10);
+    }
+    #[test]
+    fn code_of_runtimes_has_the_line_of_its_definition() {
+        let profile = load_bytes(&fixture::with_runtimes("/srv/job.py").finish());
+        let json = speedscope(&profile);
+        let frames: Vec<&str> = json.lines().filter(|line| line.contains("/srv/")).collect();
+        let expected = [
+            r#"{"name":"<module>","file":"/srv/job.py","line":1},"#,
+            r#"{"name":"Job.crunch","file":"/srv/job.py","line":11},"#,
+            r#"{"name":"run","file":"/srv/web/add.js","line":1},"#,
+            r#"{"name":"add","file":"/srv/web/add.js","line":5},"#,
+            r#"{"name":"one","file":"/srv/web/add.js","line":8},"#,
+        ];
+        assert_eq!(frames, expected, "{json}");
     }
 }

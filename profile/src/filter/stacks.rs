@@ -2,7 +2,9 @@
 
 use super::rewrite::Rewriter;
 use super::{Filter, Pattern, heap};
-use crate::model::{Calls, FrameKind, Location, Profile, StackId, TotalClass, add_up_equal};
+use crate::model::{
+    Calls, FrameKind, Function, FunctionId, Location, Profile, StackId, TotalClass, add_up_equal,
+};
 
 /// What becomes of stacks.
 pub(super) struct Stacks {
@@ -107,11 +109,13 @@ fn is_runtime(kind: FrameKind) -> bool {
 
 /// Whether the source file of each function is looked at.
 fn files(profile: &Profile, filter: &Filter) -> Vec<bool> {
-    let is_kept = |file: &str| {
+    let is_kept = |(id, function): (FunctionId, &Function)| {
+        let file = function.file.as_str();
         let name = file.rsplit('/').next().unwrap_or(file);
-        filter.only_modules.iter().any(|glob| glob.matches(name) || glob.matches(file))
+        let names = [name, profile.home_of(id), file];
+        filter.only_modules.iter().any(|glob| names.iter().any(|name| glob.matches(name)))
     };
-    profile.functions.iter().map(|function| is_kept(&function.file)).collect()
+    profile.functions.iter().enumerate().map(is_kept).collect()
 }
 
 /// Whether each module is looked at.

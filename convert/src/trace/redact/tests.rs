@@ -8,6 +8,7 @@ use rz_format::*;
 
 use super::{RedactOptions, Redactor, Sensitive, redact};
 use rz_profile::fixture::trace::{describe, load_bytes, vector};
+use rz_profile::fixture::with_runtimes;
 use rz_profile::load::{LoadOptions, load};
 
 /// What must not be in a redacted trace.
@@ -134,6 +135,10 @@ fn what_is_in_the_place_of_things() {
             Record::Generated(code) => {
                 assert_eq!(code.name, "JS:*add /home/user1/dir1/file1.js:3:4");
                 assert_eq!(code.lines[0].file, "/home/user1/dir1/file1.js");
+            }
+            Record::CodeObject(code) => {
+                assert_eq!(code.file, "/home/user1/dir1/file1.py");
+                assert_eq!(code.qualified_name, "f /home/user1/dir1/file1.py");
             }
             Record::ProcessFacts(facts) => {
                 assert_eq!(facts.cgroup, "/system.slice/file1.service");
@@ -321,4 +326,21 @@ fn texts_are_redacted_by_what_they_are() {
     assert_eq!(names[1].file, None);
     assert_eq!(text(names[2].file), "./malloc/malloc.c");
     assert!(!texts.iter().any(|text| String::from_utf8_lossy(text).contains(CANARY)));
+}
+
+#[test]
+fn code_of_runtimes_keeps_its_names_and_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.rz");
+    std::fs::write(&path, with_runtimes("/home/CaNaRy/job.py").finish()).unwrap();
+    let before = load(&path, &LoadOptions::default()).unwrap();
+    let (bytes, _) = redacted(&path, &RedactOptions::default());
+    let after = load_bytes(&bytes);
+    assert_eq!(after.locations, before.locations);
+    let shown = |name: &str| {
+        let function = after.functions.iter().find(|function| function.name == name).unwrap();
+        (function.file.as_str(), function.first_line)
+    };
+    assert_eq!(shown("Job.crunch"), ("/home/user1/file1.py", 11));
+    assert_eq!(shown("add"), ("/srv/dir2/file2.js", 5));
 }

@@ -82,6 +82,7 @@ fn modules_are_source_files_to_filters() {
     let python = "main: <module>_r;Job.crunch_r 1 10\nmain: <module>_r;Job.crunch_r 3 30\n";
     assert_eq!(filtered("job.py"), python);
     assert_eq!(filtered("/srv/jobs/*"), python);
+    assert_eq!(filtered("jobs/job.py"), python);
     assert_eq!(filtered("*.js"), "main: run_r;add_r;one_r 2 20\n");
     assert!(!filtered("app").contains("_r"));
 }
