@@ -30,7 +30,8 @@ pub struct FilterArgs {
     #[arg(long, value_name = "REGEX")]
     ignore: Vec<Pattern>,
     /// Only frames of modules with this name or path, as in `libssl*` or
-    /// `[kernel]`; may be repeated. What others did counts for the nearest
+    /// `[kernel]`, and of code of runtimes in such a source file, as in `*.py`;
+    /// may be repeated. What others did counts for the nearest
     /// caller that is left; stacks without one are left out
     #[arg(long, value_name = "GLOB")]
     only_module: Vec<Glob>,

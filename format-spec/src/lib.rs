@@ -20,6 +20,7 @@ mod error;
 mod header;
 mod heap_counts;
 mod index;
+mod line_table;
 mod names;
 mod reader;
 mod record;
@@ -42,16 +43,21 @@ pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
 pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};
 pub use index::IndexEntry;
+pub use line_table::{CodeLine, LineTable};
 pub use names::{MAX_NAMES, Name};
 pub use reader::{Block, Damage, Reader, StoredBlock, read_index, rebuild_index};
 pub use record::{
-    AllocationSource, Allocations, Allocator, CallDetail, Captured, Clock, Cost, End, EndReason,
-    Event, Exit, Generated, GeneratedLine, Host, Limit, Loss, LossClass, LossReason, Mapping,
-    Module, ModuleKind, NO_CPU, NO_LIMIT, Named, Note, OfSource, OpenFile, Process, ProcessFacts,
-    Record, Recording, Redaction, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
+    AllocationSource, Allocations, Allocator, CallDetail, Captured, Clock, CodeKind, CodeObject,
+    Cost, End, EndReason, Event, Exit, Generated, GeneratedLine, Host, Limit, Loss, LossClass,
+    LossReason, Mapping, Module, ModuleKind, NO_CPU, NO_LIMIT, Named, Note, OfSource, OpenFile,
+    Positions, Process, ProcessFacts, Record, Recording, Redaction, Runtime, Segment, Source,
+    Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
-pub use stacks::{Frame, FrameId, StackDefs, StackId, StackInterner, StackNode, TruncatedReason};
+pub use stacks::{
+    CodeTier, Execution, Frame, FrameId, StackDefs, StackId, StackInterner, StackNode,
+    TruncatedReason,
+};
 pub use texts::{TextDefs, TextId, TextInterner};
 pub use tier::Tier;
 pub use totals::{HISTOGRAM_BUCKETS, Histogram, MAX_TOTALS, Total, TotalClass};

@@ -21,7 +21,7 @@ pub type StackId = u32;
 /// Largest number of frames or of stacks in a trace.
 const MAX_IDS: u64 = u32::MAX as u64;
 
-/// A code address, or what stands in for one.
+/// Code, or what stands in for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Frame {
     /// Code of a module. The offset is that of the interrupted instruction in
@@ -31,6 +31,15 @@ pub enum Frame {
         module: u32,
         /// What the module's kind says: offset in the file, or address.
         offset: u64,
+    },
+    /// Code as a runtime knows it.
+    Runtime {
+        /// The code object's id.
+        code: u32,
+        /// Where in it, as the code object's positions are counted.
+        position: u64,
+        /// How it ran.
+        how: Execution,
     },
     /// Stands for callers that could not be found; always a root.
     Truncated(TruncatedReason),
@@ -53,6 +62,56 @@ pub enum TruncatedReason {
     NoRegisters,
     /// A reason that this crate does not know.
     Unknown,
+}
+
+/// How code of a runtime ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Execution {
+    /// In which of the runtime's ways.
+    pub tier: CodeTier,
+    /// Whether it was inlined into its caller, which is a frame of the same
+    /// runtime.
+    pub inlined: bool,
+    /// Whether it was found near the moment of the sample, and not at it.
+    pub approximate: bool,
+}
+
+/// In which of its ways a runtime runs a piece of code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CodeTier {
+    /// It is not known.
+    #[default]
+    Unknown,
+    /// Instruction by instruction.
+    Interpreted,
+    /// As machine code that was made in little time.
+    Baseline,
+    /// As machine code that was made with care.
+    Optimized,
+}
+
+impl From<u64> for Execution {
+    fn from(bits: u64) -> Self {
+        let tier = match bits & 0xf {
+            1 => CodeTier::Interpreted,
+            2 => CodeTier::Baseline,
+            3 => CodeTier::Optimized,
+            _ => CodeTier::Unknown,
+        };
+        Execution { tier, inlined: bits & 0x10 != 0, approximate: bits & 0x20 != 0 }
+    }
+}
+
+impl From<Execution> for u64 {
+    fn from(how: Execution) -> Self {
+        let tier = match how.tier {
+            CodeTier::Unknown => 0,
+            CodeTier::Interpreted => 1,
+            CodeTier::Baseline => 2,
+            CodeTier::Optimized => 3,
+        };
+        tier | u64::from(how.inlined) << 4 | u64::from(how.approximate) << 5
+    }
 }
 
 impl TruncatedReason {
@@ -107,7 +166,8 @@ pub(crate) mod frame_column {
     pub const KIND: Column = Column::new(0, RunLength).if_absent(UNKNOWN);
     pub const MODULE: Column = Column::new(1, Plain);
     pub const OFFSET: Column = Column::new(2, Delta);
-    pub const ALL: Columns = &[&[KIND, MODULE, OFFSET]];
+    pub const HOW: Column = Column::new(3, RunLength);
+    pub const ALL: Columns = &[&[KIND, MODULE, OFFSET, HOW]];
 }
 
 /// Columns of the stack table.
@@ -122,6 +182,7 @@ pub(crate) mod stack_column {
 /// Frame kinds on disk.
 const KIND_CODE: u64 = 0;
 const KIND_TRUNCATED: u64 = 1;
+const KIND_RUNTIME: u64 = 2;
 
 impl StackDefs {
     /// Whether nothing is defined here.
@@ -136,14 +197,18 @@ impl StackDefs {
         write_varint(&mut out, self.first_stack.into());
 
         let parts = self.frames.iter().map(|frame| match *frame {
-            Frame::Code { module, offset } => (KIND_CODE, u64::from(module), offset),
-            Frame::Truncated(reason) => (KIND_TRUNCATED, 0, reason.into()),
-            Frame::Unknown => (UNKNOWN, 0, 0),
+            Frame::Code { module, offset } => (KIND_CODE, u64::from(module), offset, 0),
+            Frame::Runtime { code, position, how } => {
+                (KIND_RUNTIME, u64::from(code), position, how.into())
+            }
+            Frame::Truncated(reason) => (KIND_TRUNCATED, 0, reason.into(), 0),
+            Frame::Unknown => (UNKNOWN, 0, 0, 0),
         });
         let mut table = TableWriter::new(frame_column::ALL, self.frames.len());
         table.column(frame_column::KIND, parts.clone().map(|p| p.0));
         table.column(frame_column::MODULE, parts.clone().map(|p| p.1));
-        table.column(frame_column::OFFSET, parts.map(|p| p.2));
+        table.column(frame_column::OFFSET, parts.clone().map(|p| p.2));
+        table.column_if_used(frame_column::HOW, parts.map(|p| p.3).collect());
         out.extend_from_slice(&table.finish());
 
         // The distance to the parent is small for the common chain of new
@@ -169,13 +234,17 @@ impl StackDefs {
         let kinds = table.column(frame_column::KIND)?;
         let modules = table.column(frame_column::MODULE)?;
         let offsets = table.column(frame_column::OFFSET)?;
-        let frames = kinds.into_iter().zip(modules).zip(offsets);
-        let frames = frames.map(|((kind, module), offset)| match (kind, u32::try_from(module)) {
+        let how = table.column(frame_column::HOW)?;
+        let frame = |(((kind, module), offset), how): (((u64, u64), u64), u64)| match (
+            kind,
+            u32::try_from(module),
+        ) {
             (KIND_CODE, Ok(module)) => Frame::Code { module, offset },
+            (KIND_RUNTIME, Ok(code)) => Frame::Runtime { code, position: offset, how: how.into() },
             (KIND_TRUNCATED, _) => Frame::Truncated(offset.into()),
             _ => Frame::Unknown,
-        });
-        let frames = frames.collect();
+        };
+        let frames = kinds.into_iter().zip(modules).zip(offsets).zip(how).map(frame).collect();
 
         let table = Table::read(input)?;
         check_ids(first_stack, table.rows(), "stack id")?;
@@ -273,7 +342,35 @@ impl<S: BuildHasher> StackInterner<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::hash::RandomState;
+
+    fn frame() -> impl Strategy<Value = Frame> {
+        (0u8..4, any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(kind, id, value, how)| {
+            match kind {
+                0 => Frame::Code { module: id, offset: value },
+                1 => Frame::Runtime { code: id, position: value, how: how.into() },
+                2 => Frame::Truncated(value.into()),
+                _ => Frame::Unknown,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn frames_round_trip(frames in proptest::collection::vec(frame(), 0..40)) {
+            let defs = StackDefs { frames, ..StackDefs::default() };
+            prop_assert_eq!(StackDefs::decode(&defs.encode()).unwrap(), defs);
+        }
+
+        #[test]
+        fn damage_never_panics(frames in proptest::collection::vec(frame(), 0..40), at: usize, bit in 0u8..8) {
+            let mut bytes = StackDefs { frames, ..StackDefs::default() }.encode();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            let _ = StackDefs::decode(&bytes);
+        }
+    }
 
     #[test]
     fn equal_stacks_get_equal_ids_and_round_trip() {
@@ -306,6 +403,20 @@ mod tests {
         interner.forget();
         let frame = interner.frame(code(10));
         assert_eq!((frame, interner.stack(None, frame)), (6, 7));
+    }
+
+    #[test]
+    fn how_code_ran_is_told_apart() {
+        let mut frames = Vec::new();
+        for bits in 0..64 {
+            let frame = Frame::Runtime { code: 1, position: 2, how: Execution::from(bits) };
+            frames.push(frame);
+        }
+        let defs = StackDefs { frames, ..StackDefs::default() };
+        assert_eq!(StackDefs::decode(&defs.encode()).unwrap(), defs);
+        let distinct: std::collections::HashSet<&Frame> = defs.frames.iter().collect();
+        // Four ways, inlined or not, approximate or not.
+        assert_eq!(distinct.len(), 16);
     }
 
     #[test]

@@ -14,7 +14,9 @@ use rustc_hash::FxHashMap;
 
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
-use rz_profile::model::{Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit};
+use rz_profile::model::{
+    CodeTier, Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit,
+};
 use rz_profile::select::cpu_event;
 
 /// Writes the profile; see the module's documentation.
@@ -86,9 +88,15 @@ impl Mark {
     fn of(location: &Location, line: usize) -> Mark {
         match location.kind {
             FrameKind::Kernel => Mark::Kernel,
-            _ if line + 1 < location.lines.len() => Mark::Inlined,
+            _ if line + 1 < location.lines.len() || location.how.inlined => Mark::Inlined,
             FrameKind::Jit => Mark::Jit,
-            _ => Mark::None,
+            FrameKind::Runtime(_) => match location.how.tier {
+                CodeTier::Baseline | CodeTier::Optimized => Mark::Jit,
+                CodeTier::Interpreted | CodeTier::Unknown => Mark::None,
+            },
+            FrameKind::User | FrameKind::Truncated | FrameKind::Lost | FrameKind::Reason(_) => {
+                Mark::None
+            }
         }
     }
 
@@ -173,6 +181,7 @@ fn clean(name: &str) -> String {
 mod tests {
     use super::*;
     use rz_profile::fixture;
+    use rz_profile::fixture::trace::load_bytes;
 
     use crate::export::{Format, export};
     use rz_profile::heap::{Metric, show};
@@ -246,5 +255,18 @@ worker:1-10/11;main;helper 5
         ] {
             assert_eq!(clean(name), expected, "{name:?}");
         }
+    }
+    #[test]
+    fn code_of_runtimes_is_marked_by_how_it_ran() {
+        let profile = load_bytes(&fixture::with_runtimes("/srv/job.py").finish());
+        let mut out = Vec::new();
+        export(&profile, Format::Folded, &ExportOptions::default(), &mut out).unwrap();
+        let expected = "\
+app;[app+0x1000];<module>;Job.crunch 1
+app;[app+0x1000];<module>;Job.crunch;[app+0x2000];[kernel+0xffffffff81000000]_[k] 3
+app;[app+0x1000];[lost] 1
+app;[app+0x1000];run_[j];add_[j];one_[i] 2
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

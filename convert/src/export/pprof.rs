@@ -115,6 +115,7 @@ fn head(profile: &Profile, values: &Values<'_>, strings: &mut Strings) -> proto:
         name: strings.id(&function.name),
         system_name: strings.id(system_name(function)),
         filename: strings.id(&function.file),
+        start_line: function.first_line.into(),
     });
     let location = location.collect();
     let function = function.collect();
@@ -266,6 +267,7 @@ mod tests {
 
     use super::*;
     use rz_profile::fixture;
+    use rz_profile::fixture::trace::load_bytes;
     use rz_profile::model::{Event, EventKind, Unit};
 
     fn written(profile: &Profile) -> (Vec<u8>, proto::Profile) {
@@ -420,5 +422,32 @@ mod tests {
         let (_, pprof) = written(&Profile::default());
         assert_eq!(pprof.sample_type.len(), 1);
         assert_eq!(pprof.period, 0);
+    }
+    #[test]
+    fn code_of_runtimes_has_lines_and_no_mapping() {
+        let (_, pprof) = written(&load_bytes(&fixture::with_runtimes("/srv/job.py").finish()));
+        let text = |id: i64| pprof.string_table[id as usize].as_str();
+        let function = |id: u64| pprof.function[id as usize - 1];
+        let of_runtime = pprof.location.iter().filter(|location| location.mapping_id == 0);
+        let places: Vec<String> = of_runtime
+            .map(|location| {
+                let [line] = location.line[..] else { panic!("{location:?}") };
+                let proto::Function { name, system_name, filename, start_line, .. } =
+                    function(line.function_id);
+                assert_eq!((location.address, text(system_name)), (0, ""));
+                let (line, column) = (line.line, line.column);
+                format!("{} {} {start_line}: {line}:{column}", text(name), text(filename))
+            })
+            .collect();
+        let expected = [
+            "<module> /srv/job.py 1: 20:1",
+            "Job.crunch /srv/job.py 11: 12:9",
+            "Job.crunch /srv/job.py 11: 13:9",
+            "run /srv/web/add.js 1: 2:5",
+            "add /srv/web/add.js 5: 6:8",
+            "one /srv/web/add.js 8: 8:1",
+            "[lost]  0: 0:0",
+        ];
+        assert_eq!(places, expected);
     }
 }

@@ -68,16 +68,22 @@ struct Shared<'a> {
     frames: &'a [Frame<'a>],
 }
 
-/// Lines are left out on purpose: a frame is a function here, and its samples
-/// come from many lines.
+/// Lines of samples are left out on purpose: a frame is a function here, and its
+/// samples come from many lines. That of its definition tells functions apart.
 #[derive(serde::Serialize, PartialEq, Eq, Hash, Clone, Copy)]
 struct Frame<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     file: &'a str,
+    #[serde(skip_serializing_if = "is_unknown")]
+    line: u32,
 }
 
-/// The distinct frames, by name and file, and the frame of each function. A
+fn is_unknown(line: &u32) -> bool {
+    *line == 0
+}
+
+/// The distinct frames, by name, file and first line, and the frame of each function. A
 /// function without a source file is told apart by its module.
 fn frames(profile: &Profile) -> (Vec<Frame<'_>>, Vec<usize>) {
     let mut frames = Vec::new();
@@ -91,7 +97,7 @@ fn frames(profile: &Profile) -> (Vec<Frame<'_>>, Vec<usize>) {
             }
             _ => &function.file,
         };
-        let frame = Frame { name: &function.name, file };
+        let frame = Frame { name: &function.name, file, line: function.first_line };
         frame_of.push(*known.entry(frame).or_insert_with(|| {
             frames.push(frame);
             frames.len() - 1
@@ -239,6 +245,7 @@ impl Serialize for Weights<'_> {
 mod tests {
     use super::*;
     use rz_profile::fixture;
+    use rz_profile::fixture::trace::load_bytes;
     use rz_profile::heap::{Metric, show};
     use rz_profile::model::Location;
 
@@ -358,5 +365,19 @@ mod tests {
             .map(|rest| rest.split("]]").next().unwrap_or("").replace(['[', ']'], "").len())
             .sum();
         assert!(text_size(&tree, &series).abs_diff(stacks as u64) < 10);
+    }
+    #[test]
+    fn code_of_runtimes_has_the_line_of_its_definition() {
+        let profile = load_bytes(&fixture::with_runtimes("/srv/job.py").finish());
+        let json = speedscope(&profile);
+        let frames: Vec<&str> = json.lines().filter(|line| line.contains("/srv/")).collect();
+        let expected = [
+            r#"{"name":"<module>","file":"/srv/job.py","line":1},"#,
+            r#"{"name":"Job.crunch","file":"/srv/job.py","line":11},"#,
+            r#"{"name":"run","file":"/srv/web/add.js","line":1},"#,
+            r#"{"name":"add","file":"/srv/web/add.js","line":5},"#,
+            r#"{"name":"one","file":"/srv/web/add.js","line":8},"#,
+        ];
+        assert_eq!(frames, expected, "{json}");
     }
 }

@@ -185,7 +185,8 @@ mod tests {
     use rz_format::Generated;
 
     use super::*;
-    use rz_profile::fixture::trace::{START, Trace, code};
+    use rz_profile::fixture::trace::{START, Trace, code, describe};
+    use rz_profile::fixture::with_runtimes;
     use rz_profile::load::load;
     use rz_profile::model::Profile;
 
@@ -245,5 +246,20 @@ mod tests {
         all.sort();
         assert!(all[0].starts_with("double ") && all[0].contains("src/math.ts:3:"), "{all:?}");
         assert!(all[1].starts_with("inc ") && all[1].contains("src/inc.ts:1:"), "{all:?}");
+    }
+    /// Code of runtimes has its names in the trace already.
+    #[test]
+    fn code_of_runtimes_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.rz");
+        fs::write(&path, with_runtimes("/srv/job.py").finish()).unwrap();
+        let before = load(&path, &LoadOptions::default()).unwrap();
+        let mut bytes = Vec::new();
+        embed(&path, &EmbedOptions::default(), &mut bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let after = load(&path, &LoadOptions::default()).unwrap();
+        assert_eq!((&after.functions, &after.samples), (&before.functions, &before.samples));
+        assert_eq!((&after.locations, &after.stacks), (&before.locations, &before.stacks));
+        assert!(describe(&after).contains("add_r;one_r"));
     }
 }

@@ -45,6 +45,7 @@ pub fn small_trace() -> Vec<u8> {
     write_sources(&mut writer);
     write_names(&mut writer);
     write_other_waits(&mut writer, stacks[0]);
+    write_code_objects(&mut writer, &mut interner);
     writer.finish().unwrap()
 }
 
@@ -232,6 +233,98 @@ fn write_other_waits(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) 
     let memory =
         Wait { end_ns: 4_700_200_000, state: WaitState::Memory, queued_ns: 0, ..throttled };
     writer.write_waits(&mut [throttled, memory]).unwrap();
+}
+
+/// What version 1.6 has added.
+fn write_code_objects(
+    writer: &mut TraceWriter<Vec<u8>>,
+    interner: &mut StackInterner<RandomState>,
+) {
+    let line = |start, line, column| CodeLine { start, line, column };
+    let crunch = CodeObject {
+        id: 0,
+        process_plus_one: 1,
+        runtime: Runtime::CPython.into(),
+        kind: CodeKind::Function.into(),
+        name: "crunch".into(),
+        qualified_name: "Job.crunch".into(),
+        file: "/srv/job.py".into(),
+        first_line: 10,
+        first_column: 5,
+        positions: Positions::Bytecode.into(),
+        lines: LineTable::new(vec![line(0, 10, 0), line(2, 12, 9), line(30, 11, 9)]),
+    };
+    let top = CodeObject {
+        id: 1,
+        kind: CodeKind::Module.into(),
+        name: "<module>".into(),
+        qualified_name: String::new(),
+        first_line: 1,
+        first_column: 0,
+        lines: LineTable::new(vec![line(0, 1, 1), line(40, 20, 1)]),
+        ..crunch.clone()
+    };
+    let add = CodeObject {
+        id: 2,
+        runtime: Runtime::V8.into(),
+        kind: CodeKind::Anonymous.into(),
+        name: "add".into(),
+        qualified_name: String::new(),
+        file: "node:internal/add".into(),
+        first_line: 3,
+        first_column: 14,
+        positions: Positions::Characters.into(),
+        lines: LineTable::new(vec![line(200, 3, 1), line(240, 4, 1)]),
+        ..crunch.clone()
+    };
+    let native = CodeObject {
+        id: 3,
+        process_plus_one: 0,
+        runtime: Runtime::Other.into(),
+        kind: CodeKind::Builtin.into(),
+        name: "native".into(),
+        positions: Positions::Lines.into(),
+        ..CodeObject::default()
+    };
+    let records = [crunch, top, add, native].map(Record::CodeObject);
+    writer.write_records(4_800_000_000, &records).unwrap();
+
+    let mut push = |frames: &[Frame]| {
+        frames.iter().fold(None, |parent, frame| {
+            let frame = interner.frame(*frame);
+            Some(interner.stack(parent, frame))
+        })
+    };
+    let how = |tier| Execution { tier, inlined: false, approximate: false };
+    let interpreted = how(CodeTier::Interpreted);
+    let optimized = how(CodeTier::Optimized);
+    let runtime = |code, position, how| Frame::Runtime { code, position, how };
+    let root = Frame::Code { module: 0, offset: 0x1040 };
+    let python = [
+        root,
+        runtime(1, 42, interpreted),
+        runtime(0, 8, interpreted),
+        Frame::Code { module: 1, offset: 0x4_5000 },
+    ];
+    let approximate = Execution { approximate: true, ..how(CodeTier::Unknown) };
+    let scripts = [
+        root,
+        runtime(3, 0, how(CodeTier::Baseline)),
+        runtime(2, 244, optimized),
+        runtime(2, 210, Execution { inlined: true, ..optimized }),
+        runtime(0, 30, approximate),
+    ];
+    let stacks = [push(&python), push(&scripts)];
+    writer.write_stacks(4_800_000_000, &interner.take_new()).unwrap();
+    let mut samples = [0u64, 1].map(|at| Sample {
+        time_ns: 4_800_000_000 + at * 10_000_000,
+        event: 0,
+        thread: 0,
+        cpu: 0,
+        stack: stacks[at as usize],
+        weight: 10_000_000,
+    });
+    writer.write_samples(&mut samples).unwrap();
 }
 
 /// What version 1.4 has added.

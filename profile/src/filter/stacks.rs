@@ -2,7 +2,9 @@
 
 use super::rewrite::Rewriter;
 use super::{Filter, Pattern, heap};
-use crate::model::{Calls, FrameKind, Location, Profile, StackId, TotalClass, add_up_equal};
+use crate::model::{
+    Calls, FrameKind, Function, FunctionId, Location, Profile, StackId, TotalClass, add_up_equal,
+};
 
 /// What becomes of stacks.
 pub(super) struct Stacks {
@@ -77,11 +79,15 @@ fn select(profile: &mut Profile, filter: &Filter) -> Stacks {
         return Stacks { new, keeps_none };
     }
     let is_kept = modules(profile, filter);
-    let has_module = with_module(profile, &is_kept);
-    let keeps = |location: &Location| match location.module {
+    let in_file = files(profile, filter);
+    let is_looked_at = |location: &Location| match location.module {
         Some(module) => is_kept[module],
-        // What is no code says why there is no more of it.
-        None => filter.only_modules.is_empty() || is_note(location.kind),
+        None => is_runtime(location.kind) && location.lines.iter().any(|l| in_file[l.function]),
+    };
+    let has_module = with_location(profile, is_looked_at);
+    // What is no code says why there is no more of it.
+    let keeps = |location: &Location| {
+        filter.only_modules.is_empty() || is_note(location.kind) || is_looked_at(location)
     };
     let mut rewriter = Rewriter::new(profile, keeps, filter.collapse_recursion);
     let mut new = |stack: StackId| {
@@ -96,6 +102,22 @@ fn is_note(kind: FrameKind) -> bool {
     matches!(kind, FrameKind::Truncated | FrameKind::Lost | FrameKind::Reason(_))
 }
 
+/// Whether a frame is of a runtime, whose code is in source files, not modules.
+fn is_runtime(kind: FrameKind) -> bool {
+    matches!(kind, FrameKind::Runtime(_))
+}
+
+/// Whether the source file of each function is looked at.
+fn files(profile: &Profile, filter: &Filter) -> Vec<bool> {
+    let is_kept = |(id, function): (FunctionId, &Function)| {
+        let file = function.file.as_str();
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let names = [name, profile.home_of(id), file];
+        filter.only_modules.iter().any(|glob| names.iter().any(|name| glob.matches(name)))
+    };
+    profile.functions.iter().enumerate().map(is_kept).collect()
+}
+
 /// Whether each module is looked at.
 fn modules(profile: &Profile, filter: &Filter) -> Vec<bool> {
     let is_kept = |module: &crate::model::Module| {
@@ -104,11 +126,6 @@ fn modules(profile: &Profile, filter: &Filter) -> Vec<bool> {
         filter.only_modules.is_empty() || matches
     };
     profile.modules.iter().map(is_kept).collect()
-}
-
-/// Whether each stack has a frame in a module that is looked at.
-fn with_module(profile: &Profile, is_kept: &[bool]) -> Vec<bool> {
-    with_location(profile, |location| location.module.is_some_and(|module| is_kept[module]))
 }
 
 /// Whether each stack has a function whose name matches any of these.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    Allocator, Event, Generated, GeneratedLine, Mapping, Module, ModuleKind, Process, Record,
-    Redaction, Symbol, Thread, ThreadName,
+    Allocator, CodeObject, Event, Generated, GeneratedLine, Mapping, Module, ModuleKind, Process,
+    Record, Redaction, Symbol, Thread, ThreadName,
 };
 
 use super::selection::cut_loss;
@@ -50,6 +50,11 @@ impl<T> Defined<T> {
         self.indices.get(&id).copied()
     }
 
+    /// What has an id.
+    pub(super) fn get(&self, id: u32) -> Option<&T> {
+        self.values.get(self.index_of(id)?)
+    }
+
     fn get_mut(&mut self, id: u32) -> Option<&mut T> {
         let index = self.index_of(id)?;
         self.values.get_mut(index)
@@ -87,6 +92,8 @@ pub(super) struct Facts {
     pub(super) named: FxHashMap<u32, String>,
     /// Code that processes generated, in the order of the file.
     pub(super) generated: Vec<Generated>,
+    /// Code as runtimes know it.
+    pub(super) code_objects: Defined<CodeObject>,
     /// By process id: files that it allocates with.
     pub(super) allocators: BTreeMap<u32, Vec<String>>,
     /// By process id: runtimes that it has mapped.
@@ -157,6 +164,7 @@ impl Facts {
             Record::Symbol(symbol) => self.symbols.entry(symbol.module).or_default().push(symbol),
             Record::Named(named) => drop(self.named.entry(named.module).or_insert(named.note)),
             Record::Generated(code) => self.generated.push(code),
+            Record::CodeObject(code) => self.code_objects.add(code.id, code),
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
             Record::Redaction(redaction) => self.add_redaction(redaction),
@@ -287,6 +295,9 @@ fn definition_size(record: &Record) -> usize {
         Record::Generated(code) => {
             let line = |line: &GeneratedLine| line.file.len() + size_of::<GeneratedLine>();
             code.name.len() + code.lines.iter().map(line).sum::<usize>()
+        }
+        Record::CodeObject(code) => {
+            code.name.len() + code.qualified_name.len() + code.file.len() + code.lines.bytes()
         }
         Record::Redaction(redaction) => redaction.what.len(),
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),

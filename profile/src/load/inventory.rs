@@ -10,7 +10,7 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 pub use rz_format::{
     Allocations, BLOCK_HEADER_LEN, Captured, Clock, Cost, End, EndReason, Host, Limit, Mapping,
-    Module, NO_LIMIT, OpenFile, Process, ProcessFacts, Recording, Thread,
+    Module, NO_LIMIT, OpenFile, Process, ProcessFacts, Recording, Runtime, Thread,
 };
 use rz_format::{Block, BlockHeader, BlockKind, FormatError, Record, Redaction, read_index};
 
@@ -44,6 +44,8 @@ pub struct Inventory {
     pub modules: Vec<Module>,
     /// Pieces of generated code with names.
     pub generated: u64,
+    /// Code objects of runtimes, counted by runtime, in its order.
+    pub code_objects: Vec<(Runtime, u64)>,
     /// Modules whose names are in the trace.
     pub named: u64,
     /// What was taken out of the trace.
@@ -121,6 +123,7 @@ struct Kept {
     costs: FxHashMap<usize, Vec<Cost>>,
     redactions: Vec<Redaction>,
     generated: u64,
+    code_objects: BTreeMap<Runtime, u64>,
     bytes: usize,
 }
 
@@ -129,6 +132,9 @@ impl Kept {
     fn add(&mut self, record: &Record, source: usize) {
         if let Record::Generated(_) = record {
             self.generated += 1;
+        }
+        if let Record::CodeObject(code) = record {
+            *self.code_objects.entry(code.runtime.into()).or_default() += 1;
         }
         self.bytes += size(record);
         if self.bytes > MAX_BYTES {
@@ -174,8 +180,9 @@ impl Kept {
             | Record::Source(_)
             | Record::OfSource(_)
             | Record::Named(_) => {}
-            // Generated code was counted; the others matter to what happened only.
+            // Two were counted; the others matter to what happened only.
             Record::Generated(_)
+            | Record::CodeObject(_)
             | Record::Symbol(_)
             | Record::Allocator(_)
             | Record::ThreadExit(_) => {}
@@ -287,6 +294,7 @@ pub fn load_inventory(path: &Path, filter: &Filter) -> Result<Inventory, LoadErr
         processes,
         modules: facts.modules.values().to_vec(),
         generated: kept.generated,
+        code_objects: kept.code_objects.into_iter().collect(),
         named: facts.named.len() as u64,
         redactions: kept.redactions,
     })

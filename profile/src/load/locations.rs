@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use rz_format::{Frame, ModuleKind as RecordedKind};
+use rz_format::{CodeObject, Frame, ModuleKind as RecordedKind, Runtime};
 
 use super::brought_names::{Brought, BroughtNames};
 use super::facts::Facts;
@@ -40,7 +40,7 @@ pub(super) struct Locations {
 }
 
 /// What makes a function distinct; names are shared instead of copied.
-type FunctionKey = (Arc<str>, Arc<str>, Option<Arc<str>>, Option<ModuleId>);
+type FunctionKey = (Arc<str>, Arc<str>, Option<Arc<str>>, Option<ModuleId>, u32);
 
 /// What can be known of a module's frame offsets.
 pub(super) enum Known<'t> {
@@ -97,7 +97,14 @@ impl Locations {
                     truncated: Some(reason),
                     ..this.plain(FrameKind::Truncated, "[truncated]", 0)
                 },
-                _ => this.plain(FrameKind::User, "[unknown]", 0),
+                Frame::Runtime { code, position, how } => Location {
+                    how,
+                    ..match facts.code_objects.get(code) {
+                        Some(code) => this.runtime_code(code, position, &mut names),
+                        None => this.plain(FrameKind::Runtime(Runtime::Unknown), LOST, 0),
+                    }
+                },
+                Frame::Unknown => this.plain(FrameKind::User, "[unknown]", 0),
             });
             let id = location.map(|location| this.add(location));
             this.of_frame.push(id);
@@ -256,6 +263,20 @@ impl Locations {
         location
     }
 
+    /// The location of a position in code of a runtime.
+    fn runtime_code(&mut self, code: &CodeObject, position: u64, names: &mut Names) -> Location {
+        let name = match (code.qualified_name.as_str(), code.name.as_str()) {
+            ("", "") => "[unknown]",
+            ("", name) | (name, _) => name,
+        };
+        let (line, column) = code.place(position);
+        let file = (!code.file.is_empty()).then(|| names.file(&code.file));
+        let key = (names.file(name), Arc::default(), file, None, code.first_line);
+        let line = Line { function: self.function(key), line, column };
+        let kind = FrameKind::Runtime(code.runtime.into());
+        Location { kind, lines: vec![line], ..Location::default() }
+    }
+
     /// A location that belongs to no module.
     fn plain(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
         let line = self.line(&name.into(), None, None);
@@ -270,25 +291,26 @@ impl Locations {
         module: Option<ModuleId>,
     ) -> Line {
         let system_name = system_name.cloned().unwrap_or_default();
-        let function = self.function((name.clone(), system_name, None, module));
+        let function = self.function((name.clone(), system_name, None, module, 0));
         Line { function, ..Line::default() }
     }
 
     /// The line of a call in a module.
     pub(super) fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
         let Call { name, system_name, file, line, column } = call;
-        let key = (name.clone(), system_name.clone(), file.clone(), Some(module));
+        let key = (name.clone(), system_name.clone(), file.clone(), Some(module), 0);
         Line { function: self.function(key), line: *line, column: *column }
     }
 
     /// A function, which is added if it is new.
     fn function(&mut self, key: FunctionKey) -> FunctionId {
-        *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, module)| {
+        *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, module, first_line)| {
             self.functions.push(Function {
                 name: name.to_string(),
                 system_name: system_name.to_string(),
                 file: file.as_deref().unwrap_or_default().to_owned(),
                 module: *module,
+                first_line: *first_line,
             });
             self.functions.len() - 1
         })

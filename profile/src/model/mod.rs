@@ -25,7 +25,8 @@ use heap::Heap;
 use crate::reason::Reason;
 
 pub use rz_format::{
-    CallDetail, Captured, Histogram, Tier, Total, TotalClass, TruncatedReason, WaitState,
+    CallDetail, Captured, CodeTier, Execution, Histogram, Runtime, Tier, Total, TotalClass,
+    TruncatedReason, WaitState,
 };
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
@@ -64,9 +65,9 @@ pub struct Profile {
     pub threads: Vec<Thread>,
     /// Executables, libraries, the kernel, and areas without a file.
     pub modules: Vec<Module>,
-    /// Distinct functions, by (name, file, module).
+    /// Distinct functions, by (name, file, module, first line).
     pub functions: Vec<Function>,
-    /// Distinct code addresses, each with the functions inlined there.
+    /// Distinct places in code, each with the functions inlined there.
     pub locations: Vec<Location>,
     /// Call stacks as a tree: a node's parent always has a smaller id.
     pub stacks: Vec<StackNode>,
@@ -370,9 +371,12 @@ pub struct Function {
     pub file: String,
     /// The module it is in, if it belongs to one.
     pub module: Option<ModuleId>,
+    /// Line of the file in which its definition begins; 0 if unknown. Known of
+    /// functions of runtimes only, which it tells apart.
+    pub first_line: u32,
 }
 
-/// One recorded code address.
+/// One recorded place in code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Location {
     /// What the address is.
@@ -380,7 +384,8 @@ pub struct Location {
     /// The module it is in, if any.
     pub module: Option<ModuleId>,
     /// Address as in the module's own symbol table (SVMA); for the kernel and
-    /// for memory without a file the address in memory. Callers are given by
+    /// for memory without a file the address in memory; 0 of what has none, as
+    /// code of runtimes. Callers are given by
     /// an address inside the call instruction, not by the return address.
     pub address: u64,
     /// Functions at this address, innermost (most deeply inlined) first.
@@ -388,6 +393,8 @@ pub struct Location {
     pub lines: Vec<Line>,
     /// Why a stack ends here instead of at its root, where it does.
     pub truncated: Option<TruncatedReason>,
+    /// How it ran, of code of a runtime.
+    pub how: Execution,
 }
 
 /// What a [`Location`] is.
@@ -400,6 +407,9 @@ pub enum FrameKind {
     Kernel,
     /// Code generated at run time.
     Jit,
+    /// Code as a runtime knows it, interpreted or not, by its source instead of
+    /// an address.
+    Runtime(Runtime),
     /// Stands for the callers that could not be followed; always a root.
     Truncated,
     /// Stands for a stack whose definition is missing from a damaged file;
@@ -482,6 +492,16 @@ impl Profile {
         let is_module = module == Some(name.as_str());
         let is_missing = module.is_none() && ["[unknown]", "[lost]"].contains(&name.as_str());
         !(system_name.is_empty() && (is_place || is_module || is_missing))
+    }
+
+    /// Short name of what a function is in: its module, or, of code of a runtime,
+    /// its source file and the folder of that. Empty if it is in neither.
+    pub fn home_of(&self, function: FunctionId) -> &str {
+        let Function { file, module, .. } = &self.functions[function];
+        match module {
+            Some(module) => &self.modules[*module].name,
+            None => file.rmatch_indices('/').nth(1).map_or(file, |(at, _)| &file[at + 1..]),
+        }
     }
 
     /// The locations of a stack, leaf first.

@@ -183,7 +183,7 @@ mod tests {
             name: "f".into(),
             system_name: format!("JS:*a {generated}:1:2"),
             file: dir.join(source).display().to_string(),
-            module: None,
+            ..Function::default()
         };
         Profile { functions: sources.iter().map(function).collect(), ..Profile::default() }
     }

@@ -155,7 +155,9 @@ fn rewrite(profile: &mut Profile, mapped: &FxHashMap<String, Mapped>) {
             continue;
         };
         let name = file.names.get(&line.function).unwrap_or(&generated.name).clone();
-        let function = Function { name, file: original.source.clone(), ..generated };
+        // Where it begins in that file is not known.
+        let file = original.source.clone();
+        let function = Function { name, file, first_line: 0, ..generated };
         line.function = *ids.entry(key(&function)).or_insert_with(|| {
             functions.push(function);
             functions.len() - 1

@@ -13,7 +13,7 @@ fn profile(dir: &Path) -> Profile {
         name: name.into(),
         system_name: format!("JS:*{name} {file}:{place}"),
         file: file.clone(),
-        module: None,
+        ..Function::default()
     };
     let location = |function, line, column| Location {
         lines: vec![Line { function, line, column }],

@@ -6,7 +6,9 @@
 //! children are its callers. Inlined calls are calls like any other.
 
 use rustc_hash::FxHashMap;
-use rz_profile::model::{EventId, FrameKind, LocationId, Profile, Sample, StackId, ThreadId};
+use rz_profile::model::{
+    CodeTier, EventId, Execution, FrameKind, LocationId, Profile, Sample, StackId, ThreadId,
+};
 use serde::Serialize;
 
 use crate::model::symbols::{SymbolId, Symbols};
@@ -59,6 +61,11 @@ pub struct Node {
     pub kind: NodeKind,
     /// Whether it was inlined into its caller wherever it was seen here.
     pub inlined: bool,
+    /// How it ran, of code of a runtime; unknown also if not always in one way.
+    pub tier: CodeTier,
+    /// Whether it is code of a runtime that was once found near the moment of
+    /// a sample, and not at it.
+    pub approximate: bool,
     /// The node above; the root is its own parent. Always a smaller id,
     /// except for the root.
     pub parent: NodeId,
@@ -84,6 +91,15 @@ pub struct Place {
 }
 
 impl Node {
+    /// It was seen once more, in this way.
+    pub(crate) fn seen(&mut self, inlined: bool, tier: CodeTier, approximate: bool) {
+        self.inlined &= inlined;
+        self.approximate |= approximate;
+        if self.tier != tier {
+            self.tier = CodeTier::Unknown;
+        }
+    }
+
     /// The node without its sums.
     pub fn place(&self) -> Place {
         let &Node { symbol, kind, inlined, parent, .. } = self;
@@ -176,11 +192,11 @@ impl CallTree {
             if let Roots::Sources { .. } = roots {
                 let source = profile.thread(sample.thread).1.source;
                 let name = source_names.get(source).map_or("", String::as_str);
-                top = tree.child(top, symbols.intern(name, ""), NodeKind::Source, false);
+                top = tree.child(top, Frame::other(symbols.intern(name, ""), NodeKind::Source));
             }
             if let Roots::Processes | Roots::Sources { processes: true } = roots {
                 let symbol = symbols.intern(process_name(profile, sample.thread), "");
-                top = tree.child(top, symbol, NodeKind::Process, false);
+                top = tree.child(top, Frame::other(symbol, NodeKind::Process));
             }
             // Walk up to the nearest caller that has a node already, then
             // down again, making nodes.
@@ -196,12 +212,12 @@ impl CallTree {
             }
             for stack in path.drain(..).rev() {
                 for frame in frames_of(source, profile.stacks[stack].location).rev() {
-                    node = tree.child(node, frame.symbol, frame.kind, frame.inlined);
+                    node = tree.child(node, frame);
                 }
                 node_of_stack.insert((top, stack), node);
             }
             if sample.stack.is_none() {
-                node = tree.child(node, no_stack, NodeKind::NoStack, false);
+                node = tree.child(node, Frame::other(no_stack, NodeKind::NoStack));
             }
             tree.nodes[node].self_.add(amount_of(sample));
             tree.leaves.push(node);
@@ -220,7 +236,7 @@ impl CallTree {
         let mut at_root: Vec<(Amount, Cursor)> = Vec::new();
         for sample in samples_of(profile, event) {
             if sample.stack.is_none() {
-                let node = tree.child(ROOT, no_stack, NodeKind::NoStack, false);
+                let node = tree.child(ROOT, Frame::other(no_stack, NodeKind::NoStack));
                 tree.nodes[node].self_.add(amount_of(sample));
             } else {
                 at_root.push((amount_of(sample), Cursor { stack: sample.stack, line: 0 }));
@@ -234,7 +250,7 @@ impl CallTree {
                 match cursor.next(source) {
                     None => tree.nodes[node].self_.add(amount),
                     Some(frame) => {
-                        let caller = tree.child(node, frame.symbol, frame.kind, frame.inlined);
+                        let caller = tree.child(node, frame);
                         let index = *index_of.entry(caller).or_insert_with(|| {
                             callers.push((caller, Vec::new()));
                             callers.len() - 1
@@ -263,10 +279,18 @@ impl CallTree {
 }
 
 /// A function at a location.
+#[derive(Clone, Copy)]
 struct Frame {
     symbol: SymbolId,
     kind: NodeKind,
-    inlined: bool,
+    how: Execution,
+}
+
+impl Frame {
+    /// What stands for something else than a function.
+    fn other(symbol: SymbolId, kind: NodeKind) -> Self {
+        Frame { symbol, kind, how: Execution::default() }
+    }
 }
 
 /// The functions at a location, innermost first.
@@ -276,7 +300,7 @@ fn frames_of(source: Source<'_>, location: LocationId) -> impl DoubleEndedIterat
     location.lines.iter().enumerate().map(move |(i, line)| Frame {
         symbol: source.functions[line.function],
         kind: NodeKind::Frame(location.kind),
-        inlined: i < outermost,
+        how: Execution { inlined: i < outermost || location.how.inlined, ..location.how },
     })
 }
 
@@ -309,16 +333,17 @@ struct Growing {
 
 impl Growing {
     fn new(symbols: &mut Symbols) -> Self {
-        let root = new_node(symbols.intern("all", ""), NodeKind::All, false, ROOT);
+        let root = new_node(Frame::other(symbols.intern("all", ""), NodeKind::All), ROOT);
         Growing { nodes: vec![root], children: FxHashMap::default(), leaves: Vec::new() }
     }
 
-    fn child(&mut self, parent: NodeId, symbol: SymbolId, kind: NodeKind, inlined: bool) -> NodeId {
+    fn child(&mut self, parent: NodeId, frame: Frame) -> NodeId {
+        let Frame { symbol, kind, how } = frame;
         let id = *self.children.entry((parent, symbol, kind)).or_insert_with(|| {
-            self.nodes.push(new_node(symbol, kind, inlined, parent));
+            self.nodes.push(new_node(frame, parent));
             self.nodes.len() - 1
         });
-        self.nodes[id].inlined &= inlined;
+        self.nodes[id].seen(how.inlined, how.tier, how.approximate);
         id
     }
 
@@ -347,9 +372,11 @@ impl Growing {
     }
 }
 
-fn new_node(symbol: SymbolId, kind: NodeKind, inlined: bool, parent: NodeId) -> Node {
+fn new_node(frame: Frame, parent: NodeId) -> Node {
+    let Frame { symbol, kind, how: Execution { inlined, tier, approximate } } = frame;
     let (self_, total) = (Amount::default(), Amount::default());
-    Node { symbol, kind, inlined, parent, children: Vec::new(), self_, total }
+    let children = Vec::new();
+    Node { symbol, kind, inlined, tier, approximate, parent, children, self_, total }
 }
 
 #[cfg(test)]

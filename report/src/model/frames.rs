@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rz_profile::model::FrameKind;
+use rz_profile::model::{CodeTier, FrameKind, Runtime};
 use serde::Serialize;
 
 use crate::model::calltree::{Node, NodeKind};
@@ -27,6 +27,8 @@ pub enum ShownKind {
     Kernel,
     /// Code that was generated at run time.
     Jit,
+    /// Code of a runtime, such as a function of Python, unless it is inlined.
+    Runtime,
     /// Callers that could not be followed.
     Truncated,
     /// A stack that a missing part of the file defined.
@@ -56,8 +58,9 @@ pub fn kind_of_frame(kind: FrameKind, inlined: bool) -> ShownKind {
         FrameKind::Truncated => ShownKind::Truncated,
         FrameKind::Lost => ShownKind::Lost,
         FrameKind::Reason(_) => ShownKind::Reason,
-        FrameKind::User if inlined => ShownKind::Inlined,
+        FrameKind::User | FrameKind::Runtime(_) if inlined => ShownKind::Inlined,
         FrameKind::User => ShownKind::Function,
+        FrameKind::Runtime(_) => ShownKind::Runtime,
     }
 }
 
@@ -67,10 +70,115 @@ pub fn kind_of_frame(kind: FrameKind, inlined: bool) -> ShownKind {
 pub struct ShownFrame {
     /// The name of the function, process or recording.
     pub name: String,
-    /// Short name of its module; empty if it has none.
+    /// Short name of its module, or, of code of a runtime, of its source file;
+    /// empty if it has neither.
     pub module: String,
     /// What it is.
     pub kind: ShownKind,
+    /// Whose code it is and how it ran; `null` unless it is code of a runtime.
+    pub runtime: Option<RuntimeFrame>,
+}
+
+/// Code of a runtime, wherever it is seen there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RuntimeFrame {
+    /// The runtime; `null` if it is unknown, as where the file has lost it.
+    pub name: Option<RuntimeName>,
+    /// In which of its ways the runtime ran it; `null` if that is unknown, or
+    /// not always the same.
+    pub tier: Option<TierName>,
+    /// Whether it is inlined into its caller, always.
+    pub inlined: bool,
+    /// Whether it was found near the moment of a sample, and not at it, at
+    /// least once.
+    pub approximate: bool,
+}
+
+/// A runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeName {
+    /// Python's own implementation.
+    Cpython,
+    /// The engine of Node.js, Deno and Electron.
+    V8,
+    /// The Java virtual machine of OpenJDK.
+    Hotspot,
+    /// Go's.
+    Go,
+    /// One that has no name here.
+    Other,
+}
+
+impl RuntimeName {
+    /// The name of a runtime, if it is known.
+    pub fn of(runtime: Runtime) -> Option<Self> {
+        match runtime {
+            Runtime::CPython => Some(RuntimeName::Cpython),
+            Runtime::V8 => Some(RuntimeName::V8),
+            Runtime::HotSpot => Some(RuntimeName::Hotspot),
+            Runtime::Go => Some(RuntimeName::Go),
+            Runtime::Other => Some(RuntimeName::Other),
+            Runtime::Unknown => None,
+        }
+    }
+
+    /// What people call it.
+    pub fn text(self) -> &'static str {
+        match self {
+            RuntimeName::Cpython => "CPython",
+            RuntimeName::V8 => "V8",
+            RuntimeName::Hotspot => "HotSpot",
+            RuntimeName::Go => "Go",
+            RuntimeName::Other => "another runtime",
+        }
+    }
+}
+
+/// In which of its ways a runtime runs code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum TierName {
+    /// Instruction by instruction.
+    Interpreted,
+    /// As machine code that was made in little time.
+    Baseline,
+    /// As machine code that was made with care.
+    Optimized,
+}
+
+impl RuntimeFrame {
+    /// What is said of a node, if it is code of a runtime.
+    fn of(node: &Node) -> Option<Self> {
+        let NodeKind::Frame(FrameKind::Runtime(runtime)) = node.kind else { return None };
+        let tier = match node.tier {
+            CodeTier::Unknown => None,
+            CodeTier::Interpreted => Some(TierName::Interpreted),
+            CodeTier::Baseline => Some(TierName::Baseline),
+            CodeTier::Optimized => Some(TierName::Optimized),
+        };
+        let (inlined, approximate) = (node.inlined, node.approximate);
+        Some(RuntimeFrame { name: RuntimeName::of(runtime), tier, inlined, approximate })
+    }
+
+    /// What is not usual about it, after the runtime.
+    fn text(self) -> String {
+        let tier = match self.tier {
+            Some(TierName::Baseline) => "baseline",
+            Some(TierName::Optimized) => "optimized",
+            Some(TierName::Interpreted) | None => "",
+        };
+        let parts = [
+            self.name.map_or("", RuntimeName::text),
+            tier,
+            if self.inlined { "inlined" } else { "" },
+            if self.approximate { "approximate" } else { "" },
+        ];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl ShownFrame {
@@ -81,12 +189,16 @@ impl ShownFrame {
             name: symbol.name,
             module: symbol.module,
             kind: kind_of(node.kind, node.inlined),
+            runtime: RuntimeFrame::of(node),
         }
     }
 
     /// Its name, with a mark if it is not an ordinary function of the process.
     pub fn text(&self) -> Cow<'_, str> {
-        marked(&self.name, self.kind)
+        match self.runtime.map(RuntimeFrame::text).filter(|text| !text.is_empty()) {
+            Some(text) => format!("{} [{text}]", self.name).into(),
+            None => marked(&self.name, self.kind),
+        }
     }
 }
 
@@ -100,6 +212,7 @@ pub fn marked(name: &str, kind: ShownKind) -> Cow<'_, str> {
         ShownKind::Inlined => format!("{name} [inlined]").into(),
         ShownKind::All
         | ShownKind::Function
+        | ShownKind::Runtime
         | ShownKind::Truncated
         | ShownKind::Lost
         | ShownKind::Reason

@@ -26,14 +26,13 @@ impl Merged {
             for (id, node) in tree.nodes.iter().enumerate() {
                 let parent = if id == ROOT { ROOT } else { merged[node.parent] };
                 let new = *known.entry((parent, node.symbol, node.kind)).or_insert_with(|| {
-                    let (symbol, kind, inlined) = (node.symbol, node.kind, node.inlined);
                     let (self_, total) = (Amount::default(), Amount::default());
                     let children = Vec::new();
-                    nodes.push(Node { symbol, kind, inlined, parent, children, self_, total });
+                    nodes.push(Node { parent, children, self_, total, ..node.clone() });
                     nodes.len() - 1
                 });
                 let target = &mut nodes[new];
-                target.inlined &= node.inlined;
+                target.seen(node.inlined, node.tier, node.approximate);
                 target.self_.add(node.self_);
                 target.total.add(node.total);
                 merged.push(new);

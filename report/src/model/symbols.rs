@@ -16,7 +16,8 @@ pub struct Symbol {
     /// The function's name, safe to print.
     #[serde(rename = "function")]
     pub name: String,
-    /// Short name of its module; empty if it has none.
+    /// Short name of its module, or, of code of a runtime, of its source file;
+    /// empty if it has neither.
     pub module: String,
 }
 
@@ -49,13 +50,8 @@ impl Symbols {
     /// functions of several recordings, see
     /// [`match_functions`](crate::diff::matching::match_functions).
     pub fn intern_functions(&mut self, profile: &Profile) -> Vec<SymbolId> {
-        let functions = profile.functions.iter();
-        functions
-            .map(|function| {
-                let module = function.module.map_or("", |id| &profile.modules[id].name);
-                self.intern(&function.name, module)
-            })
-            .collect()
+        let functions = profile.functions.iter().enumerate();
+        functions.map(|(id, f)| self.intern(&f.name, profile.home_of(id))).collect()
     }
 }
 

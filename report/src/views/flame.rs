@@ -80,7 +80,7 @@ pub fn write_flame_graph(
             let label = label(&symbols[node.symbol].name, node.kind, node.inlined);
             let color = match node.kind {
                 NodeKind::Frame(FrameKind::Reason(_)) => REASON,
-                _ => color_of(&label),
+                kind => color_of(&label, kind),
             };
             Frame { parent: node.parent, label, self_width: node.self_.weight, color }
         })
@@ -136,6 +136,9 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
     if has(ShownKind::Jit) {
         legend.push("JIT green");
     }
+    if tree.nodes.iter().any(|node| is_runtime(node.kind) && !node.inlined) {
+        legend.push("runtimes purple");
+    }
     if has(ShownKind::Reason) {
         legend.push("reason grey");
     }
@@ -153,8 +156,23 @@ pub(crate) fn label(name: &str, kind: NodeKind, inlined: bool) -> String {
     let mark = match kind {
         NodeKind::Frame(FrameKind::Kernel) => "_[k]",
         NodeKind::Frame(FrameKind::Jit) => "_[j]",
-        _ if inlined => "_[i]",
-        _ => "",
+        NodeKind::Frame(
+            FrameKind::User
+            | FrameKind::Runtime(_)
+            | FrameKind::Truncated
+            | FrameKind::Lost
+            | FrameKind::Reason(_),
+        )
+        | NodeKind::All
+        | NodeKind::Source
+        | NodeKind::Process
+        | NodeKind::NoStack => {
+            if inlined {
+                "_[i]"
+            } else {
+                ""
+            }
+        }
     };
     // A stack that begins with `# ` would be taken for a comment.
     let name = clean(name.trim()).replace(';', ":").replace("# ", "#");
@@ -255,8 +273,12 @@ fn folded(frames: &[Frame]) -> Vec<String> {
     lines
 }
 
+fn is_runtime(kind: NodeKind) -> bool {
+    matches!(kind, NodeKind::Frame(FrameKind::Runtime(_)))
+}
+
 /// A frame's colour: its hue tells its kind, its shade is a hash of its name.
-fn color_of(label: &str) -> Color {
+fn color_of(label: &str, kind: NodeKind) -> Color {
     // FNV-1a: the same on every machine and in every version.
     let hash = label.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -268,6 +290,9 @@ fn color_of(label: &str) -> Color {
         }
         Some("_[i]") => Color { r: shade(90, 40, 8), g: shade(190, 40, 16), b: shade(190, 40, 24) },
         Some("_[j]") => Color { r: shade(110, 40, 8), g: shade(200, 40, 16), b: shade(90, 40, 24) },
+        _ if is_runtime(kind) => {
+            Color { r: shade(165, 40, 8), g: shade(120, 40, 16), b: shade(205, 40, 24) }
+        }
         _ => Color { r: shade(225, 30, 8), g: shade(90, 130, 16), b: shade(50, 40, 24) },
     }
 }
@@ -294,7 +319,7 @@ mod tests {
             parent,
             label: label.to_owned(),
             self_width,
-            color: color_of(label),
+            color: color_of(label, NodeKind::All),
         };
         list.iter().map(frame).collect()
     }

@@ -8,6 +8,8 @@ pub mod heap;
 pub mod info;
 pub mod list;
 pub mod off_cpu;
+#[cfg(test)]
+mod runtimes;
 mod sources;
 pub mod stacks;
 pub mod summary;

@@ -71,6 +71,7 @@ fn tables() -> Profile {
         system_name: system_name.into(),
         file: file.into(),
         module,
+        ..Function::default()
     };
     let module = |kind, name: &str, path: &str, build_id: &[u8]| Module {
         kind,

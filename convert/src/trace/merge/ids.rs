@@ -62,6 +62,7 @@ pub(super) struct Ids {
     pub(super) threads: Numbers<ThreadIds>,
     pub(super) modules: Numbers<ModuleIds>,
     pub(super) events: Numbers<u32>,
+    pub(super) code_objects: Numbers<u32>,
     pub(super) frames: Dictionary<u32>,
     pub(super) stacks: Dictionary<u32>,
     pub(super) texts: Dictionary<u32>,
@@ -84,6 +85,10 @@ impl Ids {
     /// The module that an offset in one belongs to.
     pub(super) fn module_at(&self, local: u32, offset: u64) -> u32 {
         self.modules.get(local).map_or(UNDEFINED, |ids| ids.of(offset))
+    }
+
+    pub(super) fn code_object(&self, local: u32) -> u32 {
+        self.code_objects.get(local).unwrap_or(UNDEFINED)
     }
 
     pub(super) fn event(&self, local: u32) -> u32 {

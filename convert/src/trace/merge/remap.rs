@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    Event, Frame, FrameId, Module, ModuleKind, Named, Note, OfSource, Process, Record, Source,
-    StackDefs, StackId, StackInterner, Symbol, TextDefs, TextInterner, Thread,
+    CodeObject, Event, Frame, FrameId, Module, ModuleKind, Named, Note, OfSource, Process, Record,
+    Source, StackDefs, StackId, StackInterner, Symbol, TextDefs, TextInterner, Thread,
 };
 
 use super::identity::Identities;
@@ -69,6 +69,7 @@ pub(super) struct Remap {
     /// Numbers that come next.
     processes: u32,
     threads: u32,
+    code_objects: u32,
     /// What is to be written, with its source.
     records: Vec<(Option<u32>, Record)>,
 }
@@ -107,6 +108,7 @@ impl Remap {
             named: BTreeMap::new(),
             processes: 0,
             threads: 0,
+            code_objects: 0,
             records: Vec::new(),
         }
     }
@@ -242,6 +244,7 @@ impl Remap {
             Record::Thread(thread) => self.thread(thread, delta),
             Record::Module(module) => self.module(module, source),
             Record::Symbol(symbol) => self.symbol(symbol),
+            Record::CodeObject(code) => self.code_object(code),
             Record::Named(named) => {
                 let module = local.ids.module(named.module);
                 self.named.entry(module).or_default().1.push(named.note);
@@ -318,6 +321,23 @@ impl Remap {
         is_new.then_some(Record::Symbol(Symbol { module, ..symbol }))
     }
 
+    /// A code object is only that of its source, and the first one of its number.
+    fn code_object(&mut self, code: CodeObject) -> Option<Record> {
+        let ids = &mut self.inputs[self.input].ids;
+        if ids.code_objects.get(code.id).is_some() {
+            return None;
+        }
+        let next = &mut self.code_objects;
+        let id = ids.code_objects.get_or_add(code.id, || {
+            let id = *next;
+            *next = next.saturating_add(1);
+            id
+        })?;
+        let process = code.process_plus_one.checked_sub(1);
+        let process_plus_one = process.map_or(0, |id| ids.process(id).saturating_add(1));
+        Some(Record::CodeObject(CodeObject { id, process_plus_one, ..code }))
+    }
+
     /// Adds which modules have names for all their code: those that have in
     /// every trace.
     pub(super) fn add_named(&mut self) {
@@ -355,6 +375,7 @@ impl Remap {
             | Record::Thread(_)
             | Record::Module(_)
             | Record::Symbol(_)
+            | Record::CodeObject(_)
             | Record::Named(_) => {}
             // These have none.
             Record::Host(_)
@@ -381,7 +402,11 @@ impl Remap {
                 let module = ids.module_at(module, offset);
                 self.stacks.frame(Frame::Code { module, offset })
             }
-            other => self.stacks.frame(other),
+            Frame::Runtime { code, position, how } => {
+                let code = ids.code_object(code);
+                self.stacks.frame(Frame::Runtime { code, position, how })
+            }
+            Frame::Truncated(_) | Frame::Unknown => self.stacks.frame(frame),
         };
         let frames: Vec<FrameId> = defs.frames.into_iter().map(frame).collect();
         ids.frames.add(defs.first_frame, frames);
@@ -432,6 +457,7 @@ fn shift_times(mut record: Record, delta_ns: i64) -> Record {
         | Record::Event(_)
         | Record::Module(_)
         | Record::Symbol(_)
+        | Record::CodeObject(_)
         | Record::Note(_)
         | Record::Captured(_)
         | Record::WorkingDirectory(_)

@@ -300,6 +300,13 @@ mod tests {
     }
 
     #[test]
+    fn what_python_calls_its_own_stays() {
+        let own = [("<string>", "<string>"), ("<frozen runpy>", "<frozen runpy>")];
+        check(&mut Paths::default(), &own);
+        check(&mut Paths::default(), &[("<frozen acme>", "file1"), ("<acme>", "file2")]);
+    }
+
+    #[test]
     fn parts_have_pseudonyms() {
         let mut paths = Paths::default();
         check(

@@ -4,7 +4,7 @@
 //! records of kinds that nobody decided about are left out.
 
 use rz_format::{
-    Allocator, Generated, GeneratedLine, Host, Module, Named, Note, OpenFile, Process,
+    Allocator, CodeObject, Generated, GeneratedLine, Host, Module, Named, Note, OpenFile, Process,
     ProcessFacts, Record, Recording, Source, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 
@@ -57,6 +57,7 @@ impl Redactor {
             }
             Record::Source(source) => Record::Source(self.source(source)),
             Record::Generated(generated) => Record::Generated(self.generated(generated)),
+            Record::CodeObject(code) => Record::CodeObject(self.code_object(code)),
             Record::ProcessFacts(facts) => Record::ProcessFacts(self.facts(facts)),
             Record::Named(named) => Record::Named(self.named(named)),
             // Names of the kernel's functions.
@@ -203,6 +204,36 @@ impl Redactor {
         };
         let lines = lines.into_iter().map(line).collect();
         Generated { module, start, length, from_ns, name, lines }
+    }
+
+    /// Names stay as those of functions do, files as those of other sources.
+    fn code_object(&mut self, code: CodeObject) -> CodeObject {
+        let CodeObject {
+            id,
+            process_plus_one,
+            runtime,
+            kind,
+            name,
+            qualified_name,
+            file,
+            first_line,
+            first_column,
+            positions,
+            lines,
+        } = code;
+        CodeObject {
+            id,
+            process_plus_one,
+            runtime,
+            kind,
+            name: name_of_code(&mut self.paths, &name, Origin::Compiled),
+            qualified_name: name_of_code(&mut self.paths, &qualified_name, Origin::Compiled),
+            file: self.paths.path(&file),
+            first_line,
+            first_column,
+            positions,
+            lines,
+        }
     }
 
     fn facts(&mut self, facts: ProcessFacts) -> ProcessFacts {

@@ -20,6 +20,15 @@ const SYSTEM: [&str; 16] = [
     "/rustc/",
 ];
 
+/// What Python calls code that is in no file, and what it starts itself with.
+const PYTHON: [&str; 5] = [
+    "<string>",
+    "<stdin>",
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+    "<frozen runpy>",
+];
+
 /// Modules of Node.js.
 const NODE: [&str; 28] = [
     "assert",
@@ -84,7 +93,7 @@ pub(super) fn is_of_runtime(path: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || b"/_".contains(&byte);
     let is_internal = |path: &str| path.starts_with("internal/") && path.bytes().all(is_plain);
     let node = path.strip_prefix("node:");
-    node.is_some_and(|path| is_internal(path) || NODE.contains(&path))
+    PYTHON.contains(&path) || node.is_some_and(|path| is_internal(path) || NODE.contains(&path))
 }
 
 /// A path, and what the kernel says behind it if the file was deleted.

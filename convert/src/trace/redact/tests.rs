@@ -8,6 +8,7 @@ use rz_format::*;
 
 use super::{RedactOptions, Redactor, Sensitive, redact};
 use rz_profile::fixture::trace::{describe, load_bytes, vector};
+use rz_profile::fixture::with_runtimes;
 use rz_profile::load::{LoadOptions, load};
 
 /// What must not be in a redacted trace.
@@ -74,6 +75,12 @@ fn one_of_each() -> Vec<Record> {
         }),
         Record::Named(Named { module: 0, note: path(": not found") }),
         Record::Redaction(Redaction::default()),
+        Record::CodeObject(CodeObject {
+            name: path(".<locals>"),
+            qualified_name: format!("f {}", path(".py")),
+            file: path(".py"),
+            ..CodeObject::default()
+        }),
     ]
 }
 
@@ -129,6 +136,10 @@ fn what_is_in_the_place_of_things() {
                 assert_eq!(code.name, "JS:*add /home/user1/dir1/file1.js:3:4");
                 assert_eq!(code.lines[0].file, "/home/user1/dir1/file1.js");
             }
+            Record::CodeObject(code) => {
+                assert_eq!(code.file, "/home/user1/dir1/file1.py");
+                assert_eq!(code.qualified_name, "f /home/user1/dir1/file1.py");
+            }
             Record::ProcessFacts(facts) => {
                 assert_eq!(facts.cgroup, "/system.slice/file1.service");
                 assert_eq!(facts.environment, ["PATH", "VAR1"]);
@@ -146,7 +157,7 @@ fn what_is_in_the_place_of_things() {
     let expected = [
         ("facts of hosts", 5),
         ("user names", 1),
-        ("paths", 9),
+        ("paths", 12),
         ("process and thread names", 3),
         ("arguments", 4),
         ("environment variables", 3),
@@ -187,6 +198,7 @@ fn what_may_stay() {
         "Generated",
         "ProcessFacts",
         "Named",
+        "CodeObject",
     ];
     check(&[Sensitive::Paths], &with_paths);
     let all: Vec<&str> = one_of_each()
@@ -206,7 +218,7 @@ fn redacted(path: &Path, options: &RedactOptions) -> (Vec<u8>, Vec<Redaction>) {
 
 #[test]
 fn samples_stay_as_they_are() {
-    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5"] {
+    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6"] {
         let path = vector(version);
         let options = RedactOptions { keep: Sensitive::ALL.to_vec(), ..RedactOptions::default() };
         let (bytes, said) = redacted(&path, &options);
@@ -228,7 +240,7 @@ fn samples_stay_as_they_are() {
 /// What is not known may hold anything.
 #[test]
 fn unknown_blocks_are_left_out() {
-    let mut bytes = std::fs::read(vector("v1.5")).unwrap();
+    let mut bytes = std::fs::read(vector("v1.6")).unwrap();
     let index = rebuild_index(&mut Cursor::new(&bytes)).unwrap();
     let last = index.last().unwrap();
     bytes.truncate(last.offset as usize + BLOCK_HEADER_LEN + last.stored_len as usize);
@@ -314,4 +326,21 @@ fn texts_are_redacted_by_what_they_are() {
     assert_eq!(names[1].file, None);
     assert_eq!(text(names[2].file), "./malloc/malloc.c");
     assert!(!texts.iter().any(|text| String::from_utf8_lossy(text).contains(CANARY)));
+}
+
+#[test]
+fn code_of_runtimes_keeps_its_names_and_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.rz");
+    std::fs::write(&path, with_runtimes("/home/CaNaRy/job.py").finish()).unwrap();
+    let before = load(&path, &LoadOptions::default()).unwrap();
+    let (bytes, _) = redacted(&path, &RedactOptions::default());
+    let after = load_bytes(&bytes);
+    assert_eq!(after.locations, before.locations);
+    let shown = |name: &str| {
+        let function = after.functions.iter().find(|function| function.name == name).unwrap();
+        (function.file.as_str(), function.first_line)
+    };
+    assert_eq!(shown("Job.crunch"), ("/home/user1/file1.py", 11));
+    assert_eq!(shown("add"), ("/srv/dir2/file2.js", 5));
 }

@@ -101,7 +101,8 @@ impl<'c> Versions<'c> {
                     let mut codes = self.code.all_at(module, offset);
                     codes.any(|(_, code)| code.from_ns > self.start_ns)
                 }
-                _ => false,
+                // A code object is the same one for ever.
+                Frame::Runtime { .. } | Frame::Truncated(_) | Frame::Unknown => false,
             };
             self.frames_vary.push(varies);
         }

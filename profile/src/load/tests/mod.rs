@@ -9,5 +9,6 @@ mod heap_estimates;
 mod heap_views;
 mod inventory;
 mod names;
+mod runtimes;
 mod sums;
 mod waits;

@@ -4,6 +4,7 @@ use rz_profile::inventory::Inventory;
 use serde::Serialize;
 
 use super::cleaned;
+use crate::model::frames::RuntimeName;
 use crate::model::rows::Rows;
 
 /// Kinds of things taken out that are listed, at most.
@@ -23,6 +24,8 @@ pub struct FileInfo {
     pub named_modules: u64,
     /// Pieces of generated code that have names in the trace.
     pub generated_pieces: u64,
+    /// Code of runtimes that frames can be of, by runtime.
+    pub code_objects: Vec<CodeObjectsInfo>,
     /// What was taken out, so that the trace can be given away.
     pub redacted: Rows<RedactionInfo>,
 }
@@ -37,6 +40,16 @@ pub struct BlockInfo {
     pub blocks: u64,
     /// Bytes that they take in the file.
     pub stored_bytes: u64,
+}
+
+/// Code of a runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CodeObjectsInfo {
+    /// The runtime; `null` if it is unknown.
+    pub runtime: Option<RuntimeName>,
+    /// How many code objects there are of it.
+    pub count: u64,
 }
 
 /// Something that was taken out of the trace.
@@ -58,6 +71,10 @@ pub(super) fn file_info(inventory: &Inventory) -> FileInfo {
         blocks: sum.count,
         stored_bytes: sum.bytes,
     });
+    let code_objects = inventory
+        .code_objects
+        .iter()
+        .map(|&(runtime, count)| CodeObjectsInfo { runtime: RuntimeName::of(runtime), count });
     let redactions = inventory.redactions.iter().collect();
     FileInfo {
         file_bytes: inventory.file_size,
@@ -65,6 +82,7 @@ pub(super) fn file_info(inventory: &Inventory) -> FileInfo {
         blocks: blocks.collect(),
         named_modules: inventory.named,
         generated_pieces: inventory.generated,
+        code_objects: code_objects.collect(),
         redacted: Rows::first(MAX_REDACTIONS, redactions, |redaction| RedactionInfo {
             what: cleaned(&redaction.what),
             how: cleaned(&redaction.how),

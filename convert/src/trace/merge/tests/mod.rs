@@ -3,4 +3,5 @@
 mod clocks;
 mod damage;
 mod fixture;
+mod runtimes;
 mod sums;

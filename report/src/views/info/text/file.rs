@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 
 use super::layout::write_line;
+use crate::model::frames::RuntimeName;
 use crate::render::format::{bytes, count, counted, percent, percent_of};
 use crate::render::style::{Paint, Style};
 use crate::render::table::{Row, write_table};
 use crate::render::title::write_title;
-use crate::views::info::{BlockInfo, FileInfo};
+use crate::views::info::{BlockInfo, CodeObjectsInfo, FileInfo};
 
 /// Writes how large the file is, by kind of block, and what was taken out of it.
 pub(super) fn write_file(out: &mut dyn Write, style: Style, file: &FileInfo) -> io::Result<()> {
@@ -30,6 +31,14 @@ pub(super) fn write_file(out: &mut dyn Write, style: Style, file: &FileInfo) -> 
     if file.generated_pieces > 0 {
         let pieces = counted(file.generated_pieces, "piece");
         write_line(out, style, "generated", &format!("{pieces} of code with names"))?;
+    }
+    if !file.code_objects.is_empty() {
+        let of_runtime = |code: &CodeObjectsInfo| {
+            let runtime = code.runtime.map_or("an unknown runtime", RuntimeName::text);
+            format!("{} of {runtime}", count(code.count))
+        };
+        let counts: Vec<String> = file.code_objects.iter().map(of_runtime).collect();
+        write_line(out, style, "functions", &counts.join(", "))?;
     }
     if !file.redacted.is_empty() {
         write_title(out, style, "REDACTED", "taken out so that the trace can be given away")?;
