@@ -32,7 +32,6 @@ use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
 use rz_report::model::calls::SortCalls;
-use rz_report::model::metric::show_metric;
 use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
 use rz_report::views::document::{Document, Page};
@@ -83,7 +82,7 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
             choose(&profile, event, &options.function) != Choice::None,
             "{}: no function in the samples of {} matches {}",
             trace.display(),
-            profile.events[event].name,
+            profile.events[event].title(),
             options.function
         );
     }
@@ -276,7 +275,7 @@ fn event_of(profile: &mut Profile, config: &Config, path: &Path) -> Result<Optio
     let found = select_event(profile, name).with_context(|| path.display().to_string())?;
     let event = found.or_else(|| find_event(profile, name?));
     Ok(match config.metric {
-        Some(metric) => show_metric(profile, metric).or(event),
+        Some(metric) => rz_profile::heap::show(profile, metric).or(event),
         None => event,
     })
 }

@@ -20,7 +20,6 @@ use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{DiffOptions, Run, compare};
 use rz_report::model::calls::SortCalls;
-use rz_report::model::metric::show_metric;
 use rz_report::model::top::SortBy;
 use rz_report::model::trees::Direction;
 use rz_report::render::change_color::Width;
@@ -263,7 +262,7 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
         write_sites(out, style, "t", profile, event, list, &suppressions).unwrap();
     }
     for metric in Metric::ALL {
-        let event = show_metric(profile, metric).expect("there are allocations");
+        let event = rz_profile::heap::show(profile, metric).expect("there are allocations");
         let _ = write_flame_graph(out, "t", profile, Some(event), Direction::Inverted);
         let sides = [(&*profile, "a", event), (&*profile, "b", event)];
         // A recording may have had no time.

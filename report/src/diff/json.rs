@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use rz_profile::model::{ALLOC, EventKind};
+use rz_profile::model::EventKind;
 use serde::Serialize;
 
 use crate::diff::change::Change;
@@ -16,7 +16,6 @@ use crate::diff::table::noise_text;
 use crate::diff::verdicts::{CONFIDENCE, POWER};
 use crate::diff::{Diff, Noise, Row, Side, SideRun};
 use crate::model::calls::SortCalls;
-use crate::model::metric::shown_metric;
 use crate::model::symbols::SymbolId;
 use crate::views::header::{lost_count, lost_percent};
 
@@ -188,16 +187,13 @@ pub fn write_diff_json(
     let name = |id: SymbolId| diff.symbols[id].name.as_str();
     let [before, after] = [0, 1].map(|side| side_facts(&diff.sides[side]));
     let of_heap = diff.event.kind == EventKind::Alloc;
-    let metric = of_heap.then(|| shown_metric(diff.event).name());
+    let metric = of_heap.then(|| diff.event.metric.unwrap_or_default().name());
     let document = Document {
         schema: FORMAT,
         schema_version: VERSION,
         format: FORMAT,
         version: VERSION,
-        event: Event {
-            name: if metric.is_some() { ALLOC } else { &diff.event.name },
-            unit: diff.event.unit.name(),
-        },
+        event: Event { name: &diff.event.name, unit: diff.event.unit.name() },
         metric,
         normalization: normalization(&diff.scale),
         before,

@@ -85,7 +85,7 @@ pub(crate) fn write_folded<R>(
 /// What became of all, and of how many functions, in one sentence.
 fn summary(diff: &Diff<'_>) -> String {
     let [before, after] = diff.total.values;
-    let event = escaped(&diff.event.name);
+    let event = escaped(diff.event.title());
     let mut text = format!("**{event}: {before:.2} → {after:.2} {}**", diff.scale.unit);
     if let Some(ratio) = diff.total.ratio() {
         text += &format!(", {:+.1}%", 100.0 * (ratio - 1.0));

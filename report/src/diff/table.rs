@@ -128,7 +128,7 @@ pub(crate) fn weight_label(event: &Event) -> &'static str {
 /// What was compared, how all of it changed, and what noise was taken from.
 fn write_total(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result<()> {
     let (scale, total) = (&diff.scale, &diff.total);
-    let event = clean(&diff.event.name);
+    let event = clean(diff.event.title());
     let per = match scale.per {
         Per::Wall => "per wall time",
         Per::Work => "per unit of work",

@@ -9,7 +9,6 @@ use super::table::{amount, delta_and_margin};
 use super::{HeapDiff, HeapNode};
 use crate::error::ReportError;
 use crate::model::clean::clean;
-use crate::model::metric::is_rate;
 use crate::model::trees::Direction;
 use crate::render::change_color::{Evidence, Width, color_of, legend};
 use crate::views::flame::{Caption, Frame, draw, label};
@@ -23,7 +22,7 @@ pub fn write_heap_diff_flame_graph(
     let frames: Vec<Frame> = diff.nodes.iter().map(|node| frame(diff, node, width)).collect();
     let [before, after] = [0, 1].map(|side| clean(diff.sides[side].name));
     let what = diff.metric.description();
-    let per = if is_rate(diff.metric) { " per s" } else { "" };
+    let per = if diff.metric.is_rate() { " per s" } else { "" };
     let unit = format!("{what}{per}");
     let none = match diff.sides.iter().any(|side| side.heap.interval > 0) {
         true => "no evidence of a change",
@@ -45,7 +44,7 @@ fn frame(diff: &HeapDiff<'_>, of: &HeapNode, width: Width) -> Frame {
     let HeapNode { node, self_, total, change: judged } = of;
     let (own, change) = (diff.change(self_), diff.change(total));
     // The word also keeps inferno from taking the number for one of its own.
-    let per = if is_rate(diff.metric) { " per s" } else { " in all" };
+    let per = if diff.metric.is_rate() { " per s" } else { " in all" };
     let [before, after] = [change.before, change.after].map(|e| amount(diff.metric, e.value));
     let numbers = match [total[0].is_zero(), total[1].is_zero()] {
         [true, _] => format!("new, {after}{per}"),

@@ -13,7 +13,6 @@ use crate::diff::json::{
     adjusted, conditions, numbers, outcome, write_document,
 };
 use crate::diff::verdicts::{CONFIDENCE, POWER};
-use crate::model::metric::is_rate;
 use crate::views::header::{lost_count, lost_percent};
 
 /// Writes a comparison, and what became of conditions that it was checked
@@ -34,7 +33,7 @@ pub fn write_heap_diff_json(
         event: Event { name: ALLOC, unit: diff.metric.unit().name() },
         metric: Some(diff.metric.name()),
         normalization: Normalization {
-            per: if is_rate(diff.metric) { "wall" } else { "raw" },
+            per: if diff.metric.is_rate() { "wall" } else { "raw" },
             unit: &unit,
             before: &divided_before,
             after: &divided_after,
@@ -109,8 +108,8 @@ mod tests {
     use crate::diff::DiffOptions;
     use crate::diff::fail_if::check;
     use crate::diff::heap::compare_heaps;
-    use crate::model::metric::show_metric;
     use crate::views::heap::fixture::{Fate, HeapBuilder};
+    use rz_profile::heap::show;
 
     /// One more kind of objects than before, and more of another.
     fn written(metric: Metric, conditions: &[&str]) -> Value {
@@ -122,7 +121,7 @@ mod tests {
             }
             heap.profile()
         });
-        let events = profiles.each_mut().map(|profile| show_metric(profile, metric).unwrap());
+        let events = profiles.each_mut().map(|profile| show(profile, metric).unwrap());
         let [before, after] = &profiles;
         let inputs = [(before, "a.rz", events[0]), (after, "b.rz", events[1])];
         let diff = compare_heaps(inputs, metric, &DiffOptions::default()).unwrap();

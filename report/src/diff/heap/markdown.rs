@@ -108,8 +108,8 @@ mod tests {
     use crate::diff::fail_if::check;
     use crate::diff::heap::compare_heaps;
     use crate::fixture::text;
-    use crate::model::metric::show_metric;
     use crate::views::heap::fixture::{Fate, HeapBuilder};
+    use rz_profile::heap::show;
 
     #[test]
     fn short_enough_for_a_pull_request() {
@@ -119,7 +119,7 @@ mod tests {
             heap.objects("main;log", 500, logged, Fate::Live);
             heap.profile()
         });
-        let events = profiles.each_mut().map(|p| show_metric(p, Metric::Live).unwrap());
+        let events = profiles.each_mut().map(|p| show(p, Metric::Live).unwrap());
         let [before, after] = &profiles;
         let inputs = [(before, "a.rz", events[0]), (after, "b.rz", events[1])];
         let diff = compare_heaps(inputs, Metric::Live, &DiffOptions::default()).unwrap();

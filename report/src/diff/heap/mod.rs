@@ -25,7 +25,6 @@ use crate::error::ReportError;
 use crate::model::calltree::{CallTree, NodeId, Place, ROOT, Roots, Source};
 use crate::model::heap_places::owners;
 use crate::model::merged::Merged;
-use crate::model::metric::is_rate;
 use crate::model::symbols::{SymbolId, Symbols};
 use crate::model::top::{SortBy, function_nodes, is_function};
 use verdicts::{HeapLimits, judge};
@@ -138,7 +137,7 @@ pub fn compare_heaps<'a>(
     options: &DiffOptions,
 ) -> Result<HeapDiff<'a>, ReportError> {
     for ((profile, ..), side) in inputs.iter().zip(["before", "after"]) {
-        if is_rate(metric) && profile.info.duration_ns == 0 {
+        if metric.is_rate() && profile.info.duration_ns == 0 {
             return Err(ReportError::NoDuration { side, remedy: "" });
         }
     }
@@ -270,7 +269,7 @@ impl HeapDiff<'_> {
     /// there were few. What it would be if nothing had changed is what the
     /// other side has, with the variance that samples of this side have.
     pub fn change(&self, pair: &HeapPair) -> HeapChange {
-        let per = |side: usize| match is_rate(self.metric) {
+        let per = |side: usize| match self.metric.is_rate() {
             true => self.sides[side].info.duration_ns as f64 / 1e9,
             false => 1.0,
         };

@@ -10,7 +10,6 @@ use crate::diff::simulation::Random;
 use crate::diff::table::write_diff;
 use crate::diff::{Diff, DiffOptions, Run, compare};
 use crate::fixture::text;
-use crate::model::metric::show_metric;
 use crate::render::style::Style;
 use crate::views::heap::fixture::{Fate, HeapBuilder};
 
@@ -21,7 +20,7 @@ fn with_diff<T>(
     options: &DiffOptions,
     show: impl FnOnce(&Diff<'_>) -> T,
 ) -> T {
-    let events = runs.iter_mut().map(|run| show_metric(run, metric)).collect::<Vec<_>>();
+    let events = runs.iter_mut().map(|run| rz_profile::heap::show(run, metric)).collect::<Vec<_>>();
     let names: Vec<String> = (1..=runs.len()).map(|number| format!("{number}.rz")).collect();
     let runs = runs.iter().zip(&names).zip(&events);
     let runs: Vec<Run<'_>> =

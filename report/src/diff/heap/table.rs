@@ -10,7 +10,6 @@ use super::{HeapChange, HeapDiff, HeapPair, HeapSide};
 use crate::diff::change::Change;
 use crate::diff::table::write_side_by_side;
 use crate::model::clean::clean;
-use crate::model::metric::is_rate;
 use crate::model::top::SortBy;
 use crate::render::format::{bytes, count, duration, percent};
 use crate::render::style::{Paint, Style};
@@ -72,7 +71,7 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &HeapDiff<'_>) -> io::Re
 fn write_compared(out: &mut dyn Write, diff: &HeapDiff<'_>) -> io::Result<()> {
     let what = diff.metric.description();
     let total = delta_and_margin(diff, diff.total(), diff.change);
-    if is_rate(diff.metric) {
+    if diff.metric.is_rate() {
         let [before, after] = factors(diff);
         writeln!(out, "\nCompared are {what} per second of wall time:")?;
         writeln!(out, "before {before}, after {after}; all: {total} per second")?;
@@ -91,7 +90,7 @@ pub(super) fn amount(metric: Metric, value: f64) -> String {
     // Saturates.
     match (metric.unit(), value) {
         (Unit::Bytes, value) => bytes(value.round() as u64),
-        (_, value) if is_rate(metric) && value < 99.95 => format!("{value:.1}"),
+        (_, value) if metric.is_rate() && value < 99.95 => format!("{value:.1}"),
         (_, value) => count(value.round() as u64),
     }
 }
@@ -121,13 +120,13 @@ pub(super) fn signed_amount(diff: &HeapDiff<'_>, delta: f64) -> String {
 
 /// What is compared: `bytes allocated per second`.
 pub(super) fn unit(diff: &HeapDiff<'_>) -> String {
-    let per = if is_rate(diff.metric) { " per second" } else { "" };
+    let per = if diff.metric.is_rate() { " per second" } else { "" };
     format!("{}{per}", diff.metric.description())
 }
 
 /// What was done to each side, in words.
 pub(super) fn factors(diff: &HeapDiff<'_>) -> [String; 2] {
-    [0, 1].map(|side| match is_rate(diff.metric) {
+    [0, 1].map(|side| match diff.metric.is_rate() {
         true => format!("÷ {}", duration(diff.sides[side].info.duration_ns)),
         false => "as it is".to_owned(),
     })
@@ -248,7 +247,6 @@ mod tests {
     use crate::diff::heap::compare_heaps;
     use crate::diff::heap::flame::write_heap_diff_flame_graph;
     use crate::fixture::text;
-    use crate::model::metric::show_metric;
     use crate::render::change_color::Width;
     use crate::views::heap::fixture::{Fate, HeapBuilder, program};
 
@@ -258,7 +256,8 @@ mod tests {
         show: impl FnOnce(&HeapDiff<'_>) -> T,
     ) -> T {
         let (mut before, mut after) = (before(), after());
-        let events = [&mut before, &mut after].map(|profile| show_metric(profile, metric).unwrap());
+        let events = [&mut before, &mut after]
+            .map(|profile| rz_profile::heap::show(profile, metric).unwrap());
         let inputs = [(&before, "a.rz", events[0]), (&after, "b.rz", events[1])];
         show(&compare_heaps(inputs, metric, &DiffOptions::default()).unwrap())
     }
