@@ -14,12 +14,12 @@ pub enum ReportError {
     },
     /// A trace does not say for how long it recorded, so that nothing can be
     /// given per second.
-    #[error("cannot compare: the {side} trace has no recorded duration{remedy}")]
+    #[error(
+        "cannot compare: the {side} trace has no recorded duration; compare shares with --per share"
+    )]
     NoDuration {
         /// `before` or `after`.
         side: &'static str,
-        /// What to do about it, as the end of a sentence; may be empty.
-        remedy: &'static str,
     },
     /// Work done is to be divided by, and is not known.
     #[error(

@@ -21,18 +21,12 @@ use rz_profile::model::{EventId, EventKind, OFF_CPU, Profile, SYSCALLS, WALL};
 use rz_profile::select::{default_event, find_event, select_event};
 use rz_report::diff::fail_if::{Checked, Outcome, check, worst};
 use rz_report::diff::flame::write_diff_flame_graph;
-use rz_report::diff::heap::compare_heaps;
-use rz_report::diff::heap::flame::write_heap_diff_flame_graph;
-use rz_report::diff::heap::json::write_heap_diff_json;
-use rz_report::diff::heap::markdown::write_heap_diff_markdown;
-use rz_report::diff::heap::table::write_heap_diff;
 use rz_report::diff::json::write_diff_json;
 use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
 use rz_report::model::calls::SortCalls;
-use rz_report::model::metric::show_metric;
 use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
 use rz_report::views::document::{Document, Page};
@@ -83,7 +77,7 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
             choose(&profile, event, &options.function) != Choice::None,
             "{}: no function in the samples of {} matches {}",
             trace.display(),
-            profile.events[event].name,
+            profile.events[event].title(),
             options.function
         );
     }
@@ -234,20 +228,6 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     let names: Vec<String> = (0..paths.len()).map(name).collect();
     let Comparison { width, markdown, fail_if } = &config.comparison;
     let (json, markdown) = (config.json.as_deref(), markdown.as_deref());
-    // Of one run on each side, what is known is the error of sampling.
-    let as_it_is = config.diff.per.is_none() && config.diff.work.units.iter().all(Vec::is_empty);
-    if let (Some(metric), true, [(before, Some(first)), (after, Some(second))]) =
-        (config.metric, as_it_is, &profiles[..])
-    {
-        let inputs = [(before, names[0].as_str(), *first), (after, names[1].as_str(), *second)];
-        let diff = compare_heaps(inputs, metric, &config.diff)?;
-        let checked = check(fail_if, &diff)?;
-        write_text(config, |out, style| write_heap_diff(out, style, &diff, config.limit))?;
-        write_file(json, |out| Ok(write_heap_diff_json(out, &diff, &checked)?))?;
-        write_file(markdown, |out| Ok(write_heap_diff_markdown(out, &diff, &checked)?))?;
-        write_svg(config, |out| write_heap_diff_flame_graph(out, &diff, *width))?;
-        return Ok(say_checked(&checked));
-    }
     let runs = profiles.iter().zip(&names);
     let runs: Vec<Run<'_>> =
         runs.map(|((profile, event), name)| Run { profile, name, event: *event }).collect();
@@ -276,7 +256,7 @@ fn event_of(profile: &mut Profile, config: &Config, path: &Path) -> Result<Optio
     let found = select_event(profile, name).with_context(|| path.display().to_string())?;
     let event = found.or_else(|| find_event(profile, name?));
     Ok(match config.metric {
-        Some(metric) => show_metric(profile, metric).or(event),
+        Some(metric) => rz_profile::heap::show(profile, metric).or(event),
         None => event,
     })
 }
@@ -309,7 +289,8 @@ fn shows_cpu(profile: &Profile) -> bool {
 
 fn read(config: &Config, path: &Path) -> Result<Profile> {
     let Symbols { debug_dirs, options: symbols, verbose } = config.symbols.clone();
-    // Of single runs, noise is taken from how they went on.
+    // Of single runs, noise is taken from how they went on; that of allocations
+    // is the error of sampling.
     let timeline = match &config.input {
         Input::One(_) => false,
         Input::Sides([before, after]) => before.len() + after.len() == 2 && config.metric.is_none(),

@@ -145,10 +145,13 @@ fn every_view_of_allocations() {
     check("heap.rz --event alloc", &["100.0%  562.4 KiB  [app+0x401040]"]);
     check(
         "--diff heap.rz heap.rz --heap --metric peak",
-        &["Compared are bytes at the peak, as amounts: not per second.\nAll: ~0 B ±"],
+        &["Compared is bytes at the peak as it is, in KiB: before as it is", "interval -"],
     );
-    check("--diff heap.rz heap.rz --event alloc", &["Compared are bytes allocated per second"]);
-    check("--diff heap.rz heap.rz --heap --svg -", &["heap.rz → heap.rz, bytes allocated per s"]);
+    check("--diff heap.rz heap.rz --event alloc", &["Compared is bytes allocated per wall time"]);
+    check(
+        "--diff heap.rz heap.rz --heap --svg -",
+        &["heap.rz → heap.rz, bytes allocated in ", "bytes allocated per s,"],
+    );
 }
 
 #[test]

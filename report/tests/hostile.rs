@@ -10,17 +10,11 @@ use rz_profile::model::Profile;
 use rz_profile::select::{find_event, select_event};
 use rz_report::diff::fail_if::{Condition, check};
 use rz_report::diff::flame::write_diff_flame_graph;
-use rz_report::diff::heap::compare_heaps;
-use rz_report::diff::heap::flame::write_heap_diff_flame_graph;
-use rz_report::diff::heap::json::write_heap_diff_json;
-use rz_report::diff::heap::markdown::write_heap_diff_markdown;
-use rz_report::diff::heap::table::write_heap_diff;
 use rz_report::diff::json::write_diff_json;
 use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{DiffOptions, Run, compare};
 use rz_report::model::calls::SortCalls;
-use rz_report::model::metric::show_metric;
 use rz_report::model::top::SortBy;
 use rz_report::model::trees::Direction;
 use rz_report::render::change_color::Width;
@@ -263,16 +257,10 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
         write_sites(out, style, "t", profile, event, list, &suppressions).unwrap();
     }
     for metric in Metric::ALL {
-        let event = show_metric(profile, metric).expect("there are allocations");
+        let event = rz_profile::heap::show(profile, metric).expect("there are allocations");
         let _ = write_flame_graph(out, "t", profile, Some(event), Direction::Inverted);
-        let sides = [(&*profile, "a", event), (&*profile, "b", event)];
-        // A recording may have had no time.
-        if let Ok(diff) = compare_heaps(sides, metric, &DiffOptions::default()) {
-            write_heap_diff(out, style, &diff, 25).unwrap();
-            let _ = write_heap_diff_flame_graph(out, &diff, Width::Delta);
-            write_heap_diff_json(out, &diff, &[]).unwrap();
-            write_heap_diff_markdown(out, &diff, &[]).unwrap();
-        }
+        let run = |name| Run { profile: &*profile, name, event: Some(event) };
+        show_diff(out, run("a"), run("b"));
     }
 }
 
@@ -358,7 +346,13 @@ fn every_view_of_nonsense() {
             }
         }
         let text = String::from_utf8_lossy(&out);
-        for section in ["WHY THREADS WAITED", "SYSTEM CALLS", "[pid ", "TOTALS", "Compared are"] {
+        for section in [
+            "WHY THREADS WAITED",
+            "SYSTEM CALLS",
+            "[pid ",
+            "TOTALS",
+            "Compared is bytes at the peak",
+        ] {
             assert!(text.contains(section), "round {round}: no {section}");
         }
     }

@@ -359,7 +359,7 @@ mod tests {
             kind: EventKind::Growth,
             name: "page-faults".into(),
             unit: Unit::Bytes,
-            frequency_hz: 0,
+            ..Event::default()
         };
         let (_, pprof) = written(&Profile { events: vec![growth], ..fixture::profile() });
         let text = |id: i64| pprof.string_table[id as usize].as_str();

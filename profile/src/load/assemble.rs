@@ -225,7 +225,7 @@ fn event(recorded: &rz_format::Event) -> Event {
     // Memory becomes resident page by page, which is counted, not timed.
     let timed = kind != EventKind::Growth;
     let frequency_hz = if timed { recorded.frequency_hz } else { 0 };
-    Event { kind, name: recorded.name.clone(), unit, frequency_hz }
+    Event { kind, name: recorded.name.clone(), unit, frequency_hz, metric: None }
 }
 
 fn process(recorded: &rz_format::Process, facts: &Facts) -> Process {

@@ -20,7 +20,7 @@
 
 pub mod heap;
 
-use heap::Heap;
+use heap::{Heap, Metric};
 
 use crate::reason::Reason;
 
@@ -287,6 +287,16 @@ pub struct Event {
     pub unit: Unit,
     /// Samples per second that were asked for.
     pub frequency_hz: u32,
+    /// Of allocations, the metric that was chosen for their samples to show;
+    /// without one they show [`Metric::default`].
+    pub metric: Option<Metric>,
+}
+
+impl Event {
+    /// What it counts, for people: its name, or the metric that was chosen.
+    pub fn title(&self) -> &str {
+        self.metric.map_or(&self.name, |metric| metric.description())
+    }
 }
 
 /// What a weight counts.
@@ -533,6 +543,11 @@ impl Profile {
     pub fn thread(&self, id: ThreadId) -> (&Thread, &Process) {
         let thread = &self.threads[id];
         (thread, &self.processes[thread.process])
+    }
+
+    /// The heap if the event is that of allocations.
+    pub fn heap_of(&self, event: EventId) -> Option<&Heap> {
+        self.heap.as_ref().filter(|_| self.events[event].kind == EventKind::Alloc)
     }
 
     /// Sum of all weights of one event.

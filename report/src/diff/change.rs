@@ -65,6 +65,14 @@ pub struct Test {
     pub detectable: f64,
 }
 
+impl Test {
+    /// Whether there is no chance in it: both sides were counted.
+    pub fn is_exact(&self) -> bool {
+        let [low, high] = self.interval;
+        low == high
+    }
+}
+
 /// How something changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Change {

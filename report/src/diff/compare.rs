@@ -19,7 +19,6 @@ use crate::error::ReportError;
 use crate::model::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
 use crate::model::heap_places::owners;
 use crate::model::merged::Merged;
-use crate::model::metric::{is_rate, shown_heap, shown_metric};
 use crate::model::symbols::{SymbolId, Symbols};
 use crate::model::top::{FunctionNodes, function_nodes, is_function};
 use crate::render::wording::wording;
@@ -154,7 +153,7 @@ fn describe<'a>(
         event: run.event.map_or(event, |id| &run.profile.events[id]),
         total: trees[index].total(),
         work: work.get(index).copied(),
-        heap: shown_heap(run.profile, run.event).map(|(_, heap)| heap),
+        heap: run.event.and_then(|event| run.profile.heap_of(event)),
     };
     let runs: Vec<SideRun<'a>> = runs.iter().enumerate().map(run).collect();
     let mut total = Amount::default();
@@ -172,9 +171,7 @@ fn choose_scale(
     let per = match (options.per, sides.iter().all(|side| side.work().is_some())) {
         (Some(per), _) => per,
         (None, true) => Per::Work,
-        (None, false) if event.kind == EventKind::Alloc && !is_rate(shown_metric(event)) => {
-            Per::Raw
-        }
+        (None, false) if event.metric.is_some_and(|metric| !metric.is_rate()) => Per::Raw,
         (None, false) => Per::Wall,
     };
     let exposures = [0, 1].map(|side| {
@@ -313,10 +310,11 @@ fn common_event<'a>(sides: [&[Run<'a>]; 2]) -> Result<&'a Event, ReportError> {
     let mut events = runs.filter_map(|run| run.event.map(|id| &run.profile.events[id]));
     // A recording without samples has none of what the others counted.
     let Some(first) = events.next() else { return Ok(&NO_EVENT) };
-    match events.find(|event| event.name != first.name || event.unit != first.unit) {
+    let counted = |event: &'a Event| (&event.name, event.unit, event.metric);
+    match events.find(|event| counted(event) != counted(first)) {
         None => Ok(first),
         Some(other) => {
-            let say = |event: &Event| format!("{} in {}", event.name, event.unit.name());
+            let say = |event: &Event| format!("{} in {}", event.title(), event.unit.name());
             Err(ReportError::DifferentEvents { before: say(first), after: say(other) })
         }
     }
@@ -340,5 +338,10 @@ fn check_common_ground(
     Ok(())
 }
 
-pub(super) static NO_EVENT: Event =
-    Event { kind: EventKind::Cpu, name: String::new(), unit: Unit::Nanoseconds, frequency_hz: 0 };
+pub(super) static NO_EVENT: Event = Event {
+    kind: EventKind::Cpu,
+    name: String::new(),
+    unit: Unit::Nanoseconds,
+    frequency_hz: 0,
+    metric: None,
+};

@@ -7,13 +7,12 @@
 
 use std::str::FromStr;
 
-use crate::diff::Diff;
 use crate::diff::change::Change;
-use crate::diff::heap::HeapDiff;
 use crate::diff::matching::named;
 use crate::diff::normalize::Per;
+use crate::diff::{Diff, Row};
 use crate::error::ReportError;
-use crate::model::symbols::{SymbolId, Symbols};
+use crate::model::symbols::SymbolId;
 
 /// What a condition looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,59 +117,8 @@ pub struct Checked {
 /// # Errors
 /// If a function is not there, or its total cannot change because shares of
 /// it are compared.
-pub fn check<'d>(
-    conditions: &[Condition],
-    diff: impl Into<Checkable<'d>>,
-) -> Result<Vec<Checked>, ReportError> {
-    let diff = diff.into();
-    conditions.iter().map(|condition| check_one(condition, &diff)).collect()
-}
-
-/// What conditions can be checked against, of whatever was compared.
-pub struct Checkable<'d> {
-    /// All of it; `None` if it cannot change.
-    total: Option<&'d Change>,
-    /// What all of it was before, which functions are shares of.
-    whole: f64,
-    /// Functions with their changes by self and by total, and whether what
-    /// became of them is explained without a change.
-    rows: Vec<(SymbolId, &'d Change, &'d Change, bool)>,
-    symbols: &'d Symbols,
-    /// What is known exactly by name.
-    sums: Vec<(&'d str, &'d Change)>,
-}
-
-impl<'d> From<&'d Diff<'_>> for Checkable<'d> {
-    fn from(diff: &'d Diff<'_>) -> Self {
-        // There may be exact sums and no samples.
-        let sums = diff.sums.as_ref().filter(|_| diff.total.is_nothing());
-        let total = sums.map_or(&diff.total, |sums| &sums.total);
-        let explained = |symbol| diff.findings.explains(symbol);
-        let rows = diff.rows.iter();
-        let sums = diff.sums.iter().flat_map(|sums| &sums.rows);
-        Checkable {
-            total: (diff.scale.per != Per::Share).then_some(total),
-            whole: diff.total.values[0],
-            rows: rows
-                .map(|row| (row.symbol, &row.self_, &row.total, explained(row.symbol)))
-                .collect(),
-            symbols: &diff.symbols,
-            sums: sums.map(|row| (row.name.as_str(), &row.change)).collect(),
-        }
-    }
-}
-
-impl<'d> From<&'d HeapDiff<'_>> for Checkable<'d> {
-    fn from(diff: &'d HeapDiff<'_>) -> Self {
-        let rows = diff.rows.iter();
-        Checkable {
-            total: Some(&diff.change),
-            whole: diff.change.values[0],
-            rows: rows.map(|row| (row.symbol, &row.changes[0], &row.changes[1], false)).collect(),
-            symbols: &diff.symbols,
-            sums: Vec::new(),
-        }
-    }
+pub fn check(conditions: &[Condition], diff: &Diff<'_>) -> Result<Vec<Checked>, ReportError> {
+    conditions.iter().map(|condition| check_one(condition, diff)).collect()
 }
 
 /// The worst outcome; fine without any.
@@ -178,18 +126,24 @@ pub fn worst(checked: &[Checked]) -> Outcome {
     checked.iter().map(|checked| checked.outcome).max().unwrap_or(Outcome::Fine)
 }
 
-fn check_one(condition: &Condition, diff: &Checkable<'_>) -> Result<Checked, ReportError> {
+fn check_one(condition: &Condition, diff: &Diff<'_>) -> Result<Checked, ReportError> {
     let limit = condition.percent;
     let (outcome, text) = match &condition.subject {
         Subject::Total => {
-            let what = "total with --per share";
-            let why = "it is 100 % on both sides";
-            let total = diff.total.ok_or(ReportError::Unsupported { what, why })?;
-            of_its_own(total, limit)
+            if diff.scale.per == Per::Share {
+                let what = "total with --per share";
+                let why = "it is 100 % on both sides";
+                return Err(ReportError::Unsupported { what, why });
+            }
+            // There may be exact sums and no samples.
+            let sums = diff.sums.as_ref().filter(|_| diff.total.is_nothing());
+            of_its_own(sums.map_or(&diff.total, |sums| &sums.total), limit)
         }
-        Subject::SelfOf(name) => of_its_own(change_of(condition, name, diff, |own, _| own)?, limit),
+        Subject::SelfOf(name) => {
+            of_its_own(change_of(condition, name, diff, |row| &row.self_)?, limit)
+        }
         Subject::TotalOf(name) => {
-            of_its_own(change_of(condition, name, diff, |_, total| total)?, limit)
+            of_its_own(change_of(condition, name, diff, |row| &row.total)?, limit)
         }
         Subject::AnyFunction => of_any(diff, limit),
     };
@@ -203,17 +157,18 @@ fn check_one(condition: &Condition, diff: &Checkable<'_>) -> Result<Checked, Rep
 fn change_of<'d>(
     condition: &Condition,
     name: &str,
-    diff: &Checkable<'d>,
-    of: fn(&'d Change, &'d Change) -> &'d Change,
+    diff: &'d Diff<'_>,
+    of: fn(&'d Row) -> &'d Change,
 ) -> Result<&'d Change, ReportError> {
-    let all: Vec<SymbolId> = diff.rows.iter().map(|(symbol, ..)| *symbol).collect();
-    let ids = named(name, &all, diff.symbols);
-    let size = |total: &Change| total.values[0].max(total.values[1]);
-    let found = diff.rows.iter().filter(|(symbol, ..)| ids.contains(symbol));
-    let largest = found.max_by(|a, b| size(a.2).total_cmp(&size(b.2)));
-    let sum = || diff.sums.iter().find(|(known, _)| *known == name);
-    largest.map(|(_, own, total, _)| of(own, total)).or_else(|| Some(sum()?.1)).ok_or_else(|| {
-        ReportError::NothingToCheck { condition: condition.text.clone(), name: name.to_owned() }
+    let all: Vec<SymbolId> = diff.rows.iter().map(|row| row.symbol).collect();
+    let ids = named(name, &all, &diff.symbols);
+    let size = |row: &Row| row.total.values[0].max(row.total.values[1]);
+    let found = diff.rows.iter().filter(|row| ids.contains(&row.symbol));
+    let largest = found.max_by(|a, b| size(a).total_cmp(&size(b)));
+    let sum = || diff.sums.as_ref()?.rows.iter().find(|row| row.name == name);
+    largest.map(of).or_else(|| Some(&sum()?.change)).ok_or_else(|| ReportError::NothingToCheck {
+        condition: condition.text.clone(),
+        name: name.to_owned(),
     })
 }
 
@@ -239,14 +194,15 @@ fn of_its_own(change: &Change, limit: f64) -> (Outcome, String) {
 }
 
 /// Whether any function grew by more than the limit, in percent of the whole.
-fn of_any(diff: &Checkable<'_>, limit: f64) -> (Outcome, String) {
-    let whole = diff.whole;
+fn of_any(diff: &Diff<'_>, limit: f64) -> (Outcome, String) {
+    let whole = diff.total.values[0];
     let share = |value: f64| 100.0 * value / whole;
-    let costs = diff.rows.iter().filter(|(.., explained)| !explained);
+    let costs = diff.rows.iter().filter(|row| !diff.findings.explains(row.symbol));
     let mut rows: Vec<(&str, &Change, f64, [f64; 2])> = costs
-        .filter_map(|&(symbol, own, ..)| {
+        .filter_map(|row| {
+            let own = &row.self_;
             let test = own.test.filter(|_| whole > 0.0)?;
-            let name = diff.symbols[symbol].name.as_str();
+            let name = diff.symbols[row.symbol].name.as_str();
             Some((name, own, share(own.delta()), test.interval.map(share)))
         })
         .collect();

@@ -10,7 +10,7 @@ use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
 use rustc_hash::FxHashSet;
-use rz_profile::model::Unit;
+use rz_profile::model::{EventKind, Unit};
 
 use crate::diff::normalize::Per;
 use crate::diff::{Diff, Node};
@@ -36,15 +36,19 @@ pub fn write_diff_flame_graph(
         let more = if runs.len() > 1 { format!(" +{}", runs.len() - 1) } else { String::new() };
         format!("{}{more}", clean(runs[0].name))
     });
+    let is_of_heap = diff.event.kind == EventKind::Alloc;
+    let what = if is_of_heap { format!("{} ", diff.event.title()) } else { String::new() };
     // Inferno writes whole numbers, which must not be too coarse.
+    let width_of = wording(Some(diff.event)).width;
+    let one = 1.0 / (diff.scale.multiplier * WIDTHS);
     let (unit, factor) = match (diff.scale.per, diff.event.unit) {
-        (Per::Wall, Unit::Nanoseconds) => {
-            (format!("{} per s", wording(Some(diff.event)).width), 1e4 / WIDTHS)
-        }
+        (Per::Wall, Unit::Nanoseconds) => (format!("{width_of} per s"), 1e6 * one),
+        (Per::Wall, _) if is_of_heap => (format!("{width_of} per s"), 1e9 * one),
+        (Per::Raw, _) if is_of_heap => (width_of.to_owned(), one),
         _ => (format!("× 0.001 {}", diff.scale.unit), 1e3 / WIDTHS),
     };
     let caption = Caption {
-        title: format!("{before} → {after}, in {}", diff.scale.unit),
+        title: format!("{before} → {after}, {what}in {}", diff.scale.unit),
         subtitle: format!("width: {} · colour: change of total", width.description()),
         unit: &unit,
         factor,

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use rz_profile::model::{ALLOC, EventKind};
+use rz_profile::model::EventKind;
 use serde::Serialize;
 
 use crate::diff::change::Change;
 use crate::diff::fail_if::{Checked, worst};
+use crate::diff::heap::HeapFacts;
 use crate::diff::matching::Inlining;
 use crate::diff::normalize::Scale;
 use crate::diff::notes::notes;
@@ -16,26 +17,24 @@ use crate::diff::table::noise_text;
 use crate::diff::verdicts::{CONFIDENCE, POWER};
 use crate::diff::{Diff, Noise, Row, Side, SideRun};
 use crate::model::calls::SortCalls;
-use crate::model::metric::shown_metric;
 use crate::model::symbols::SymbolId;
 use crate::views::header::{lost_count, lost_percent};
 
 /// What is written.
-pub(crate) const FORMAT: &str = "rz-diff";
+const FORMAT: &str = "rz-diff";
 /// Version of what is written. It grows when a field changes its meaning or
 /// goes, not when one is added.
-pub(crate) const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Document<'a> {
+struct Document<'a> {
     pub schema: &'static str,
     pub schema_version: u32,
     /// The older names of these two.
     pub format: &'static str,
     pub version: u32,
     pub event: Event<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<&'static str>,
     pub normalization: Normalization<'a>,
     pub before: SideFacts<'a>,
@@ -53,14 +52,14 @@ pub(crate) struct Document<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Event<'a> {
+struct Event<'a> {
     pub name: &'a str,
     pub unit: &'static str,
 }
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Normalization<'a> {
+struct Normalization<'a> {
     pub per: &'static str,
     pub unit: &'a str,
     pub before: &'a str,
@@ -69,7 +68,7 @@ pub(crate) struct Normalization<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct SideFacts<'a> {
+struct SideFacts<'a> {
     pub samples: u64,
     pub weight: u64,
     pub duration_ns: u64,
@@ -80,7 +79,7 @@ pub(crate) struct SideFacts<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct RunFacts<'a> {
+struct RunFacts<'a> {
     pub trace: &'a str,
     pub host: &'a str,
     pub start_unix_ns: u64,
@@ -91,11 +90,13 @@ pub(crate) struct RunFacts<'a> {
     pub lost: u64,
     pub lost_percent: f64,
     pub work: Option<f64>,
+    /// Of allocations only.
+    pub heap: Option<HeapFacts>,
 }
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Statistics {
+struct Statistics {
     pub noise: &'static str,
     pub confidence: f64,
     pub power: f64,
@@ -105,7 +106,7 @@ pub(crate) struct Statistics {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Numbers {
+struct Numbers {
     pub before: f64,
     pub after: f64,
     pub delta: f64,
@@ -121,31 +122,28 @@ pub(crate) struct Numbers {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Function<'a> {
+struct Function<'a> {
     pub name: &'a str,
     pub module: &'a str,
     #[serde(rename = "self")]
     pub self_: Numbers,
     pub total: Numbers,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub inlining: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     pub explained: bool,
 }
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Rename<'a> {
+struct Rename<'a> {
     pub old: &'a str,
     pub new: &'a str,
 }
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Moved<'a> {
+struct Moved<'a> {
     pub function: &'a str,
     pub from: &'a str,
     pub to: &'a str,
@@ -153,7 +151,7 @@ pub(crate) struct Moved<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Condition<'a> {
+struct Condition<'a> {
     pub condition: &'a str,
     pub outcome: &'static str,
     pub text: &'a str,
@@ -161,7 +159,7 @@ pub(crate) struct Condition<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Sums<'a> {
+struct Sums<'a> {
     pub by: &'static str,
     pub normalization: Normalization<'a>,
     pub total: Numbers,
@@ -170,7 +168,7 @@ pub(crate) struct Sums<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct Sum<'a> {
+struct Sum<'a> {
     pub name: &'a str,
     pub count: [u64; 2],
     pub total_ns: [u64; 2],
@@ -188,16 +186,13 @@ pub fn write_diff_json(
     let name = |id: SymbolId| diff.symbols[id].name.as_str();
     let [before, after] = [0, 1].map(|side| side_facts(&diff.sides[side]));
     let of_heap = diff.event.kind == EventKind::Alloc;
-    let metric = of_heap.then(|| shown_metric(diff.event).name());
+    let metric = of_heap.then(|| diff.event.metric.unwrap_or_default().name());
     let document = Document {
         schema: FORMAT,
         schema_version: VERSION,
         format: FORMAT,
         version: VERSION,
-        event: Event {
-            name: if metric.is_some() { ALLOC } else { &diff.event.name },
-            unit: diff.event.unit.name(),
-        },
+        event: Event { name: &diff.event.name, unit: diff.event.unit.name() },
         metric,
         normalization: normalization(&diff.scale),
         before,
@@ -226,15 +221,11 @@ pub fn write_diff_json(
         sums: diff.sums.as_ref().map(sums),
         notes: noise_text(diff).lines().map(str::to_owned).chain(notes(diff)).collect(),
     };
-    write_document(out, &document)
-}
-
-pub(crate) fn write_document(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, document)?;
+    serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }
 
-pub(crate) fn conditions<'c>(checked: &'c [Checked]) -> Vec<Condition<'c>> {
+fn conditions<'c>(checked: &'c [Checked]) -> Vec<Condition<'c>> {
     let condition = |checked: &'c Checked| Condition {
         condition: &checked.condition,
         outcome: checked.outcome.name(),
@@ -244,7 +235,7 @@ pub(crate) fn conditions<'c>(checked: &'c [Checked]) -> Vec<Condition<'c>> {
 }
 
 /// The worst outcome of conditions, if there are any.
-pub(crate) fn outcome(checked: &[Checked]) -> Option<&'static str> {
+fn outcome(checked: &[Checked]) -> Option<&'static str> {
     (!checked.is_empty()).then(|| worst(checked).name())
 }
 
@@ -271,6 +262,7 @@ fn run_facts<'a>(run: &'a SideRun<'_>) -> RunFacts<'a> {
         lost: lost_count(run.info, run.event.kind),
         lost_percent: lost_percent(run.info, run.event.kind, run.total.samples),
         work: run.work,
+        heap: run.heap.map(HeapFacts::of),
     }
 }
 
@@ -318,7 +310,7 @@ fn statistics(diff: &Diff<'_>) -> Statistics {
 
 /// Of each row, the smallest false discovery rate at which its change would be
 /// called one; `None` if it was not tested.
-pub(crate) fn adjusted<T>(rows: &[T], p: impl Fn(&T) -> Option<f64>) -> Vec<Option<f64>> {
+fn adjusted<T>(rows: &[T], p: impl Fn(&T) -> Option<f64>) -> Vec<Option<f64>> {
     let tested: Vec<f64> = rows.iter().filter_map(&p).collect();
     let mut adjusted = fdr::adjusted(&tested).into_iter();
     rows.iter().map(|row| p(row).and_then(|_| adjusted.next())).collect()
@@ -352,7 +344,7 @@ fn function<'a>(diff: &'a Diff<'_>, row: &Row, [own, total]: [Option<f64>; 2]) -
     }
 }
 
-pub(crate) fn numbers(change: &Change, q: Option<f64>) -> Numbers {
+fn numbers(change: &Change, q: Option<f64>) -> Numbers {
     Numbers {
         before: change.values[0],
         after: change.values[1],
@@ -398,7 +390,7 @@ mod tests {
         let of = |path: &str| json.pointer(path).unwrap_or_else(|| panic!("no {path}: {json:#}"));
         let check = |path: &str, expected: Value| assert_eq!(*of(path), expected, "{path}");
         check("/format", json!("rz-diff"));
-        check("/version", json!(1));
+        check("/version", json!(2));
         check("/event", json!({"name": "cpu-clock", "unit": "nanoseconds"}));
         check("/normalization/per", json!("wall"));
         check("/normalization/unit", json!("% of one core"));

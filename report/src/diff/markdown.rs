@@ -2,14 +2,15 @@
 
 use std::io::{self, Write};
 
-use rz_profile::model::TotalClass;
+use rz_profile::model::{EventKind, TotalClass};
 
 use crate::diff::change::Change;
 use crate::diff::fail_if::{Checked, Outcome};
+use crate::diff::heap::amounts;
 use crate::diff::notes::{Counts, counts, is_change, notes, shown};
 use crate::diff::sums::SumsDiff;
-use crate::diff::table::{interval, noise_text, samples_label, signed, verdict_word, weight_label};
-use crate::diff::{Diff, Row};
+use crate::diff::table::{interval, noise_text, signed, verdict_word, weight_label};
+use crate::diff::{Diff, Row, Side};
 use crate::model::clean::clean;
 use crate::model::top::SortBy;
 use crate::render::format::{count, counted, duration, percent, shorten, weight};
@@ -41,14 +42,14 @@ pub fn write_diff_markdown(
     };
     let (changed, rest): (Vec<&Row>, Vec<&Row>) =
         diff.rows.iter().filter(says).partition(|row| is_change(diff, row));
-    write_folded(out, &changed, &rest, |out, rows| write_functions(out, diff, rows))?;
+    write_folded(out, diff, &changed, &rest)?;
     for note in noise_text(diff).lines().map(str::to_owned).chain(notes(diff)) {
         writeln!(out, "- {}", escaped(&note))?;
     }
     Ok(())
 }
 
-pub(crate) fn write_checked(out: &mut dyn Write, checked: &[Checked]) -> io::Result<()> {
+fn write_checked(out: &mut dyn Write, checked: &[Checked]) -> io::Result<()> {
     for Checked { outcome, text, .. } in checked {
         let mark = if *outcome >= Outcome::TooNoisy { "**" } else { "" };
         writeln!(out, "- {mark}{}{mark}", escaped(text))?;
@@ -57,17 +58,17 @@ pub(crate) fn write_checked(out: &mut dyn Write, checked: &[Checked]) -> io::Res
 }
 
 /// Writes the first of the rows that changed, and others in what unfolds.
-pub(crate) fn write_folded<R>(
+fn write_folded(
     out: &mut dyn Write,
-    changed: &[&R],
-    rest: &[&R],
-    write: impl Fn(&mut dyn Write, &[&R]) -> io::Result<()>,
+    diff: &Diff<'_>,
+    changed: &[&Row],
+    rest: &[&Row],
 ) -> io::Result<()> {
     let at_once = changed.len().min(SHOWN);
     if at_once > 0 {
-        write(out, &changed[..at_once])?;
+        write_functions(out, diff, &changed[..at_once])?;
     }
-    let folded: Vec<&R> = changed[at_once..].iter().chain(rest).copied().collect();
+    let folded: Vec<&Row> = changed[at_once..].iter().chain(rest).copied().collect();
     let listed = folded.len().min(FOLDED);
     if listed == 0 {
         return Ok(());
@@ -78,19 +79,20 @@ pub(crate) fn write_folded<R>(
     };
     let functions = if folded.len() == 1 { "function" } else { "functions" };
     writeln!(out, "<details><summary>{listed}{of} other {functions}</summary>\n")?;
-    write(out, &folded[..listed])?;
+    write_functions(out, diff, &folded[..listed])?;
     writeln!(out, "</details>\n")
 }
 
 /// What became of all, and of how many functions, in one sentence.
 fn summary(diff: &Diff<'_>) -> String {
     let [before, after] = diff.total.values;
-    let event = escaped(&diff.event.name);
+    let event = escaped(diff.event.title());
     let mut text = format!("**{event}: {before:.2} → {after:.2} {}**", diff.scale.unit);
     if let Some(ratio) = diff.total.ratio() {
         text += &format!(", {:+.1}%", 100.0 * (ratio - 1.0));
     }
-    if let Some([low, high]) = diff.total.test.and_then(|test| test.ratio_interval) {
+    let test = diff.total.test.filter(|test| !test.is_exact());
+    if let Some([low, high]) = test.and_then(|test| test.ratio_interval) {
         let of = |ratio: f64| format!("{:+.1}%", 100.0 * (ratio - 1.0));
         text += &format!(" ({} to {})", of(low), of(high));
     }
@@ -105,21 +107,27 @@ fn summary(diff: &Diff<'_>) -> String {
 }
 
 fn write_totals(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
-    let (samples, weighed) = (samples_label(diff.event), weight_label(diff.event));
-    writeln!(out, "| | runs | wall time | {samples} | lost | {weighed} |")?;
-    writeln!(out, "|---|--:|--:|--:|--:|--:|")?;
+    let columns = |side: &Side<'_>| match diff.event.kind {
+        EventKind::Alloc => amounts(side).to_vec(),
+        _ => vec![
+            ("samples", count(side.total.samples)),
+            (weight_label(diff.event), weight(diff.event.unit, side.total.weight)),
+        ],
+    };
+    let titles: Vec<&str> = columns(&diff.sides[0]).into_iter().map(|(title, _)| title).collect();
+    writeln!(out, "| | runs | wall time | lost | {} |", titles.join(" | "))?;
+    writeln!(out, "|---|--:|--:|--:|{}", "--:|".repeat(titles.len()))?;
     for (side, label) in diff.sides.iter().zip(["before", "after"]) {
         let name = side.runs.first().map_or("", |run| run.name);
         let more = if side.runs.len() > 1 { ", …" } else { "" };
         writeln!(
             out,
-            "| {label} ({}{more}) | {} | {} | {} | {} | {} |",
+            "| {label} ({}{more}) | {} | {} | {} | {} |",
             code(name),
             count(side.runs.len() as u64),
             duration(side.wall_ns()),
-            count(side.total.samples),
             percent(side.lost_percent()),
-            weight(diff.event.unit, side.total.weight)
+            columns(side).into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" | ")
         )?;
     }
     writeln!(out)
@@ -168,7 +176,7 @@ fn write_table<'a>(
             "| {} | {before} | {after} | {} | {} | {}{note} |",
             code(name),
             signed(change.delta()),
-            change.test.map_or("-".to_owned(), |test| interval(test.interval)),
+            change.test.map_or("-".to_owned(), |test| interval(&test)),
             verdict_word(diff, change.verdict),
         )?;
     }
@@ -183,13 +191,13 @@ fn sorted_by(diff: &Diff<'_>) -> &'static str {
 }
 
 /// A name as code in a table: what would end either is replaced or escaped.
-pub(crate) fn code(name: &str) -> String {
+fn code(name: &str) -> String {
     let name = shorten(name, NAME);
     format!("`{}`", clean(&name).replace('`', "'").replace('|', "\\|"))
 }
 
 /// Text without what Markdown or HTML would take for its own.
-pub(crate) fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in clean(text).chars() {
         match c {
@@ -231,10 +239,10 @@ mod tests {
 
 - **total>5%: regression: +63.3% (+53.4% to +73.8%)**
 
-| | runs | wall time | samples | lost | CPU time |
+| | runs | wall time | lost | samples | CPU time |
 |---|--:|--:|--:|--:|--:|
-| before (`a.rz`) | 1 | 10.0 s | 1,590 | 0.0% | 15.9 s |
-| after (`b.rz`) | 1 | 10.0 s | 2,597 | 0.0% | 26.0 s |
+| before (`a.rz`) | 1 | 10.0 s | 0.0% | 1,590 | 15.9 s |
+| after (`b.rz`) | 1 | 10.0 s | 0.0% | 2,597 | 26.0 s |
 
 | function | self before | after | delta | 95% interval | verdict |
 |---|--:|--:|--:|--:|---|

@@ -4,7 +4,9 @@ pub mod change;
 mod compare;
 pub mod fail_if;
 pub mod flame;
-pub mod heap;
+mod heap;
+#[cfg(test)]
+mod heap_tests;
 pub mod json;
 pub mod markdown;
 pub mod matching;

@@ -103,8 +103,7 @@ impl Scale {
             for run in runs {
                 exposures[side].push(match per {
                     Per::Wall if run.wall_ns == 0 => {
-                        let (side, remedy) = (side_name(side), "; compare shares with --per share");
-                        return Err(ReportError::NoDuration { side, remedy });
+                        return Err(ReportError::NoDuration { side: side_name(side) });
                     }
                     Per::Wall => run.wall_ns as f64,
                     Per::Work => match run.work {

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use rz_profile::model::{Event, EventKind, Unit};
 
-use crate::diff::change::{Change, Verdict};
+use crate::diff::change::{Change, Test, Verdict};
+use crate::diff::heap::amounts;
 use crate::diff::noise::Within;
 use crate::diff::normalize::Per;
 use crate::diff::notes::{DOUBTFUL_LOSS, matching_notes};
@@ -50,12 +51,9 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     let weight_label = weight_label(diff.event);
     // Without samples on both sides there are only sums.
     let sampled = diff.sums.is_none() || diff.sides.iter().all(|side| side.total.samples > 0);
-    let several = diff.sides.iter().any(|side| side.runs.len() > 1);
     let mut lines: Vec<(&str, [String; 2])> = Vec::new();
     lines.push(("trace", of_both(&trace)));
-    if several {
-        lines.push(("runs", of_both(&|side| count(side.runs.len() as u64))));
-    }
+    lines.push(("runs", of_both(&|side| count(side.runs.len() as u64))));
     lines.push(("host", of_both(&|side| first_and_more(side, &|run| host(run.info)))));
     lines.push(("recorded", of_both(&|side| first_and_more(side, &|run| start_time(run.info)))));
     lines.push(("wall time", of_both(&|side| duration(side.wall_ns()))));
@@ -70,12 +68,16 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     } else {
         lines.push(("rate", of_both(&|side| first_and_more(side, &rate))));
     }
-    lines.push((samples_label(diff.event), of_both(&|side| count(side.total.samples))));
+    if !of_heap {
+        lines.push(("samples", of_both(&|side| count(side.total.samples))));
+    }
     lines.push(("lost", of_both(&lost)));
-    if sampled {
-        if !(of_heap && unit == Unit::Count) {
-            lines.push((weight_label, of_both(&|side| weight(unit, side.total.weight))));
-        }
+    if of_heap {
+        let [before, after] = diff.sides.each_ref().map(amounts);
+        let both = before.into_iter().zip(after);
+        lines.extend(both.map(|((what, before), (_, after))| (what, [before, after])));
+    } else if sampled {
+        lines.push((weight_label, of_both(&|side| weight(unit, side.total.weight))));
         if diff.event.kind == EventKind::Cpu && unit == Unit::Nanoseconds {
             lines.push(("cores", of_both(&|side| per_wall(side.total.weight as f64, side, 1.0))));
         }
@@ -112,11 +114,6 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     if sampled { write_total(out, style, diff) } else { Ok(()) }
 }
 
-/// What samples of an event are called.
-pub(crate) fn samples_label(event: &Event) -> &'static str {
-    if event.kind == EventKind::Alloc { "objects" } else { "samples" }
-}
-
 /// What a sum of weights of an event is called.
 pub(crate) fn weight_label(event: &Event) -> &'static str {
     match event.unit {
@@ -128,7 +125,7 @@ pub(crate) fn weight_label(event: &Event) -> &'static str {
 /// What was compared, how all of it changed, and what noise was taken from.
 fn write_total(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result<()> {
     let (scale, total) = (&diff.scale, &diff.total);
-    let event = clean(&diff.event.name);
+    let event = clean(diff.event.title());
     let per = match scale.per {
         Per::Wall => "per wall time",
         Per::Work => "per unit of work",
@@ -149,21 +146,21 @@ fn write_total(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     if scale.per != Per::Share
         && let Some(test) = total.test
     {
-        line += &format!(
-            ", interval {}: {}",
-            interval(test.interval),
-            verdict_word(diff, total.verdict)
-        );
+        let word = if test.is_exact() { "" } else { "interval " };
+        let (interval, verdict) = (interval(&test), verdict_word(diff, total.verdict));
+        line += &format!(", {word}{interval}: {verdict}");
         writeln!(out, "{}", style.paint(paint_of(total.verdict), &line))?;
         let share = match before > 0.0 {
             true => format!(" ({:.1}%)", 100.0 * test.detectable / before),
             false => String::new(),
         };
-        writeln!(
-            out,
-            "A difference of {:.2}{share} would have been found in 4 of 5 cases.",
-            test.detectable
-        )?;
+        if !test.is_exact() {
+            writeln!(
+                out,
+                "A difference of {:.2}{share} would have been found in 4 of 5 cases.",
+                test.detectable
+            )?;
+        }
     } else {
         writeln!(out, "{line}")?;
     }
@@ -283,8 +280,13 @@ pub(crate) fn signed(delta: f64) -> String {
     if delta.abs() < 0.005 { "0.00".to_owned() } else { format!("{delta:+.2}") }
 }
 
-pub(crate) fn interval([low, high]: [f64; 2]) -> String {
-    format!("{} to {}", signed(low), signed(high))
+/// The interval of a change, which has no length if it is exact.
+pub(crate) fn interval(test: &Test) -> String {
+    let [low, high] = test.interval;
+    match test.is_exact() {
+        true => "exact".to_owned(),
+        false => format!("{} to {}", signed(low), signed(high)),
+    }
 }
 
 /// The colour of a change: nothing stands out without evidence.
@@ -375,6 +377,7 @@ pub fn legend(diff: &Diff<'_>) -> String {
         SortBy::SelfWeight => row.self_.test,
         SortBy::TotalWeight => row.total.test,
     });
+    let found = found.filter(|test| !test.is_exact());
     let detectable: Vec<f64> = found.map(|test| test.detectable).collect();
     let mut text = format!(
         "verdict: of the changes named, at most {} are false on average; no evidence: chance \
@@ -406,7 +409,7 @@ pub(crate) fn cells(diff: &Diff<'_>, change: &Change) -> [(String, Paint); 5] {
     }
     let paint = paint_of(change.verdict);
     let interval = match change.test {
-        Some(test) => (interval(test.interval), paint),
+        Some(test) => (interval(&test), paint),
         None => none(),
     };
     let verdict = (verdict_word(diff, change.verdict).to_owned(), paint);
@@ -450,6 +453,7 @@ mod tests {
         let [before, after] = sides();
         let expected = "
   trace       a.rz                              b.rz
+  runs        1                                 1
   host        db7, Linux 6.1.0 x86_64, 16 CPUs  db7, Linux 6.1.0 x86_64, 16 CPUs
   recorded    2026-11-21 03:50:12 UTC           2026-11-21 03:50:12 UTC
   wall time   10.0 s                            5.00 s

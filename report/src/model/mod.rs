@@ -8,7 +8,6 @@ pub mod frames;
 pub mod heap_places;
 pub mod hotpath;
 pub mod merged;
-pub mod metric;
 pub mod rows;
 pub mod sums;
 pub mod symbols;

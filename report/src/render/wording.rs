@@ -3,8 +3,6 @@
 use rz_profile::heap::Metric;
 use rz_profile::model::{Event, EventKind};
 
-use crate::model::metric::shown_metric;
-
 /// The words for one kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wording {
@@ -51,7 +49,7 @@ pub fn wording(event: Option<&Event>) -> Wording {
             width: "bytes made resident",
             none: "no memory of the target was made resident while it was recorded",
         },
-        EventKind::Alloc => of_metric(event.map_or(Metric::default(), shown_metric)),
+        EventKind::Alloc => of_metric(event.and_then(|event| event.metric).unwrap_or_default()),
         _ => Wording {
             spent: "of CPU",
             time: "CPU time",

@@ -4,14 +4,11 @@
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_profile::model::{
-    ALLOC, EventId, EventKind, FrameKind, Losses, Profile, Sample, Source, TotalClass,
-};
+use rz_profile::model::{EventId, FrameKind, Losses, Profile, Sample, Source, TotalClass};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
-use crate::model::metric::shown_heap;
 use crate::render::format::hex;
 use crate::views::annotate::AnnotatedPage;
 use crate::views::heap::HeapPage;
@@ -260,7 +257,7 @@ impl<'l> Document<'l> {
     pub fn new(name: &str, profile: &Profile, event: Option<EventId>, page: Page<'l>) -> Self {
         let info = &profile.info;
         let mut notes: Vec<String> = info.notes.iter().map(|note| text(note)).collect();
-        if let Some((_, heap)) = shown_heap(profile, event) {
+        if let Some(heap) = event.and_then(|event| profile.heap_of(event)) {
             notes.extend(heap.notes());
         }
         let filter = info.filter.is_active().then(|| Filter {
@@ -322,10 +319,9 @@ fn total(profile: &Profile, event: EventId) -> Amount {
 
 fn event_of(profile: &Profile, id: EventId) -> Event {
     let event = &profile.events[id];
-    let metric = shown_heap(profile, Some(id)).map(|(metric, _)| metric.unwrap_or_default());
-    let name = if event.kind == EventKind::Alloc { ALLOC } else { &event.name };
+    let metric = profile.heap_of(id).map(|_| event.metric.unwrap_or_default());
     Event {
-        name: text(name),
+        name: text(&event.name),
         unit: event.unit.name(),
         metric: metric.map(|metric| metric.name()),
         frequency_hz: known(event.frequency_hz),

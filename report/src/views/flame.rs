@@ -15,7 +15,6 @@ use crate::error::ReportError;
 use crate::model::calltree::{CallTree, NodeKind};
 use crate::model::clean::clean;
 use crate::model::frames::{ShownKind, kind_of};
-use crate::model::metric::shown_heap;
 use crate::model::trees::{Direction, call_tree, min_weight};
 use crate::render::change_color::GREY;
 use crate::render::format::{count, duration};
@@ -116,7 +115,7 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
     if info.filter.is_active() {
         parts.push(clean(&info.filter.text).into_owned());
     }
-    let heap = shown_heap(profile, Some(event)).map(|(_, heap)| heap);
+    let heap = profile.heap_of(event);
     parts.extend(heap.map(how_recorded));
     let samples = count(tree.total().samples);
     parts.push(match profile.events[event].frequency_hz {

@@ -13,7 +13,6 @@ use rz_profile::select::can_add_wall;
 
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
-use crate::model::metric::shown_heap;
 use crate::model::threads;
 use crate::render::format::{
     bytes, count, counted, duration, percent, percent_of, shorten, weight,
@@ -44,12 +43,13 @@ pub fn write_header(
     if info.filter.is_active() {
         line("filter", &clean(&info.filter.text))?;
     }
-    let heap = shown_heap(profile, event);
-    if let Some((_, heap)) = heap {
+    let heap = event.and_then(|event| profile.heap_of(event));
+    if let Some(heap) = heap {
         line("heap", &how_recorded(heap))?;
     }
     line("samples", &samples(profile, event))?;
-    if let Some((Some(metric), heap)) = heap {
+    let metric = event.and_then(|event| profile.events[event].metric);
+    if let (Some(metric), Some(heap)) = (metric, heap) {
         line("shown", &total_of(heap, metric))?;
     }
     let kind = event.map_or(EventKind::Cpu, |id| profile.events[id].kind);
@@ -201,7 +201,7 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     if total.samples == 0 {
         return "none".to_owned();
     }
-    if let Some((_, heap)) = shown_heap(profile, Some(event)) {
+    if let Some(heap) = profile.heap_of(event) {
         return recorded_objects(heap);
     }
     let Event { kind, unit, .. } = profile.events[event];

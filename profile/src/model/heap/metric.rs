@@ -66,6 +66,15 @@ impl Metric {
         }
     }
 
+    /// Whether it grows with time, to be compared per second; what was there at
+    /// a moment does not.
+    pub fn is_rate(self) -> bool {
+        match self {
+            Metric::Bytes | Metric::Count | Metric::Temporary => true,
+            Metric::Live | Metric::LiveCount | Metric::Peak => false,
+        }
+    }
+
     /// The objects of a site that it is about.
     pub fn sum(self, site: &Site) -> Sum {
         match self {
@@ -104,6 +113,7 @@ pub fn show(profile: &mut Profile, metric: Metric) -> Option<EventId> {
     let heap = profile.heap.as_ref()?;
     let new = samples(heap, event, metric);
     profile.events[event].unit = metric.unit();
+    profile.events[event].metric = Some(metric);
     // The other samples keep their order, and those of one event stand
     // together.
     profile.samples.retain(|sample| sample.event != event);

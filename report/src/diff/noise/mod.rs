@@ -64,25 +64,26 @@ impl NoiseOf {
     /// Sums, dispersions that are found only where there is something, and
     /// degrees of freedom; gets dispersions elsewhere, too: at least those of
     /// the other side and of what is `single`, `None` on a side without any.
+    ///
+    /// Where nothing varies on either side, numbers are exact.
     pub fn new(
         sums: [Sums; 2],
         mut dispersion: [Vec<f64>; 2],
         degrees: Vec<f64>,
         single: [Option<f64>; 2],
     ) -> Self {
-        let all = sums[0].weights[ROOT] + sums[1].weights[ROOT];
-        for (side, sums) in sums.iter().enumerate() {
-            let single = single[side].or(single[1 - side]).unwrap_or(1.0);
-            let [ref mut first, ref mut second] = dispersion;
-            let (here, other) = if side == 0 { (first, second) } else { (second, first) };
-            for (item, (here, other)) in here.iter_mut().zip(other).enumerate() {
-                if sums.weights[item] <= 0.0 {
-                    *here = single.max(*other);
-                }
-                // Shares of 100 % do not vary, nor what is counted and always
-                // the same.
-                *here = here.max(all * 1e-12).max(f64::MIN_POSITIVE);
-            }
+        let [first, second] = &mut dispersion;
+        for (item, both) in first.iter_mut().zip(second).enumerate() {
+            let found = [*both.0, *both.1];
+            let filled = [0, 1].map(|side| match sums[side].weights[item] > 0.0 {
+                true => found[side],
+                false => single[side].or(single[1 - side]).unwrap_or(1.0).max(found[1 - side]),
+            });
+            // Where one side is exact and the other is not, it is taken to be as
+            // good as exact.
+            let or_nearly = |here: f64, other: f64| if here > 0.0 { here } else { 1e-3 * other };
+            *both.0 = or_nearly(filled[0], filled[1]);
+            *both.1 = or_nearly(filled[1], filled[0]);
         }
         let mut dispersion = dispersion.into_iter();
         let sides = sums.map(|Sums { weights, exposure }| {
@@ -270,6 +271,8 @@ pub(crate) fn between_runs(
         of_chance if of_chance > 0.0 => chance * (of_all / of_chance).max(1.0),
         _ => of_all,
     };
+    // That runs are all the same is no proof that all will be.
+    let least = f64::max(1e-12 * (weight(0, ROOT) + weight(1, ROOT)), f64::MIN_POSITIVE);
     let mut dispersions = [vec![0.0; items.len()], vec![0.0; items.len()]];
     let mut degrees_of = vec![1.0; items.len()];
     for item in 0..items.len() {
@@ -277,7 +280,8 @@ pub(crate) fn between_runs(
         degrees_of[item] = f64::max(if degrees > 0.0 { degrees } else { degrees_of_all }, 1.0);
         for (side, dispersions) in dispersions.iter_mut().enumerate() {
             let chance = by_chance(side, item);
-            dispersions[item] = if degrees > 0.0 { found.max(chance) } else { alone(chance) };
+            let found = if degrees > 0.0 { found.max(chance) } else { alone(chance) };
+            dispersions[item] = found.max(least);
         }
     }
     let single = [0, 1]

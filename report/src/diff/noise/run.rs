@@ -1,12 +1,12 @@
 //! The samples of one run, by where they end.
 
 use rustc_hash::FxHashMap;
+use rz_profile::heap::Heap;
 use rz_profile::model::{EventId, Profile, Sample, StackId, ThreadId};
 
 use super::items::Leaf;
 use super::parts::SLICES;
 use crate::model::calltree::NodeId;
-use crate::model::metric::shown_heap;
 
 /// One run, with the node of the merged tree in which each of its samples ends.
 pub(crate) struct RunSamples<'a> {
@@ -57,15 +57,21 @@ impl RunSamples<'_> {
     }
 
     pub(super) fn is_of_heap(&self) -> bool {
-        shown_heap(self.profile, self.event).is_some()
+        self.heap().is_some()
+    }
+
+    fn heap(&self) -> Option<&Heap> {
+        self.profile.heap_of(self.event?)
     }
 
     /// Of allocations, the variance of what each stack of a thread has.
     fn heap_variances(&self) -> Option<FxHashMap<(ThreadId, Option<StackId>), f64>> {
-        let (metric, heap) = shown_heap(self.profile, self.event)?;
+        let heap = self.heap()?;
+        let metric = self.event.and_then(|event| self.profile.events[event].metric);
+        let metric = metric.unwrap_or_default();
         let mut variances = FxHashMap::default();
         for site in &heap.sites {
-            let variance = metric.unwrap_or_default().estimate(site).variance;
+            let variance = metric.estimate(site).variance;
             *variances.entry((site.thread, site.stack)).or_default() += variance;
         }
         Some(variances)

@@ -7,6 +7,9 @@
 //! sides together, the count of one side is binomial if the rates are equal,
 //! which is exact also where there are few or none. That `φ` is itself an
 //! estimate makes tails longer, as from the normal to Student's distribution.
+//!
+//! What is counted on both sides has no variance. Then every difference is
+//! real, and is known exactly.
 
 use super::distributions::{binomial_tail, normal_quantile, student_quantile, student_tail};
 
@@ -17,7 +20,8 @@ pub struct Rate {
     pub weight: f64,
     /// In how much time, or whatever it is divided by; above 0.
     pub exposure: f64,
-    /// Variance of the weight per unit of weight; above 0.
+    /// Variance of the weight per unit of weight; 0 if the weight is exact,
+    /// which it is on both sides or on neither.
     pub dispersion: f64,
 }
 
@@ -29,6 +33,13 @@ pub struct Rates {
     /// Degrees of freedom that their dispersions are estimated with; infinite
     /// if they are known.
     pub degrees: f64,
+}
+
+impl Rates {
+    /// Whether both rates are exact.
+    fn are_exact(&self) -> bool {
+        self.sides.iter().all(|side| side.dispersion == 0.0)
+    }
 }
 
 impl Rate {
@@ -48,21 +59,25 @@ impl Rate {
     }
 }
 
-/// Above this count the binomial distribution is normal.
-const NORMAL: f64 = 10_000.0;
+/// Above this variance the binomial distribution is normal.
+const NORMAL: f64 = 2_500.0;
 
 /// How probable it is that equal rates differ by at least as much, on either
 /// side.
 pub fn probability(rates: Rates) -> f64 {
     let [a, b] = rates.sides;
-    let (count, all) = (b.count(), a.count() + b.count());
-    if all <= 0.0 || a.value() == b.value() {
+    if a.value() == b.value() {
         return 1.0;
     }
+    if rates.are_exact() {
+        return 0.0;
+    }
+    let (count, all) = (b.count(), a.count() + b.count());
     // The share of the second side if the rates are equal.
     let share = a.variance() / (a.variance() + b.variance());
-    let z = if all > NORMAL {
-        (count - all * share).abs() / (all * share * (1.0 - share)).sqrt()
+    let variance = all * share * (1.0 - share);
+    let z = if variance > NORMAL {
+        (count - all * share).abs() / variance.sqrt()
     } else {
         let more = binomial_tail(count, all, share);
         let less = binomial_tail(all - count, all, 1.0 - share);
@@ -75,6 +90,11 @@ pub fn probability(rates: Rates) -> f64 {
 /// with probability `confidence`: from the limits of each (Wilson and
 /// Hilferty 1931) by Zou and Donner's method (2008).
 pub fn interval(rates: Rates, confidence: f64) -> [f64; 2] {
+    let [a, b] = rates.sides.map(|rate| rate.value());
+    let delta = b - a;
+    if rates.are_exact() {
+        return [delta, delta];
+    }
     let z = student_quantile((1.0 - confidence) / 2.0, rates.degrees);
     let limits = rates.sides.map(|rate| {
         let unit = rate.variance();
@@ -86,8 +106,6 @@ pub fn interval(rates: Rates, confidence: f64) -> [f64; 2] {
         let low = if count > 0.0 { at(count, -z).min(rate.value()) } else { 0.0 };
         [low, at(count + 1.0, z)]
     });
-    let [a, b] = rates.sides.map(|rate| rate.value());
-    let delta = b - a;
     let below = (b - limits[1][0]).hypot(limits[0][1] - a);
     let above = (limits[1][1] - b).hypot(a - limits[0][0]);
     [delta - below, delta + above]
@@ -98,6 +116,10 @@ pub fn ratio_interval(rates: Rates, confidence: f64) -> Option<[f64; 2]> {
     let [a, b] = rates.sides;
     if a.weight <= 0.0 {
         return None;
+    }
+    if rates.are_exact() {
+        let ratio = b.value() / a.value();
+        return Some([ratio, ratio]);
     }
     let z = student_quantile((1.0 - confidence) / 2.0, rates.degrees);
     let error = (1.0 / (a.count() + 0.5) + 1.0 / (b.count() + 0.5)).sqrt();
@@ -112,6 +134,9 @@ pub fn ratio_interval(rates: Rates, confidence: f64) -> Option<[f64; 2]> {
 /// `level` finds with probability `power`, if changes below `least` do not
 /// count.
 pub fn detectable(rates: Rates, level: f64, power: f64, least: f64) -> f64 {
+    if rates.are_exact() {
+        return least;
+    }
     let [a, b] = rates.sides;
     let by_chance = student_quantile(level / 2.0, rates.degrees);
     let reserve = student_quantile(1.0 - power, rates.degrees);
@@ -166,6 +191,30 @@ mod tests {
         near(clumps, probability(both(rate(100.0, 10.0, 1.0), rate(135.0, 10.0, 1.0))), 1e-12);
         // Five fine samples say nothing against none of a hundred times the weight.
         assert!(probability(both(rate(0.0, 10.0, 1.0), rate(0.05, 10.0, 0.01))) > 0.5);
+    }
+
+    #[test]
+    fn what_is_counted_is_exact() {
+        let check = |before: f64, after: f64, p: f64, ratio: Option<f64>| {
+            let rates = both(rate(before, 10.0, 0.0), rate(after, 5.0, 0.0));
+            assert_eq!(probability(rates), p);
+            let delta = after / 5.0 - before / 10.0;
+            assert_eq!(interval(rates, 0.95), [delta; 2]);
+            assert_eq!(ratio_interval(rates, 0.95), ratio.map(|ratio| [ratio; 2]));
+            assert_eq!(detectable(rates, 0.05, 0.8, 3.0), 3.0);
+        };
+        check(20.0, 10.0, 1.0, Some(1.0));
+        check(20.0, 11.0, 0.0, Some(1.1));
+        check(20.0, 0.0, 0.0, Some(0.0));
+        check(0.0, 1.0, 0.0, None);
+    }
+
+    /// How often at least so many samples come, if there are half a sample's
+    /// worth on the side that is known much better: Poisson, and not normal.
+    #[test]
+    fn few_samples_against_many_fine_ones() {
+        let p = probability(both(rate(0.5, 10.0, 1e-3), rate(3.0, 10.0, 1.0)));
+        near(p, 2.0 * 0.01439, 1e-3);
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub fn write_annotated(
     };
     let page = annotated(profile, Some(event), options);
     if page.function.is_none() && page.candidates.is_empty() {
-        let event = clean(&profile.events[event].name);
+        let event = clean(profile.events[event].title());
         return writeln!(out, "\nno function in the samples of {event} matches {}", page.wanted);
     }
     write_page(out, style, &page, profile.events[event].unit)

@@ -110,6 +110,8 @@ impl HeapBuilder {
         let mut profile = self.builder.profile;
         profile.heap = Some(self.heap);
         rz_profile::heap::show(&mut profile, Default::default());
+        // As it is loaded: none was chosen.
+        profile.events[0].metric = None;
         profile
     }
 

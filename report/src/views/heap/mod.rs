@@ -147,14 +147,13 @@ fn write_nothing(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use rz_profile::heap::{AllocationKind, ProcessHeap, Runtime, ThreadHeap};
+    use rz_profile::heap::{AllocationKind, ProcessHeap, Runtime, ThreadHeap, show};
     use rz_profile::model::{Event, Losses, Unit};
     use serde_json::{Value, json};
 
     use super::fixture::{Fate, HeapBuilder, json, program};
     use super::*;
     use crate::fixture::{Builder, text};
-    use crate::model::metric::show_metric;
     use crate::model::trees::Direction;
     use crate::views::flame::write_flame_graph;
     use crate::views::tree::{TreeOptions, write_tree_report};
@@ -466,7 +465,7 @@ the peak is the largest of many estimates: it tends to be a little high
     fn call_trees_say_what_they_show() {
         let check = |metric, lines: &[&str], graph: &str| {
             let mut profile = program(0).profile();
-            let event = show_metric(&mut profile, metric);
+            let event = show(&mut profile, metric);
             let options = TreeOptions { direction: Direction::Inverted, min_percent: 1.0 };
             let style = Style::default();
             let tree = text(|out| write_tree_report(out, style, "t.rz", &profile, event, options));
@@ -489,7 +488,7 @@ the peak is the largest of many estimates: it tends to be a little high
             "all (4 objects never freed, 100%)",
         );
         let mut profile = HeapBuilder::new(0).profile();
-        let event = show_metric(&mut profile, Metric::Live);
+        let event = show(&mut profile, Metric::Live);
         let drawn = write_flame_graph(&mut Vec::new(), "t.rz", &profile, event, Direction::TopDown);
         let error = "no samples to draw: no object was there at the end";
         assert_eq!(drawn.unwrap_err().to_string(), error);
