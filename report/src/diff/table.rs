@@ -51,12 +51,13 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     let weight_label = weight_label(diff.event);
     // Without samples on both sides there are only sums.
     let sampled = diff.sums.is_none() || diff.sides.iter().all(|side| side.total.samples > 0);
-    let mut lines: Vec<(&str, [String; 2])> = Vec::new();
-    lines.push(("trace", of_both(&trace)));
-    lines.push(("runs", of_both(&|side| count(side.runs.len() as u64))));
-    lines.push(("host", of_both(&|side| first_and_more(side, &|run| host(run.info)))));
-    lines.push(("recorded", of_both(&|side| first_and_more(side, &|run| start_time(run.info)))));
-    lines.push(("wall time", of_both(&|side| duration(side.wall_ns()))));
+    let mut lines = vec![
+        ("trace", of_both(&trace)),
+        ("runs", of_both(&|side| count(side.runs.len() as u64))),
+        ("host", of_both(&|side| first_and_more(side, &|run| host(run.info)))),
+        ("recorded", of_both(&|side| first_and_more(side, &|run| start_time(run.info)))),
+        ("wall time", of_both(&|side| duration(side.wall_ns()))),
+    ];
     if diff.sides.iter().flat_map(|side| &side.runs).any(|run| run.info.filter.is_active()) {
         let filter = |run: &SideRun<'_>| clean(&run.info.filter.text).into_owned();
         lines.push(("filter", of_both(&|side| first_and_more(side, &filter))));
