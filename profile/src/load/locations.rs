@@ -229,8 +229,8 @@ impl Locations {
         let kind = match self.modules[module].kind {
             ModuleKind::Kernel => FrameKind::Kernel,
             ModuleKind::Anonymous => FrameKind::Jit,
-            _ if generated.is_some() => FrameKind::Jit,
-            _ => FrameKind::User,
+            ModuleKind::File | ModuleKind::Vdso if generated.is_some() => FrameKind::Jit,
+            ModuleKind::File | ModuleKind::Vdso => FrameKind::User,
         };
         let mut location =
             Location { kind, module: Some(module), address: offset, ..Location::default() };

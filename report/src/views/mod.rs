@@ -9,7 +9,7 @@ pub mod info;
 pub mod list;
 pub mod off_cpu;
 #[cfg(test)]
-mod runtimes;
+mod runtime_tests;
 mod sources;
 pub mod stacks;
 pub mod summary;
