@@ -7,7 +7,8 @@ use super::dictionary::StackDictionary;
 use super::facts::Facts;
 use super::heap::{HeapTables, SiteKey};
 use super::locations::{LOST, Locations};
-use super::sums::{Key, Row, Sums, What};
+use super::sums::{Entry, Key, Sums, What};
+use super::timeline::Timeline;
 use super::{LoadOptions, Tables};
 use crate::model::heap::{self, Metric};
 use crate::model::{
@@ -19,7 +20,7 @@ use crate::reason::{Reason, WaitReason};
 /// Everything but [`Profile::info`], of which only the numbers of samples and
 /// the notes about names and stacks are set.
 pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOptions) -> Profile {
-    let Tables { facts, stacks: dictionary, sums, totals, open_waits, calls, .. } = tables;
+    let Tables { facts, stacks: dictionary, sums, timeline, totals, calls, .. } = tables;
     let touched = touched_stacks(dictionary, sums, heap);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();
@@ -43,12 +44,12 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
         Sample { event, thread, stack, count: amount.count, weight: amount.weight }
     };
     let mut samples: Vec<Sample> = sums.amounts().map(sum).collect();
-    let timed = |row: &Row| {
-        let (event, thread, stack) = resolve(row.key);
-        TimedSample { time_ns: row.time_ns, event, thread, stack, weight: row.weight }
+    let timed = |entry: &Entry| {
+        let (event, thread, stack) = resolve(entry.key);
+        TimedSample { time_ns: entry.time_ns, event, thread, stack, weight: entry.weight }
     };
-    profile.timeline = sums.timeline().map(|rows| {
-        let mut timeline: Vec<TimedSample> = rows.map(timed).collect();
+    profile.timeline = timeline.as_ref().and_then(Timeline::entries).map(|entries| {
+        let mut timeline: Vec<TimedSample> = entries.map(timed).collect();
         timeline.sort_by_key(|sample| sample.time_ns);
         timeline
     });
@@ -60,8 +61,8 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
     // What is missing has one id, so that some samples may now be the same.
     add_up_equal(&mut samples);
     profile.samples = samples;
-    profile.totals = totals_of_threads(totals.sums(), thread_index);
-    profile.open_waits = totals_of_threads(open_waits.sums(), thread_index);
+    profile.totals = totals_of_threads(totals.exact.sums(), thread_index);
+    profile.open_waits = totals_of_threads(totals.open_waits.sums(), thread_index);
     profile.calls = calls.finish();
 
     let count = |root, kind: Option<EventKind>| {
@@ -199,7 +200,7 @@ fn add_threads(profile: &mut Profile, tables: &Tables, heap: &HeapTables) {
     let mut used = sums
         .amounts()
         .map(|(key, _)| key.thread)
-        .chain(totals.sums().filter_map(|total| total.thread))
+        .chain(totals.exact.sums().filter_map(|total| total.thread))
         .chain(heap.threads());
     if used.any(|id| facts.threads.index_of(id).is_none()) {
         let process = processes.values().len();

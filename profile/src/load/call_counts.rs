@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use rz_format::Call;
 
+use super::pass::Sink;
 use crate::model::{Calls, FailedCalls, InFlightCalls};
 use crate::reason::{UNKNOWN_CALL, checked_number, is_error, never_returns};
 
@@ -33,10 +34,9 @@ pub(super) fn is_in_totals(call: &Call) -> bool {
     !call.seen.late && !call.seen.unfinished
 }
 
-impl CallCounts {
-    /// Adds the calls of a block.
-    pub(super) fn add(&mut self, calls: &[Call]) {
-        for call in calls {
+impl Sink for CallCounts {
+    fn calls(&mut self, rows: &[Call]) {
+        for call in rows {
             let number = checked_number(call.number);
             if is_in_totals(call) {
                 self.rows += 1;
@@ -58,7 +58,9 @@ impl CallCounts {
             }
         }
     }
+}
 
+impl CallCounts {
     /// The counts, sorted.
     pub(super) fn finish(&self) -> Calls {
         let failed = self.failed.iter();

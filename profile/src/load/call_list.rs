@@ -10,16 +10,17 @@ use std::sync::LazyLock;
 use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
 use rz_format::{
-    Block, BlockHeader, BlockKind, CallDetail, CallNumbers, FormatError, LossClass, OpenFile,
-    Process, Record, StoredBlock, TextId,
+    BlockHeader, BlockKind, CallDetail, CallNumbers, FormatError, LossClass, OpenFile, Process,
+    Record, TextId,
 };
 
 pub use super::call_counts::errno as call_errno;
 use super::facts::Facts;
+use super::pass::{CallRows, Defined, Pass, Sink};
 use super::prelude::Prelude;
 use super::selection::Selection;
 use super::texts::Texts;
-use super::{LoadError, info, open, pass};
+use super::{LoadError, info};
 use crate::filter::Filter;
 
 /// Calls that are kept, at most, unless it is said otherwise.
@@ -155,47 +156,19 @@ pub fn load_calls(
 ) -> Result<CallList, LoadError> {
     let format = |cause: FormatError| LoadError::of(path, cause);
     let selection = Selection::of(path, &Prelude::of(path)?, filter)?;
-    let (mut reader, _) = open(path)?;
-    let mut facts = Facts::within(selection.window);
+    let everything = Selection::default();
+    let mut pass = Pass::open(path, &everything, None)?;
     let mut files = Files::default();
-    let mut texts = Texts::default();
     let mut kept = Kept::new(*options, selection);
     let wanted = |block: &BlockHeader| {
         [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&block.kind)
     };
     let tail = kept.plain_tail();
-    let decode = |block: StoredBlock| match tail {
-        Some(tail) if block.kind() == BlockKind::CALLS => {
-            let (calls, all) =
-                block.decode_some_calls(|numbers| rows_of_interest(numbers, tail))?;
-            let passed = (all - calls.len()) as u64;
-            Ok((Block::Calls(calls), passed))
-        }
-        _ => Ok((block.decode()?, 0)),
-    };
-    let take = |(block, passed)| match block {
-        Block::Records(records) => {
-            facts.start_block();
-            for record in records {
-                files.add(&record);
-                facts.add(record);
-            }
-        }
-        Block::Texts(definitions) => texts.add(definitions),
-        Block::Calls(calls) => {
-            kept.seen += passed;
-            calls.into_iter().for_each(|call| kept.add(call));
-        }
-        // Not asked for.
-        Block::Stacks(_)
-        | Block::Samples(_)
-        | Block::Waits(_)
-        | Block::Totals(_)
-        | Block::Allocations(_)
-        | Block::HeapCounts(_)
-        | Block::Names(_) => {}
-    };
-    pass::each_block(&mut reader, wanted, decode, take).map_err(format)?;
+    let last = |numbers: &CallNumbers| rows_of_interest(numbers, tail.unwrap_or_default());
+    let rows = if tail.is_some() { CallRows::Chosen(&last) } else { CallRows::Whole };
+    pass.run(wanted, rows, &mut [&mut files, &mut kept]).map_err(format)?;
+    let Pass { reader, defined: Defined { facts, names, .. }, .. } = pass;
+    let texts = names.texts;
     let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
     let mut list = CallList { start_ns, start_unix_ns, texts, ..CallList::default() };
     list.notes = info::file_notes(&facts, reader.damage(), reader.unknown());
@@ -281,8 +254,8 @@ struct Files {
     bytes: usize,
 }
 
-impl Files {
-    fn add(&mut self, record: &Record) {
+impl Sink for Files {
+    fn record(&mut self, record: &Record, _facts: &Facts) {
         let text = match record {
             Record::OpenFile(file) => file.target.len(),
             Record::WorkingDirectory(directory) => directory.path.len(),
@@ -304,7 +277,9 @@ impl Files {
             _ => {}
         }
     }
+}
 
+impl Files {
     fn finish(self, facts: &Facts, list: &mut CallList) {
         let processes = facts.processes.values();
         let pid_of = |id: u32| Some(processes[facts.processes.index_of(id)?].pid);
@@ -411,6 +386,16 @@ struct Kept {
     dropped: bool,
     /// How many are kept until some are sorted out.
     shrink_at: usize,
+}
+
+impl Sink for Kept {
+    fn calls(&mut self, rows: &[Call]) {
+        rows.iter().for_each(|call| self.add(*call));
+    }
+
+    fn calls_passed_over(&mut self, count: u64) {
+        self.seen += count;
+    }
 }
 
 impl Kept {

@@ -12,11 +12,13 @@ pub use rz_format::{
     Allocations, BLOCK_HEADER_LEN, Captured, Clock, Cost, End, EndReason, Host, Limit, Mapping,
     Module, NO_LIMIT, OpenFile, Process, ProcessFacts, Recording, Runtime, Thread,
 };
-use rz_format::{Block, BlockHeader, BlockKind, FormatError, Record, Redaction, read_index};
+use rz_format::{BlockHeader, BlockKind, FormatError, Record, Redaction, read_index};
 
+use super::LoadError;
 use super::facts::Facts;
+use super::pass::{CallRows, Defined, Pass, Sink};
+use super::selection::Selection;
 use super::sources::SourceFacts;
-use super::{LoadError, open};
 use crate::filter::Filter;
 
 /// Memory for what is kept besides [`Facts`], in bytes.
@@ -127,9 +129,10 @@ struct Kept {
     bytes: usize,
 }
 
-impl Kept {
+impl Sink for Kept {
     #[deny(clippy::wildcard_enum_match_arm)]
-    fn add(&mut self, record: &Record, source: usize) {
+    fn record(&mut self, record: &Record, facts: &Facts) {
+        let source = facts.sources.current();
         if let Record::Generated(_) = record {
             self.generated += 1;
         }
@@ -188,7 +191,9 @@ impl Kept {
             | Record::ThreadExit(_) => {}
         }
     }
+}
 
+impl Kept {
     fn process(&mut self, process: &Process, facts: &Facts) -> ProcessInventory {
         let id = process.id;
         let mut mappings = self.mappings.remove(&id).unwrap_or_default();
@@ -244,23 +249,13 @@ fn size(record: &Record) -> usize {
 /// As [`load`](super::load): only if the file cannot be read, or is no trace.
 pub fn load_inventory(path: &Path, filter: &Filter) -> Result<Inventory, LoadError> {
     let format = |cause: FormatError| LoadError::of(path, cause);
-    let (mut reader, file_size) = open(path)?;
-    let blocks = add_up(&read_index(reader.file_mut()).map_err(format)?);
-    let mut facts = Facts::default();
+    let everything = Selection::default();
+    let mut pass = Pass::open(path, &everything, None)?;
+    let blocks = add_up(&read_index(pass.reader.file_mut()).map_err(format)?);
     let mut kept = Kept::default();
-    let is_records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
-    while let Some(block) = reader.next_block_if(is_records).map_err(format)? {
-        let Block::Records(records) = block else { continue };
-        facts.start_block();
-        for record in records {
-            if let Record::OfSource(_) | Record::Source(_) = record {
-                facts.add(record);
-                continue;
-            }
-            kept.add(&record, facts.sources.current());
-            facts.add(record);
-        }
-    }
+    let records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
+    pass.run(records, CallRows::Bare, &mut [&mut kept]).map_err(format)?;
+    let Pass { reader, file_size, defined: Defined { facts, .. } } = pass;
     let mut processes: Vec<ProcessInventory> =
         facts.processes.values().iter().map(|process| kept.process(process, &facts)).collect();
     for thread in facts.threads.values() {

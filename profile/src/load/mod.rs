@@ -43,17 +43,15 @@ mod sums;
 #[cfg(test)]
 pub(crate) mod tests;
 mod texts;
+mod timeline;
 mod totals;
 
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io;
 use std::mem::take;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
-use rz_format::{
-    Block, BlockHeader, BlockKind, CallDetail, FormatError, Reader, Record, StoredBlock, TotalClass,
-};
+use rz_format::{BlockHeader, BlockKind, CallDetail, FormatError, TotalClass};
 
 use crate::filter::{self, Filter, WindowError};
 use crate::foreign::InputFormat;
@@ -68,15 +66,17 @@ pub use dictionary::Dictionary;
 use dictionary::StackDictionary;
 use facts::Facts;
 use generated::{GeneratedCode, Made, Versions};
-use heap::{Counts, HeapTables, Matching};
+use heap::HeapTables;
 use info::Reading;
 pub use info::label_of;
 pub use naming::{CodeNames, MappedCode, Naming};
+use pass::{CallRows, Defined, Pass, Sink};
 use prelude::Prelude;
 use selection::{Found, Selection};
 use sums::Sums;
 pub use texts::Texts;
-use totals::Totals;
+use timeline::Timeline;
+use totals::ThreadTotals;
 
 /// How to load a trace.
 #[derive(Debug, Clone, Default)]
@@ -127,10 +127,9 @@ struct Tables {
     names: BroughtNames,
     stacks: StackDictionary,
     sums: Sums,
-    totals: Totals,
-    open_waits: Totals,
-    /// Waits and calls that were over, in case that totals are missing.
-    rows: Totals,
+    /// What happened one by one, if that was asked for.
+    timeline: Option<Timeline>,
+    totals: ThreadTotals,
     calls: CallCounts,
     found: Found,
     generated: GeneratedCode,
@@ -144,7 +143,8 @@ impl Tables {
     /// several sources one may have none; of a window of time there are none.
     fn replace_missing_totals(&mut self, in_window: bool) -> Vec<TotalClass> {
         let source_of = |thread| self.facts.source_of_thread(thread);
-        let (exact, of_rows) = (self.totals.classes(source_of), self.rows.classes(source_of));
+        let ThreadTotals { exact, of_rows, .. } = &mut self.totals;
+        let (known, by_rows) = (exact.classes(source_of), of_rows.classes(source_of));
         let mut missing: FxHashSet<(TotalClass, Option<usize>)> = FxHashSet::default();
         for (index, source) in self.facts.sources.iter().enumerate() {
             let waits = source.captured.as_ref().is_some_and(|captured| captured.waits);
@@ -152,14 +152,14 @@ impl Tables {
             let none_written = source.end.is_none() || in_window;
             for (class, wanted) in [(TotalClass::Waits, waits), (TotalClass::Calls, calls)] {
                 let key = (class, Some(index));
-                let expected = of_rows.contains(&key) || (wanted && none_written);
-                if expected && !exact.contains(&key) && !self.found.has_exact(class) {
+                let expected = by_rows.contains(&key) || (wanted && none_written);
+                if expected && !known.contains(&key) && !self.found.has_exact(class) {
                     missing.insert(key);
                 }
             }
         }
         let is_missing = |class, thread| missing.contains(&(class, source_of(thread)));
-        self.totals.take(is_missing, &mut self.rows);
+        exact.take(is_missing, of_rows);
         let is_inexact = |class: &TotalClass| missing.iter().any(|(missing, _)| missing == class);
         [TotalClass::Waits, TotalClass::Calls].into_iter().filter(is_inexact).collect()
     }
@@ -221,19 +221,6 @@ impl LoadError {
     }
 }
 
-/// Opens a trace; its size in bytes comes with it.
-fn open(path: &Path) -> Result<(Reader<BufReader<File>>, u64), LoadError> {
-    let io = |cause| LoadError::Io { path: path.to_owned(), cause };
-    let meta = fs::metadata(path).map_err(io)?;
-    if !meta.is_file() {
-        // Opening a named pipe would wait for a writer.
-        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let file = BufReader::new(File::open(path).map_err(io)?);
-    let reader = Reader::new(file).map_err(|cause| LoadError::of(path, cause))?;
-    Ok((reader, meta.len()))
-}
-
 /// Reads `path`, symbolizes it with what is found on this machine, and sums
 /// up its samples.
 ///
@@ -247,15 +234,24 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let start_ns = prelude.facts.sources.start_ns().unwrap_or(0);
     drop(prelude);
     let changes = generated.changes_after(start_ns);
-    let mut versions = changes.then(|| Versions::new(&generated, start_ns));
-    let Read { mut tables, mut heap, reader, file_size } =
-        read(path, options, &selection, versions.as_mut())?;
-    if let Some(versions) = versions {
-        tables.made = versions.finish();
-        tables.made.put_into(&mut tables.stacks);
-    }
-    tables.facts.generated = Vec::new();
-    tables.generated = generated;
+    let versions = changes.then(|| Versions::new(&generated, start_ns));
+
+    let mut pass = Pass::open(path, &selection, versions)?;
+    let mut sums = Sums::default();
+    let mut timeline = options.timeline.then(Timeline::default);
+    let mut totals = ThreadTotals::default();
+    let mut calls = CallCounts::default();
+    let mut heap = HeapTables::new(&options.heap, selection.clone());
+    let mut sinks: Vec<&mut dyn Sink> = vec![&mut sums, &mut totals, &mut calls, &mut heap];
+    sinks.extend(timeline.as_mut().map(|timeline| timeline as &mut dyn Sink));
+    let wanted = |block: &BlockHeader| !options.without.has(block.kind);
+    pass.run(wanted, CallRows::Bare, &mut sinks).map_err(|cause| LoadError::of(path, cause))?;
+    let Pass { reader, file_size, mut defined } = pass;
+    let made = defined.finish_versions();
+    let Defined { mut facts, names, stacks, found, .. } = defined;
+    facts.generated = Vec::new();
+    let mut tables =
+        Tables { facts, names, stacks, sums, timeline, totals, calls, found, generated, made };
 
     if options.unnamed {
         tables.facts.leave_unnamed();
@@ -283,113 +279,13 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let (start_ns, _) = info::start(&tables.facts, reader.header());
     let window = selection.span(start_ns).unwrap_or_default();
     finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));
-    if options.timeline {
-        let notes = tables.sums.without_timeline().map(|class| {
+    if let Some(timeline) = &tables.timeline {
+        let notes = timeline.given_up().map(|class| {
             format!("{class} are too many to be kept in order of time: equal stacks are added up")
         });
         profile.info.notes.extend(notes);
     }
     Ok(profile)
-}
-
-/// A trace that was gone through.
-struct Read {
-    tables: Tables,
-    heap: HeapTables,
-    reader: Reader<BufReader<File>>,
-    file_size: u64,
-}
-
-/// Goes through a trace; `versions` give rows the stacks of their time.
-#[deny(clippy::wildcard_enum_match_arm)]
-fn read(
-    path: &Path,
-    options: &LoadOptions,
-    selection: &Selection,
-    mut versions: Option<&mut Versions<'_>>,
-) -> Result<Read, LoadError> {
-    let format = |cause| LoadError::of(path, cause);
-    let (mut reader, file_size) = open(path)?;
-    let mut tables = Tables {
-        facts: Facts::within(selection.window),
-        names: BroughtNames::default(),
-        stacks: StackDictionary::default(),
-        sums: Sums::new(options.timeline),
-        totals: Totals::default(),
-        open_waits: Totals::default(),
-        rows: Totals::default(),
-        calls: CallCounts::default(),
-        found: Found::default(),
-        generated: GeneratedCode::default(),
-        made: Made::default(),
-    };
-    let matching = Matching::new(&options.heap, selection.clone());
-    let counts = Counts::default();
-    let mut heap = HeapTables { matching, counts };
-    let take = |block| match block {
-        Block::Records(records) => {
-            tables.facts.start_block();
-            for record in records {
-                if let Record::ProcessExit(exit) = &record {
-                    heap.matching.end_process(exit.id, exit.time_ns, &tables.facts);
-                }
-                tables.facts.add(record);
-            }
-        }
-        Block::Stacks(definitions) => {
-            tables.stacks.add(definitions);
-            if let Some(versions) = &mut versions {
-                versions.follow(&tables.stacks);
-            }
-        }
-        Block::Texts(definitions) => tables.names.texts.add(definitions),
-        Block::Names(names) => tables.names.add(names),
-        Block::Samples(mut samples) => {
-            if let Some(versions) = &mut versions {
-                versions.apply_to_samples(&mut samples, &tables.stacks);
-            }
-            selection.cut_samples(&mut samples, &mut tables.found);
-            tables.sums.add_samples(&samples);
-        }
-        Block::Waits(mut waits) => {
-            if let Some(versions) = &mut versions {
-                versions.apply_to_waits(&mut waits, &tables.stacks);
-            }
-            selection.cut_waits(&mut waits, &mut tables.found);
-            tables.sums.add_waits(&waits);
-            tables.open_waits.add_open(&waits);
-            tables.rows.add_waits(&waits);
-        }
-        Block::Calls(mut calls) => {
-            if let Some(versions) = &mut versions {
-                versions.apply_to_calls(&mut calls, &tables.stacks);
-            }
-            selection.cut_calls(&mut calls, &mut tables.found);
-            tables.sums.add_calls(&calls);
-            tables.calls.add(&calls);
-            tables.rows.add_calls(&calls);
-        }
-        Block::Totals(mut totals) => {
-            selection.cut_totals(&mut totals, &mut tables.found);
-            tables.totals.add(&totals);
-        }
-        Block::Allocations(mut rows) => {
-            if let Some(versions) = &mut versions {
-                versions.apply_to_allocations(&mut rows, &tables.stacks);
-            }
-            selection.cut_allocations(&mut rows, &mut tables.found);
-            heap.matching.add(&rows, &tables.facts);
-        }
-        Block::HeapCounts(mut rows) => {
-            selection.cut_heap_counts(&mut rows, &mut tables.found);
-            heap.counts.add(&rows, &tables.facts);
-        }
-    };
-    let wanted =
-        |block: &BlockHeader| !options.without.has(block.kind) && selection.may_want(block);
-    pass::each_block(&mut reader, wanted, StoredBlock::decode_bare, take).map_err(format)?;
-    tables.found.add_kinds(reader.unwanted());
-    Ok(Read { tables, heap, reader, file_size })
 }
 
 /// Applies what is left of a filter, and says what it selected: `window` is

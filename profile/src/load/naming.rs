@@ -4,15 +4,17 @@ use std::mem::take;
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use rz_format::{Block, BlockHeader, BlockKind, Frame, TextId};
+use rz_format::{BlockHeader, BlockKind, Frame, TextId};
 
 use super::brought_names::BroughtNames;
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
 use super::generated::{GeneratedCode, call_at};
 use super::locations::{Known, Locations, note_of, resolve};
+use super::pass::{CallRows, Defined, Pass};
+use super::selection::Selection;
 use super::texts::Texts;
-use super::{LoadError, LoadOptions, open};
+use super::{LoadError, LoadOptions};
 use crate::model::{FrameKind, Location, Profile};
 use crate::source_map;
 use crate::symbolize::Call;
@@ -74,27 +76,13 @@ impl Naming {
     /// where `options` say and where they were, also of modules that have names
     /// in the trace. Those are kept where nothing better is found.
     pub fn of(path: &Path, options: &LoadOptions) -> Result<Naming, LoadError> {
-        let (mut reader, _) = open(path)?;
-        let mut facts = Facts::default();
-        let mut names = BroughtNames::default();
-        let mut stacks = StackDictionary::default();
         const DEFINITIONS: [BlockKind; 4] =
             [BlockKind::RECORDS, BlockKind::STACKS, BlockKind::TEXTS, BlockKind::NAMES];
+        let everything = Selection::default();
+        let mut pass = Pass::open(path, &everything, None)?;
         let wanted = |block: &BlockHeader| DEFINITIONS.contains(&block.kind);
-        while let Some(block) =
-            reader.next_block_if(wanted).map_err(|cause| LoadError::of(path, cause))?
-        {
-            match block {
-                Block::Records(records) => {
-                    facts.start_block();
-                    records.into_iter().for_each(|record| facts.add(record));
-                }
-                Block::Stacks(definitions) => stacks.add(definitions),
-                Block::Texts(definitions) => names.texts.add(definitions),
-                Block::Names(rows) => names.add(rows),
-                _ => {}
-            }
-        }
+        pass.run(wanted, CallRows::Bare, &mut []).map_err(|cause| LoadError::of(path, cause))?;
+        let Defined { facts, names, stacks, .. } = pass.defined;
         Ok(Naming::new(facts, names, &stacks, options))
     }
 

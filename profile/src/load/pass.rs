@@ -1,19 +1,223 @@
-//! Goes through a trace once: blocks are decoded several at a time, ahead of who
-//! takes them in their order.
+//! Goes through a trace once: blocks are decoded several at a time, ahead of the
+//! sinks, which get their rows in the order of the file.
+//!
+//! ```text
+//!          ┌► facts, stacks, names         of the pass
+//! blocks ──┤
+//!          └► rows ─► of their time ─► in the window ─► sink, sink, …
+//! ```
+//!
+//! Nothing is kept of rows but by the sinks. Blocks that are not wanted are not
+//! even read, where the file has an index.
 
-use std::io::{Read, Seek};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek};
+use std::path::Path;
 
 use rayon::prelude::*;
-use rz_format::{BlockHeader, Damage, FormatError, Reader, StoredBlock};
+use rz_format::{
+    Allocation, Block, BlockHeader, BlockKind, Call, CallNumbers, Damage, FormatError, HeapCounts,
+    Reader, Record, Sample, StoredBlock, Total, Wait,
+};
+
+use super::LoadError;
+use super::brought_names::BroughtNames;
+use super::dictionary::StackDictionary;
+use super::facts::Facts;
+use super::generated::{Made, Versions};
+use super::selection::{Found, Selection};
 
 /// Blocks that are decoded at a time, for each thread that there is.
 const BLOCKS_PER_THREAD: usize = 2;
 /// Bytes of them, before rows are made of these, which take several times that.
 const MAX_BYTES: usize = 4 << 20;
 
+/// What makes something of rows. Each takes the kinds that it is about.
+pub(super) trait Sink: Send {
+    /// A fact, which the others come before.
+    fn record(&mut self, _record: &Record, _facts: &Facts) {}
+    /// CPU samples, by thread, then time.
+    fn samples(&mut self, _rows: &[Sample]) {}
+    /// Intervals off the CPU, by thread, then time.
+    fn waits(&mut self, _rows: &[Wait]) {}
+    /// System calls, by thread and number, then time.
+    fn calls(&mut self, _rows: &[Call]) {}
+    /// So many calls of the same block were not chosen.
+    fn calls_passed_over(&mut self, _count: u64) {}
+    /// Exact sums.
+    fn totals(&mut self, _rows: &[Total]) {}
+    /// Allocations, in the order in which they happened.
+    fn allocations(&mut self, _rows: &[Allocation], _facts: &Facts) {}
+    /// Exact counts of allocations.
+    fn heap_counts(&mut self, _rows: &[HeapCounts], _facts: &Facts) {}
+}
+
+/// What is decoded of system calls.
+#[derive(Clone, Copy)]
+pub(super) enum CallRows<'f> {
+    /// All rows, without arguments and texts.
+    Bare,
+    /// All rows.
+    Whole,
+    /// The rows of each block that this gives, ascending.
+    Chosen(&'f (dyn Fn(&CallNumbers) -> Vec<usize> + Sync)),
+}
+
+/// A block, and how many of its rows were passed over.
+type Decoded = (Block, u64);
+
+impl CallRows<'_> {
+    fn decode(self, block: StoredBlock) -> Result<Decoded, Damage> {
+        match self {
+            CallRows::Chosen(choose) if block.kind() == BlockKind::CALLS => {
+                let (calls, all) = block.decode_some_calls(choose)?;
+                let passed_over = (all - calls.len()) as u64;
+                Ok((Block::Calls(calls), passed_over))
+            }
+            CallRows::Bare => Ok((block.decode_bare()?, 0)),
+            CallRows::Whole | CallRows::Chosen(_) => Ok((block.decode()?, 0)),
+        }
+    }
+}
+
+/// A trace that is gone through, and what it defined up to here.
+pub(super) struct Pass<'p> {
+    pub(super) reader: Reader<BufReader<File>>,
+    pub(super) file_size: u64,
+    pub(super) defined: Defined<'p>,
+}
+
+/// What rows refer to, and which of them are looked at.
+pub(super) struct Defined<'p> {
+    pub(super) facts: Facts,
+    pub(super) names: BroughtNames,
+    pub(super) stacks: StackDictionary,
+    pub(super) found: Found,
+    selection: &'p Selection,
+    versions: Option<Versions<'p>>,
+}
+
+impl<'p> Pass<'p> {
+    /// Opens the trace at `path`, to look at rows of a selection, which
+    /// `versions` give the stacks of their time.
+    pub(super) fn open(
+        path: &Path,
+        selection: &'p Selection,
+        versions: Option<Versions<'p>>,
+    ) -> Result<Self, LoadError> {
+        let io = |cause| LoadError::Io { path: path.to_owned(), cause };
+        let meta = fs::metadata(path).map_err(io)?;
+        if !meta.is_file() {
+            // Opening a named pipe would wait for a writer.
+            return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        let file = BufReader::new(File::open(path).map_err(io)?);
+        let reader = Reader::new(file).map_err(|cause| LoadError::of(path, cause))?;
+        let defined = Defined {
+            facts: Facts::within(selection.window),
+            names: BroughtNames::default(),
+            stacks: StackDictionary::default(),
+            found: Found::default(),
+            selection,
+            versions,
+        };
+        Ok(Pass { reader, file_size: meta.len(), defined })
+    }
+
+    /// Goes on to the end of the file, which may have grown since the last time.
+    pub(super) fn run(
+        &mut self,
+        wanted: impl Fn(&BlockHeader) -> bool,
+        calls: CallRows<'_>,
+        sinks: &mut [&mut dyn Sink],
+    ) -> Result<(), FormatError> {
+        let Pass { reader, defined, .. } = self;
+        let selection = defined.selection;
+        let wanted = |block: &BlockHeader| wanted(block) && selection.may_want(block);
+        let take = |(block, passed_over)| {
+            if passed_over > 0 {
+                sinks.iter_mut().for_each(|sink| sink.calls_passed_over(passed_over));
+            }
+            defined.take(block, sinks);
+        };
+        each_block(reader, wanted, |block| calls.decode(block), take)?;
+        self.defined.found.add_kinds(self.reader.unwanted());
+        Ok(())
+    }
+}
+
+impl<'p> Defined<'p> {
+    #[deny(clippy::wildcard_enum_match_arm)]
+    fn take(&mut self, block: Block, sinks: &mut [&mut dyn Sink]) {
+        let Defined { facts, names, stacks, found, selection, versions } = self;
+        match block {
+            Block::Records(records) => {
+                facts.start_block();
+                for record in records {
+                    sinks.iter_mut().for_each(|sink| sink.record(&record, facts));
+                    facts.add(record);
+                }
+            }
+            Block::Stacks(definitions) => {
+                stacks.add(definitions);
+                if let Some(versions) = versions {
+                    versions.follow(stacks);
+                }
+            }
+            Block::Texts(definitions) => names.texts.add(definitions),
+            Block::Names(rows) => names.add(rows),
+            Block::Samples(mut rows) => {
+                if let Some(versions) = versions {
+                    versions.apply_to_samples(&mut rows, stacks);
+                }
+                selection.cut_samples(&mut rows, found);
+                sinks.iter_mut().for_each(|sink| sink.samples(&rows));
+            }
+            Block::Waits(mut rows) => {
+                if let Some(versions) = versions {
+                    versions.apply_to_waits(&mut rows, stacks);
+                }
+                selection.cut_waits(&mut rows, found);
+                sinks.iter_mut().for_each(|sink| sink.waits(&rows));
+            }
+            Block::Calls(mut rows) => {
+                if let Some(versions) = versions {
+                    versions.apply_to_calls(&mut rows, stacks);
+                }
+                selection.cut_calls(&mut rows, found);
+                sinks.iter_mut().for_each(|sink| sink.calls(&rows));
+            }
+            Block::Totals(mut rows) => {
+                selection.cut_totals(&mut rows, found);
+                sinks.iter_mut().for_each(|sink| sink.totals(&rows));
+            }
+            Block::Allocations(mut rows) => {
+                if let Some(versions) = versions {
+                    versions.apply_to_allocations(&mut rows, stacks);
+                }
+                selection.cut_allocations(&mut rows, found);
+                sinks.iter_mut().for_each(|sink| sink.allocations(&rows, facts));
+            }
+            Block::HeapCounts(mut rows) => {
+                selection.cut_heap_counts(&mut rows, found);
+                sinks.iter_mut().for_each(|sink| sink.heap_counts(&rows, facts));
+            }
+        }
+    }
+
+    /// What was made up for code that came and went, which is put into the
+    /// dictionary; nothing comes after that.
+    pub(super) fn finish_versions(&mut self) -> Made {
+        let Some(versions) = self.versions.take() else { return Made::default() };
+        let mut made = versions.finish();
+        made.put_into(&mut self.stacks);
+        made
+    }
+}
+
 /// Hands the blocks that are `wanted` to `take`, in the order of the file. What
 /// is damaged is left out, and is in the reader's list.
-pub(super) fn each_block<T: Send>(
+fn each_block<T: Send>(
     reader: &mut Reader<impl Read + Seek>,
     wanted: impl Fn(&BlockHeader) -> bool,
     decode: impl Fn(StoredBlock) -> Result<T, Damage> + Sync + Send,

@@ -4,10 +4,12 @@
 use std::ops::Range;
 use std::path::Path;
 
-use rz_format::{Block, BlockHeader, BlockKind, FileHeader};
+use rz_format::{BlockHeader, BlockKind, FileHeader};
 
 use super::facts::Facts;
-use super::{LoadError, info, open};
+use super::pass::{CallRows, Pass};
+use super::selection::Selection;
+use super::{LoadError, info};
 
 /// All facts of a trace, and nothing of what happened.
 pub(super) struct Prelude {
@@ -19,17 +21,12 @@ pub(super) struct Prelude {
 impl Prelude {
     /// Goes through the records of the trace at `path`.
     pub(super) fn of(path: &Path) -> Result<Prelude, LoadError> {
-        let failed = |cause| LoadError::of(path, cause);
-        let (mut reader, _) = open(path)?;
-        let mut facts = Facts::default();
-        let is_records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
-        while let Some(block) = reader.next_block_if(is_records).map_err(failed)? {
-            if let Block::Records(records) = block {
-                facts.start_block();
-                records.into_iter().for_each(|record| facts.add(record));
-            }
-        }
-        Ok(Prelude { facts, header: *reader.header(), last_ns: reader.last_ns() })
+        let everything = Selection::default();
+        let mut pass = Pass::open(path, &everything, None)?;
+        let records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
+        pass.run(records, CallRows::Bare, &mut []).map_err(|cause| LoadError::of(path, cause))?;
+        let (header, last_ns) = (*pass.reader.header(), pass.reader.last_ns());
+        Ok(Prelude { facts: pass.defined.facts, header, last_ns })
     }
 
     /// When the recording began and ended, on the trace's clock.

@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Call, HISTOGRAM_BUCKETS, Total, TotalClass, Wait, WaitState};
 
 use super::call_counts::{errno, is_in_totals};
+use super::pass::Sink;
 use crate::reason::checked_number;
 
 /// Sums that are kept apart, at most; further ones lose their thread.
@@ -21,9 +22,35 @@ pub(super) struct Totals {
     sums: FxHashMap<Key, Total>,
 }
 
+/// Sums by thread, from all that tells of them.
+#[derive(Debug, Default)]
+pub(super) struct ThreadTotals {
+    /// As the recorder counted them.
+    pub(super) exact: Totals,
+    /// Waits that were not over.
+    pub(super) open_waits: Totals,
+    /// Waits and calls that were over, in case that exact sums are missing.
+    pub(super) of_rows: Totals,
+}
+
+impl Sink for ThreadTotals {
+    fn totals(&mut self, rows: &[Total]) {
+        self.exact.add(rows);
+    }
+
+    fn waits(&mut self, rows: &[Wait]) {
+        self.open_waits.add_open(rows);
+        self.of_rows.add_waits(rows);
+    }
+
+    fn calls(&mut self, rows: &[Call]) {
+        self.of_rows.add_calls(rows);
+    }
+}
+
 impl Totals {
     /// Adds those of a block, except of classes that are unknown.
-    pub(super) fn add(&mut self, totals: &[Total]) {
+    fn add(&mut self, totals: &[Total]) {
         for total in totals.iter().filter(|total| total.class != TotalClass::Unknown) {
             let state = match total.class {
                 TotalClass::Waits => total.state,
@@ -35,7 +62,7 @@ impl Totals {
     }
 
     /// Adds waits that were over.
-    pub(super) fn add_waits(&mut self, waits: &[Wait]) {
+    fn add_waits(&mut self, waits: &[Wait]) {
         waits.iter().filter(|wait| !wait.seen.unfinished).for_each(|wait| {
             // Short ones are there once in so many, and stand for the others.
             self.add_wait(wait, wait.weight);
@@ -43,7 +70,7 @@ impl Totals {
     }
 
     /// Adds waits that were not over.
-    pub(super) fn add_open(&mut self, waits: &[Wait]) {
+    fn add_open(&mut self, waits: &[Wait]) {
         waits.iter().filter(|wait| wait.seen.unfinished).for_each(|wait| {
             self.add_wait(wait, wait.duration_ns);
         });
@@ -57,7 +84,7 @@ impl Totals {
     }
 
     /// Adds calls that began and ended while it was recorded.
-    pub(super) fn add_calls(&mut self, calls: &[Call]) {
+    fn add_calls(&mut self, calls: &[Call]) {
         for call in calls.iter().filter(|call| is_in_totals(call)) {
             let state = WaitState::Unknown;
             let key = (TotalClass::Calls, Some(call.thread), state, Some(call.number));

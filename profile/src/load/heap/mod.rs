@@ -7,12 +7,15 @@ mod matching;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rz_format::{HISTOGRAM_BUCKETS, Histogram};
+use rz_format::{Allocation, HISTOGRAM_BUCKETS, HeapCounts as RecordedCounts, Histogram, Record};
 
-pub(super) use counts::Counts;
-pub(super) use matching::{Matching, SiteKey};
+use counts::Counts;
+use matching::Matching;
+pub(super) use matching::SiteKey;
 
 use super::facts::Facts;
+use super::pass::Sink;
+use super::selection::Selection;
 use crate::model::heap::{
     Heap, HeapCounts, HeapOptions, ProcessHeap, Runtime, Selected, Site, Sums, ThreadHeap,
     add_up_equal_sites,
@@ -27,7 +30,28 @@ pub(super) struct HeapTables {
     pub(super) counts: Counts,
 }
 
+impl Sink for HeapTables {
+    fn record(&mut self, record: &Record, facts: &Facts) {
+        if let Record::ProcessExit(exit) = record {
+            self.matching.end_process(exit.id, exit.time_ns, facts);
+        }
+    }
+
+    fn allocations(&mut self, rows: &[Allocation], facts: &Facts) {
+        self.matching.add(rows, facts);
+    }
+
+    fn heap_counts(&mut self, rows: &[RecordedCounts], facts: &Facts) {
+        self.counts.add(rows, facts);
+    }
+}
+
 impl HeapTables {
+    /// What is looked at, and of which rows.
+    pub(super) fn new(options: &HeapOptions, selection: Selection) -> Self {
+        HeapTables { matching: Matching::new(options, selection), counts: Counts::default() }
+    }
+
     /// Ids of the threads that the heap refers to.
     pub(super) fn threads(&self) -> impl Iterator<Item = u32> {
         let counted = self.counts.threads().filter_map(|(thread, _)| thread);
