@@ -1,6 +1,6 @@
 //! System calls as a table of columns.
 
-use crate::column::{Table, TableWriter, to_u32};
+use crate::column::{Column, Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
 use crate::texts::TextId;
@@ -95,7 +95,7 @@ pub(crate) fn decode_calls(payload: &[u8]) -> Result<Vec<Call>, FormatError> {
 }
 
 fn decode_rows(table: &Table) -> Result<Vec<Call>, FormatError> {
-    let mut calls = decode_bare_rows(table)?;
+    let mut calls = decode_bare_rows(table, Vec::new())?;
     for (at, column) in column::TEXTS.into_iter().enumerate() {
         let texts = table.column(column)?;
         for (call, text) in calls.iter_mut().zip(texts) {
@@ -109,60 +109,92 @@ fn decode_rows(table: &Table) -> Result<Vec<Call>, FormatError> {
     Ok(calls)
 }
 
-/// When the calls of a block began, and their numbers: one of each for each row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CallNumbers {
-    /// When calls began, in nanoseconds on the trace's clock.
-    pub starts: Vec<u64>,
-    /// Numbers of system calls; damage may have made some too large.
-    pub numbers: Vec<u64>,
+/// When the calls of a block began, and their numbers.
+#[derive(Debug)]
+pub struct CallNumbers<'a> {
+    table: Table<'a>,
+    /// When the last of them ended at the latest, in nanoseconds on the trace's
+    /// clock.
+    pub last_ns: u64,
 }
 
-/// Reads the rows that `choose` gives, ascending, and says how many there are in
-/// all.
-pub(crate) fn decode_some_calls(
+impl<'a> CallNumbers<'a> {
+    /// Whether this much of a block's payload has them.
+    pub(crate) fn are_in(front: &[u8]) -> bool {
+        matches!(Table::read_through(column::NUMBER, MAX_CALLS, front), Ok(Some(_)))
+    }
+
+    /// Those at the front of a block's payload.
+    pub(crate) fn of(front: &'a [u8], last_ns: u64) -> Result<Self, FormatError> {
+        let table = Table::read_through(column::NUMBER, MAX_CALLS, front)?;
+        let table = table.ok_or(FormatError::UnexpectedEnd { what: "column" })?;
+        Ok(CallNumbers { table, last_ns })
+    }
+
+    /// How many there are.
+    pub fn rows(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// When each began, in nanoseconds on the trace's clock.
+    pub fn starts(&self) -> Result<Vec<u64>, FormatError> {
+        self.table.column(column::START)
+    }
+
+    /// Numbers of system calls, each with how many rows have it one after the
+    /// other; damage may have made some too large.
+    pub fn runs(&self) -> Result<Vec<(u64, usize)>, FormatError> {
+        self.table.runs(column::NUMBER)
+    }
+}
+
+/// Reads some rows of the payload of a calls block, ascending.
+pub(crate) fn decode_chosen_calls(
     payload: &[u8],
-    choose: impl FnOnce(&CallNumbers) -> Vec<usize>,
-) -> Result<(Vec<Call>, usize), FormatError> {
-    let table = Table::read_at_most(MAX_CALLS, &mut &*payload)?;
-    let numbers = CallNumbers {
-        starts: table.column(column::START)?,
-        numbers: table.column(column::NUMBER)?,
-    };
-    let rows = choose(&numbers);
-    Ok((decode_rows(&table.only(&rows))?, table.rows()))
+    rows: &[usize],
+) -> Result<Vec<Call>, FormatError> {
+    decode_rows(&Table::read_at_most(MAX_CALLS, &mut &*payload)?.only(rows))
 }
 
 /// Reads the same without what the calls were given: arguments and texts.
-pub(crate) fn decode_bare_calls(mut payload: &[u8]) -> Result<Vec<Call>, FormatError> {
-    decode_bare_rows(&Table::read_at_most(MAX_CALLS, &mut payload)?)
+pub(crate) fn decode_bare_calls(
+    mut payload: &[u8],
+    memory: Vec<Call>,
+) -> Result<Vec<Call>, FormatError> {
+    decode_bare_rows(&Table::read_at_most(MAX_CALLS, &mut payload)?, memory)
 }
 
-fn decode_bare_rows(table: &Table) -> Result<Vec<Call>, FormatError> {
-    let starts = table.column(column::START)?;
-    let threads = table.column(column::THREAD)?;
-    let numbers = table.column(column::NUMBER)?;
-    let durations = table.column(column::DURATION)?;
-    let results = table.column(column::RESULT)?;
-    let stacks = table.column(column::STACK)?;
-    let stack_weights = table.column(column::STACK_WEIGHT)?;
-    let counts = table.column(column::COUNT)?;
-    let seen = table.column(column::SEEN)?;
-    table.each_row(|row| {
-        Ok(Call {
-            start_ns: starts[row],
-            thread: to_u32(threads[row], "thread id")?,
-            number: to_u32(numbers[row], "system call number")?,
-            duration_ns: durations[row],
-            result: unzigzag(results[row]) as i64,
-            args: [0; 6],
-            texts: [None; 2],
-            stack: optional_u32(stacks[row], "stack id")?,
-            stack_weight: stack_weights[row],
-            count: counts[row],
-            seen: (seen[row] as u8).into(),
-        })
-    })
+fn decode_bare_rows(table: &Table, memory: Vec<Call>) -> Result<Vec<Call>, FormatError> {
+    const COLUMNS: [Column; 9] = [
+        column::START,
+        column::THREAD,
+        column::NUMBER,
+        column::DURATION,
+        column::RESULT,
+        column::STACK,
+        column::STACK_WEIGHT,
+        column::COUNT,
+        column::SEEN,
+    ];
+    table.each_row_into(
+        memory,
+        COLUMNS,
+        |[start_ns, thread, number, duration, result, stack, stack_weight, count, seen]| {
+            Ok(Call {
+                start_ns,
+                thread: to_u32(thread, "thread id")?,
+                number: to_u32(number, "system call number")?,
+                duration_ns: duration,
+                result: unzigzag(result) as i64,
+                args: [0; 6],
+                texts: [None; 2],
+                stack: optional_u32(stack, "stack id")?,
+                stack_weight,
+                count,
+                seen: (seen as u8).into(),
+            })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -199,13 +231,18 @@ mod tests {
         fn round_trips(mut calls in calls()) {
             let bytes = encode_calls(&mut calls);
             for step in 1..5 {
-                let choose = |numbers: &CallNumbers| {
-                    assert!(numbers.starts.iter().eq(calls.iter().map(|call| &call.start_ns)));
-                    (step - 1..numbers.numbers.len()).step_by(step).collect()
-                };
-                let some: Vec<Call> = calls.iter().skip(step - 1).step_by(step).copied().collect();
-                prop_assert_eq!(decode_some_calls(&bytes, choose).unwrap(), (some, calls.len()));
+                let rows: Vec<usize> = (step - 1..calls.len()).step_by(step).collect();
+                let some: Vec<Call> = rows.iter().map(|&row| calls[row]).collect();
+                prop_assert_eq!(decode_chosen_calls(&bytes, &rows).unwrap(), some);
             }
+            let front = (0..=bytes.len()).find(|&end| CallNumbers::are_in(&bytes[..end])).unwrap();
+            let numbers = CallNumbers::of(&bytes[..front], 0).unwrap();
+            let runs = numbers.runs().unwrap().into_iter();
+            let all: Vec<u64> =
+                runs.flat_map(|(number, count)| std::iter::repeat_n(number, count)).collect();
+            prop_assert!(all.into_iter().eq(calls.iter().map(|call| u64::from(call.number))));
+            let starts = numbers.starts().unwrap();
+            prop_assert!(starts.into_iter().eq(calls.iter().map(|call| call.start_ns)));
             prop_assert_eq!(decode_calls(&bytes).unwrap(), calls);
         }
 
@@ -215,7 +252,10 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] ^= 1 << bit;
             let _ = decode_calls(&bytes);
-            let _ = decode_some_calls(&bytes, |numbers| (0..numbers.starts.len()).step_by(3).collect());
+            let _ = decode_chosen_calls(&bytes, &[0, 3, 6]);
+            if let Ok(numbers) = CallNumbers::of(&bytes, 0) {
+                let _ = (numbers.starts(), numbers.runs());
+            }
         }
     }
 }

@@ -8,10 +8,12 @@
 //! list against SPEC.md.
 
 use crate::block::MAX_ROWS;
+use crate::cursor::Cursor;
 use crate::error::FormatError;
-use crate::varint::{
-    read_bounded, read_bytes, read_varint, skip_varints, unzigzag, write_varint, zigzag,
-};
+use crate::varint::{read_bounded, read_bytes, read_varint, write_varint, zigzag};
+
+/// Rows that are read column by column before they are put together.
+const ROWS_AT_A_TIME: usize = 256;
 
 /// A column of a table, as SPEC.md has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +163,7 @@ fn write_run(data: &mut Vec<u8>, run: Option<(u64, u64)>) {
 }
 
 /// A table's columns, found but not yet decoded.
+#[derive(Debug)]
 pub(crate) struct Table<'a> {
     rows: usize,
     columns: Vec<(u8, u8, &'a [u8])>,
@@ -182,11 +185,30 @@ impl<'a> Table<'a> {
         let count = read_bounded(input, "column count", 255)?;
         let mut columns = Vec::with_capacity(count);
         for _ in 0..count {
-            let head = read_bytes(input, 2, "column header")?;
-            let length = read_varint(input, "column length")? as usize;
-            columns.push((head[0], head[1], read_bytes(input, length, "column")?));
+            columns.push(read_column(input)?);
         }
         Ok(Table { rows, columns, only: None })
+    }
+
+    /// Takes what there is of a table up to a column; `None` if that is not all
+    /// there.
+    pub(crate) fn read_through(
+        last: Column,
+        limit: usize,
+        mut input: &'a [u8],
+    ) -> Result<Option<Self>, FormatError> {
+        let input = &mut input;
+        let rows = read_bounded(input, "row count", limit as u64)?;
+        let count = read_bounded(input, "column count", 255)?;
+        let mut columns = Vec::new();
+        for _ in 0..count {
+            let Ok(column) = read_column(input) else { return Ok(None) };
+            columns.push(column);
+            if column.0 == last.id {
+                break;
+            }
+        }
+        Ok(Some(Table { rows, columns, only: None }))
     }
 
     /// The same table with only some of its rows, which are ascending.
@@ -197,142 +219,89 @@ impl<'a> Table<'a> {
         Table { rows: self.rows, columns: self.columns.clone(), only: Some(rows) }
     }
 
+    /// The runs of a column: values with how often each comes again.
+    pub(crate) fn runs(&self, column: Column) -> Result<Vec<(u64, usize)>, FormatError> {
+        let mut runs: Vec<(u64, usize)> = Vec::new();
+        let mut left = self.rows;
+        let mut cursor = self.cursor(column)?;
+        while left > 0 {
+            let run = cursor.run()?;
+            left -= run.1;
+            runs.push(run);
+        }
+        Ok(runs)
+    }
+
     /// Number of rows.
     pub(crate) fn rows(&self) -> usize {
         self.only.map_or(self.rows, <[usize]>::len)
     }
 
-    /// Makes a row of each.
-    pub(crate) fn each_row<T>(
+    /// Makes a row of each, of its values in some columns.
+    pub(crate) fn each_row<const COUNT: usize, T>(
         &self,
-        row: impl FnMut(usize) -> Result<T, FormatError>,
+        columns: [Column; COUNT],
+        row: impl FnMut([u64; COUNT]) -> Result<T, FormatError>,
     ) -> Result<Vec<T>, FormatError> {
-        // `collect` would not know how many there will be.
-        let mut rows = Vec::with_capacity(self.rows());
-        for made in (0..self.rows()).map(row) {
-            rows.push(made?);
+        self.each_row_into(Vec::new(), columns, row)
+    }
+
+    /// The same, in memory that is no longer needed.
+    pub(crate) fn each_row_into<const COUNT: usize, T>(
+        &self,
+        mut made: Vec<T>,
+        columns: [Column; COUNT],
+        mut row: impl FnMut([u64; COUNT]) -> Result<T, FormatError>,
+    ) -> Result<Vec<T>, FormatError> {
+        let mut cursors = Vec::with_capacity(COUNT);
+        for column in columns {
+            cursors.push(self.cursor(column)?);
         }
-        Ok(rows)
+        // Columns are read in parts that stay in the processor's cache.
+        let mut parts = [[0; ROWS_AT_A_TIME]; COUNT];
+        made.clear();
+        made.reserve(self.rows());
+        let all = self.rows();
+        while made.len() < all {
+            let count = (all - made.len()).min(ROWS_AT_A_TIME);
+            for (part, cursor) in parts.iter_mut().zip(&mut cursors) {
+                match self.only {
+                    None => cursor.fill(&mut part[..count])?,
+                    Some(only) => {
+                        for (slot, &row) in part.iter_mut().zip(&only[made.len()..][..count]) {
+                            *slot = cursor.at(row)?;
+                        }
+                    }
+                }
+            }
+            for at in 0..count {
+                made.push(row(parts.each_ref().map(|part| part[at]))?);
+            }
+        }
+        if self.only.is_none() {
+            cursors.into_iter().try_for_each(Cursor::finish)?;
+        }
+        Ok(made)
     }
 
     /// Decodes a column; all rows have its value if absent if there is none.
     pub(crate) fn column(&self, column: Column) -> Result<Vec<u64>, FormatError> {
+        self.each_row([column], |[value]| Ok(value))
+    }
+
+    fn cursor(&self, column: Column) -> Result<Cursor<'a>, FormatError> {
         match self.columns.iter().find(|(id, _, _)| *id == column.id) {
-            Some(&(_, encoding, data)) => match self.only {
-                None => decode(encoding, data, self.rows),
-                Some(rows) => decode_some(encoding, data, self.rows, rows),
-            },
-            None => Ok(vec![column.if_absent; self.rows()]),
+            Some(&(_, encoding, data)) => Cursor::new(encoding, data, self.rows),
+            None => Ok(Cursor::of_same(column.if_absent, self.rows)),
         }
     }
 }
 
-/// Decodes the values of some rows of a column, ascending. What is behind the last
-/// of them is not looked at.
-fn decode_some(
-    encoding: u8,
-    mut data: &[u8],
-    rows: usize,
-    only: &[usize],
-) -> Result<Vec<u64>, FormatError> {
-    let data = &mut data;
-    let mut values = Vec::with_capacity(only.len());
-    match encoding {
-        0 => {
-            let mut next = 0;
-            for &row in only {
-                skip_varints(data, row.saturating_sub(next));
-                values.push(read_varint(data, "column value")?);
-                next = row + 1;
-            }
-        }
-        1 => {
-            let (mut value, mut next) = (0u64, 0);
-            for &row in only {
-                while next <= row {
-                    value = value.wrapping_add(unzigzag(read_varint(data, "column value")?));
-                    next += 1;
-                }
-                values.push(value);
-            }
-        }
-        3 => {
-            let (mut value, mut end) = (0, 0);
-            for &row in only {
-                while end <= row {
-                    value = read_varint(data, "column value")?;
-                    end += read_bounded(data, "run length", (rows - end) as u64)?;
-                }
-                values.push(value);
-            }
-        }
-        _ => {
-            let all = decode(encoding, data, rows)?;
-            values.extend(only.iter().filter_map(|&row| all.get(row)));
-        }
-    }
-    Ok(values)
-}
-
-fn decode(encoding: u8, mut data: &[u8], rows: usize) -> Result<Vec<u64>, FormatError> {
-    let data = &mut data;
-    let values = match encoding {
-        0 => each(data, rows, |coded| coded)?,
-        1 => {
-            let mut value = 0u64;
-            each(data, rows, |coded| {
-                value = value.wrapping_add(unzigzag(coded));
-                value
-            })?
-        }
-        2 => {
-            let (mut value, mut delta) = (0u64, 0u64);
-            each(data, rows, |coded| {
-                delta = delta.wrapping_add(unzigzag(coded));
-                value = value.wrapping_add(delta);
-                value
-            })?
-        }
-        3 => runs(data, rows)?,
-        other => {
-            let value = other.into();
-            return Err(FormatError::InvalidValue { what: "column encoding", value });
-        }
-    };
-    match data {
-        [] => Ok(values),
-        rest => Err(FormatError::InvalidValue {
-            what: "bytes after a column's last value",
-            value: rest.len() as u64,
-        }),
-    }
-}
-
-/// One value for each number in `data`, of which each takes a byte at least: a
-/// lying row count cannot claim memory that the data cannot fill.
-fn each(
-    data: &mut &[u8],
-    rows: usize,
-    mut value: impl FnMut(u64) -> u64,
-) -> Result<Vec<u64>, FormatError> {
-    let mut values = Vec::with_capacity(rows.min(data.len()));
-    for _ in 0..rows {
-        values.push(value(read_varint(data, "column value")?));
-    }
-    Ok(values)
-}
-
-/// Values with how often each is repeated, at most as often as a block may have
-/// rows.
-fn runs(data: &mut &[u8], rows: usize) -> Result<Vec<u64>, FormatError> {
-    let mut values = Vec::with_capacity(rows.min(MAX_ROWS));
-    while values.len() < rows {
-        let value = read_varint(data, "column value")?;
-        let left = (rows - values.len()) as u64;
-        let run = read_bounded(data, "run length", left)?;
-        values.resize(values.len() + run, value);
-    }
-    Ok(values)
+/// Id, encoding and data of the column at the front.
+fn read_column<'a>(input: &mut &'a [u8]) -> Result<(u8, u8, &'a [u8]), FormatError> {
+    let head = read_bytes(input, 2, "column header")?;
+    let length = read_varint(input, "column length")? as usize;
+    Ok((head[0], head[1], read_bytes(input, length, "column")?))
 }
 
 /// A column's value as a number that has to fit 32 bits.

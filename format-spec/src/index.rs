@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader};
 use crate::block_kind::BlockKind;
-use crate::column::{Table, TableWriter};
+use crate::column::{Column, Table, TableWriter};
 use crate::error::FormatError;
 use crate::header::{HEADER_LEN, u64_at};
 
@@ -68,21 +68,16 @@ pub(crate) fn encode_index(entries: &[IndexEntry]) -> Vec<u8> {
 /// Reads the payload of an index block.
 pub(crate) fn decode_index(mut payload: &[u8]) -> Result<Vec<IndexEntry>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let offsets = table.column(column::OFFSET)?;
-    let kinds = table.column(column::KIND)?;
-    let lengths = table.column(column::STORED_LEN)?;
-    let firsts = table.column(column::FIRST)?;
-    let lasts = table.column(column::LAST)?;
     let invalid = |what, value| FormatError::InvalidValue { what, value };
-    table.each_row(|row| {
+    const COLUMNS: [Column; 5] =
+        [column::OFFSET, column::KIND, column::STORED_LEN, column::FIRST, column::LAST];
+    table.each_row(COLUMNS, |[offset, kind, length, first_ns, last_ns]| {
         Ok(IndexEntry {
-            offset: offsets[row],
-            kind: BlockKind(kinds[row].try_into().map_err(|_| invalid("block kind", kinds[row]))?),
-            stored_len: lengths[row]
-                .try_into()
-                .map_err(|_| invalid("block length", lengths[row]))?,
-            first_ns: firsts[row],
-            last_ns: lasts[row],
+            offset,
+            kind: BlockKind(kind.try_into().map_err(|_| invalid("block kind", kind))?),
+            stored_len: length.try_into().map_err(|_| invalid("block length", length))?,
+            first_ns,
+            last_ns,
         })
     })
 }

@@ -16,6 +16,7 @@ mod block_kind;
 mod calls;
 mod codes;
 mod column;
+mod cursor;
 mod error;
 mod header;
 mod heap_counts;
@@ -28,6 +29,7 @@ mod samples;
 #[cfg(test)]
 mod spec;
 mod stacks;
+mod stored_block;
 mod texts;
 mod tier;
 mod totals;
@@ -45,7 +47,7 @@ pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};
 pub use index::IndexEntry;
 pub use line_table::{CodeLine, LineTable};
 pub use names::{MAX_NAMES, Name};
-pub use reader::{Block, Damage, Reader, StoredBlock, read_index, rebuild_index};
+pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
 pub use record::{
     AllocationSource, Allocations, Allocator, CallDetail, Captured, Clock, CodeKind, CodeObject,
     Cost, End, EndReason, Event, Exit, Generated, GeneratedLine, Host, Limit, Loss, LossClass,
@@ -58,6 +60,7 @@ pub use stacks::{
     CodeTier, Execution, Frame, FrameId, StackDefs, StackId, StackInterner, StackNode,
     TruncatedReason,
 };
+pub use stored_block::{Spare, StoredBlock};
 pub use texts::{TextDefs, TextId, TextInterner};
 pub use tier::Tier;
 pub use totals::{HISTOGRAM_BUCKETS, Histogram, MAX_TOTALS, Total, TotalClass};

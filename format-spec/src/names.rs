@@ -1,6 +1,6 @@
 //! Names of code that were put into the trace, as a table of columns.
 
-use crate::column::{Table, TableWriter, to_u32};
+use crate::column::{Column, Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::texts::TextId;
 use crate::waits::optional_u32;
@@ -81,32 +81,37 @@ pub(crate) fn encode_names(names: &[Name]) -> Vec<u8> {
 /// Reads the payload of a names block.
 pub(crate) fn decode_names(mut payload: &[u8]) -> Result<Vec<Name>, FormatError> {
     let table = Table::read_at_most(MAX_NAMES, &mut payload)?;
-    let modules = table.column(column::MODULE)?;
-    let offsets = table.column(column::OFFSET)?;
-    let from = table.column(column::FROM)?;
-    let addresses = table.column(column::ADDRESS)?;
-    let into = table.column(column::INTO)?;
-    let names = table.column(column::NAME)?;
-    let system_names = table.column(column::SYSTEM_NAME)?;
-    let files = table.column(column::FILE)?;
-    let lines = table.column(column::LINE)?;
-    let columns = table.column(column::COLUMN)?;
-    let inlined = table.column(column::INLINED)?;
-    table.each_row(|row| {
-        Ok(Name {
-            module: to_u32(modules[row], "module id")?,
-            offset: offsets[row],
-            from_ns: from[row],
-            address: addresses[row].wrapping_add(offsets[row]),
-            into: into[row],
-            name: optional_u32(names[row], "text id")?,
-            system_name: optional_u32(system_names[row], "text id")?,
-            file: optional_u32(files[row], "text id")?,
-            line: to_u32(lines[row], "line")?,
-            column: to_u32(columns[row], "column")?,
-            inlined: inlined[row] != 0,
-        })
-    })
+    const COLUMNS: [Column; 11] = [
+        column::MODULE,
+        column::OFFSET,
+        column::FROM,
+        column::ADDRESS,
+        column::INTO,
+        column::NAME,
+        column::SYSTEM_NAME,
+        column::FILE,
+        column::LINE,
+        column::COLUMN,
+        column::INLINED,
+    ];
+    table.each_row(
+        COLUMNS,
+        |[module, offset, from, address, into, name, system_name, file, line, column, inlined]| {
+            Ok(Name {
+                module: to_u32(module, "module id")?,
+                offset,
+                from_ns: from,
+                address: address.wrapping_add(offset),
+                into,
+                name: optional_u32(name, "text id")?,
+                system_name: optional_u32(system_name, "text id")?,
+                file: optional_u32(file, "text id")?,
+                line: to_u32(line, "line")?,
+                column: to_u32(column, "column")?,
+                inlined: inlined != 0,
+            })
+        },
+    )
 }
 
 /// Cuts names into parts that fit into a block, none of them between functions

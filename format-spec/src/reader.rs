@@ -1,23 +1,23 @@
 //! Reads a trace block by block, going on behind whatever is damaged.
 
-use std::borrow::Cow;
 use std::io::{Read, Seek, SeekFrom};
 
-use crate::allocations::{Allocation, decode_allocations};
-use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec, SYNC, block_checksum, stored_checksum};
+use crate::allocations::Allocation;
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader, SYNC, block_checksum, stored_checksum};
 use crate::block_kind::BlockKind;
-use crate::calls::{Call, CallNumbers, decode_bare_calls, decode_calls, decode_some_calls};
+use crate::calls::Call;
 use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};
-use crate::heap_counts::{HeapCounts, decode_heap_counts};
+use crate::heap_counts::HeapCounts;
 use crate::index::{IndexEntry, TRAILER_LEN, TRAILER_MAGIC, decode_index, find_index};
-use crate::names::{Name, decode_names};
-use crate::record::{Record, read_records};
-use crate::samples::{Sample, decode_samples};
+use crate::names::Name;
+use crate::record::Record;
+use crate::samples::Sample;
 use crate::stacks::StackDefs;
+use crate::stored_block::{StoredBlock, decompress};
 use crate::texts::TextDefs;
-use crate::totals::{Total, decode_totals};
-use crate::waits::{Wait, decode_waits};
+use crate::totals::Total;
+use crate::waits::Wait;
 
 /// How much is searched at a time for the next block behind damage.
 const SEARCH_CHUNK: usize = 1 << 20;
@@ -97,59 +97,6 @@ impl Damage {
             | Damage::BadBlock { offset, .. } => offset,
             Damage::NotClosed => u64::MAX,
         }
-    }
-}
-
-/// A block as it is in the file, whose checksum is right.
-#[derive(Debug, Clone)]
-pub struct StoredBlock {
-    header: BlockHeader,
-    offset: u64,
-    payload: Vec<u8>,
-}
-
-impl StoredBlock {
-    /// Bytes of its payload after decompression.
-    pub fn raw_len(&self) -> usize {
-        self.header.raw_len as usize
-    }
-
-    /// What it says, or what is wrong with it.
-    pub fn decode(self) -> Result<Block, Damage> {
-        self.decode_by(decode_calls)
-    }
-
-    /// The same, but system calls are without arguments and texts.
-    pub fn decode_bare(self) -> Result<Block, Damage> {
-        self.decode_by(decode_bare_calls)
-    }
-
-    /// What it holds.
-    pub fn kind(&self) -> BlockKind {
-        self.header.kind
-    }
-
-    /// Of a block of calls, the rows that `choose` gives, ascending, and how many
-    /// there are in all. What else the others say is not looked at.
-    pub fn decode_some_calls(
-        &self,
-        choose: impl FnOnce(&CallNumbers) -> Vec<usize>,
-    ) -> Result<(Vec<Call>, usize), Damage> {
-        let payload = decompress(&self.header, &self.payload);
-        let decoded = payload.and_then(|payload| decode_some_calls(&payload, choose));
-        decoded.map_err(|cause| self.damaged(&cause))
-    }
-
-    fn damaged(&self, cause: &FormatError) -> Damage {
-        let (offset, kind) = (self.offset, self.header.kind);
-        Damage::BadBlock { offset, kind, cause: cause.to_string() }
-    }
-
-    fn decode_by(
-        self,
-        calls: fn(&[u8]) -> Result<Vec<Call>, FormatError>,
-    ) -> Result<Block, Damage> {
-        decode_block(&self.header, &self.payload, calls).map_err(|cause| self.damaged(&cause))
     }
 }
 
@@ -300,7 +247,7 @@ impl<R: Read + Seek> Reader<R> {
             if !header.kind.is_known() {
                 add_kind(&mut self.unknown, header.kind);
             } else if wanted(&header) {
-                return Ok(Some(StoredBlock { header, offset, payload }));
+                return Ok(Some(StoredBlock::new(header, offset, payload)));
             } else {
                 add_kind(&mut self.unwanted, header.kind);
             }
@@ -463,47 +410,6 @@ fn header_at(
     Ok(header.filter(fits).map(|header| (header, bytes)))
 }
 
-/// What a block says.
-fn decode_block(
-    header: &BlockHeader,
-    stored: &[u8],
-    calls: fn(&[u8]) -> Result<Vec<Call>, FormatError>,
-) -> Result<Block, FormatError> {
-    let payload = &*decompress(header, stored)?;
-    Ok(match header.kind {
-        BlockKind::RECORDS => Block::Records(read_records(payload)?),
-        BlockKind::STACKS => Block::Stacks(StackDefs::decode(payload)?),
-        BlockKind::SAMPLES => Block::Samples(decode_samples(payload)?),
-        BlockKind::WAITS => Block::Waits(decode_waits(payload)?),
-        BlockKind::CALLS => Block::Calls(calls(payload)?),
-        BlockKind::TEXTS => Block::Texts(TextDefs::decode(payload)?),
-        BlockKind::TOTALS => Block::Totals(decode_totals(payload)?),
-        BlockKind::ALLOCATIONS => Block::Allocations(decode_allocations(payload)?),
-        BlockKind::HEAP_COUNTS => Block::HeapCounts(decode_heap_counts(payload)?),
-        BlockKind::NAMES => Block::Names(decode_names(payload)?),
-        other => {
-            let value = other.0.into();
-            return Err(FormatError::InvalidValue { what: "kind of block", value });
-        }
-    })
-}
-
-/// A block's payload as it was before compression.
-fn decompress<'a>(header: &BlockHeader, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
-    let raw_len = header.raw_len as usize;
-    let raw = match header.codec {
-        Codec::None => Cow::Borrowed(stored),
-        Codec::Zstd => {
-            Cow::Owned(zstd::bulk::decompress(stored, raw_len).map_err(FormatError::Decompress)?)
-        }
-    };
-    if raw.len() != raw_len {
-        let value = header.raw_len.into();
-        return Err(FormatError::InvalidValue { what: "raw length of block", value });
-    }
-    Ok(raw)
-}
-
 /// Where the blocks of a trace are: from its index, or, if it was not closed
 /// or the index is damaged, by going through the block headers.
 pub fn read_index(file: &mut (impl Read + Seek)) -> Result<Vec<IndexEntry>, FormatError> {
@@ -528,7 +434,7 @@ fn read_written_index(
     if !good {
         return Ok(None);
     }
-    decode_index(&decompress(&header, &stored)?).map(Some)
+    decode_index(decompress(&header, &stored, &mut Vec::new())?).map(Some)
 }
 
 /// Makes an index from the block headers, up to the first damaged one.

@@ -1,6 +1,6 @@
 //! CPU samples as a table of columns.
 
-use crate::column::{Table, TableWriter, to_u32};
+use crate::column::{Column, Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
 
@@ -55,23 +55,19 @@ pub(crate) fn encode_samples(samples: &mut [Sample]) -> Vec<u8> {
 /// Reads the payload of a samples block.
 pub(crate) fn decode_samples(mut payload: &[u8]) -> Result<Vec<Sample>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let times = table.column(column::TIME)?;
-    let events = table.column(column::EVENT)?;
-    let threads = table.column(column::THREAD)?;
-    let cpus = table.column(column::CPU)?;
-    let stacks = table.column(column::STACK)?;
-    let weights = table.column(column::WEIGHT)?;
-    table.each_row(|row| {
+    const COLUMNS: [Column; 6] =
+        [column::TIME, column::EVENT, column::THREAD, column::CPU, column::STACK, column::WEIGHT];
+    table.each_row(COLUMNS, |[time, event, thread, cpu, stack, weight]| {
         Ok(Sample {
-            time_ns: times[row],
-            event: to_u32(events[row], "event id")?,
-            thread: to_u32(threads[row], "thread id")?,
-            cpu: to_u32(cpus[row], "cpu")?,
-            stack: match stacks[row] {
+            time_ns: time,
+            event: to_u32(event, "event id")?,
+            thread: to_u32(thread, "thread id")?,
+            cpu: to_u32(cpu, "cpu")?,
+            stack: match stack {
                 0 => None,
                 id => Some(to_u32(id - 1, "stack id")?),
             },
-            weight: weights[row],
+            weight,
         })
     })
 }

@@ -1,7 +1,7 @@
 //! Off-CPU intervals as a table of columns.
 
 use crate::codes::coded;
-use crate::column::{Table, TableWriter, to_u32};
+use crate::column::{Column, Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
 
@@ -127,30 +127,35 @@ pub(crate) fn encode_waits(waits: &mut [Wait]) -> Vec<u8> {
 /// Reads the payload of a waits block.
 pub(crate) fn decode_waits(mut payload: &[u8]) -> Result<Vec<Wait>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let ends = table.column(column::END)?;
-    let threads = table.column(column::THREAD)?;
-    let cpus = table.column(column::CPU)?;
-    let durations = table.column(column::DURATION)?;
-    let queued = table.column(column::QUEUED)?;
-    let states = table.column(column::STATE)?;
-    let syscalls = table.column(column::SYSCALL)?;
-    let stacks = table.column(column::STACK)?;
-    let weights = table.column(column::WEIGHT)?;
-    let seen = table.column(column::SEEN)?;
-    table.each_row(|row| {
-        Ok(Wait {
-            end_ns: ends[row],
-            thread: to_u32(threads[row], "thread id")?,
-            cpu: to_u32(cpus[row], "cpu")?,
-            duration_ns: durations[row],
-            queued_ns: queued[row],
-            state: u8::try_from(states[row]).map_or(WaitState::Unknown, WaitState::from),
-            syscall: optional_u32(syscalls[row], "system call number")?,
-            stack: optional_u32(stacks[row], "stack id")?,
-            weight: durations[row].wrapping_add(weights[row]),
-            seen: (seen[row] as u8).into(),
-        })
-    })
+    const COLUMNS: [Column; 10] = [
+        column::END,
+        column::THREAD,
+        column::CPU,
+        column::DURATION,
+        column::QUEUED,
+        column::STATE,
+        column::SYSCALL,
+        column::STACK,
+        column::WEIGHT,
+        column::SEEN,
+    ];
+    table.each_row(
+        COLUMNS,
+        |[end, thread, cpu, duration, queued, state, syscall, stack, weight, seen]| {
+            Ok(Wait {
+                end_ns: end,
+                thread: to_u32(thread, "thread id")?,
+                cpu: to_u32(cpu, "cpu")?,
+                duration_ns: duration,
+                queued_ns: queued,
+                state: u8::try_from(state).map_or(WaitState::Unknown, WaitState::from),
+                syscall: optional_u32(syscall, "system call number")?,
+                stack: optional_u32(stack, "stack id")?,
+                weight: duration.wrapping_add(weight),
+                seen: (seen as u8).into(),
+            })
+        },
+    )
 }
 
 /// A number of which 0 says that there is none, and others are one too large.

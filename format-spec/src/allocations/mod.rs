@@ -4,7 +4,7 @@
 mod addresses;
 
 use crate::codes::coded;
-use crate::column::{Table, TableWriter, to_u32};
+use crate::column::{Column, Table, TableWriter, to_u32};
 use crate::error::FormatError;
 use crate::stacks::StackId;
 use crate::waits::optional_u32;
@@ -117,27 +117,32 @@ pub(crate) fn encode_allocations(rows: &[Allocation], addresses: bool) -> Vec<u8
 /// Reads the payload of an allocations block.
 pub(crate) fn decode_allocations(mut payload: &[u8]) -> Result<Vec<Allocation>, FormatError> {
     let table = Table::read(&mut payload)?;
-    let times = table.column(column::TIME)?;
-    let threads = table.column(column::THREAD)?;
-    let kinds = table.column(column::KIND)?;
-    let addresses = table.column(column::ADDRESS)?;
-    let sizes = table.column(column::SIZE)?;
-    let stacks = table.column(column::STACK)?;
-    let allocations = table.column(column::ALLOCATIONS)?;
-    let intervals = table.column(column::INTERVAL)?;
+    const COLUMNS: [Column; 8] = [
+        column::TIME,
+        column::THREAD,
+        column::KIND,
+        column::ADDRESS,
+        column::SIZE,
+        column::STACK,
+        column::ALLOCATIONS,
+        column::INTERVAL,
+    ];
+    let rows = table.each_row(
+        COLUMNS,
+        |[time, thread, kind, address, size, stack, allocations, interval]| {
+            Ok(Allocation {
+                time_ns: time.saturating_mul(TIME_UNIT_NS),
+                thread: to_u32(thread, "thread id")?,
+                kind: u8::try_from(kind).map_or(AllocationKind::Unknown, AllocationKind::from),
+                address,
+                size,
+                stack: optional_u32(stack, "stack id")?,
+                allocations,
+                interval,
+            })
+        },
+    );
     let references = table.column(column::REFERENCE)?;
-    let rows = table.each_row(|row| {
-        Ok(Allocation {
-            time_ns: times[row].saturating_mul(TIME_UNIT_NS),
-            thread: to_u32(threads[row], "thread id")?,
-            kind: u8::try_from(kinds[row]).map_or(AllocationKind::Unknown, AllocationKind::from),
-            address: addresses[row],
-            size: sizes[row],
-            stack: optional_u32(stacks[row], "stack id")?,
-            allocations: allocations[row],
-            interval: intervals[row],
-        })
-    });
     let mut rows = rows?;
     resolve(&mut rows, &references)?;
     Ok(rows)

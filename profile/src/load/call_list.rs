@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
 use rz_format::{
-    BlockHeader, BlockKind, CallDetail, CallNumbers, FormatError, LossClass, OpenFile, Process,
-    Record, TextId,
+    BlockHeader, BlockKind, CallDetail, CallNumbers, FormatError, IndexEntry, LossClass, OpenFile,
+    Process, Record, TextId, read_index,
 };
 
 pub use super::call_counts::errno as call_errno;
@@ -154,19 +154,15 @@ pub fn load_calls(
     options: &CallOptions,
     filter: &Filter,
 ) -> Result<CallList, LoadError> {
-    let format = |cause: FormatError| LoadError::of(path, cause);
     let selection = Selection::of(path, &Prelude::of(path)?, filter)?;
     let everything = Selection::default();
-    let mut pass = Pass::open(path, &everything, None)?;
-    let mut files = Files::default();
-    let mut kept = Kept::new(*options, selection);
-    let wanted = |block: &BlockHeader| {
-        [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&block.kind)
-    };
-    let tail = kept.plain_tail();
-    let last = |numbers: &CallNumbers| rows_of_interest(numbers, tail.unwrap_or_default());
-    let rows = if tail.is_some() { CallRows::Chosen(&last) } else { CallRows::Whole };
-    pass.run(wanted, rows, &mut [&mut files, &mut kept]).map_err(format)?;
+    let whole = Kept::new(*options, selection);
+    let mut read = read_calls(path, &everything, whole.clone(), true)?;
+    if whole.plain_tail().is_some() && !read.pass.reader.damage().is_empty() {
+        // The index counts on calls that are damaged.
+        read = read_calls(path, &everything, whole, false)?;
+    }
+    let ReadCalls { pass, files, kept } = read;
     let Pass { reader, defined: Defined { facts, names, .. }, .. } = pass;
     let texts = names.texts;
     let (start_ns, start_unix_ns) = info::start(&facts, reader.header());
@@ -224,6 +220,39 @@ pub fn load_calls(
     list.files_are_complete = is_alone && all_files && (!dropped || options.tail.is_none());
     files.finish(&facts, &mut list);
     Ok(list)
+}
+
+/// A trace that was gone through for its calls.
+struct ReadCalls<'p> {
+    pass: Pass<'p>,
+    files: Files,
+    kept: Kept,
+}
+
+/// Goes through a trace. With its index, blocks are passed over that have none of
+/// the last calls.
+fn read_calls<'p>(
+    path: &Path,
+    everything: &'p Selection,
+    mut kept: Kept,
+    by_index: bool,
+) -> Result<ReadCalls<'p>, LoadError> {
+    let format = |cause: FormatError| LoadError::of(path, cause);
+    let mut pass = Pass::open(path, everything, None)?;
+    let mut files = Files::default();
+    let wanted = |block: &BlockHeader| {
+        [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&block.kind)
+    };
+    let Some(tail) = kept.plain_tail() else {
+        pass.run(wanted, CallRows::Whole, &mut [&mut files, &mut kept]).map_err(format)?;
+        return Ok(ReadCalls { pass, files, kept });
+    };
+    let index = if by_index { read_index(pass.reader.file_mut()) } else { Ok(Vec::new()) };
+    let from_ns = tail_from_ns(&index.map_err(format)?, tail);
+    let last = |numbers: &CallNumbers<'_>| rows_of_interest(numbers, tail, from_ns);
+    let rows = CallRows::Chosen(&last);
+    pass.run(wanted, rows, &mut [&mut files, &mut kept]).map_err(format)?;
+    Ok(ReadCalls { pass, files, kept })
 }
 
 /// Whether all calls that close files are among these; empty: all calls are.
@@ -360,23 +389,50 @@ impl<'l> Makers<'l> {
 /// Calls that are kept before any are sorted out.
 const FIRST_SHRINK: usize = 1 << 16;
 
-/// The rows of a block that may be among the last `tail` calls of the trace, or
-/// change files.
-fn rows_of_interest(CallNumbers { starts, numbers }: &CallNumbers, tail: usize) -> Vec<usize> {
+/// The rows of a block that may be among the last `tail` calls of the trace, none
+/// of which begins before `tail_from_ns`, or change files.
+fn rows_of_interest(
+    numbers: &CallNumbers<'_>,
+    tail: usize,
+    tail_from_ns: u64,
+) -> Result<Vec<usize>, FormatError> {
+    let mut rows = Vec::new();
+    let mut next = 0;
+    for (number, count) in numbers.runs()? {
+        if u32::try_from(number).is_ok_and(may_change_files) {
+            rows.extend(next..next + count);
+        }
+        next += count;
+    }
+    if tail == 0 || numbers.last_ns < tail_from_ns {
+        return Ok(rows);
+    }
+    let starts = numbers.starts()?;
     // Calls before this one cannot be: so many of the block begin later.
     let earliest = match starts.len().checked_sub(tail) {
         None => 0,
-        Some(_) if tail == 0 => u64::MAX,
         Some(before) => *starts.clone().select_nth_unstable(before).1,
     };
-    let is_one = |&(row, &number): &(usize, &u64)| {
-        starts[row] >= earliest || u32::try_from(number).is_ok_and(may_change_files)
-    };
-    numbers.iter().enumerate().filter(is_one).map(|(row, _)| row).collect()
+    let earliest = earliest.max(tail_from_ns);
+    rows.extend((0..starts.len()).filter(|&row| starts[row] >= earliest));
+    rows.sort_unstable();
+    rows.dedup();
+    Ok(rows)
+}
+
+/// Before when none of the last `tail` calls begins, as far as the index tells:
+/// each block has a call that begins when it does.
+fn tail_from_ns(index: &[IndexEntry], tail: usize) -> u64 {
+    let blocks = index.iter().filter(|block| block.kind == BlockKind::CALLS);
+    let mut firsts: Vec<u64> = blocks.map(|block| block.first_ns).collect();
+    match firsts.len().checked_sub(tail) {
+        Some(before) if tail > 0 => *firsts.select_nth_unstable(before).1,
+        _ => 0,
+    }
 }
 
 /// The calls that are kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Kept {
     options: CallOptions,
     selection: Selection,

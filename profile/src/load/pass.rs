@@ -13,11 +13,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 use rz_format::{
     Allocation, Block, BlockHeader, BlockKind, Call, CallNumbers, Damage, FormatError, HeapCounts,
-    Reader, Record, Sample, StoredBlock, Total, Wait,
+    Reader, Record, Sample, Spare, StoredBlock, Total, Wait,
 };
 
 use super::LoadError;
@@ -31,6 +32,9 @@ use super::selection::{Found, Selection};
 const BLOCKS_PER_THREAD: usize = 2;
 /// Bytes of them, before rows are made of these, which take several times that.
 const MAX_BYTES: usize = 4 << 20;
+
+/// Rows that one sink gets before the next: as many as stay in the processor's cache.
+const ROWS_AT_A_TIME: usize = 1024;
 
 /// What makes something of rows. Each takes the kinds that it is about.
 pub(super) trait Sink: Send {
@@ -60,21 +64,53 @@ pub(super) enum CallRows<'f> {
     /// All rows.
     Whole,
     /// The rows of each block that this gives, ascending.
-    Chosen(&'f (dyn Fn(&CallNumbers) -> Vec<usize> + Sync)),
+    Chosen(&'f ChooseRows<'f>),
 }
+
+/// Says which rows of a block of calls are wanted.
+type ChooseRows<'f> = dyn Fn(&CallNumbers<'_>) -> Result<Vec<usize>, FormatError> + Sync + 'f;
 
 /// A block, and how many of its rows were passed over.
 type Decoded = (Block, u64);
 
+/// Memory of blocks that are done with.
+#[derive(Default)]
+struct Pool {
+    raw: Mutex<Vec<Vec<u8>>>,
+    calls: Mutex<Vec<Vec<Call>>>,
+}
+
+impl Pool {
+    fn decode_bare(&self, block: &StoredBlock) -> Result<Block, Damage> {
+        let mut spare = Spare { raw: pop(&self.raw), calls: Vec::new() };
+        if block.kind() == BlockKind::CALLS {
+            spare.calls = pop(&self.calls);
+        }
+        let decoded = block.decode_bare(&mut spare);
+        push(&self.raw, spare.raw);
+        decoded
+    }
+}
+
+fn pop<T>(pool: &Mutex<Vec<Vec<T>>>) -> Vec<T> {
+    pool.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_default()
+}
+
+fn push<T>(pool: &Mutex<Vec<Vec<T>>>, memory: Vec<T>) {
+    if let Ok(mut pool) = pool.lock() {
+        pool.push(memory);
+    }
+}
+
 impl CallRows<'_> {
-    fn decode(self, block: StoredBlock) -> Result<Decoded, Damage> {
+    fn decode(self, block: &StoredBlock, pool: &Pool) -> Result<Decoded, Damage> {
         match self {
             CallRows::Chosen(choose) if block.kind() == BlockKind::CALLS => {
-                let (calls, all) = block.decode_some_calls(choose)?;
+                let (calls, all) = block.decode_chosen_calls(choose)?;
                 let passed_over = (all - calls.len()) as u64;
                 Ok((Block::Calls(calls), passed_over))
             }
-            CallRows::Bare => Ok((block.decode_bare()?, 0)),
+            CallRows::Bare => Ok((pool.decode_bare(block)?, 0)),
             CallRows::Whole | CallRows::Chosen(_) => Ok((block.decode()?, 0)),
         }
     }
@@ -134,21 +170,25 @@ impl<'p> Pass<'p> {
         let Pass { reader, defined, .. } = self;
         let selection = defined.selection;
         let wanted = |block: &BlockHeader| wanted(block) && selection.may_want(block);
+        let pool = Pool::default();
         let take = |(block, passed_over)| {
             if passed_over > 0 {
                 sinks.iter_mut().for_each(|sink| sink.calls_passed_over(passed_over));
             }
-            defined.take(block, sinks);
+            if let Some(calls) = defined.take(block, sinks) {
+                push(&pool.calls, calls);
+            }
         };
-        each_block(reader, wanted, |block| calls.decode(block), take)?;
+        each_block(reader, wanted, |block| calls.decode(&block, &pool), take)?;
         self.defined.found.add_kinds(self.reader.unwanted());
         Ok(())
     }
 }
 
 impl<'p> Defined<'p> {
+    /// Gives the rows of a block to the sinks. What comes back is memory.
     #[deny(clippy::wildcard_enum_match_arm)]
-    fn take(&mut self, block: Block, sinks: &mut [&mut dyn Sink]) {
+    fn take(&mut self, block: Block, sinks: &mut [&mut dyn Sink]) -> Option<Vec<Call>> {
         let Defined { facts, names, stacks, found, selection, versions } = self;
         match block {
             Block::Records(records) => {
@@ -171,21 +211,28 @@ impl<'p> Defined<'p> {
                     versions.apply_to_samples(&mut rows, stacks);
                 }
                 selection.cut_samples(&mut rows, found);
-                sinks.iter_mut().for_each(|sink| sink.samples(&rows));
+                for rows in rows.chunks(ROWS_AT_A_TIME) {
+                    sinks.iter_mut().for_each(|sink| sink.samples(rows));
+                }
             }
             Block::Waits(mut rows) => {
                 if let Some(versions) = versions {
                     versions.apply_to_waits(&mut rows, stacks);
                 }
                 selection.cut_waits(&mut rows, found);
-                sinks.iter_mut().for_each(|sink| sink.waits(&rows));
+                for rows in rows.chunks(ROWS_AT_A_TIME) {
+                    sinks.iter_mut().for_each(|sink| sink.waits(rows));
+                }
             }
             Block::Calls(mut rows) => {
                 if let Some(versions) = versions {
                     versions.apply_to_calls(&mut rows, stacks);
                 }
                 selection.cut_calls(&mut rows, found);
-                sinks.iter_mut().for_each(|sink| sink.calls(&rows));
+                for rows in rows.chunks(ROWS_AT_A_TIME) {
+                    sinks.iter_mut().for_each(|sink| sink.calls(rows));
+                }
+                return Some(rows);
             }
             Block::Totals(mut rows) => {
                 selection.cut_totals(&mut rows, found);
@@ -203,6 +250,7 @@ impl<'p> Defined<'p> {
                 sinks.iter_mut().for_each(|sink| sink.heap_counts(&rows, facts));
             }
         }
+        None
     }
 
     /// What was made up for code that came and went, which is put into the

@@ -85,14 +85,18 @@ impl Totals {
 
     /// Adds calls that began and ended while it was recorded.
     fn add_calls(&mut self, calls: &[Call]) {
-        for call in calls.iter().filter(|call| is_in_totals(call)) {
+        // A block is sorted by both.
+        for calls in calls.chunk_by(|a, b| (a.thread, a.number) == (b.thread, b.number)) {
+            let Some(first) = calls.iter().find(|call| is_in_totals(call)) else { continue };
             let state = WaitState::Unknown;
-            let key = (TotalClass::Calls, Some(call.thread), state, Some(call.number));
+            let key = (TotalClass::Calls, Some(first.thread), state, Some(first.number));
             let sum = self.sum(key, MAX_SUMS_OF_ROWS);
-            let total_ns = call.duration_ns.saturating_mul(call.count);
-            add_durations(sum, call.duration_ns, call.count, total_ns);
-            if errno(call).is_some() {
-                sum.errors = sum.errors.saturating_add(call.count);
+            for call in calls.iter().filter(|call| is_in_totals(call)) {
+                let total_ns = call.duration_ns.saturating_mul(call.count);
+                add_durations(sum, call.duration_ns, call.count, total_ns);
+                if errno(call).is_some() {
+                    sum.errors = sum.errors.saturating_add(call.count);
+                }
             }
         }
     }

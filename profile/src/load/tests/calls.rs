@@ -1,5 +1,7 @@
 //! Single system calls, as they are listed.
 
+use std::io::Cursor;
+
 use rz_format::*;
 
 use crate::calls::{CallList, CallOptions, FileChange, FileEvent, load_calls};
@@ -15,9 +17,13 @@ fn call(start_ns: u64, number: u32, result: i64) -> Call {
 }
 
 fn list(trace: Trace, options: &CallOptions) -> CallList {
+    list_bytes(&trace.finish(), options)
+}
+
+fn list_bytes(bytes: &[u8], options: &CallOptions) -> CallList {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.rz");
-    std::fs::write(&path, trace.finish()).unwrap();
+    std::fs::write(&path, bytes).unwrap();
     load_calls(&path, options, &Filter::default()).unwrap()
 }
 
@@ -106,6 +112,22 @@ fn the_last_calls_are_in_any_block() {
             assert!(found.files_are_complete && found.notes.is_empty(), "{:?}", found.notes);
         }
     }
+}
+
+#[test]
+fn the_last_calls_are_those_before_a_damaged_block() {
+    let mut trace = Trace::new();
+    for begin in [10, 20, 30] {
+        trace.calls(&[call(begin, READ, 1), call(begin + 1, READ, 1)]);
+    }
+    let mut bytes = trace.finish();
+    let index = read_index(&mut Cursor::new(&bytes)).unwrap();
+    let last = index.iter().rfind(|block| block.kind == BlockKind::CALLS).unwrap();
+    bytes[last.offset as usize + BLOCK_HEADER_LEN] ^= 1;
+    let options = CallOptions { tail: Some(2), ..CallOptions::default() };
+    let starts: Vec<u64> =
+        list_bytes(&bytes, &options).calls.iter().map(|call| call.start_ns).collect();
+    assert!(starts.ends_with(&[20, 21]), "{starts:?}");
 }
 
 #[test]
