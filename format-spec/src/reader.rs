@@ -132,6 +132,8 @@ pub struct Reader<R> {
     length: u64,
     next_sequence: u32,
     closed: bool,
+    /// Whether more may be written behind the end.
+    grows: bool,
     false_starts: u32,
     last_ns: u64,
     damage: Vec<Damage>,
@@ -157,6 +159,7 @@ impl<R: Read + Seek> Reader<R> {
             length,
             next_sequence: 0,
             closed: false,
+            grows: false,
             false_starts: 0,
             last_ns: 0,
             damage: Vec::new(),
@@ -203,6 +206,20 @@ impl<R: Read + Seek> Reader<R> {
     /// nanoseconds on the trace's clock; 0 if there was none.
     pub fn last_ns(&self) -> u64 {
         self.last_ns
+    }
+
+    /// Says whether the file is still being written. If so, its end is where its
+    /// last whole block ends, nothing is wrong with what is behind that, and a
+    /// reader that came to the end can go on later. Once it is known that nothing
+    /// more comes, the end is to be read as that of any other file.
+    pub fn set_growing(&mut self, grows: bool) {
+        self.grows = grows;
+    }
+
+    /// Whether nothing more comes: the end was reached, and if the file was still
+    /// being written, it has been closed.
+    pub fn is_at_end(&self) -> bool {
+        self.closed
     }
 
     /// The next block, or `None` at the end of the file. Damage is skipped
@@ -298,8 +315,11 @@ impl<R: Read + Seek> Reader<R> {
 
     /// The next block whose checksum is right.
     fn next_valid(&mut self) -> Result<Option<(BlockHeader, Vec<u8>)>, FormatError> {
+        if self.grows {
+            self.length = self.file.seek(SeekFrom::End(0))?;
+        }
         if self.offset >= self.length {
-            if !self.closed {
+            if !self.closed && !self.grows {
                 self.closed = true;
                 self.damage.push(Damage::NotClosed);
             }
@@ -313,9 +333,13 @@ impl<R: Read + Seek> Reader<R> {
         let start = self.offset;
         let found = match self.block_at(start)? {
             Some(block) => Some((start, block)),
+            None if self.grows && self.is_unfinished(start)? => return Ok(None),
             None => self.search(start + 1)?,
         };
         let Some((at, (header, payload))) = found else {
+            if self.grows {
+                return Ok(None);
+            }
             self.closed = true;
             self.offset = self.length;
             self.damage.push(Damage::CutOff { offset: start, length: self.length - start });
@@ -355,6 +379,16 @@ impl<R: Read + Seek> Reader<R> {
             return Ok(None);
         }
         Ok(Some((header, payload)))
+    }
+
+    /// Whether the block at `offset` reaches beyond the end of the file.
+    fn is_unfinished(&mut self, offset: u64) -> Result<bool, FormatError> {
+        if self.length - offset < BLOCK_HEADER_LEN as u64 {
+            return Ok(true);
+        }
+        Ok(header_at(&mut self.file, offset, u64::MAX)?.is_some_and(|(header, _)| {
+            self.length - offset < BLOCK_HEADER_LEN as u64 + u64::from(header.stored_len)
+        }))
     }
 
     /// The first valid block that starts at `from` or later.

@@ -4,6 +4,7 @@ mod calls;
 mod damage;
 mod filters;
 mod generated;
+mod growing;
 mod heap;
 mod heap_estimates;
 mod heap_views;
