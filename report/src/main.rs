@@ -17,8 +17,8 @@ use rz_profile::filter::Filter;
 use rz_profile::heap::Suppressions;
 use rz_profile::inventory::load_inventory;
 use rz_profile::load::{LoadOptions, Without, load};
-use rz_profile::model::{EventId, EventKind, OFF_CPU, Profile, SYSCALLS, WALL};
-use rz_profile::select::{default_event, find_event, select_event};
+use rz_profile::model::{EventId, EventKind, Profile};
+use rz_profile::select::{EventName, default_event, find_event, select_event};
 use rz_report::diff::fail_if::{Checked, Outcome, check, worst};
 use rz_report::diff::flame::write_diff_flame_graph;
 use rz_report::diff::json::write_diff_json;
@@ -252,7 +252,7 @@ fn say_checked(checked: &[Checked]) -> Outcome {
 /// The event that was asked for, which may be without samples, or else the
 /// first one with samples.
 fn event_of(profile: &mut Profile, config: &Config, path: &Path) -> Result<Option<EventId>> {
-    let name = config.event.as_deref();
+    let name = config.event.as_ref();
     let found = select_event(profile, name).with_context(|| path.display().to_string())?;
     let event = found.or_else(|| find_event(profile, name?));
     Ok(match config.metric {
@@ -272,11 +272,13 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
 
 /// What nothing is told of when an event is shown; without a name that of the CPU,
 /// if it has samples.
-fn not_shown(event: Option<&str>) -> Without {
-    match event {
-        Some(OFF_CPU | WALL) => Without { calls: true, ..Without::default() },
-        Some(SYSCALLS) => Without { waits: true, ..Without::default() },
-        None | Some(_) => Without { waits: true, calls: true, ..Without::default() },
+fn not_shown(event: Option<&EventName>) -> Without {
+    match event.and_then(EventName::kind) {
+        Some(EventKind::OffCpu | EventKind::Wall) => Without { calls: true, ..Without::default() },
+        Some(EventKind::Syscalls) => Without { waits: true, ..Without::default() },
+        None | Some(EventKind::Cpu | EventKind::Alloc | EventKind::Growth) => {
+            Without { waits: true, calls: true, ..Without::default() }
+        }
     }
 }
 
@@ -299,7 +301,7 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
     let unnamed = matches!(config.view, View::Info(_));
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
-    let without = not_shown(config.event.as_deref());
+    let without = not_shown(config.event.as_ref());
     let mut options =
         LoadOptions { debug_dirs, symbols, source_maps, timeline, unnamed, heap, filter, without };
     let mut profile = load(path, &options)?;

@@ -7,7 +7,7 @@ use rz_profile::filter::Filter;
 use rz_profile::heap::{Metric, Suppressions};
 use rz_profile::load::{LoadOptions, load};
 use rz_profile::model::Profile;
-use rz_profile::select::{find_event, select_event};
+use rz_profile::select::{EventName, find_event, select_event};
 use rz_report::diff::fail_if::{Condition, check};
 use rz_report::diff::flame::write_diff_flame_graph;
 use rz_report::diff::json::write_diff_json;
@@ -239,7 +239,7 @@ fn show_diff(out: &mut Vec<u8>, before: Run<'_>, after: Run<'_>) {
 
 fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     let style = Style::default();
-    let event = find_event(profile, "alloc");
+    let event = find_event(profile, &"alloc".into());
     let page = HeapPageOptions { limit: 25, threads: 10 };
     serde_json::to_writer(&mut *out, &heap(profile, page)).unwrap();
     write_heap(out, style, "t", profile, event, page).unwrap();
@@ -266,9 +266,9 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
 
 fn show(out: &mut Vec<u8>, profile: &mut Profile) {
     let style = Style::default();
-    for name in ["cpu", "off-cpu", "syscalls", "wall"] {
-        let selected = select_event(profile, Some(name)).unwrap();
-        let event = selected.or_else(|| find_event(profile, name));
+    for name in ["cpu", "off-cpu", "syscalls", "wall"].map(EventName::from) {
+        let selected = select_event(profile, Some(&name)).unwrap();
+        let event = selected.or_else(|| find_event(profile, &name));
         let page = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
         write_summary(out, style, "t", profile, event, page).unwrap();
         write_off_cpu(out, style, "t", profile, event, page).unwrap();
@@ -316,11 +316,11 @@ fn every_view_of_nonsense() {
         let options = LoadOptions { timeline: true, ..LoadOptions::default() };
         let mut profile = load(&path, &options).unwrap();
         let mut out = Vec::new();
-        for name in ["cpu", "off-cpu", "syscalls", "wall"] {
-            let event = |profile: &mut Profile| select_event(profile, Some(name)).unwrap();
-            let after = event(&mut profile).or_else(|| find_event(&profile, name));
+        for name in ["cpu", "off-cpu", "syscalls", "wall"].map(EventName::from) {
+            let event = |profile: &mut Profile| select_event(profile, Some(&name)).unwrap();
+            let after = event(&mut profile).or_else(|| find_event(&profile, &name));
             if let Some(last) = &last {
-                let before = Run { profile: last, name: "a", event: find_event(last, name) };
+                let before = Run { profile: last, name: "a", event: find_event(last, &name) };
                 let after = Run { profile: &profile, name: "b", event: after };
                 show_diff(&mut out, before, after);
             }

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_profile::model::{EventId, FrameKind, Losses, Profile, Sample, Source, TotalClass};
+use rz_profile::model::{EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
@@ -236,6 +236,10 @@ impl Counted {
             |(what, count): &(String, u64)| Counted { what: text(what), count: known(*count) };
         counted.iter().map(one).collect()
     }
+
+    fn lost(sum: &LossSum) -> Self {
+        Counted { what: sum.to_string(), count: known(sum.count) }
+    }
 }
 
 fn text(text: &str) -> String {
@@ -401,11 +405,10 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
         ("allocations", &info.lost_allocations),
         ("unknown", &info.lost_others),
     ];
-    let is_any = |losses: &Losses| losses.count > 0 || !losses.reasons.is_empty();
-    let lost = lost.into_iter().filter(|(_, losses)| is_any(losses)).map(|(what, losses)| Lost {
+    let lost = lost.into_iter().filter(|(_, losses)| losses.is_any()).map(|(what, losses)| Lost {
         what,
         count: known(losses.count),
-        reasons: Counted::all(&losses.reasons),
+        reasons: losses.reasons.iter().map(Counted::lost).collect(),
     });
     let inexact = |class: &TotalClass| Inexact {
         what: match class {
@@ -458,7 +461,7 @@ fn unnamed(profile: &Profile, event: EventId) -> u64 {
         let mut functions = profile.locations_of(sample.stack);
         let innermost = functions.find(|location| !matches!(location.kind, FrameKind::Reason(_)));
         let line = innermost.and_then(|location| location.lines.first());
-        line.is_some_and(|line| !profile.is_named(line.function))
+        line.is_some_and(|line| profile.functions[line.function].nameless)
     };
     let unnamed = samples.filter(is_unnamed);
     unnamed.fold(0, |sum: u64, sample| sum.saturating_add(sample.count))
@@ -540,6 +543,7 @@ pub(crate) mod tests {
     #[test]
     fn says_where_it_is_from_and_what_is_missing() {
         use rz_profile::model::TruncatedReason::NoUnwindInfo;
+        use rz_profile::model::{LossReason, Losses};
         let mut builder = Builder::new();
         let known = builder.stack(&["main", "work"]);
         let unnamed = builder.stack(&["[truncated]", "[app+0x1234]"]);
@@ -548,8 +552,9 @@ pub(crate) mod tests {
         let mut profile = builder.profile;
         let mut roots = profile.locations.iter_mut().filter(|l| l.kind == FrameKind::Truncated);
         roots.next().unwrap().truncated = Some(NoUnwindInfo);
-        profile.info.lost_samples =
-            Losses { count: 4, reasons: vec![("ring buffer\u{1b}full".into(), 4)] };
+        let full = LossSum { reason: LossReason::RingFull, count: 4, duration_ns: 0 };
+        profile.info.lost_samples = Losses { count: 4, reasons: vec![full] };
+        profile.info.redacted = vec![("host\u{1b}names".into(), 4)];
         profile.info.filter.text = "5s to 10s".into();
         profile.info.filter.window = Some((5_000_000_000, 10_000_000_000));
         profile.modules[0].build_id = vec![0xab, 0x01];
@@ -569,8 +574,10 @@ pub(crate) mod tests {
         check("/event/unit", "nanoseconds".into());
         check("/event/total", serde_json::json!({"samples": 5, "weight": 50_000_000}));
         // Texts of the trace cannot drive a terminal.
+        let redacted = serde_json::json!([{"what": "host?names", "count": 4}]);
+        check("/trace/redacted", redacted);
         let lost = serde_json::json!([{"what": "samples", "count": 4,
-            "reasons": [{"what": "ring buffer?full", "count": 4}]}]);
+            "reasons": [{"what": "kernel buffer full", "count": 4}]}]);
         check("/quality/lost", lost);
         let truncated = serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2}]);
         check("/quality/truncated", truncated);

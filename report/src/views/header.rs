@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashSet;
 use rz_profile::model::{
-    ALLOC, Event, EventId, EventKind, FrameKind, Info, Losses, OFF_CPU, ProcessId, Profile,
-    SYSCALLS, Tier, Unit,
+    ALLOC, Event, EventId, EventKind, FrameKind, Info, LossSum, Losses, OFF_CPU, ProcessId,
+    Profile, SYSCALLS, Tier, Unit,
 };
 use rz_profile::notes::listed;
 use rz_profile::select::can_add_wall;
@@ -278,11 +278,10 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
 }
 
 /// A number and the reasons for it, if there are any.
-fn with_reasons(reasons: &[(String, u64)], number: String) -> Option<String> {
-    let reason = |(reason, lost): &(String, u64)| match lost {
-        // How long sampling was held back is known, but not what was missed.
-        0 => clean(reason).to_string(),
-        lost => format!("{} {}", count(*lost), clean(reason)),
+fn with_reasons(reasons: &[LossSum], number: String) -> Option<String> {
+    let reason = |sum: &LossSum| match sum.count {
+        0 => sum.to_string(),
+        lost => format!("{} {sum}", count(lost)),
     };
     let reasons: Vec<String> = reasons.iter().map(reason).collect();
     (!reasons.is_empty()).then(|| format!("{number}: {}", reasons.join(", ")))
@@ -343,7 +342,7 @@ fn cost(info: &Info) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rz_profile::model::Sample;
+    use rz_profile::model::{LossReason, Sample};
 
     use super::*;
     use crate::fixture::{Builder, text};
@@ -379,6 +378,10 @@ trace.rz: app (pid 4242)
         assert!(rest.contains("  samples   60, in 1 thread\n"), "{rest}");
     }
 
+    fn missing(reason: LossReason, count: u64) -> LossSum {
+        LossSum { reason, count, duration_ns: 0 }
+    }
+
     #[test]
     fn says_what_is_missing() {
         let mut builder = Builder::new();
@@ -389,14 +392,15 @@ trace.rz: app (pid 4242)
         builder.sample(child, stack, 980);
         let info = &mut builder.profile.info;
         info.lost_samples.count = 20;
-        info.lost_samples.reasons = vec![("ring buffer full".into(), 15), ("throttled".into(), 5)];
+        info.lost_samples.reasons =
+            vec![missing(LossReason::RingFull, 15), missing(LossReason::QueueFull, 5)];
         info.truncated = 198;
         let expected = "
 trace.rz: app (pid 4242) and 1 other process
   host      db7, Linux 6.1.0 x86_64, 16 CPUs
   recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
   samples   1,980 = 19.8 s of CPU = 1.98 cores, in 2 threads of 2 processes
-  lost      20 (1.0% of what was due): 15 ring buffer full, 5 throttled
+  lost      20 (1.0% of what was due): 15 kernel buffer full, 5 recorder behind
   truncated 198 stacks (10.0%) do not reach their outermost function
   cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
@@ -427,7 +431,7 @@ trace.rz: app (pid 4242) and 1 other process
 
     #[test]
     fn what_was_held_back_is_said_without_a_number() {
-        let throttled = ("throttled by the kernel for 1.2 s".to_owned(), 0);
+        let throttled = LossSum { duration_ns: 1_200_000_000, ..missing(LossReason::Throttled, 0) };
         let lost_samples = Losses { count: 0, reasons: vec![throttled] };
         let mut info = Info { samples: 90, lost_samples, ..Info::default() };
         assert_eq!(
@@ -435,7 +439,7 @@ trace.rz: app (pid 4242) and 1 other process
             "an unknown number: throttled by the kernel for 1.2 s"
         );
         info.lost_samples.count = 10;
-        info.lost_samples.reasons.insert(0, ("kernel buffer full".to_owned(), 10));
+        info.lost_samples.reasons.insert(0, missing(LossReason::RingFull, 10));
         let expected = "10 (10.0% of what was due): 10 kernel buffer full, \
                         throttled by the kernel for 1.2 s";
         assert_eq!(lost(&info, EventKind::Cpu), expected);
@@ -443,15 +447,15 @@ trace.rz: app (pid 4242) and 1 other process
 
     #[test]
     fn each_kind_of_event_has_losses_of_its_own() {
-        let losses = |count, reason: &str| Losses { count, reasons: vec![(reason.into(), count)] };
+        let losses = |count, reason| Losses { count, reasons: vec![missing(reason, count)] };
         let mut info = Info { samples: 90, ..Info::default() };
         assert_eq!(lost(&info, EventKind::Wall), "none");
-        info.lost_waits = losses(1, "kernel buffer full");
-        info.lost_calls = losses(2_000, "recorder behind");
+        info.lost_waits = losses(1, LossReason::RingFull);
+        info.lost_calls = losses(2_000, LossReason::QueueFull);
         assert_eq!(lost(&info, EventKind::Cpu), "none");
         assert_eq!(lost(&info, EventKind::OffCpu), "1 interval: 1 kernel buffer full");
         assert_eq!(lost(&info, EventKind::Syscalls), "2,000 calls: 2,000 recorder behind");
-        info.lost_totals = losses(0, "kernel table full");
+        info.lost_totals = losses(0, LossReason::TableFull);
         assert_eq!(
             lost(&info, EventKind::Wall),
             "1 interval: 1 kernel buffer full; an unknown number of events in no total: kernel \
@@ -509,7 +513,8 @@ trace.rz: app (pid 4242) and 1 other process
         info.filter.by_thread = true;
         // Other threads had as many samples.
         info.samples = 180;
-        (info.lost_samples.count, info.lost_samples.reasons) = (20, vec![("throttled".into(), 20)]);
+        (info.lost_samples.count, info.lost_samples.reasons) =
+            (20, vec![missing(LossReason::RingFull, 20)]);
         (info.truncated, info.recording_ns) = (7, 20_000_000_000);
         let expected = "
 trace.rz: app (pid 4242)
@@ -517,7 +522,7 @@ trace.rz: app (pid 4242)
   recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
   filter    10s to 20s, thread worker*
   samples   90 = 900 ms of CPU = 0.09 cores, in 1 thread
-  lost      20 (10.0% of what was due): 20 throttled, whatever the filter selects
+  lost      20 (10.0% of what was due): 20 kernel buffer full, whatever the filter selects
   cost      31.0 ms CPU (0.2% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&profile, Some(0)), expected[1..]);

@@ -148,7 +148,7 @@ pub(super) fn totals(profile: &Profile, heap: &Heap) -> Totals {
 }
 
 fn basis(profile: &Profile, heap: &Heap) -> Basis {
-    let lost = !profile.info.lost_allocations.reasons.is_empty();
+    let lost = profile.info.lost_allocations.is_any();
     match (heap.counts.is_some(), heap.interval) {
         _ if heap.selected.by_stack => Basis::Selected,
         (true, 0) if lost => Basis::ExactButLost,
