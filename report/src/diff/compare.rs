@@ -251,7 +251,7 @@ impl Judges<'_> {
                 Node {
                     symbol: node.symbol,
                     kind: node.kind,
-                    inlined: node.inlined,
+                    inlined: node.how.inlined,
                     parent: node.parent,
                     self_: pairs.0,
                     total,

@@ -59,13 +59,10 @@ pub struct Node {
     pub symbol: SymbolId,
     /// What it stands for.
     pub kind: NodeKind,
-    /// Whether it was inlined into its caller wherever it was seen here.
-    pub inlined: bool,
-    /// How it ran, of code of a runtime; unknown also if not always in one way.
-    pub tier: CodeTier,
-    /// Whether it is code of a runtime that was once found near the moment of
-    /// a sample, and not at it.
-    pub approximate: bool,
+    /// How it ran: inlined if it was wherever it was seen here; of code of a
+    /// runtime, in its tier, which is unknown also if not always the same, and
+    /// approximate if it once was.
+    pub how: Execution,
     /// The node above; the root is its own parent. Always a smaller id,
     /// except for the root.
     pub parent: NodeId,
@@ -90,20 +87,20 @@ pub struct Place {
     pub parent: NodeId,
 }
 
-impl Node {
-    /// It was seen once more, in this way.
-    pub(crate) fn seen(&mut self, inlined: bool, tier: CodeTier, approximate: bool) {
-        self.inlined &= inlined;
-        self.approximate |= approximate;
-        if self.tier != tier {
-            self.tier = CodeTier::Unknown;
-        }
+/// How something ran that was seen in both ways.
+pub(crate) fn in_both_ways(one: Execution, other: Execution) -> Execution {
+    Execution {
+        tier: if one.tier == other.tier { one.tier } else { CodeTier::Unknown },
+        inlined: one.inlined && other.inlined,
+        approximate: one.approximate || other.approximate,
     }
+}
 
+impl Node {
     /// The node without its sums.
     pub fn place(&self) -> Place {
-        let &Node { symbol, kind, inlined, parent, .. } = self;
-        Place { symbol, kind, inlined, parent }
+        let &Node { symbol, kind, how, parent, .. } = self;
+        Place { symbol, kind, inlined: how.inlined, parent }
     }
 }
 
@@ -338,12 +335,11 @@ impl Growing {
     }
 
     fn child(&mut self, parent: NodeId, frame: Frame) -> NodeId {
-        let Frame { symbol, kind, how } = frame;
-        let id = *self.children.entry((parent, symbol, kind)).or_insert_with(|| {
+        let id = *self.children.entry((parent, frame.symbol, frame.kind)).or_insert_with(|| {
             self.nodes.push(new_node(frame, parent));
             self.nodes.len() - 1
         });
-        self.nodes[id].seen(how.inlined, how.tier, how.approximate);
+        self.nodes[id].how = in_both_ways(self.nodes[id].how, frame.how);
         id
     }
 
@@ -373,10 +369,10 @@ impl Growing {
 }
 
 fn new_node(frame: Frame, parent: NodeId) -> Node {
-    let Frame { symbol, kind, how: Execution { inlined, tier, approximate } } = frame;
+    let Frame { symbol, kind, how } = frame;
     let (self_, total) = (Amount::default(), Amount::default());
     let children = Vec::new();
-    Node { symbol, kind, inlined, tier, approximate, parent, children, self_, total }
+    Node { symbol, kind, how, parent, children, self_, total }
 }
 
 #[cfg(test)]
@@ -391,7 +387,7 @@ mod tests {
         while let Some((id, depth)) = pending.pop() {
             let node = &tree.nodes[id];
             let name = &symbols[node.symbol].name;
-            let mark = if node.inlined { " inlined" } else { "" };
+            let mark = if node.how.inlined { " inlined" } else { "" };
             let (own, total) = (node.self_.samples, node.total.samples);
             out += &format!("{}{name}{mark} {own}/{total}\n", " ".repeat(depth));
             pending.extend(node.children.iter().rev().map(|&child| (child, depth + 1)));

@@ -1,8 +1,8 @@
 //! Sums samples up per function, wherever it was called from.
 
-use rz_profile::model::FrameKind;
+use rz_profile::model::{Execution, FrameKind};
 
-use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT};
+use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT, in_both_ways};
 use crate::model::symbols::{SymbolId, Symbols};
 
 /// One function of the table.
@@ -12,6 +12,8 @@ pub struct Row {
     pub symbol: SymbolId,
     /// What it is where it was seen first.
     pub kind: NodeKind,
+    /// How it ran wherever it was seen, of code of a runtime.
+    pub how: Execution,
     /// Samples in which it ran itself.
     pub self_: Amount,
     /// Samples in which it was anywhere on the stack, each counted once
@@ -61,6 +63,12 @@ fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row
     let row = |nodes: FunctionNodes| Row {
         symbol: nodes.symbol,
         kind: nodes.all.first().map_or(NodeKind::All, |&id| tree.nodes[id].kind),
+        how: nodes
+            .all
+            .iter()
+            .map(|&id| tree.nodes[id].how)
+            .reduce(in_both_ways)
+            .unwrap_or_default(),
         self_: sum(&nodes.all, |node| node.self_),
         total: sum(&nodes.outermost, |node| node.total),
     };

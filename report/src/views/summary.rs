@@ -1,12 +1,13 @@
 //! The report's first page: the header, top functions, hot path and threads.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use rz_profile::model::{EventId, Profile, Unit};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
-use crate::model::frames::{ShownFrame, ShownKind, kind_of};
+use crate::model::frames::{RuntimeFrame, ShownFrame, ShownKind, kind_of, of_runtime};
 use crate::model::hotpath::hot_path;
 use crate::model::rows::Rows;
 use crate::model::symbols::{Symbol, Symbols};
@@ -58,9 +59,11 @@ pub struct ShownFunction {
     /// Its name and module.
     #[serde(flatten)]
     pub symbol: Symbol,
-    /// What it is: `function`, `kernel`, `jit`, or `reason` of what says why a
-    /// thread waited.
+    /// What it is: `function`, `kernel`, `jit`, `runtime`, or `reason` of what
+    /// says why a thread waited.
     pub kind: ShownKind,
+    /// Whose code it is and how it ran; `null` unless it is code of a runtime.
+    pub runtime: Option<RuntimeFrame>,
     /// Samples in which it ran itself.
     #[serde(rename = "self")]
     pub self_: Amount,
@@ -142,6 +145,7 @@ pub(crate) fn shown_functions(
     Rows::first(options.limit, rows, |row| ShownFunction {
         symbol: symbols[row.symbol].clone(),
         kind: kind_of(row.kind, false),
+        runtime: RuntimeFrame::of(row.kind, row.how),
         self_: row.self_,
         total: row.total,
     })
@@ -207,7 +211,8 @@ pub(crate) fn write_top(
         let Symbol { name, module } = row.symbol.clone();
         let mut numbers = share(row.self_, all.weight, unit).to_vec();
         numbers.extend(share(row.total, all.weight, unit));
-        Row { numbers, text: name, suffix: module }
+        let text = of_runtime(&name, row.runtime).map(Cow::into_owned);
+        Row { numbers, text: text.unwrap_or(name), suffix: module }
     };
     let table: Vec<Row> = functions.rows.iter().map(row).collect();
     let title = weight_title(unit);
