@@ -30,6 +30,13 @@ pub struct Amount {
 }
 
 impl Amount {
+    /// All samples of an event.
+    pub fn of_event(profile: &Profile, event: EventId) -> Self {
+        let mut total = Amount::default();
+        samples_of(profile, event).for_each(|sample| total.add(amount_of(sample)));
+        total
+    }
+
     /// Adds `other`; sums that a hostile file drives past the end stay there.
     pub fn add(&mut self, other: Amount) {
         self.samples = self.samples.saturating_add(other.samples);

@@ -4,11 +4,14 @@
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_profile::model::{EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass};
+use rz_profile::model::{
+    EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass, TruncatedReason,
+};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
+use crate::model::truncated::truncated;
 use crate::render::format::hex;
 use crate::views::annotate::AnnotatedPage;
 use crate::views::heap::HeapPage;
@@ -242,6 +245,14 @@ impl Counted {
     }
 }
 
+fn counted(truncated: Vec<(TruncatedReason, u64)>) -> Vec<Counted> {
+    let one = |(reason, count): (TruncatedReason, u64)| Counted {
+        what: reason.describe().to_owned(),
+        count: Some(count),
+    };
+    truncated.into_iter().map(one).collect()
+}
+
 fn text(text: &str) -> String {
     clean(text).into_owned()
 }
@@ -274,8 +285,10 @@ impl<'l> Document<'l> {
             generator: concat!("report ", env!("CARGO_PKG_VERSION")),
             trace: trace(name, profile, event),
             filter,
-            event: event
-                .map(|id| Shown { event: event_of(profile, id), total: total(profile, id) }),
+            event: event.map(|id| Shown {
+                event: event_of(profile, id),
+                total: Amount::of_event(profile, id),
+            }),
             events: (0..profile.events.len()).map(|id| event_of(profile, id)).collect(),
             quality: quality(profile, event),
             notes,
@@ -310,15 +323,6 @@ impl<'l> Document<'l> {
         }
         writeln!(out)
     }
-}
-
-/// All samples of an event.
-fn total(profile: &Profile, event: EventId) -> Amount {
-    let mut total = Amount::default();
-    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
-        total.add(Amount { samples: sample.count, weight: sample.weight });
-    }
-    total
 }
 
 fn event_of(profile: &Profile, id: EventId) -> Event {
@@ -425,32 +429,10 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
     };
     Quality {
         lost: lost.collect(),
-        truncated: truncated(profile, event),
+        truncated: event.map_or_else(Vec::new, |event| counted(truncated(profile, event))),
         unnamed_samples: event.map(|event| unnamed(profile, event)),
         inexact_sums: profile.inexact.iter().map(inexact).collect(),
     }
-}
-
-/// Samples whose stack does not reach its root, by reason, in the reasons' order.
-fn truncated(profile: &Profile, event: Option<EventId>) -> Vec<Counted> {
-    // Roots come before what they lead to.
-    let mut roots = Vec::with_capacity(profile.stacks.len());
-    for (id, stack) in profile.stacks.iter().enumerate() {
-        roots.push(stack.parent.map_or(id, |parent| roots[parent]));
-    }
-    let mut sums: Vec<Counted> = Vec::new();
-    for sample in profile.samples.iter().filter(|sample| Some(sample.event) == event) {
-        let root =
-            sample.stack.map(|stack| &profile.locations[profile.stacks[roots[stack]].location]);
-        let Some(reason) = root.and_then(|root| root.truncated) else { continue };
-        let what = reason.describe();
-        match sums.iter_mut().find(|sum| sum.what == what) {
-            Some(sum) => sum.count = sum.count.map(|n| n.saturating_add(sample.count)),
-            None => sums.push(Counted { what: what.to_owned(), count: Some(sample.count) }),
-        }
-    }
-    sums.sort_by(|a, b| a.what.cmp(&b.what));
-    sums
 }
 
 /// Samples whose innermost function has no name.

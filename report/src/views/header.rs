@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashSet;
 use rz_profile::model::{
-    ALLOC, Event, EventId, EventKind, FrameKind, Info, LossSum, Losses, OFF_CPU, ProcessId,
-    Profile, SYSCALLS, Tier, Unit,
+    ALLOC, Event, EventId, EventKind, Info, LossSum, Losses, OFF_CPU, ProcessId, Profile, SYSCALLS,
+    Tier, Unit,
 };
 use rz_profile::notes::listed;
 use rz_profile::select::can_add_wall;
@@ -14,6 +14,7 @@ use rz_profile::select::can_add_wall;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::threads;
+use crate::model::truncated::truncated;
 use crate::render::format::{
     bytes, count, counted, duration, percent, percent_of, shorten, weight,
 };
@@ -56,7 +57,8 @@ pub fn write_header(
     line("lost", &lost(info, kind))?;
     let (truncated, all) = match event {
         Some(event) if kind != EventKind::Cpu || info.filter.is_active() => {
-            truncated_samples(profile, event)
+            let truncated = truncated(profile, event).into_iter().map(|(_, count)| count);
+            (truncated.fold(0, u64::saturating_add), Amount::of_event(profile, event).samples)
         }
         None if info.filter.is_active() => (0, 0),
         _ => (info.truncated, info.samples),
@@ -196,8 +198,7 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
         return "none".to_owned();
     };
     let rows = threads::threads(profile, event);
-    let mut total = Amount::default();
-    rows.iter().for_each(|row| total.add(row.amount));
+    let total = Amount::of_event(profile, event);
     if total.samples == 0 {
         return "none".to_owned();
     }
@@ -305,25 +306,6 @@ pub(crate) fn lost_percent(info: &Info, kind: EventKind, samples: u64) -> f64 {
     let all = if kind == EventKind::Cpu { info.samples } else { 0 };
     let samples = samples.max(all);
     percent_of(lost, samples.saturating_add(lost))
-}
-
-/// How many samples of an event have a truncated stack, and how many there are.
-fn truncated_samples(profile: &Profile, event: EventId) -> (u64, u64) {
-    let mut is_truncated: Vec<bool> = Vec::with_capacity(profile.stacks.len());
-    for stack in &profile.stacks {
-        is_truncated.push(match stack.parent {
-            Some(parent) => is_truncated[parent],
-            None => profile.locations[stack.location].kind == FrameKind::Truncated,
-        });
-    }
-    let (mut truncated, mut all) = (0, 0_u64);
-    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
-        all = all.saturating_add(sample.count);
-        if sample.stack.is_some_and(|stack| is_truncated[stack]) {
-            truncated += sample.count;
-        }
-    }
-    (truncated, all)
 }
 
 fn cost(info: &Info) -> String {

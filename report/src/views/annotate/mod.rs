@@ -63,7 +63,7 @@ pub fn annotated(
     let wanted = clean(&options.function).into_owned();
     let empty = AnnotatedPage { wanted, ..AnnotatedPage::default() };
     let Some(event) = with_samples(profile, event) else { return empty };
-    let page = AnnotatedPage { total: total(profile, event), ..empty };
+    let page = AnnotatedPage { total: Amount::of_event(profile, event), ..empty };
     match choose(profile, event, &options.function) {
         Choice::None => page,
         Choice::One(candidate) => {
@@ -75,15 +75,6 @@ pub fn annotated(
             AnnotatedPage { candidates: Rows::first(options.limit, candidates, row), ..page }
         }
     }
-}
-
-/// All samples of an event.
-fn total(profile: &Profile, event: EventId) -> Amount {
-    let mut total = Amount::default();
-    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
-        total.add(Amount { samples: sample.count, weight: sample.weight });
-    }
-    total
 }
 
 fn shown_candidate(profile: &Profile, candidate: &Candidate) -> CandidateFunction {
