@@ -253,8 +253,9 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     ] {
         let list = SiteList { kind, by, limit: 25 };
         let suppressions: Suppressions = "leak:a*b".parse().unwrap();
-        serde_json::to_writer(&mut *out, &sites(profile, list, &suppressions)).unwrap();
-        write_sites(out, style, "t", profile, event, list, &suppressions).unwrap();
+        let page = sites(profile, list, &suppressions);
+        serde_json::to_writer(&mut *out, &page).unwrap();
+        write_sites(out, style, "t", profile, event, &page).unwrap();
     }
     for metric in Metric::ALL {
         let event = rz_profile::heap::show(profile, metric).expect("there are allocations");
@@ -269,20 +270,24 @@ fn show(out: &mut Vec<u8>, profile: &mut Profile) {
     for name in ["cpu", "off-cpu", "syscalls", "wall"].map(EventName::from) {
         let selected = select_event(profile, Some(&name)).unwrap();
         let event = selected.or_else(|| find_event(profile, &name));
-        let page = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
-        write_summary(out, style, "t", profile, event, page).unwrap();
-        write_off_cpu(out, style, "t", profile, event, page).unwrap();
+        let options = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
         let json = |out: &mut Vec<u8>, page| {
             Document::new("t", profile, event, page).write(out).unwrap();
         };
-        json(out, Page::Summary(summary(profile, event, page)));
-        json(out, Page::OffCpu(off_cpu(profile, event, page)));
-        let page = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
-        write_syscalls(out, style, "t", profile, event, page).unwrap();
-        json(out, Page::Syscalls(syscalls(profile, event, page)));
+        let page = summary(profile, event, options);
+        write_summary(out, style, "t", profile, event, &page, options.by).unwrap();
+        json(out, Page::Summary(page));
+        let page = off_cpu(profile, event, options);
+        write_off_cpu(out, style, "t", profile, event, &page, options.by).unwrap();
+        json(out, Page::OffCpu(page));
+        let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
+        let page = syscalls(profile, event, options);
+        write_syscalls(out, style, "t", profile, event, &page).unwrap();
+        json(out, Page::Syscalls(page));
         let options = TreeOptions { direction: Direction::Inverted, min_percent: 0.0 };
-        write_tree_report(out, style, "t", profile, event, options).unwrap();
-        json(out, Page::Tree(tree(profile, event, options)));
+        let page = tree(profile, event, options);
+        write_tree_report(out, style, "t", profile, event, &page, options).unwrap();
+        json(out, Page::Tree(page));
         // There may be nothing to draw.
         let _ = write_flame_graph(out, "t", profile, event, Direction::TopDown);
     }

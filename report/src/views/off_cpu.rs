@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::model::rows::Rows;
 use crate::model::sums::Sum;
 use crate::model::threads::ShownThread;
-use crate::model::top;
+use crate::model::top::{self, SortBy};
 use crate::model::trees::{Direction, call_tree};
 use crate::model::waits::{ThreadTime, WaitsFor, by_reason, by_thread, open_by_reason};
 use crate::render::format::{count, counted, duration};
@@ -123,12 +123,12 @@ pub fn write_off_cpu(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: SummaryOptions,
+    page: &OffCpuPage,
+    by: SortBy,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let page = off_cpu(profile, event, options);
-    write_reasons(out, style, profile, &page)?;
-    write_open(out, style, &page)?;
+    write_reasons(out, style, profile, page)?;
+    write_open(out, style, page)?;
     match with_samples(profile, event) {
         None => {
             writeln!(out)?;
@@ -137,10 +137,10 @@ pub fn write_off_cpu(
         Some(event) => {
             write_stacks(out, style, &page.stacks)?;
             let all = (page.stacks.total, profile.events[event].unit);
-            write_top(out, style, &page.functions, all, options.by)?;
+            write_top(out, style, &page.functions, all, by)?;
         }
     }
-    write_threads(out, style, profile, &page)
+    write_threads(out, style, profile, page)
 }
 
 fn write_reasons(
@@ -224,7 +224,6 @@ mod tests {
 
     use super::*;
     use crate::fixture::{Builder, text};
-    use crate::model::top::SortBy;
 
     const OPTIONS: SummaryOptions =
         SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
@@ -277,7 +276,9 @@ mod tests {
 
     fn page(profile: &Profile, style: Style, limit: usize) -> String {
         let options = SummaryOptions { limit, ..OPTIONS };
-        let report = text(|out| write_off_cpu(out, style, "t.rz", profile, Some(1), options));
+        let page = off_cpu(profile, Some(1), options);
+        let by = options.by;
+        let report = text(|out| write_off_cpu(out, style, "t.rz", profile, Some(1), &page, by));
         report.split_once("\n\n").unwrap().1.to_owned()
     }
 

@@ -44,7 +44,10 @@ fn profile() -> Profile {
 #[test]
 fn the_tree_says_how_it_ran() {
     let style = Style { color: false, width: Some(100) };
-    let written = text(|out| write_tree_report(out, style, "t.rz", &profile(), Some(0), TREE));
+    let written = text(|out| {
+        let page = tree(&profile(), Some(0), TREE);
+        write_tree_report(out, style, "t.rz", &profile(), Some(0), &page, TREE)
+    });
     let (_, written) = written.split_once("\n total    self  function\n").unwrap();
     let expected = "\
 100.0%          [app+0x1000]
@@ -141,12 +144,10 @@ fn what_the_file_has_of_runtimes() {
     let inventory = load_inventory(&path, &Default::default()).unwrap();
     let options = InfoOptions { processes: 1, rows: 1 };
     let page = info((&inventory, &profile), Some(0), options);
+    let written = text(|out| write_info(out, Style::default(), "t.rz", &profile, Some(0), &page));
     let page = serde_json::to_value(page).unwrap();
     let of = |runtime: &str, count: u64| json!({"runtime": runtime, "count": count});
     assert_eq!(page["file"]["code_objects"], json!([of("cpython", 3), of("v8", 3)]));
-    let written = text(|out| {
-        write_info(out, Style::default(), "t.rz", (&inventory, &profile), Some(0), options)
-    });
     assert!(written.contains("\n  functions   3 of CPython, 3 of V8\n"), "{written}");
 }
 
@@ -165,7 +166,8 @@ fn functions(page: &Value) -> Vec<Value> {
 
 #[test]
 fn the_summary_says_how_it_ran() {
-    let written = text(|out| write_summary(out, STYLE, "t.rz", &profile(), Some(0), TOP));
+    let page = summary(&profile(), Some(0), TOP);
+    let written = text(|out| write_summary(out, STYLE, "t.rz", &profile(), Some(0), &page, TOP.by));
     let expected = "
  self     time   total     time  function
  0.0%     0 ns  100.0%  70.0 ns  [app+0x1000]  app
@@ -179,7 +181,7 @@ fn the_summary_says_how_it_ran() {
 14.3%  10.0 ns   14.3%  10.0 ns  [lost]";
     assert_eq!(part(&written, "TOP FUNCTIONS"), &expected[1..], "{written}");
     assert!(written.contains("\n 57.1%    Job.crunch [CPython, approximate]\n"), "{written}");
-    let page = serde_json::to_value(summary(&profile(), Some(0), TOP)).unwrap();
+    let page = serde_json::to_value(page).unwrap();
     let of = |name: Value, tier, inlined: bool, approximate: bool| json!({"name": name, "tier": tier, "inlined": inlined, "approximate": approximate});
     let expected = [
         json!(["[app+0x1000]", "app", null]),
@@ -241,7 +243,8 @@ fn event_of(profile: &Profile, kind: EventKind) -> Option<usize> {
 fn waits_in_code_of_runtimes() {
     let profile = waiting();
     let event = event_of(&profile, EventKind::OffCpu);
-    let written = text(|out| write_off_cpu(out, STYLE, "t.rz", &profile, event, TOP));
+    let page = off_cpu(&profile, event, TOP);
+    let written = text(|out| write_off_cpu(out, STYLE, "t.rz", &profile, event, &page, TOP.by));
     let expected = "\
 share    time  samples  stack, innermost first
 50.0%  500 ns        1  read ← Job.crunch ← <module> ← [app+0x1000]
@@ -251,7 +254,7 @@ share    time  samples  stack, innermost first
     let expected =
         "  0.0%     0 ns   80.0%   800 ns  Job.crunch [CPython, approximate]  jobs/job.py\n";
     assert!(part(&written, "TOP FUNCTIONS").contains(expected), "{written}");
-    let page = serde_json::to_value(off_cpu(&profile, event, TOP)).unwrap();
+    let page = serde_json::to_value(page).unwrap();
     let expected = json!({
         "functions": ["one", "add", "run", "[app+0x1000]"],
         "process": null,
@@ -279,14 +282,15 @@ fn syscalls_in_code_of_runtimes() {
     let profile = waiting();
     let event = event_of(&profile, EventKind::Syscalls);
     let options = SyscallOptions { limit: 10, by: SortCalls::Time, threads: 10 };
-    let written = text(|out| write_syscalls(out, STYLE, "t.rz", &profile, event, options));
+    let page = syscalls(&profile, event, options);
+    let written = text(|out| write_syscalls(out, STYLE, "t.rz", &profile, event, &page));
     let expected = "\
 share    time  samples  stack, innermost first
 60.0%  600 ns        1  read ← Job.crunch ← <module> ← [app+0x1000]
 40.0%  400 ns        1  read ← one ← add ← run ← [app+0x1000]
 ";
     assert_eq!(part(&written, "TOP STACKS"), expected, "{written}");
-    let page = serde_json::to_value(syscalls(&profile, event, options)).unwrap();
+    let page = serde_json::to_value(page).unwrap();
     let expected = json!({
         "functions": ["Job.crunch", "<module>", "[app+0x1000]"],
         "process": null,
@@ -333,8 +337,8 @@ fn allocations_in_code_of_runtimes() {
     ];
     assert_eq!(named.collect::<Vec<_>>(), expected);
     let list = SiteList { kind: SiteKind::Leaks, by: SortSites::Bytes, limit: 10 };
-    let known = Suppressions::default();
-    let written = text(|out| write_sites(out, STYLE, "t.rz", &profile, event, list, &known));
+    let page = sites(&profile, list, &Suppressions::default());
+    let written = text(|out| write_sites(out, STYLE, "t.rz", &profile, event, &page));
     let (_, stacks) = written.split_once("\n   1  57.1%  4.0 KiB").unwrap();
     let expected = " in 1 object of 4.0 KiB, malloc
       Job.crunch  job.py:13
@@ -355,7 +359,7 @@ fn allocations_in_code_of_runtimes() {
       [app+0x1000]  app
 ";
     assert_eq!(stacks, expected, "{written}");
-    let page = serde_json::to_value(sites(&profile, list, &known)).unwrap();
+    let page = serde_json::to_value(page).unwrap();
     let frame = |function, module, kind, file, line: u32| json!({"function": function, "module": module, "kind": kind, "file": file, "line": line});
     let expected = json!([
         frame("Job.crunch", "jobs/job.py", "runtime", "/srv/jobs/job.py", 13),

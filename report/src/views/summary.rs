@@ -179,18 +179,18 @@ pub fn write_summary(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: SummaryOptions,
+    page: &SummaryPage,
+    by: SortBy,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
     let Some(event) = with_samples(profile, event) else {
         writeln!(out)?;
         return write_no_samples(out, profile, event);
     };
-    let page = summary(profile, Some(event), options);
     let unit = profile.events[event].unit;
-    write_top(out, style, &page.functions, (page.total, unit), options.by)?;
-    write_hot_path(out, style, &page)?;
-    write_threads(out, style, profile, &page, unit)
+    write_top(out, style, &page.functions, (page.total, unit), by)?;
+    write_hot_path(out, style, page)?;
+    write_threads(out, style, profile, page, unit)
 }
 
 /// Writes functions with their shares of all.
@@ -297,7 +297,9 @@ mod tests {
     use crate::fixture::{Builder, text};
 
     fn summary(profile: &Profile, style: Style, options: SummaryOptions) -> String {
-        let report = text(|out| write_summary(out, style, "trace.rz", profile, Some(0), options));
+        let page = super::summary(profile, Some(0), options);
+        let report =
+            text(|out| write_summary(out, style, "trace.rz", profile, Some(0), &page, options.by));
         report.split_once("\n\n").unwrap().1.to_owned()
     }
 
@@ -393,8 +395,10 @@ total    time  samples   tid  thread
     #[test]
     fn no_samples_is_an_answer() {
         let profile = Builder::new().profile;
-        let report =
-            text(|out| write_summary(out, Style::default(), "trace.rz", &profile, None, OPTIONS));
+        let report = text(|out| {
+            let page = super::summary(&profile, None, OPTIONS);
+            write_summary(out, Style::default(), "trace.rz", &profile, None, &page, OPTIONS.by)
+        });
         assert!(report.starts_with("trace.rz: app (pid 4242)\n"));
         assert!(
             report.ends_with(

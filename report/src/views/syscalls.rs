@@ -215,13 +215,12 @@ pub fn write_syscalls(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: SyscallOptions,
+    page: &SyscallsPage,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let page = syscalls(profile, event, options);
-    write_calls(out, style, profile, &page)?;
-    write_uring(out, style, &page)?;
-    write_failed(out, style, profile, &page)?;
+    write_calls(out, style, profile, page)?;
+    write_uring(out, style, page)?;
+    write_failed(out, style, profile, page)?;
     write_in_flight(out, style, &page.in_flight)?;
     if with_samples(profile, event).is_some() {
         write_stacks(out, style, &page.stacks)?;
@@ -445,8 +444,10 @@ mod tests {
 
     fn page(profile: &Profile, by: SortCalls) -> String {
         let options = SyscallOptions { limit: 25, by, threads: 10 };
-        let report =
-            text(|out| write_syscalls(out, Style::default(), "t.rz", profile, Some(1), options));
+        let report = text(|out| {
+            let page = syscalls(profile, Some(1), options);
+            write_syscalls(out, Style::default(), "t.rz", profile, Some(1), &page)
+        });
         report.split_once("\n\n").unwrap().1.to_owned()
     }
 
@@ -494,7 +495,10 @@ THREADS  exact sums
         let page = |width| {
             let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
             let style = Style { color: false, width: Some(width) };
-            text(|out| write_syscalls(out, style, "t.rz", &profile, Some(1), options))
+            text(|out| {
+                let page = syscalls(&profile, Some(1), options);
+                write_syscalls(out, style, "t.rz", &profile, Some(1), &page)
+            })
         };
         for (width, columns) in [
             (80, "share     mean      max  call\n"),

@@ -103,8 +103,8 @@ fn function(
     }
 }
 
-/// Writes the header, and the function that `options` name with what of
-/// `event` is where in it. If several functions may be meant, these are listed
+/// Writes the header, and the function of the page with what of `event` is
+/// where in it. If several functions may be meant, these are listed
 /// instead.
 pub fn write_annotated(
     out: &mut dyn Write,
@@ -112,19 +112,18 @@ pub fn write_annotated(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: &AnnotateOptions,
+    page: &AnnotatedPage,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
     let Some(event) = with_samples(profile, event) else {
         writeln!(out)?;
         return write_no_samples(out, profile, event);
     };
-    let page = annotated(profile, Some(event), options);
     if page.function.is_none() && page.candidates.is_empty() {
         let event = clean(profile.events[event].title());
         return writeln!(out, "\nno function in the samples of {event} matches {}", page.wanted);
     }
-    write_page(out, style, &page, profile.events[event].unit)
+    write_page(out, style, page, profile.events[event].unit)
 }
 
 #[cfg(test)]
@@ -296,7 +295,8 @@ mod tests {
         let options = options("hot", true, dir.path());
         let style = Style::default();
         let written = crate::fixture::text(|out| {
-            write_annotated(out, style, "t.rz", &profile, Some(0), &options)
+            let page = annotated(&profile, Some(0), &options);
+            write_annotated(out, style, "t.rz", &profile, Some(0), &page)
         });
         let notes = "
   it is too long to show what is from 0x401000 on

@@ -156,7 +156,7 @@ mod tests {
     use crate::fixture::{Builder, text};
     use crate::model::trees::Direction;
     use crate::views::flame::write_flame_graph;
-    use crate::views::tree::{TreeOptions, write_tree_report};
+    use crate::views::tree::{TreeOptions, tree, write_tree_report};
 
     const OPTIONS: HeapPageOptions = HeapPageOptions { limit: 1, threads: 10 };
 
@@ -469,7 +469,9 @@ the peak is the largest of many estimates: it tends to be a little high
             let event = show(&mut profile, metric);
             let options = TreeOptions { direction: Direction::Inverted, min_percent: 1.0 };
             let style = Style::default();
-            let tree = text(|out| write_tree_report(out, style, "t.rz", &profile, event, options));
+            let page = tree(&profile, event, options);
+            let tree =
+                text(|out| write_tree_report(out, style, "t.rz", &profile, event, &page, options));
             for line in lines {
                 assert!(tree.lines().any(|found| found == *line), "no {line:?} in {tree}");
             }
@@ -512,7 +514,9 @@ the peak is the largest of many estimates: it tends to be a little high
         };
         let style = Style::default();
         let write = |out: &mut dyn Write| {
-            crate::views::summary::write_summary(out, style, "t.rz", &profile, Some(0), options)
+            let page = crate::views::summary::summary(&profile, Some(0), options);
+            let by = options.by;
+            crate::views::summary::write_summary(out, style, "t.rz", &profile, Some(0), &page, by)
         };
         let report = text(write);
         for line in [
