@@ -171,7 +171,7 @@ fn amount_of(sample: &Sample) -> Amount {
 
 /// A profile with the symbols of its functions: what a tree is built from.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct TreeInput<'a> {
     /// The profile.
     pub profile: &'a Profile,
     /// The event to add up.
@@ -183,8 +183,8 @@ pub struct Source<'a> {
 impl CallTree {
     /// Adds up callers before callees. Takes time and space in proportion to
     /// the profile's distinct stacks.
-    pub fn top_down(source: Source<'_>, roots: Roots, symbols: &mut Symbols) -> Self {
-        let Source { profile, event, .. } = source;
+    pub fn top_down(input: TreeInput<'_>, roots: Roots, symbols: &mut Symbols) -> Self {
+        let TreeInput { profile, event, .. } = input;
         let mut tree = Growing::new(symbols);
         let no_stack = symbols.intern("[no stack]", "");
         let mut node_of_stack: FxHashMap<(NodeId, StackId), NodeId> = FxHashMap::default();
@@ -215,7 +215,7 @@ impl CallTree {
                 next = profile.stacks[stack].parent;
             }
             for stack in path.drain(..).rev() {
-                for frame in frames_of(source, profile.stacks[stack].location).rev() {
+                for frame in frames_of(input, profile.stacks[stack].location).rev() {
                     node = tree.child(node, frame);
                 }
                 node_of_stack.insert((top, stack), node);
@@ -233,8 +233,8 @@ impl CallTree {
     /// below `min_weight` are not followed, which keeps the tree of a deeply
     /// recursive program from growing with the square of its depth; such a
     /// node keeps all its weight as its own.
-    pub fn inverted(source: Source<'_>, min_weight: u64, symbols: &mut Symbols) -> Self {
-        let Source { profile, event, .. } = source;
+    pub fn inverted(input: TreeInput<'_>, min_weight: u64, symbols: &mut Symbols) -> Self {
+        let TreeInput { profile, event, .. } = input;
         let mut tree = Growing::new(symbols);
         let no_stack = symbols.intern("[no stack]", "");
         let mut at_root: Vec<(Amount, Cursor)> = Vec::new();
@@ -251,7 +251,7 @@ impl CallTree {
             let mut callers: Vec<(NodeId, Vec<(Amount, Cursor)>)> = Vec::new();
             let mut index_of: FxHashMap<NodeId, usize> = FxHashMap::default();
             for (amount, mut cursor) in here {
-                match cursor.next(source) {
+                match cursor.next(input) {
                     None => tree.nodes[node].self_.add(amount),
                     Some(frame) => {
                         let caller = tree.child(node, frame);
@@ -298,11 +298,11 @@ impl Frame {
 }
 
 /// The functions at a location, innermost first.
-fn frames_of(source: Source<'_>, location: LocationId) -> impl DoubleEndedIterator<Item = Frame> {
-    let location = &source.profile.locations[location];
+fn frames_of(input: TreeInput<'_>, location: LocationId) -> impl DoubleEndedIterator<Item = Frame> {
+    let location = &input.profile.locations[location];
     let outermost = location.lines.len().saturating_sub(1);
     location.lines.iter().enumerate().map(move |(i, line)| Frame {
-        symbol: source.functions[line.function],
+        symbol: input.functions[line.function],
         kind: NodeKind::Frame(location.kind),
         how: Execution { inlined: i < outermost || location.how.inlined, ..location.how },
     })
@@ -316,10 +316,10 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn next(&mut self, source: Source<'_>) -> Option<Frame> {
+    fn next(&mut self, input: TreeInput<'_>) -> Option<Frame> {
         loop {
-            let stack = source.profile.stacks[self.stack?];
-            if let Some(frame) = frames_of(source, stack.location).nth(self.line) {
+            let stack = input.profile.stacks[self.stack?];
+            if let Some(frame) = frames_of(input, stack.location).nth(self.line) {
                 self.line += 1;
                 return Some(frame);
             }
@@ -405,16 +405,16 @@ mod tests {
     fn check_top_down(profile: &Profile, expected: &str) {
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile);
-        let source = Source { profile, event: 0, functions: &functions };
-        let tree = CallTree::top_down(source, Roots::of(profile, 0), &mut symbols);
+        let input = TreeInput { profile, event: 0, functions: &functions };
+        let tree = CallTree::top_down(input, Roots::of(profile, 0), &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);
     }
 
     fn check_inverted(profile: &Profile, min_weight: u64, expected: &str) {
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile);
-        let source = Source { profile, event: 0, functions: &functions };
-        let tree = CallTree::inverted(source, min_weight, &mut symbols);
+        let input = TreeInput { profile, event: 0, functions: &functions };
+        let tree = CallTree::inverted(input, min_weight, &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);
     }
 

@@ -223,7 +223,7 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     text + &in_threads(profile, &rows)
 }
 
-fn in_threads(profile: &Profile, rows: &[threads::Row]) -> String {
+fn in_threads(profile: &Profile, rows: &[threads::ThreadSamples]) -> String {
     let processes = rows.iter().map(|row| profile.threads[row.thread].process);
     let threads = counted(rows.len() as u64, "thread");
     match count_processes(profile, processes) {

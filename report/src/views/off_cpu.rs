@@ -16,7 +16,7 @@ use crate::render::style::{Paint, Style};
 use crate::render::sums_table::{
     duration_columns, duration_titles, sums_note, write_replacement, write_sums, write_thread_sums,
 };
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
 use crate::views::stacks::{Stacks, stacks, write_stacks};
@@ -171,7 +171,7 @@ fn write_reasons(
             let mut numbers = vec![(count(sum.count), Paint::Plain)];
             numbers.extend(duration_columns(detail, sum, all.total_ns));
             numbers.push((duration(sum.queued_ns), Paint::Plain));
-            Row { numbers, text: reason.clone(), suffix: String::new() }
+            TableRow { numbers, text: reason.clone(), suffix: String::new() }
         };
         let titles = [&["waits"], duration_titles(detail), &["ready", "reason"]].concat();
         (titles, reasons.rows.iter().map(row).collect())
@@ -190,9 +190,9 @@ fn write_open(out: &mut dyn Write, style: Style, page: &OffCpuPage) -> io::Resul
         let durations = [sum.total_ns, sum.max_ns].map(duration);
         let numbers = [count(sum.count)].into_iter().chain(durations);
         let numbers = numbers.map(|text| (text, Paint::Plain)).collect();
-        Row { numbers, text: reason.clone(), suffix: String::new() }
+        TableRow { numbers, text: reason.clone(), suffix: String::new() }
     };
-    let rows: Vec<Row> = reasons.rows.iter().map(row).collect();
+    let rows: Vec<TableRow> = reasons.rows.iter().map(row).collect();
     write_table(out, style, &["waits", "time", "max", "reason"], &rows)
 }
 

@@ -11,12 +11,12 @@ use crate::model::frames::{RuntimeFrame, ShownFrame, ShownKind, kind_of, of_runt
 use crate::model::hotpath::hot_path;
 use crate::model::rows::Rows;
 use crate::model::symbols::{Symbol, Symbols};
-use crate::model::threads::{ShownThread, threads};
+use crate::model::threads::{ShownThread, ThreadSamples, threads};
 use crate::model::top::{self, SortBy};
 use crate::model::trees::joined_tree;
 use crate::render::format::{count, percent, percent_of, shorten, weight, weight_title};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{MIN_NAME_WIDTH, Row, write_table};
+use crate::render::table::{MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::render::wording::wording;
 use crate::views::header::write_header;
@@ -122,7 +122,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
         then.push(Part { function: None, amount: last.self_ });
         then.sort_by_key(|part| std::cmp::Reverse(part.amount.weight));
     }
-    let thread = |row: crate::model::threads::Row| ThreadAmount {
+    let thread = |row: ThreadSamples| ThreadAmount {
         thread: ShownThread::of(profile, Some(row.thread)),
         total: row.amount,
     };
@@ -137,7 +137,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
 
 /// The first functions of a top-down tree.
 pub(crate) fn shown_functions(
-    mut rows: Vec<top::Row>,
+    mut rows: Vec<top::FunctionSamples>,
     symbols: &Symbols,
     options: SummaryOptions,
 ) -> Rows<ShownFunction> {
@@ -212,9 +212,9 @@ pub(crate) fn write_top(
         let mut numbers = share(row.self_, all.weight, unit).to_vec();
         numbers.extend(share(row.total, all.weight, unit));
         let text = of_runtime(&name, row.runtime).map(Cow::into_owned);
-        Row { numbers, text: text.unwrap_or(name), suffix: module }
+        TableRow { numbers, text: text.unwrap_or(name), suffix: module }
     };
-    let table: Vec<Row> = functions.rows.iter().map(row).collect();
+    let table: Vec<TableRow> = functions.rows.iter().map(row).collect();
     let title = weight_title(unit);
     write_table(out, style, &["self", title, "total", title, "function"], &table)
 }
@@ -285,9 +285,9 @@ fn write_threads(
         let mut numbers = share(row.total, page.total.weight, unit).to_vec();
         numbers.push((count(row.total.samples), Paint::Plain));
         numbers.push((tid, Paint::Plain));
-        Row { numbers, text, suffix }
+        TableRow { numbers, text, suffix }
     };
-    let table: Vec<Row> = threads.rows.iter().map(row).collect();
+    let table: Vec<TableRow> = threads.rows.iter().map(row).collect();
     write_table(out, style, &["total", weight_title(unit), "samples", "tid", "thread"], &table)
 }
 

@@ -15,7 +15,7 @@ use crate::model::frames::marked;
 use crate::model::rows::Rows;
 use crate::render::format::{percent, shorten};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{GAP, MIN_NAME_WIDTH, Row, write_table};
+use crate::render::table::{GAP, MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
 pub use page::{ShownSite, SitesPage, StackFrame, Suppressed, SuppressedBy, sites};
@@ -202,9 +202,9 @@ fn write_suppressed(out: &mut dyn Write, style: Style, suppressed: &Suppressed) 
     let row = |SuppressedBy { pattern, sum }: &SuppressedBy| {
         let numbers = [bytes(sum.bytes), count(sum.objects)];
         let numbers = numbers.map(|text| (text, Paint::Plain)).to_vec();
-        Row { numbers, text: pattern.clone(), suffix: String::new() }
+        TableRow { numbers, text: pattern.clone(), suffix: String::new() }
     };
-    let rows: Vec<Row> = suppressed.by.iter().map(row).collect();
+    let rows: Vec<TableRow> = suppressed.by.iter().map(row).collect();
     write_table(out, style, &["bytes", "objects", "by leak:"], &rows)
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::layout::{write_line, write_wrapped};
 use crate::render::format::{bytes, count, counted, duration, percent, percent_of};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::write_title;
 use crate::views::header::date;
 use crate::views::info::{
@@ -135,9 +135,9 @@ fn which_calls(captured: &CapturedInfo) -> Option<String> {
 }
 
 /// What the recorder used, in slices of the time it ran.
-fn cost_rows(slices: &[CostSlice]) -> Vec<Row> {
+fn cost_rows(slices: &[CostSlice]) -> Vec<TableRow> {
     let plain = |text: String| (text, Paint::Plain);
-    let row = |slice: &CostSlice| Row {
+    let row = |slice: &CostSlice| TableRow {
         numbers: vec![
             plain(duration(slice.until_ns)),
             plain(duration(slice.cpu_ns)),
@@ -201,7 +201,7 @@ mod tests {
         };
         let costs: Vec<Cost> = (1..=17).map(cost).collect();
         let rows = cost_rows(&cost_slices(&costs, 100 * second));
-        let text = |row: &Row| {
+        let text = |row: &TableRow| {
             let numbers = row.numbers.iter().map(|(text, _)| text.as_str());
             numbers.chain([row.text.as_str()]).collect::<Vec<_>>().join(" | ")
         };
