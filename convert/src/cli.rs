@@ -20,7 +20,8 @@ use rz_convert::trace::redact::{RedactOptions, Sensitive};
 use rz_profile::filter::{Filter, Moment};
 use rz_profile::foreign::InputFormat;
 use rz_profile::heap::Metric;
-use rz_profile::model::ALLOC;
+use rz_profile::model::{ALLOC, EventKind};
+use rz_profile::select::EventName;
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
@@ -76,7 +77,7 @@ pub struct ConvertConfig {
     /// Keep threads apart in folded stacks.
     pub threads: bool,
     /// The event to convert.
-    pub event: Option<String>,
+    pub event: Option<EventName>,
     /// What to show of allocations.
     pub metric: Option<Metric>,
     /// Where names come from.
@@ -396,8 +397,9 @@ fn convert_config(
         let message = message.to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }
-    let event = event.or_else(|| metric.map(|_| ALLOC.to_owned()));
-    if metric.is_some() && event.as_deref() != Some(ALLOC) {
+    let event = event.as_deref().map(EventName::from).or_else(|| metric.map(|_| ALLOC.into()));
+    let kind = event.as_ref().and_then(EventName::kind);
+    if metric.is_some() && kind != Some(EventKind::Alloc) {
         let message = "--metric is about allocations: use it with --event alloc".to_owned();
         return Err(usage_error(ErrorKind::ArgumentConflict, message));
     }

@@ -12,7 +12,7 @@ use rz_command::stdin;
 use rz_convert::export::{ExportOptions, Format, export};
 use rz_profile::heap;
 use rz_profile::load::{LoadOptions, load};
-use rz_profile::model::{ALLOC, Profile};
+use rz_profile::model::{EventKind, Profile};
 use rz_profile::select::{cpu_event, events_with_samples, find_event, select_event};
 
 mod cli;
@@ -74,7 +74,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
         }
         say_what_was_filtered(&profile, config.format);
     }
-    let event = match config.event.as_deref() {
+    let event = match config.event.as_ref() {
         None => {
             if !config.quiet && config.format != Format::Pprof {
                 say_what_is_left(&profile);
@@ -90,8 +90,9 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
     };
     if let Some(heap) = &profile.heap
         && !config.quiet
-        && event
-            .map_or(config.format == Format::Pprof, |id| Some(id) == find_event(&profile, ALLOC))
+        && event.map_or(config.format == Format::Pprof, |id| {
+            profile.events[id].kind == EventKind::Alloc
+        })
     {
         heap.notes().iter().for_each(|note| say(format_args!("note: {note}")));
     }

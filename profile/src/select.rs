@@ -1,21 +1,41 @@
 //! Chooses which of a profile's events is shown.
 
-use crate::model::{
-    ALLOC, Event, EventId, EventKind, OFF_CPU, Profile, SYSCALLS, Sample, TimedSample, Unit, WALL,
-};
+use crate::model::{Event, EventId, EventKind, Profile, Sample, TimedSample, Unit, WALL};
 
-/// Stands for the CPU's event, whatever its name is.
-pub const CPU: &str = "cpu";
+/// What somebody calls an event: by what it is about, or by its own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventName {
+    name: String,
+    kind: Option<EventKind>,
+}
+
+impl EventName {
+    /// The name, as it was said.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// What the event is about, if the name says that.
+    pub fn kind(&self) -> Option<EventKind> {
+        self.kind
+    }
+}
+
+impl From<&str> for EventName {
+    fn from(name: &str) -> Self {
+        EventName { name: name.to_owned(), kind: EventKind::from_name(name) }
+    }
+}
 
 /// Why an event cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {
     /// The trace has no event of the name that was asked for.
-    #[error("no event {wanted:?} in the trace; it has {available}{}", remedy(.wanted))]
+    #[error("no event {:?} in the trace; it has {available}{}", .wanted.as_str(), remedy(.wanted))]
     NoSuchEvent {
         /// The name asked for.
-        wanted: String,
+        wanted: EventName,
         /// The names there are, separated by commas.
         available: String,
     },
@@ -29,7 +49,7 @@ pub enum SelectError {
     },
 }
 
-/// The event called `name` (`cpu`: the CPU's, `wall`: see [`add_wall`]).
+/// The event called `name` (`cpu`: the CPU's, [`WALL`]: see [`add_wall`]).
 /// Without a name the CPU's, if it has samples, else the first one with
 /// samples. `None` if there are no samples of it.
 ///
@@ -37,13 +57,13 @@ pub enum SelectError {
 /// If the trace has no such event.
 pub fn select_event(
     profile: &mut Profile,
-    name: Option<&str>,
+    name: Option<&EventName>,
 ) -> Result<Option<EventId>, SelectError> {
     let Some(name) = name else { return Ok(default_event(profile)) };
     let event = match find_event(profile, name) {
         Some(event) => event,
-        None if name == WALL => add_wall(profile)?,
-        None => return Err(no_such_event(profile, name)),
+        None if name.kind == Some(EventKind::Wall) => add_wall(profile)?,
+        None => return Err(no_such_event(profile, name.clone())),
     };
     Ok(Some(event).filter(|&event| has_samples(profile, event)))
 }
@@ -62,19 +82,19 @@ pub fn events_with_samples(profile: &Profile) -> impl Iterator<Item = EventId> {
 }
 
 /// The event called `name`, with samples or without.
-pub fn find_event(profile: &Profile, name: &str) -> Option<EventId> {
-    let found = profile.events.iter().position(|event| event.name == name);
-    found.or_else(|| cpu_event(profile).filter(|_| name == CPU))
+pub fn find_event(profile: &Profile, name: &EventName) -> Option<EventId> {
+    let found = profile.events.iter().position(|event| event.name == name.name);
+    found.or_else(|| cpu_event(profile).filter(|_| name.kind == Some(EventKind::Cpu)))
 }
 
-/// Adds an event that has the samples of the CPU's event and of [`OFF_CPU`]:
+/// Adds an event that has the samples of the CPU's event and of waits:
 /// where time went, running or not.
 ///
 /// # Errors
 /// If the trace has not both, or its CPU event is not measured in time.
 pub fn add_wall(profile: &mut Profile) -> Result<EventId, SelectError> {
     let Some((cpu, off_cpu)) = parts_of_wall(profile) else {
-        return Err(no_such_event(profile, WALL));
+        return Err(no_such_event(profile, WALL.into()));
     };
     let Event { name, unit, .. } = &profile.events[cpu];
     if *unit != Unit::Nanoseconds {
@@ -120,28 +140,29 @@ fn has_samples(profile: &Profile, event: EventId) -> bool {
     profile.samples.iter().any(|sample| sample.event == event && sample.count > 0)
 }
 
-fn no_such_event(profile: &Profile, wanted: &str) -> SelectError {
+fn no_such_event(profile: &Profile, wanted: EventName) -> SelectError {
     let mut names: Vec<&str> = profile.events.iter().map(|event| event.name.as_str()).collect();
     if can_add_wall(profile) && !names.contains(&WALL) {
         names.push(WALL);
     }
     let available = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    SelectError::NoSuchEvent { wanted: wanted.to_owned(), available }
+    SelectError::NoSuchEvent { wanted, available }
 }
 
 /// How to record an event that is missing.
-fn remedy(wanted: &str) -> &'static str {
-    match wanted {
-        OFF_CPU | WALL => ": record with rec --off-cpu",
-        SYSCALLS => ": record with rec --syscalls",
-        ALLOC => ": record with rec --alloc",
-        _ => "",
+fn remedy(wanted: &EventName) -> &'static str {
+    match wanted.kind {
+        Some(EventKind::OffCpu | EventKind::Wall) => ": record with rec --off-cpu",
+        Some(EventKind::Syscalls) => ": record with rec --syscalls",
+        Some(EventKind::Alloc) => ": record with rec --alloc",
+        Some(EventKind::Cpu | EventKind::Growth) | None => "",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::OFF_CPU;
 
     fn event(kind: EventKind, name: &str) -> Event {
         Event { kind, name: name.into(), ..Event::default() }
@@ -174,8 +195,9 @@ mod tests {
 
     #[test]
     fn events_by_name() {
-        let check = |name, expected| {
-            assert_eq!(select_event(&mut profile(), name), Ok(expected), "{name:?}");
+        let check = |name: Option<&str>, expected| {
+            let name = name.map(EventName::from);
+            assert_eq!(select_event(&mut profile(), name.as_ref()), Ok(expected), "{name:?}");
         };
         check(None, Some(1));
         check(Some("cpu"), Some(1));
@@ -183,7 +205,7 @@ mod tests {
         check(Some("cycles"), None);
         check(Some("off-cpu"), Some(2));
         check(Some("wall"), Some(3));
-        let error = select_event(&mut profile(), Some("syscalls")).unwrap_err().to_string();
+        let error = select_event(&mut profile(), Some(&"syscalls".into())).unwrap_err().to_string();
         assert_eq!(
             error,
             "no event \"syscalls\" in the trace; it has cycles, cpu-clock, off-cpu, wall: record \
@@ -210,7 +232,7 @@ mod tests {
             [(1, 2), (1, 3), (2, 1), (2, 3)]
         );
         // It is there already.
-        assert_eq!(select_event(&mut profile, Some(WALL)), Ok(Some(3)));
+        assert_eq!(select_event(&mut profile, Some(&WALL.into())), Ok(Some(3)));
         assert_eq!(profile.events.len(), 4);
     }
 

@@ -11,7 +11,8 @@ use rz_command::stdin::{self, is_stdin};
 use rz_command::symbols::Symbols;
 use rz_profile::filter::Filter;
 use rz_profile::heap::{HeapOptions, Metric};
-use rz_profile::model::{ALLOC, OFF_CPU, SYSCALLS, WALL};
+use rz_profile::model::{ALLOC, EventKind, OFF_CPU, SYSCALLS, WALL};
+use rz_profile::select::EventName;
 use rz_report::diff::DiffOptions;
 use rz_report::diff::fail_if::Condition;
 use rz_report::diff::normalize::{Per, Work};
@@ -47,7 +48,7 @@ pub struct Config {
     /// How many functions to list.
     pub limit: usize,
     /// The event to show.
-    pub event: Option<String>,
+    pub event: Option<EventName>,
     /// What to show of allocations where samples are shown.
     pub metric: Option<Metric>,
     /// How to look at allocations.
@@ -191,21 +192,23 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     }
     // Shown as any other event, allocations would have the noise of samples in
     // time, and estimates would look like counts.
-    let as_event = args.event.as_deref() == Some(ALLOC);
+    let named = args.event.as_deref().map(EventName::from);
+    let kind = named.as_ref().and_then(EventName::kind);
+    let as_event = kind == Some(EventKind::Alloc);
     let metric =
         ((args.heap && samples_of_heap) || as_event).then(|| args.metric.unwrap_or_default());
     // Both have exact sums; waits cannot fail.
     let compares_sums = !args.diff.is_empty()
-        && match args.event.as_deref() {
-            Some(SYSCALLS) => true,
-            Some(OFF_CPU) => !matches!(args.by, Some(By::Errors)),
+        && match kind {
+            Some(EventKind::Syscalls) => true,
+            Some(EventKind::OffCpu) => !matches!(args.by, Some(By::Errors)),
             _ => false,
         };
     let by = sort_functions(args.by, &view, compares_sums)?;
     let chosen =
         [(args.off_cpu, OFF_CPU), (args.wall, WALL), (args.syscalls, SYSCALLS), (args.heap, ALLOC)];
-    let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.to_owned()));
-    let event = chosen.or(args.event);
+    let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.into()));
+    let event = chosen.or(named);
     let input = match args.trace {
         Some(trace) => Input::One(trace),
         None => Input::Sides(sides(args.diff, args.against)?),
@@ -430,7 +433,7 @@ mod tests {
     fn events_and_views() {
         let check = |line: &str, event: Option<&str>, view: &str| {
             let config = config_of(line).unwrap();
-            assert_eq!(config.event.as_deref(), event, "{line}");
+            assert_eq!(config.event.as_ref().map(EventName::as_str), event, "{line}");
             let shown = format!("{:?}", config.view);
             let shown = shown.trim_start_matches("Samples(");
             assert!(shown.starts_with(view), "{line}: {shown}");

@@ -77,7 +77,9 @@ impl Builder {
         if let Some(id) = self.profile.functions.iter().position(known) {
             return id;
         }
-        self.profile.functions.push(Function { name: name.into(), module, ..Function::default() });
+        let nameless = name.starts_with('[') && name.contains("+0x");
+        let name = name.to_owned();
+        self.profile.functions.push(Function { name, nameless, module, ..Function::default() });
         self.profile.functions.len() - 1
     }
 

@@ -17,8 +17,8 @@ use rz_profile::filter::Filter;
 use rz_profile::heap::Suppressions;
 use rz_profile::inventory::load_inventory;
 use rz_profile::load::{LoadOptions, Without, load};
-use rz_profile::model::{EventId, EventKind, OFF_CPU, Profile, SYSCALLS, WALL};
-use rz_profile::select::{default_event, find_event, select_event};
+use rz_profile::model::{EventId, EventKind, Profile};
+use rz_profile::select::{EventName, default_event, find_event, select_event};
 use rz_report::diff::fail_if::{Checked, Outcome, check, worst};
 use rz_report::diff::flame::write_diff_flame_graph;
 use rz_report::diff::json::write_diff_json;
@@ -83,8 +83,7 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
     }
     let suppressions = &suppressions;
     let shown = Shown { config, view, name: &name, profile: &profile, event, suppressions };
-    write_text(config, |out, style| shown.write_text(out, style))?;
-    write_json(config, || Document::new(&name, &profile, event, shown.page()))?;
+    shown.write()?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
 }
 
@@ -115,55 +114,80 @@ impl Shown<'_> {
         SiteList { kind, by, limit: self.config.limit }
     }
 
-    fn write_text(&self, out: &mut dyn Write, style: Style) -> io::Result<()> {
-        let &Shown { view, name, profile, event, suppressions, .. } = self;
+    /// Writes text and JSON, as far as they are wanted.
+    fn write(&self) -> Result<()> {
+        let &Shown { view, name, profile, event, suppressions, config } = self;
         match view {
             &SampleView::Tree(options) => {
-                write_tree_report(out, style, name, profile, event, options)
+                let page = || tree(profile, event, options);
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_tree_report(out, style, name, profile, event, page, options)
+                };
+                self.write_page(page, text, Page::Tree)
             }
             SampleView::Annotated(options) => {
-                write_annotated(out, style, name, profile, event, options)
+                let page = || annotated(profile, event, options);
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_annotated(out, style, name, profile, event, page)
+                };
+                self.write_page(page, text, Page::Annotated)
             }
             &SampleView::Summary { threads } => {
-                write_summary(out, style, name, profile, event, self.summary_options(threads))
+                let page = || summary(profile, event, self.summary_options(threads));
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_summary(out, style, name, profile, event, page, config.by)
+                };
+                self.write_page(page, text, Page::Summary)
             }
             &SampleView::OffCpu { threads } => {
-                write_off_cpu(out, style, name, profile, event, self.summary_options(threads))
+                let page = || off_cpu(profile, event, self.summary_options(threads));
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_off_cpu(out, style, name, profile, event, page, config.by)
+                };
+                self.write_page(page, text, Page::OffCpu)
             }
             &SampleView::Syscalls { by, threads } => {
-                write_syscalls(out, style, name, profile, event, self.syscall_options(by, threads))
+                let page = || syscalls(profile, event, self.syscall_options(by, threads));
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_syscalls(out, style, name, profile, event, page)
+                };
+                self.write_page(page, text, Page::Syscalls)
             }
             &SampleView::Heap { threads } => {
-                write_heap(out, style, name, profile, event, self.heap_options(threads))
+                // The text's slices of time are those that the terminal has room for.
+                let options = self.heap_options(threads);
+                write_text(config, |out, style| {
+                    write_heap(out, style, name, profile, event, options)
+                })?;
+                write_json(config, || self.document(Page::Heap(Box::new(heap(profile, options)))))
             }
             &SampleView::Sites { kind, by } => {
-                let list = self.site_list(kind, by);
-                write_sites(out, style, name, profile, event, list, suppressions)
+                let page = || sites(profile, self.site_list(kind, by), suppressions);
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_sites(out, style, name, profile, event, page)
+                };
+                self.write_page(page, text, Page::Sites)
             }
         }
     }
 
-    fn page(&self) -> Page<'static> {
-        let &Shown { view, profile, event, suppressions, .. } = self;
-        match view {
-            &SampleView::Tree(options) => Page::Tree(tree(profile, event, options)),
-            SampleView::Annotated(options) => Page::Annotated(annotated(profile, event, options)),
-            &SampleView::Summary { threads } => {
-                Page::Summary(summary(profile, event, self.summary_options(threads)))
-            }
-            &SampleView::OffCpu { threads } => {
-                Page::OffCpu(off_cpu(profile, event, self.summary_options(threads)))
-            }
-            &SampleView::Syscalls { by, threads } => {
-                Page::Syscalls(syscalls(profile, event, self.syscall_options(by, threads)))
-            }
-            &SampleView::Heap { threads } => {
-                Page::Heap(Box::new(heap(profile, self.heap_options(threads))))
-            }
-            &SampleView::Sites { kind, by } => {
-                Page::Sites(sites(profile, self.site_list(kind, by), suppressions))
-            }
+    /// Writes a page that is the same for text and JSON.
+    fn write_page<P>(
+        &self,
+        page: impl FnOnce() -> P,
+        text: impl FnOnce(&mut dyn Write, Style, &P) -> io::Result<()>,
+        of_view: fn(P) -> Page<'static>,
+    ) -> Result<()> {
+        if self.config.text.is_none() && self.config.json.is_none() {
+            return Ok(());
         }
+        let page = page();
+        write_text(self.config, |out, style| text(out, style, &page))?;
+        write_json(self.config, || self.document(of_view(page)))
+    }
+
+    fn document(&self, page: Page<'static>) -> Document<'static> {
+        Document::new(self.name, self.profile, self.event, page)
     }
 }
 
@@ -198,13 +222,9 @@ fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> 
     let inventory = load_inventory(trace, &config.filter)?;
     let (mut profile, name) = (read(config, trace)?, file_name(trace));
     let event = event_of(&mut profile, config, trace)?;
-    write_text(config, |out, style| {
-        write_info(out, style, &name, (&inventory, &profile), event, options)
-    })?;
-    write_json(config, || {
-        let page = Page::Info(info((&inventory, &profile), event, options));
-        Document::new(&name, &profile, event, page).without_names()
-    })
+    let page = info((&inventory, &profile), event, options);
+    write_text(config, |out, style| write_info(out, style, &name, &profile, event, &page))?;
+    write_json(config, || Document::new(&name, &profile, event, Page::Info(page)).without_names())
 }
 
 fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
@@ -252,7 +272,7 @@ fn say_checked(checked: &[Checked]) -> Outcome {
 /// The event that was asked for, which may be without samples, or else the
 /// first one with samples.
 fn event_of(profile: &mut Profile, config: &Config, path: &Path) -> Result<Option<EventId>> {
-    let name = config.event.as_deref();
+    let name = config.event.as_ref();
     let found = select_event(profile, name).with_context(|| path.display().to_string())?;
     let event = found.or_else(|| find_event(profile, name?));
     Ok(match config.metric {
@@ -272,11 +292,13 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
 
 /// What nothing is told of when an event is shown; without a name that of the CPU,
 /// if it has samples.
-fn not_shown(event: Option<&str>) -> Without {
-    match event {
-        Some(OFF_CPU | WALL) => Without { calls: true, ..Without::default() },
-        Some(SYSCALLS) => Without { waits: true, ..Without::default() },
-        None | Some(_) => Without { waits: true, calls: true, ..Without::default() },
+fn not_shown(event: Option<&EventName>) -> Without {
+    match event.and_then(EventName::kind) {
+        Some(EventKind::OffCpu | EventKind::Wall) => Without { calls: true, ..Without::default() },
+        Some(EventKind::Syscalls) => Without { waits: true, ..Without::default() },
+        None | Some(EventKind::Cpu | EventKind::Alloc | EventKind::Growth) => {
+            Without { waits: true, calls: true, ..Without::default() }
+        }
     }
 }
 
@@ -299,7 +321,7 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
     let unnamed = matches!(config.view, View::Info(_));
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
-    let without = not_shown(config.event.as_deref());
+    let without = not_shown(config.event.as_ref());
     let mut options =
         LoadOptions { debug_dirs, symbols, source_maps, timeline, unnamed, heap, filter, without };
     let mut profile = load(path, &options)?;

@@ -7,7 +7,7 @@ use rz_profile::filter::Filter;
 use rz_profile::heap::{Metric, Suppressions};
 use rz_profile::load::{LoadOptions, load};
 use rz_profile::model::Profile;
-use rz_profile::select::{find_event, select_event};
+use rz_profile::select::{EventName, find_event, select_event};
 use rz_report::diff::fail_if::{Condition, check};
 use rz_report::diff::flame::write_diff_flame_graph;
 use rz_report::diff::json::write_diff_json;
@@ -239,7 +239,7 @@ fn show_diff(out: &mut Vec<u8>, before: Run<'_>, after: Run<'_>) {
 
 fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     let style = Style::default();
-    let event = find_event(profile, "alloc");
+    let event = find_event(profile, &"alloc".into());
     let page = HeapPageOptions { limit: 25, threads: 10 };
     serde_json::to_writer(&mut *out, &heap(profile, page)).unwrap();
     write_heap(out, style, "t", profile, event, page).unwrap();
@@ -253,8 +253,9 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
     ] {
         let list = SiteList { kind, by, limit: 25 };
         let suppressions: Suppressions = "leak:a*b".parse().unwrap();
-        serde_json::to_writer(&mut *out, &sites(profile, list, &suppressions)).unwrap();
-        write_sites(out, style, "t", profile, event, list, &suppressions).unwrap();
+        let page = sites(profile, list, &suppressions);
+        serde_json::to_writer(&mut *out, &page).unwrap();
+        write_sites(out, style, "t", profile, event, &page).unwrap();
     }
     for metric in Metric::ALL {
         let event = rz_profile::heap::show(profile, metric).expect("there are allocations");
@@ -266,23 +267,27 @@ fn show_heap(out: &mut Vec<u8>, profile: &mut Profile) {
 
 fn show(out: &mut Vec<u8>, profile: &mut Profile) {
     let style = Style::default();
-    for name in ["cpu", "off-cpu", "syscalls", "wall"] {
-        let selected = select_event(profile, Some(name)).unwrap();
-        let event = selected.or_else(|| find_event(profile, name));
-        let page = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
-        write_summary(out, style, "t", profile, event, page).unwrap();
-        write_off_cpu(out, style, "t", profile, event, page).unwrap();
+    for name in ["cpu", "off-cpu", "syscalls", "wall"].map(EventName::from) {
+        let selected = select_event(profile, Some(&name)).unwrap();
+        let event = selected.or_else(|| find_event(profile, &name));
+        let options = SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
         let json = |out: &mut Vec<u8>, page| {
             Document::new("t", profile, event, page).write(out).unwrap();
         };
-        json(out, Page::Summary(summary(profile, event, page)));
-        json(out, Page::OffCpu(off_cpu(profile, event, page)));
-        let page = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
-        write_syscalls(out, style, "t", profile, event, page).unwrap();
-        json(out, Page::Syscalls(syscalls(profile, event, page)));
+        let page = summary(profile, event, options);
+        write_summary(out, style, "t", profile, event, &page, options.by).unwrap();
+        json(out, Page::Summary(page));
+        let page = off_cpu(profile, event, options);
+        write_off_cpu(out, style, "t", profile, event, &page, options.by).unwrap();
+        json(out, Page::OffCpu(page));
+        let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
+        let page = syscalls(profile, event, options);
+        write_syscalls(out, style, "t", profile, event, &page).unwrap();
+        json(out, Page::Syscalls(page));
         let options = TreeOptions { direction: Direction::Inverted, min_percent: 0.0 };
-        write_tree_report(out, style, "t", profile, event, options).unwrap();
-        json(out, Page::Tree(tree(profile, event, options)));
+        let page = tree(profile, event, options);
+        write_tree_report(out, style, "t", profile, event, &page, options).unwrap();
+        json(out, Page::Tree(page));
         // There may be nothing to draw.
         let _ = write_flame_graph(out, "t", profile, event, Direction::TopDown);
     }
@@ -316,11 +321,11 @@ fn every_view_of_nonsense() {
         let options = LoadOptions { timeline: true, ..LoadOptions::default() };
         let mut profile = load(&path, &options).unwrap();
         let mut out = Vec::new();
-        for name in ["cpu", "off-cpu", "syscalls", "wall"] {
-            let event = |profile: &mut Profile| select_event(profile, Some(name)).unwrap();
-            let after = event(&mut profile).or_else(|| find_event(&profile, name));
+        for name in ["cpu", "off-cpu", "syscalls", "wall"].map(EventName::from) {
+            let event = |profile: &mut Profile| select_event(profile, Some(&name)).unwrap();
+            let after = event(&mut profile).or_else(|| find_event(&profile, &name));
             if let Some(last) = &last {
-                let before = Run { profile: last, name: "a", event: find_event(last, name) };
+                let before = Run { profile: last, name: "a", event: find_event(last, &name) };
                 let after = Run { profile: &profile, name: "b", event: after };
                 show_diff(&mut out, before, after);
             }

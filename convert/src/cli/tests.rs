@@ -137,7 +137,8 @@ fn metrics_are_of_allocations() {
         ("t.rz --to folded --event alloc --metric count", Some("alloc"), Some(Metric::Count)),
     ] {
         let config = config(line).unwrap();
-        assert_eq!((config.event.as_deref(), config.metric), (event, metric), "{line}");
+        let name = config.event.as_ref().map(EventName::as_str);
+        assert_eq!((name, config.metric), (event, metric), "{line}");
     }
     for line in [
         "t.rz --to folded --metric size",

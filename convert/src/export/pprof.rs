@@ -183,7 +183,7 @@ fn mappings(profile: &Profile, order: &[ModuleId], strings: &mut Strings) -> Vec
         let mapping = &mut mappings[module];
         for line in &location.lines {
             let function = &profile.functions[line.function];
-            mapping.has_functions |= has_name(function);
+            mapping.has_functions |= !function.nameless;
             mapping.has_filenames |= !function.file.is_empty();
             mapping.has_line_numbers |= line.line > 0;
         }
@@ -202,12 +202,6 @@ fn mappings(profile: &Profile, order: &[ModuleId], strings: &mut Strings) -> Vec
         }
     });
     in_order.collect()
-}
-
-/// Whether a function is known by name, not as `[module+0xoffset]`.
-fn has_name(function: &Function) -> bool {
-    let is_placeholder = function.name.starts_with('[') && function.name.ends_with(']');
-    !is_placeholder || !function.system_name.is_empty()
 }
 
 /// The mangled name, or nothing where it equals the name: `go tool pprof`
@@ -415,6 +409,17 @@ mod tests {
         let (_, pprof) = written(&only_heap);
         let text = |id: i64| pprof.string_table[id as usize].as_str();
         assert_eq!(text(pprof.default_sample_type), "inuse_space");
+    }
+
+    #[test]
+    fn what_has_only_places_has_no_functions() {
+        let has_functions = |nameless| {
+            let mut profile = fixture::profile();
+            profile.functions.iter_mut().for_each(|function| function.nameless = nameless);
+            let (_, pprof) = written(&profile);
+            pprof.mapping.iter().map(|mapping| mapping.has_functions).collect::<Vec<_>>()
+        };
+        assert_eq!((has_functions(true), has_functions(false)), (vec![false; 2], vec![true; 2]));
     }
 
     #[test]

@@ -215,12 +215,14 @@ fn add_threads(profile: &mut Profile, tables: &Tables, heap: &HeapTables) {
 
 fn event(recorded: &rz_format::Event) -> Event {
     let (kind, unit) = match recorded.unit {
-        // Imported from what we exported.
-        0 if recorded.name == OFF_CPU => (EventKind::OffCpu, Unit::Nanoseconds),
-        0 if recorded.name == SYSCALLS => (EventKind::Syscalls, Unit::Nanoseconds),
         1 => (EventKind::Cpu, Unit::Cycles),
         2 => (EventKind::Growth, Unit::Bytes),
         3 => (EventKind::Cpu, Unit::Count),
+        0 => match EventKind::from_name(&recorded.name) {
+            // Imported from what we exported.
+            Some(kind @ (EventKind::OffCpu | EventKind::Syscalls)) => (kind, Unit::Nanoseconds),
+            _ => (EventKind::Cpu, Unit::Nanoseconds),
+        },
         _ => (EventKind::Cpu, Unit::Nanoseconds),
     };
     // Memory becomes resident page by page, which is counted, not timed.

@@ -8,9 +8,9 @@ use rz_format::{BlockKind, Damage, FileHeader, LossClass, LossReason, Tier};
 
 use super::facts::Facts;
 use super::locations::LOST;
-use super::sources::{LossSum, SourceFacts};
+use super::sources::{LossAmount, SourceFacts};
 use crate::filter::Window;
-use crate::model::{EventKind, Losses, Profile, Source};
+use crate::model::{EventKind, LossSum, Losses, Profile, Source};
 use crate::notes::{limited, listed};
 
 /// How reading the file went.
@@ -73,7 +73,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     info.recording_ns =
         spans.map(|(start_ns, end_ns)| end_ns - start_ns).fold(0, u64::saturating_add);
     let missing = facts.sources.losses();
-    for (&(class, reason), sum) in &missing {
+    for (&(class, reason), &amount) in &missing {
         let of_class = match class {
             LossClass::Samples => &mut info.lost_samples,
             LossClass::Waits => &mut info.lost_waits,
@@ -82,7 +82,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
             LossClass::Allocations => &mut info.lost_allocations,
             LossClass::Unknown => &mut info.lost_others,
         };
-        add_loss(of_class, reason, sum);
+        of_class.add(loss_sum(reason, amount));
     }
     info.captured = facts.sources.captured().unwrap_or_default();
     info.file_size = reading.file_size;
@@ -221,17 +221,16 @@ pub(super) fn file_notes(facts: &Facts, damage: &[Damage], unknown: &[BlockKind]
 }
 
 /// What is missing of a class.
-fn losses(missing: &BTreeMap<(LossClass, LossReason), LossSum>, class: LossClass) -> Losses {
+fn losses(missing: &BTreeMap<(LossClass, LossReason), LossAmount>, class: LossClass) -> Losses {
     let mut losses = Losses::default();
-    for (&(_, reason), sum) in missing.iter().filter(|((of, _), _)| *of == class) {
-        add_loss(&mut losses, reason, sum);
+    for (&(_, reason), &amount) in missing.iter().filter(|((of, _), _)| *of == class) {
+        losses.add(loss_sum(reason, amount));
     }
     losses
 }
 
-fn add_loss(losses: &mut Losses, reason: LossReason, sum: &LossSum) {
-    losses.count = losses.count.saturating_add(sum.count);
-    losses.reasons.push(describe(reason, sum));
+fn loss_sum(reason: LossReason, amount: LossAmount) -> LossSum {
+    LossSum { reason, count: amount.count, duration_ns: amount.duration_ns }
 }
 
 /// A sentence about the system calls that are missing, if any are.
@@ -242,29 +241,11 @@ pub(super) fn lost_calls_note(facts: &Facts) -> Option<String> {
 
 /// A sentence about what is missing, if anything is.
 fn losses_note(losses: &Losses, what: &str) -> Option<String> {
-    let reasons: Vec<&str> = losses.reasons.iter().map(|(reason, _)| reason.as_str()).collect();
+    let reasons: Vec<String> = losses.reasons.iter().map(LossSum::to_string).collect();
     let reasons = reasons.join(", ");
     match losses.count {
         _ if losses.reasons.is_empty() => None,
         0 => Some(format!("an unknown number of {what} ({reasons})")),
         count => Some(format!("{count} {what} ({reasons})")),
-    }
-}
-
-/// A reason for losses, in words, and how many.
-fn describe(reason: LossReason, sum: &LossSum) -> (String, u64) {
-    let text = reason.describe();
-    let text = match reason {
-        LossReason::Throttled => format!("{text} for {}", duration(sum.duration_ns)),
-        _ => text.to_owned(),
-    };
-    (text, sum.count)
-}
-
-/// A length of time in seconds or milliseconds.
-fn duration(ns: u64) -> String {
-    match ns {
-        0..100_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
-        _ => format!("{:.1} s", ns as f64 / 1e9),
     }
 }

@@ -39,8 +39,20 @@ pub(super) struct Locations {
     areas: FxHashMap<String, ModuleId>,
 }
 
-/// What makes a function distinct; names are shared instead of copied.
-type FunctionKey = (Arc<str>, Arc<str>, Option<Arc<str>>, Option<ModuleId>, u32);
+/// What stands for a name that is not known where nothing else is either.
+const UNKNOWN: &str = "[unknown]";
+
+/// What makes a function distinct, as [`Function`] has it; names are shared
+/// instead of copied.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct FunctionKey {
+    name: Arc<str>,
+    nameless: bool,
+    system_name: Arc<str>,
+    file: Option<Arc<str>>,
+    module: Option<ModuleId>,
+    first_line: u32,
+}
 
 /// What can be known of a module's frame offsets.
 pub(super) enum Known<'t> {
@@ -91,20 +103,20 @@ impl Locations {
                         };
                         this.code(module, &known[module], told, offset, &mut names)
                     }
-                    None => this.plain(FrameKind::User, LOST, offset),
+                    None => this.nameless(FrameKind::User, LOST, offset),
                 },
                 Frame::Truncated(reason) => Location {
                     truncated: Some(reason),
-                    ..this.plain(FrameKind::Truncated, "[truncated]", 0)
+                    ..this.said(FrameKind::Truncated, "[truncated]")
                 },
                 Frame::Runtime { code, position, how } => Location {
                     how,
                     ..match facts.code_objects.get(code) {
                         Some(code) => this.runtime_code(code, position, &mut names),
-                        None => this.plain(FrameKind::Runtime(Runtime::Unknown), LOST, 0),
+                        None => this.nameless(FrameKind::Runtime(Runtime::Unknown), LOST, 0),
                     }
                 },
-                Frame::Unknown => this.plain(FrameKind::User, "[unknown]", 0),
+                Frame::Unknown => this.nameless(FrameKind::User, UNKNOWN, 0),
             });
             let id = location.map(|location| this.add(location));
             this.of_frame.push(id);
@@ -122,13 +134,13 @@ impl Locations {
 
     /// Adds the location that stands for stacks that are missing.
     pub(super) fn add_lost(&mut self) -> LocationId {
-        let location = self.plain(FrameKind::Lost, LOST, 0);
+        let location = self.nameless(FrameKind::Lost, LOST, 0);
         self.add(location)
     }
 
     /// Adds a location that says why a thread waited or what it called.
     pub(super) fn add_reason(&mut self, reason: Reason) -> LocationId {
-        let location = self.plain(FrameKind::Reason(reason), &reason.frame_name(), 0);
+        let location = self.said(FrameKind::Reason(reason), &reason.frame_name());
         self.add(location)
     }
 
@@ -240,7 +252,8 @@ impl Locations {
             let (name, system_name) = names.function(symbol.name.as_bytes());
             let module = self.area(module, &symbol.area);
             location.module = Some(module);
-            location.lines.push(self.line(&name, Some(&system_name), Some(module)));
+            let key = FunctionKey { name, system_name, module: Some(module), ..Default::default() };
+            location.lines.push(self.line(key));
             return location;
         }
         let (address, start, mut calls) = resolve(known, brought.as_ref(), offset);
@@ -258,59 +271,64 @@ impl Locations {
                 Known::Whole => name.as_str().into(),
                 _ => format!("[{}+{start:#x}]", name.trim_matches(['[', ']'])).into(),
             };
-            location.lines.push(self.line(&name, None, Some(module)));
+            let module = Some(module);
+            let key = FunctionKey { name, nameless: true, module, ..Default::default() };
+            location.lines.push(self.line(key));
         }
         location
     }
 
     /// The location of a position in code of a runtime.
     fn runtime_code(&mut self, code: &CodeObject, position: u64, names: &mut Names) -> Location {
-        let name = match (code.qualified_name.as_str(), code.name.as_str()) {
-            ("", "") => "[unknown]",
-            ("", name) | (name, _) => name,
+        let (name, nameless) = match (code.qualified_name.as_str(), code.name.as_str()) {
+            ("", "") => (UNKNOWN, true),
+            ("", name) | (name, _) => (name, false),
         };
         let (line, column) = code.place(position);
         let file = (!code.file.is_empty()).then(|| names.file(&code.file));
-        let key = (names.file(name), Arc::default(), file, None, code.first_line);
+        let (name, first_line) = (names.file(name), code.first_line);
+        let key = FunctionKey { name, nameless, file, first_line, ..Default::default() };
         let line = Line { function: self.function(key), line, column };
         let kind = FrameKind::Runtime(code.runtime.into());
         Location { kind, lines: vec![line], ..Location::default() }
     }
 
-    /// A location that belongs to no module.
-    fn plain(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
-        let line = self.line(&name.into(), None, None);
+    /// A location that says something of its stack and is no code.
+    fn said(&mut self, kind: FrameKind, text: &str) -> Location {
+        let line = self.line(FunctionKey { name: text.into(), ..Default::default() });
+        Location { kind, lines: vec![line], ..Location::default() }
+    }
+
+    /// A location of which not even the module is known.
+    fn nameless(&mut self, kind: FrameKind, name: &str, address: u64) -> Location {
+        let (name, nameless) = (name.into(), true);
+        let line = self.line(FunctionKey { name, nameless, ..Default::default() });
         Location { kind, address, lines: vec![line], ..Location::default() }
     }
 
     /// A function of which no line is known.
-    fn line(
-        &mut self,
-        name: &Arc<str>,
-        system_name: Option<&Arc<str>>,
-        module: Option<ModuleId>,
-    ) -> Line {
-        let system_name = system_name.cloned().unwrap_or_default();
-        let function = self.function((name.clone(), system_name, None, module, 0));
-        Line { function, ..Line::default() }
+    fn line(&mut self, key: FunctionKey) -> Line {
+        Line { function: self.function(key), ..Line::default() }
     }
 
     /// The line of a call in a module.
     pub(super) fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
-        let Call { name, system_name, file, line, column } = call;
-        let key = (name.clone(), system_name.clone(), file.clone(), Some(module), 0);
-        Line { function: self.function(key), line: *line, column: *column }
+        let Call { name, system_name, file, .. } = call.clone();
+        let module = Some(module);
+        let key = FunctionKey { name, system_name, file, module, ..Default::default() };
+        Line { function: self.function(key), line: call.line, column: call.column }
     }
 
     /// A function, which is added if it is new.
     fn function(&mut self, key: FunctionKey) -> FunctionId {
-        *self.ids.entry(key).or_insert_with_key(|(name, system_name, file, module, first_line)| {
+        *self.ids.entry(key).or_insert_with_key(|key| {
             self.functions.push(Function {
-                name: name.to_string(),
-                system_name: system_name.to_string(),
-                file: file.as_deref().unwrap_or_default().to_owned(),
-                module: *module,
-                first_line: *first_line,
+                name: key.name.to_string(),
+                nameless: key.nameless,
+                system_name: key.system_name.to_string(),
+                file: key.file.as_deref().unwrap_or_default().to_owned(),
+                module: key.module,
+                first_line: key.first_line,
             });
             self.functions.len() - 1
         })

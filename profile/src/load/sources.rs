@@ -17,7 +17,7 @@ const MAX_NOTES: usize = 100;
 
 /// What went missing for one reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct LossSum {
+pub(super) struct LossAmount {
     /// How many.
     pub(super) count: u64,
     /// Time in which they were due, added up over CPUs.
@@ -39,7 +39,7 @@ pub(super) struct SourceFacts {
     pub(super) cost: Option<Cost>,
     pub(super) end: Option<End>,
     /// By class and reason.
-    pub(super) losses: BTreeMap<(LossClass, LossReason), LossSum>,
+    pub(super) losses: BTreeMap<(LossClass, LossReason), LossAmount>,
     pub(super) notes: Vec<String>,
     /// Whether anything was said that is about a recording.
     used: bool,
@@ -73,7 +73,7 @@ impl SourceFacts {
 
     fn add_loss(&mut self, loss: &Loss) {
         let key = (loss.class.into(), loss.reason.into());
-        self.losses.entry(key).or_default().add(LossSum {
+        self.losses.entry(key).or_default().add(LossAmount {
             count: loss.count,
             duration_ns: loss.to_ns.saturating_sub(loss.from_ns),
         });
@@ -91,9 +91,9 @@ impl SourceFacts {
     }
 }
 
-impl LossSum {
+impl LossAmount {
     /// Adds what else is missing for the same reason.
-    pub(super) fn add(&mut self, other: LossSum) {
+    pub(super) fn add(&mut self, other: LossAmount) {
         self.count = self.count.saturating_add(other.count);
         self.duration_ns = self.duration_ns.saturating_add(other.duration_ns);
     }
@@ -229,8 +229,8 @@ impl Sources {
     }
 
     /// What is missing of all of them.
-    pub(super) fn losses(&self) -> BTreeMap<(LossClass, LossReason), LossSum> {
-        let mut sums: BTreeMap<(LossClass, LossReason), LossSum> = BTreeMap::new();
+    pub(super) fn losses(&self) -> BTreeMap<(LossClass, LossReason), LossAmount> {
+        let mut sums: BTreeMap<(LossClass, LossReason), LossAmount> = BTreeMap::new();
         for (&key, &sum) in self.iter().flat_map(|source| &source.losses) {
             sums.entry(key).or_default().add(sum);
         }

@@ -20,16 +20,18 @@
 
 mod applied;
 pub mod heap;
+mod losses;
 
 use heap::{Heap, Metric};
 
 use crate::reason::Reason;
 
 pub use applied::Applied;
+pub use losses::{LossSum, Losses};
 
 pub use rz_format::{
-    CallDetail, Captured, CodeTier, Execution, Histogram, Runtime, Tier, Total, TotalClass,
-    TruncatedReason, WaitState,
+    CallDetail, Captured, CodeTier, Execution, Histogram, LossReason, Runtime, Tier, Total,
+    TotalClass, TruncatedReason, WaitState,
 };
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
@@ -242,15 +244,6 @@ pub struct Info {
     pub details: Vec<String>,
 }
 
-/// What is missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Losses {
-    /// How many.
-    pub count: u64,
-    /// One entry per reason, with a count; 0 if it is not known.
-    pub reasons: Vec<(String, u64)>,
-}
-
 /// What an [`Event`] is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum EventKind {
@@ -269,6 +262,8 @@ pub enum EventKind {
     Growth,
 }
 
+/// What stands for the CPU's event, whatever its name is.
+pub const CPU: &str = "cpu";
 /// Name of the event whose samples are intervals off the CPU.
 pub const OFF_CPU: &str = "off-cpu";
 /// Name of the event whose samples are system calls.
@@ -278,6 +273,21 @@ pub const WALL: &str = "wall";
 /// Name of the event whose samples are allocations. Its numbers are those of
 /// [`Profile::heap`], rounded; see [`crate::model::heap::show`].
 pub const ALLOC: &str = "alloc";
+
+impl EventKind {
+    /// The kind of the event that people call so; `None` if only the trace
+    /// tells, because it is the event's own name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            CPU => Some(EventKind::Cpu),
+            OFF_CPU => Some(EventKind::OffCpu),
+            SYSCALLS => Some(EventKind::Syscalls),
+            WALL => Some(EventKind::Wall),
+            ALLOC => Some(EventKind::Alloc),
+            _ => None,
+        }
+    }
+}
 
 /// A kind of thing that was sampled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -378,6 +388,9 @@ pub struct Function {
     /// `[module+0xoffset]`, by where it starts if that can be told, else by
     /// each of its addresses.
     pub name: String,
+    /// Whether it has no name of its own: it is called by its module, by a
+    /// place in that, or by what is missing.
+    pub nameless: bool,
     /// The linker's (mangled) name; empty if unknown.
     pub system_name: String,
     /// Source file; empty if unknown.
@@ -496,17 +509,6 @@ impl Unit {
 }
 
 impl Profile {
-    /// Whether a function has a name of its own, and not that of its module, of
-    /// a place in it, or of what is missing.
-    pub fn is_named(&self, function: FunctionId) -> bool {
-        let Function { name, system_name, module, .. } = &self.functions[function];
-        let module = module.map(|id| self.modules[id].name.as_str());
-        let is_place = name.starts_with('[') && name.contains("+0x");
-        let is_module = module == Some(name.as_str());
-        let is_missing = module.is_none() && ["[unknown]", "[lost]"].contains(&name.as_str());
-        !(system_name.is_empty() && (is_place || is_module || is_missing))
-    }
-
     /// Short name of what a function is in: its module, or, of code of a runtime,
     /// its source file and the folder of that. Empty if it is in neither.
     pub fn home_of(&self, function: FunctionId) -> &str {

@@ -154,10 +154,12 @@ fn rewrite(profile: &mut Profile, mapped: &FxHashMap<String, Mapped>) {
         let Some(original) = place_of(line).and_then(|place| file.originals.get(&place)) else {
             continue;
         };
-        let name = file.names.get(&line.function).unwrap_or(&generated.name).clone();
+        let original_name = file.names.get(&line.function);
+        let nameless = generated.nameless && original_name.is_none();
+        let name = original_name.unwrap_or(&generated.name).clone();
         // Where it begins in that file is not known.
         let file = original.source.clone();
-        let function = Function { name, file, first_line: 0, ..generated };
+        let function = Function { name, nameless, file, first_line: 0, ..generated };
         line.function = *ids.entry(key(&function)).or_insert_with(|| {
             functions.push(function);
             functions.len() - 1

@@ -11,7 +11,7 @@ use super::dwarf::{DebugInfo, Failure, Frame, PackageSections, Sections, Split, 
 use super::files::Files;
 use super::names::SharedNames;
 use super::starts::FunctionStarts;
-use super::symbols::{Source, Symbol, SymbolTable};
+use super::symbols::{Certainty, Symbol, SymbolTable};
 use super::{Call, dwarf, find};
 
 /// What is known of addresses.
@@ -110,9 +110,9 @@ fn join_calls(frames: &[Frame], symbol: Option<&Symbol>, names: &SharedNames) ->
         Call { name, system_name, file: file.cloned(), line, column: 0 }
     };
     let Some((outermost, inlined)) = frames.split_last() else {
-        let linker_name = |symbol: &Symbol| match symbol.source {
-            Source::Plt => [symbol.name, b"@plt"].concat(),
-            Source::Sized | Source::Unsized => symbol.name.to_vec(),
+        let linker_name = |symbol: &Symbol| match symbol.certainty {
+            Certainty::Plt => [symbol.name, b"@plt"].concat(),
+            Certainty::Sized | Certainty::Unsized => symbol.name.to_vec(),
         };
         return symbol.map(|symbol| call(&linker_name(symbol), None, 0)).into_iter().collect();
     };
@@ -121,13 +121,13 @@ fn join_calls(frames: &[Frame], symbol: Option<&Symbol>, names: &SharedNames) ->
         .filter_map(|frame| Some(call(frame.name?, frame.file.as_ref(), frame.line)))
         .collect();
     let mangled = |name: &&[u8]| name.starts_with(b"_Z") || name.starts_with(b"_R");
-    let by_symbol = |source| symbol.filter(|s| s.source == source).map(|s| s.name);
+    let by_symbol = |certainty| symbol.filter(|s| s.certainty == certainty).map(|s| s.name);
     let name = outermost
         .name
         .filter(mangled)
-        .or(by_symbol(Source::Sized))
+        .or(by_symbol(Certainty::Sized))
         .or(outermost.name)
-        .or(by_symbol(Source::Unsized));
+        .or(by_symbol(Certainty::Unsized));
     calls.extend(name.map(|name| call(name, outermost.file.as_ref(), outermost.line)));
     calls
 }

@@ -15,14 +15,14 @@ pub(super) struct Symbol<'d> {
     pub(super) start: u64,
     /// Address behind the last byte.
     pub(super) end: u64,
-    /// Where the name comes from, best first.
-    pub(super) source: Source,
+    /// How sure its range is, best first.
+    pub(super) certainty: Certainty,
     binding: Binding,
 }
 
 /// How sure it is that a [`Symbol`] covers its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Source {
+pub(super) enum Certainty {
     /// A symbol with a size.
     Sized,
     /// A linker-made jump to a function of another module; the name is that
@@ -66,7 +66,7 @@ impl<'d> SymbolTable<'d> {
         symbols.sort_unstable_by(|a, b| (a.start, preference(a)).cmp(&(b.start, preference(b))));
         symbols.dedup_by(|alias, best| {
             let same = alias.start == best.start;
-            if same && alias.source == best.source {
+            if same && alias.certainty == best.certainty {
                 best.end = best.end.max(alias.end);
             }
             same
@@ -84,14 +84,20 @@ impl<'d> SymbolTable<'d> {
 
     /// Whether the module names none of its own functions.
     pub(super) fn is_empty(&self) -> bool {
-        self.symbols.iter().all(|symbol| symbol.source == Source::Plt)
+        self.symbols.iter().all(|symbol| symbol.certainty == Certainty::Plt)
     }
 }
 
 impl<'d> Symbol<'d> {
     /// A linker-made jump to the function `name`.
     pub(super) fn plt(name: &'d [u8], start: u64, end: u64) -> Self {
-        Symbol { name: unversioned(name), start, end, source: Source::Plt, binding: Binding::Local }
+        Symbol {
+            name: unversioned(name),
+            start,
+            end,
+            certainty: Certainty::Plt,
+            binding: Binding::Local,
+        }
     }
 }
 
@@ -130,11 +136,11 @@ fn function<'d>(
         _ => Binding::Global,
     };
     let start = symbol.address();
-    let (source, end) = match symbol.size() {
-        0 => (Source::Unsized, section_end),
-        size => (Source::Sized, start.saturating_add(size).min(section_end)),
+    let (certainty, end) = match symbol.size() {
+        0 => (Certainty::Unsized, section_end),
+        size => (Certainty::Sized, start.saturating_add(size).min(section_end)),
     };
-    (named && start < end).then_some(Symbol { name, start, end, source, binding })
+    (named && start < end).then_some(Symbol { name, start, end, certainty, binding })
 }
 
 /// `memcpy` of `memcpy@@GLIBC_2.14`.
@@ -153,7 +159,7 @@ fn preference<'s>(symbol: &'s Symbol) -> impl Ord + use<'s> {
     // C++ and Rust names all begin with one underscore.
     let underscores = if symbol.name.starts_with(b"_Z") { 0 } else { underscores };
     let local = symbol.binding == Binding::Local;
-    (symbol.source, local, underscores, symbol.binding, symbol.name.len(), symbol.name)
+    (symbol.certainty, local, underscores, symbol.binding, symbol.name.len(), symbol.name)
 }
 
 /// Splits overlapping symbols, which are sorted by their start, into disjoint
@@ -182,8 +188,8 @@ fn disjoint_ranges(symbols: &[Symbol]) -> Vec<(u64, u64, usize)> {
     for (index, symbol) in symbols.iter().enumerate() {
         close_until(&mut open, symbol.start);
         // Only ever the outermost: inside another symbol it is not pushed.
-        open.pop_if(|&mut outer| symbols[outer].source == Source::Unsized);
-        if symbol.source == Source::Unsized && !open.is_empty() {
+        open.pop_if(|&mut outer| symbols[outer].certainty == Certainty::Unsized);
+        if symbol.certainty == Certainty::Unsized && !open.is_empty() {
             continue;
         }
         open.push(index);
@@ -203,11 +209,11 @@ mod tests {
             let (name, range) = text.split_once(' ').unwrap();
             let (start, size) = range.split_once('+').unwrap();
             let (start, size) = (start.parse().unwrap(), size.parse::<u64>().unwrap());
-            let (source, end) = match size {
-                0 => (Source::Unsized, 10),
-                _ => (Source::Sized, start + size),
+            let (certainty, end) = match size {
+                0 => (Certainty::Unsized, 10),
+                _ => (Certainty::Sized, start + size),
             };
-            Symbol { name: name.as_bytes(), start, end, source, binding: Binding::Global }
+            Symbol { name: name.as_bytes(), start, end, certainty, binding: Binding::Global }
         };
         let table = SymbolTable::from_symbols(symbols.iter().map(parse).collect());
         let name = |address| match table.find(address) {

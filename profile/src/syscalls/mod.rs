@@ -1,9 +1,9 @@
 //! System calls as text, in lines like those of strace.
 //!
 //! ```
-//! use rz_profile::syscalls::{Blob, Call, Outcome, decode};
+//! use rz_profile::syscalls::{Blob, Invocation, Outcome, decode};
 //!
-//! let call = Call {
+//! let call = Invocation {
 //!     number: 257,
 //!     args: [-100i32 as u64, 0x7ffd_0000_1000, 0x8_0000, 0, 0, 0],
 //!     outcome: Outcome::Returned(3),
@@ -23,7 +23,7 @@ use crate::reason::is_error;
 
 /// A call as it was recorded.
 #[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
+pub struct Invocation<'a> {
     /// Number in the x86-64 ABI.
     pub number: u32,
     /// The registers of the arguments, used or not.
@@ -64,7 +64,7 @@ impl<'a> Blob<'a> {
     }
 }
 
-impl<'a> Call<'a> {
+impl<'a> Invocation<'a> {
     /// What was copied of argument `arg`.
     fn blob(&self, arg: usize) -> Option<Blob<'a>> {
         let captures = rz_syscalls::by_number(self.number)?.captures();

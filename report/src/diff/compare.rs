@@ -7,7 +7,7 @@
 
 use rz_profile::model::{Event, EventId, EventKind, FrameKind, TotalClass, Unit};
 
-use super::{Diff, DiffOptions, Node, Noise, Row, Run, Side, SideRun};
+use super::{Diff, DiffOptions, FunctionChange, Node, Noise, Run, Side, SideRun};
 use crate::diff::change::{Change, Pair};
 use crate::diff::matching::{Findings, Matched, ScaledTree, match_functions};
 use crate::diff::noise::{Items, NoiseOf, RunSamples, between_runs, permutations, within_runs};
@@ -16,7 +16,7 @@ use crate::diff::stats;
 use crate::diff::sums::{class_of, compare_sums, has_exact, named};
 use crate::diff::verdicts::{Confirm, Limits, judge};
 use crate::error::ReportError;
-use crate::model::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, Source};
+use crate::model::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT, Roots, TreeInput};
 use crate::model::heap_places::owners;
 use crate::model::merged::Merged;
 use crate::model::symbols::{SymbolId, Symbols};
@@ -132,7 +132,7 @@ fn call_trees(
             let Run { profile, event, .. } = *run;
             // Without samples there is no event, and no sample has this one.
             let event = event.unwrap_or(EventId::MAX);
-            CallTree::top_down(Source { profile, event, functions }, roots, symbols)
+            CallTree::top_down(TreeInput { profile, event, functions }, roots, symbols)
         };
         sides[side].iter().zip(&matched.functions[side]).map(tree_of).collect()
     })
@@ -251,7 +251,7 @@ impl Judges<'_> {
                 Node {
                     symbol: node.symbol,
                     kind: node.kind,
-                    inlined: node.inlined,
+                    inlined: node.how.inlined,
                     parent: node.parent,
                     self_: pairs.0,
                     total,
@@ -266,7 +266,7 @@ impl Judges<'_> {
         laid: &LaidOver<'_>,
         items: &Items<'_>,
         functions: &[FunctionNodes],
-    ) -> Vec<Row> {
+    ) -> Vec<FunctionChange> {
         let Judges { noise, limits, confirm } = *self;
         let [_, own, total] = items.families();
         let own_sums = items.own_sums(|node| laid.pairs[node].0);
@@ -275,8 +275,12 @@ impl Judges<'_> {
         let total_of = |item: usize| laid.total(&functions[item - total.start].outermost);
         let totals = judge(noise, total.clone(), total_of, limits, confirm);
         let rows = functions.iter().zip(selves).zip(totals);
-        rows.map(|((function, self_), total)| Row { symbol: function.symbol, self_, total })
-            .collect()
+        rows.map(|((function, self_), total)| FunctionChange {
+            symbol: function.symbol,
+            self_,
+            total,
+        })
+        .collect()
     }
 }
 
@@ -292,7 +296,7 @@ fn frame_of(name: &str, functions: &[FunctionNodes], tree: &CallTree) -> Option<
 }
 
 /// How noise between so many runs was tested.
-fn noise_between(runs: [usize; 2], rows: &[Row], fdr: f64) -> Noise {
+fn noise_between(runs: [usize; 2], rows: &[FunctionChange], fdr: f64) -> Noise {
     let tests = rows.iter().filter(|row| row.self_.test.is_some()).count();
     let smallest = stats::permutation::smallest_probability(runs);
     let permuted = smallest <= stats::fdr::level(tests, 0, fdr);

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use crate::diff::change::Change;
 use crate::diff::matching::named;
 use crate::diff::normalize::Per;
-use crate::diff::{Diff, Row};
+use crate::diff::{Diff, FunctionChange};
 use crate::error::ReportError;
 use crate::model::symbols::SymbolId;
 
@@ -158,11 +158,11 @@ fn change_of<'d>(
     condition: &Condition,
     name: &str,
     diff: &'d Diff<'_>,
-    of: fn(&'d Row) -> &'d Change,
+    of: fn(&'d FunctionChange) -> &'d Change,
 ) -> Result<&'d Change, ReportError> {
     let all: Vec<SymbolId> = diff.rows.iter().map(|row| row.symbol).collect();
     let ids = named(name, &all, &diff.symbols);
-    let size = |row: &Row| row.total.values[0].max(row.total.values[1]);
+    let size = |row: &FunctionChange| row.total.values[0].max(row.total.values[1]);
     let found = diff.rows.iter().filter(|row| ids.contains(&row.symbol));
     let largest = found.max_by(|a, b| size(a).total_cmp(&size(b)));
     let sum = || diff.sums.as_ref()?.rows.iter().find(|row| row.name == name);

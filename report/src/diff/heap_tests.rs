@@ -14,7 +14,7 @@ use crate::diff::markdown::write_diff_markdown;
 use crate::diff::normalize::Per;
 use crate::diff::simulation::Random;
 use crate::diff::table::write_diff;
-use crate::diff::{Diff, DiffOptions, Row, Run, compare};
+use crate::diff::{Diff, DiffOptions, FunctionChange, Run, compare};
 use crate::fixture::text;
 use crate::render::change_color::Width;
 use crate::render::style::Style;
@@ -165,7 +165,7 @@ fn a_side_without_samples_may_have_had_some() {
     };
     let check = |before: Profile, after: Profile, is_noise: bool| {
         with_pair([before, after], Metric::Live, |diff| {
-            let some = |row: &&Row| diff.symbols[row.symbol].name == "some";
+            let some = |row: &&FunctionChange| diff.symbols[row.symbol].name == "some";
             let change = diff.rows.iter().find(some).unwrap().self_;
             let interval = change.test.map_or([0.0; 2], |test| test.interval);
             assert!(interval.iter().all(|end| end.is_finite()), "{change:?}");

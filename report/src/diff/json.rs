@@ -15,7 +15,7 @@ use crate::diff::stats::fdr;
 use crate::diff::sums::{SumRow, SumsDiff};
 use crate::diff::table::noise_text;
 use crate::diff::verdicts::{CONFIDENCE, POWER};
-use crate::diff::{Diff, Noise, Row, Side, SideRun};
+use crate::diff::{Diff, FunctionChange, Noise, Side, SideRun};
 use crate::model::calls::SortCalls;
 use crate::model::symbols::SymbolId;
 use crate::views::header::{lost_count, lost_percent};
@@ -323,7 +323,11 @@ fn functions<'a>(diff: &'a Diff<'_>) -> Vec<Function<'a>> {
     rows.map(|((row, own), total)| function(diff, row, [own, total])).collect()
 }
 
-fn function<'a>(diff: &'a Diff<'_>, row: &Row, [own, total]: [Option<f64>; 2]) -> Function<'a> {
+fn function<'a>(
+    diff: &'a Diff<'_>,
+    row: &FunctionChange,
+    [own, total]: [Option<f64>; 2],
+) -> Function<'a> {
     let symbol = &diff.symbols[row.symbol];
     Function {
         name: &symbol.name,

@@ -10,7 +10,7 @@ use crate::diff::heap::amounts;
 use crate::diff::notes::{Counts, counts, is_change, notes, shown};
 use crate::diff::sums::SumsDiff;
 use crate::diff::table::{interval, noise_text, signed, verdict_word, weight_label};
-use crate::diff::{Diff, Row, Side};
+use crate::diff::{Diff, FunctionChange, Side};
 use crate::model::clean::clean;
 use crate::model::top::SortBy;
 use crate::render::format::{count, counted, duration, percent, shorten, weight};
@@ -36,11 +36,11 @@ pub fn write_diff_markdown(
         write_sums(out, diff, sums)?;
     }
     // What is too little to be tested says nothing, unless it tells of a name.
-    let says = |row: &&Row| {
+    let says = |row: &&FunctionChange| {
         shown(diff, row).test.is_some()
             || diff.findings.describe(row.symbol, &diff.symbols).is_some()
     };
-    let (changed, rest): (Vec<&Row>, Vec<&Row>) =
+    let (changed, rest): (Vec<&FunctionChange>, Vec<&FunctionChange>) =
         diff.rows.iter().filter(says).partition(|row| is_change(diff, row));
     write_folded(out, diff, &changed, &rest)?;
     for note in noise_text(diff).lines().map(str::to_owned).chain(notes(diff)) {
@@ -61,14 +61,14 @@ fn write_checked(out: &mut dyn Write, checked: &[Checked]) -> io::Result<()> {
 fn write_folded(
     out: &mut dyn Write,
     diff: &Diff<'_>,
-    changed: &[&Row],
-    rest: &[&Row],
+    changed: &[&FunctionChange],
+    rest: &[&FunctionChange],
 ) -> io::Result<()> {
     let at_once = changed.len().min(SHOWN);
     if at_once > 0 {
         write_functions(out, diff, &changed[..at_once])?;
     }
-    let folded: Vec<&Row> = changed[at_once..].iter().chain(rest).copied().collect();
+    let folded: Vec<&FunctionChange> = changed[at_once..].iter().chain(rest).copied().collect();
     let listed = folded.len().min(FOLDED);
     if listed == 0 {
         return Ok(());
@@ -134,7 +134,11 @@ fn write_totals(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
 }
 
 /// Functions, and what became of them.
-fn write_functions(out: &mut dyn Write, diff: &Diff<'_>, rows: &[&Row]) -> io::Result<()> {
+fn write_functions(
+    out: &mut dyn Write,
+    diff: &Diff<'_>,
+    rows: &[&FunctionChange],
+) -> io::Result<()> {
     let title = format!("function | {} before", sorted_by(diff));
     let lines = rows.iter().map(|row| {
         let note = diff.findings.describe(row.symbol, &diff.symbols);

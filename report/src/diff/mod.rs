@@ -139,7 +139,7 @@ impl Side<'_> {
 
 /// One function on both sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Row {
+pub struct FunctionChange {
     /// The function.
     pub symbol: SymbolId,
     /// Samples in which it ran itself.
@@ -204,7 +204,7 @@ pub struct Diff<'a> {
     /// The names of functions.
     pub symbols: Symbols,
     /// Every function of any run: changes first, then the largest difference.
-    pub rows: Vec<Row>,
+    pub rows: Vec<FunctionChange>,
     /// Whether rows are sorted by the change of self or total.
     pub sorted_by: SortBy,
     /// Every node of any call tree; the first one is the root.
@@ -223,13 +223,13 @@ impl Diff<'_> {
     fn sort_rows(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_by(|a, b| {
-            let changes = |row: &Row| match self.sorted_by {
+            let changes = |row: &FunctionChange| match self.sorted_by {
                 SortBy::SelfWeight => [row.self_, row.total],
                 SortBy::TotalWeight => [row.total, row.self_],
             };
             let ([a_first, a_second], [b_first, b_second]) = (changes(a), changes(b));
             let size = |change: Change| change.delta().abs();
-            let name = |row: &Row| {
+            let name = |row: &FunctionChange| {
                 let symbol = &self.symbols[row.symbol];
                 (&symbol.name, &symbol.module)
             };

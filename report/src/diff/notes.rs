@@ -1,7 +1,7 @@
 //! Says what a reader of a comparison should know besides its numbers.
 
 use crate::diff::matching::{LikelyRename, Moved};
-use crate::diff::{Diff, Row};
+use crate::diff::{Diff, FunctionChange};
 use crate::model::clean::clean;
 use crate::model::top::SortBy;
 use crate::render::format::percent;
@@ -26,12 +26,15 @@ pub struct Counts {
 }
 
 /// What can be said of a row, by what rows are sorted by.
-pub(crate) fn is_change(diff: &Diff<'_>, row: &Row) -> bool {
+pub(crate) fn is_change(diff: &Diff<'_>, row: &FunctionChange) -> bool {
     shown(diff, row).verdict.is_change() && !diff.findings.explains(row.symbol)
 }
 
 /// The change that a row is sorted by.
-pub(crate) fn shown<'r>(diff: &Diff<'_>, row: &'r Row) -> &'r crate::diff::change::Change {
+pub(crate) fn shown<'r>(
+    diff: &Diff<'_>,
+    row: &'r FunctionChange,
+) -> &'r crate::diff::change::Change {
     match diff.sorted_by {
         SortBy::SelfWeight => &row.self_,
         SortBy::TotalWeight => &row.total,

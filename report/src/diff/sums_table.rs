@@ -35,7 +35,7 @@ pub(crate) fn write_sum_rows(
     let note = format!("exact, {what} in {}{of}", sums.scale.unit);
     write_title(out, style, title, &note)?;
     let wall_ns = [0, 1].map(|side| diff.sides[side].wall_ns().max(1) as f64);
-    let make = |wide: bool| -> (Vec<&str>, Vec<table::Row>) {
+    let make = |wide: bool| -> (Vec<&str>, Vec<table::TableRow>) {
         let row = |row: &SumRow| {
             let mut numbers = Vec::new();
             if wide && sums.by == SortCalls::Time {
@@ -52,7 +52,7 @@ pub(crate) fn write_sum_rows(
                 numbers.extend([mean(&row.sums[0]), mean(&row.sums[1])]);
             }
             numbers.extend(cells(diff, &row.change));
-            table::Row { numbers, text: row.name.clone(), suffix: String::new() }
+            table::TableRow { numbers, text: row.name.clone(), suffix: String::new() }
         };
         let mut titles = Vec::new();
         if wide && sums.by == SortCalls::Time {

@@ -322,7 +322,7 @@ fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) 
     let note = format!("in {}, by change of {by}{of}", diff.scale.unit);
     write_title(out, style, "FUNCTIONS", &note)?;
     let wide = style.width.is_none_or(|width| width >= WIDE);
-    let rows: Vec<table::Row> = diff.rows[..shown]
+    let rows: Vec<table::TableRow> = diff.rows[..shown]
         .iter()
         .map(|row| {
             let symbol = &diff.symbols[row.symbol];
@@ -339,7 +339,7 @@ fn write_rows(out: &mut dyn Write, style: Style, diff: &Diff<'_>, limit: usize) 
             if let Some(note) = diff.findings.describe(row.symbol, &diff.symbols) {
                 suffix += &format!(" ({note})");
             }
-            table::Row { numbers, text: symbol.name.clone(), suffix }
+            table::TableRow { numbers, text: symbol.name.clone(), suffix }
         })
         .collect();
     let titles: &[&str] = match (wide, by_self) {

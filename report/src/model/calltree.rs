@@ -30,6 +30,13 @@ pub struct Amount {
 }
 
 impl Amount {
+    /// All samples of an event.
+    pub fn of_event(profile: &Profile, event: EventId) -> Self {
+        let mut total = Amount::default();
+        samples_of(profile, event).for_each(|sample| total.add(amount_of(sample)));
+        total
+    }
+
     /// Adds `other`; sums that a hostile file drives past the end stay there.
     pub fn add(&mut self, other: Amount) {
         self.samples = self.samples.saturating_add(other.samples);
@@ -59,13 +66,10 @@ pub struct Node {
     pub symbol: SymbolId,
     /// What it stands for.
     pub kind: NodeKind,
-    /// Whether it was inlined into its caller wherever it was seen here.
-    pub inlined: bool,
-    /// How it ran, of code of a runtime; unknown also if not always in one way.
-    pub tier: CodeTier,
-    /// Whether it is code of a runtime that was once found near the moment of
-    /// a sample, and not at it.
-    pub approximate: bool,
+    /// How it ran: inlined if it was wherever it was seen here; of code of a
+    /// runtime, in its tier, which is unknown also if not always the same, and
+    /// approximate if it once was.
+    pub how: Execution,
     /// The node above; the root is its own parent. Always a smaller id,
     /// except for the root.
     pub parent: NodeId,
@@ -90,20 +94,20 @@ pub struct Place {
     pub parent: NodeId,
 }
 
-impl Node {
-    /// It was seen once more, in this way.
-    pub(crate) fn seen(&mut self, inlined: bool, tier: CodeTier, approximate: bool) {
-        self.inlined &= inlined;
-        self.approximate |= approximate;
-        if self.tier != tier {
-            self.tier = CodeTier::Unknown;
-        }
+/// How something ran that was seen in both ways.
+pub(crate) fn in_both_ways(one: Execution, other: Execution) -> Execution {
+    Execution {
+        tier: if one.tier == other.tier { one.tier } else { CodeTier::Unknown },
+        inlined: one.inlined && other.inlined,
+        approximate: one.approximate || other.approximate,
     }
+}
 
+impl Node {
     /// The node without its sums.
     pub fn place(&self) -> Place {
-        let &Node { symbol, kind, inlined, parent, .. } = self;
-        Place { symbol, kind, inlined, parent }
+        let &Node { symbol, kind, how, parent, .. } = self;
+        Place { symbol, kind, inlined: how.inlined, parent }
     }
 }
 
@@ -167,7 +171,7 @@ fn amount_of(sample: &Sample) -> Amount {
 
 /// A profile with the symbols of its functions: what a tree is built from.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct TreeInput<'a> {
     /// The profile.
     pub profile: &'a Profile,
     /// The event to add up.
@@ -179,8 +183,8 @@ pub struct Source<'a> {
 impl CallTree {
     /// Adds up callers before callees. Takes time and space in proportion to
     /// the profile's distinct stacks.
-    pub fn top_down(source: Source<'_>, roots: Roots, symbols: &mut Symbols) -> Self {
-        let Source { profile, event, .. } = source;
+    pub fn top_down(input: TreeInput<'_>, roots: Roots, symbols: &mut Symbols) -> Self {
+        let TreeInput { profile, event, .. } = input;
         let mut tree = Growing::new(symbols);
         let no_stack = symbols.intern("[no stack]", "");
         let mut node_of_stack: FxHashMap<(NodeId, StackId), NodeId> = FxHashMap::default();
@@ -211,7 +215,7 @@ impl CallTree {
                 next = profile.stacks[stack].parent;
             }
             for stack in path.drain(..).rev() {
-                for frame in frames_of(source, profile.stacks[stack].location).rev() {
+                for frame in frames_of(input, profile.stacks[stack].location).rev() {
                     node = tree.child(node, frame);
                 }
                 node_of_stack.insert((top, stack), node);
@@ -229,8 +233,8 @@ impl CallTree {
     /// below `min_weight` are not followed, which keeps the tree of a deeply
     /// recursive program from growing with the square of its depth; such a
     /// node keeps all its weight as its own.
-    pub fn inverted(source: Source<'_>, min_weight: u64, symbols: &mut Symbols) -> Self {
-        let Source { profile, event, .. } = source;
+    pub fn inverted(input: TreeInput<'_>, min_weight: u64, symbols: &mut Symbols) -> Self {
+        let TreeInput { profile, event, .. } = input;
         let mut tree = Growing::new(symbols);
         let no_stack = symbols.intern("[no stack]", "");
         let mut at_root: Vec<(Amount, Cursor)> = Vec::new();
@@ -247,7 +251,7 @@ impl CallTree {
             let mut callers: Vec<(NodeId, Vec<(Amount, Cursor)>)> = Vec::new();
             let mut index_of: FxHashMap<NodeId, usize> = FxHashMap::default();
             for (amount, mut cursor) in here {
-                match cursor.next(source) {
+                match cursor.next(input) {
                     None => tree.nodes[node].self_.add(amount),
                     Some(frame) => {
                         let caller = tree.child(node, frame);
@@ -294,11 +298,11 @@ impl Frame {
 }
 
 /// The functions at a location, innermost first.
-fn frames_of(source: Source<'_>, location: LocationId) -> impl DoubleEndedIterator<Item = Frame> {
-    let location = &source.profile.locations[location];
+fn frames_of(input: TreeInput<'_>, location: LocationId) -> impl DoubleEndedIterator<Item = Frame> {
+    let location = &input.profile.locations[location];
     let outermost = location.lines.len().saturating_sub(1);
     location.lines.iter().enumerate().map(move |(i, line)| Frame {
-        symbol: source.functions[line.function],
+        symbol: input.functions[line.function],
         kind: NodeKind::Frame(location.kind),
         how: Execution { inlined: i < outermost || location.how.inlined, ..location.how },
     })
@@ -312,10 +316,10 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn next(&mut self, source: Source<'_>) -> Option<Frame> {
+    fn next(&mut self, input: TreeInput<'_>) -> Option<Frame> {
         loop {
-            let stack = source.profile.stacks[self.stack?];
-            if let Some(frame) = frames_of(source, stack.location).nth(self.line) {
+            let stack = input.profile.stacks[self.stack?];
+            if let Some(frame) = frames_of(input, stack.location).nth(self.line) {
                 self.line += 1;
                 return Some(frame);
             }
@@ -338,12 +342,11 @@ impl Growing {
     }
 
     fn child(&mut self, parent: NodeId, frame: Frame) -> NodeId {
-        let Frame { symbol, kind, how } = frame;
-        let id = *self.children.entry((parent, symbol, kind)).or_insert_with(|| {
+        let id = *self.children.entry((parent, frame.symbol, frame.kind)).or_insert_with(|| {
             self.nodes.push(new_node(frame, parent));
             self.nodes.len() - 1
         });
-        self.nodes[id].seen(how.inlined, how.tier, how.approximate);
+        self.nodes[id].how = in_both_ways(self.nodes[id].how, frame.how);
         id
     }
 
@@ -373,10 +376,10 @@ impl Growing {
 }
 
 fn new_node(frame: Frame, parent: NodeId) -> Node {
-    let Frame { symbol, kind, how: Execution { inlined, tier, approximate } } = frame;
+    let Frame { symbol, kind, how } = frame;
     let (self_, total) = (Amount::default(), Amount::default());
     let children = Vec::new();
-    Node { symbol, kind, inlined, tier, approximate, parent, children, self_, total }
+    Node { symbol, kind, how, parent, children, self_, total }
 }
 
 #[cfg(test)]
@@ -391,7 +394,7 @@ mod tests {
         while let Some((id, depth)) = pending.pop() {
             let node = &tree.nodes[id];
             let name = &symbols[node.symbol].name;
-            let mark = if node.inlined { " inlined" } else { "" };
+            let mark = if node.how.inlined { " inlined" } else { "" };
             let (own, total) = (node.self_.samples, node.total.samples);
             out += &format!("{}{name}{mark} {own}/{total}\n", " ".repeat(depth));
             pending.extend(node.children.iter().rev().map(|&child| (child, depth + 1)));
@@ -402,16 +405,16 @@ mod tests {
     fn check_top_down(profile: &Profile, expected: &str) {
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile);
-        let source = Source { profile, event: 0, functions: &functions };
-        let tree = CallTree::top_down(source, Roots::of(profile, 0), &mut symbols);
+        let input = TreeInput { profile, event: 0, functions: &functions };
+        let tree = CallTree::top_down(input, Roots::of(profile, 0), &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);
     }
 
     fn check_inverted(profile: &Profile, min_weight: u64, expected: &str) {
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile);
-        let source = Source { profile, event: 0, functions: &functions };
-        let tree = CallTree::inverted(source, min_weight, &mut symbols);
+        let input = TreeInput { profile, event: 0, functions: &functions };
+        let tree = CallTree::inverted(input, min_weight, &mut symbols);
         assert_eq!(dump(&tree, &symbols), expected);
     }
 

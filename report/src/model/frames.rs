@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rz_profile::model::{CodeTier, FrameKind, Runtime};
+use rz_profile::model::{CodeTier, Execution, FrameKind, Runtime};
 use serde::Serialize;
 
 use crate::model::calltree::{Node, NodeKind};
@@ -151,16 +151,16 @@ pub enum TierName {
 }
 
 impl RuntimeFrame {
-    /// What is said of a node, if it is code of a runtime.
-    fn of(node: &Node) -> Option<Self> {
-        let NodeKind::Frame(FrameKind::Runtime(runtime)) = node.kind else { return None };
-        let tier = match node.tier {
+    /// What is said of a node or function, if it is code of a runtime.
+    pub fn of(kind: NodeKind, how: Execution) -> Option<Self> {
+        let NodeKind::Frame(FrameKind::Runtime(runtime)) = kind else { return None };
+        let tier = match how.tier {
             CodeTier::Unknown => None,
             CodeTier::Interpreted => Some(TierName::Interpreted),
             CodeTier::Baseline => Some(TierName::Baseline),
             CodeTier::Optimized => Some(TierName::Optimized),
         };
-        let (inlined, approximate) = (node.inlined, node.approximate);
+        let (inlined, approximate) = (how.inlined, how.approximate);
         Some(RuntimeFrame { name: RuntimeName::of(runtime), tier, inlined, approximate })
     }
 
@@ -188,18 +188,21 @@ impl ShownFrame {
         ShownFrame {
             name: symbol.name,
             module: symbol.module,
-            kind: kind_of(node.kind, node.inlined),
-            runtime: RuntimeFrame::of(node),
+            kind: kind_of(node.kind, node.how.inlined),
+            runtime: RuntimeFrame::of(node.kind, node.how),
         }
     }
 
     /// Its name, with a mark if it is not an ordinary function of the process.
     pub fn text(&self) -> Cow<'_, str> {
-        match self.runtime.map(RuntimeFrame::text).filter(|text| !text.is_empty()) {
-            Some(text) => format!("{} [{text}]", self.name).into(),
-            None => marked(&self.name, self.kind),
-        }
+        of_runtime(&self.name, self.runtime).unwrap_or_else(|| marked(&self.name, self.kind))
     }
+}
+
+/// The name of code of a runtime, with what is said of it.
+pub fn of_runtime(name: &str, runtime: Option<RuntimeFrame>) -> Option<Cow<'_, str>> {
+    let text = runtime.map(RuntimeFrame::text).filter(|text| !text.is_empty())?;
+    Some(format!("{name} [{text}]").into())
 }
 
 /// A name, with a mark if it is not that of an ordinary function of the process.

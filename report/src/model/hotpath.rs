@@ -23,15 +23,15 @@ pub fn hot_path(tree: &CallTree) -> Vec<NodeId> {
 mod tests {
     use super::*;
     use crate::fixture::Builder;
-    use crate::model::calltree::{Roots, Source};
+    use crate::model::calltree::{Roots, TreeInput};
     use crate::model::symbols::Symbols;
 
     fn check(stacks: &[(&str, u64)], expected: &[&str]) {
         let profile = &Builder::of(stacks);
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile);
-        let source = Source { profile, event: 0, functions: &functions };
-        let tree = CallTree::top_down(source, Roots::Functions, &mut symbols);
+        let input = TreeInput { profile, event: 0, functions: &functions };
+        let tree = CallTree::top_down(input, Roots::Functions, &mut symbols);
         let path = hot_path(&tree);
         let names = path.iter().map(|&id| symbols[tree.nodes[id].symbol].name.as_str());
         assert_eq!(names.collect::<Vec<_>>(), expected);

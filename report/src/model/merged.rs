@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT};
+use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT, in_both_ways};
 use crate::model::symbols::SymbolId;
 
 /// The nodes of several trees as one.
@@ -32,7 +32,7 @@ impl Merged {
                     nodes.len() - 1
                 });
                 let target = &mut nodes[new];
-                target.seen(node.inlined, node.tier, node.approximate);
+                target.how = in_both_ways(target.how, node.how);
                 target.self_.add(node.self_);
                 target.total.add(node.total);
                 merged.push(new);

@@ -14,4 +14,5 @@ pub mod symbols;
 pub mod threads;
 pub mod top;
 pub mod trees;
+pub mod truncated;
 pub mod waits;

@@ -9,7 +9,7 @@ use crate::model::clean::clean;
 
 /// One thread of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct ThreadSamples {
     /// The thread.
     pub thread: ThreadId,
     /// Its samples.
@@ -69,15 +69,15 @@ impl ShownThread {
 }
 
 /// The threads that have samples of `event`, busiest first.
-pub fn threads(profile: &Profile, event: EventId) -> Vec<Row> {
+pub fn threads(profile: &Profile, event: EventId) -> Vec<ThreadSamples> {
     let mut amounts = vec![Amount::default(); profile.threads.len()];
     for sample in profile.samples.iter().filter(|sample| sample.event == event) {
         amounts[sample.thread].add(Amount { samples: sample.count, weight: sample.weight });
     }
     let rows = amounts.into_iter().enumerate();
-    let mut rows: Vec<Row> = rows
+    let mut rows: Vec<ThreadSamples> = rows
         .filter(|(_, amount)| amount.samples > 0)
-        .map(|(thread, amount)| Row { thread, amount })
+        .map(|(thread, amount)| ThreadSamples { thread, amount })
         .collect();
     rows.sort_by_key(|row| (std::cmp::Reverse(row.amount.weight), row.thread));
     rows

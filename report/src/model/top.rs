@@ -1,17 +1,19 @@
 //! Sums samples up per function, wherever it was called from.
 
-use rz_profile::model::FrameKind;
+use rz_profile::model::{Execution, FrameKind};
 
-use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT};
+use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT, in_both_ways};
 use crate::model::symbols::{SymbolId, Symbols};
 
 /// One function of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct FunctionSamples {
     /// The function.
     pub symbol: SymbolId,
     /// What it is where it was seen first.
     pub kind: NodeKind,
+    /// How it ran wherever it was seen, of code of a runtime.
+    pub how: Execution,
     /// Samples in which it ran itself.
     pub self_: Amount,
     /// Samples in which it was anywhere on the stack, each counted once
@@ -31,13 +33,13 @@ pub enum SortBy {
 
 /// Every function of a top-down tree, in no particular order. The marks for
 /// callers that could not be followed are not functions and are left out.
-pub fn functions(tree: &CallTree) -> Vec<Row> {
+pub fn functions(tree: &CallTree) -> Vec<FunctionSamples> {
     functions_if(tree, is_function)
 }
 
 /// The same without functions of the kernel, which for waits are nearly all
 /// the same.
-pub fn functions_without_kernel(tree: &CallTree) -> Vec<Row> {
+pub fn functions_without_kernel(tree: &CallTree) -> Vec<FunctionSamples> {
     functions_if(tree, |kind| is_function(kind) && kind != NodeKind::Frame(FrameKind::Kernel))
 }
 
@@ -52,15 +54,21 @@ pub(crate) struct FunctionNodes {
     pub outermost: Vec<NodeId>,
 }
 
-fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<Row> {
+fn functions_if(tree: &CallTree, is_shown: impl Fn(NodeKind) -> bool) -> Vec<FunctionSamples> {
     let sum = |nodes: &[NodeId], of: fn(&Node) -> Amount| {
         let mut sum = Amount::default();
         nodes.iter().for_each(|&id| sum.add(of(&tree.nodes[id])));
         sum
     };
-    let row = |nodes: FunctionNodes| Row {
+    let row = |nodes: FunctionNodes| FunctionSamples {
         symbol: nodes.symbol,
         kind: nodes.all.first().map_or(NodeKind::All, |&id| tree.nodes[id].kind),
+        how: nodes
+            .all
+            .iter()
+            .map(|&id| tree.nodes[id].how)
+            .reduce(in_both_ways)
+            .unwrap_or_default(),
         self_: sum(&nodes.all, |node| node.self_),
         total: sum(&nodes.outermost, |node| node.total),
     };
@@ -118,13 +126,13 @@ pub(crate) fn is_function(kind: NodeKind) -> bool {
 }
 
 /// Sorts rows, largest first; equal ones by name.
-pub fn sort(rows: &mut [Row], by: SortBy, symbols: &Symbols) {
+pub fn sort(rows: &mut [FunctionSamples], by: SortBy, symbols: &Symbols) {
     rows.sort_by(|a, b| {
-        let key = |row: &Row| match by {
+        let key = |row: &FunctionSamples| match by {
             SortBy::SelfWeight => (row.self_.weight, row.total.weight),
             SortBy::TotalWeight => (row.total.weight, row.self_.weight),
         };
-        let name = |row: &Row| (&symbols[row.symbol].name, &symbols[row.symbol].module);
+        let name = |row: &FunctionSamples| (&symbols[row.symbol].name, &symbols[row.symbol].module);
         key(b).cmp(&key(a)).then_with(|| name(a).cmp(&name(b)))
     });
 }
@@ -135,16 +143,16 @@ mod tests {
 
     use super::*;
     use crate::fixture::Builder;
-    use crate::model::calltree::{Roots, Source};
+    use crate::model::calltree::{Roots, TreeInput};
 
     fn check(profile: &Profile, by: SortBy, expected: &[&str]) {
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile);
-        let source = Source { profile, event: 0, functions: &functions };
-        let tree = CallTree::top_down(source, Roots::of(profile, 0), &mut symbols);
+        let input = TreeInput { profile, event: 0, functions: &functions };
+        let tree = CallTree::top_down(input, Roots::of(profile, 0), &mut symbols);
         let mut rows = super::functions(&tree);
         sort(&mut rows, by, &symbols);
-        let line = |row: &Row| {
+        let line = |row: &FunctionSamples| {
             let name = &symbols[row.symbol].name;
             format!("{name} {}/{}", row.self_.samples, row.total.samples)
         };

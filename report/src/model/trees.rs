@@ -2,7 +2,7 @@
 
 use rz_profile::model::{EventId, Profile};
 
-use crate::model::calltree::{CallTree, Roots, Source};
+use crate::model::calltree::{CallTree, Roots, TreeInput};
 use crate::model::symbols::Symbols;
 
 /// Which way a tree grows.
@@ -20,8 +20,8 @@ pub enum Direction {
 pub fn joined_tree(profile: &Profile, event: EventId) -> (CallTree, Symbols) {
     let mut symbols = Symbols::default();
     let functions = symbols.intern_functions(profile);
-    let source = Source { profile, event, functions: &functions };
-    (CallTree::top_down(source, Roots::of(profile, event), &mut symbols), symbols)
+    let input = TreeInput { profile, event, functions: &functions };
+    (CallTree::top_down(input, Roots::of(profile, event), &mut symbols), symbols)
 }
 
 /// The call tree of `event`, with the names of its functions. Top-down, it
@@ -35,14 +35,14 @@ pub fn call_tree(
 ) -> (CallTree, Symbols) {
     let mut symbols = Symbols::default();
     let functions = symbols.intern_functions(profile);
-    let source = Source { profile, event, functions: &functions };
+    let input = TreeInput { profile, event, functions: &functions };
     let tree = match direction {
         Direction::TopDown => {
-            CallTree::top_down(source, Roots::with_sources(profile, event), &mut symbols)
+            CallTree::top_down(input, Roots::with_sources(profile, event), &mut symbols)
         }
         Direction::Inverted => {
             let least = min_weight(profile.total_weight(event), min_percent);
-            CallTree::inverted(source, least, &mut symbols)
+            CallTree::inverted(input, least, &mut symbols)
         }
     };
     (tree, symbols)

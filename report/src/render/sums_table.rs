@@ -9,7 +9,7 @@ use crate::model::sums::quantile;
 use crate::model::threads::ShownThread;
 use crate::render::format::{counted, duration, percent, percent_of};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, fits, write_table};
+use crate::render::table::{TableRow, fits, write_table};
 use crate::render::title::{some_of, write_title};
 
 /// How much is shown of a sum of durations. Each has what those after it have.
@@ -29,7 +29,7 @@ pub(crate) enum Detail {
 pub(crate) fn write_sums<'t>(
     out: &mut dyn Write,
     style: Style,
-    table: impl Fn(Detail) -> (Vec<&'t str>, Vec<Row>),
+    table: impl Fn(Detail) -> (Vec<&'t str>, Vec<TableRow>),
 ) -> io::Result<()> {
     let mut chosen = table(Detail::Histogram);
     for detail in [Detail::Quantiles, Detail::Mean, Detail::Least] {
@@ -117,8 +117,8 @@ pub(crate) fn write_thread_sums<T>(
         let (tid, text, suffix) = thread.clone().texts(several);
         numbers.push(tid);
         let numbers = numbers.into_iter().map(|text| (text, Paint::Plain)).collect();
-        Row { numbers, text, suffix }
+        TableRow { numbers, text, suffix }
     };
-    let table: Vec<Row> = threads.rows.iter().map(row).collect();
+    let table: Vec<TableRow> = threads.rows.iter().map(row).collect();
     write_table(out, style, &[titles, &["tid", "thread"]].concat(), &table)
 }

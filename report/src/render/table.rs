@@ -13,7 +13,7 @@ pub(crate) const GAP: &str = "  ";
 
 /// One line of a table.
 #[derive(Debug, Clone, Default)]
-pub struct Row {
+pub struct TableRow {
     /// Numbers, as many as there are numeric columns; set to the right.
     pub numbers: Vec<(String, Paint)>,
     /// The text after them, shortened to fit the terminal.
@@ -23,7 +23,7 @@ pub struct Row {
 }
 
 /// How wide each column of numbers is.
-fn number_widths(titles: &[&str], rows: &[Row]) -> Vec<usize> {
+fn number_widths(titles: &[&str], rows: &[TableRow]) -> Vec<usize> {
     let column_width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.numbers.get(column));
         let cells = cells.map(|(text, _)| text.chars().count());
@@ -33,13 +33,13 @@ fn number_widths(titles: &[&str], rows: &[Row]) -> Vec<usize> {
 }
 
 /// Whether a terminal has room for a table, with texts of a readable length.
-pub fn fits(style: Style, titles: &[&str], rows: &[Row]) -> bool {
+pub fn fits(style: Style, titles: &[&str], rows: &[TableRow]) -> bool {
     let longest = rows.iter().map(|row| row.text.chars().count()).max().unwrap_or(0);
     room(style, titles, rows) >= longest.min(MIN_NAME_WIDTH)
 }
 
 /// Columns that a terminal has left for the text of a table.
-pub fn room(style: Style, titles: &[&str], rows: &[Row]) -> usize {
+pub fn room(style: Style, titles: &[&str], rows: &[TableRow]) -> usize {
     let used: usize = number_widths(titles, rows).iter().map(|width| width + GAP.len()).sum();
     style.width.map_or(usize::MAX, |width| width.saturating_sub(used))
 }
@@ -49,7 +49,7 @@ pub fn write_table(
     out: &mut dyn Write,
     style: Style,
     titles: &[&str],
-    rows: &[Row],
+    rows: &[TableRow],
 ) -> io::Result<()> {
     let numeric = titles.len() - 1;
     let chars = |text: &str| text.chars().count();
@@ -83,8 +83,8 @@ mod tests {
     use super::*;
     use crate::fixture::text;
 
-    fn rows() -> Vec<Row> {
-        let row = |numbers: [&str; 2], text: &str, suffix: &str| Row {
+    fn rows() -> Vec<TableRow> {
+        let row = |numbers: [&str; 2], text: &str, suffix: &str| TableRow {
             numbers: numbers.map(|n| (n.to_owned(), Paint::Plain)).to_vec(),
             text: text.into(),
             suffix: suffix.into(),

@@ -4,11 +4,14 @@
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_profile::model::{EventId, FrameKind, Losses, Profile, Sample, Source, TotalClass};
+use rz_profile::model::{
+    EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass, TruncatedReason,
+};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
+use crate::model::truncated::truncated;
 use crate::render::format::hex;
 use crate::views::annotate::AnnotatedPage;
 use crate::views::heap::HeapPage;
@@ -236,6 +239,18 @@ impl Counted {
             |(what, count): &(String, u64)| Counted { what: text(what), count: known(*count) };
         counted.iter().map(one).collect()
     }
+
+    fn lost(sum: &LossSum) -> Self {
+        Counted { what: sum.to_string(), count: known(sum.count) }
+    }
+}
+
+fn counted(truncated: Vec<(TruncatedReason, u64)>) -> Vec<Counted> {
+    let one = |(reason, count): (TruncatedReason, u64)| Counted {
+        what: reason.describe().to_owned(),
+        count: Some(count),
+    };
+    truncated.into_iter().map(one).collect()
 }
 
 fn text(text: &str) -> String {
@@ -270,8 +285,10 @@ impl<'l> Document<'l> {
             generator: concat!("report ", env!("CARGO_PKG_VERSION")),
             trace: trace(name, profile, event),
             filter,
-            event: event
-                .map(|id| Shown { event: event_of(profile, id), total: total(profile, id) }),
+            event: event.map(|id| Shown {
+                event: event_of(profile, id),
+                total: Amount::of_event(profile, id),
+            }),
             events: (0..profile.events.len()).map(|id| event_of(profile, id)).collect(),
             quality: quality(profile, event),
             notes,
@@ -306,15 +323,6 @@ impl<'l> Document<'l> {
         }
         writeln!(out)
     }
-}
-
-/// All samples of an event.
-fn total(profile: &Profile, event: EventId) -> Amount {
-    let mut total = Amount::default();
-    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
-        total.add(Amount { samples: sample.count, weight: sample.weight });
-    }
-    total
 }
 
 fn event_of(profile: &Profile, id: EventId) -> Event {
@@ -401,11 +409,10 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
         ("allocations", &info.lost_allocations),
         ("unknown", &info.lost_others),
     ];
-    let is_any = |losses: &Losses| losses.count > 0 || !losses.reasons.is_empty();
-    let lost = lost.into_iter().filter(|(_, losses)| is_any(losses)).map(|(what, losses)| Lost {
+    let lost = lost.into_iter().filter(|(_, losses)| losses.is_any()).map(|(what, losses)| Lost {
         what,
         count: known(losses.count),
-        reasons: Counted::all(&losses.reasons),
+        reasons: losses.reasons.iter().map(Counted::lost).collect(),
     });
     let inexact = |class: &TotalClass| Inexact {
         what: match class {
@@ -422,32 +429,10 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
     };
     Quality {
         lost: lost.collect(),
-        truncated: truncated(profile, event),
+        truncated: event.map_or_else(Vec::new, |event| counted(truncated(profile, event))),
         unnamed_samples: event.map(|event| unnamed(profile, event)),
         inexact_sums: profile.inexact.iter().map(inexact).collect(),
     }
-}
-
-/// Samples whose stack does not reach its root, by reason, in the reasons' order.
-fn truncated(profile: &Profile, event: Option<EventId>) -> Vec<Counted> {
-    // Roots come before what they lead to.
-    let mut roots = Vec::with_capacity(profile.stacks.len());
-    for (id, stack) in profile.stacks.iter().enumerate() {
-        roots.push(stack.parent.map_or(id, |parent| roots[parent]));
-    }
-    let mut sums: Vec<Counted> = Vec::new();
-    for sample in profile.samples.iter().filter(|sample| Some(sample.event) == event) {
-        let root =
-            sample.stack.map(|stack| &profile.locations[profile.stacks[roots[stack]].location]);
-        let Some(reason) = root.and_then(|root| root.truncated) else { continue };
-        let what = reason.describe();
-        match sums.iter_mut().find(|sum| sum.what == what) {
-            Some(sum) => sum.count = sum.count.map(|n| n.saturating_add(sample.count)),
-            None => sums.push(Counted { what: what.to_owned(), count: Some(sample.count) }),
-        }
-    }
-    sums.sort_by(|a, b| a.what.cmp(&b.what));
-    sums
 }
 
 /// Samples whose innermost function has no name.
@@ -458,7 +443,7 @@ fn unnamed(profile: &Profile, event: EventId) -> u64 {
         let mut functions = profile.locations_of(sample.stack);
         let innermost = functions.find(|location| !matches!(location.kind, FrameKind::Reason(_)));
         let line = innermost.and_then(|location| location.lines.first());
-        line.is_some_and(|line| !profile.is_named(line.function))
+        line.is_some_and(|line| profile.functions[line.function].nameless)
     };
     let unnamed = samples.filter(is_unnamed);
     unnamed.fold(0, |sum: u64, sample| sum.saturating_add(sample.count))
@@ -540,6 +525,7 @@ pub(crate) mod tests {
     #[test]
     fn says_where_it_is_from_and_what_is_missing() {
         use rz_profile::model::TruncatedReason::NoUnwindInfo;
+        use rz_profile::model::{LossReason, Losses};
         let mut builder = Builder::new();
         let known = builder.stack(&["main", "work"]);
         let unnamed = builder.stack(&["[truncated]", "[app+0x1234]"]);
@@ -548,8 +534,9 @@ pub(crate) mod tests {
         let mut profile = builder.profile;
         let mut roots = profile.locations.iter_mut().filter(|l| l.kind == FrameKind::Truncated);
         roots.next().unwrap().truncated = Some(NoUnwindInfo);
-        profile.info.lost_samples =
-            Losses { count: 4, reasons: vec![("ring buffer\u{1b}full".into(), 4)] };
+        let full = LossSum { reason: LossReason::RingFull, count: 4, duration_ns: 0 };
+        profile.info.lost_samples = Losses { count: 4, reasons: vec![full] };
+        profile.info.redacted = vec![("host\u{1b}names".into(), 4)];
         profile.info.filter.text = "5s to 10s".into();
         profile.info.filter.window = Some((5_000_000_000, 10_000_000_000));
         profile.modules[0].build_id = vec![0xab, 0x01];
@@ -569,8 +556,10 @@ pub(crate) mod tests {
         check("/event/unit", "nanoseconds".into());
         check("/event/total", serde_json::json!({"samples": 5, "weight": 50_000_000}));
         // Texts of the trace cannot drive a terminal.
+        let redacted = serde_json::json!([{"what": "host?names", "count": 4}]);
+        check("/trace/redacted", redacted);
         let lost = serde_json::json!([{"what": "samples", "count": 4,
-            "reasons": [{"what": "ring buffer?full", "count": 4}]}]);
+            "reasons": [{"what": "kernel buffer full", "count": 4}]}]);
         check("/quality/lost", lost);
         let truncated = serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2}]);
         check("/quality/truncated", truncated);

@@ -76,7 +76,7 @@ pub fn write_flame_graph(
         .nodes
         .iter()
         .map(|node| {
-            let label = label(&symbols[node.symbol].name, node.kind, node.inlined);
+            let label = label(&symbols[node.symbol].name, node.kind, node.how.inlined);
             let color = match node.kind {
                 NodeKind::Frame(FrameKind::Reason(_)) => REASON,
                 kind => color_of(&label, kind),
@@ -129,13 +129,13 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
     if has(ShownKind::Kernel) {
         legend.push("kernel blue");
     }
-    if tree.nodes.iter().any(|node| node.inlined) {
+    if tree.nodes.iter().any(|node| node.how.inlined) {
         legend.push("inlined aqua");
     }
     if has(ShownKind::Jit) {
         legend.push("JIT green");
     }
-    if tree.nodes.iter().any(|node| is_runtime(node.kind) && !node.inlined) {
+    if tree.nodes.iter().any(|node| is_runtime(node.kind) && !node.how.inlined) {
         legend.push("runtimes purple");
     }
     if has(ShownKind::Reason) {

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashSet;
 use rz_profile::model::{
-    ALLOC, Event, EventId, EventKind, FrameKind, Info, Losses, OFF_CPU, ProcessId, Profile,
-    SYSCALLS, Tier, Unit,
+    ALLOC, Event, EventId, EventKind, Info, LossSum, Losses, OFF_CPU, ProcessId, Profile, SYSCALLS,
+    Tier, Unit,
 };
 use rz_profile::notes::listed;
 use rz_profile::select::can_add_wall;
@@ -14,6 +14,7 @@ use rz_profile::select::can_add_wall;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::threads;
+use crate::model::truncated::truncated;
 use crate::render::format::{
     bytes, count, counted, duration, percent, percent_of, shorten, weight,
 };
@@ -56,7 +57,8 @@ pub fn write_header(
     line("lost", &lost(info, kind))?;
     let (truncated, all) = match event {
         Some(event) if kind != EventKind::Cpu || info.filter.is_active() => {
-            truncated_samples(profile, event)
+            let truncated = truncated(profile, event).into_iter().map(|(_, count)| count);
+            (truncated.fold(0, u64::saturating_add), Amount::of_event(profile, event).samples)
         }
         None if info.filter.is_active() => (0, 0),
         _ => (info.truncated, info.samples),
@@ -196,8 +198,7 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
         return "none".to_owned();
     };
     let rows = threads::threads(profile, event);
-    let mut total = Amount::default();
-    rows.iter().for_each(|row| total.add(row.amount));
+    let total = Amount::of_event(profile, event);
     if total.samples == 0 {
         return "none".to_owned();
     }
@@ -222,7 +223,7 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     text + &in_threads(profile, &rows)
 }
 
-fn in_threads(profile: &Profile, rows: &[threads::Row]) -> String {
+fn in_threads(profile: &Profile, rows: &[threads::ThreadSamples]) -> String {
     let processes = rows.iter().map(|row| profile.threads[row.thread].process);
     let threads = counted(rows.len() as u64, "thread");
     match count_processes(profile, processes) {
@@ -278,11 +279,10 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
 }
 
 /// A number and the reasons for it, if there are any.
-fn with_reasons(reasons: &[(String, u64)], number: String) -> Option<String> {
-    let reason = |(reason, lost): &(String, u64)| match lost {
-        // How long sampling was held back is known, but not what was missed.
-        0 => clean(reason).to_string(),
-        lost => format!("{} {}", count(*lost), clean(reason)),
+fn with_reasons(reasons: &[LossSum], number: String) -> Option<String> {
+    let reason = |sum: &LossSum| match sum.count {
+        0 => sum.to_string(),
+        lost => format!("{} {sum}", count(lost)),
     };
     let reasons: Vec<String> = reasons.iter().map(reason).collect();
     (!reasons.is_empty()).then(|| format!("{number}: {}", reasons.join(", ")))
@@ -308,25 +308,6 @@ pub(crate) fn lost_percent(info: &Info, kind: EventKind, samples: u64) -> f64 {
     percent_of(lost, samples.saturating_add(lost))
 }
 
-/// How many samples of an event have a truncated stack, and how many there are.
-fn truncated_samples(profile: &Profile, event: EventId) -> (u64, u64) {
-    let mut is_truncated: Vec<bool> = Vec::with_capacity(profile.stacks.len());
-    for stack in &profile.stacks {
-        is_truncated.push(match stack.parent {
-            Some(parent) => is_truncated[parent],
-            None => profile.locations[stack.location].kind == FrameKind::Truncated,
-        });
-    }
-    let (mut truncated, mut all) = (0, 0_u64);
-    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
-        all = all.saturating_add(sample.count);
-        if sample.stack.is_some_and(|stack| is_truncated[stack]) {
-            truncated += sample.count;
-        }
-    }
-    (truncated, all)
-}
-
 fn cost(info: &Info) -> String {
     if info.recorder_cpu_ns == 0 && info.recorder_peak_rss == 0 {
         // Other recorders do not tell, and ours does once a second.
@@ -343,7 +324,7 @@ fn cost(info: &Info) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rz_profile::model::Sample;
+    use rz_profile::model::{LossReason, Sample};
 
     use super::*;
     use crate::fixture::{Builder, text};
@@ -379,6 +360,10 @@ trace.rz: app (pid 4242)
         assert!(rest.contains("  samples   60, in 1 thread\n"), "{rest}");
     }
 
+    fn missing(reason: LossReason, count: u64) -> LossSum {
+        LossSum { reason, count, duration_ns: 0 }
+    }
+
     #[test]
     fn says_what_is_missing() {
         let mut builder = Builder::new();
@@ -389,14 +374,15 @@ trace.rz: app (pid 4242)
         builder.sample(child, stack, 980);
         let info = &mut builder.profile.info;
         info.lost_samples.count = 20;
-        info.lost_samples.reasons = vec![("ring buffer full".into(), 15), ("throttled".into(), 5)];
+        info.lost_samples.reasons =
+            vec![missing(LossReason::RingFull, 15), missing(LossReason::QueueFull, 5)];
         info.truncated = 198;
         let expected = "
 trace.rz: app (pid 4242) and 1 other process
   host      db7, Linux 6.1.0 x86_64, 16 CPUs
   recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
   samples   1,980 = 19.8 s of CPU = 1.98 cores, in 2 threads of 2 processes
-  lost      20 (1.0% of what was due): 15 ring buffer full, 5 throttled
+  lost      20 (1.0% of what was due): 15 kernel buffer full, 5 recorder behind
   truncated 198 stacks (10.0%) do not reach their outermost function
   cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
@@ -427,7 +413,7 @@ trace.rz: app (pid 4242) and 1 other process
 
     #[test]
     fn what_was_held_back_is_said_without_a_number() {
-        let throttled = ("throttled by the kernel for 1.2 s".to_owned(), 0);
+        let throttled = LossSum { duration_ns: 1_200_000_000, ..missing(LossReason::Throttled, 0) };
         let lost_samples = Losses { count: 0, reasons: vec![throttled] };
         let mut info = Info { samples: 90, lost_samples, ..Info::default() };
         assert_eq!(
@@ -435,7 +421,7 @@ trace.rz: app (pid 4242) and 1 other process
             "an unknown number: throttled by the kernel for 1.2 s"
         );
         info.lost_samples.count = 10;
-        info.lost_samples.reasons.insert(0, ("kernel buffer full".to_owned(), 10));
+        info.lost_samples.reasons.insert(0, missing(LossReason::RingFull, 10));
         let expected = "10 (10.0% of what was due): 10 kernel buffer full, \
                         throttled by the kernel for 1.2 s";
         assert_eq!(lost(&info, EventKind::Cpu), expected);
@@ -443,15 +429,15 @@ trace.rz: app (pid 4242) and 1 other process
 
     #[test]
     fn each_kind_of_event_has_losses_of_its_own() {
-        let losses = |count, reason: &str| Losses { count, reasons: vec![(reason.into(), count)] };
+        let losses = |count, reason| Losses { count, reasons: vec![missing(reason, count)] };
         let mut info = Info { samples: 90, ..Info::default() };
         assert_eq!(lost(&info, EventKind::Wall), "none");
-        info.lost_waits = losses(1, "kernel buffer full");
-        info.lost_calls = losses(2_000, "recorder behind");
+        info.lost_waits = losses(1, LossReason::RingFull);
+        info.lost_calls = losses(2_000, LossReason::QueueFull);
         assert_eq!(lost(&info, EventKind::Cpu), "none");
         assert_eq!(lost(&info, EventKind::OffCpu), "1 interval: 1 kernel buffer full");
         assert_eq!(lost(&info, EventKind::Syscalls), "2,000 calls: 2,000 recorder behind");
-        info.lost_totals = losses(0, "kernel table full");
+        info.lost_totals = losses(0, LossReason::TableFull);
         assert_eq!(
             lost(&info, EventKind::Wall),
             "1 interval: 1 kernel buffer full; an unknown number of events in no total: kernel \
@@ -509,7 +495,8 @@ trace.rz: app (pid 4242) and 1 other process
         info.filter.by_thread = true;
         // Other threads had as many samples.
         info.samples = 180;
-        (info.lost_samples.count, info.lost_samples.reasons) = (20, vec![("throttled".into(), 20)]);
+        (info.lost_samples.count, info.lost_samples.reasons) =
+            (20, vec![missing(LossReason::RingFull, 20)]);
         (info.truncated, info.recording_ns) = (7, 20_000_000_000);
         let expected = "
 trace.rz: app (pid 4242)
@@ -517,7 +504,7 @@ trace.rz: app (pid 4242)
   recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
   filter    10s to 20s, thread worker*
   samples   90 = 900 ms of CPU = 0.09 cores, in 1 thread
-  lost      20 (10.0% of what was due): 20 throttled, whatever the filter selects
+  lost      20 (10.0% of what was due): 20 kernel buffer full, whatever the filter selects
   cost      31.0 ms CPU (0.2% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&profile, Some(0)), expected[1..]);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::model::rows::Rows;
 use crate::model::sums::Sum;
 use crate::model::threads::ShownThread;
-use crate::model::top;
+use crate::model::top::{self, SortBy};
 use crate::model::trees::{Direction, call_tree};
 use crate::model::waits::{ThreadTime, WaitsFor, by_reason, by_thread, open_by_reason};
 use crate::render::format::{count, counted, duration};
@@ -16,7 +16,7 @@ use crate::render::style::{Paint, Style};
 use crate::render::sums_table::{
     duration_columns, duration_titles, sums_note, write_replacement, write_sums, write_thread_sums,
 };
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
 use crate::views::stacks::{Stacks, stacks, write_stacks};
@@ -123,12 +123,12 @@ pub fn write_off_cpu(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: SummaryOptions,
+    page: &OffCpuPage,
+    by: SortBy,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let page = off_cpu(profile, event, options);
-    write_reasons(out, style, profile, &page)?;
-    write_open(out, style, &page)?;
+    write_reasons(out, style, profile, page)?;
+    write_open(out, style, page)?;
     match with_samples(profile, event) {
         None => {
             writeln!(out)?;
@@ -137,10 +137,10 @@ pub fn write_off_cpu(
         Some(event) => {
             write_stacks(out, style, &page.stacks)?;
             let all = (page.stacks.total, profile.events[event].unit);
-            write_top(out, style, &page.functions, all, options.by)?;
+            write_top(out, style, &page.functions, all, by)?;
         }
     }
-    write_threads(out, style, profile, &page)
+    write_threads(out, style, profile, page)
 }
 
 fn write_reasons(
@@ -171,7 +171,7 @@ fn write_reasons(
             let mut numbers = vec![(count(sum.count), Paint::Plain)];
             numbers.extend(duration_columns(detail, sum, all.total_ns));
             numbers.push((duration(sum.queued_ns), Paint::Plain));
-            Row { numbers, text: reason.clone(), suffix: String::new() }
+            TableRow { numbers, text: reason.clone(), suffix: String::new() }
         };
         let titles = [&["waits"], duration_titles(detail), &["ready", "reason"]].concat();
         (titles, reasons.rows.iter().map(row).collect())
@@ -190,9 +190,9 @@ fn write_open(out: &mut dyn Write, style: Style, page: &OffCpuPage) -> io::Resul
         let durations = [sum.total_ns, sum.max_ns].map(duration);
         let numbers = [count(sum.count)].into_iter().chain(durations);
         let numbers = numbers.map(|text| (text, Paint::Plain)).collect();
-        Row { numbers, text: reason.clone(), suffix: String::new() }
+        TableRow { numbers, text: reason.clone(), suffix: String::new() }
     };
-    let rows: Vec<Row> = reasons.rows.iter().map(row).collect();
+    let rows: Vec<TableRow> = reasons.rows.iter().map(row).collect();
     write_table(out, style, &["waits", "time", "max", "reason"], &rows)
 }
 
@@ -224,7 +224,6 @@ mod tests {
 
     use super::*;
     use crate::fixture::{Builder, text};
-    use crate::model::top::SortBy;
 
     const OPTIONS: SummaryOptions =
         SummaryOptions { limit: 25, by: SortBy::TotalWeight, threads: 10 };
@@ -277,7 +276,9 @@ mod tests {
 
     fn page(profile: &Profile, style: Style, limit: usize) -> String {
         let options = SummaryOptions { limit, ..OPTIONS };
-        let report = text(|out| write_off_cpu(out, style, "t.rz", profile, Some(1), options));
+        let page = off_cpu(profile, Some(1), options);
+        let by = options.by;
+        let report = text(|out| write_off_cpu(out, style, "t.rz", profile, Some(1), &page, by));
         report.split_once("\n\n").unwrap().1.to_owned()
     }
 

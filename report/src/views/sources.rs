@@ -7,7 +7,7 @@ use rz_profile::model::{Profile, Source};
 use crate::model::clean::clean;
 use crate::render::format::{count, duration, percent, percent_of};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::date;
 
@@ -28,11 +28,11 @@ pub(crate) fn write_sources(
     };
     let note = format!("{aligned}{}", some_of(shown.len(), sources.len()));
     write_title(out, style, "SOURCES", &note)?;
-    let rows: Vec<Row> = shown.iter().map(row).collect();
+    let rows: Vec<TableRow> = shown.iter().map(row).collect();
     write_table(out, style, &["when (UTC)", "length", "samples", "lost", "source"], &rows)
 }
 
-fn row(source: &Source) -> Row {
+fn row(source: &Source) -> TableRow {
     let plain = |text: String| (text, Paint::Plain);
     let length = duration(source.duration_ns);
     let due = source.samples.saturating_add(source.lost);
@@ -41,7 +41,7 @@ fn row(source: &Source) -> Row {
         lost => percent(percent_of(lost, due)),
     };
     let ended = if source.cut_short { ", cut short" } else { "" };
-    Row {
+    TableRow {
         numbers: vec![
             plain(date(source.start_unix_ns).unwrap_or_else(|| "unknown".to_owned())),
             plain(length),

@@ -16,7 +16,7 @@ use crate::model::rows::Rows;
 use crate::model::symbols::{SymbolId, Symbols};
 use crate::render::format::{count, shorten};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{self, MIN_NAME_WIDTH, Row, write_table};
+use crate::render::table::{self, MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::summary::share;
 
@@ -135,9 +135,9 @@ pub(crate) fn write_stacks(out: &mut dyn Write, style: Style, page: &Stacks) -> 
         let mut numbers = share(row.total, page.total.weight, Unit::Nanoseconds).to_vec();
         numbers.push((count(row.total.samples), Paint::Plain));
         let suffix = row.process.clone().filter(|_| several).unwrap_or_default();
-        Row { numbers, text: String::new(), suffix }
+        TableRow { numbers, text: String::new(), suffix }
     };
-    let mut table: Vec<Row> = rows.iter().map(row).collect();
+    let mut table: Vec<TableRow> = rows.iter().map(row).collect();
     let titles = ["share", "time", "samples", "stack, innermost first"];
     // Whole functions are left out here, so that the table cuts none in half.
     let room = table::room(style, &titles, &table).max(MIN_NAME_WIDTH);

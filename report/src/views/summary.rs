@@ -1,21 +1,22 @@
 //! The report's first page: the header, top functions, hot path and threads.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use rz_profile::model::{EventId, Profile, Unit};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
-use crate::model::frames::{ShownFrame, ShownKind, kind_of};
+use crate::model::frames::{RuntimeFrame, ShownFrame, ShownKind, kind_of, of_runtime};
 use crate::model::hotpath::hot_path;
 use crate::model::rows::Rows;
 use crate::model::symbols::{Symbol, Symbols};
-use crate::model::threads::{ShownThread, threads};
+use crate::model::threads::{ShownThread, ThreadSamples, threads};
 use crate::model::top::{self, SortBy};
 use crate::model::trees::joined_tree;
 use crate::render::format::{count, percent, percent_of, shorten, weight, weight_title};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{MIN_NAME_WIDTH, Row, write_table};
+use crate::render::table::{MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::render::wording::wording;
 use crate::views::header::write_header;
@@ -58,9 +59,11 @@ pub struct ShownFunction {
     /// Its name and module.
     #[serde(flatten)]
     pub symbol: Symbol,
-    /// What it is: `function`, `kernel`, `jit`, or `reason` of what says why a
-    /// thread waited.
+    /// What it is: `function`, `kernel`, `jit`, `runtime`, or `reason` of what
+    /// says why a thread waited.
     pub kind: ShownKind,
+    /// Whose code it is and how it ran; `null` unless it is code of a runtime.
+    pub runtime: Option<RuntimeFrame>,
     /// Samples in which it ran itself.
     #[serde(rename = "self")]
     pub self_: Amount,
@@ -119,7 +122,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
         then.push(Part { function: None, amount: last.self_ });
         then.sort_by_key(|part| std::cmp::Reverse(part.amount.weight));
     }
-    let thread = |row: crate::model::threads::Row| ThreadAmount {
+    let thread = |row: ThreadSamples| ThreadAmount {
         thread: ShownThread::of(profile, Some(row.thread)),
         total: row.amount,
     };
@@ -134,7 +137,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
 
 /// The first functions of a top-down tree.
 pub(crate) fn shown_functions(
-    mut rows: Vec<top::Row>,
+    mut rows: Vec<top::FunctionSamples>,
     symbols: &Symbols,
     options: SummaryOptions,
 ) -> Rows<ShownFunction> {
@@ -142,6 +145,7 @@ pub(crate) fn shown_functions(
     Rows::first(options.limit, rows, |row| ShownFunction {
         symbol: symbols[row.symbol].clone(),
         kind: kind_of(row.kind, false),
+        runtime: RuntimeFrame::of(row.kind, row.how),
         self_: row.self_,
         total: row.total,
     })
@@ -175,18 +179,18 @@ pub fn write_summary(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: SummaryOptions,
+    page: &SummaryPage,
+    by: SortBy,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
     let Some(event) = with_samples(profile, event) else {
         writeln!(out)?;
         return write_no_samples(out, profile, event);
     };
-    let page = summary(profile, Some(event), options);
     let unit = profile.events[event].unit;
-    write_top(out, style, &page.functions, (page.total, unit), options.by)?;
-    write_hot_path(out, style, &page)?;
-    write_threads(out, style, profile, &page, unit)
+    write_top(out, style, &page.functions, (page.total, unit), by)?;
+    write_hot_path(out, style, page)?;
+    write_threads(out, style, profile, page, unit)
 }
 
 /// Writes functions with their shares of all.
@@ -207,9 +211,10 @@ pub(crate) fn write_top(
         let Symbol { name, module } = row.symbol.clone();
         let mut numbers = share(row.self_, all.weight, unit).to_vec();
         numbers.extend(share(row.total, all.weight, unit));
-        Row { numbers, text: name, suffix: module }
+        let text = of_runtime(&name, row.runtime).map(Cow::into_owned);
+        TableRow { numbers, text: text.unwrap_or(name), suffix: module }
     };
-    let table: Vec<Row> = functions.rows.iter().map(row).collect();
+    let table: Vec<TableRow> = functions.rows.iter().map(row).collect();
     let title = weight_title(unit);
     write_table(out, style, &["self", title, "total", title, "function"], &table)
 }
@@ -280,9 +285,9 @@ fn write_threads(
         let mut numbers = share(row.total, page.total.weight, unit).to_vec();
         numbers.push((count(row.total.samples), Paint::Plain));
         numbers.push((tid, Paint::Plain));
-        Row { numbers, text, suffix }
+        TableRow { numbers, text, suffix }
     };
-    let table: Vec<Row> = threads.rows.iter().map(row).collect();
+    let table: Vec<TableRow> = threads.rows.iter().map(row).collect();
     write_table(out, style, &["total", weight_title(unit), "samples", "tid", "thread"], &table)
 }
 
@@ -292,7 +297,9 @@ mod tests {
     use crate::fixture::{Builder, text};
 
     fn summary(profile: &Profile, style: Style, options: SummaryOptions) -> String {
-        let report = text(|out| write_summary(out, style, "trace.rz", profile, Some(0), options));
+        let page = super::summary(profile, Some(0), options);
+        let report =
+            text(|out| write_summary(out, style, "trace.rz", profile, Some(0), &page, options.by));
         report.split_once("\n\n").unwrap().1.to_owned()
     }
 
@@ -388,8 +395,10 @@ total    time  samples   tid  thread
     #[test]
     fn no_samples_is_an_answer() {
         let profile = Builder::new().profile;
-        let report =
-            text(|out| write_summary(out, Style::default(), "trace.rz", &profile, None, OPTIONS));
+        let report = text(|out| {
+            let page = super::summary(&profile, None, OPTIONS);
+            write_summary(out, Style::default(), "trace.rz", &profile, None, &page, OPTIONS.by)
+        });
         assert!(report.starts_with("trace.rz: app (pid 4242)\n"));
         assert!(
             report.ends_with(

@@ -19,7 +19,7 @@ use crate::render::sums_table::{
     self, duration_columns, duration_titles, sums_note, write_replacement, write_sums,
     write_thread_sums,
 };
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
 use crate::views::stacks::{Stacks, stacks, write_stacks};
@@ -215,13 +215,12 @@ pub fn write_syscalls(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: SyscallOptions,
+    page: &SyscallsPage,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let page = syscalls(profile, event, options);
-    write_calls(out, style, profile, &page)?;
-    write_uring(out, style, &page)?;
-    write_failed(out, style, profile, &page)?;
+    write_calls(out, style, profile, page)?;
+    write_uring(out, style, page)?;
+    write_failed(out, style, profile, page)?;
     write_in_flight(out, style, &page.in_flight)?;
     if with_samples(profile, event).is_some() {
         write_stacks(out, style, &page.stacks)?;
@@ -236,8 +235,8 @@ fn plain(numbers: impl IntoIterator<Item = String>) -> Vec<(String, Paint)> {
     numbers.into_iter().map(|text| (text, Paint::Plain)).collect()
 }
 
-fn row(numbers: Vec<(String, Paint)>, text: &str) -> Row {
-    Row { numbers, text: text.to_owned(), suffix: String::new() }
+fn row(numbers: Vec<(String, Paint)>, text: &str) -> TableRow {
+    TableRow { numbers, text: text.to_owned(), suffix: String::new() }
 }
 
 fn write_calls(
@@ -329,7 +328,7 @@ fn write_uring(out: &mut dyn Write, style: Style, page: &SyscallsPage) -> io::Re
     write_title(out, style, "IO_URING REQUESTS", &note)?;
     let row_of =
         |Requests { operation, count: number }: &Requests| row(plain([count(*number)]), operation);
-    let table: Vec<Row> = requests.rows.iter().map(row_of).collect();
+    let table: Vec<TableRow> = requests.rows.iter().map(row_of).collect();
     write_table(out, style, &["requests", "operation"], &table)
 }
 
@@ -354,7 +353,7 @@ fn write_failed(
     write_title(out, style, "FAILED CALLS", &note)?;
     let row_of =
         |failed: &Failed| row(plain([count(failed.count), failed.error.clone()]), &failed.syscall);
-    let table: Vec<Row> = failed.rows.iter().map(row_of).collect();
+    let table: Vec<TableRow> = failed.rows.iter().map(row_of).collect();
     write_table(out, style, &["calls", "error", "call"], &table)
 }
 
@@ -366,7 +365,7 @@ fn write_in_flight(out: &mut dyn Write, style: Style, calls: &Rows<InFlight>) ->
     write_title(out, style, "IN FLIGHT", &note)?;
     let row_of =
         |calls: &InFlight| row(plain([count(calls.at_start), count(calls.at_end)]), &calls.syscall);
-    let table: Vec<Row> = calls.rows.iter().map(row_of).collect();
+    let table: Vec<TableRow> = calls.rows.iter().map(row_of).collect();
     write_table(out, style, &["at the start", "at the end", "call"], &table)
 }
 
@@ -445,8 +444,10 @@ mod tests {
 
     fn page(profile: &Profile, by: SortCalls) -> String {
         let options = SyscallOptions { limit: 25, by, threads: 10 };
-        let report =
-            text(|out| write_syscalls(out, Style::default(), "t.rz", profile, Some(1), options));
+        let report = text(|out| {
+            let page = syscalls(profile, Some(1), options);
+            write_syscalls(out, Style::default(), "t.rz", profile, Some(1), &page)
+        });
         report.split_once("\n\n").unwrap().1.to_owned()
     }
 
@@ -494,7 +495,10 @@ THREADS  exact sums
         let page = |width| {
             let options = SyscallOptions { limit: 25, by: SortCalls::Time, threads: 10 };
             let style = Style { color: false, width: Some(width) };
-            text(|out| write_syscalls(out, style, "t.rz", &profile, Some(1), options))
+            text(|out| {
+                let page = syscalls(&profile, Some(1), options);
+                write_syscalls(out, style, "t.rz", &profile, Some(1), &page)
+            })
         };
         for (width, columns) in [
             (80, "share     mean      max  call\n"),

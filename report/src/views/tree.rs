@@ -109,6 +109,7 @@ pub fn write_tree_report(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
+    page: &TreePage,
     options: TreeOptions,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
@@ -116,7 +117,7 @@ pub fn write_tree_report(
     if with_samples(profile, event).is_none() {
         return write_no_samples(out, profile, event);
     }
-    write_tree(out, style, &tree(profile, event, options), options)
+    write_tree(out, style, page, options)
 }
 
 /// Where the children of a node stand.
@@ -204,7 +205,8 @@ mod tests {
         let profile = Builder::of(stacks);
         let options = TreeOptions { direction, min_percent };
         let report = text(|out| {
-            write_tree_report(out, Style::default(), "t.rz", &profile, Some(0), options)
+            let page = tree(&profile, Some(0), options);
+            write_tree_report(out, Style::default(), "t.rz", &profile, Some(0), &page, options)
         });
         let (_, tree) = report.split_once("\n\n").unwrap();
         assert_eq!(tree, &expected[1..]);
@@ -270,7 +272,9 @@ not shown: 2 subtrees below 2% each, in which 2.0% of samples end
         let profile = Builder::of(&[("main;core::ops::function::FnOnce::call_once<app::run>", 1)]);
         let options = TreeOptions { direction: Direction::TopDown, min_percent: 1.0 };
         let style = Style { color: false, width: Some(50) };
-        let report = text(|out| write_tree_report(out, style, "t.rz", &profile, Some(0), options));
+        let page = tree(&profile, Some(0), options);
+        let report =
+            text(|out| write_tree_report(out, style, "t.rz", &profile, Some(0), &page, options));
         let last = report.lines().last().unwrap();
         assert_eq!(last, "100.0%  100.0%  core::ops::…FnOnce::call_once<run>");
     }

@@ -16,7 +16,7 @@ const MAX_NAMES: usize = 1 << 22;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Role {
     Code { is_generated: bool },
-    Source { is_of_system: bool },
+    SourceFile { is_of_system: bool },
 }
 
 impl Redactor {
@@ -82,7 +82,7 @@ impl Redactor {
             change(self, &mut name.name, code);
             change(self, &mut name.system_name, code);
             let is_of_system = self.survey.system_modules.contains(&name.module);
-            change(self, &mut name.file, Role::Source { is_of_system });
+            change(self, &mut name.file, Role::SourceFile { is_of_system });
         }
         (TextDefs { first: next_text, ..new.take_new() }, names)
     }
@@ -97,7 +97,7 @@ impl Redactor {
             Role::Code { is_generated: false } => {
                 name_of_code(&mut self.paths, &text, Origin::Compiled)
             }
-            Role::Source { is_of_system } => self.paths.source(&text, is_of_system),
+            Role::SourceFile { is_of_system } => self.paths.source(&text, is_of_system),
         })
     }
 }

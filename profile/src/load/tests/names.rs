@@ -5,7 +5,7 @@ use std::path::Path;
 use rz_format::*;
 
 use crate::fixture::trace::*;
-use crate::model::{ModuleKind as Kind, Profile};
+use crate::model::{Function, ModuleKind as Kind, Profile};
 use crate::symbolize::tests::fixture as programs;
 
 fn symbol(module: u32, start: u64, name: &str, area: &str) -> Record {
@@ -143,4 +143,32 @@ fn a_missing_program_is_noted_and_keeps_its_addresses() {
     assert!(describe(&profile).contains(&expected), "{}", describe(&profile));
     let note = format!("{}: not found on this machine", program.display());
     assert_eq!(profile.info.notes, [note]);
+}
+
+#[test]
+fn what_is_called_by_its_place_is_nameless() {
+    let mut trace = Trace::new();
+    // Of the first one, not even the module is known.
+    let stack = trace.stack(&[
+        code(9, 0x10),
+        code(3, 0x20),
+        code(0, 0x30),
+        code(2, 0x2001),
+        Frame::Truncated(TruncatedReason::NoUnwindInfo),
+    ]);
+    trace.define_stacks();
+    trace.samples(&[stack]);
+    trace.records(&[symbol(2, 0x2000, "clock_gettime", "")]);
+    let (state, syscall) = (WaitState::Sleeping, Some(202));
+    let futex = Wait { weight: 1, state, syscall, ..Wait::default() };
+    trace.waits(&[futex]);
+    let profile = load_bytes(&trace.finish());
+    let of = |nameless: bool| {
+        let functions = profile.functions.iter().filter(|f| f.nameless == nameless);
+        let mut names: Vec<&str> = functions.map(|f: &Function| f.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(of(true), ["[anon]", "[app+0x30]", "[lost]"]);
+    assert_eq!(of(false), ["[off-CPU: futex]", "[truncated]", "clock_gettime"]);
 }

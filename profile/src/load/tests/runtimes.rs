@@ -66,9 +66,9 @@ fn code_objects_of_one_function_are_one_function() {
         ..Function::default()
     };
     assert_eq!(functions, [&expected]);
+    assert!(!functions[0].nameless);
     let id = profile.functions.iter().position(|function| *function == expected).unwrap();
     assert_eq!(profile.home_of(id), "jobs/job.py");
-    assert!(profile.is_named(id));
 }
 
 #[test]

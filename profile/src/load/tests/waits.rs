@@ -268,7 +268,7 @@ fn losses_by_class() {
         info.lost_totals.count,
     ];
     assert_eq!(counts, [1, 2, u64::MAX, 0]);
-    assert_eq!(info.lost_waits.reasons, [("kernel buffer full".to_owned(), 2)]);
+    assert_eq!(in_words(&info.lost_waits), [("kernel buffer full".to_owned(), 2)]);
     assert_eq!(
         info.notes,
         [

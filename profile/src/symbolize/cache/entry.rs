@@ -35,35 +35,35 @@ pub(crate) struct Known {
     /// Start of the function, and calls, by address (SVMA).
     pub(crate) rows: FxHashMap<u64, (u64, Vec<Call>)>,
     /// Files of split debug information that these are from.
-    split: Vec<Source>,
+    split: Vec<FileState>,
 }
 
 /// A file as it was when names were taken from it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Source {
+pub(super) struct FileState {
     path: Vec<u8>,
     /// Size in bytes, time of the last change, and number of the file; `None`
     /// if there was none.
     state: Option<(u64, i64, i64, u64)>,
 }
 
-impl Source {
+impl FileState {
     pub(super) fn of(path: &Path) -> Self {
         let state = fs::metadata(path).ok();
         let state = state.map(|m| (m.len(), m.mtime(), m.mtime_nsec(), m.ino()));
-        Source { path: path.as_os_str().as_bytes().to_vec(), state }
+        FileState { path: path.as_os_str().as_bytes().to_vec(), state }
     }
 
     fn is_unchanged(&self) -> bool {
         let path = Path::new(std::ffi::OsStr::from_bytes(&self.path));
-        Source::of(path) == *self
+        FileState::of(path) == *self
     }
 }
 
 #[derive(Debug, Default, Encode, Decode)]
 struct Body {
-    sources: Vec<Source>,
-    split: Vec<Source>,
+    files: Vec<FileState>,
+    split: Vec<FileState>,
     strings: Vec<String>,
     /// Address, how far it is into its function, and number of its calls.
     addresses: Vec<(u64, u64, u32)>,
@@ -76,12 +76,12 @@ struct Body {
 pub(crate) struct Entry<'c> {
     cache: &'c Cache,
     name: String,
-    sources: Vec<Source>,
+    files: Vec<FileState>,
 }
 
 impl<'c> Entry<'c> {
-    pub(super) fn new(cache: &'c Cache, name: String, sources: Vec<Source>) -> Self {
-        Entry { cache, name, sources }
+    pub(super) fn new(cache: &'c Cache, name: String, files: Vec<FileState>) -> Self {
+        Entry { cache, name, files }
     }
 
     /// What is known; nothing if it is of no use any more.
@@ -89,17 +89,17 @@ impl<'c> Entry<'c> {
         let content = self.cache.store.read(&self.name, MAX_SIZE as u64);
         let body = content.as_deref().and_then(decode);
         let is_valid = |body: &Body| {
-            body.sources == self.sources && body.split.iter().all(Source::is_unchanged)
+            body.files == self.files && body.split.iter().all(FileState::is_unchanged)
         };
         body.filter(is_valid).and_then(unpack).unwrap_or_default()
     }
 
     /// Keeps what is known; `asked` are files that were looked for meanwhile.
     pub(crate) fn store(&self, known: &mut Known, asked: &[PathBuf]) {
-        known.split.extend(asked.iter().map(|path| Source::of(path)));
+        known.split.extend(asked.iter().map(|path| FileState::of(path)));
         known.split.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         known.split.dedup_by(|a, b| a.path == b.path);
-        let Some(content) = encode(&pack(known, &self.sources)) else { return };
+        let Some(content) = encode(&pack(known, &self.files)) else { return };
         if let Err(error) = self.cache.store.write(&self.name, &content) {
             let dir = self.cache.store.dir().display();
             self.cache.note(format!("names cannot be kept in {dir}: {error}"));
@@ -129,9 +129,8 @@ fn decode(content: &[u8]) -> Option<Body> {
     (length == body.len()).then_some(decoded)
 }
 
-fn pack(known: &Known, sources: &[Source]) -> Body {
-    let mut body =
-        Body { sources: sources.to_vec(), split: known.split.clone(), ..Body::default() };
+fn pack(known: &Known, files: &[FileState]) -> Body {
+    let mut body = Body { files: files.to_vec(), split: known.split.clone(), ..Body::default() };
     let mut indices: FxHashMap<Arc<str>, u32> = FxHashMap::default();
     let mut index = |text: &Arc<str>, strings: &mut Vec<String>| {
         *indices.entry(text.clone()).or_insert_with(|| {
@@ -194,14 +193,14 @@ mod tests {
             (9, (9, vec![])),
             (2, (u64::MAX, vec![call("a", Some("a"))])),
         ];
-        Known { rows: rows.into_iter().collect(), split: vec![Source::of(Path::new("/none"))] }
+        Known { rows: rows.into_iter().collect(), split: vec![FileState::of(Path::new("/none"))] }
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let content = encode(&pack(&known(), &[Source::of(Path::new("/"))])).unwrap();
+        let content = encode(&pack(&known(), &[FileState::of(Path::new("/"))])).unwrap();
         let body = decode(&content).unwrap();
-        assert!(body.sources[0].is_unchanged() && body.sources[0].state.is_some());
+        assert!(body.files[0].is_unchanged() && body.files[0].state.is_some());
         let read = unpack(body).unwrap();
         assert_eq!((read.rows, read.split), (known().rows, known().split));
     }

@@ -15,7 +15,7 @@ use rustc_hash::FxHasher;
 use super::ModuleRequest;
 use super::files::Files;
 use super::find;
-use entry::Source;
+use entry::FileState;
 pub(super) use entry::{Entry, Known};
 pub(super) use store::Store;
 
@@ -55,8 +55,8 @@ impl Cache {
             }
         }
         let name = format!("{}-{:016x}", find::hex(build_id), hasher.finish());
-        let sources = files.all().map(|file| Source::of(file.path())).collect();
-        Some(Entry::new(self, name, sources))
+        let states = files.all().map(|file| FileState::of(file.path())).collect();
+        Some(Entry::new(self, name, states))
     }
 
     /// Removes what is too much, and says what was wrong with the cache.

@@ -6,12 +6,12 @@ use rz_syscalls::{Kind, Syscall};
 
 use crate::syscalls::address::Address;
 use crate::syscalls::names::{self, file, network, process, signal, sync};
-use crate::syscalls::{Call, text};
+use crate::syscalls::{Invocation, text};
 
 /// Writes argument `index`.
 pub fn write<'n>(
     out: &mut String,
-    call: &Call,
+    call: &Invocation,
     syscall: &Syscall,
     index: usize,
     name_of: &impl Fn(i32) -> Option<&'n str>,
@@ -96,7 +96,7 @@ pub fn fd<'n>(out: &mut String, number: i32, name_of: &impl Fn(i32) -> Option<&'
     }
 }
 
-fn address(out: &mut String, call: &Call, index: usize) {
+fn address(out: &mut String, call: &Invocation, index: usize) {
     match call.blob(index).and_then(Address::parse) {
         Some(address) => address.write(out),
         None => pointer(out, call.args[index]),

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use rz_syscalls::{Returns, Syscall, errno};
 
 use super::names::file;
-use super::{Call, Outcome};
+use super::{Invocation, Outcome};
 use crate::reason::{is_error, never_returns};
 use argument::{fd, mode, with_flags};
 
@@ -18,7 +18,7 @@ use argument::{fd, mode, with_flags};
 /// `name_of` says what a file descriptor is, escaped as in
 /// [`FdTable::name`](super::files::FdTable::name). Where calls change that,
 /// use [`arguments`] before and [`result`] after following the call.
-pub fn line<'n>(call: &Call, name_of: impl Fn(i32) -> Option<&'n str>) -> String {
+pub fn line<'n>(call: &Invocation, name_of: impl Fn(i32) -> Option<&'n str>) -> String {
     let mut out = String::new();
     arguments(&mut out, call, &name_of);
     result(&mut out, call, &name_of);
@@ -26,7 +26,11 @@ pub fn line<'n>(call: &Call, name_of: impl Fn(i32) -> Option<&'n str>) -> String
 }
 
 /// Writes name and arguments, such as `close(3</etc/passwd>)`.
-pub fn arguments<'n>(out: &mut String, call: &Call, name_of: impl Fn(i32) -> Option<&'n str>) {
+pub fn arguments<'n>(
+    out: &mut String,
+    call: &Invocation,
+    name_of: impl Fn(i32) -> Option<&'n str>,
+) {
     let Some(syscall) = rz_syscalls::by_number(call.number) else {
         let _ = write!(out, "syscall_{:#x}(", call.number);
         for (index, argument) in call.args.iter().enumerate() {
@@ -48,7 +52,7 @@ pub fn arguments<'n>(out: &mut String, call: &Call, name_of: impl Fn(i32) -> Opt
 }
 
 /// Writes what follows the arguments, such as ` = 0`.
-pub fn result<'n>(out: &mut String, call: &Call, name_of: impl Fn(i32) -> Option<&'n str>) {
+pub fn result<'n>(out: &mut String, call: &Invocation, name_of: impl Fn(i32) -> Option<&'n str>) {
     let syscall = rz_syscalls::by_number(call.number);
     let value = match call.outcome {
         Outcome::Returned(value) => value,
@@ -92,7 +96,7 @@ pub fn result<'n>(out: &mut String, call: &Call, name_of: impl Fn(i32) -> Option
 
 /// Indices of the arguments that the kernel looks at: the others hold whatever
 /// was in their registers.
-fn used_arguments<'a>(call: &Call, syscall: &'a Syscall) -> &'a [usize] {
+fn used_arguments<'a>(call: &Invocation, syscall: &'a Syscall) -> &'a [usize] {
     const FIRST: &[usize] = &[0, 1, 2, 3, 4, 5];
     let all = syscall.args.len();
     let bits = |index: usize| call.args[index] as u32 as i32;

@@ -11,7 +11,7 @@ fn decode(name: &str, args: &[u64], outcome: Outcome, blobs: [Option<Blob>; 2]) 
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
     let number = rz_syscalls::number(name).unwrap();
-    let call = Call { number, args: all, outcome, blobs };
+    let call = Invocation { number, args: all, outcome, blobs };
     line(&call, |fd| match fd {
         3 => Some("/etc/passwd"),
         5 => Some("socket:[1234]"),
@@ -288,8 +288,12 @@ fn unusual_ends() {
     }
     check("getpid", &[], -530, "getpid() = -1 (errno 530)");
     check("getpid", &[], -4096, "getpid() = -4096");
-    let call =
-        Call { number: 9999, args: [1; 6], outcome: Outcome::Returned(-38), blobs: [None; 2] };
+    let call = Invocation {
+        number: 9999,
+        args: [1; 6],
+        outcome: Outcome::Returned(-38),
+        blobs: [None; 2],
+    };
     assert_eq!(
         line(&call, |_| None),
         "syscall_0x270f(0x1, 0x1, 0x1, 0x1, 0x1, 0x1) = -1 ENOSYS (Function not implemented)"

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::table::MAX_BYTES;
 use super::{FdTable, Span};
-use crate::syscalls::Call;
+use crate::syscalls::Invocation;
 
 /// Most processes that are followed at a time.
 const MAX_PROCESSES: usize = 1 << 16;
@@ -112,7 +112,7 @@ impl FdTables {
 
     /// Follows a call of any thread of process `pid`. Calls come in the order
     /// in which they were left.
-    pub fn apply(&mut self, pid: u32, call: &Call, span: Span) {
+    pub fn apply(&mut self, pid: u32, call: &Invocation, span: Span) {
         let name = rz_syscalls::name(call.number).unwrap_or_default();
         let succeeded = call.success();
         let flag = |arg: usize, flag: u32| call.args[arg] as u32 & flag != 0;

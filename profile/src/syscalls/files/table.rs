@@ -8,7 +8,7 @@ use rz_syscalls::Returns;
 use super::Span;
 use super::path;
 use super::socket::Socket;
-use crate::syscalls::{Blob, Call, Outcome, text};
+use crate::syscalls::{Blob, Invocation, Outcome, text};
 
 /// Most bytes of names of one process; what comes after that has no name.
 pub(super) const MAX_BYTES: usize = 64 << 20;
@@ -91,7 +91,7 @@ impl FdTable {
     }
 
     /// Follows a call. Calls come in the order in which they were left.
-    pub fn apply(&mut self, call: &Call, span: Span) {
+    pub fn apply(&mut self, call: &Invocation, span: Span) {
         let Some(syscall) = rz_syscalls::by_number(call.number) else { return };
         let arg = |index: usize| call.args[index] as u32;
         let fd_arg = |index: usize| arg(index) as i32;

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::diff::matching::match_functions;
     use crate::fixture::Builder;
-    use crate::model::calltree::{CallTree, Roots, Source};
+    use crate::model::calltree::{CallTree, Roots, TreeInput};
 
     /// What is found in recordings of these stacks: functions and what became
     /// of them, by name.
@@ -108,8 +108,8 @@ mod tests {
         let matched = match_functions(sides, &[], &mut symbols).unwrap();
         let trees: [CallTree; 2] = std::array::from_fn(|side| {
             let (profile, functions) = (&profiles[side], &matched.functions[side][0]);
-            let source = Source { profile, event: 0, functions };
-            CallTree::top_down(source, Roots::Functions, &mut symbols)
+            let input = TreeInput { profile, event: 0, functions };
+            CallTree::top_down(input, Roots::Functions, &mut symbols)
         });
         let findings = Findings::new([&[(&trees[0], 1.0)], &[(&trees[1], 1.0)]], &symbols);
         let ids = symbols.ids().filter_map(|id| Some((id, findings.describe(id, &symbols)?))).map(

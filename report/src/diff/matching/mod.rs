@@ -64,11 +64,12 @@ pub fn match_functions(
         for profile in profiles {
             let found: Vec<MatchedModule> =
                 profile.modules.iter().map(|module| modules.find(module)).collect();
-            let functions = profile.functions.iter().map(|function| {
+            let functions = profile.functions.iter().enumerate().map(|(id, function)| {
                 let module = function.module.map(|id| &found[id]);
                 let name = matched_name(function, module);
                 let name = module.and_then(|m| bare.full_name(function, m)).unwrap_or(&name);
-                symbols.intern(name, module.map_or("", |module| &module.name))
+                let home = module.map_or_else(|| profile.home_of(id), |module| &module.name);
+                symbols.intern(name, home)
             });
             matched.functions[side].push(functions.collect());
         }
@@ -102,7 +103,7 @@ fn matched_name(function: &Function, module: Option<&MatchedModule>) -> String {
 /// Where a function without a known name is: `0x12` of `[app+0x12]`.
 fn unnamed_offset(function: &Function) -> Option<&str> {
     let (_, offset) = function.name.strip_prefix('[')?.strip_suffix(']')?.rsplit_once('+')?;
-    (function.system_name.is_empty() && offset.starts_with("0x")).then_some(offset)
+    (function.nameless && offset.starts_with("0x")).then_some(offset)
 }
 
 impl Matched {

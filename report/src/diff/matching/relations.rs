@@ -59,7 +59,7 @@ impl Relations {
                 let total = node.total.weight as f64 * scale;
                 presence.samples = presence.samples.saturating_add(node.total.samples);
                 presence.total += total;
-                if node.inlined {
+                if node.how.inlined {
                     presence.inlined += total;
                 }
                 if id != ROOT {

@@ -63,7 +63,7 @@ pub fn annotated(
     let wanted = clean(&options.function).into_owned();
     let empty = AnnotatedPage { wanted, ..AnnotatedPage::default() };
     let Some(event) = with_samples(profile, event) else { return empty };
-    let page = AnnotatedPage { total: total(profile, event), ..empty };
+    let page = AnnotatedPage { total: Amount::of_event(profile, event), ..empty };
     match choose(profile, event, &options.function) {
         Choice::None => page,
         Choice::One(candidate) => {
@@ -75,15 +75,6 @@ pub fn annotated(
             AnnotatedPage { candidates: Rows::first(options.limit, candidates, row), ..page }
         }
     }
-}
-
-/// All samples of an event.
-fn total(profile: &Profile, event: EventId) -> Amount {
-    let mut total = Amount::default();
-    for sample in profile.samples.iter().filter(|sample| sample.event == event) {
-        total.add(Amount { samples: sample.count, weight: sample.weight });
-    }
-    total
 }
 
 fn shown_candidate(profile: &Profile, candidate: &Candidate) -> CandidateFunction {
@@ -112,8 +103,8 @@ fn function(
     }
 }
 
-/// Writes the header, and the function that `options` name with what of
-/// `event` is where in it. If several functions may be meant, these are listed
+/// Writes the header, and the function of the page with what of `event` is
+/// where in it. If several functions may be meant, these are listed
 /// instead.
 pub fn write_annotated(
     out: &mut dyn Write,
@@ -121,19 +112,18 @@ pub fn write_annotated(
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    options: &AnnotateOptions,
+    page: &AnnotatedPage,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
     let Some(event) = with_samples(profile, event) else {
         writeln!(out)?;
         return write_no_samples(out, profile, event);
     };
-    let page = annotated(profile, Some(event), options);
     if page.function.is_none() && page.candidates.is_empty() {
         let event = clean(profile.events[event].title());
         return writeln!(out, "\nno function in the samples of {event} matches {}", page.wanted);
     }
-    write_page(out, style, &page, profile.events[event].unit)
+    write_page(out, style, page, profile.events[event].unit)
 }
 
 #[cfg(test)]
@@ -305,7 +295,8 @@ mod tests {
         let options = options("hot", true, dir.path());
         let style = Style::default();
         let written = crate::fixture::text(|out| {
-            write_annotated(out, style, "t.rz", &profile, Some(0), &options)
+            let page = annotated(&profile, Some(0), &options);
+            write_annotated(out, style, "t.rz", &profile, Some(0), &page)
         });
         let notes = "
   it is too long to show what is from 0x401000 on

@@ -12,7 +12,7 @@ use crate::model::calltree::Amount;
 use crate::model::rows::Rows;
 use crate::render::format::{count, counted, percent, percent_of, weight, weight_title};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::summary::share;
 
@@ -72,9 +72,9 @@ impl Writer<'_> {
         let row = |candidate: &CandidateFunction| {
             let mut numbers = share(candidate.self_, self.all, self.unit).to_vec();
             numbers.extend(share(candidate.total, self.all, self.unit));
-            Row { numbers, text: candidate.function.clone(), suffix: String::new() }
+            TableRow { numbers, text: candidate.function.clone(), suffix: String::new() }
         };
-        let rows: Vec<Row> = candidates.rows.iter().map(row).collect();
+        let rows: Vec<TableRow> = candidates.rows.iter().map(row).collect();
         let title = weight_title(self.unit);
         write_table(self.out, self.style, &["self", title, "total", title, "function"], &rows)
     }

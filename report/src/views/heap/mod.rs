@@ -137,10 +137,10 @@ fn write_nothing(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
         let name = clean(&event.name);
         format!("; what made memory resident was, instead: see --event {name}")
     });
-    let why = match profile.info.lost_allocations.reasons.is_empty() {
+    let why = match profile.info.lost_allocations.is_any() {
         _ if profile.info.filter.is_active() => "the filter leaves none",
-        true => "none was made while it was recorded",
-        false => "none was recorded",
+        false => "none was made while it was recorded",
+        true => "none was recorded",
     };
     writeln!(out, "\nno allocations: {why}{instead}")
 }
@@ -148,7 +148,7 @@ fn write_nothing(out: &mut dyn Write, profile: &Profile) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use rz_profile::heap::{AllocationKind, ProcessHeap, Runtime, ThreadHeap, show};
-    use rz_profile::model::{Event, Losses, Unit};
+    use rz_profile::model::{Event, LossReason, LossSum, Losses, Unit};
     use serde_json::{Value, json};
 
     use super::fixture::{Fate, HeapBuilder, json, program};
@@ -156,7 +156,7 @@ mod tests {
     use crate::fixture::{Builder, text};
     use crate::model::trees::Direction;
     use crate::views::flame::write_flame_graph;
-    use crate::views::tree::{TreeOptions, write_tree_report};
+    use crate::views::tree::{TreeOptions, tree, write_tree_report};
 
     const OPTIONS: HeapPageOptions = HeapPageOptions { limit: 1, threads: 10 };
 
@@ -401,7 +401,8 @@ the peak is the largest of many estimates: it tends to be a little high
         assert_eq!(ending(&profile), expected);
         let (kind, name) = (EventKind::Growth, "page-faults".into());
         profile.events.push(Event { kind, name, ..Event::default() });
-        profile.info.lost_allocations.reasons = vec![("too dear to record".into(), 0)];
+        let dear = LossSum { reason: LossReason::TooDear, count: 0, duration_ns: 0 };
+        profile.info.lost_allocations.reasons = vec![dear];
         let expected = "no allocations: none was recorded; what made memory resident was, \
                         instead: see --event page-faults\n";
         assert_eq!(ending(&profile), expected);
@@ -440,8 +441,8 @@ the peak is the largest of many estimates: it tends to be a little high
         heap.counts.as_mut().unwrap().mapped = 12 << 20;
         heap.counts.as_mut().unwrap().failed = 2;
         heap.unknown_frees = 7;
-        profile.info.lost_allocations =
-            Losses { count: 9, reasons: vec![("recorder behind".into(), 9)] };
+        let behind = LossSum { reason: LossReason::QueueFull, count: 9, duration_ns: 0 };
+        profile.info.lost_allocations = Losses { count: 9, reasons: vec![behind] };
         check_lines(
             &profile,
             &[
@@ -468,7 +469,9 @@ the peak is the largest of many estimates: it tends to be a little high
             let event = show(&mut profile, metric);
             let options = TreeOptions { direction: Direction::Inverted, min_percent: 1.0 };
             let style = Style::default();
-            let tree = text(|out| write_tree_report(out, style, "t.rz", &profile, event, options));
+            let page = tree(&profile, event, options);
+            let tree =
+                text(|out| write_tree_report(out, style, "t.rz", &profile, event, &page, options));
             for line in lines {
                 assert!(tree.lines().any(|found| found == *line), "no {line:?} in {tree}");
             }
@@ -511,7 +514,9 @@ the peak is the largest of many estimates: it tends to be a little high
         };
         let style = Style::default();
         let write = |out: &mut dyn Write| {
-            crate::views::summary::write_summary(out, style, "t.rz", &profile, Some(0), options)
+            let page = crate::views::summary::summary(&profile, Some(0), options);
+            let by = options.by;
+            crate::views::summary::write_summary(out, style, "t.rz", &profile, Some(0), &page, by)
         };
         let report = text(write);
         for line in [

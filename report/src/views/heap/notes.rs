@@ -15,7 +15,7 @@ pub(super) fn notes(profile: &Profile, heap: &Heap, peak: bool) -> Vec<String> {
     let lost = "allocations that were lost are missing wherever there is no exact count; objects \
                 whose end was lost seem never to be freed";
     let high = "the peak is the largest of many estimates: it tends to be a little high";
-    let any_lost = !profile.info.lost_allocations.reasons.is_empty();
+    let any_lost = profile.info.lost_allocations.is_any();
     let estimated_peak = peak && heap.interval > 0 && !heap.peak.live.is_zero();
     let notes = [(any_lost, lost), (estimated_peak, high)].into_iter();
     notes.filter(|(applies, _)| *applies).map(|(_, note)| note.to_owned()).collect()

@@ -13,7 +13,7 @@ use crate::model::sums::quantile;
 use crate::render::format::{count, duration, percent, percent_of};
 use crate::render::histogram::Axis;
 use crate::render::style::{Paint, Style};
-use crate::render::table::{GAP, Row, room, write_table};
+use crate::render::table::{GAP, TableRow, room, write_table};
 use crate::render::title::write_title;
 
 /// Classes of sizes in one line: a factor of four.
@@ -152,9 +152,9 @@ pub(super) fn write_sizes(out: &mut dyn Write, style: Style, page: &HeapPage) ->
             (bytes(step.allocated), Paint::Plain),
             (bytes(step.live_at_end), Paint::Plain),
         ];
-        Row { numbers, text: range(first + index), suffix: String::new() }
+        TableRow { numbers, text: range(first + index), suffix: String::new() }
     };
-    let mut rows: Vec<Row> = steps.iter().enumerate().map(row).collect();
+    let mut rows: Vec<TableRow> = steps.iter().enumerate().map(row).collect();
     let titles = ["allocations", "share", "bytes", "live at end", "size"];
     // Bars take what the ranges leave.
     let widest = rows.iter().map(|row| row.text.chars().count()).max().unwrap_or(0);

@@ -17,7 +17,7 @@ use crate::model::threads::ShownThread;
 use crate::render::format::{self, percent};
 use crate::render::style::{Paint, Style};
 use crate::render::sums_table::write_thread_sums;
-use crate::render::table::{Row, fits, write_table};
+use crate::render::table::{TableRow, fits, write_table};
 use crate::render::title::{some_of, write_title};
 
 /// Functions by the bytes of some of the objects that they allocated.
@@ -150,9 +150,9 @@ pub(super) fn write_functions(
                 (count(sum.objects), Paint::Plain),
                 (mean_size(sum), Paint::Plain),
             ]);
-            Row { numbers, text: row.symbol.name.clone(), suffix: callers(&row.callers) }
+            TableRow { numbers, text: row.symbol.name.clone(), suffix: callers(&row.callers) }
         };
-        let rows: Vec<Row> = functions.rows.iter().map(row).collect();
+        let rows: Vec<TableRow> = functions.rows.iter().map(row).collect();
         let titles: &[&str] = match with_margin {
             true => &["bytes", "", "share", "objects", "each", "function ← caller"],
             false => &["bytes", "share", "objects", "each", "function ← caller"],
@@ -218,9 +218,9 @@ pub(super) fn write_entries(
             (bytes(row.at_peak.bytes), Paint::Plain),
             (bytes(row.live_at_end.bytes), Paint::Plain),
         ];
-        Row { numbers, text: row.entry.to_owned(), suffix: String::new() }
+        TableRow { numbers, text: row.entry.to_owned(), suffix: String::new() }
     };
-    let rows: Vec<Row> = entries.iter().map(row).collect();
+    let rows: Vec<TableRow> = entries.iter().map(row).collect();
     write_table(out, style, &["bytes", "share", "objects", "at peak", "live at end", "by"], &rows)
 }
 
@@ -308,8 +308,8 @@ pub(super) fn write_processes(
         ];
         let numbers = numbers.map(|text| (text, Paint::Plain)).to_vec();
         let suffix = if row.ended { "ended" } else { "" };
-        Row { numbers, text: row.process.clone(), suffix: suffix.to_owned() }
+        TableRow { numbers, text: row.process.clone(), suffix: suffix.to_owned() }
     };
-    let rows: Vec<Row> = processes.rows.iter().map(row).collect();
+    let rows: Vec<TableRow> = processes.rows.iter().map(row).collect();
     write_table(out, style, &["peak", "after", "allocated", "live at end", "pid", "process"], &rows)
 }

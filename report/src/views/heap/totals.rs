@@ -10,7 +10,7 @@ use super::amounts::{bytes, bytes_margin, count, count_margin, percent_of};
 use crate::model::estimated::{Estimated, ShownSum};
 use crate::render::format::{self, duration, percent};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::write_title;
 
 /// What all allocations add up to.
@@ -148,7 +148,7 @@ pub(super) fn totals(profile: &Profile, heap: &Heap) -> Totals {
 }
 
 fn basis(profile: &Profile, heap: &Heap) -> Basis {
-    let lost = !profile.info.lost_allocations.reasons.is_empty();
+    let lost = profile.info.lost_allocations.is_any();
     match (heap.counts.is_some(), heap.interval) {
         _ if heap.selected.by_stack => Basis::Selected,
         (true, 0) if lost => Basis::ExactButLost,
@@ -222,9 +222,9 @@ pub(super) fn write_totals(out: &mut dyn Write, style: Style, totals: &Totals) -
         };
         number(line.objects, count, count_margin);
         number(line.bytes, bytes, bytes_margin);
-        Row { numbers, text: line.text, suffix: line.more }
+        TableRow { numbers, text: line.text, suffix: line.more }
     };
-    let rows: Vec<Row> = lines.into_iter().map(row).collect();
+    let rows: Vec<TableRow> = lines.into_iter().map(row).collect();
     let titles: &[&str] = match estimated {
         true => &["objects", "", "bytes", "", "what"],
         false => &["objects", "bytes", "what"],

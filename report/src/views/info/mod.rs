@@ -145,18 +145,17 @@ fn known(text: &str) -> Option<String> {
 }
 
 /// Writes what is known of the trace called `name`; `event` is what processes
-/// are busy with. `inventory` and `profile` are of the same trace.
+/// are busy with. The page and `profile` are of the same trace.
 pub fn write_info(
     out: &mut dyn Write,
     style: Style,
     name: &str,
-    (inventory, profile): (&Inventory, &Profile),
+    profile: &Profile,
     event: Option<EventId>,
-    options: InfoOptions,
+    page: &InfoPage,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let page = info((inventory, profile), event, options);
-    write_page(out, style, &page, profile, with_samples(profile, event))
+    write_page(out, style, page, profile, with_samples(profile, event))
 }
 
 #[cfg(test)]
@@ -184,7 +183,8 @@ mod tests {
     fn written(filter: &Filter) -> String {
         let (profile, inventory) = loaded(filter);
         let style = Style { color: false, width: Some(80) };
-        text(|out| write_info(out, style, "t.rz", (&inventory, &profile), Some(0), OPTIONS))
+        let page = info((&inventory, &profile), Some(0), OPTIONS);
+        text(|out| write_info(out, style, "t.rz", &profile, Some(0), &page))
     }
 
     #[test]

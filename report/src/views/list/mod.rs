@@ -18,12 +18,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io::{self, Write};
 
-use rz_profile::calls::{
-    Call as Recorded, CallList, FileEvent, call_errno, makes_fd, may_change_files,
-};
+use rz_profile::calls::{Call, CallList, FileEvent, call_errno, makes_fd, may_change_files};
 use rz_profile::reason::{call_name, error_name, never_returns};
 use rz_profile::syscalls::files::{FdTable, FdTables, Span};
-use rz_profile::syscalls::{Blob, Call, Outcome, decode};
+use rz_profile::syscalls::{Blob, Invocation, Outcome, decode};
 use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 
@@ -154,9 +152,8 @@ fn for_each_call<E>(
     options: ListOptions,
     mut take: impl FnMut(&ShownCall) -> Result<(), E>,
 ) -> Result<(), E> {
-    let is_shown = |call: &&Recorded| {
-        list.is_selected(call) && (!options.errors || call_errno(call).is_some())
-    };
+    let is_shown =
+        |call: &&Call| list.is_selected(call) && (!options.errors || call_errno(call).is_some());
     let mut skipped = match options.tail {
         Some(tail) => list.calls.iter().filter(is_shown).count().saturating_sub(tail),
         None => 0,
@@ -318,7 +315,7 @@ impl<'l> Replay<'l> {
     }
 
     /// The next call begins; gets a line in `lines`.
-    fn enter(&mut self, recorded: &Recorded, lines: Option<&mut Lines>) {
+    fn enter(&mut self, recorded: &Call, lines: Option<&mut Lines>) {
         let index = self.next;
         self.next += 1;
         let call = self.call(recorded);
@@ -346,7 +343,7 @@ impl<'l> Replay<'l> {
     }
 
     /// Takes in what a call did to file descriptors.
-    fn apply(&mut self, recorded: &Recorded, call: &Call, left_ns: u64) {
+    fn apply(&mut self, recorded: &Call, call: &Invocation, left_ns: u64) {
         if !self.list.files_are_complete {
         } else if recorded.count > 1 && may_change_files(recorded.number) {
             // Others like it were not recorded.
@@ -357,7 +354,7 @@ impl<'l> Replay<'l> {
         }
     }
 
-    fn pid(&self, recorded: &Recorded) -> u32 {
+    fn pid(&self, recorded: &Call) -> u32 {
         self.list.thread(recorded).map_or(NO_PID, |thread| thread.pid)
     }
 
@@ -366,13 +363,13 @@ impl<'l> Replay<'l> {
     }
 
     /// The call as the decoder takes it.
-    fn call(&self, recorded: &Recorded) -> Call<'l> {
+    fn call(&self, recorded: &Call) -> Invocation<'l> {
         let list = self.list;
         let blob = |id: Option<u32>| {
             let bytes = list.text(id?)?;
             Some(if bytes.len() == CUT_AT { Blob::cut(bytes) } else { Blob::whole(bytes) })
         };
-        Call {
+        Invocation {
             number: recorded.number,
             args: recorded.args,
             outcome: match recorded.seen.unfinished {
@@ -384,7 +381,7 @@ impl<'l> Replay<'l> {
     }
 
     /// A call with its arguments, without its result.
-    fn shown(&self, recorded: &Recorded, call: &Call) -> ShownCall {
+    fn shown(&self, recorded: &Call, call: &Invocation) -> ShownCall {
         let list = self.list;
         let thread = list.thread(recorded);
         let (late, unfinished) = (recorded.seen.late, recorded.seen.unfinished);

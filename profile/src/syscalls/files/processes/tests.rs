@@ -47,12 +47,12 @@ impl Replay {
         let number = rz_syscalls::number(name).unwrap();
         let blob = (!blob.is_empty()).then_some(Blob::whole(blob));
         let outcome = Outcome::Returned(result);
-        self.line(pid, &Call { number, args: all, outcome, blobs: [blob, None] }, span)
+        self.line(pid, &Invocation { number, args: all, outcome, blobs: [blob, None] }, span)
     }
 
     /// Follows a call, and writes it like [`decode::line`]: arguments with the
     /// names from before the call, the result with those from after it.
-    fn line(&mut self, pid: u32, call: &Call, span: Span) -> String {
+    fn line(&mut self, pid: u32, call: &Invocation, span: Span) -> String {
         let mut out = String::new();
         decode::arguments(&mut out, call, |fd| self.tables.table(pid)?.name(fd));
         self.tables.apply(pid, call, span);
@@ -259,7 +259,8 @@ fn what_did_not_return_changed_nothing_but_exit() {
         ("exit_group", "exit_group(0) = ?", false),
     ] {
         let number = rz_syscalls::number(name).unwrap();
-        let call = Call { number, args: [0; 6], outcome: Outcome::Unfinished, blobs: [None; 2] };
+        let call =
+            Invocation { number, args: [0; 6], outcome: Outcome::Unfinished, blobs: [None; 2] };
         assert_eq!(replay.line(1, &call, span), expect);
         let name = replay.tables.table(1).and_then(|table| table.name(0));
         assert_eq!(name.is_some(), still_there, "{expect}");
@@ -308,7 +309,8 @@ fn apply_all(tables: &mut FdTables, calls: impl Iterator<Item = (u32, &'static s
     for (index, (pid, name, arg, result)) in calls.enumerate() {
         let number = rz_syscalls::number(name).unwrap();
         let (outcome, left_ns) = (Outcome::Returned(result), index as u64 + 1);
-        let call = Call { number, args: [arg, u64::MAX, 0, 0, 0, 0], outcome, blobs: [None; 2] };
+        let call =
+            Invocation { number, args: [arg, u64::MAX, 0, 0, 0, 0], outcome, blobs: [None; 2] };
         tables.apply(pid, &call, Span { entered_ns: left_ns, left_ns });
     }
 }

@@ -4,7 +4,6 @@ mod page;
 
 use std::io::{self, Write};
 
-use rz_profile::heap::Suppressions;
 use rz_profile::model::{EventId, Profile};
 use serde::Serialize;
 
@@ -16,7 +15,7 @@ use crate::model::frames::marked;
 use crate::model::rows::Rows;
 use crate::render::format::{percent, shorten};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{GAP, MIN_NAME_WIDTH, Row, write_table};
+use crate::render::table::{GAP, MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
 pub use page::{ShownSite, SitesPage, StackFrame, Suppressed, SuppressedBy, sites};
@@ -66,20 +65,18 @@ pub struct SiteList {
     pub limit: usize,
 }
 
-/// Writes a list of places; `suppressions` are for leaks.
+/// Writes a list of places.
 pub fn write_sites(
     out: &mut dyn Write,
     style: Style,
     name: &str,
     profile: &Profile,
     event: Option<EventId>,
-    list: SiteList,
-    suppressions: &Suppressions,
+    page: &SitesPage,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
-    let page = sites(profile, list, suppressions);
     let Some(all) = &page.total else { return write_nothing(out, profile) };
-    write_headline(out, style, &page, all)?;
+    write_headline(out, style, page, all)?;
     for (index, site) in page.sites.rows.iter().enumerate() {
         write_site(out, style, index + 1, site, (all, page.by))?;
     }
@@ -205,15 +202,17 @@ fn write_suppressed(out: &mut dyn Write, style: Style, suppressed: &Suppressed) 
     let row = |SuppressedBy { pattern, sum }: &SuppressedBy| {
         let numbers = [bytes(sum.bytes), count(sum.objects)];
         let numbers = numbers.map(|text| (text, Paint::Plain)).to_vec();
-        Row { numbers, text: pattern.clone(), suffix: String::new() }
+        TableRow { numbers, text: pattern.clone(), suffix: String::new() }
     };
-    let rows: Vec<Row> = suppressed.by.iter().map(row).collect();
+    let rows: Vec<TableRow> = suppressed.by.iter().map(row).collect();
     write_table(out, style, &["bytes", "objects", "by leak:"], &rows)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+
+    use rz_profile::heap::Suppressions;
 
     use super::*;
     use crate::fixture::text;
@@ -223,8 +222,10 @@ mod tests {
         let list = SiteList { kind, by, limit: 2 };
         let suppressions = suppressions.parse().unwrap();
         let style = Style::default();
-        let report =
-            text(|out| write_sites(out, style, "t.rz", profile, Some(0), list, &suppressions));
+        let report = text(|out| {
+            let page = sites(profile, list, &suppressions);
+            write_sites(out, style, "t.rz", profile, Some(0), &page)
+        });
         report.split_once("\n\n").unwrap().1.to_owned()
     }
 

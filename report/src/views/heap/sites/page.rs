@@ -156,7 +156,8 @@ fn stack(profile: &Profile, stack: Option<StackId>) -> Rows<StackFrame> {
     let frames = profile.locations_of(stack).flat_map(|location| {
         let last = location.lines.len().saturating_sub(1);
         let lines = location.lines.iter().enumerate();
-        lines.map(move |(index, line)| (kind_of_frame(location.kind, index < last), line))
+        let is_inlined = move |index| index < last || location.how.inlined;
+        lines.map(move |(index, line)| (kind_of_frame(location.kind, is_inlined(index)), line))
     });
     let mut shown = Rows::default();
     for (kind, line) in frames {
@@ -170,9 +171,8 @@ fn stack(profile: &Profile, stack: Option<StackId>) -> Rows<StackFrame> {
 
 fn frame(profile: &Profile, kind: ShownKind, line: &Line) -> StackFrame {
     let function = &profile.functions[line.function];
-    let module = function.module.map_or("", |id| &profile.modules[id].name);
-    let [name, module, file] =
-        [&function.name, module, &function.file].map(|text| clean(text).into_owned());
+    let [name, module, file] = [&function.name, profile.home_of(line.function), &function.file]
+        .map(|text| clean(text).into_owned());
     StackFrame {
         symbol: Symbol { name, module },
         kind,

@@ -6,7 +6,7 @@ use super::layout::write_line;
 use crate::model::frames::RuntimeName;
 use crate::render::format::{bytes, count, counted, percent, percent_of};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::write_title;
 use crate::views::info::{BlockInfo, CodeObjectsInfo, FileInfo};
 
@@ -20,9 +20,9 @@ pub(super) fn write_file(out: &mut dyn Write, style: Style, file: &FileInfo) -> 
         let share = percent(percent_of(block.stored_bytes, file_bytes));
         let numbers =
             vec![plain(share), plain(bytes(block.stored_bytes)), plain(count(block.blocks))];
-        Row { numbers, text: block.kind.clone(), ..Row::default() }
+        TableRow { numbers, text: block.kind.clone(), ..TableRow::default() }
     };
-    let rows: Vec<Row> = file.blocks.iter().map(row).collect();
+    let rows: Vec<TableRow> = file.blocks.iter().map(row).collect();
     write_table(out, style, &["share", "size", "blocks", "of"], &rows)?;
     if file.named_modules > 0 {
         let modules = counted(file.named_modules, "module");

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::layout::{write_line, write_wrapped};
 use crate::render::format::{bytes, count, counted, duration, percent, percent_of};
 use crate::render::style::{Paint, Style};
-use crate::render::table::{Row, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::write_title;
 use crate::views::header::date;
 use crate::views::info::{
@@ -48,15 +48,23 @@ fn write_host(out: &mut dyn Write, style: Style, host: &HostInfo) -> io::Result<
     if !words.is_empty() {
         write_line(out, style, "kernel", &words.join(" "))?;
     }
-    write_line(out, style, "boot", host.boot_id.as_deref().unwrap_or_default())
+    host.boot_id.as_ref().map_or(Ok(()), |boot| write_line(out, style, "boot", boot))
 }
 
 fn write_recorder(out: &mut dyn Write, style: Style, recorder: &RecorderInfo) -> io::Result<()> {
-    let version = recorder.version.as_deref().unwrap_or_default();
-    let tier = recorder.tier.as_deref().unwrap_or_default();
-    let uid = recorder.uid.unwrap_or_default();
-    let text = format!("rec {version}, {tier} tier, as user {uid}");
-    write_line(out, style, "recorder", &text)?;
+    let parts = [
+        recorder.version.as_ref().map(|version| match recorder.uid {
+            Some(_) => format!("rec {version}"),
+            // Whoever made the file that was imported.
+            None => version.clone(),
+        }),
+        recorder.tier.as_ref().map(|tier| format!("{tier} tier")),
+        recorder.uid.map(|uid| format!("as user {uid}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if !parts.is_empty() {
+        write_line(out, style, "recorder", &parts.join(", "))?;
+    }
     if let Some(command) = &recorder.command {
         write_line(out, style, "command", &command.join(" "))?;
     }
@@ -67,14 +75,13 @@ fn write_recorder(out: &mut dyn Write, style: Style, recorder: &RecorderInfo) ->
         let more = if targets.len() > pids.len() { " …" } else { "" };
         parts.push(format!("pid {}{more}", pids.join(" ")));
     }
-    let children =
-        if recorder.follows_children == Some(true) { "children too" } else { "no children" };
-    parts.push(children.to_owned());
-    let kernel =
-        if recorder.kernel_stacks == Some(true) { "kernel stacks" } else { "no kernel stacks" };
-    parts.push(kernel.to_owned());
-    let stack_bytes = recorder.stack_bytes.unwrap_or_default();
-    parts.push(format!("up to {} of each stack", bytes(stack_bytes.into())));
+    let says = |is_so: bool, yes: &str, no: &str| if is_so { yes } else { no }.to_owned();
+    parts.extend(recorder.follows_children.map(|is_so| says(is_so, "children too", "no children")));
+    let kernel = recorder.kernel_stacks;
+    parts.extend(kernel.map(|is_so| says(is_so, "kernel stacks", "no kernel stacks")));
+    // Others follow frame pointers and copy nothing.
+    let copied = recorder.stack_bytes.filter(|&copied| copied > 0);
+    parts.extend(copied.map(|copied| format!("up to {} of each stack", bytes(copied.into()))));
     write_wrapped(out, style, "target", &parts)
 }
 
@@ -128,9 +135,9 @@ fn which_calls(captured: &CapturedInfo) -> Option<String> {
 }
 
 /// What the recorder used, in slices of the time it ran.
-fn cost_rows(slices: &[CostSlice]) -> Vec<Row> {
+fn cost_rows(slices: &[CostSlice]) -> Vec<TableRow> {
     let plain = |text: String| (text, Paint::Plain);
-    let row = |slice: &CostSlice| Row {
+    let row = |slice: &CostSlice| TableRow {
         numbers: vec![
             plain(duration(slice.until_ns)),
             plain(duration(slice.cpu_ns)),
@@ -149,7 +156,37 @@ mod tests {
     use rz_profile::inventory::Cost;
 
     use super::*;
+    use crate::fixture::text;
     use crate::views::info::recording::cost_slices;
+
+    #[test]
+    fn nothing_is_said_of_what_is_not_known() {
+        let written =
+            |recorder: &RecorderInfo| text(|out| write_recorder(out, Style::default(), recorder));
+        let unknown = RecorderInfo {
+            version: None,
+            tier: Some("folded".into()),
+            uid: None,
+            command: None,
+            targets: None,
+            follows_children: None,
+            kernel_stacks: None,
+            stack_bytes: None,
+        };
+        assert_eq!(written(&unknown), "  recorder    folded tier\n");
+        let of_perf = RecorderInfo {
+            version: Some("perf 6.1.0".into()),
+            tier: Some("perf.data".into()),
+            follows_children: Some(true),
+            kernel_stacks: Some(true),
+            stack_bytes: Some(0),
+            ..unknown.clone()
+        };
+        let expected = "  recorder    perf 6.1.0, perf.data tier\n  \
+                        target      children too, kernel stacks\n";
+        assert_eq!(written(&of_perf), expected);
+        assert_eq!(written(&RecorderInfo { tier: None, ..unknown }), "");
+    }
 
     #[test]
     fn costs_are_those_of_slices() {
@@ -164,7 +201,7 @@ mod tests {
         };
         let costs: Vec<Cost> = (1..=17).map(cost).collect();
         let rows = cost_rows(&cost_slices(&costs, 100 * second));
-        let text = |row: &Row| {
+        let text = |row: &TableRow| {
             let numbers = row.numbers.iter().map(|(text, _)| text.as_str());
             numbers.chain([row.text.as_str()]).collect::<Vec<_>>().join(" | ")
         };
