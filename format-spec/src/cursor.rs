@@ -4,6 +4,9 @@ use crate::block::MAX_ROWS;
 use crate::error::FormatError;
 use crate::varint::{read_bounded, read_varint, skip_varints, unzigzag};
 
+/// Numbers of one byte that are looked at together.
+const WORD: usize = size_of::<u64>();
+
 /// A place in a column of so many rows.
 pub(crate) struct Cursor<'a> {
     data: &'a [u8],
@@ -118,6 +121,25 @@ impl<'a> Cursor<'a> {
                 }
                 self.repeated -= unread;
             }
+            1 => {
+                self.read += count;
+                let mut data = self.data;
+                while unread > 0 {
+                    if unread >= WORD
+                        && let Some((word, rest)) = data.split_first_chunk::<WORD>()
+                        && let Some(sum) = sum_of_bytes(u64::from_le_bytes(*word))
+                    {
+                        data = rest;
+                        self.value = self.value.wrapping_add_signed(sum);
+                        unread -= WORD;
+                        continue;
+                    }
+                    let step = unzigzag(read_varint(&mut data, "column value")?);
+                    self.value = self.value.wrapping_add(step);
+                    unread -= 1;
+                }
+                self.data = data;
+            }
             _ => {
                 let mut passed = [0; 64];
                 while unread > 0 {
@@ -154,6 +176,55 @@ impl<'a> Cursor<'a> {
                 what: "bytes after a column's last value",
                 value: rest.len() as u64,
             }),
+        }
+    }
+}
+
+/// The sum of eight zigzag numbers; `None` if not all are of one byte.
+fn sum_of_bytes(word: u64) -> Option<i64> {
+    const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+    const EVERY_SECOND: u64 = 0x00ff_00ff_00ff_00ff;
+    if word & (LOW_BITS << 7) != 0 {
+        return None;
+    }
+    // Each byte from -64 to 63, and 64 more, so that none is negative.
+    let magnitudes = (word >> 1) & (LOW_BITS * 0x7f);
+    let signed = magnitudes ^ ((word & LOW_BITS) * 0x7f);
+    let positive = signed ^ (LOW_BITS << 6);
+    let pairs = (positive & EVERY_SECOND) + ((positive >> 8) & EVERY_SECOND);
+    let sum = pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48;
+    Some(sum as i64 - 8 * 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::varint::write_varint;
+
+    #[test]
+    fn eight_numbers_of_one_byte_are_summed_up_at_once() {
+        let sum = |bytes: [u8; 8]| sum_of_bytes(u64::from_le_bytes(bytes));
+        let one_by_one = |bytes: [u8; 8]| {
+            bytes.iter().map(|byte| unzigzag(u64::from(*byte)) as i64).sum::<i64>()
+        };
+        for byte in 0..128 {
+            let bytes = [byte, 127 - byte, 0, 1, 2, 127, 126, byte];
+            assert_eq!(sum(bytes), Some(one_by_one(bytes)), "{bytes:?}");
+            assert_eq!(sum([byte; 8]), Some(one_by_one([byte; 8])), "{byte}");
+        }
+        assert_eq!(sum([0, 0, 0, 0x80, 1, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn rows_are_found_behind_differences_of_any_size() {
+        let steps: Vec<u64> =
+            (0..200).map(|at| if at % 37 == 5 { 1 << (at % 63) } else { at % 90 }).collect();
+        let mut data = Vec::new();
+        steps.iter().for_each(|step| write_varint(&mut data, *step));
+        let mut values = vec![0; steps.len()];
+        Cursor::new(1, &data, steps.len()).unwrap().fill(&mut values).unwrap();
+        for (row, value) in values.into_iter().enumerate() {
+            assert_eq!(Cursor::new(1, &data, steps.len()).unwrap().at(row).unwrap(), value);
         }
     }
 }

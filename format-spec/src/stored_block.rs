@@ -1,6 +1,5 @@
 //! Blocks as they are in the file, to be decoded at another time or elsewhere.
 
-use std::borrow::Cow;
 use std::io::Read;
 
 use zstd::stream::read::Decoder;
@@ -79,21 +78,30 @@ impl StoredBlock {
     }
 
     /// Of a block of calls, the rows that `choose` gives, ascending, and how many
-    /// there are in all. If it gives none, only as much is decompressed as it has
-    /// looked at.
+    /// there are in all. If it gives none, only as much is decompressed as it can
+    /// look at.
     pub fn decode_chosen_calls(
         &self,
+        spare: &mut Spare,
         choose: impl FnOnce(&CallNumbers<'_>) -> Result<Vec<usize>, FormatError>,
     ) -> Result<(Vec<Call>, usize), Damage> {
-        let chosen = self.front().and_then(|front| {
-            let numbers = CallNumbers::of(&front, self.header.last_ns)?;
-            Ok((choose(&numbers)?, numbers.rows()))
-        });
-        let decoded = chosen.and_then(|(rows, all)| match &rows[..] {
-            [] => Ok((Vec::new(), all)),
-            rows => Ok((decode_chosen_calls(self.decompress(&mut Vec::new())?, rows)?, all)),
-        });
-        decoded.map_err(|cause| self.damaged(&cause))
+        self.choose_calls(&mut spare.raw, choose).map_err(|cause| self.damaged(&cause))
+    }
+
+    fn choose_calls(
+        &self,
+        raw: &mut Vec<u8>,
+        choose: impl FnOnce(&CallNumbers<'_>) -> Result<Vec<usize>, FormatError>,
+    ) -> Result<(Vec<Call>, usize), FormatError> {
+        let mut payload = Payload::new(&self.header, &self.payload, raw)?;
+        while !CallNumbers::are_in(payload.raw()) && payload.read(FRONT)? {}
+        let numbers = CallNumbers::of(payload.raw(), self.header.last_ns)?;
+        let (rows, all) = (choose(&numbers)?, numbers.rows());
+        if rows.is_empty() {
+            return Ok((Vec::new(), all));
+        }
+        payload.read(self.raw_len())?;
+        Ok((decode_chosen_calls(payload.raw(), &rows)?, all))
     }
 
     fn damaged(&self, cause: &FormatError) -> Damage {
@@ -122,24 +130,45 @@ impl StoredBlock {
     fn decompress<'a>(&'a self, memory: &'a mut Vec<u8>) -> Result<&'a [u8], FormatError> {
         decompress(&self.header, &self.payload, memory)
     }
+}
 
-    /// As much of a block of calls as their numbers take.
-    fn front(&self) -> Result<Cow<'_, [u8]>, FormatError> {
-        let mut decoder = match self.header.codec {
-            Codec::None => return Ok(Cow::Borrowed(&self.payload)),
-            Codec::Zstd => Decoder::with_buffer(&self.payload[..]),
-        }
-        .map_err(FormatError::Decompress)?;
-        let mut raw = Vec::new();
-        while raw.len() < self.raw_len() {
-            let before = raw.len();
-            let most = FRONT.min(self.raw_len() - before) as u64;
-            (&mut decoder).take(most).read_to_end(&mut raw).map_err(FormatError::Decompress)?;
-            if raw.len() == before || CallNumbers::are_in(&raw) {
-                break;
+/// A payload that is decompressed as far as it is needed.
+enum Payload<'a> {
+    Stored(&'a [u8]),
+    Compressed { decoder: Decoder<'static, &'a [u8]>, raw: &'a mut Vec<u8>, raw_len: usize },
+}
+
+impl<'a> Payload<'a> {
+    fn new(
+        header: &BlockHeader,
+        stored: &'a [u8],
+        raw: &'a mut Vec<u8>,
+    ) -> Result<Self, FormatError> {
+        raw.clear();
+        let raw_len = header.raw_len as usize;
+        Ok(match header.codec {
+            Codec::None => Payload::Stored(stored),
+            Codec::Zstd => {
+                let decoder = Decoder::with_buffer(stored).map_err(FormatError::Decompress)?;
+                Payload::Compressed { decoder, raw, raw_len }
             }
+        })
+    }
+
+    /// As much as was decompressed.
+    fn raw(&self) -> &[u8] {
+        match self {
+            Payload::Stored(raw) => raw,
+            Payload::Compressed { raw, .. } => raw,
         }
-        Ok(Cow::Owned(raw))
+    }
+
+    /// Decompresses so many bytes more; says whether there were any.
+    fn read(&mut self, bytes: usize) -> Result<bool, FormatError> {
+        let Payload::Compressed { decoder, raw, raw_len } = self else { return Ok(false) };
+        let most = bytes.min(*raw_len - raw.len()) as u64;
+        let read = decoder.take(most).read_to_end(raw).map_err(FormatError::Decompress)?;
+        Ok(read > 0)
     }
 }
 

@@ -90,6 +90,17 @@ impl Pool {
         push(&self.raw, spare.raw);
         decoded
     }
+
+    fn decode_chosen_calls(
+        &self,
+        block: &StoredBlock,
+        choose: &ChooseRows<'_>,
+    ) -> Result<(Vec<Call>, usize), Damage> {
+        let mut spare = Spare { raw: pop(&self.raw), calls: Vec::new() };
+        let decoded = block.decode_chosen_calls(&mut spare, choose);
+        push(&self.raw, spare.raw);
+        decoded
+    }
 }
 
 fn pop<T>(pool: &Mutex<Vec<Vec<T>>>) -> Vec<T> {
@@ -106,7 +117,7 @@ impl CallRows<'_> {
     fn decode(self, block: &StoredBlock, pool: &Pool) -> Result<Decoded, Damage> {
         match self {
             CallRows::Chosen(choose) if block.kind() == BlockKind::CALLS => {
-                let (calls, all) = block.decode_chosen_calls(choose)?;
+                let (calls, all) = pool.decode_chosen_calls(block, choose)?;
                 let passed_over = (all - calls.len()) as u64;
                 Ok((Block::Calls(calls), passed_over))
             }
