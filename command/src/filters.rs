@@ -1,7 +1,7 @@
 //! The options of filters.
 
-use clap::Args;
-use rz_profile::filter::{Filter, Glob, Moment, Pattern};
+use clap::{ArgAction, Args, builder::BoolishValueParser};
+use rz_profile::filter::{Filter, Glob, Moment, NamedRuntime, Pattern};
 
 /// Which part of a recording to look at. Shares are those of what is left.
 #[derive(Debug, Args)]
@@ -35,6 +35,16 @@ pub struct FilterArgs {
     /// caller that is left; stacks without one are left out
     #[arg(long, value_name = "GLOB")]
     only_module: Vec<Glob>,
+    /// Only frames of code that this runtime runs: python, javascript, java or go;
+    /// may be repeated. What others did counts as with --only-module
+    #[arg(long, value_name = "RUNTIME")]
+    only_runtime: Vec<NamedRuntime>,
+    /// With `off`, only frames of code that runtimes run, such as functions of
+    /// Python: neither the interpreter's own nor other native ones, nor the
+    /// kernel's, which count for the nearest caller that is left
+    #[arg(long, value_name = "on|off", default_value = "on", hide_default_value = true)]
+    #[arg(action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    native: bool,
     /// Give each function one frame in a stack, leaving out what is between
     /// its first and its last call: a;b;a;c becomes a;c. Self stays as it is
     #[arg(long)]
@@ -53,6 +63,8 @@ impl FilterArgs {
             focus: self.focus,
             ignore: self.ignore,
             only_modules: self.only_module,
+            only_runtimes: self.only_runtime,
+            without_native: !self.native,
             collapse_recursion: self.collapse_recursion,
         }
     }

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! rows ─► from, to, threads, processes ─► Profile ─► focus, ignore
-//!                                                    └► only modules ─► recursion
+//!                                      └► only modules, only runtimes ─► recursion
 //! ```
 //!
 //! Exact sums have a thread, but neither a time nor a stack. Within a window
@@ -20,6 +20,7 @@ mod glob;
 mod heap;
 mod pattern;
 mod rewrite;
+mod runtime;
 mod stacks;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ mod time;
 
 pub use glob::Glob;
 pub use pattern::{Pattern, PatternError};
+pub use runtime::{NamedRuntime, RuntimeError};
 pub(crate) use stacks::apply;
 pub use time::{Moment, MomentError, Window, WindowError};
 
@@ -52,6 +54,11 @@ pub struct Filter {
     /// others did is attributed to the nearest caller in one of these; stacks
     /// without such a frame are left out.
     pub only_modules: Vec<Glob>,
+    /// Only frames of code that any of these runs. What others did is attributed
+    /// as with modules.
+    pub only_runtimes: Vec<NamedRuntime>,
+    /// Only frames of code that any runtime runs, in the same way.
+    pub without_native: bool,
     /// A function has one frame in a stack at most. From where it was first
     /// called to where it was last called, all frames are left out, so that
     /// `a;b;a;c` becomes `a;c`: whatever ran still ran, and callers are
@@ -77,7 +84,12 @@ impl Filter {
 
     /// Whether stacks are left out.
     pub(crate) fn drops_stacks(&self) -> bool {
-        !self.focus.is_empty() || !self.ignore.is_empty() || !self.only_modules.is_empty()
+        !self.focus.is_empty() || !self.ignore.is_empty() || self.by_code()
+    }
+
+    /// Whether only frames of some code are looked at.
+    fn by_code(&self) -> bool {
+        !self.only_modules.is_empty() || !self.only_runtimes.is_empty() || self.without_native
     }
 
     /// Whether a thread with this name and number is looked at.
@@ -105,6 +117,10 @@ impl Filter {
         list("focus", self.focus.iter().map(Pattern::as_str).collect());
         list("ignore", self.ignore.iter().map(Pattern::as_str).collect());
         list("only module", self.only_modules.iter().map(Glob::as_str).collect());
+        list("only runtime", self.only_runtimes.iter().map(NamedRuntime::as_str).collect());
+        if self.without_native {
+            parts.push("without native code".to_owned());
+        }
         if self.collapse_recursion {
             parts.push("recursion collapsed".to_owned());
         }

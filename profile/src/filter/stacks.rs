@@ -72,26 +72,36 @@ fn select(profile: &mut Profile, filter: &Filter) -> Stacks {
     let is_left = |stack: StackId| {
         (filter.focus.is_empty() || focused[stack]) && !ignored.get(stack).is_some_and(|&i| i)
     };
-    let keeps_none = filter.focus.is_empty() && filter.only_modules.is_empty();
+    let keeps_none = filter.focus.is_empty() && !filter.by_code();
     let count = profile.stacks.len();
-    if filter.only_modules.is_empty() && !filter.collapse_recursion {
+    if !filter.by_code() && !filter.collapse_recursion {
         let new = (0..count).map(|stack| is_left(stack).then_some(stack)).collect();
         return Stacks { new, keeps_none };
     }
     let is_kept = modules(profile, filter);
     let in_file = files(profile, filter);
-    let is_looked_at = |location: &Location| match location.module {
-        Some(module) => is_kept[module],
-        None => is_runtime(location.kind) && location.lines.iter().any(|l| in_file[l.function]),
+    let is_looked_at = |location: &Location| {
+        let is_of_runtime = match location.kind {
+            FrameKind::Runtime(runtime) => {
+                let mut only = filter.only_runtimes.iter();
+                filter.only_runtimes.is_empty() || only.any(|named| named.is(runtime))
+            }
+            _ => filter.only_runtimes.is_empty() && !filter.without_native,
+        };
+        let is_of_module = match location.module {
+            Some(module) => is_kept[module],
+            None if filter.only_modules.is_empty() => true,
+            None => is_runtime(location.kind) && location.lines.iter().any(|l| in_file[l.function]),
+        };
+        is_of_runtime && is_of_module && !is_note(location.kind)
     };
-    let has_module = with_location(profile, is_looked_at);
+    let has_code = with_location(profile, is_looked_at);
     // What is no code says why there is no more of it.
-    let keeps = |location: &Location| {
-        filter.only_modules.is_empty() || is_note(location.kind) || is_looked_at(location)
-    };
+    let keeps =
+        |location: &Location| !filter.by_code() || is_note(location.kind) || is_looked_at(location);
     let mut rewriter = Rewriter::new(profile, keeps, filter.collapse_recursion);
     let mut new = |stack: StackId| {
-        let left = is_left(stack) && (filter.only_modules.is_empty() || has_module[stack]);
+        let left = is_left(stack) && (!filter.by_code() || has_code[stack]);
         left.then(|| rewriter.stack(stack)).flatten()
     };
     Stacks { new: (0..count).map(&mut new).collect(), keeps_none }

@@ -2,6 +2,7 @@
 
 use rz_format::{Execution, Runtime};
 
+use crate::filter::{Filter, NamedRuntime};
 use crate::fixture::trace::{describe, load_bytes, load_with, vector};
 use crate::fixture::with_runtimes;
 use crate::inventory::load_inventory;
@@ -85,6 +86,35 @@ fn modules_are_source_files_to_filters() {
     assert_eq!(filtered("jobs/job.py"), python);
     assert_eq!(filtered("*.js"), "main: run_r;add_r;one_r 2 20\n");
     assert!(!filtered("app").contains("_r"));
+}
+
+#[test]
+fn native_code_counts_for_the_nearest_function_of_a_runtime() {
+    let filtered = |filter| {
+        let options = LoadOptions { filter, ..LoadOptions::default() };
+        describe(&load_with(&with_runtimes(SCRIPT).finish(), &options).unwrap())
+    };
+    let only = |runtimes: &[&str]| {
+        let only_runtimes = runtimes.iter().map(|name| name.parse().unwrap()).collect();
+        filtered(Filter { only_runtimes, ..Filter::default() })
+    };
+    let python = "main: <module>_r;Job.crunch_r 1 10\nmain: <module>_r;Job.crunch_r 3 30\n";
+    assert_eq!(only(&["python"]), python);
+    assert_eq!(only(&["Node"]), "main: run_r;add_r;one_r 2 20\n");
+    assert_eq!(only(&["java"]), "");
+    let all = filtered(Filter { without_native: true, ..Filter::default() });
+    assert_eq!(only(&["python", "js"]), format!("{python}main: run_r;add_r;one_r 2 20\n"));
+    // Whose code object is missing is still code of a runtime.
+    let lost = "main: [lost]_r 1 10\n";
+    assert_eq!(all, format!("{python}{lost}main: run_r;add_r;one_r 2 20\n"));
+    let modules = vec!["*.js".parse().unwrap()];
+    let python_in_js = Filter {
+        only_modules: modules,
+        only_runtimes: vec!["python".parse().unwrap()],
+        ..Filter::default()
+    };
+    assert_eq!(filtered(python_in_js), "");
+    assert!("perl".parse::<NamedRuntime>().is_err());
 }
 
 #[test]
