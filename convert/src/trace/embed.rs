@@ -19,7 +19,7 @@ use rz_format::{Name, Named, Record, TextDefs, TextId, TextInterner};
 use crate::trace::merge::MergeError;
 use crate::trace::rewrite::{self, Edit, Ending};
 use rz_profile::load::{CodeNames, LoadOptions, MappedCode, Naming};
-use rz_profile::symbolize::{Call, SymbolizeOptions};
+use rz_profile::symbolize::{FunctionLine, SymbolizeOptions};
 
 /// How to embed names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -142,7 +142,7 @@ fn add_names(module: u32, code: &CodeNames, texts: &mut Texts, names: &mut Vec<N
 }
 
 /// The row for a call at a place.
-fn name_of(call: &Call, place: Name, texts: &mut Texts) -> Name {
+fn name_of(call: &FunctionLine, place: Name, texts: &mut Texts) -> Name {
     let system_name = (call.system_name != call.name).then(|| texts.id(&call.system_name));
     Name {
         name: Some(texts.id(&call.name)),

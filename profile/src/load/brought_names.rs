@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{Name, TextId};
 
 use super::texts::Texts;
-use crate::symbolize::Call;
+use crate::symbolize::FunctionLine;
 use crate::symbolize::names::Names;
 
 /// Names that are kept, at most: a third of a gigabyte.
@@ -21,7 +21,7 @@ pub(super) struct Brought {
     /// Where the function starts, as far as that is known.
     pub(super) start: u64,
     /// Calls there, innermost first; empty if no name was known.
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Vec<FunctionLine>,
 }
 
 /// The names that a trace brings with it.
@@ -79,14 +79,20 @@ impl BroughtNames {
         Some(Brought { address, start: address.wrapping_sub(rows[0].into), calls })
     }
 
-    fn call(&self, row: &Name, names: &mut Names) -> Option<Call> {
+    fn call(&self, row: &Name, names: &mut Names) -> Option<FunctionLine> {
         let mut text = |id: Option<TextId>| {
             let text = String::from_utf8_lossy(self.texts.get(id?)?);
             Some(names.file(&text))
         };
         let name: Arc<str> = text(row.name)?;
         let system_name = text(row.system_name).unwrap_or_else(|| name.clone());
-        Some(Call { name, system_name, file: text(row.file), line: row.line, column: row.column })
+        Some(FunctionLine {
+            name,
+            system_name,
+            file: text(row.file),
+            line: row.line,
+            column: row.column,
+        })
     }
 }
 
@@ -121,7 +127,7 @@ mod tests {
 
         let mut names = Names::default();
         let mut find = |module, offset| brought.find(module, offset, 0, &mut names);
-        let call = |name: &str, system_name: &str, line| Call {
+        let call = |name: &str, system_name: &str, line| FunctionLine {
             name: name.into(),
             system_name: system_name.into(),
             file: Some("a.cc".into()),

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::reason::Reason;
 use crate::symbolize::names::Names;
-use crate::symbolize::{Call, ModuleRequest, ModuleSymbols, symbolize};
+use crate::symbolize::{FunctionLine, ModuleRequest, ModuleSymbols, symbolize};
 
 /// What stands for anything whose definition is missing.
 pub(super) const LOST: &str = "[lost]";
@@ -72,7 +72,7 @@ struct Told {
     /// Names that were put into it later.
     brought: Option<Brought>,
     /// What the process said that it generated there.
-    generated: Option<Call>,
+    generated: Option<FunctionLine>,
 }
 
 impl Locations {
@@ -312,8 +312,8 @@ impl Locations {
     }
 
     /// The line of a call in a module.
-    pub(super) fn line_of(&mut self, call: &Call, module: ModuleId) -> Line {
-        let Call { name, system_name, file, .. } = call.clone();
+    pub(super) fn line_of(&mut self, call: &FunctionLine, module: ModuleId) -> Line {
+        let FunctionLine { name, system_name, file, .. } = call.clone();
         let module = Some(module);
         let key = FunctionKey { name, system_name, file, module, ..Default::default() };
         Line { function: self.function(key), line: call.line, column: call.column }
@@ -358,8 +358,8 @@ pub(super) fn resolve<'k>(
     known: &'k Known,
     brought: Option<&'k Brought>,
     offset: u64,
-) -> (u64, u64, &'k [Call]) {
-    let mut found: (u64, u64, &[Call]) = (offset, offset, &[]);
+) -> (u64, u64, &'k [FunctionLine]) {
+    let mut found: (u64, u64, &[FunctionLine]) = (offset, offset, &[]);
     if let Known::File(offsets, symbols) = known
         && let Ok(at) = offsets.binary_search(&offset)
     {

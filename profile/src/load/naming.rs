@@ -17,7 +17,7 @@ use super::texts::Texts;
 use super::{LoadError, LoadOptions};
 use crate::model::{FrameKind, Location, Profile};
 use crate::source_map;
-use crate::symbolize::Call;
+use crate::symbolize::FunctionLine;
 use crate::symbolize::names::Names;
 
 /// Places of generated code that are looked up in source maps, at most.
@@ -45,7 +45,7 @@ pub struct MappedCode {
     /// From when on it was there.
     pub from_ns: u64,
     /// What it was made from.
-    pub call: Call,
+    pub call: FunctionLine,
 }
 
 /// What is known of the code of one module.
@@ -68,7 +68,7 @@ pub struct CodeNames {
     /// address.
     pub start: u64,
     /// Calls there, innermost first; empty if no name is known.
-    pub calls: Vec<Call>,
+    pub calls: Vec<FunctionLine>,
 }
 
 impl Naming {
@@ -169,7 +169,7 @@ fn mapped<'f>(
             return false;
         };
         let function = &profile.functions[line.function];
-        let call = Call {
+        let call = FunctionLine {
             name: function.name.as_str().into(),
             system_name: function.system_name.as_str().into(),
             file: Some(function.file.as_str().into()),

@@ -107,7 +107,7 @@ pub struct ModuleSymbols {
     pub starts: Vec<u64>,
     /// Calls at each offset, in the same order: innermost first, all but the
     /// last of them inlined. Empty if no name is known.
-    pub calls: Vec<Vec<Call>>,
+    pub calls: Vec<Vec<FunctionLine>>,
     /// What is amiss with this module and why, in one sentence. Missing debug
     /// information alone is not amiss as long as there is a symbol table.
     pub note: Option<String>,
@@ -115,7 +115,7 @@ pub struct ModuleSymbols {
 
 /// A function at an address, and the line it is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct FunctionLine {
     /// Name for people: demangled, and without the suffixes by which compilers
     /// tell the parts and copies of one function apart.
     pub name: Arc<str>,

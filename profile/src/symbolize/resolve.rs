@@ -12,14 +12,14 @@ use super::files::Files;
 use super::names::SharedNames;
 use super::starts::FunctionStarts;
 use super::symbols::{Certainty, Symbol, SymbolTable};
-use super::{Call, dwarf, find};
+use super::{FunctionLine, dwarf, find};
 
 /// What is known of addresses.
 #[derive(Debug, Default)]
 pub(super) struct Resolution {
     /// Start of the function and calls at each address, in their order; see
     /// [`super::ModuleSymbols`].
-    pub(super) rows: Vec<(u64, Vec<Call>)>,
+    pub(super) rows: Vec<(u64, Vec<FunctionLine>)>,
     /// What is amiss, as the second half of a sentence.
     pub(super) note: Option<String>,
     /// Files of split debug information that were looked for, found or not.
@@ -62,7 +62,7 @@ pub(super) fn resolve(
     let split = Split::new(package, split_dirs);
 
     let name = |at: usize, frames: &[Frame]| join_calls(frames, table.find(addresses[at]), &names);
-    let mut calls: Vec<Option<Vec<Call>>> = vec![None; addresses.len()];
+    let mut calls: Vec<Option<Vec<FunctionLine>>> = vec![None; addresses.len()];
     if let Some(sections) = &sections {
         let info = DebugInfo::new(sections, shared.as_ref(), &split, &budget, &names);
         if let Some(info) = keep(info, &mut damage) {
@@ -72,7 +72,7 @@ pub(super) fn resolve(
         }
     }
     let starts = FunctionStarts::new(&binary);
-    let complete = |(at, calls): (usize, Option<Vec<Call>>)| {
+    let complete = |(at, calls): (usize, Option<Vec<FunctionLine>>)| {
         let calls = calls.unwrap_or_else(|| name(at, &[]));
         let tables = starts.as_ref().filter(|_| calls.is_empty());
         let start = tables.and_then(|tables| tables.find(addresses[at]));
@@ -104,10 +104,10 @@ fn keep<T>(result: Result<T, impl ToString>, damage: &mut Vec<String>) -> Option
 /// inlined, unless debug information has a linkage name for it: for C these
 /// are the same, with or without debug information, and C++ functions without
 /// linkage (in anonymous namespaces, lambdas) have their full name only there.
-fn join_calls(frames: &[Frame], symbol: Option<&Symbol>, names: &SharedNames) -> Vec<Call> {
+fn join_calls(frames: &[Frame], symbol: Option<&Symbol>, names: &SharedNames) -> Vec<FunctionLine> {
     let call = |name: &[u8], file: Option<&Arc<str>>, line| {
         let (name, system_name) = names.function(name);
-        Call { name, system_name, file: file.cloned(), line, column: 0 }
+        FunctionLine { name, system_name, file: file.cloned(), line, column: 0 }
     };
     let Some((outermost, inlined)) = frames.split_last() else {
         let linker_name = |symbol: &Symbol| match symbol.certainty {
@@ -116,7 +116,7 @@ fn join_calls(frames: &[Frame], symbol: Option<&Symbol>, names: &SharedNames) ->
         };
         return symbol.map(|symbol| call(&linker_name(symbol), None, 0)).into_iter().collect();
     };
-    let mut calls: Vec<Call> = inlined
+    let mut calls: Vec<FunctionLine> = inlined
         .iter()
         .filter_map(|frame| Some(call(frame.name?, frame.file.as_ref(), frame.line)))
         .collect();

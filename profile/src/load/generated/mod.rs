@@ -10,7 +10,7 @@ use rz_format::Generated;
 
 use crate::file_url::path_of;
 use crate::published;
-use crate::symbolize::Call;
+use crate::symbolize::FunctionLine;
 use crate::symbolize::names::Names;
 
 pub(super) use versions::{Made, Versions};
@@ -96,9 +96,9 @@ fn end(code: &Generated) -> u64 {
 
 /// What generated code is called, and the place in its source that it has at a
 /// frame offset.
-pub(super) fn call_at(code: &Generated, offset: u64, names: &mut Names) -> Call {
+pub(super) fn call_at(code: &Generated, offset: u64, names: &mut Names) -> FunctionLine {
     let published = published::parse(&code.name);
-    let mut call = Call {
+    let mut call = FunctionLine {
         name: names.file(&published.name),
         system_name: names.file(&code.name),
         file: published.path().map(|path| names.file(&path)),
@@ -165,7 +165,7 @@ mod tests {
             let code = Generated { name: name.into(), lines: lines.to_vec(), ..code(0x100, 9, 0) };
             let call = call_at(&code, 0x104, &mut names);
             assert_eq!(&*call.system_name, name);
-            let Call { name, file, line, column, .. } = call;
+            let FunctionLine { name, file, line, column, .. } = call;
             let file = file.as_deref().unwrap_or("-");
             assert_eq!(format!("{name} {file}:{line}:{column}"), expected);
         };

@@ -17,7 +17,7 @@ use bincode::{Decode, Encode};
 use rustc_hash::FxHashMap;
 
 use super::Cache;
-use crate::symbolize::Call;
+use crate::symbolize::FunctionLine;
 
 const MAGIC: &[u8; 8] = b"rz names";
 
@@ -33,7 +33,7 @@ const MAX_SIZE: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     /// Start of the function, and calls, by address (SVMA).
-    pub(crate) rows: FxHashMap<u64, (u64, Vec<Call>)>,
+    pub(crate) rows: FxHashMap<u64, (u64, Vec<FunctionLine>)>,
     /// Files of split debug information that these are from.
     split: Vec<FileState>,
 }
@@ -166,7 +166,7 @@ fn unpack(body: Body) -> Option<Known> {
         for (name, system_name, file, line) in calls.by_ref().take(count as usize) {
             let file = file.checked_sub(1).map(text);
             let (name, system_name) = (text(name)?, text(system_name)?);
-            own.push(Call { name, system_name, file: file.flatten(), line, column: 0 });
+            own.push(FunctionLine { name, system_name, file: file.flatten(), line, column: 0 });
         }
         rows.insert(address, (address.wrapping_sub(into), own));
     }
@@ -177,8 +177,8 @@ fn unpack(body: Body) -> Option<Known> {
 mod tests {
     use super::*;
 
-    fn call(name: &str, file: Option<&str>) -> Call {
-        Call {
+    fn call(name: &str, file: Option<&str>) -> FunctionLine {
+        FunctionLine {
             name: name.into(),
             system_name: "_Z1".into(),
             file: file.map(Arc::from),

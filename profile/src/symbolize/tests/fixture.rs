@@ -9,7 +9,7 @@ use object::{Object, ObjectSegment};
 use rz_format::Segment;
 use tempfile::TempDir;
 
-use crate::symbolize::{Call, ModuleRequest, ModuleSymbols, SymbolizeOptions, symbolize};
+use crate::symbolize::{FunctionLine, ModuleRequest, ModuleSymbols, SymbolizeOptions, symbolize};
 
 /// A C program with an inlined call; line numbers matter.
 pub const C_PROGRAM: &str = "\
@@ -162,8 +162,8 @@ pub fn distinct(symbols: &ModuleSymbols) -> Vec<String> {
     calls
 }
 
-fn describe(calls: &[Call]) -> String {
-    let one = |call: &Call| match &call.file {
+fn describe(calls: &[FunctionLine]) -> String {
+    let one = |call: &FunctionLine| match &call.file {
         Some(file) => format!("{} {}:{}", call.name, file.rsplit('/').next().unwrap(), call.line),
         None => call.name.to_string(),
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 use rz_profile::model::{Module, ModuleId, ModuleKind, Profile};
 use rz_profile::symbolize::{
-    Call, CodeFile, CodeRange, ModuleRequest, ModuleSymbols, symbolize, with_code,
+    CodeFile, CodeRange, FunctionLine, ModuleRequest, ModuleSymbols, symbolize, with_code,
 };
 
 use super::AnnotateOptions;
@@ -253,7 +253,7 @@ impl<'v> Lines<'v> {
     /// The line that the instruction of a row comes from.
     fn source(&mut self, row: usize) -> Option<InstructionSource> {
         let calls = self.symbols.calls.get((*self.rows.get(row)?)?)?;
-        let Call { name, file, line, .. } = calls.first()?;
+        let FunctionLine { name, file, line, .. } = calls.first()?;
         let file = file.as_deref().filter(|_| *line > 0)?;
         let (dirs, binary) = (&self.options.source_dirs, &self.binary);
         let source = self
@@ -284,7 +284,8 @@ mod tests {
         fs::write(dir.path().join("a.c"), "\tint a;\t// \u{1b}\n").unwrap();
         let options = options("f", true, dir.path());
         let file = Some("/build/a.c".into());
-        let call = Call { name: "f".into(), system_name: "f".into(), file, line: 1, column: 0 };
+        let call =
+            FunctionLine { name: "f".into(), system_name: "f".into(), file, line: 1, column: 0 };
         let mut lines = Lines {
             symbols: ModuleSymbols { calls: vec![vec![call]], ..ModuleSymbols::default() },
             rows: vec![Some(0)],
