@@ -1,0 +1,94 @@
+//! Frames of Python programs, which nobody has told what to do.
+
+use std::process::Command;
+
+use rz_format::CodeTier;
+use rz_profile::model::{FrameKind, Location, Profile};
+use rz_tests::{Folded, Target, Trace, program_path, tool};
+
+/// Lines of `split.py`.
+const LINES: [(u32, f64); 3] = [(42, 0.7), (43, 0.2), (44, 0.1)];
+
+/// Records `split.py` as it does one of the things that it can do.
+fn record(python: &str, what: &str) -> Trace {
+    let target = Target::spawn(Command::new(tool(python)).arg(program_path("split.py")).arg(what));
+    Trace::of(target.pid(), "3", &["-q"])
+}
+
+fn is_python(location: &Location) -> bool {
+    matches!(location.kind, FrameKind::Runtime(_))
+}
+
+/// The innermost frames of Python of all samples, with what they stand for.
+fn leaves(profile: &Profile) -> Vec<(&Location, u64)> {
+    let samples = profile.samples.iter();
+    let leaf = |stack| profile.locations_of(stack).find(|location| is_python(location));
+    samples.filter_map(|sample| Some((leaf(sample.stack)?, sample.weight))).collect()
+}
+
+/// Panics unless a share is as expected, as far as chance allows.
+#[track_caller]
+fn assert_share(name: &str, share: f64, expected: f64, samples: u64) {
+    let deviation = (expected * (1.0 - expected) / samples as f64).sqrt();
+    assert!((share - expected).abs() < 5.0 * deviation + 0.01, "{name}: {share}");
+}
+
+/// Nearly all samples have the program's stacks, whole, and the shares of its
+/// functions.
+#[track_caller]
+fn check_functions(folded: &Folded) {
+    let total = folded.total();
+    for (name, expected) in [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)] {
+        let stack = format!(";<module>;main;run;{name};work");
+        assert_share(name, folded.share(&stack), expected, total);
+    }
+    assert_eq!(folded.count("[truncated"), 0, "{}", folded.head(10));
+    assert_eq!(folded.count("[lost]"), 0, "{}", folded.head(10));
+}
+
+#[test]
+fn functions_have_their_shares() {
+    check_functions(&record("/usr/bin/python3.11", "functions").folded(&[]));
+}
+
+#[test]
+fn lines_have_their_shares_and_are_exact() {
+    let profile = record("/usr/bin/python3.11", "lines").profile();
+    let leaves = leaves(&profile);
+    let total: u64 = leaves.iter().map(|(_, weight)| weight).sum();
+    let share = |is_counted: &dyn Fn(&Location) -> bool| {
+        let counted = leaves.iter().filter(|(location, _)| is_counted(location));
+        counted.map(|(_, weight)| weight).sum::<u64>() as f64 / total as f64
+    };
+    // What the loop itself takes comes on top.
+    let in_lines = share(&|location| LINES.iter().any(|(line, _)| *line == location.lines[0].line));
+    assert!(in_lines > 0.95, "{in_lines}");
+    for (line, expected) in LINES {
+        let share = share(&|location| location.lines[0].line == line) / in_lines;
+        assert!((share - expected).abs() < 0.06, "line {line}: {share}");
+    }
+    let approximate = share(&|location| location.how.approximate);
+    assert!(approximate < 0.01, "{approximate}");
+    assert_eq!(share(&|location| location.how.tier == CodeTier::Interpreted), 1.0);
+    assert!(leaves.len() as u64 * 100 >= profile.samples.len() as u64 * 99);
+}
+
+/// Functions that native ones have called stand behind these.
+#[test]
+fn python_that_is_called_by_native_code() {
+    let folded = record("/usr/bin/python3.11", "callbacks").folded(&[]);
+    let parts = [
+        ";<module>;main;Sorter.sort;",
+        ";_PyEval_EvalFrameDefault;Sorter.key.<locals>.<lambda>;cold;work",
+    ];
+    for part in parts {
+        assert!(folded.share(part) > 0.9, "{part}\n{}", folded.head(10));
+    }
+    let between = |stack: &&str| {
+        let inner = stack.split_once(";Sorter.sort;").map_or("", |(_, inner)| inner);
+        inner.split_once(";Sorter.key").is_some_and(|(between, _)| between.contains(';'))
+    };
+    let with_native = folded.stacks.iter().filter(|(stack, _)| between(&stack.as_str()));
+    let with_native: u64 = with_native.map(|(_, count)| count).sum();
+    assert!(with_native * 10 > folded.total() * 9, "{}", folded.head(10));
+}
