@@ -171,6 +171,19 @@ static __always_inline __u64 take_python_frames(__u8 *to, struct task_struct *ta
 	walk.frame = python->thread_frame ? user_word(state + python->thread_frame)
 					  : user_word(walk.native + python->cframe_frame);
 	bpf_loop(MAX_PYTHON_FRAMES, take_python_frame, &walk, 0);
-	return walk.length <= MAX_PYTHON_BYTES ? walk.length : 0;
+	return walk.length;
 }
 #endif
+
+// Begins what follows a record: with the current thread's frames of CPython.
+// Returns their length, behind which the rest goes.
+static __always_inline __u64 begin_stack(struct where *where, __u8 *to, struct task_struct *task)
+{
+	__u64 length = take_python_frames(to, task);
+
+	barrier_var(length);
+	if (length > MAX_PYTHON_BYTES)
+		length = 0;
+	where->python_bytes = length;
+	return length;
+}

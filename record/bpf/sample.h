@@ -31,12 +31,8 @@ static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct t
 				       __u32 kind, struct sample *sample, __u8 *stack)
 {
 	struct thread *thread = settings.allocations ? known_thread(task) : NULL;
-	__u64 length, python = take_python_frames(stack, task);
+	__u64 length, python = begin_stack(&sample->where, stack, task);
 
-	barrier_var(python);
-	if (python > MAX_PYTHON_BYTES)
-		return 0;
-	sample->where.python_bytes = python;
 	stack += python;
 	fill_head(&sample->head, kind, bpf_ktime_get_ns(), task);
 	sample->weight = ctx->sample_period;

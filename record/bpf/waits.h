@@ -183,6 +183,8 @@ static __always_inline void report_wait(void *ctx, struct task_struct *task, str
 	__u64 duration = of->until - of->since, threshold = wait_threshold(), weight, length;
 	struct wait_room *room;
 	struct total *total;
+	__u64 python;
+	__u8 *stack;
 
 	struct total_key key = {
 		.epoch = thread->epoch,
@@ -202,10 +204,12 @@ static __always_inline void report_wait(void *ctx, struct task_struct *task, str
 	describe_wait(&room->record, task, thread, of->since, of->until, of->queued);
 	room->record.weight = weight;
 	fill_entry_registers(&room->record.where, task);
+	python = begin_stack(&room->record.where, room->stack, task);
+	stack = room->stack + python;
 	if (settings.kernel)
 		room->record.where.kernel_bytes =
-			length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, inner));
-	length = append_user_stack(&room->record.where, room->stack, task);
+			length_of(bpf_get_stack(ctx, stack, MAX_KERNEL_BYTES, inner));
+	length = python + append_user_stack(&room->record.where, stack, task);
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&waits, room, sizeof(room->record) + length, wakeup(&waits)))
 		lose(LOST_WAITS);
