@@ -23,7 +23,7 @@ static __always_inline void inherit_python(__u32 parent, __u32 child)
 
 #ifdef OLD_KERNEL
 // There are no loops that may be as long as this takes.
-static __always_inline __u64 take_python_frames(__u8 *to, struct task_struct *task)
+static __always_inline __u64 take_python_frames(__u8 *to, struct task_struct *task, bool is_other)
 {
 	return 0;
 }
@@ -46,76 +46,109 @@ struct {
 	__type(value, struct python_thread);
 } python_threads SEC(".maps");
 
+// Whose frames are taken down.
+struct of_thread {
+	const struct python *python;
+	struct task_struct *task;
+};
+
+// Reads memory of the current thread, or of another one, which takes a program that
+// may sleep.
+static __always_inline long read_of(const struct of_thread *of, bool is_other, void *to,
+				    __u32 size, __u64 address)
+{
+	if (is_other)
+		return bpf_copy_from_user_task(to, size, (void *)address, of->task, 0);
+	return bpf_probe_read_user(to, size, (void *)address);
+}
+
 // The word at an address; 0 if it cannot be read.
-static __always_inline __u64 user_word(__u64 address)
+static __always_inline __u64 word_of(const struct of_thread *of, bool is_other, __u64 address)
 {
 	__u64 word = 0;
 
-	if (bpf_probe_read_user(&word, sizeof(word), (void *)address))
-		return 0;
-	return word;
+	return read_of(of, is_other, &word, sizeof(word), address) ? 0 : word;
 }
 
 struct python_search {
-	const struct python *python;
+	struct of_thread of;
 	__u64 interpreter;		// whose threads are looked through
 	__u64 state;			// the one to look at
 	__u64 wanted;
 };
 
-static long look_at_python_thread(__u32 index, struct python_search *search)
+static __always_inline long look_at_thread(struct python_search *search, bool is_other)
 {
-	const struct python *python = search->python;
+	const struct python *python = search->of.python;
+	__u64 state = search->state, interpreter = search->interpreter;
 
-	if (!search->state) {
-		search->interpreter = user_word(search->interpreter + python->interpreter_next);
-		if (!search->interpreter)
+	if (!state) {
+		interpreter = word_of(&search->of, is_other, interpreter + python->interpreter_next);
+		if (!interpreter)
 			return 1;
-		search->state = user_word(search->interpreter + python->interpreter_threads);
+		search->interpreter = interpreter;
+		search->state =
+			word_of(&search->of, is_other, interpreter + python->interpreter_threads);
 		return 0;
 	}
-	if (user_word(search->state + python->thread_id) == search->wanted)
+	if (word_of(&search->of, is_other, state + python->thread_id) == search->wanted)
 		return 1;
-	search->state = user_word(search->state + python->thread_next);
+	search->state = word_of(&search->of, is_other, state + python->thread_next);
 	return 0;
 }
 
-// Where CPython keeps the state of the current thread, which it knows by its
-// thread pointer; 0 if it does not know it.
-static __always_inline __u64 find_python_thread(const struct python *python,
-						struct task_struct *task)
+static long look_at_this_thread(__u32 index, struct python_search *search)
 {
-	__u64 wanted = thread_pointer(task), now = bpf_ktime_get_ns();
-	struct python_search search = { .python = python, .wanted = wanted };
-	__u32 tid = FIELD(task, pid);
+	return look_at_thread(search, false);
+}
+
+static long look_at_other_thread(__u32 index, struct python_search *search)
+{
+	return look_at_thread(search, true);
+}
+
+// Where CPython keeps the state of a thread, which it knows by its thread pointer;
+// 0 if it does not know it.
+static __always_inline __u64 find_python_thread(const struct of_thread *of, bool is_other)
+{
+	const struct python *python = of->python;
+	__u64 wanted = thread_pointer(of->task), now = bpf_ktime_get_ns();
+	struct python_search search = { .of = *of, .wanted = wanted };
+	__u32 tid = FIELD(of->task, pid);
 	struct python_thread *known = bpf_map_lookup_elem(&python_threads, &tid);
 	struct python_thread found = { .looked_ns = now };
+	long looked;
 
-	if (known && known->state && user_word(known->state + python->thread_id) == wanted)
+	if (known && known->state &&
+	    word_of(of, is_other, known->state + python->thread_id) == wanted)
 		return known->state;
 	if (known && !known->state && now - known->looked_ns < PYTHON_THREAD_PAUSE_NS)
 		return 0;
-	search.interpreter = user_word(python->interpreters);
+	search.interpreter = word_of(of, is_other, python->interpreters);
 	if (!search.interpreter)
 		return 0;
-	search.state = user_word(search.interpreter + python->interpreter_threads);
-	if (bpf_loop(MAX_PYTHON_THREADS, look_at_python_thread, &search, 0) < MAX_PYTHON_THREADS)
+	search.state = word_of(of, is_other, search.interpreter + python->interpreter_threads);
+	if (is_other)
+		looked = bpf_loop(MAX_PYTHON_THREADS, look_at_other_thread, &search, 0);
+	else
+		looked = bpf_loop(MAX_PYTHON_THREADS, look_at_this_thread, &search, 0);
+	if (looked < MAX_PYTHON_THREADS)
 		found.state = search.state;
 	bpf_map_update_elem(&python_threads, &tid, &found, BPF_ANY);
 	return found.state;
 }
 
 struct python_walk {
-	const struct python *python;
+	struct of_thread of;
 	__u8 *to;
 	__u64 frame;			// the one to take down
 	__u64 native;			// on the stack of what evaluates it, if that is known
 	__u64 length;			// of what was taken down
 };
 
-static long take_python_frame(__u32 index, struct python_walk *walk)
+static __always_inline long take_frame(__u32 index, struct python_walk *walk, bool is_other)
 {
-	const struct python *python = walk->python;
+	const struct python *python = walk->of.python;
 	__u64 bytes = python->frame_bytes, code, instruction, previous, native = 0;
 	struct python_frame *to;
 	__u8 *frame, owner;
@@ -128,7 +161,7 @@ static long take_python_frame(__u32 index, struct python_walk *walk)
 	frame = (__u8 *)(to + 1);
 	to->code = to->instruction = to->native = 0;
 	if (bytes > PYTHON_FRAME_ROOM || index == MAX_PYTHON_FRAMES - 1 ||
-	    bpf_probe_read_user(frame, bytes, (void *)walk->frame))
+	    read_of(&walk->of, is_other, frame, bytes, walk->frame))
 		return 1;
 	code = *(__u64 *)(frame + (python->frame_code & PYTHON_FRAME_MASK));
 	instruction = *(__u64 *)(frame + (python->frame_instruction & PYTHON_FRAME_MASK));
@@ -140,9 +173,11 @@ static long take_python_frame(__u32 index, struct python_walk *walk)
 		native = walk->frame;
 		code = instruction = 0;
 	} else if (python->run_ends == RUN_ENDS_AT_ENTRY ? owner != 0
-							  : python->run_ends == RUN_ENDS_ALWAYS) {
+							 : python->run_ends == RUN_ENDS_ALWAYS) {
 		native = walk->native;
-		walk->native = native ? user_word(native + python->cframe_previous) : 0;
+		if (native)
+			walk->native =
+				word_of(&walk->of, is_other, native + python->cframe_previous);
 	}
 	to->code = code;
 	to->instruction = instruction;
@@ -151,39 +186,59 @@ static long take_python_frame(__u32 index, struct python_walk *walk)
 	return 0;
 }
 
-// Takes down the current thread's frames of CPython, if it has any; returns the
-// number of bytes.
-static __always_inline __u64 take_python_frames(__u8 *to, struct task_struct *task)
+static long take_frame_of_this(__u32 index, struct python_walk *walk)
+{
+	return take_frame(index, walk, false);
+}
+
+static long take_frame_of_other(__u32 index, struct python_walk *walk)
+{
+	return take_frame(index, walk, true);
+}
+
+// Takes down a thread's frames of CPython, if it has any; returns the number of
+// bytes.
+static __always_inline __u64 take_python_frames(__u8 *to, struct task_struct *task, bool is_other)
 {
 	__u32 pid = FIELD(task, tgid);
 	const struct python *python = bpf_map_lookup_elem(&pythons, &pid);
-	struct python_walk walk = { .to = to };
+	struct python_walk walk = { .of = { .python = python, .task = task }, .to = to };
 	__u64 state;
 
 	if (!python)
 		return 0;
-	state = find_python_thread(python, task);
+	state = find_python_thread(&walk.of, is_other);
 	if (!state)
 		return 0;
-	walk.python = python;
 	if (python->thread_cframe)
-		walk.native = user_word(state + python->thread_cframe);
-	walk.frame = python->thread_frame ? user_word(state + python->thread_frame)
-					  : user_word(walk.native + python->cframe_frame);
-	bpf_loop(MAX_PYTHON_FRAMES, take_python_frame, &walk, 0);
+		walk.native = word_of(&walk.of, is_other, state + python->thread_cframe);
+	walk.frame = python->thread_frame
+			     ? word_of(&walk.of, is_other, state + python->thread_frame)
+			     : word_of(&walk.of, is_other, walk.native + python->cframe_frame);
+	if (is_other)
+		bpf_loop(MAX_PYTHON_FRAMES, take_frame_of_other, &walk, 0);
+	else
+		bpf_loop(MAX_PYTHON_FRAMES, take_frame_of_this, &walk, 0);
 	return walk.length;
 }
 #endif
 
-// Begins what follows a record: with the current thread's frames of CPython.
-// Returns their length, behind which the rest goes.
-static __always_inline __u64 begin_stack(struct where *where, __u8 *to, struct task_struct *task)
+// Begins what follows a record: with frames of CPython. Returns their length, behind
+// which the rest goes.
+static __always_inline __u64 begin_stack_of(struct where *where, __u8 *to,
+					    struct task_struct *task, bool is_other)
 {
-	__u64 length = take_python_frames(to, task);
+	__u64 length = take_python_frames(to, task, is_other);
 
 	barrier_var(length);
 	if (length > MAX_PYTHON_BYTES)
 		length = 0;
 	where->python_bytes = length;
 	return length;
+}
+
+// The same for the current thread.
+static __always_inline __u64 begin_stack(struct where *where, __u8 *to, struct task_struct *task)
+{
+	return begin_stack_of(where, to, task, false);
 }

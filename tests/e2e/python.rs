@@ -1,18 +1,26 @@
 //! Frames of Python programs, which nobody has told what to do.
 
+use std::fs;
 use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
 use rz_tests::{Folded, Target, Trace, program_path, tool};
 
-/// Lines of `split.py`.
-const LINES: [(u32, f64); 3] = [(42, 0.7), (43, 0.2), (44, 0.1)];
+/// The first version that this is for, which Debian 12 has.
+const PYTHON: &str = "/usr/bin/python3.11";
 
 /// Records `split.py` as it does one of the things that it can do.
-fn record(python: &str, what: &str) -> Trace {
+fn record(python: &str, what: &str, args: &[&str]) -> Trace {
     let target = Target::spawn(Command::new(tool(python)).arg(program_path("split.py")).arg(what));
-    Trace::of(target.pid(), "3", &["-q"])
+    Trace::of(target.pid(), "3", &[&["-q"], args].concat())
+}
+
+/// The number of the line of `split.py` that begins so.
+fn line_of(start: &str) -> u32 {
+    let program = fs::read_to_string(program_path("split.py")).unwrap();
+    let at = program.lines().position(|line| line.trim_start().starts_with(start));
+    at.unwrap_or_else(|| panic!("no line begins with {start}")) as u32 + 1
 }
 
 fn is_python(location: &Location) -> bool {
@@ -48,12 +56,14 @@ fn check_functions(folded: &Folded) {
 
 #[test]
 fn functions_have_their_shares() {
-    check_functions(&record("/usr/bin/python3.11", "functions").folded(&[]));
+    check_functions(&record(PYTHON, "functions", &[]).folded(&[]));
 }
 
 #[test]
 fn lines_have_their_shares_and_are_exact() {
-    let profile = record("/usr/bin/python3.11", "lines").profile();
+    let profile = record(PYTHON, "lines", &[]).profile();
+    let lines = [("a = ", 0.7), ("b = ", 0.2), ("c = ", 0.1)];
+    let lines = lines.map(|(start, expected)| (line_of(start), expected));
     let leaves = leaves(&profile);
     let total: u64 = leaves.iter().map(|(_, weight)| weight).sum();
     let share = |is_counted: &dyn Fn(&Location) -> bool| {
@@ -61,9 +71,9 @@ fn lines_have_their_shares_and_are_exact() {
         counted.map(|(_, weight)| weight).sum::<u64>() as f64 / total as f64
     };
     // What the loop itself takes comes on top.
-    let in_lines = share(&|location| LINES.iter().any(|(line, _)| *line == location.lines[0].line));
+    let in_lines = share(&|location| lines.iter().any(|(line, _)| *line == location.lines[0].line));
     assert!(in_lines > 0.95, "{in_lines}");
-    for (line, expected) in LINES {
+    for (line, expected) in lines {
         let share = share(&|location| location.lines[0].line == line) / in_lines;
         assert!((share - expected).abs() < 0.06, "line {line}: {share}");
     }
@@ -76,7 +86,7 @@ fn lines_have_their_shares_and_are_exact() {
 /// Functions that native ones have called stand behind these.
 #[test]
 fn python_that_is_called_by_native_code() {
-    let folded = record("/usr/bin/python3.11", "callbacks").folded(&[]);
+    let folded = record(PYTHON, "callbacks", &[]).folded(&[]);
     let parts = [
         ";<module>;main;Sorter.sort;",
         ";_PyEval_EvalFrameDefault;Sorter.key.<locals>.<lambda>;cold;work",
@@ -91,4 +101,46 @@ fn python_that_is_called_by_native_code() {
     let with_native = folded.stacks.iter().filter(|(stack, _)| between(&stack.as_str()));
     let with_native: u64 = with_native.map(|(_, count)| count).sum();
     assert!(with_native * 10 > folded.total() * 9, "{}", folded.head(10));
+}
+
+/// Where a native function is that a line has called, the line is known without
+/// asking Python.
+#[test]
+fn the_leaf_is_in_the_line_that_calls_the_library() {
+    let trace = record(PYTHON, "libraries", &[]);
+    let profile = trace.profile();
+    let lines =
+        [("libz.so", "zlib.crc32"), ("libcrypto.so", "hashlib.sha256"), ("_json.", "_json.")];
+    let lines = lines.map(|(library, start)| (library, line_of(start)));
+    let (mut right, mut wrong) = (0, Vec::new());
+    for sample in &profile.samples {
+        let locations: Vec<_> = profile.locations_of(sample.stack).collect();
+        let (module, leaf) = (locations[0].module, locations.iter().find(|l| is_python(l)));
+        let (Some(module), Some(leaf)) = (module, leaf) else { continue };
+        let path = &profile.modules[module].path;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        match lines.iter().find(|(library, _)| name.starts_with(library)) {
+            Some((_, line)) if leaf.lines[0].line == *line => right += sample.count,
+            Some((_, line)) => wrong.push((name, line, leaf.lines[0].line, sample.count)),
+            None => {}
+        }
+    }
+    assert!(right >= 1000, "{right} {wrong:?}");
+    assert!(wrong.is_empty(), "{wrong:?} besides {right} that are right");
+}
+
+/// What a thread waits for, and one that has waited all the time.
+#[test]
+fn waits_have_their_lines() {
+    let trace = record(PYTHON, "naps", &["--off-cpu", "--syscalls"]);
+    for event in ["off-cpu", "syscalls"] {
+        let folded = trace.folded(&["--event", event]);
+        let asleep = folded.count(";main;naps;nap;") as f64;
+        // A whole second of naps at least, and nearly all of the time in them.
+        assert!(asleep > 1e6, "{event}\n{}", folded.head(10));
+        assert_eq!(folded.count("[truncated"), 0, "{event}\n{}", folded.head(10));
+    }
+    let folded = trace.folded(&["--event", "off-cpu"]);
+    let waiting = folded.count(";<module>;wait_for_ever;Event.wait;Condition.wait;");
+    assert!(waiting > 2_900_000, "{waiting}\n{}", folded.head(10));
 }

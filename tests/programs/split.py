@@ -5,11 +5,22 @@
                           > cold  10 %
                     > lines        70, 20 and 10 % of it by line
                     > Sorter.sort > sorted() > Sorter.key.<locals>.<lambda> > cold
+                    > libraries    each line in a library of its own
+                    > naps > nap   80 and 20 % of the time asleep by line
+             > wait_for_ever       in the first thread, while another one naps
 
-split.py WHAT, where WHAT is functions, lines or callbacks
+split.py WHAT, where WHAT is functions, lines, callbacks, libraries or naps
 """
 
+import _json
+import hashlib
 import sys
+import threading
+import time
+import zlib
+
+TEXT = "text" * 10000
+DATA = TEXT.encode()
 
 
 def work(count):
@@ -44,6 +55,25 @@ def lines():
         c = i + 1 + 1 + 1 + 1 + 1
 
 
+def libraries():
+    zlib.crc32(DATA)
+    hashlib.sha256(DATA)
+    _json.encode_basestring_ascii(TEXT)
+
+
+def nap(seconds):
+    time.sleep(seconds)
+
+
+def naps():
+    nap(0.02)
+    nap(0.005)
+
+
+def wait_for_ever():
+    threading.Event().wait()
+
+
 class Sorter:
     def key(self):
         return lambda value: cold()
@@ -52,11 +82,22 @@ class Sorter:
         return sorted([3, 1, 2], key=self.key())
 
 
-def main():
-    what = {"functions": run, "lines": lines, "callbacks": Sorter().sort}[sys.argv[1]]
-    print("ready", flush=True)
+WHAT = {
+    "functions": run,
+    "lines": lines,
+    "callbacks": Sorter().sort,
+    "libraries": libraries,
+    "naps": naps,
+}
+
+
+def main(what):
     while True:
         what()
 
 
-main()
+print("ready", flush=True)
+if sys.argv[1] == "naps":
+    threading.Thread(target=main, args=[naps], daemon=True).start()
+    wait_for_ever()
+main(WHAT[sys.argv[1]])

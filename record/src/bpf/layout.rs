@@ -311,8 +311,8 @@ pub(super) fn add_stack(record: &[u8], stack: &[u8], has_run: bool) -> Vec<u8> {
     let mut whole = record.to_vec();
     if has_run {
         whole.truncate(PLACE_AT + 16 + REGISTER_COUNT * 8);
-        // No registers, no kernel addresses, no user stack.
-        whole[PLACE_AT..PLACE_AT + 12].fill(0);
+        // No registers, and nothing that follows.
+        whole[PLACE_AT..PLACE_AT + 16].fill(0);
         return whole;
     }
     let length = (stack.len() as u32).to_le_bytes();
