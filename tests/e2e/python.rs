@@ -41,14 +41,24 @@ fn assert_share(name: &str, share: f64, expected: f64, samples: u64) {
     assert!((share - expected).abs() < 5.0 * deviation + 0.01, "{name}: {share}");
 }
 
+/// The share of stacks that have these frames, with any others between them.
+fn share_in_order(folded: &Folded, names: &[&str]) -> f64 {
+    let has_all = |stack: &str| {
+        let mut frames = stack.split(';');
+        names.iter().all(|name| frames.any(|frame| frame == *name))
+    };
+    let found = folded.stacks.iter().filter(|(stack, _)| has_all(stack));
+    found.map(|(_, count)| count).sum::<u64>() as f64 / folded.total() as f64
+}
+
 /// Nearly all samples have the program's stacks, whole, and the shares of its
 /// functions.
 #[track_caller]
 fn check_functions(folded: &Folded) {
     let total = folded.total();
     for (name, expected) in [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)] {
-        let stack = format!(";<module>;main;run;{name};work");
-        assert_share(name, folded.share(&stack), expected, total);
+        let share = share_in_order(folded, &["<module>", "main", "run", name, "work"]);
+        assert_share(name, share, expected, total);
     }
     assert_eq!(folded.count("[truncated"), 0, "{}", folded.head(10));
     assert_eq!(folded.count("[lost]"), 0, "{}", folded.head(10));
@@ -57,6 +67,25 @@ fn check_functions(folded: &Folded) {
 #[test]
 fn functions_have_their_shares() {
     check_functions(&record(PYTHON, "functions", &[]).folded(&[]));
+}
+
+/// What was called by what, with the native frames that are between them.
+#[test]
+fn every_version() {
+    for version in ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"] {
+        let python = format!("python{version}");
+        check_functions(&record(&python, "functions", &[]).folded(&[]));
+        let folded = record(&python, "callbacks", &[]).folded(&[]);
+        // Before 3.11, functions have no qualified names.
+        let [sort, key] = match version {
+            "3.8" | "3.9" | "3.10" => ["sort", "<lambda>"],
+            _ => ["Sorter.sort", "Sorter.key.<locals>.<lambda>"],
+        };
+        let evaluates = "_PyEval_EvalFrameDefault";
+        let names = ["<module>", "main", sort, evaluates, key, "cold", "work"];
+        let share = share_in_order(&folded, &names);
+        assert!(share > 0.9, "{version}: {share}\n{}", folded.head(10));
+    }
 }
 
 #[test]

@@ -6,8 +6,10 @@
 use rz_format::{CodeKind, CodeObject, LineTable, Positions, Runtime};
 
 use super::binary::Build;
-use super::lines::locations;
-use super::offsets::{BYTES_AT, Objects, SIZE_AT, TEXT_LENGTH_AT, TEXT_STATE_AT, TYPE_AT};
+use super::lines::{locations, ranges, starts};
+use super::offsets::{
+    BYTES_AT, Bytecode, Objects, SIZE_AT, TEXT_LENGTH_AT, TEXT_STATE_AT, TYPE_AT,
+};
 
 /// Longest name in bytes; of longer ones, the beginning is kept.
 const MAX_NAME: usize = 4 << 10;
@@ -36,14 +38,20 @@ impl<F: Fn(u64, &mut [u8]) -> usize> Memory for F {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     first_line: u32,
-    /// Where its bytecode is.
-    pub(super) bytecode: u64,
-    /// How long that is, in bytes.
-    pub(super) bytecode_len: u64,
+    bytecode: Instructions,
     name: u64,
     qualified_name: Option<u64>,
     file: u64,
     line_table: u64,
+}
+
+/// Where the instructions of a code object are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Instructions {
+    /// From an address on, so many bytes.
+    At(u64, u64),
+    /// Elsewhere; each has a number, and takes so many bytes.
+    Numbered(u64),
 }
 
 impl Head {
@@ -57,8 +65,8 @@ impl Head {
     ) -> Option<Self> {
         let Objects { first_line, file, name, qualified_name, line_table, bytecode, .. } =
             build.offsets.objects;
-        let words = [first_line, file, name, line_table].into_iter();
-        let length = words.chain(qualified_name).chain(bytecode).max()? + 8;
+        let words = [SIZE_AT, first_line, file, name, line_table].into_iter();
+        let length = words.chain(qualified_name).max()? + 8;
         let mut bytes = [0; MAX_HEAD];
         let bytes = bytes.get_mut(..length)?;
         if memory.read(address, bytes) < length {
@@ -67,20 +75,42 @@ impl Head {
         if code_type != 0 && word(bytes, TYPE_AT)? != code_type {
             return None;
         }
-        // In units of two bytes.
-        let bytecode_len = word(bytes, SIZE_AT)?.checked_mul(2)?;
-        if bytecode_len > MAX_BYTECODE {
-            return None;
-        }
+        let bytecode = match bytecode {
+            Bytecode::Inside(at) => {
+                // The size is in units of two bytes.
+                let length = word(bytes, SIZE_AT)?.checked_mul(2)?;
+                if length > MAX_BYTECODE {
+                    return None;
+                }
+                Instructions::At(address.checked_add(at as u64)?, length)
+            }
+            Bytecode::Units => Instructions::Numbered(2),
+            Bytecode::Bytes => Instructions::Numbered(1),
+        };
         Some(Head {
             first_line: word(bytes, first_line)? as u32,
-            bytecode: address.checked_add(bytecode? as u64)?,
-            bytecode_len,
+            bytecode,
             name: word(bytes, name)?,
             qualified_name: qualified_name.and_then(|at| word(bytes, at)),
             file: word(bytes, file)?,
             line_table: word(bytes, line_table)?,
         })
+    }
+
+    /// The position, in bytes, of a frame's instruction; `None` if that lies elsewhere.
+    pub(super) fn position(&self, instruction: u64) -> Option<u64> {
+        match self.bytecode {
+            Instructions::At(start, length) => {
+                // A frame that has not begun yet is just before its first instruction.
+                let behind = instruction.wrapping_add(2).wrapping_sub(start);
+                (behind <= length).then(|| behind.saturating_sub(2))
+            }
+            // An int, and the same of one that has not begun is -1.
+            Instructions::Numbered(bytes) => match instruction as u32 as i32 {
+                -1 => Some(0),
+                number => u64::try_from(number).ok().map(|number| number * bytes),
+            },
+        }
     }
 
     /// The code object that it is the head of.
@@ -94,6 +124,11 @@ impl Head {
         let name = text(memory, objects, self.name)?;
         let qualified = self.qualified_name.and_then(|at| text(memory, objects, at));
         let table = bytes(memory, self.line_table).unwrap_or_default();
+        let read_lines = match objects.bytecode {
+            Bytecode::Inside(_) => locations,
+            Bytecode::Units => ranges,
+            Bytecode::Bytes => starts,
+        };
         let kind = match name.as_str() {
             "<module>" => CodeKind::Module,
             name if name.starts_with('<') => CodeKind::Anonymous,
@@ -112,7 +147,7 @@ impl Head {
             first_line: self.first_line,
             first_column: 0,
             positions: Positions::Bytecode.into(),
-            lines: LineTable::new(locations(&table, self.first_line)),
+            lines: LineTable::new(read_lines(&table, self.first_line)),
         })
     }
 }
@@ -178,7 +213,7 @@ mod tests {
 
     fn build() -> Build {
         let offsets = of_version(Version { major: 3, minor: 12 }).unwrap();
-        Build { runtime_svma: 0, code_type_svma: 0, offsets }
+        Build { runtime_svma: 0, code_type_svma: 0, evaluating: Vec::new(), offsets }
     }
 
     /// Memory from address 0x1000 on, made of words.
@@ -235,7 +270,10 @@ mod tests {
 
     fn read(words: &Words) -> Option<CodeObject> {
         let head = Head::read(words, &build(), CODE_TYPE, 0x1000)?;
-        assert_eq!((head.bytecode, head.bytecode_len), (0x10c0, 20));
+        assert_eq!(head.bytecode, Instructions::At(0x10c0, 20));
+        let instructions = [0x10be, 0x10c0, 0x10d0, 0x10d4, 0x10bc];
+        let positions = [Some(0), Some(0), Some(16), None, None];
+        assert_eq!(instructions.map(|at| head.position(at)), positions);
         head.code_object(words, &build(), 5)
     }
 
@@ -264,7 +302,7 @@ mod tests {
         let mut endless = words();
         endless.put(0x1010, 1 << 60);
         assert_eq!(Head::read(&endless, &build(), CODE_TYPE, 0x1000), None);
-        let short = Words(words().0[..20].to_vec());
+        let short = Words(words().0[..17].to_vec());
         assert_eq!(Head::read(&short, &build(), CODE_TYPE, 0x1000), None);
     }
 

@@ -7,7 +7,7 @@ use rz_format::{CodeTier, Execution, Frame, Record};
 
 use super::binary::Build;
 use super::code::{Head, Memory};
-use super::offsets::Walk;
+use super::offsets::{RunEnds, Walk};
 use super::order::RawFrame;
 
 /// For how long a code object is taken to be the one that it was.
@@ -40,6 +40,8 @@ impl CodeNumbers {
 #[derive(Debug, Clone)]
 pub(crate) struct Interpreter {
     build: Arc<Build>,
+    /// The module that it is in.
+    module: u32,
     /// What is added to the file's addresses.
     bias: u64,
     /// Code objects by address.
@@ -55,8 +57,21 @@ struct Known {
 }
 
 impl Interpreter {
-    pub(crate) fn new(build: Arc<Build>, bias: u64) -> Self {
-        Interpreter { build, bias, known: FxHashMap::default() }
+    pub(crate) fn new(build: Arc<Build>, module: u32, bias: u64) -> Self {
+        Interpreter { build, module, bias, known: FxHashMap::default() }
+    }
+
+    /// Whether its frames lead to native ones that evaluate them. If not, there is one
+    /// of these for each.
+    pub(crate) fn leads_to_native(&self) -> bool {
+        let Walk { run_ends, thread_cframe, .. } = self.build.offsets.walk;
+        run_ends != RunEnds::Always || thread_cframe != 0
+    }
+
+    /// Whether a native frame is one that evaluates.
+    pub(crate) fn is_evaluating(&self, frame: Frame) -> bool {
+        matches!(frame, Frame::Code { module, offset } if module == self.module
+            && self.build.evaluating.iter().any(|range| range.contains(&offset)))
     }
 
     /// Where its frames are.
@@ -81,12 +96,9 @@ impl Interpreter {
             let how = Execution { approximate: true, ..how };
             return Frame::Runtime { code: numbers.lost(), position: 0, how };
         };
-        // A frame that has not begun yet is just before its first instruction.
-        let behind = raw.instruction.wrapping_add(2).wrapping_sub(head.bytecode);
-        let is_in_code = behind <= head.bytecode_len;
-        let position = if is_in_code { behind.saturating_sub(2) } else { 0 };
-        let how = Execution { approximate: !is_in_code, ..how };
-        Frame::Runtime { code: *number, position, how }
+        let position = head.position(raw.instruction);
+        let how = Execution { approximate: position.is_none(), ..how };
+        Frame::Runtime { code: *number, position: position.unwrap_or(0), how }
     }
 
     /// The code object at an address, if there is one.

@@ -9,6 +9,8 @@ const NO_PLACE: u8 = 15;
 const LONG: u8 = 14;
 const LINE_ONLY: u8 = 13;
 const ONE_LINE: std::ops::RangeInclusive<u8> = 10..=12;
+/// What version 3.10 says of code that is of no line.
+const NO_LINE: i8 = -128;
 /// Bytes of a unit of code.
 const UNIT: u32 = 2;
 
@@ -50,6 +52,41 @@ pub(super) fn locations(table: &[u8], first_line: u32) -> Vec<CodeLine> {
             break;
         }
         position += units * UNIT;
+    }
+    lines.list
+}
+
+/// Reads `co_linetable` of version 3.10: for how many bytes a line holds, and by how
+/// much it differs from the one before.
+pub(super) fn ranges(table: &[u8], first_line: u32) -> Vec<CodeLine> {
+    let mut lines = Lines::default();
+    let (mut position, mut line) = (0u32, i64::from(first_line));
+    for [bytes, step] in table.as_chunks().0 {
+        let step = *step as i8;
+        let here = step != NO_LINE;
+        if here {
+            line += i64::from(step);
+        }
+        if *bytes > 0 && !lines.add(position, if here { line } else { 0 }) {
+            break;
+        }
+        position += u32::from(*bytes);
+    }
+    lines.list
+}
+
+/// Reads `co_lnotab` of the versions before that: how many bytes later a line
+/// begins, and by how much it differs from the one before.
+pub(super) fn starts(table: &[u8], first_line: u32) -> Vec<CodeLine> {
+    let mut lines = Lines::default();
+    let (mut position, mut line) = (0u32, i64::from(first_line));
+    lines.add(position, line);
+    for [bytes, step] in table.as_chunks().0 {
+        position += u32::from(*bytes);
+        line += i64::from(*step as i8);
+        if !lines.add(position, line) {
+            break;
+        }
     }
     lines.list
 }
@@ -97,9 +134,12 @@ fn signed(bytes: &mut impl Iterator<Item = u8>) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// What version 3.12 keeps of a function, which begins in line 4, and what its own
-    /// `co_lines` says of it. It has several lines in one
+    /// What versions keep of one function, which begins in line 4, and what their own
+    /// `co_lines` and `dis.findlinestarts` say of it. It has several lines in one
     /// expression, a comprehension, code of no line, and 80 empty lines.
+    const OF_3_8: &str = "00020a010801040102ff0202060102ff1453020102ff";
+    const OF_3_10: &str = "02800a0208010401020102ff0602020108ff028002fd0aff0257020104ff10a902570201\
+        04ff";
     const OF_3_12: &str = "e800f88000e4090d88618b17f0000505239041d81112f2000409238841da1011da1415e0\
         2021f603011723d81b1cf203001819f200011723f300011123f107040923f703050523f06e02000d0ed80e0ff1\
         03010d10f000010511f9f26702011723f709050523f06e02000d0ed80e0ff103010d10f000010511fc";
@@ -122,7 +162,43 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_table() {
+    fn lines_of_all_kinds_of_tables() {
+        let of_3_8 = [
+            (0, 6),
+            (10, 7),
+            (18, 8),
+            (22, 9),
+            (24, 8),
+            (26, 10),
+            (32, 11),
+            (34, 10),
+            (54, 93),
+            (56, 94),
+            (58, 93),
+        ];
+        check(starts, OF_3_8, &of_3_8);
+        let of_3_10 = [
+            (0, 0),
+            (2, 6),
+            (12, 7),
+            (20, 8),
+            (24, 9),
+            (26, 8),
+            (28, 10),
+            (34, 11),
+            (36, 10),
+            (44, 0),
+            (46, 7),
+            (48, 6),
+            (58, 93),
+            (60, 94),
+            (62, 93),
+            (66, 6),
+            (82, 93),
+            (84, 94),
+            (86, 93),
+        ];
+        check(ranges, OF_3_10, &of_3_10);
         let of_3_12 = [
             (0, 4),
             (2, 0),
@@ -160,5 +236,6 @@ mod tests {
         }
         let long = [0xe8, 2].repeat(2 * MAX_LINES);
         assert_eq!(locations(&long, 4).len(), MAX_LINES);
+        assert_eq!(ranges(&[2, 1].repeat(2 * MAX_LINES), 4).len(), MAX_LINES);
     }
 }

@@ -22,4 +22,4 @@ mod order;
 pub(crate) use binary::{Build, Found, Version, find};
 pub(crate) use interpreter::{CodeNumbers, Interpreter};
 pub(crate) use offsets::Walk;
-pub(crate) use order::{Frames, Run, owner};
+pub(crate) use order::Frames;

@@ -50,14 +50,25 @@ pub(crate) struct Objects {
     /// `None` where there are no qualified names.
     pub(crate) qualified_name: Option<usize>,
     pub(crate) line_table: usize,
-    /// The bytecode, if it is in the code object.
-    pub(crate) bytecode: Option<usize>,
+    pub(crate) bytecode: Bytecode,
     /// The characters of a text of ASCII only, and of another one.
     pub(crate) ascii: usize,
     pub(crate) compact: usize,
 }
 
-/// What [`find`] gives for a version.
+/// How frames say at which instruction they are, which goes with how line tables
+/// look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bytecode {
+    /// By its address; the bytecode is in the code object, at this offset.
+    Inside(usize),
+    /// By its number, in units of two bytes.
+    Units,
+    /// By bytes from the first one.
+    Bytes,
+}
+
+/// All of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Offsets {
     pub(crate) walk: Walk,
@@ -73,7 +84,7 @@ pub(super) const TEXT_STATE_AT: usize = 32;
 pub(super) const BYTES_AT: usize = 32;
 
 /// Those of a version that does not say them itself, as a compiler sees them in the
-/// version's own headers (3.11.7, 3.12.1); within a version they stay.
+/// version's own headers (3.8.18, 3.9.18, 3.10.13, 3.11.7, 3.12.1); within a version they stay.
 pub(super) fn of_version(version: Version) -> Option<Offsets> {
     let new_walk = Walk {
         interpreters: 40,
@@ -88,11 +99,41 @@ pub(super) fn of_version(version: Version) -> Option<Offsets> {
         name: 120,
         qualified_name: Some(128),
         line_table: 136,
-        bytecode: Some(192),
+        bytecode: Bytecode::Inside(192),
         ascii: 40,
         compact: 56,
     };
+    let old = Offsets {
+        walk: Walk {
+            interpreters: 32,
+            interpreter_next: 0,
+            interpreter_threads: 8,
+            thread_next: 8,
+            thread_id: 176,
+            thread_frame: 24,
+            frame_code: 32,
+            frame_previous: 24,
+            frame_instruction: 104,
+            run_ends: RunEnds::Always,
+            ..Walk::default()
+        },
+        objects: Objects {
+            first_line: 40,
+            file: 104,
+            name: 112,
+            qualified_name: None,
+            line_table: 120,
+            bytecode: Bytecode::Bytes,
+            ascii: 48,
+            compact: 72,
+        },
+    };
     match version {
+        Version { major: 3, minor: 8 | 9 } => Some(old),
+        Version { major: 3, minor: 10 } => Some(Offsets {
+            walk: Walk { thread_cframe: 48, cframe_previous: 8, frame_instruction: 96, ..old.walk },
+            objects: Objects { bytecode: Bytecode::Units, ..old.objects },
+        }),
         Version { major: 3, minor: 11 } => Some(Offsets {
             walk: Walk {
                 interpreter_next: 0,
@@ -108,7 +149,7 @@ pub(super) fn of_version(version: Version) -> Option<Offsets> {
             },
             objects: Objects {
                 first_line: 72,
-                bytecode: Some(184),
+                bytecode: Bytecode::Inside(184),
                 ascii: 48,
                 compact: 72,
                 ..new_objects
@@ -171,7 +212,7 @@ pub(super) fn said_by(version: Version, runtime: &[u8]) -> Option<Offsets> {
             name: place(36)?,
             qualified_name: Some(place(37)?),
             line_table: place(38)?,
-            bytecode: Some(place(43)?),
+            bytecode: Bytecode::Inside(place(43)?),
             ascii,
             // Two words more: length and address of another encoding.
             compact: ascii + 16,
@@ -196,7 +237,10 @@ mod tests {
         let Offsets { walk, objects } = said_by(V3_13, &runtime()).unwrap();
         assert_eq!((walk.interpreters, walk.thread_frame, walk.frame_owner), (1005, 1023, 1033));
         assert_eq!((walk.thread_cframe, walk.run_ends), (0, RunEnds::AtShim));
-        assert_eq!((objects.qualified_name, objects.bytecode), (Some(1037), Some(1043)));
+        assert_eq!(
+            (objects.qualified_name, objects.bytecode),
+            (Some(1037), Bytecode::Inside(1043))
+        );
         assert_eq!((objects.ascii, objects.compact), (1070, 1086));
     }
 
@@ -211,7 +255,7 @@ mod tests {
         let mut huge = runtime.clone();
         huge[23 * 8..][..8].fill(0xff);
         assert!(said_by(V3_13, &huge).is_none());
-        for minor in [0, 10, 13, 15] {
+        for minor in [0, 7, 13, 15] {
             assert!(of_version(Version { major: 3, minor }).is_none(), "{minor}");
         }
     }

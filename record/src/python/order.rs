@@ -60,12 +60,39 @@ impl Frames {
     }
 }
 
-/// Which native frame has `address` on its part of the stack, by the frames' stack
-/// pointers, innermost first; `None` if it lies outside of all. The last one's part
-/// ends at `end`.
-pub(crate) fn owner(stack_pointers: &[u64], end: u64, address: u64) -> Option<usize> {
-    let ends = stack_pointers.iter().skip(1).chain(std::iter::once(&end));
-    stack_pointers.iter().zip(ends).position(|(start, end)| (*start..*end).contains(&address))
+impl Frames {
+    /// The runs, with the native frame that each belongs to: the one that has the run's
+    /// address on its part of the stack. `stack_pointers` are those of the native frames,
+    /// whose number stands for none of them; all are innermost first. The last one's part
+    /// ends at `end`.
+    pub(crate) fn by_address(
+        self,
+        stack_pointers: &[u64],
+        end: u64,
+    ) -> Vec<(usize, Vec<RawFrame>)> {
+        let owner = |address: u64| {
+            let ends = stack_pointers.iter().skip(1).chain(std::iter::once(&end));
+            let holds = |(start, end): (&u64, &u64)| (*start..*end).contains(&address);
+            let found = stack_pointers.iter().zip(ends).position(holds);
+            found.unwrap_or(stack_pointers.len())
+        };
+        self.runs.into_iter().map(|run| (owner(run.native), run.frames)).collect()
+    }
+
+    /// The frames, each with the native frame that it belongs to, where they do not say:
+    /// each has one of those that are `evaluating`. `outside` stands for none.
+    pub(crate) fn one_each(
+        self,
+        evaluating: &[usize],
+        outside: usize,
+        is_whole: bool,
+    ) -> Vec<(usize, Vec<RawFrame>)> {
+        let frames: Vec<RawFrame> = self.runs.into_iter().flat_map(|run| run.frames).collect();
+        // One that is just beginning, or ending, has no frame: it is the innermost.
+        let spare = if is_whole { evaluating.len().saturating_sub(frames.len()) } else { 0 };
+        let natives = evaluating.iter().skip(spare).copied().chain(std::iter::repeat(outside));
+        natives.zip(frames.into_iter().map(|frame| vec![frame])).collect()
+    }
 }
 
 #[cfg(test)]
@@ -103,15 +130,38 @@ mod tests {
         assert_eq!(Frames::parse(cut).runs.len(), 1);
     }
 
+    #[track_caller]
+    fn check_owner(stack_pointers: &[u64], native: u64, expected: usize) {
+        let frames = Frames::parse(&records(&[[1, 9, native]]));
+        let found: Vec<usize> =
+            frames.by_address(stack_pointers, 0x40).into_iter().map(|(of, _)| of).collect();
+        assert_eq!(found, [expected], "{native:#x}");
+    }
+
     #[test]
     fn the_native_frame_that_an_address_belongs_to() {
-        let cases =
-            [(0xf, None), (0x10, Some(0)), (0x1f, Some(0)), (0x20, Some(1)), (0x3f, Some(2))];
-        for (address, expected) in cases.into_iter().chain([(0x40, None), (0, None)]) {
-            assert_eq!(owner(&[0x10, 0x20, 0x30], 0x40, address), expected, "{address:#x}");
+        let cases = [(0xf, 3), (0x10, 0), (0x1f, 0), (0x20, 1), (0x3f, 2), (0x40, 3), (0, 3)];
+        for (native, expected) in cases {
+            check_owner(&[0x10, 0x20, 0x30], native, expected);
         }
         // A signal handler on a stack of its own, further up.
-        assert_eq!(owner(&[0x90, 0x10], 0x40, 0x98), None);
-        assert_eq!(owner(&[], 0x40, 0x10), None);
+        check_owner(&[0x90, 0x10], 0x98, 2);
+        check_owner(&[0x90, 0x10], 0x18, 1);
+        check_owner(&[], 0x18, 0);
+    }
+
+    #[test]
+    fn frames_that_say_nothing_of_native_ones() {
+        let check = |evaluating: &[usize], frames: u64, is_whole, expected: &[usize]| {
+            let frames: Vec<_> = (1..=frames).map(|code| [code, 9, 0]).collect();
+            let frames = Frames::parse(&records(&frames)).one_each(evaluating, 12, is_whole);
+            let found: Vec<usize> = frames.into_iter().map(|(of, _)| of).collect();
+            assert_eq!(found, expected);
+        };
+        check(&[2, 5, 9], 3, true, &[2, 5, 9]);
+        // The innermost has just begun; the stack goes on; there is none.
+        check(&[2, 5, 9], 2, true, &[5, 9]);
+        check(&[2, 5], 3, false, &[2, 5, 12]);
+        check(&[], 1, false, &[12]);
     }
 }

@@ -124,7 +124,7 @@ impl Tracker {
         if process.python.is_none()
             && let Some((build, bias)) = self.stacks.modules.python(module, &entry)
         {
-            let python = Interpreter::new(Arc::clone(build), bias);
+            let python = Interpreter::new(Arc::clone(build), module, bias);
             let (runtime, walk) = python.walk();
             self.stacks.learned.pythons.add(pid, runtime, walk);
             process.python = Some(python);

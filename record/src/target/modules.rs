@@ -203,7 +203,8 @@ fn describe_file(entry: &MapEntry, pid: u32) -> Description {
         let mut magic = [0; 4];
         let is_short = file.read_exact_at(&mut magic, 0).is_err();
         description.is_generated = is_short || magic != *b"\x7fELF";
-        description.python = file.try_clone().ok().and_then(find);
+        let is_called_python = entry.path.rsplit('/').next().is_some_and(|n| n.contains("python"));
+        description.python = file.try_clone().ok().and_then(|file| find(file, is_called_python));
         description.image = Image::from_file(file).ok();
     }
     description

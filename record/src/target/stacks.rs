@@ -9,7 +9,7 @@ use rz_unwind::{Caller, End, Simple, StackMemory};
 
 use crate::event::{RawEvent, RawStack};
 use crate::learned::Learned;
-use crate::python::{CodeNumbers, Frames, Run, owner};
+use crate::python::{CodeNumbers, Frames, Interpreter};
 use crate::target::modules::Modules;
 use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack, read_memory};
 
@@ -153,11 +153,11 @@ impl Stacks {
         if before.code_version != code_version {
             *before = ThreadStack { end: before.end, code_version, ..ThreadStack::default() };
         }
+        let has_python = !place.python.is_empty() && process.python.is_some();
         let mut code = ProcessCode { pid, time_ns, process, modules: &mut self.modules, records };
         let (found, vdso_offsets) = (&mut self.found, &mut self.vdso_offsets);
         found.clear();
         let mut known = None;
-        let has_python = !place.python.is_empty();
         let is_known = |caller: &Caller| {
             // Frames of CPython may have changed where native ones have not.
             known = before.kept.find(caller, &stack).filter(|_| !has_python);
@@ -197,10 +197,10 @@ impl Stacks {
             }
             (End::Known, None) => {}
         }
-        if has_python {
+        if has_python && let Some(python) = &mut process.python {
             let end = registers.sp().saturating_add(place.stack.len() as u64);
-            let python = Frames::parse(place.python);
-            self.add_python_frames(moment, python, end, process, &mut user, records);
+            let frames = Frames::parse(place.python);
+            self.add_python_frames(moment, frames, end, python, &mut user, records);
             return user;
         }
         for Native { frame, caller, .. } in self.found.drain(..).rev() {
@@ -219,40 +219,38 @@ impl Stacks {
     fn add_python_frames(
         &mut self,
         moment: Moment,
-        python: Frames,
+        frames: Frames,
         end: u64,
-        process: &mut Process,
+        python: &mut Interpreter,
         user: &mut UserStack,
         records: &mut Vec<Record>,
     ) {
         let Moment { time_ns, pid, .. } = moment;
         let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
-        if python.is_cut && user.truncated.is_none() {
+        if frames.is_cut && user.truncated.is_none() {
             user.truncated = Some(TruncatedReason::TooManyFrames);
             user.stack = Some(self.root(TruncatedReason::TooManyFrames));
         }
         let native = std::mem::take(&mut self.found);
         let pointers: Vec<u64> = native.iter().map(|native| native.sp).collect();
-        // What lies beyond what was followed comes first.
-        let at = |run: &Run| owner(&pointers, end, run.native).unwrap_or(native.len());
-        let mut runs: Vec<(usize, Run)> =
-            python.runs.into_iter().map(|run| (at(&run), run)).collect();
-        let mut add = |stack: &mut Self, run: Run, user: &mut UserStack| {
-            let Some(interpreter) = &mut process.python else { return };
-            for raw in run.frames.into_iter().rev() {
-                let frame =
-                    interpreter.frame(raw, time_ns, &memory, &mut stack.code_numbers, records);
-                user.stack = Some(stack.child(user.stack, frame));
-            }
+        let mut runs = if python.leads_to_native() {
+            frames.by_address(&pointers, end)
+        } else {
+            let is_evaluating = |at: &usize| python.is_evaluating(native[*at].frame);
+            let evaluating: Vec<usize> = (0..native.len()).filter(is_evaluating).collect();
+            frames.one_each(&evaluating, native.len(), user.truncated.is_none())
         };
-        let is_outside = |run: &mut (usize, Run)| run.0 == native.len();
-        while let Some((_, run)) = runs.pop_if(is_outside) {
-            add(self, run, user);
-        }
-        for (index, native) in native.iter().enumerate().rev() {
-            user.stack = Some(self.child(user.stack, native.frame));
-            while let Some((_, run)) = runs.pop_if(|run| run.0 >= index) {
-                add(self, run, user);
+        // What lies beyond the native frames that were found comes first.
+        for at in (0..=native.len()).rev() {
+            if let Some(native) = native.get(at) {
+                user.stack = Some(self.child(user.stack, native.frame));
+            }
+            while let Some((_, run)) = runs.pop_if(|(of, _)| *of >= at) {
+                for raw in run.into_iter().rev() {
+                    let frame =
+                        python.frame(raw, time_ns, &memory, &mut self.code_numbers, records);
+                    user.stack = Some(self.child(user.stack, frame));
+                }
             }
         }
         self.found = native;
