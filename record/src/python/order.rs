@@ -64,17 +64,25 @@ impl Frames {
     /// The runs, with the native frame that each belongs to: the one that has the run's
     /// address on its part of the stack. `stack_pointers` are those of the native frames,
     /// whose number stands for none of them; all are innermost first. The last one's part
-    /// ends at `end`.
+    /// ends at `end`. A run that is cut has no address: it belongs to the next one of
+    /// those that are `evaluating`, as each of these has a run.
     pub(crate) fn by_address(
         self,
         stack_pointers: &[u64],
         end: u64,
+        evaluating: &[usize],
     ) -> Vec<(usize, Vec<RawFrame>)> {
-        let owner = |address: u64| {
+        let mut next = 0;
+        let mut owner = |native: u64| {
             let ends = stack_pointers.iter().skip(1).chain(std::iter::once(&end));
-            let holds = |(start, end): (&u64, &u64)| (*start..*end).contains(&address);
-            let found = stack_pointers.iter().zip(ends).position(holds);
-            found.unwrap_or(stack_pointers.len())
+            let holds = |(start, end): (&u64, &u64)| (*start..*end).contains(&native);
+            let found = match native {
+                0 => evaluating.iter().copied().find(|at| *at >= next),
+                _ => stack_pointers.iter().zip(ends).position(holds),
+            };
+            let owner = found.unwrap_or(stack_pointers.len());
+            next = owner + 1;
+            owner
         };
         self.runs.into_iter().map(|run| (owner(run.native), run.frames)).collect()
     }
@@ -132,22 +140,23 @@ mod tests {
 
     #[track_caller]
     fn check_owner(stack_pointers: &[u64], native: u64, expected: usize) {
-        let frames = Frames::parse(&records(&[[1, 9, native]]));
-        let found: Vec<usize> =
-            frames.by_address(stack_pointers, 0x40).into_iter().map(|(of, _)| of).collect();
-        assert_eq!(found, [expected], "{native:#x}");
+        let frames = Frames::parse(&records(&[[1, 9, native], [2, 9, 0], [0; 3]]));
+        let found = frames.by_address(stack_pointers, 0x40, &[0, 2]).into_iter();
+        let found: Vec<usize> = found.map(|(of, _)| of).collect();
+        // What evaluates the rest is further out.
+        let rest = if expected < 2 { 2 } else { stack_pointers.len() };
+        assert_eq!(found, [expected, rest], "{native:#x}");
     }
 
     #[test]
     fn the_native_frame_that_an_address_belongs_to() {
-        let cases = [(0xf, 3), (0x10, 0), (0x1f, 0), (0x20, 1), (0x3f, 2), (0x40, 3), (0, 3)];
+        let cases = [(0xf, 3), (0x10, 0), (0x1f, 0), (0x20, 1), (0x3f, 2), (0x40, 3)];
         for (native, expected) in cases {
             check_owner(&[0x10, 0x20, 0x30], native, expected);
         }
         // A signal handler on a stack of its own, further up.
-        check_owner(&[0x90, 0x10], 0x98, 2);
-        check_owner(&[0x90, 0x10], 0x18, 1);
-        check_owner(&[], 0x18, 0);
+        check_owner(&[0x90, 0x10, 0x20], 0x98, 3);
+        check_owner(&[0x90, 0x10, 0x20], 0x18, 1);
     }
 
     #[test]

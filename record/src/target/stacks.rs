@@ -233,11 +233,11 @@ impl Stacks {
         }
         let native = std::mem::take(&mut self.found);
         let pointers: Vec<u64> = native.iter().map(|native| native.sp).collect();
+        let is_evaluating = |at: &usize| python.is_evaluating(native[*at].frame);
+        let evaluating: Vec<usize> = (0..native.len()).filter(is_evaluating).collect();
         let mut runs = if python.leads_to_native() {
-            frames.by_address(&pointers, end)
+            frames.by_address(&pointers, end, &evaluating)
         } else {
-            let is_evaluating = |at: &usize| python.is_evaluating(native[*at].frame);
-            let evaluating: Vec<usize> = (0..native.len()).filter(is_evaluating).collect();
             frames.one_each(&evaluating, native.len(), user.truncated.is_none())
         };
         // What lies beyond the native frames that were found comes first.
