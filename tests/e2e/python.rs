@@ -173,3 +173,39 @@ fn waits_have_their_lines() {
     let waiting = folded.count(";<module>;wait_for_ever;Event.wait;Condition.wait;");
     assert!(waiting > 2_900_000, "{waiting}\n{}", folded.head(10));
 }
+
+/// More frames than are followed: the innermost are there, and it is said that there
+/// are others.
+#[test]
+fn deeper_than_is_followed() {
+    let folded = record(PYTHON, "deep", &[]).folded(&[]);
+    let deepest = folded.stacks.iter().max_by_key(|(_, count)| **count).unwrap().0;
+    assert!(deepest.starts_with("python3.11;[truncated];_start;"), "{deepest}");
+    assert!(deepest.contains(";_PyEval_EvalFrameDefault;deep;deep;deep;"), "{deepest}");
+    let frames = deepest.split(';').filter(|frame| *frame == "deep").count();
+    assert!((500..512).contains(&frames), "{frames}");
+}
+
+/// What a program that looks like Python says is not believed, and costs no sample.
+#[test]
+fn python_that_means_harm() {
+    let record = |harm| {
+        let target = Target::start("fakepython", &["0", harm]);
+        Trace::of(target.pid(), "1", &["-q"])
+    };
+    let evil = ";main;pretend;evil;burn";
+    for (harm, part) in [
+        ("none", evil),
+        ("circle", ";[truncated];evil;evil;evil;evil;"),
+        ("nowhere", ";[truncated];evil;_start;"),
+        ("lengths", evil),
+        ("types", ";pretend;[lost];burn"),
+        ("threads", ";main;pretend;burn"),
+    ] {
+        let folded = record(harm).folded(&[]);
+        assert!(folded.share(part) > 0.9, "{harm}: {part}\n{}", folded.head(1));
+        let is_cut = part.starts_with(";[truncated];");
+        assert_eq!(folded.share(";[truncated];") > 0.0, is_cut, "{harm}\n{}", folded.head(1));
+        assert!(folded.total() > 50, "{harm}: {}", folded.total());
+    }
+}

@@ -6,10 +6,11 @@
                     > lines        70, 20 and 10 % of it by line
                     > Sorter.sort > sorted() > Sorter.key.<locals>.<lambda> > cold
                     > libraries    each line in a library of its own
+                    > deep > … > deep > work
                     > naps > nap   80 and 20 % of the time asleep by line
              > wait_for_ever       in the first thread, while another one naps
 
-split.py WHAT, where WHAT is functions, lines, callbacks, libraries or naps
+split.py WHAT, where WHAT is functions, lines, callbacks, libraries, deep or naps
 """
 
 import _json
@@ -61,6 +62,13 @@ def libraries():
     _json.encode_basestring_ascii(TEXT)
 
 
+def deep(left=700):
+    if left == 0:
+        work(1000000)
+    else:
+        deep(left - 1)
+
+
 def nap(seconds):
     time.sleep(seconds)
 
@@ -87,6 +95,7 @@ WHAT = {
     "lines": lines,
     "callbacks": Sorter().sort,
     "libraries": libraries,
+    "deep": deep,
     "naps": naps,
 }
 

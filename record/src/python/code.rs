@@ -19,6 +19,8 @@ const MAX_TABLE: usize = 256 << 10;
 const MAX_HEAD: usize = 512;
 /// Most of what is in front of a text's characters.
 const MAX_TEXT_HEAD: usize = 128;
+/// Longest text and table that may be one: the names of a program are shorter.
+const MAX_LENGTH: u64 = 1 << 24;
 /// Longest bytecode in bytes.
 const MAX_BYTECODE: u64 = 1 << 31;
 
@@ -163,7 +165,8 @@ fn bytes(memory: &impl Memory, address: u64) -> Option<Vec<u8>> {
     if memory.read(address, &mut head) < head.len() {
         return None;
     }
-    let length = usize::try_from(word(&head, SIZE_AT)?).ok()?.min(MAX_TABLE);
+    let length = word(&head, SIZE_AT).filter(|length| *length <= MAX_LENGTH)?;
+    let length = MAX_TABLE.min(length as usize);
     let mut content = vec![0; length];
     let read = memory.read(address.checked_add(BYTES_AT as u64)?, &mut content);
     content.truncate(read);
@@ -183,7 +186,7 @@ fn text(memory: &impl Memory, objects: &Objects, address: u64) -> Option<String>
     if is_compact == 0 || !matches!(width, 1 | 2 | 4) {
         return None;
     }
-    let length = usize::try_from(word(head, TEXT_LENGTH_AT)?).ok()?;
+    let length = word(head, TEXT_LENGTH_AT).filter(|length| *length <= MAX_LENGTH)? as usize;
     let width = width as usize;
     let kept = length.min(MAX_NAME / width);
     let mut content = vec![0; kept * width];
