@@ -128,6 +128,32 @@ install_named_python() {
     link_named_python
 }
 
+# Leads to a Python of a version.
+link_python() {
+    local prefix python
+    prefix=$(python3 -c 'import sys; print(sys.base_prefix)')
+    for python in "/usr/bin/python$1" "$prefix"/../"$1".*/bin/"python$1" \
+        "$HOME"/.pyenv/versions/"$1".*/bin/"python$1" $TOOLS/python/*/bin/"python$1"; do
+        if [ -x "$python" ]; then
+            ln -sfn "$(realpath "$python")" "$TOOLS/python$1"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# One of each version whose frames are known.
+install_pythons() {
+    local version
+    for version in 3.8 3.9 3.10 3.11 3.12 3.13; do
+        if [ -x "$TOOLS/python$version" ] || link_python "$version"; then continue; fi
+        echo "setup: python $version"
+        twice $TOOLS/venv/bin/pip install --quiet --disable-pip-version-check uv
+        twice $TOOLS/venv/bin/uv python install --no-bin --install-dir $TOOLS/python "$version"
+        link_python "$version"
+    done
+}
+
 # Systems mount it when somebody first asks for it; a small machine may not.
 mount_tracefs() {
     [ -d /sys/kernel/tracing/events ] || as_root mount -t tracefs tracefs /sys/kernel/tracing
@@ -141,3 +167,4 @@ install_go
 install_node_tools
 install_dotnet
 install_named_python
+install_pythons

@@ -220,7 +220,8 @@ static __always_inline void report_allocation(struct pt_regs *ctx, struct task_s
 	// Into the call, which may be the last thing that the caller does.
 	record->where.slots[IP_SLOT]--;
 	record->where.kernel_bytes = 0;
-	length = append_user_stack(&record->where, room->stack, task);
+	length = begin_stack(&record->where, room->stack, task);
+	length += append_user_stack(&record->where, room->stack + length, task);
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&allocations, record, sizeof(*record) + length,
 			       wakeup(&allocations)))

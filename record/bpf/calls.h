@@ -347,9 +347,11 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	room->record.where.has_registers = 0;
 	room->record.where.kernel_bytes = 0;
 	room->record.where.user_bytes = 0;
+	room->record.where.python_bytes = 0;
 	if (with_stack) {
 		fill_registers(&room->record.where, regs);
-		length = append_user_stack(&room->record.where, room->stack, task);
+		length = begin_stack(&room->record.where, room->stack, task);
+		length += append_user_stack(&room->record.where, room->stack + length, task);
 	}
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&calls, &room->record, sizeof(room->record) + length,

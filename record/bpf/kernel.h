@@ -97,6 +97,7 @@ struct task_struct {
 	struct uprobe_task *utask;
 	struct mm_struct *mm;
 	void *stack;
+	struct thread_struct thread;
 } KERNEL_TYPE;
 
 // Before Linux 5.14.

@@ -66,15 +66,58 @@ struct head {
 #define MAX_KERNEL_BYTES 1016		// 127 frames, as many as perf has
 #define MAX_USER_BYTES 0x10000
 
-// Where a thread was. Behind the record it is part of follow the kernel
-// addresses and the bytes of the user stack.
+// Where a thread was. Behind the record it is part of follow the frames of
+// CPython, the kernel addresses and the bytes of the user stack.
 struct where {
 	__u32 has_registers;
 	__u32 kernel_bytes;
 	__u32 user_bytes;
-	__u32 unused;
+	__u32 python_bytes;
 	__u64 slots[SLOTS];		// see the processor's types.h
 };
+
+// Where in a frame of CPython the stack of native frames goes on.
+enum run_ends {
+	RUN_ENDS_ALWAYS,		// each frame is evaluated by a call of its own
+	RUN_ENDS_AT_ENTRY,		// at one that says so, the last of its run
+	RUN_ENDS_AT_SHIM,		// behind the run, at one on the stack
+};
+
+// What is said about a process that runs CPython: where its version keeps what
+// leads to the frames.
+struct python {
+	__u64 interpreters;		// address of the pointer to the first one
+	__u32 interpreter_next;
+	__u32 interpreter_threads;
+	__u32 thread_next;
+	__u32 thread_id;
+	__u32 thread_frame;		// 0 if the cframe has it
+	__u32 thread_cframe;		// 0 if there is none
+	__u32 cframe_frame;
+	__u32 cframe_previous;
+	__u32 frame_code;
+	__u32 frame_previous;
+	__u32 frame_instruction;
+	__u32 frame_owner;		// or whether it is an entry
+	__u32 frame_bytes;		// that have to be read of one
+	__u32 run_ends;
+	__u32 end_owner;		// of a shim
+	__u32 unused;
+};
+
+// All zero if this and what is behind it could not be taken down.
+struct python_frame {
+	__u64 code;			// the object; 0 for a shim
+	__u64 instruction;		// as the version keeps it
+	__u64 native;			// at the end of a run, if it is known: a place
+					// on the stack of what evaluates it
+};
+
+#define MAX_PYTHON_FRAMES 512
+#define MAX_PYTHON_BYTES (MAX_PYTHON_FRAMES * 24)
+// What may be read of a frame; and where in it something may be.
+#define PYTHON_FRAME_ROOM 128
+#define PYTHON_FRAME_MASK 127
 
 struct sample {
 	struct head head;

@@ -17,6 +17,7 @@
 #include "registers.h"
 #include "system_calls.h"
 #include "stack.h"
+#include "python.h"
 #include "totals.h"
 #include "probes.h"
 #include "sample.h"

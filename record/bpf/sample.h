@@ -31,8 +31,9 @@ static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct t
 				       __u32 kind, struct sample *sample, __u8 *stack)
 {
 	struct thread *thread = settings.allocations ? known_thread(task) : NULL;
-	__u64 length;
+	__u64 length, python = begin_stack(&sample->where, stack, task);
 
+	stack += python;
 	fill_head(&sample->head, kind, bpf_ktime_get_ns(), task);
 	sample->weight = ctx->sample_period;
 	sample->where.kernel_bytes = 0;
@@ -49,6 +50,7 @@ static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct t
 	length = append_user_stack(&sample->where, stack, task);
 	if (settings.allocations)
 		hide_probes(&sample->where, stack, thread);
+	length += python;
 	if (length > STACK_ROOM)
 		return 0;
 	if (bpf_ringbuf_output(&samples, sample, sizeof(*sample) + length, wakeup(&samples)))

@@ -3,8 +3,9 @@
 
 #define PAGE 4096
 
-// What follows a record's fixed part: kernel addresses, then the user stack.
-#define STACK_ROOM (MAX_KERNEL_BYTES + MAX_USER_BYTES)
+// What follows a record's fixed part: frames of CPython, kernel addresses, then
+// the user stack.
+#define STACK_ROOM (MAX_PYTHON_BYTES + MAX_KERNEL_BYTES + MAX_USER_BYTES)
 
 // Room to put records of a type together, one for each CPU; too large for the
 // stack, and for a per-CPU map. Each type has its own, as the timer's program

@@ -13,6 +13,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		if (tracking)
 			bpf_map_update_elem(&tracked, &pid, &tracking, BPF_ANY);
 	}
+	if (FIELD(parent, tgid) != pid)
+		inherit_python(FIELD(parent, tgid), pid);
 	// Now, as the scheduler is no place to allocate in.
 	if (settings.threads)
 		thread_of(child);
@@ -37,6 +39,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	__u32 tracking = LIVE, pid = FIELD(task, tgid);
 	struct thread *thread;
 
+	bpf_map_delete_elem(&pythons, &pid);
 	if (tracking_of(pid) == UNTIL_EXEC)
 		bpf_map_update_elem(&tracked, &pid, &tracking, BPF_EXIST);
 	// Even of one that has not waited or called yet: it begins again here.
@@ -58,7 +61,10 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	call_never_returns(task);
 	last_allocations(task);
 	forget_thread(task);
-	if (!settings.all && live_threads(task) == 0)
-		bpf_map_delete_elem(&tracked, &pid);
+	if (live_threads(task) == 0) {
+		bpf_map_delete_elem(&pythons, &pid);
+		if (!settings.all)
+			bpf_map_delete_elem(&tracked, &pid);
+	}
 	return 0;
 }

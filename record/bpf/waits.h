@@ -183,6 +183,8 @@ static __always_inline void report_wait(void *ctx, struct task_struct *task, str
 	__u64 duration = of->until - of->since, threshold = wait_threshold(), weight, length;
 	struct wait_room *room;
 	struct total *total;
+	__u64 python;
+	__u8 *stack;
 
 	struct total_key key = {
 		.epoch = thread->epoch,
@@ -202,10 +204,12 @@ static __always_inline void report_wait(void *ctx, struct task_struct *task, str
 	describe_wait(&room->record, task, thread, of->since, of->until, of->queued);
 	room->record.weight = weight;
 	fill_entry_registers(&room->record.where, task);
+	python = begin_stack(&room->record.where, room->stack, task);
+	stack = room->stack + python;
 	if (settings.kernel)
 		room->record.where.kernel_bytes =
-			length_of(bpf_get_stack(ctx, room->stack, MAX_KERNEL_BYTES, inner));
-	length = append_user_stack(&room->record.where, room->stack, task);
+			length_of(bpf_get_stack(ctx, stack, MAX_KERNEL_BYTES, inner));
+	length = python + append_user_stack(&room->record.where, stack, task);
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&waits, room, sizeof(room->record) + length, wakeup(&waits)))
 		lose(LOST_WAITS);
@@ -299,8 +303,9 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 	struct thread *thread = task ? known_thread(task) : NULL;
 	struct last_wait_room *room;
 	struct wait *wait;
-	__u64 length, kernel, now, queued;
+	__u64 length, kernel, python = 0, now, queued;
 	__u32 only = 0;
+	__u8 *stack;
 	unsigned long runs;
 	bool runs_now;
 	__u64 since;
@@ -324,10 +329,13 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 	wait->seen |= SEEN_UNFINISHED;
 	wait->weight = wait->duration;
 	fill_entry_registers(&wait->where, task);
+	if (with_user_stack)
+		python = begin_stack_of(&wait->where, room->stack, task, true);
+	stack = room->stack + python;
 	// The kernel leaves out the scheduler's own frames here.
 	if (settings.kernel)
 		wait->where.kernel_bytes =
-			length_of(bpf_get_task_stack(task, room->stack, MAX_KERNEL_BYTES, 0));
+			length_of(bpf_get_task_stack(task, stack, MAX_KERNEL_BYTES, 0));
 	kernel = wait->where.kernel_bytes;
 	length = wait->where.has_registers ? used_bytes(&wait->where, task) : 0;
 	barrier_var(kernel);
@@ -337,7 +345,7 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 	if (with_user_stack) {
 		// It is all or nothing: less is tried if the stack is not as deep.
 		for (int i = 0; i < 8 && length; i++) {
-			if (!bpf_copy_from_user_task(room->stack + kernel, length,
+			if (!bpf_copy_from_user_task(stack + kernel, length,
 						     (void *)wait->where.slots[SP_SLOT], task, 0))
 				break;
 			length /= 2;
@@ -350,9 +358,12 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 	if (runs_now || FIELD(task, on_cpu) || FIELD(task, sched_info.pcount) != runs) {
 		wait->where.has_registers = 0;
 		kernel = wait->where.kernel_bytes = wait->wanted_bytes = length = 0;
+		python = wait->where.python_bytes = 0;
 	}
 	wait->where.user_bytes = length;
-	if (bpf_ringbuf_output(&waits, room, sizeof(*wait) + kernel + length, BPF_RB_FORCE_WAKEUP))
+	length += python + kernel;
+	if (length <= STACK_ROOM &&
+	    bpf_ringbuf_output(&waits, room, sizeof(*wait) + length, BPF_RB_FORCE_WAKEUP))
 		lose(LOST_WAITS);
 	return 0;
 }

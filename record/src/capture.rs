@@ -15,7 +15,8 @@ use rz_format::Tier;
 
 use crate::event::{RawEvent, Source};
 use crate::host::now_ns;
-use crate::queue::{Batch, QueueGauge, StackEnds};
+use crate::learned::Learned;
+use crate::queue::{Batch, QueueGauge};
 
 /// How often buffers are emptied when nothing asks for it sooner.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -70,7 +71,10 @@ pub(crate) trait Capture: Send {
     fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration);
 
     /// Moves what has been captured into `batch`.
-    fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds);
+    fn fill(&mut self, batch: &mut Batch, learned: &Learned);
+
+    /// Uses what resolving has found out by now; [`Capture::fill`] does so, too.
+    fn learn(&mut self, learned: &Learned);
 
     /// Ends what [`Capture::enable`] has started. What was captured before can
     /// still be taken. Returns whether that is all: if not, there is more than
@@ -117,7 +121,7 @@ pub(crate) fn drain(
     mut capture: Box<dyn Capture>,
     stop: &Stop,
     ended: impl Fn(u64),
-    stack_ends: &StackEnds,
+    learned: &Learned,
     queue: &QueueGauge,
     batches: &Sender<Batch>,
     empty: &Receiver<Batch>,
@@ -136,7 +140,7 @@ pub(crate) fn drain(
         batch.horizon_ns =
             if is_last { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
         batch.backlog = queue.bytes();
-        capture.fill(&mut batch, stack_ends);
+        capture.fill(&mut batch, learned);
         let hand_over = |batch: Batch| {
             queue.add(batch.size());
             batches.send(batch).is_ok()

@@ -18,8 +18,9 @@ use crate::bpf;
 use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions};
 use crate::event::What;
+use crate::learned::Learned;
 use crate::perf;
-use crate::queue::{Batch, StackEnds};
+use crate::queue::Batch;
 
 /// How long an event may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -145,13 +146,13 @@ fn first_event(attached: Attached, wanted: fn(&What<'_>) -> bool) -> Result<(), 
     }
     let never = EventFd::new().map_err(|error| error.to_string())?;
     let notes = capture.enable().map_err(|error| error.to_string())?;
-    let stack_ends = StackEnds::default();
+    let learned = Learned::default();
     let started = Instant::now();
     let mut batch = Batch::default();
     let found = loop {
         capture.wait(never.as_fd(), LOOK_EVERY);
         batch.reset();
-        capture.fill(&mut batch, &stack_ends);
+        capture.fill(&mut batch, &learned);
         let mut events = batch.records().filter_map(|(_, record)| parse(record));
         if events.any(|event| wanted(&event.what)) {
             break true;
@@ -162,7 +163,7 @@ fn first_event(attached: Attached, wanted: fn(&What<'_>) -> bool) -> Result<(), 
     };
     while !capture.disable() {
         batch.reset();
-        capture.fill(&mut batch, &stack_ends);
+        capture.fill(&mut batch, &learned);
     }
     match (found, notes.into_iter().next()) {
         (true, _) => Ok(()),

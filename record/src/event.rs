@@ -95,6 +95,8 @@ pub(crate) enum What<'a> {
 /// Where a thread was.
 #[derive(Debug)]
 pub(crate) struct RawStack<'a> {
+    /// Frames of CPython, as [`crate::python::Frames`] reads them.
+    pub(crate) python: &'a [u8],
     /// Kernel addresses as little-endian `u64`s, innermost first.
     pub(crate) kernel: &'a [u8],
     /// Registers in user mode; `None` if the thread has no user mode.

@@ -3,8 +3,8 @@
 //! [`record`] does it all: it attaches to processes, or starts a program,
 //! without stopping anything, and writes what it sees to a file until there is
 //! a reason to end. Nothing here resolves a name: that is for another machine.
-//! The one exception are names that cannot be had later, the kernel's and the
-//! vDSO's.
+//! The exceptions are names that cannot be had later: the kernel's, the vDSO's and
+//! those of code that interpreters run.
 #![deny(unsafe_code)]
 
 mod alloc;
@@ -21,10 +21,12 @@ mod event;
 mod host;
 mod kernel_names;
 mod launch;
+mod learned;
 mod libbpf_log;
 mod output;
 mod perf;
 mod program;
+mod python;
 mod queue;
 mod resolve;
 mod session;

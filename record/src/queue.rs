@@ -2,9 +2,7 @@
 
 use std::mem::take;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use rustc_hash::FxHashMap;
 use rz_format::{Loss, LossClass, LossReason, NO_CPU, Record};
 
 use crate::chunk::Chunk;
@@ -146,51 +144,6 @@ impl Batch {
             + self.entries.capacity() * size_of::<(u64, usize, usize)>()
             + self.totals.capacity() * size_of::<RawTotal>()
             + self.chunks.iter().map(|chunk| chunk.words.capacity() * 8).sum::<usize>()
-    }
-}
-
-/// Where each thread's stack ends, as unwinding found out; tells capturing how
-/// much of a stack is worth copying.
-#[derive(Debug, Default)]
-pub(crate) struct StackEnds(Mutex<Ends>);
-
-#[derive(Debug, Default)]
-struct Ends {
-    by_tid: FxHashMap<u32, u64>,
-    /// What was set since somebody last asked.
-    changed: FxHashMap<u32, u64>,
-}
-
-impl StackEnds {
-    /// Sets a thread's end of stack.
-    pub(crate) fn set(&self, tid: u32, end: u64) {
-        let mut ends = self.lock();
-        ends.by_tid.insert(tid, end);
-        ends.changed.insert(tid, end);
-    }
-
-    /// Forgets a thread.
-    pub(crate) fn remove(&self, tid: u32) {
-        let mut ends = self.lock();
-        // 0 is nowhere.
-        if ends.by_tid.remove(&tid).is_some() {
-            ends.changed.insert(tid, 0);
-        }
-    }
-
-    /// A thread's end of stack, if it is known.
-    pub(crate) fn get(&self, tid: u32) -> Option<u64> {
-        self.lock().by_tid.get(&tid).copied()
-    }
-
-    /// What has changed since the last call; 0 for what was forgotten.
-    pub(crate) fn take_changes(&self) -> FxHashMap<u32, u64> {
-        take(&mut self.lock().changed)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Ends> {
-        // Each operation leaves the map whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

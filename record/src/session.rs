@@ -27,10 +27,11 @@ use crate::capture::{Attached, Stop, drain};
 use crate::config::{Config, Progress, Summary, Target};
 use crate::error::RecordError;
 use crate::host::{clocks, describe, now_ns, online_cpus};
+use crate::learned::Learned;
 use crate::output;
 use crate::output::{Counted, OutputError, TraceFile, Unpublished, is_stdout};
 use crate::program::Program;
-use crate::queue::{QueueGauge, StackEnds};
+use crate::queue::QueueGauge;
 use crate::resolve::{Channels, resolve};
 use crate::shared::Shared;
 use crate::signals::Signals;
@@ -103,7 +104,7 @@ fn create(config: &Config) -> Result<Unpublished, OutputError> {
 struct Started {
     attached: Attached,
     tracker: Tracker,
-    stack_ends: Arc<StackEnds>,
+    learned: Arc<Learned>,
     writer: TraceWriter<Counted>,
     file: TraceFile,
     program: Option<Program>,
@@ -130,7 +131,7 @@ fn start(
         hook.memory.set_target(pids[0]);
         attached.capture = Box::new(Rings::new(attached.capture, hook));
     }
-    let stack_ends = Arc::new(StackEnds::default());
+    let learned = Arc::new(Learned::default());
     let policy = Policy {
         scope: match &config.target {
             _ if !attached.reports_others => Scope::Opened,
@@ -143,7 +144,7 @@ fn start(
         open_files: open_files(config),
         facts: config.facts,
     };
-    let mut tracker = Tracker::new(policy, Arc::clone(&stack_ends));
+    let mut tracker = Tracker::new(policy, Arc::clone(&learned));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
     tracker.add_sources(take(&mut attached.sources));
     for pid in &attached.pids {
@@ -166,6 +167,7 @@ fn start(
 
     // In the perf tier the program itself enables the events when it begins.
     if program.is_none() || attached.tier == Tier::Bpf {
+        attached.capture.learn(&learned);
         attached.notes.extend(attached.capture.enable()?);
     }
     attached.notes.iter().for_each(|note| notice(note));
@@ -175,7 +177,7 @@ fn start(
         program.begin()?;
     }
     match file.publish() {
-        Ok(file) => Ok(Started { attached, tracker, stack_ends, writer, file, program }),
+        Ok(file) => Ok(Started { attached, tracker, learned, writer, file, program }),
         Err(error) => {
             // The program runs already, and is the user's.
             if let Some(program) = program {
@@ -202,7 +204,7 @@ fn run(
     signals: &Signals,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Ended, RecordError> {
-    let Started { attached, tracker, stack_ends, writer, file, mut program } = started;
+    let Started { attached, tracker, learned, writer, file, mut program } = started;
     let queue = QueueGauge::default();
     let stop = Stop::new()?;
     let (batch_sender, batches) = mpsc::channel();
@@ -210,10 +212,10 @@ fn run(
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
     let (written_sender, written) = mpsc::channel();
     let (reason, written) = thread::scope(|scope| {
-        let (queue, stop, stack_ends) = (&queue, &stop, &stack_ends);
+        let (queue, stop, learned) = (&queue, &stop, &learned);
         scope.spawn(move || {
             let ended = |end_ns| shared.set_end_ns(end_ns);
-            drain(attached.capture, stop, ended, stack_ends, queue, &batch_sender, &empty);
+            drain(attached.capture, stop, ended, learned, queue, &batch_sender, &empty);
         });
         let parse = attached.parse;
         let resolver = scope.spawn(move || {

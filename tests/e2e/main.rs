@@ -23,6 +23,7 @@ mod launch;
 mod locked_down;
 mod merge;
 mod pipes;
+mod python;
 mod quickstart;
 mod real;
 mod rebuilt;

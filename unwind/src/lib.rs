@@ -92,6 +92,8 @@ pub enum End {
 pub struct Found<P> {
     /// Where it is.
     pub place: P,
+    /// Its stack pointer: what it has on the stack begins there.
+    pub sp: u64,
     /// If it has called the one before: how unwinding came to it, and from there
     /// to its caller, as far as that is simple.
     pub caller: Option<(Caller, Simple)>,
@@ -145,7 +147,7 @@ pub fn unwind_until<C: Code>(
             }
             _ => place,
         };
-        frame(Found { place, caller: caller.zip(simple) });
+        frame(Found { place, sp: registers.sp(), caller: caller.zip(simple) });
         let (caller, interrupted) = match step {
             Err(reason) => return End::Truncated(reason),
             // Whoever makes a system call was called: a zero that was read there is

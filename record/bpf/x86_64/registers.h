@@ -35,3 +35,9 @@ static __always_inline void fill_registers(struct where *where, const struct pt_
 	slots[15] = regs->r14;
 	slots[16] = regs->r15;
 }
+
+// What a thread is known by in user mode: where its own variables are.
+static __always_inline __u64 thread_pointer(struct task_struct *task)
+{
+	return FIELD(task, thread.fsbase);
+}

@@ -16,6 +16,11 @@
 // it entered the kernel.
 #define KERNEL_STACK (4 * 4096)
 
+// The thread pointer, as of when the thread last left the CPU: it is set once.
+struct thread_struct {
+	unsigned long fsbase;
+} KERNEL_TYPE;
+
 struct thread_info {
 	__u32 status;
 } KERNEL_TYPE;

@@ -19,7 +19,8 @@ use super::memory::Memory;
 use crate::capture::Capture;
 use crate::chunk::Chunk;
 use crate::host::now_ns;
-use crate::queue::{Batch, StackEnds};
+use crate::learned::Learned;
+use crate::queue::Batch;
 use crate::ticks::Ticks;
 
 /// How often rings are looked at while little happens: threads' counts are
@@ -368,12 +369,16 @@ impl Capture for Rings {
         self.inner.wait(stop, at_most.min(pause));
     }
 
-    fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {
+    fn fill(&mut self, batch: &mut Batch, learned: &Learned) {
         // First: what the kernel reports of threads and mappings then is later
         // than what they have allocated.
         let is_last = batch.horizon_ns == u64::MAX;
         self.take_all(batch, is_last);
-        self.inner.fill(batch, stack_ends);
+        self.inner.fill(batch, learned);
+    }
+
+    fn learn(&mut self, learned: &Learned) {
+        self.inner.learn(learned);
     }
 
     fn disable(&mut self) -> bool {
@@ -445,7 +450,9 @@ mod tests {
             Ok(Vec::new())
         }
         fn wait(&self, _: BorrowedFd<'_>, _: Duration) {}
-        fn fill(&mut self, _: &mut Batch, _: &StackEnds) {}
+        fn fill(&mut self, _: &mut Batch, _: &Learned) {}
+
+        fn learn(&mut self, _: &Learned) {}
         fn disable(&mut self) -> bool {
             true
         }

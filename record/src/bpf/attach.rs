@@ -26,7 +26,7 @@ use super::drain::Pressure;
 use super::error::{BpfError, refused};
 use super::events::{self, CpuEvents};
 use super::heap::{self, HeapProbes};
-use super::layout::{Control, LOSSES, Settings, TOTAL_KEY_LEN, TOTAL_LEN, parse};
+use super::layout::{Control, LOSSES, PYTHON_LEN, Settings, TOTAL_KEY_LEN, TOTAL_LEN, parse};
 use super::maps::{Counters, Table};
 use super::probes;
 use super::programs::{Kind, LoadError, Loaded, Plan, Sizes};
@@ -99,6 +99,7 @@ pub(super) struct Attachment {
     pub(super) looked_ns: u64,
     pub(super) totals: Table<TOTAL_KEY_LEN, TOTAL_LEN>,
     pub(super) stack_ends: Table<4, 8>,
+    pub(super) pythons: Table<4, PYTHON_LEN>,
     pub(super) control: Table<4, { size_of::<Control>() }>,
     pub(super) pressure: Pressure,
     /// Keep the set of processes.
@@ -302,6 +303,7 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         losses: Counters::of(&loaded, "losses").map_err(&samples)?,
         totals: Table::of(&loaded, "totals").map_err(&samples)?,
         stack_ends: Table::of(&loaded, "stack_ends").map_err(&samples)?,
+        pythons: Table::of(&loaded, "pythons").map_err(&samples)?,
         control: Table::of(&loaded, "control").map_err(&samples)?,
         loaded,
         events,

@@ -5,12 +5,13 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::attach::Attachment;
-use super::layout::{LOSSES, total};
+use super::layout::{LOSSES, python, total};
 use super::rings::Taken;
 use crate::capture::Capture;
 use crate::host::now_ns;
+use crate::learned::Learned;
 use crate::perf::drain_ring;
-use crate::queue::{Batch, StackEnds};
+use crate::queue::Batch;
 
 /// Bytes of calls taken at one time above which fewer are asked for.
 const MANY_CALL_BYTES: usize = 6 << 20;
@@ -94,9 +95,9 @@ impl Capture for Attachment {
         self.rings.wait(stop, at_most);
     }
 
-    fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {
+    fn fill(&mut self, batch: &mut Batch, learned: &Learned) {
         for events in &mut self.events {
-            drain_ring(&mut events.ring, batch, stack_ends);
+            drain_ring(&mut events.ring, batch, &learned.stack_ends);
         }
         let Taken { waits, call_bytes } = self.rings.take(batch);
         if let Some(heap) = &mut self.heap {
@@ -110,12 +111,21 @@ impl Capture for Attachment {
         {
             self.set_control([thin, wait_scale], self.records_allocations(), false);
         }
-        for (tid, end) in stack_ends.take_changes() {
+        self.learn(learned);
+    }
+
+    fn learn(&mut self, learned: &Learned) {
+        for (tid, end) in learned.stack_ends.take_changes() {
             // Failing only makes the next copy longer than it had to be.
             let _ = match end {
                 0 => self.stack_ends.remove(tid.to_ne_bytes()),
                 end => self.stack_ends.set(tid.to_ne_bytes(), &end.to_ne_bytes()),
             };
+        }
+        for (pid, (runtime, walk)) in learned.pythons.take_new() {
+            if let Err(error) = self.pythons.set(pid.to_ne_bytes(), &python(runtime, &walk)) {
+                log::info!("frames of Python in process {pid} are not recorded: {error}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use rz_unwind::{REGISTER_COUNT, Registers};
 use crate::cursor::Cursor;
 use crate::event::{RawAllocation, RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
 use crate::host::page_size;
+use crate::python::Walk;
 
 /// Kinds of records. perf's own numbers are smaller.
 const KIND_SAMPLE: u32 = 0x1001;
@@ -36,6 +37,10 @@ pub(super) const TOTAL_KEY_LEN: usize = 16;
 pub(super) const TOTAL_LEN: usize = 6 * 8 + HISTOGRAM_BUCKETS * 4;
 /// What to do about a system call.
 pub(super) type CallInfo = [u8; 8];
+/// Length of what is said about a process that runs CPython.
+pub(super) const PYTHON_LEN: usize = 8 + 16 * 4;
+/// The owner of a shim, by which runs of frames end.
+const SHIM_OWNER: u32 = 3;
 /// What may be changed while recording.
 pub(super) type Control = [u8; 16];
 
@@ -94,6 +99,37 @@ impl Settings {
         }
         bytes
     }
+}
+
+/// What is said about a process that runs CPython, whose state is at `runtime`.
+pub(super) fn python(runtime: u64, walk: &Walk) -> [u8; PYTHON_LEN] {
+    let in_frame = [walk.frame_code, walk.frame_previous, walk.frame_instruction, walk.frame_owner];
+    // What begins last is a whole word.
+    let frame_bytes = in_frame.into_iter().max().unwrap_or(0) + 8;
+    let numbers = [
+        walk.interpreter_next,
+        walk.interpreter_threads,
+        walk.thread_next,
+        walk.thread_id,
+        walk.thread_frame,
+        walk.thread_cframe,
+        walk.cframe_frame,
+        walk.cframe_previous,
+        walk.frame_code,
+        walk.frame_previous,
+        walk.frame_instruction,
+        walk.frame_owner,
+        frame_bytes,
+        walk.run_ends as u32,
+        SHIM_OWNER,
+        0,
+    ];
+    let mut bytes = [0; PYTHON_LEN];
+    let (interpreters, rest) = bytes.split_at_mut(8);
+    let address = runtime.wrapping_add(walk.interpreters.into());
+    interpreters.copy_from_slice(&address.to_le_bytes());
+    rest.copy_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
+    bytes
 }
 
 /// When a record of ours was made; 0 if it is too short to say.
@@ -194,23 +230,25 @@ struct Where {
     registers: Option<Registers>,
     kernel_bytes: usize,
     user_bytes: usize,
+    python_bytes: usize,
 }
 
 fn where_(input: &mut Cursor<'_>) -> Option<Where> {
     let has_registers = input.u32()? != 0;
     let (kernel_bytes, user_bytes) = (input.u32()? as usize, input.u32()? as usize);
-    input.u32()?;
+    let python_bytes = input.u32()? as usize;
     let slots = input.u64s::<REGISTER_COUNT>()?;
     let registers = has_registers.then(|| Registers::from_slots(&slots));
-    Some(Where { registers, kernel_bytes, user_bytes })
+    Some(Where { registers, kernel_bytes, user_bytes, python_bytes })
 }
 
 impl Where {
     fn with_stack<'a>(self, input: &mut Cursor<'a>) -> Option<RawStack<'a>> {
+        let python = input.take(self.python_bytes)?;
         let kernel = input.take(self.kernel_bytes)?;
         // Behind the end of a stack that was shortened there is nothing.
         let stack = input.take(self.user_bytes.min(input.0.len()))?;
-        Some(RawStack { kernel, registers: self.registers, stack })
+        Some(RawStack { python, kernel, registers: self.registers, stack })
     }
 }
 
@@ -273,8 +311,8 @@ pub(super) fn add_stack(record: &[u8], stack: &[u8], has_run: bool) -> Vec<u8> {
     let mut whole = record.to_vec();
     if has_run {
         whole.truncate(PLACE_AT + 16 + REGISTER_COUNT * 8);
-        // No registers, no kernel addresses, no user stack.
-        whole[PLACE_AT..PLACE_AT + 12].fill(0);
+        // No registers, and nothing that follows.
+        whole[PLACE_AT..PLACE_AT + 16].fill(0);
         return whole;
     }
     let length = (stack.len() as u32).to_le_bytes();
@@ -379,7 +417,7 @@ mod tests {
 
         let place = |record: &[u8]| {
             let What::Waited(wait) = parse(record).unwrap().what else { panic!() };
-            let RawStack { kernel, registers, stack } = wait.place;
+            let RawStack { kernel, registers, stack, .. } = wait.place;
             (kernel.len(), registers.is_some(), stack.to_vec())
         };
         assert_eq!(place(&add_stack(&record, &[5; 16], false)), (8, true, vec![5; 16]));

@@ -9,10 +9,11 @@ use perf_event_open_sys::bindings::PERF_RECORD_SAMPLE;
 use rz_format::LossClass;
 
 use crate::capture::{Capture, whole_millis};
+use crate::learned::{Learned, StackEnds};
 use crate::perf::attach::Attachment;
 use crate::perf::record::{copy_record, time_of};
 use crate::perf::ring::Ring;
-use crate::queue::{Batch, StackEnds};
+use crate::queue::Batch;
 
 impl Capture for Attachment {
     fn enable(&mut self) -> io::Result<Vec<String>> {
@@ -40,13 +41,16 @@ impl Capture for Attachment {
         }
     }
 
-    fn fill(&mut self, batch: &mut Batch, stack_ends: &StackEnds) {
+    fn fill(&mut self, batch: &mut Batch, learned: &Learned) {
         for buffers in &mut self.buffers {
             for ring in [&mut buffers.sideband, &mut buffers.samples] {
-                drain_ring(ring, batch, stack_ends);
+                drain_ring(ring, batch, &learned.stack_ends);
             }
         }
     }
+
+    /// Where stacks end is looked up as it is needed.
+    fn learn(&mut self, _: &Learned) {}
 
     fn disable(&mut self) -> bool {
         self.disable_sampling();

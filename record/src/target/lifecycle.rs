@@ -1,6 +1,7 @@
 //! Processes and threads as they come and go, and what they map.
 
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use rz_format::{
     Exit, Mapping, Note, OpenFile, ProcessFacts, Record, ThreadName, WorkingDirectory,
@@ -13,6 +14,7 @@ use super::stacks::Moment;
 use super::{Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
+use crate::python::Interpreter;
 
 impl Tracker {
     /// Takes in a process that runs already, as `/proc` shows it. If events
@@ -119,6 +121,14 @@ impl Tracker {
         if let Some(mapping) = process.space.find_mut(entry.start) {
             mapping.module = Some(module);
         }
+        if process.python.is_none()
+            && let Some((build, bias)) = self.stacks.modules.python(module, &entry)
+        {
+            let python = Interpreter::new(Arc::clone(build), module, bias);
+            let (runtime, walk) = python.walk();
+            self.stacks.learned.pythons.add(pid, runtime, walk);
+            process.python = Some(python);
+        }
         let id = process.id;
         self.found.records.push(Record::Mapping(Mapping {
             process: id,
@@ -204,6 +214,7 @@ impl Tracker {
         } else if self.policy.follow && !self.processes.contains_key(&pid) {
             let Some(parent) = self.processes.get(&event.pid) else { return };
             let (exe, space) = (parent.exe.clone(), parent.space.clone());
+            let python = parent.python.clone();
             // By now it may have executed another program.
             let argv0 = Some(parent.argv0.clone());
             let parent_pid = Some(event.pid);
@@ -211,6 +222,7 @@ impl Tracker {
             let id = self.new_process(pid, event.time_ns, origin);
             if let Some(process) = self.processes.get_mut(&pid) {
                 process.space = space;
+                process.python = python;
             }
             self.new_thread(pid, id, tid, owner, event.time_ns, &name);
         }

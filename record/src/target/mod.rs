@@ -23,7 +23,7 @@ use rz_format::{
 
 use crate::config::FactOptions;
 use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, Source, What};
-use crate::queue::StackEnds;
+use crate::learned::Learned;
 use chunks::Hooked;
 use generated::Publishers;
 use heap::Unsettled;
@@ -172,7 +172,7 @@ pub(crate) struct Tracker {
 
 impl Tracker {
     /// A tracker of nothing.
-    pub(crate) fn new(policy: Policy, stack_ends: Arc<StackEnds>) -> Self {
+    pub(crate) fn new(policy: Policy, learned: Arc<Learned>) -> Self {
         Tracker {
             policy,
             sources: FxHashMap::default(),
@@ -184,7 +184,7 @@ impl Tracker {
             facts_left: MAX_FACTS,
             next_process: 0,
             next_thread: 0,
-            stacks: Stacks::new(stack_ends),
+            stacks: Stacks::new(learned),
             publishers: Publishers::default(),
             texts: TextInterner::default(),
             found: Findings::default(),

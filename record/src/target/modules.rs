@@ -5,12 +5,15 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::fcntl::OFlag;
 use rustc_hash::FxHashMap;
-use rz_format::{Module, ModuleKind, Record};
+use rz_format::{Module, ModuleKind, Note, Record, Segment};
 use rz_unwind::{Cfi, Image, own_vdso};
 
+use crate::host::page_size;
+use crate::python::{Build, Found, Version, find};
 use crate::target::procfs::{self, MapEntry};
 
 /// All modules met so far.
@@ -28,6 +31,8 @@ struct Loaded {
     /// Whether its code was not made by a linker.
     is_generated: bool,
     cfi: Option<Cfi>,
+    segments: Vec<Segment>,
+    python: Option<Arc<Build>>,
 }
 
 /// What makes two mappings show the same module.
@@ -122,6 +127,21 @@ impl Modules {
         self.list[module as usize].cfi.as_mut()
     }
 
+    /// The CPython that the file of a module has in it, if any, and what is added to
+    /// its addresses where `entry` shows it.
+    pub(crate) fn python(&self, module: u32, entry: &MapEntry) -> Option<(&Arc<Build>, u64)> {
+        let Loaded { python, segments, .. } = &self.list[module as usize];
+        // A mapping begins at a page, a segment anywhere in it.
+        let holds = |segment: &&Segment| {
+            let first = segment.file_offset & !(page_size() as u64 - 1);
+            (first..segment.file_offset.saturating_add(segment.length)).contains(&entry.file_offset)
+        };
+        let build = python.as_ref()?;
+        let segment = segments.iter().find(holds)?;
+        let svma = segment.svma.wrapping_sub(segment.file_offset).wrapping_add(entry.file_offset);
+        Some((build, entry.start.wrapping_sub(svma)))
+    }
+
     fn number(
         &mut self,
         identity: Identity,
@@ -132,7 +152,17 @@ impl Modules {
             return *id;
         }
         let id = self.list.len() as u32;
-        let Description { kind, path, process_plus_one, is_generated, image } = describe(&identity);
+        let Description { kind, path, process_plus_one, is_generated, image, python } =
+            describe(&identity);
+        let python = match python {
+            Some(Found::Known(build)) => Some(Arc::new(build)),
+            Some(Found::Unknown(version)) => {
+                let text = unknown_python(&path, version);
+                records.push(Record::Note(Note { text }));
+                None
+            }
+            None => None,
+        };
         let mut module =
             Module { id, kind: kind.into(), path, process_plus_one, ..Module::default() };
         if let Some(image) = &image {
@@ -140,8 +170,10 @@ impl Modules {
             module.file_size = image.file_size;
             module.segments = image.segments.clone();
         }
+        let segments = module.segments.clone();
         records.push(Record::Module(module));
-        self.list.push(Loaded { kind, is_generated, cfi: image.map(Cfi::new) });
+        let cfi = image.map(Cfi::new);
+        self.list.push(Loaded { kind, is_generated, cfi, segments, python });
         self.by_identity.insert(identity, id);
         id
     }
@@ -154,12 +186,14 @@ struct Description {
     process_plus_one: u32,
     is_generated: bool,
     image: Option<Image>,
+    python: Option<Found>,
 }
 
 impl Description {
     fn new(kind: ModuleKind, path: &str) -> Self {
         let (process_plus_one, is_generated) = (0, false);
-        Description { kind, path: path.to_owned(), process_plus_one, is_generated, image: None }
+        let (path, image, python) = (path.to_owned(), None, None);
+        Description { kind, path, process_plus_one, is_generated, image, python }
     }
 }
 
@@ -169,6 +203,8 @@ fn describe_file(entry: &MapEntry, pid: u32) -> Description {
         let mut magic = [0; 4];
         let is_short = file.read_exact_at(&mut magic, 0).is_err();
         description.is_generated = is_short || magic != *b"\x7fELF";
+        let is_called_python = entry.path.rsplit('/').next().is_some_and(|n| n.contains("python"));
+        description.python = file.try_clone().ok().and_then(|file| find(file, is_called_python));
         description.image = Image::from_file(file).ok();
     }
     description
@@ -205,4 +241,15 @@ fn load_vdso(entry: &MapEntry) -> io::Result<Image> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Image::from_bytes(&bytes)
+}
+
+/// What is said about a CPython whose frames cannot be found.
+fn unknown_python(path: &str, version: Option<Version>) -> String {
+    let version = match version {
+        Some(Version { major, minor }) => format!("{major}.{minor}"),
+        None => "of a version that it does not say".to_owned(),
+    };
+    format!(
+        "{path} is CPython {version}, whose frames are not known here: native ones are recorded"
+    )
 }

@@ -11,6 +11,7 @@ use rz_unwind::{
     StackMemory, Step, ends_with_call,
 };
 
+use crate::python::Interpreter;
 use crate::target::modules::Modules;
 use crate::target::procfs::{self, MapEntry};
 
@@ -30,6 +31,8 @@ pub(crate) struct Process {
     pub(crate) exe: String,
     /// Its executable mappings.
     pub(crate) space: AddressSpace<MapEntry>,
+    /// The CPython that it runs.
+    pub(crate) python: Option<Interpreter>,
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
     start_ns: u64,
@@ -99,6 +102,7 @@ impl Process {
             id,
             exe,
             space: AddressSpace::default(),
+            python: None,
             live_threads: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),
@@ -203,7 +207,7 @@ impl ProcessCode<'_> {
         let (looked_ns, epilogue) = known.entry(registers.ip).or_insert((0, None));
         if *looked_ns == 0 || self.time_ns.saturating_sub(*looked_ns) >= CODE_STAYS_NS {
             let mut code = [0; MAX_EPILOGUE_LEN];
-            let length = read_code(self.pid, registers.ip, &mut code);
+            let length = read_memory(self.pid, registers.ip, &mut code);
             (*looked_ns, *epilogue) = (self.time_ns, Epilogue::parse(&code[..length]));
         }
         let caller = epilogue.as_ref()?.run(registers, stack)?;
@@ -278,12 +282,12 @@ impl Code for ProcessCode<'_> {
 fn reads_as_call(pid: u32, return_address: u64) -> bool {
     let mut code = [0; MAX_CALL_LEN];
     let Some(base) = return_address.checked_sub(MAX_CALL_LEN as u64) else { return false };
-    read_code(pid, base, &mut code) == MAX_CALL_LEN && ends_with_call(&code)
+    read_memory(pid, base, &mut code) == MAX_CALL_LEN && ends_with_call(&code)
 }
 
-/// Copies code out of a process, and returns how much. That does not stop it.
-fn read_code(pid: u32, address: u64, code: &mut [u8]) -> usize {
-    let remote = RemoteIoVec { base: address as usize, len: code.len() };
+/// Copies memory out of a process, and returns how much. That does not stop it.
+pub(super) fn read_memory(pid: u32, address: u64, to: &mut [u8]) -> usize {
+    let remote = RemoteIoVec { base: address as usize, len: to.len() };
     let pid = Pid::from_raw(pid as i32);
-    process_vm_readv(pid, &mut [IoSliceMut::new(code)], &[remote]).unwrap_or(0)
+    process_vm_readv(pid, &mut [IoSliceMut::new(to)], &[remote]).unwrap_or(0)
 }

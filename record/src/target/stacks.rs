@@ -8,9 +8,10 @@ use rz_format::{Frame, ModuleKind, Record, StackDefs, StackId, StackInterner, Tr
 use rz_unwind::{Caller, End, Simple, StackMemory};
 
 use crate::event::{RawEvent, RawStack};
-use crate::queue::StackEnds;
+use crate::learned::Learned;
+use crate::python::{CodeNumbers, Frames, Interpreter};
 use crate::target::modules::Modules;
-use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack};
+use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack, read_memory};
 
 /// Distinct stacks remembered; with more, equal ones are defined once again.
 /// This many take about 100 MiB.
@@ -24,11 +25,20 @@ pub(super) struct Stacks {
     /// Offsets in the vDSO that were seen.
     pub(super) vdso_offsets: BTreeSet<u64>,
     interner: StackInterner<FxBuildHasher>,
-    stack_ends: Arc<StackEnds>,
+    pub(super) learned: Arc<Learned>,
     /// The kernel's frames of the stack at hand, innermost first.
     frames: Vec<Frame>,
     /// Those of user mode.
-    found: Vec<(Frame, Option<(Caller, Simple)>)>,
+    found: Vec<Native>,
+    code_numbers: CodeNumbers,
+}
+
+/// A native frame.
+struct Native {
+    frame: Frame,
+    /// Its stack pointer.
+    sp: u64,
+    caller: Option<(Caller, Simple)>,
 }
 
 /// When and in which process a stack was taken.
@@ -46,15 +56,16 @@ impl Moment {
 }
 
 impl Stacks {
-    pub(super) fn new(stack_ends: Arc<StackEnds>) -> Self {
+    pub(super) fn new(learned: Arc<Learned>) -> Self {
         Stacks {
             modules: Modules::default(),
             kernel_addresses: BTreeSet::new(),
             vdso_offsets: BTreeSet::new(),
             interner: StackInterner::default(),
-            stack_ends,
+            learned,
             frames: Vec::new(),
             found: Vec::new(),
+            code_numbers: CodeNumbers::default(),
         }
     }
 
@@ -109,7 +120,7 @@ impl Stacks {
 
     /// Forgets where a thread's stack ends.
     pub(super) fn forget_end(&self, tid: u32) {
-        self.stack_ends.remove(tid);
+        self.learned.stack_ends.remove(tid);
     }
 
     fn kernel_frames(&mut self, addresses: &[u8], records: &mut Vec<Record>) {
@@ -142,12 +153,14 @@ impl Stacks {
         if before.code_version != code_version {
             *before = ThreadStack { end: before.end, code_version, ..ThreadStack::default() };
         }
+        let has_python = !place.python.is_empty() && process.python.is_some();
         let mut code = ProcessCode { pid, time_ns, process, modules: &mut self.modules, records };
         let (found, vdso_offsets) = (&mut self.found, &mut self.vdso_offsets);
         found.clear();
         let mut known = None;
         let is_known = |caller: &Caller| {
-            known = before.kept.find(caller, &stack);
+            // Frames of CPython may have changed where native ones have not.
+            known = before.kept.find(caller, &stack).filter(|_| !has_python);
             known.is_some()
         };
         let end = rz_unwind::unwind_until(&mut code, registers, &stack, is_known, |frame| {
@@ -155,7 +168,8 @@ impl Stacks {
             if kind == ModuleKind::Vdso {
                 vdso_offsets.insert(offset);
             }
-            found.push((Frame::Code { module, offset }, frame.caller));
+            let (sp, caller) = (frame.sp, frame.caller);
+            found.push(Native { frame: Frame::Code { module, offset }, sp, caller });
         });
         let (mut user, mut keeps) = (UserStack::default(), true);
         match (end, known) {
@@ -165,14 +179,16 @@ impl Stacks {
                 self.learn_end(before, tid, stack_end);
             }
             (End::Root(stack_end), _) => {
-                before.kept.begin(stack_end);
+                if !has_python {
+                    before.kept.begin(stack_end);
+                }
                 self.learn_end(before, tid, stack_end);
             }
             (End::Truncated(reason), _) => {
                 if reason == TruncatedReason::StackTooDeep {
                     // What was taken for the end may have been that of a
                     // coroutine's stack.
-                    self.stack_ends.remove(tid);
+                    self.learned.stack_ends.remove(tid);
                     before.end = 0;
                 }
                 user.truncated = Some(reason);
@@ -181,7 +197,13 @@ impl Stacks {
             }
             (End::Known, None) => {}
         }
-        for (frame, caller) in self.found.drain(..).rev() {
+        if has_python && let Some(python) = &mut process.python {
+            let end = registers.sp().saturating_add(place.stack.len() as u64);
+            let frames = Frames::parse(place.python);
+            self.add_python_frames(moment, frames, end, python, &mut user, records);
+            return user;
+        }
+        for Native { frame, caller, .. } in self.found.drain(..).rev() {
             let frame = self.interner.frame(frame);
             let id = self.interner.stack(user.stack, frame);
             user.stack = Some(id);
@@ -192,10 +214,52 @@ impl Stacks {
         user
     }
 
+    /// Adds the native frames that were found, and those of CPython in their places
+    /// among them. The copy of the stack ends at `end`.
+    fn add_python_frames(
+        &mut self,
+        moment: Moment,
+        frames: Frames,
+        end: u64,
+        python: &mut Interpreter,
+        user: &mut UserStack,
+        records: &mut Vec<Record>,
+    ) {
+        let Moment { time_ns, pid, .. } = moment;
+        let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
+        if frames.is_cut && user.truncated.is_none() {
+            user.truncated = Some(TruncatedReason::TooManyFrames);
+            user.stack = Some(self.root(TruncatedReason::TooManyFrames));
+        }
+        let native = std::mem::take(&mut self.found);
+        let pointers: Vec<u64> = native.iter().map(|native| native.sp).collect();
+        let is_evaluating = |at: &usize| python.is_evaluating(native[*at].frame);
+        let evaluating: Vec<usize> = (0..native.len()).filter(is_evaluating).collect();
+        let mut runs = if python.leads_to_native() {
+            frames.by_address(&pointers, end, &evaluating)
+        } else {
+            frames.one_each(&evaluating, native.len(), user.truncated.is_none())
+        };
+        // What lies beyond the native frames that were found comes first.
+        for at in (0..=native.len()).rev() {
+            if let Some(native) = native.get(at) {
+                user.stack = Some(self.child(user.stack, native.frame));
+            }
+            while let Some((_, run)) = runs.pop_if(|(of, _)| *of >= at) {
+                for raw in run.into_iter().rev() {
+                    let frame =
+                        python.frame(raw, time_ns, &memory, &mut self.code_numbers, records);
+                    user.stack = Some(self.child(user.stack, frame));
+                }
+            }
+        }
+        self.found = native;
+    }
+
     fn learn_end(&self, stack: &mut ThreadStack, tid: u32, stack_end: u64) {
         if stack.end != stack_end {
             stack.end = stack_end;
-            self.stack_ends.set(tid, stack_end);
+            self.learned.stack_ends.set(tid, stack_end);
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Whether a file has a CPython in it, and which one.
+
+use std::fs::File;
+use std::ops::Range;
+
+use object::elf::PT_LOAD;
+use object::read::elf::{ElfFile64, ProgramHeader};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
+
+use super::offsets::{Offsets, SAID_LEN, of_version, said_by};
+
+/// A version of the language, within which nothing moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Version {
+    pub(crate) major: u8,
+    pub(crate) minor: u8,
+}
+
+/// A CPython in a file. Addresses are the file's own.
+#[derive(Debug)]
+pub(crate) struct Build {
+    /// Where its state begins.
+    pub(crate) runtime_svma: u64,
+    /// What all code objects have as their type; 0 if unknown.
+    pub(crate) code_type_svma: u64,
+    /// Where in the file the function is that evaluates frames: in one piece or in
+    /// several.
+    pub(crate) evaluating: Vec<Range<u64>>,
+    pub(crate) offsets: Offsets,
+}
+
+/// What a file has in it.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Known(Build),
+    /// A version whose layout is not known.
+    Unknown(Option<Version>),
+}
+
+/// Looks into a file, which may be called after Python; `None` if there is no CPython
+/// in it.
+pub(crate) fn find(file: File, is_called_so: bool) -> Option<Found> {
+    let data = ReadCache::new(file);
+    let elf = ElfFile64::<Endianness, _>::parse(&data).ok()?;
+    // Up to version 3.9 it has no section of its own. To look through the names of all
+    // that is mapped would take too long.
+    let section = elf.section_by_name(".PyRuntime");
+    if section.is_none() && !is_called_so {
+        return None;
+    }
+    let symbols = Symbols::of(&elf);
+    // The section holds nothing else.
+    let runtime_svma = symbols.runtime.or(section.map(|section| section.address()))?;
+    let file_offset = |address: u64| {
+        let endian = elf.endian();
+        let part = elf.elf_program_headers().iter().find(|header| {
+            let (start, length) = (header.p_vaddr(endian), header.p_filesz(endian));
+            header.p_type(endian) == PT_LOAD
+                && address.checked_sub(start).is_some_and(|behind| behind < length)
+        })?;
+        part.p_offset(endian).checked_add(address - part.p_vaddr(endian))
+    };
+    let bytes = |address: u64, length: usize| {
+        (&data).read_bytes_at(file_offset(address)?, length as u64).ok()
+    };
+    let version = symbols.version.and_then(|at| bytes(at, 4)?.first_chunk()).map(|bytes| {
+        let [_, _, minor, major] = *bytes;
+        Version { major, minor }
+    });
+    let Some(version) = version.or(symbols.oldest) else { return Some(Found::Unknown(None)) };
+    let said = || bytes(runtime_svma, SAID_LEN).and_then(|bytes| said_by(version, bytes));
+    let Some(offsets) = of_version(version).or_else(said) else {
+        return Some(Found::Unknown(Some(version)));
+    };
+    let code_type_svma = symbols.code_type.unwrap_or(0);
+    let evaluating = symbols.evaluating.into_iter().filter_map(|(address, length)| {
+        let start = file_offset(address)?;
+        Some(start..start.checked_add(length)?)
+    });
+    let evaluating = evaluating.collect();
+    Some(Found::Known(Build { runtime_svma, code_type_svma, evaluating, offsets }))
+}
+
+/// Addresses that a file exports.
+#[derive(Default)]
+struct Symbols {
+    runtime: Option<u64>,
+    code_type: Option<u64>,
+    /// The number of the version.
+    version: Option<u64>,
+    /// What it must at least be, from the functions that it has.
+    oldest: Option<Version>,
+    /// Addresses and lengths.
+    evaluating: Vec<(u64, u64)>,
+}
+
+/// Functions that a version was the first to have, of those that do not say which they
+/// are.
+const FIRST_HAD: [(&str, Version); 3] = [
+    ("PyCode_NewWithPosOnlyArgs", Version { major: 3, minor: 8 }),
+    ("PyObject_CallNoArgs", Version { major: 3, minor: 9 }),
+    ("PyIter_Send", Version { major: 3, minor: 10 }),
+];
+/// The function that evaluates frames. Compilers add to the name of what they have
+/// split off.
+const EVALUATES: &str = "_PyEval_EvalFrameDefault";
+
+impl Symbols {
+    fn of<'d>(elf: &ElfFile64<'d, Endianness, &'d ReadCache<File>>) -> Self {
+        let mut found = Symbols::default();
+        for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
+            if !symbol.is_definition() {
+                continue;
+            }
+            let Ok(name) = symbol.name() else { continue };
+            let place = match name {
+                "_PyRuntime" => &mut found.runtime,
+                "PyCode_Type" => &mut found.code_type,
+                "Py_Version" => &mut found.version,
+                _ if name.starts_with(EVALUATES) => {
+                    found.evaluating.push((symbol.address(), symbol.size()));
+                    continue;
+                }
+                _ => {
+                    let first = FIRST_HAD.iter().find(|(first, _)| *first == name);
+                    found.oldest = found.oldest.max(first.map(|(_, version)| *version));
+                    continue;
+                }
+            };
+            place.get_or_insert(symbol.address());
+        }
+        found
+    }
+}
