@@ -25,6 +25,7 @@ QUICK = {
     "alloc_attach.py": [],
     "large.py": ["--samples", "10000"],
     "false_alarms.py": ["--runs", "4", "--seconds", "0.5", "--pairs", "3", "--group", "1"],
+    "python.py": ["--rounds", "1", "--seconds", "2", "--hz", "99"],
     "symbolize.py": ["--addresses", "500", "--repeat", "1", "--timeout", "60"],
 }
 
