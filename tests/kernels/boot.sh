@@ -16,7 +16,7 @@ out=$(realpath "$2")
 cd "$(dirname "$0")/../.."
 
 TIME_LIMIT=${TIME_LIMIT:-300}
-PROGRAMS=(allocs deep20 forker heap waiter)
+PROGRAMS=(allocs deep20 fakepython forker heap waiter)
 
 kernel=$1
 programs=target/programs

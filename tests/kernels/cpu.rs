@@ -28,6 +28,19 @@ pub fn by_bpf(recorded: &Recorded) {
     assert!((most / 4..=most + most / 10).contains(&sampled), "{sampled} ns of {most} ns sampled");
 }
 
+/// The frames of what looks like Python, but for the one kernel here that gets the
+/// other programs.
+pub fn of_python(recorded: &Recorded) {
+    let contents = recorded.whole_contents();
+    let is_old = contents.records.iter().any(|record| match record {
+        Record::Host(host) => host.release.starts_with("5.10."),
+        _ => false,
+    });
+    let stack = if is_old { ";main;pretend;burn" } else { ";main;pretend;evil;burn" };
+    let folded = recorded.folded(&[]);
+    assert!(folded.share(stack) > 0.9, "{}", folded.head(9));
+}
+
 pub fn of_all(recorded: &Recorded) {
     let contents = recorded.contents();
     assert_tier(&contents, "bpf");

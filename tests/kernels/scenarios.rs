@@ -78,6 +78,14 @@ pub const SCENARIOS: &[Scenario] = &[
         check: cpu::by_bpf,
     },
     Scenario {
+        name: "python",
+        what: "frames of Python, from Linux 5.18 on",
+        how: How::Ends,
+        target: "fakepython 0 none",
+        rec: "--tier bpf -d 2 -F 199 -p TARGET -o trace.rz",
+        check: cpu::of_python,
+    },
+    Scenario {
         name: "all",
         what: "CPU samples of all processes",
         how: How::Ends,
