@@ -1,0 +1,263 @@
+//! The V8 of a process: what its frames mean.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use rz_format::{
+    CodeKind, CodeLine, CodeObject, CodeTier, Execution, Frame, LineTable, Positions, Record,
+    Runtime,
+};
+use rz_unwind::StackMemory;
+
+use crate::python::{CodeNumbers, Memory};
+
+use super::binary::Build;
+use super::function::{Function, Shared};
+use super::heap::{Heap, Object, is_object, small_number};
+use super::layout::FrameLayout;
+use super::lines::{LineStarts, source_positions};
+
+/// For how long an object is taken to be the one that it was.
+const OBJECT_STAYS_NS: u64 = 1_000_000_000;
+/// Functions that are known of a process, and maps; with more, all are read once again.
+const MAX_KNOWN: usize = 1 << 18;
+/// Scripts of which it is known where their lines begin; likewise.
+const MAX_SOURCES: usize = 1 << 12;
+/// Longest script in characters that is looked through for its lines.
+const MAX_SOURCE: usize = 16 << 20;
+/// Longest table of positions in bytes; of longer ones, the beginning is kept.
+const MAX_TABLE: usize = 256 << 10;
+/// What a function is called that has no name, by V8's own tools.
+const ANONYMOUS: &str = "(anonymous)";
+/// Types of functions: that of ordinary ones, and those of constructors, which follow.
+const FUNCTION_TYPES: u16 = 24;
+
+/// What a frame of the thread's stack has where those of V8 have what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FrameWords {
+    function: u64,
+    bytecode: u64,
+    offset: u64,
+}
+
+impl FrameWords {
+    /// Those of the frame that a frame pointer points to; `None` if it is none of a
+    /// function.
+    pub(crate) fn read(
+        layout: &FrameLayout,
+        frame_pointer: u64,
+        stack: &StackMemory<'_>,
+    ) -> Option<Self> {
+        let word = |at: i64| stack.read(frame_pointer.wrapping_add_signed(at));
+        let function = word(layout.function)?;
+        // Others have a number there.
+        if !is_object(word(layout.context)?) || !is_object(function) {
+            return None;
+        }
+        let (bytecode, offset) = (word(layout.bytecode), word(layout.offset));
+        Some(FrameWords { function, bytecode: bytecode.unwrap_or(0), offset: offset.unwrap_or(0) })
+    }
+}
+
+/// A process's V8.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    build: Arc<Build>,
+    /// The module that it is in.
+    module: u32,
+    /// Functions by address.
+    known: FxHashMap<u64, Known>,
+    /// When it was last looked at what type of objects a map is of.
+    types: FxHashMap<u64, (u16, u64)>,
+    /// Where lines begin, by the address of the script's text.
+    sources: FxHashMap<u64, (u64, Arc<LineStarts>)>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    number: u32,
+    shared: Shared,
+    /// When it was last looked at.
+    looked_ns: u64,
+    has_lines: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(build: Arc<Build>, module: u32) -> Self {
+        let (known, types, sources) = Default::default();
+        Engine { build, module, known, types, sources }
+    }
+
+    /// Whether code is of its own that runs, or helps, functions of scripts.
+    pub(crate) fn has_embedded(&self, module: u32, offset: u64) -> bool {
+        module == self.module && self.build.embedded.contains(&offset)
+    }
+
+    pub(crate) fn frame_layout(&self) -> &FrameLayout {
+        &self.build.layout.frame
+    }
+
+    /// The frame that a frame of V8 is in the trace; `None` if it is of no script. A
+    /// function that is met for the first time is read, and added to `records`.
+    pub(crate) fn frame(
+        &mut self,
+        words: FrameWords,
+        time_ns: u64,
+        process: u32,
+        memory: &impl Memory,
+        numbers: &mut CodeNumbers,
+        records: &mut Vec<Record>,
+    ) -> Option<Frame> {
+        let build = Arc::clone(&self.build);
+        let heap = Heap { memory, layout: &build.layout };
+        let shared = self.shared(words.function, time_ns, &heap)?;
+        let bytecode = Some(words.bytecode).filter(|bytecode| {
+            let found: Option<Object<8>> = heap.object(*bytecode);
+            let found = found.and_then(|object| self.type_of(object.map(), time_ns, &heap));
+            found == Some(heap.layout.types.bytecode)
+        });
+        // Baseline code has an object there.
+        let offset = bytecode.and_then(|_| small_number(words.offset));
+        let tier = match (bytecode, offset) {
+            (Some(_), Some(_)) => CodeTier::Interpreted,
+            (Some(_), None) => CodeTier::Baseline,
+            (None, _) => CodeTier::Optimized,
+        };
+        let number = self.function(shared, bytecode, time_ns, process, &heap, numbers, records)?;
+        // It counts from the object's start.
+        let start = heap.layout.bytecode_data as u64 - 1;
+        let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
+        let how = Execution { tier, ..Execution::default() };
+        Some(Frame::Runtime { code: number, position: position.unwrap_or(0), how })
+    }
+
+    /// The type of a map's objects.
+    fn type_of<M: Memory>(&mut self, map: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<u16> {
+        if let Some((found, looked_ns)) = self.types.get(&map)
+            && time_ns.saturating_sub(*looked_ns) < OBJECT_STAYS_NS
+        {
+            return Some(*found);
+        }
+        let found = heap.type_of(map)?;
+        if self.types.len() >= MAX_KNOWN {
+            self.types.clear();
+        }
+        self.types.insert(map, (found, time_ns));
+        Some(found)
+    }
+
+    /// What a function has in common with others of the same text.
+    fn shared<M: Memory>(
+        &mut self,
+        function: u64,
+        time_ns: u64,
+        heap: &Heap<'_, M>,
+    ) -> Option<u64> {
+        let mut object: Object<64> = heap.object(function)?;
+        if object.map() & 3 == 0 {
+            // It has moved since, and left its new address.
+            object = heap.object(object.map().checked_add(1)?)?;
+        }
+        let first = heap.layout.types.function;
+        let found = self.type_of(object.map(), time_ns, heap)?;
+        let is_function = (first..first.saturating_add(FUNCTION_TYPES)).contains(&found);
+        is_function.then(|| object.word(heap.layout.function_shared))
+    }
+
+    /// The number of a function.
+    fn function<M: Memory>(
+        &mut self,
+        address: u64,
+        bytecode: Option<u64>,
+        time_ns: u64,
+        process: u32,
+        heap: &Heap<'_, M>,
+        numbers: &mut CodeNumbers,
+        records: &mut Vec<Record>,
+    ) -> Option<u32> {
+        let known = self.known.get(&address);
+        let is_fresh = |known: &Known| time_ns.saturating_sub(known.looked_ns) < OBJECT_STAYS_NS;
+        if let Some(known) = known.filter(|known| is_fresh(known)) {
+            return Some(known.number);
+        }
+        let Some(shared) = Shared::read(heap, address) else {
+            // Without its memory, the process may be gone, and the object is what it was.
+            return known.map(|known| known.number);
+        };
+        let before = known.filter(|known| known.shared == shared);
+        let lines = bytecode.filter(|_| before.is_none_or(|known| !known.has_lines));
+        let lines = lines.and_then(|bytecode| {
+            let object: Object<64> = heap.object(bytecode)?;
+            heap.byte_array(object.word(heap.layout.bytecode_positions), MAX_TABLE)
+        });
+        if let Some(&Known { number, has_lines, .. }) = before
+            && lines.is_none()
+        {
+            self.known.insert(address, Known { number, shared, looked_ns: time_ns, has_lines });
+            return Some(number);
+        }
+        let function = shared.function(heap)?;
+        let number = numbers.take();
+        let starts = self.line_starts(function.source, heap);
+        let has_lines = lines.is_some();
+        let positions = source_positions(&lines.unwrap_or_default());
+        records
+            .push(Record::CodeObject(code_object(number, process, function, positions, &starts)));
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(address, Known { number, shared, looked_ns: time_ns, has_lines });
+        Some(number)
+    }
+
+    /// Where the lines of a script begin; empty if that is not known.
+    fn line_starts<M: Memory>(&mut self, source: u64, heap: &Heap<'_, M>) -> Arc<LineStarts> {
+        // Another one may be there by now: then it has hardly the same length.
+        let length = heap.object::<64>(source).map(|object| object.word(8)).unwrap_or(0);
+        if let Some((of_length, starts)) = self.sources.get(&source)
+            && *of_length == length
+        {
+            return Arc::clone(starts);
+        }
+        let mut starts = LineStarts::default();
+        let read = heap.characters(source, MAX_SOURCE, &mut |part| starts.extend(part));
+        let starts = Arc::new(read.map(|_| starts).unwrap_or_default());
+        if self.sources.len() >= MAX_SOURCES {
+            self.sources.clear();
+        }
+        self.sources.insert(source, (length, Arc::clone(&starts)));
+        starts
+    }
+}
+
+fn code_object(
+    id: u32,
+    process: u32,
+    function: Function,
+    positions: Vec<(u32, u32)>,
+    starts: &LineStarts,
+) -> CodeObject {
+    let place = |position: u32| (position < starts.length()).then(|| starts.place(position));
+    let (first_line, first_column) = function.start.and_then(place).unwrap_or((0, 0));
+    let lines = positions.into_iter().filter_map(|(start, position)| {
+        let (line, column) = place(position)?;
+        Some(CodeLine { start, line, column })
+    });
+    let (kind, name) = match function.name.as_str() {
+        "" => (CodeKind::Anonymous, ANONYMOUS.to_owned()),
+        _ => (CodeKind::Function, function.name),
+    };
+    CodeObject {
+        id,
+        process_plus_one: process + 1,
+        runtime: Runtime::V8.into(),
+        kind: kind.into(),
+        name,
+        qualified_name: String::new(),
+        file: function.file,
+        first_line,
+        first_column,
+        positions: Positions::Bytecode.into(),
+        lines: LineTable::new(lines.collect()),
+    }
+}
