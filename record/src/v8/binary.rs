@@ -30,6 +30,8 @@ pub(crate) enum Found {
 /// A number that each V8 exports.
 const MARKER: &str = "v8dbg_SmiTag";
 const EMBEDDED: &str = "v8_Default_embedded_blob_code_";
+/// What it was called when the other one was only its address, up to version 10.
+const EMBEDDED_ONCE: &str = "v8_Default_embedded_blob_code_data_";
 const EMBEDDED_LENGTH: &str = "v8_Default_embedded_blob_code_size_";
 
 type Elf<'d> = ElfFile64<'d, Endianness, &'d ReadCache<File>>;
@@ -76,20 +78,19 @@ fn exports(elf: &Elf<'_>, name: &str) -> bool {
 
 /// Where the embedded code is in the file.
 fn embedded(elf: &Elf<'_>, data: &ReadCache<File>) -> Option<Range<u64>> {
-    let (mut start, mut length) = (None, None);
+    let [mut start, mut start_once, mut length] = [None; 3];
     for symbol in elf.symbols() {
-        match symbol.name_bytes() {
-            Ok(name) if name == EMBEDDED.as_bytes() => start = Some(symbol.address()),
-            Ok(name) if name == EMBEDDED_LENGTH.as_bytes() => length = Some(symbol.address()),
+        let place = match symbol.name() {
+            Ok(EMBEDDED) => &mut start,
+            Ok(EMBEDDED_ONCE) => &mut start_once,
+            Ok(EMBEDDED_LENGTH) => &mut length,
             _ => continue,
-        }
-        if let (Some(start), Some(length)) = (start, length) {
-            let start = file_offset(elf, start)?;
-            let length = word_at(elf, data, length)?;
-            return Some(start..start.checked_add(length.into())?);
-        }
+        };
+        *place = Some(symbol.address());
     }
-    None
+    let start = file_offset(elf, start_once.or(start)?)?;
+    let length = word_at(elf, data, length?)?;
+    Some(start..start.checked_add(length.into())?)
 }
 
 /// The number at one of the file's own addresses, if the file has it.

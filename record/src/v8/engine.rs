@@ -67,7 +67,9 @@ pub(crate) struct Engine {
     module: u32,
     /// Functions by address.
     known: FxHashMap<u64, Known>,
-    /// When it was last looked at what type of objects a map is of.
+    /// What functions were last seen to be of, for when the process is gone.
+    functions: FxHashMap<u64, u64>,
+    /// The type of the objects that a map is of, and when it was looked at.
     types: FxHashMap<u64, (u16, u64)>,
     /// Where lines begin, by the address of the script's text.
     sources: FxHashMap<u64, (u64, Arc<LineStarts>)>,
@@ -84,8 +86,8 @@ struct Known {
 
 impl Engine {
     pub(crate) fn new(build: Arc<Build>, module: u32) -> Self {
-        let (known, types, sources) = Default::default();
-        Engine { build, module, known, types, sources }
+        let (known, functions, types, sources) = Default::default();
+        Engine { build, module, known, functions, types, sources }
     }
 
     /// Whether code is of its own that runs, or helps, functions of scripts.
@@ -153,7 +155,9 @@ impl Engine {
         time_ns: u64,
         heap: &Heap<'_, M>,
     ) -> Option<u64> {
-        let mut object: Object<64> = heap.object(function)?;
+        let Some(mut object) = heap.object::<64>(function) else {
+            return self.functions.get(&function).copied();
+        };
         if object.map() & 3 == 0 {
             // It has moved since, and left its new address.
             object = heap.object(object.map().checked_add(1)?)?;
@@ -161,7 +165,15 @@ impl Engine {
         let first = heap.layout.types.function;
         let found = self.type_of(object.map(), time_ns, heap)?;
         let is_function = (first..first.saturating_add(FUNCTION_TYPES)).contains(&found);
-        is_function.then(|| object.word(heap.layout.function_shared))
+        if !is_function {
+            return None;
+        }
+        let shared = object.word(heap.layout.function_shared);
+        if self.functions.len() >= MAX_KNOWN {
+            self.functions.clear();
+        }
+        self.functions.insert(function, shared);
+        Some(shared)
     }
 
     /// The number of a function.

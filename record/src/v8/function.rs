@@ -67,7 +67,8 @@ fn scope_content<M: Memory>(
     scope: &Object<64>,
 ) -> Option<(String, Option<u32>)> {
     let head = heap.layout.scope_variables;
-    let flags = small_number(scope.word(8)).filter(|flags| *flags >= 0)?;
+    // Since version 13, they are no number of V8's own.
+    let flags = small_number(scope.word(8)).unwrap_or(scope.word(8) as i32);
     let variables = small_number(scope.word(8 * 3)).filter(|n| (0..MAX_VARIABLES).contains(n))?;
     let names = if variables < MANY_VARIABLES { variables } else { 1 };
     let behind = 8 * (1 + head as u64 + names as u64 + variables as u64);
