@@ -202,7 +202,7 @@ impl Stacks {
             (End::Known, None) => {}
         }
         if let Some(v8) = &mut process.v8 {
-            self.name_v8_frames(moment, process.id, &stack, v8, records);
+            self.name_v8_frames(moment, &stack, v8, records);
         }
         if has_python && let Some(python) = &mut process.python {
             let end = registers.sp().saturating_add(place.stack.len() as u64);
@@ -267,7 +267,6 @@ impl Stacks {
     fn name_v8_frames(
         &mut self,
         moment: Moment,
-        process: u32,
         stack: &StackMemory<'_>,
         v8: &mut Engine,
         records: &mut Vec<Record>,
@@ -278,14 +277,16 @@ impl Stacks {
         for Native { frame, sp, fp, caller } in self.found.iter_mut().rev() {
             let callers = replace(&mut caller_sp, *sp);
             let (Frame::Code { module, offset }, Some(fp)) = (*frame, *fp) else { continue };
-            let is_in_memory = self.modules.kind(module) == ModuleKind::Anonymous;
+            let in_embedded = v8.has_embedded(module, offset);
+            let is_generated = self.modules.kind(module) == ModuleKind::Anonymous;
             // Where the code is about to return, the frame pointer is its caller's.
-            if !(is_in_memory || v8.has_embedded(module, offset)) || fp >= callers {
+            if !(in_embedded || is_generated) || fp >= callers {
                 continue;
             }
-            let Some(words) = FrameWords::read(v8.frame_layout(), fp, stack) else { continue };
+            let words = FrameWords::read(v8.frame_layout(), fp, in_embedded, stack);
+            let Some(words) = words else { continue };
             let numbers = &mut self.code_numbers;
-            if let Some(found) = v8.frame(words, time_ns, process, &memory, numbers, records) {
+            if let Some(found) = v8.frame(words, time_ns, &memory, numbers, records) {
                 // Other frames of the same code may be of another function.
                 (*frame, *caller) = (found, None);
             }

@@ -38,6 +38,8 @@ pub(crate) struct FrameWords {
     function: u64,
     bytecode: u64,
     offset: u64,
+    /// Whether it runs code that comes with the engine.
+    in_embedded: bool,
 }
 
 impl FrameWords {
@@ -46,6 +48,7 @@ impl FrameWords {
     pub(crate) fn read(
         layout: &FrameLayout,
         frame_pointer: u64,
+        in_embedded: bool,
         stack: &StackMemory<'_>,
     ) -> Option<Self> {
         let word = |at: i64| stack.read(frame_pointer.wrapping_add_signed(at));
@@ -54,8 +57,8 @@ impl FrameWords {
         if !is_object(word(layout.context)?) || !is_object(function) {
             return None;
         }
-        let (bytecode, offset) = (word(layout.bytecode), word(layout.offset));
-        Some(FrameWords { function, bytecode: bytecode.unwrap_or(0), offset: offset.unwrap_or(0) })
+        let [bytecode, offset] = [layout.bytecode, layout.offset].map(|at| word(at).unwrap_or(0));
+        Some(FrameWords { function, bytecode, offset, in_embedded })
     }
 }
 
@@ -105,7 +108,6 @@ impl Engine {
         &mut self,
         words: FrameWords,
         time_ns: u64,
-        process: u32,
         memory: &impl Memory,
         numbers: &mut CodeNumbers,
         records: &mut Vec<Record>,
@@ -118,14 +120,17 @@ impl Engine {
             let found = found.and_then(|object| self.type_of(object.map(), time_ns, &heap));
             found == Some(heap.layout.types.bytecode)
         });
-        // Baseline code has an object there.
-        let offset = bytecode.and_then(|_| small_number(words.offset));
+        // Code that takes over within a loop leaves there what the interpreter has put
+        // there, or baseline code: an object.
+        let offset = bytecode.filter(|_| words.in_embedded);
+        let offset = offset.and_then(|_| small_number(words.offset));
         let tier = match (bytecode, offset) {
             (Some(_), Some(_)) => CodeTier::Interpreted,
+            (Some(_), None) if heap.layout.optimizes_in_place() => CodeTier::Unknown,
             (Some(_), None) => CodeTier::Baseline,
             (None, _) => CodeTier::Optimized,
         };
-        let number = self.function(shared, bytecode, time_ns, process, &heap, numbers, records)?;
+        let number = self.function(shared, bytecode, time_ns, &heap, numbers, records)?;
         // It counts from the object's start.
         let start = heap.layout.bytecode_data as u64 - 1;
         let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
@@ -182,7 +187,6 @@ impl Engine {
         address: u64,
         bytecode: Option<u64>,
         time_ns: u64,
-        process: u32,
         heap: &Heap<'_, M>,
         numbers: &mut CodeNumbers,
         records: &mut Vec<Record>,
@@ -213,8 +217,7 @@ impl Engine {
         let starts = self.line_starts(function.source, heap);
         let has_lines = lines.is_some();
         let positions = source_positions(&lines.unwrap_or_default());
-        records
-            .push(Record::CodeObject(code_object(number, process, function, positions, &starts)));
+        records.push(Record::CodeObject(code_object(number, function, positions, &starts)));
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
@@ -244,7 +247,6 @@ impl Engine {
 
 fn code_object(
     id: u32,
-    process: u32,
     function: Function,
     positions: Vec<(u32, u32)>,
     starts: &LineStarts,
@@ -261,7 +263,8 @@ fn code_object(
     };
     CodeObject {
         id,
-        process_plus_one: process + 1,
+        // What a child shares with its parent is the same code.
+        process_plus_one: 0,
         runtime: Runtime::V8.into(),
         kind: kind.into(),
         name,

@@ -61,6 +61,12 @@ pub(super) struct Types {
 }
 
 impl Layout {
+    /// Whether optimized code may go on in the frame of other code. With the compiler
+    /// that does so, the trusted objects came.
+    pub(super) fn optimizes_in_place(&self) -> bool {
+        self.types.trusted_byte_array.is_some()
+    }
+
     /// What the numbers say, by name; `Err` names the first one that is missing, or
     /// is one that these frames are not known with.
     pub(super) fn of<'n>(numbers: &[(&'n str, i32)]) -> Result<Self, &'static str> {
