@@ -202,7 +202,7 @@ impl Stacks {
             (End::Known, None) => {}
         }
         if let Some(v8) = &mut process.v8 {
-            self.name_v8_frames(moment, &stack, v8, records);
+            self.name_v8_frames(moment, &stack, v8, process.has_dump, records);
         }
         if has_python && let Some(python) = &mut process.python {
             let end = registers.sp().saturating_add(place.stack.len() as u64);
@@ -269,6 +269,7 @@ impl Stacks {
         moment: Moment,
         stack: &StackMemory<'_>,
         v8: &mut Engine,
+        has_dump: bool,
         records: &mut Vec<Record>,
     ) {
         let Moment { time_ns, pid, .. } = moment;
@@ -278,7 +279,8 @@ impl Stacks {
             let callers = replace(&mut caller_sp, *sp);
             let (Frame::Code { module, offset }, Some(fp)) = (*frame, *fp) else { continue };
             let in_embedded = v8.has_embedded(module, offset);
-            let is_generated = self.modules.kind(module) == ModuleKind::Anonymous;
+            // A dump says more: what was compiled into other functions, and each line.
+            let is_generated = !has_dump && self.modules.kind(module) == ModuleKind::Anonymous;
             // Where the code is about to return, the frame pointer is its caller's.
             if !(in_embedded || is_generated) || fp >= callers {
                 continue;

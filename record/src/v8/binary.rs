@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile64, ProgramHeader, SectionHeader};
-use object::{Endianness, Object, ObjectSymbol, ReadCache, ReadRef};
+use object::{Endianness, Object, ObjectSection, ReadCache, ReadRef};
 
 use super::layout::{Layout, PREFIX};
 
@@ -34,6 +34,9 @@ const EMBEDDED: &str = "v8_Default_embedded_blob_code_";
 const EMBEDDED_ONCE: &str = "v8_Default_embedded_blob_code_data_";
 const EMBEDDED_LENGTH: &str = "v8_Default_embedded_blob_code_size_";
 
+/// Length of a symbol's entry.
+const SYMBOL_LEN: usize = 24;
+
 type Elf<'d> = ElfFile64<'d, Endianness, &'d ReadCache<File>>;
 
 /// Looks into a file; `None` if there is no V8 in it.
@@ -45,11 +48,10 @@ pub(crate) fn find(file: File) -> Option<Found> {
         return None;
     }
     let mut numbers = Vec::new();
-    for symbol in elf.dynamic_symbols() {
-        let name = symbol.name().ok().and_then(|name| name.strip_prefix(PREFIX));
-        if let Some(name) = name {
+    for (name, address) in symbols(&elf, ".dynsym", ".dynstr") {
+        if let Some(name) = name.strip_prefix(PREFIX.as_bytes()).and_then(text) {
             // What is zero takes no space in the file.
-            let number = word_at(&elf, &data, symbol.address()).unwrap_or(0);
+            let number = word_at(&elf, &data, address).unwrap_or(0);
             numbers.push((name, number as i32));
         }
     }
@@ -76,17 +78,41 @@ fn exports(elf: &Elf<'_>, name: &str) -> bool {
     found.is_some()
 }
 
+/// Names, each with what comes after it, and addresses. They are read at once: there may
+/// be 100,000 of them.
+fn symbols<'d>(
+    elf: &Elf<'d>,
+    table: &str,
+    names: &str,
+) -> impl Iterator<Item = (&'d [u8], u64)> + use<'d> {
+    let content = |name| elf.section_by_name(name).and_then(|section| section.data().ok());
+    let (table, names) = (content(table).unwrap_or_default(), content(names).unwrap_or_default());
+    table.as_chunks::<SYMBOL_LEN>().0.iter().filter_map(|symbol| {
+        let name = u32::from_le_bytes(*symbol.first_chunk()?) as usize;
+        let address = u64::from_le_bytes(*symbol.get(8..)?.first_chunk()?);
+        Some((names.get(name..)?, address))
+    })
+}
+
+/// A name, up to its end.
+fn text(name: &[u8]) -> Option<&str> {
+    let end = name.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(&name[..end]).ok()
+}
+
 /// Where the embedded code is in the file.
 fn embedded(elf: &Elf<'_>, data: &ReadCache<File>) -> Option<Range<u64>> {
     let [mut start, mut start_once, mut length] = [None; 3];
-    for symbol in elf.symbols() {
-        let place = match symbol.name() {
-            Ok(EMBEDDED) => &mut start,
-            Ok(EMBEDDED_ONCE) => &mut start_once,
-            Ok(EMBEDDED_LENGTH) => &mut length,
+    for (name, address) in symbols(elf, ".symtab", ".strtab") {
+        // Few begin so, and to look where each of the others ends takes long.
+        let name = name.starts_with(EMBEDDED.as_bytes()).then(|| text(name)).flatten();
+        let place = match name {
+            Some(EMBEDDED) => &mut start,
+            Some(EMBEDDED_ONCE) => &mut start_once,
+            Some(EMBEDDED_LENGTH) => &mut length,
             _ => continue,
         };
-        *place = Some(symbol.address());
+        *place = Some(address);
     }
     let start = file_offset(elf, start_once.or(start)?)?;
     let length = word_at(elf, data, length?)?;

@@ -252,11 +252,17 @@ fn code_object(
     starts: &LineStarts,
 ) -> CodeObject {
     let place = |position: u32| (position < starts.length()).then(|| starts.place(position));
-    let (first_line, first_column) = function.start.and_then(place).unwrap_or((0, 0));
-    let lines = positions.into_iter().filter_map(|(start, position)| {
+    let begin = function.start.and_then(place);
+    let (first_line, first_column) = begin.unwrap_or((0, 0));
+    // Where it is not known what a frame is at, it is at the start of the bytecode: that
+    // stands for where the function begins.
+    let begin = begin.map(|(line, column)| CodeLine { start: 0, line, column });
+    let lines = positions.into_iter().filter(|(start, _)| *start > 0 || begin.is_none());
+    let lines = lines.filter_map(|(start, position)| {
         let (line, column) = place(position)?;
         Some(CodeLine { start, line, column })
     });
+    let lines = begin.into_iter().chain(lines).collect();
     let (kind, name) = match function.name.as_str() {
         "" => (CodeKind::Anonymous, ANONYMOUS.to_owned()),
         _ => (CodeKind::Function, function.name),
@@ -273,6 +279,6 @@ fn code_object(
         first_line,
         first_column,
         positions: Positions::Bytecode.into(),
-        lines: LineTable::new(lines.collect()),
+        lines: LineTable::new(lines),
     }
 }
