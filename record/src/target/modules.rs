@@ -171,7 +171,7 @@ impl Modules {
             None => None,
         };
         let v8 = match v8 {
-            Some(v8::Found::Known(build)) => Some(Arc::new(build)),
+            Some(v8::Found::Known(build)) => Some(build),
             Some(v8::Found::Unknown(name)) => {
                 let text = unknown_v8(&path, name);
                 records.push(Record::Note(Note { text }));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile64, ProgramHeader, SectionHeader};
@@ -21,7 +22,7 @@ pub(crate) struct Build {
 /// What a file has in it.
 #[derive(Debug)]
 pub(crate) enum Found {
-    Known(Build),
+    Known(Arc<Build>),
     /// One whose frames are not known, and a name that is missing, or stands for a number
     /// that is new.
     Unknown(&'static str),
@@ -60,7 +61,7 @@ pub(crate) fn find(file: File) -> Option<Found> {
         Err(name) => return Some(Found::Unknown(name)),
     };
     match embedded(&elf, &data) {
-        Some(embedded) => Some(Found::Known(Build { layout, embedded })),
+        Some(embedded) => Some(Found::Known(Arc::new(Build { layout, embedded }))),
         None => Some(Found::Unknown(EMBEDDED)),
     }
 }

@@ -115,11 +115,12 @@ impl Engine {
         let build = Arc::clone(&self.build);
         let heap = Heap { memory, layout: &build.layout };
         let shared = self.shared(words.function, time_ns, &heap)?;
-        let bytecode = Some(words.bytecode).filter(|bytecode| {
-            let found: Option<Object<8>> = heap.object(*bytecode);
-            let found = found.and_then(|object| self.type_of(object.map(), time_ns, &heap));
-            found == Some(heap.layout.types.bytecode)
-        });
+        let found: Option<Object<8>> = heap.object(words.bytecode);
+        // Without its memory, the process may be gone.
+        let is_unknown = is_object(words.bytecode) && found.is_none();
+        let found = found.and_then(|object| self.type_of(object.map(), time_ns, &heap));
+        let is_bytecode = found == Some(heap.layout.types.bytecode);
+        let bytecode = is_bytecode.then_some(words.bytecode);
         // Code that takes over within a loop leaves there what the interpreter has put
         // there, or baseline code: an object.
         let offset = bytecode.filter(|_| words.in_embedded);
@@ -128,6 +129,7 @@ impl Engine {
             (Some(_), Some(_)) => CodeTier::Interpreted,
             (Some(_), None) if heap.layout.optimizes_in_place() => CodeTier::Unknown,
             (Some(_), None) => CodeTier::Baseline,
+            (None, _) if is_unknown => CodeTier::Unknown,
             (None, _) => CodeTier::Optimized,
         };
         let number = self.function(shared, bytecode, time_ns, &heap, numbers, records)?;
@@ -280,5 +282,110 @@ fn code_object(
         first_column,
         positions: Positions::Bytecode.into(),
         lines: LineTable::new(lines),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FUNCTION, Words, layout, program, small};
+
+    const CONTEXT: u64 = 0x2001;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn engine() -> Engine {
+        Engine::new(Arc::new(Build { layout: layout(), embedded: 0x100..0x200 }), 0)
+    }
+
+    /// The words of a frame whose pointer is 40 bytes into this.
+    fn words(offset: u64, bytecode: u64, function: u64, context: u64) -> Option<FrameWords> {
+        let bytes = [offset, bytecode, 0, function, context].map(u64::to_le_bytes).concat();
+        let stack = StackMemory::new(0x100, &bytes);
+        FrameWords::read(&layout().frame, 0x100 + 40, true, &stack)
+    }
+
+    /// What a frame is in the trace, at a time; and the code objects that are new.
+    fn frame(
+        engine: &mut Engine,
+        words: Option<FrameWords>,
+        time_ns: u64,
+        memory: &Words,
+    ) -> (Option<Frame>, Vec<CodeObject>) {
+        let mut records = Vec::new();
+        let mut numbers = CodeNumbers::default();
+        let found = engine.frame(words.unwrap(), time_ns, memory, &mut numbers, &mut records);
+        let objects = records.into_iter().map(|record| match record {
+            Record::CodeObject(object) => object,
+            other => panic!("{other:?}"),
+        });
+        (found, objects.collect())
+    }
+
+    fn runtime(position: u64, tier: CodeTier) -> Option<Frame> {
+        let how = Execution { tier, ..Execution::default() };
+        Some(Frame::Runtime { code: 0, position, how })
+    }
+
+    #[test]
+    fn a_frame_of_the_interpreter_has_name_and_line() {
+        let (found, objects) =
+            frame(&mut engine(), words(small(53 + 6), 0x9001, 0x1001, CONTEXT), 0, &program());
+        assert_eq!(found, runtime(6, CodeTier::Interpreted));
+        let [object] = &objects[..] else { panic!("{objects:?}") };
+        assert_eq!((&*object.name, &*object.file), ("parse", "/app.js"));
+        assert_eq!((object.first_line, object.first_column), (2, 15));
+        assert_eq!([0, 3, 4, 6].map(|at| object.place(at)), [(2, 15), (2, 15), (3, 3), (3, 3)]);
+    }
+
+    #[test]
+    fn compiled_frames_are_in_the_line_in_which_their_function_begins() {
+        let memory = program();
+        let check = |words, tier| {
+            let (found, objects) = frame(&mut engine(), words, 0, &memory);
+            assert_eq!(found, runtime(0, tier));
+            assert_eq!(objects[0].place(0), (2, 15));
+        };
+        check(words(0x4001, 0x9001, 0x1001, CONTEXT), CodeTier::Baseline);
+        check(words(0, 0, 0x1001, CONTEXT), CodeTier::Optimized);
+    }
+
+    #[test]
+    fn what_has_no_function_is_no_frame() {
+        assert!(words(0, 0, 0x1001, small(34)).is_none());
+        assert!(words(0, 0, small(1), CONTEXT).is_none());
+        // Objects of other types, and memory that is not there.
+        for word in [0x4001, 0x7001, 0x2001, 0xffff_ffff_ffff_fff1] {
+            let (found, objects) = frame(&mut engine(), words(0, 0, word, CONTEXT), 0, &program());
+            assert_eq!((found, &objects[..]), (None, &[][..]), "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn functions_are_read_once_and_again_when_they_may_have_changed() {
+        let (mut engine, mut memory) = (engine(), program());
+        let words = || words(0, 0x9001, 0x1001, CONTEXT);
+        assert_eq!(frame(&mut engine, words(), 0, &memory).1.len(), 1);
+        for time_ns in [1, SECOND, 2 * SECOND] {
+            assert_eq!(frame(&mut engine, words(), time_ns, &memory).1, [], "{time_ns}");
+        }
+        // Another function is there now, with the name itself and no more.
+        let name = memory.string(0xa000, "other");
+        memory.put(0x7010, &[name]);
+        let (_, objects) = frame(&mut engine, words(), 4 * SECOND, &memory);
+        assert_eq!((&*objects[0].name, objects[0].first_line), ("other", 0));
+        // The process is gone: it is what it was.
+        let (found, objects) = frame(&mut engine, words(), 9 * SECOND, &Words::default());
+        assert_eq!((found, &objects[..]), (runtime(0, CodeTier::Unknown), &[][..]));
+    }
+
+    #[test]
+    fn a_function_that_has_moved_is_found() {
+        let mut memory = program();
+        let shared = 0x7001;
+        memory.object(0xb000, FUNCTION, &[0, 0, shared, 0, 0, 0, 0]);
+        // It leaves its new address, and something else.
+        memory.put(0x1000, &[0xb000, 0, 0, 0xdead]);
+        let (_, objects) = frame(&mut engine(), words(0, 0, 0x1001, CONTEXT), 0, &memory);
+        assert_eq!(objects[0].name, "parse");
     }
 }

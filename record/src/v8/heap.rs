@@ -48,7 +48,9 @@ impl<M: Memory> Heap<'_, M> {
     /// The start of an object.
     pub(super) fn object<const N: usize>(&self, word: u64) -> Option<Object<N>> {
         let mut bytes = [0; N];
-        (is_object(word) && self.memory.read(word - 1, &mut bytes) == N).then_some(Object(bytes))
+        // It may be the last object in its memory.
+        let has_map = is_object(word) && self.memory.read(word - 1, &mut bytes) >= 8;
+        has_map.then_some(Object(bytes))
     }
 
     /// The type of the objects that have a map.
@@ -170,5 +172,72 @@ impl<M: Memory> Heap<'_, M> {
             left -= part.len();
         }
         Some(wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{BYTES, Words, layout, small};
+
+    fn text(words: &Words, word: u64) -> Option<String> {
+        Heap { memory: words, layout: &layout() }.text(word, 20)
+    }
+
+    #[test]
+    fn strings_of_every_kind() {
+        let mut words = Words::default();
+        let plain = words.string(0x1000, "requestHandler");
+        let other = words.string(0x1100, ".next");
+        let length = |length: u64| length << 32;
+        let cons = words.object(0x1200, 41, &[length(19), plain, other]);
+        let sliced = words.object(0x1300, 43, &[length(9), cons, small(7)]);
+        let thin = words.object(0x1400, 45, &[length(19), cons]);
+        let outside = words.object(0x1500, 42, &[length(5), 0x77, 0x1110]);
+        let wide = words.object(0x1600, 32, &[length(2), 0x043b_0061]);
+        let check =
+            |word, expected: &str| assert_eq!(text(&words, word).as_deref(), Some(expected));
+        check(plain, "requestHandler");
+        check(cons, "requestHandler.next");
+        check(sliced, "Handler.n");
+        check(thin, "requestHandler.next");
+        check(outside, ".next");
+        check(wide, "a\u{43b}");
+    }
+
+    #[test]
+    fn long_strings_are_cut() {
+        let mut words = Words::default();
+        let long = words.string(0x1000, &"x".repeat(100));
+        let huge = words.object(0x2000, 41, &[u64::MAX, long, long]);
+        assert_eq!(text(&words, long), Some("x".repeat(20)));
+        assert_eq!(text(&words, huge), Some("x".repeat(20)));
+    }
+
+    #[test]
+    fn what_is_no_string() {
+        let mut words = Words::default();
+        // One of two of itself, one of memory that is not there, and no strings at all.
+        let own = words.object(0x1000, 41, &[u64::MAX, 0x1001, 0x1001]);
+        let cut = words.object(0x2000, 40, &[10 << 32, 0]);
+        let kept_elsewhere = words.object(0x3000, 42 | 16, &[5 << 32, 0x77, 0x1110]);
+        let bytes = words.object(0x4000, BYTES, &[small(4), 0]);
+        for word in [own, cut, kept_elsewhere, bytes, small(3), 0x4000, 0x7001] {
+            assert_eq!(text(&words, word), None, "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn arrays_of_bytes() {
+        let mut words = Words::default();
+        let array = words.object(0x1000, BYTES, &[small(3), 0x0403_0201]);
+        let too_long = words.object(0x2000, BYTES, &[small(i32::MAX), 0]);
+        let no_length = words.object(0x3000, BYTES, &[small(-1), 0]);
+        let layout = layout();
+        let heap = Heap { memory: &words, layout: &layout };
+        assert_eq!(heap.byte_array(array, 9), Some(vec![1, 2, 3]));
+        assert_eq!(heap.byte_array(array, 2), Some(vec![1, 2]));
+        assert_eq!(heap.byte_array(too_long, 9), None);
+        assert_eq!(heap.byte_array(no_length, 9), None);
     }
 }

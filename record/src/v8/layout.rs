@@ -151,3 +151,40 @@ impl Layout {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::NUMBERS;
+
+    fn without(name: &str) -> Vec<(&'static str, i32)> {
+        NUMBERS.into_iter().filter(|(other, _)| *other != name).collect()
+    }
+
+    #[test]
+    fn a_version_says_where_it_keeps_what() {
+        let layout = Layout::of(&NUMBERS).unwrap();
+        assert_eq!(layout.frame.context, -8);
+        assert_eq!(layout.shared_script, 32);
+        assert_eq!(layout.bytecode_positions, 32);
+        // Others follow their wrapper, or call it something else.
+        let mut later = without("class_SharedFunctionInfo__script_or_debug_info__HeapObject");
+        later.push(("class_SharedFunctionInfo__script__Tagged_HeapObject_", 40));
+        later.push(("class_BytecodeArray__wrapper__Tagged_BytecodeWrapper_", 16));
+        let layout = Layout::of(&later).unwrap();
+        assert_eq!((layout.shared_script, layout.bytecode_positions), (40, 24));
+    }
+
+    #[test]
+    fn what_is_missing_or_new_is_named() {
+        let name = "class_Script__source";
+        assert_eq!(Layout::of(&without("class_Script__source__Object")), Err(name));
+        // Compressed pointers.
+        let mut other = without("TaggedSize");
+        other.push(("TaggedSize", 4));
+        assert_eq!(Layout::of(&other), Err("TaggedSize"));
+        let mut far = without("class_Script__source__Object");
+        far.push(("class_Script__source__Object", 1 << 20));
+        assert_eq!(Layout::of(&far), Err(name));
+    }
+}

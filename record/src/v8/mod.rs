@@ -21,6 +21,8 @@
 
 mod binary;
 mod engine;
+#[cfg(test)]
+mod fixture;
 mod function;
 mod heap;
 mod layout;
