@@ -36,6 +36,7 @@ mod store;
 mod target;
 mod ticks;
 mod tier;
+mod v8;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

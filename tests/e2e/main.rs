@@ -22,6 +22,7 @@ mod json;
 mod launch;
 mod locked_down;
 mod merge;
+mod node;
 mod pipes;
 mod python;
 mod quickstart;

@@ -94,6 +94,8 @@ pub struct Found<P> {
     pub place: P,
     /// Its stack pointer: what it has on the stack begins there.
     pub sp: u64,
+    /// Its frame pointer, if it is known and the code keeps one.
+    pub fp: Option<u64>,
     /// If it has called the one before: how unwinding came to it, and from there
     /// to its caller, as far as that is simple.
     pub caller: Option<(Caller, Simple)>,
@@ -147,7 +149,8 @@ pub fn unwind_until<C: Code>(
             }
             _ => place,
         };
-        frame(Found { place, sp: registers.sp(), caller: caller.zip(simple) });
+        let (sp, fp) = (registers.sp(), registers.get(FP));
+        frame(Found { place, sp, fp, caller: caller.zip(simple) });
         let (caller, interrupted) = match step {
             Err(reason) => return End::Truncated(reason),
             // Whoever makes a system call was called: a zero that was read there is

@@ -24,7 +24,8 @@ pub(crate) struct CodeNumbers {
 }
 
 impl CodeNumbers {
-    fn take(&mut self) -> u32 {
+    /// A new one.
+    pub(crate) fn take(&mut self) -> u32 {
         let number = self.next;
         self.next += 1;
         number

@@ -20,6 +20,7 @@ mod offsets;
 mod order;
 
 pub(crate) use binary::{Build, Found, Version, find};
+pub(crate) use code::Memory;
 pub(crate) use interpreter::{CodeNumbers, Interpreter};
 pub(crate) use offsets::Walk;
 pub(crate) use order::Frames;

@@ -15,6 +15,7 @@ use super::{Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
 use crate::python::Interpreter;
+use crate::v8::Engine;
 
 impl Tracker {
     /// Takes in a process that runs already, as `/proc` shows it. If events
@@ -129,6 +130,11 @@ impl Tracker {
             self.stacks.learned.pythons.add(pid, runtime, walk);
             process.python = Some(python);
         }
+        if process.v8.is_none()
+            && let Some(build) = self.stacks.modules.v8(module)
+        {
+            process.v8 = Some(Engine::new(Arc::clone(build), module));
+        }
         let id = process.id;
         self.found.records.push(Record::Mapping(Mapping {
             process: id,
@@ -214,7 +220,7 @@ impl Tracker {
         } else if self.policy.follow && !self.processes.contains_key(&pid) {
             let Some(parent) = self.processes.get(&event.pid) else { return };
             let (exe, space) = (parent.exe.clone(), parent.space.clone());
-            let python = parent.python.clone();
+            let (python, v8) = (parent.python.clone(), parent.v8.clone());
             // By now it may have executed another program.
             let argv0 = Some(parent.argv0.clone());
             let parent_pid = Some(event.pid);
@@ -222,7 +228,7 @@ impl Tracker {
             let id = self.new_process(pid, event.time_ns, origin);
             if let Some(process) = self.processes.get_mut(&pid) {
                 process.space = space;
-                process.python = python;
+                (process.python, process.v8) = (python, v8);
             }
             self.new_thread(pid, id, tid, owner, event.time_ns, &name);
         }

@@ -15,6 +15,7 @@ use rz_unwind::{Cfi, Image, own_vdso};
 use crate::host::page_size;
 use crate::python::{Build, Found, Version, find};
 use crate::target::procfs::{self, MapEntry};
+use crate::v8;
 
 /// All modules met so far.
 #[derive(Default)]
@@ -33,6 +34,7 @@ struct Loaded {
     cfi: Option<Cfi>,
     segments: Vec<Segment>,
     python: Option<Arc<Build>>,
+    v8: Option<Arc<v8::Build>>,
 }
 
 /// What makes two mappings show the same module.
@@ -142,6 +144,11 @@ impl Modules {
         Some((build, entry.start.wrapping_sub(svma)))
     }
 
+    /// The V8 that the file of a module has in it, if any.
+    pub(crate) fn v8(&self, module: u32) -> Option<&Arc<v8::Build>> {
+        self.list[module as usize].v8.as_ref()
+    }
+
     fn number(
         &mut self,
         identity: Identity,
@@ -152,12 +159,21 @@ impl Modules {
             return *id;
         }
         let id = self.list.len() as u32;
-        let Description { kind, path, process_plus_one, is_generated, image, python } =
+        let Description { kind, path, process_plus_one, is_generated, image, python, v8 } =
             describe(&identity);
         let python = match python {
             Some(Found::Known(build)) => Some(Arc::new(build)),
             Some(Found::Unknown(version)) => {
                 let text = unknown_python(&path, version);
+                records.push(Record::Note(Note { text }));
+                None
+            }
+            None => None,
+        };
+        let v8 = match v8 {
+            Some(v8::Found::Known(build)) => Some(build),
+            Some(v8::Found::Unknown(name)) => {
+                let text = unknown_v8(&path, name);
                 records.push(Record::Note(Note { text }));
                 None
             }
@@ -173,7 +189,7 @@ impl Modules {
         let segments = module.segments.clone();
         records.push(Record::Module(module));
         let cfi = image.map(Cfi::new);
-        self.list.push(Loaded { kind, is_generated, cfi, segments, python });
+        self.list.push(Loaded { kind, is_generated, cfi, segments, python, v8 });
         self.by_identity.insert(identity, id);
         id
     }
@@ -187,13 +203,14 @@ struct Description {
     is_generated: bool,
     image: Option<Image>,
     python: Option<Found>,
+    v8: Option<v8::Found>,
 }
 
 impl Description {
     fn new(kind: ModuleKind, path: &str) -> Self {
         let (process_plus_one, is_generated) = (0, false);
-        let (path, image, python) = (path.to_owned(), None, None);
-        Description { kind, path, process_plus_one, is_generated, image, python }
+        let (path, image, python, v8) = (path.to_owned(), None, None, None);
+        Description { kind, path, process_plus_one, is_generated, image, python, v8 }
     }
 }
 
@@ -205,6 +222,7 @@ fn describe_file(entry: &MapEntry, pid: u32) -> Description {
         description.is_generated = is_short || magic != *b"\x7fELF";
         let is_called_python = entry.path.rsplit('/').next().is_some_and(|n| n.contains("python"));
         description.python = file.try_clone().ok().and_then(|file| find(file, is_called_python));
+        description.v8 = file.try_clone().ok().and_then(v8::find);
         description.image = Image::from_file(file).ok();
     }
     description
@@ -251,5 +269,13 @@ fn unknown_python(path: &str, version: Option<Version>) -> String {
     };
     format!(
         "{path} is CPython {version}, whose frames are not known here: native ones are recorded"
+    )
+}
+
+/// What is said about a V8 whose frames cannot be found; `name` is missing, or new.
+fn unknown_v8(path: &str, name: &str) -> String {
+    format!(
+        "{path} has a V8 whose frames are not known here, as {name} is missing or new: native \
+         ones are recorded"
     )
 }

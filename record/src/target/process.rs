@@ -14,6 +14,7 @@ use rz_unwind::{
 use crate::python::Interpreter;
 use crate::target::modules::Modules;
 use crate::target::procfs::{self, MapEntry};
+use crate::v8::Engine;
 
 /// How often a process's mappings are looked up again because of an address
 /// that none of them holds.
@@ -33,6 +34,10 @@ pub(crate) struct Process {
     pub(crate) space: AddressSpace<MapEntry>,
     /// The CPython that it runs.
     pub(crate) python: Option<Interpreter>,
+    /// The V8 that it runs.
+    pub(crate) v8: Option<Engine>,
+    /// Whether it writes down what code it generates, with lines of its own.
+    pub(crate) has_dump: bool,
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
     start_ns: u64,
@@ -103,6 +108,8 @@ impl Process {
             exe,
             space: AddressSpace::default(),
             python: None,
+            v8: None,
+            has_dump: false,
             live_threads: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),

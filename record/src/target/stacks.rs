@@ -1,6 +1,7 @@
 //! Turns where a thread was into a numbered stack.
 
 use std::collections::BTreeSet;
+use std::mem::replace;
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
@@ -12,6 +13,7 @@ use crate::learned::Learned;
 use crate::python::{CodeNumbers, Frames, Interpreter};
 use crate::target::modules::Modules;
 use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack, read_memory};
+use crate::v8::{Engine, FrameWords};
 
 /// Distinct stacks remembered; with more, equal ones are defined once again.
 /// This many take about 100 MiB.
@@ -38,6 +40,8 @@ struct Native {
     frame: Frame,
     /// Its stack pointer.
     sp: u64,
+    /// Its frame pointer, if it keeps one.
+    fp: Option<u64>,
     caller: Option<(Caller, Simple)>,
 }
 
@@ -168,8 +172,8 @@ impl Stacks {
             if kind == ModuleKind::Vdso {
                 vdso_offsets.insert(offset);
             }
-            let (sp, caller) = (frame.sp, frame.caller);
-            found.push(Native { frame: Frame::Code { module, offset }, sp, caller });
+            let (sp, fp, caller) = (frame.sp, frame.fp, frame.caller);
+            found.push(Native { frame: Frame::Code { module, offset }, sp, fp, caller });
         });
         let (mut user, mut keeps) = (UserStack::default(), true);
         match (end, known) {
@@ -196,6 +200,9 @@ impl Stacks {
                 keeps = false;
             }
             (End::Known, None) => {}
+        }
+        if let Some(v8) = &mut process.v8 {
+            self.name_v8_frames(moment, &stack, v8, process.has_dump, records);
         }
         if has_python && let Some(python) = &mut process.python {
             let end = registers.sp().saturating_add(place.stack.len() as u64);
@@ -254,6 +261,38 @@ impl Stacks {
             }
         }
         self.found = native;
+    }
+
+    /// Puts what V8 says of its frames in the places of these.
+    fn name_v8_frames(
+        &mut self,
+        moment: Moment,
+        stack: &StackMemory<'_>,
+        v8: &mut Engine,
+        has_dump: bool,
+        records: &mut Vec<Record>,
+    ) {
+        let Moment { time_ns, pid, .. } = moment;
+        let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
+        let mut caller_sp = u64::MAX;
+        for Native { frame, sp, fp, caller } in self.found.iter_mut().rev() {
+            let callers = replace(&mut caller_sp, *sp);
+            let (Frame::Code { module, offset }, Some(fp)) = (*frame, *fp) else { continue };
+            let in_embedded = v8.has_embedded(module, offset);
+            // A dump says more: what was compiled into other functions, and each line.
+            let is_generated = !has_dump && self.modules.kind(module) == ModuleKind::Anonymous;
+            // Where the code is about to return, the frame pointer is its caller's.
+            if !(in_embedded || is_generated) || fp >= callers {
+                continue;
+            }
+            let words = FrameWords::read(v8.frame_layout(), fp, in_embedded, stack);
+            let Some(words) = words else { continue };
+            let numbers = &mut self.code_numbers;
+            if let Some(found) = v8.frame(words, time_ns, &memory, numbers, records) {
+                // Other frames of the same code may be of another function.
+                (*frame, *caller) = (found, None);
+            }
+        }
     }
 
     fn learn_end(&self, stack: &mut ThreadStack, tid: u32, stack_end: u64) {

@@ -403,6 +403,9 @@ impl Tracker {
     pub(super) fn watch_dump(&mut self, pid: u32, process: u32, entry: &MapEntry) {
         if is_dump(&entry.path) {
             self.watch_publisher(pid);
+            if let Some(process) = self.processes.get_mut(&pid) {
+                process.has_dump = true;
+            }
             if let Some(publisher) = self.publishers.live.get_mut(&process) {
                 publisher.open_dump(entry);
             }

@@ -1,0 +1,391 @@
+//! The V8 of a process: what its frames mean.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use rz_format::{
+    CodeKind, CodeLine, CodeObject, CodeTier, Execution, Frame, LineTable, Positions, Record,
+    Runtime,
+};
+use rz_unwind::StackMemory;
+
+use crate::python::{CodeNumbers, Memory};
+
+use super::binary::Build;
+use super::function::{Function, Shared};
+use super::heap::{Heap, Object, is_object, small_number};
+use super::layout::FrameLayout;
+use super::lines::{LineStarts, source_positions};
+
+/// For how long an object is taken to be the one that it was.
+const OBJECT_STAYS_NS: u64 = 1_000_000_000;
+/// Functions that are known of a process, and maps; with more, all are read once again.
+const MAX_KNOWN: usize = 1 << 18;
+/// Scripts of which it is known where their lines begin; likewise.
+const MAX_SOURCES: usize = 1 << 12;
+/// Longest script in characters that is looked through for its lines.
+const MAX_SOURCE: usize = 16 << 20;
+/// Longest table of positions in bytes; of longer ones, the beginning is kept.
+const MAX_TABLE: usize = 256 << 10;
+/// What a function is called that has no name, by V8's own tools.
+const ANONYMOUS: &str = "(anonymous)";
+/// Types of functions: that of ordinary ones, and those of constructors, which follow.
+const FUNCTION_TYPES: u16 = 24;
+
+/// What a frame of the thread's stack has where those of V8 have what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FrameWords {
+    function: u64,
+    bytecode: u64,
+    offset: u64,
+    /// Whether it runs code that comes with the engine.
+    in_embedded: bool,
+}
+
+impl FrameWords {
+    /// Those of the frame that a frame pointer points to; `None` if it is none of a
+    /// function.
+    pub(crate) fn read(
+        layout: &FrameLayout,
+        frame_pointer: u64,
+        in_embedded: bool,
+        stack: &StackMemory<'_>,
+    ) -> Option<Self> {
+        let word = |at: i64| stack.read(frame_pointer.wrapping_add_signed(at));
+        let function = word(layout.function)?;
+        // Others have a number there.
+        if !is_object(word(layout.context)?) || !is_object(function) {
+            return None;
+        }
+        let [bytecode, offset] = [layout.bytecode, layout.offset].map(|at| word(at).unwrap_or(0));
+        Some(FrameWords { function, bytecode, offset, in_embedded })
+    }
+}
+
+/// A process's V8.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    build: Arc<Build>,
+    /// The module that it is in.
+    module: u32,
+    /// Functions by address.
+    known: FxHashMap<u64, Known>,
+    /// What functions were last seen to be of, for when the process is gone.
+    functions: FxHashMap<u64, u64>,
+    /// The type of the objects that a map is of, and when it was looked at.
+    types: FxHashMap<u64, (u16, u64)>,
+    /// Where lines begin, by the address of the script's text.
+    sources: FxHashMap<u64, (u64, Arc<LineStarts>)>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    number: u32,
+    shared: Shared,
+    /// When it was last looked at.
+    looked_ns: u64,
+    has_lines: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(build: Arc<Build>, module: u32) -> Self {
+        let (known, functions, types, sources) = Default::default();
+        Engine { build, module, known, functions, types, sources }
+    }
+
+    /// Whether code is of its own that runs, or helps, functions of scripts.
+    pub(crate) fn has_embedded(&self, module: u32, offset: u64) -> bool {
+        module == self.module && self.build.embedded.contains(&offset)
+    }
+
+    pub(crate) fn frame_layout(&self) -> &FrameLayout {
+        &self.build.layout.frame
+    }
+
+    /// The frame that a frame of V8 is in the trace; `None` if it is of no script. A
+    /// function that is met for the first time is read, and added to `records`.
+    pub(crate) fn frame(
+        &mut self,
+        words: FrameWords,
+        time_ns: u64,
+        memory: &impl Memory,
+        numbers: &mut CodeNumbers,
+        records: &mut Vec<Record>,
+    ) -> Option<Frame> {
+        let build = Arc::clone(&self.build);
+        let heap = Heap { memory, layout: &build.layout };
+        let shared = self.shared(words.function, time_ns, &heap)?;
+        let found: Option<Object<8>> = heap.object(words.bytecode);
+        // Without its memory, the process may be gone.
+        let is_unknown = is_object(words.bytecode) && found.is_none();
+        let found = found.and_then(|object| self.type_of(object.map(), time_ns, &heap));
+        let is_bytecode = found == Some(heap.layout.types.bytecode);
+        let bytecode = is_bytecode.then_some(words.bytecode);
+        // Code that takes over within a loop leaves there what the interpreter has put
+        // there, or baseline code: an object.
+        let offset = bytecode.filter(|_| words.in_embedded);
+        let offset = offset.and_then(|_| small_number(words.offset));
+        let tier = match (bytecode, offset) {
+            (Some(_), Some(_)) => CodeTier::Interpreted,
+            (Some(_), None) if heap.layout.optimizes_in_place() => CodeTier::Unknown,
+            (Some(_), None) => CodeTier::Baseline,
+            (None, _) if is_unknown => CodeTier::Unknown,
+            (None, _) => CodeTier::Optimized,
+        };
+        let number = self.function(shared, bytecode, time_ns, &heap, numbers, records)?;
+        // It counts from the object's start.
+        let start = heap.layout.bytecode_data as u64 - 1;
+        let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
+        let how = Execution { tier, ..Execution::default() };
+        Some(Frame::Runtime { code: number, position: position.unwrap_or(0), how })
+    }
+
+    /// The type of a map's objects.
+    fn type_of<M: Memory>(&mut self, map: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<u16> {
+        if let Some((found, looked_ns)) = self.types.get(&map)
+            && time_ns.saturating_sub(*looked_ns) < OBJECT_STAYS_NS
+        {
+            return Some(*found);
+        }
+        let found = heap.type_of(map)?;
+        if self.types.len() >= MAX_KNOWN {
+            self.types.clear();
+        }
+        self.types.insert(map, (found, time_ns));
+        Some(found)
+    }
+
+    /// What a function has in common with others of the same text.
+    fn shared<M: Memory>(
+        &mut self,
+        function: u64,
+        time_ns: u64,
+        heap: &Heap<'_, M>,
+    ) -> Option<u64> {
+        let Some(mut object) = heap.object::<64>(function) else {
+            return self.functions.get(&function).copied();
+        };
+        if object.map() & 3 == 0 {
+            // It has moved since, and left its new address.
+            object = heap.object(object.map().checked_add(1)?)?;
+        }
+        let first = heap.layout.types.function;
+        let found = self.type_of(object.map(), time_ns, heap)?;
+        let is_function = (first..first.saturating_add(FUNCTION_TYPES)).contains(&found);
+        if !is_function {
+            return None;
+        }
+        let shared = object.word(heap.layout.function_shared);
+        if self.functions.len() >= MAX_KNOWN {
+            self.functions.clear();
+        }
+        self.functions.insert(function, shared);
+        Some(shared)
+    }
+
+    /// The number of a function.
+    fn function<M: Memory>(
+        &mut self,
+        address: u64,
+        bytecode: Option<u64>,
+        time_ns: u64,
+        heap: &Heap<'_, M>,
+        numbers: &mut CodeNumbers,
+        records: &mut Vec<Record>,
+    ) -> Option<u32> {
+        let known = self.known.get(&address);
+        let is_fresh = |known: &Known| time_ns.saturating_sub(known.looked_ns) < OBJECT_STAYS_NS;
+        if let Some(known) = known.filter(|known| is_fresh(known)) {
+            return Some(known.number);
+        }
+        let Some(shared) = Shared::read(heap, address) else {
+            // Without its memory, the process may be gone, and the object is what it was.
+            return known.map(|known| known.number);
+        };
+        let before = known.filter(|known| known.shared == shared);
+        let lines = bytecode.filter(|_| before.is_none_or(|known| !known.has_lines));
+        let lines = lines.and_then(|bytecode| {
+            let object: Object<64> = heap.object(bytecode)?;
+            heap.byte_array(object.word(heap.layout.bytecode_positions), MAX_TABLE)
+        });
+        if let Some(&Known { number, has_lines, .. }) = before
+            && lines.is_none()
+        {
+            self.known.insert(address, Known { number, shared, looked_ns: time_ns, has_lines });
+            return Some(number);
+        }
+        let function = shared.function(heap)?;
+        let number = numbers.take();
+        let starts = self.line_starts(function.source, heap);
+        let has_lines = lines.is_some();
+        let positions = source_positions(&lines.unwrap_or_default());
+        records.push(Record::CodeObject(code_object(number, function, positions, &starts)));
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(address, Known { number, shared, looked_ns: time_ns, has_lines });
+        Some(number)
+    }
+
+    /// Where the lines of a script begin; empty if that is not known.
+    fn line_starts<M: Memory>(&mut self, source: u64, heap: &Heap<'_, M>) -> Arc<LineStarts> {
+        // Another one may be there by now: then it has hardly the same length.
+        let length = heap.object::<64>(source).map(|object| object.word(8)).unwrap_or(0);
+        if let Some((of_length, starts)) = self.sources.get(&source)
+            && *of_length == length
+        {
+            return Arc::clone(starts);
+        }
+        let mut starts = LineStarts::default();
+        let read = heap.characters(source, MAX_SOURCE, &mut |part| starts.extend(part));
+        let starts = Arc::new(read.map(|_| starts).unwrap_or_default());
+        if self.sources.len() >= MAX_SOURCES {
+            self.sources.clear();
+        }
+        self.sources.insert(source, (length, Arc::clone(&starts)));
+        starts
+    }
+}
+
+fn code_object(
+    id: u32,
+    function: Function,
+    positions: Vec<(u32, u32)>,
+    starts: &LineStarts,
+) -> CodeObject {
+    let place = |position: u32| (position < starts.length()).then(|| starts.place(position));
+    let begin = function.start.and_then(place);
+    let (first_line, first_column) = begin.unwrap_or((0, 0));
+    // Where it is not known what a frame is at, it is at the start of the bytecode: that
+    // stands for where the function begins.
+    let begin = begin.map(|(line, column)| CodeLine { start: 0, line, column });
+    let lines = positions.into_iter().filter(|(start, _)| *start > 0 || begin.is_none());
+    let lines = lines.filter_map(|(start, position)| {
+        let (line, column) = place(position)?;
+        Some(CodeLine { start, line, column })
+    });
+    let lines = begin.into_iter().chain(lines).collect();
+    let (kind, name) = match function.name.as_str() {
+        "" => (CodeKind::Anonymous, ANONYMOUS.to_owned()),
+        _ => (CodeKind::Function, function.name),
+    };
+    CodeObject {
+        id,
+        // What a child shares with its parent is the same code.
+        process_plus_one: 0,
+        runtime: Runtime::V8.into(),
+        kind: kind.into(),
+        name,
+        qualified_name: String::new(),
+        file: function.file,
+        first_line,
+        first_column,
+        positions: Positions::Bytecode.into(),
+        lines: LineTable::new(lines),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::fixture::{FUNCTION, Words, layout, program, small};
+
+    const CONTEXT: u64 = 0x2001;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn engine() -> Engine {
+        Engine::new(Arc::new(Build { layout: layout(), embedded: 0x100..0x200 }), 0)
+    }
+
+    /// The words of a frame whose pointer is 40 bytes into this.
+    fn words(offset: u64, bytecode: u64, function: u64, context: u64) -> Option<FrameWords> {
+        let bytes = [offset, bytecode, 0, function, context].map(u64::to_le_bytes).concat();
+        let stack = StackMemory::new(0x100, &bytes);
+        FrameWords::read(&layout().frame, 0x100 + 40, true, &stack)
+    }
+
+    /// What a frame is in the trace, at a time; and the code objects that are new.
+    fn frame(
+        engine: &mut Engine,
+        words: Option<FrameWords>,
+        time_ns: u64,
+        memory: &Words,
+    ) -> (Option<Frame>, Vec<CodeObject>) {
+        let mut records = Vec::new();
+        let mut numbers = CodeNumbers::default();
+        let found = engine.frame(words.unwrap(), time_ns, memory, &mut numbers, &mut records);
+        let objects = records.into_iter().map(|record| match record {
+            Record::CodeObject(object) => object,
+            other => panic!("{other:?}"),
+        });
+        (found, objects.collect())
+    }
+
+    fn runtime(position: u64, tier: CodeTier) -> Option<Frame> {
+        let how = Execution { tier, ..Execution::default() };
+        Some(Frame::Runtime { code: 0, position, how })
+    }
+
+    #[test]
+    fn a_frame_of_the_interpreter_has_name_and_line() {
+        let (found, objects) =
+            frame(&mut engine(), words(small(53 + 6), 0x9001, 0x1001, CONTEXT), 0, &program());
+        assert_eq!(found, runtime(6, CodeTier::Interpreted));
+        let [object] = &objects[..] else { panic!("{objects:?}") };
+        assert_eq!((&*object.name, &*object.file), ("parse", "/app.js"));
+        assert_eq!((object.first_line, object.first_column), (2, 15));
+        assert_eq!([0, 3, 4, 6].map(|at| object.place(at)), [(2, 15), (2, 15), (3, 3), (3, 3)]);
+    }
+
+    #[test]
+    fn compiled_frames_are_in_the_line_in_which_their_function_begins() {
+        let memory = program();
+        let check = |words, tier| {
+            let (found, objects) = frame(&mut engine(), words, 0, &memory);
+            assert_eq!(found, runtime(0, tier));
+            assert_eq!(objects[0].place(0), (2, 15));
+        };
+        check(words(0x4001, 0x9001, 0x1001, CONTEXT), CodeTier::Baseline);
+        check(words(0, 0, 0x1001, CONTEXT), CodeTier::Optimized);
+    }
+
+    #[test]
+    fn what_has_no_function_is_no_frame() {
+        assert!(words(0, 0, 0x1001, small(34)).is_none());
+        assert!(words(0, 0, small(1), CONTEXT).is_none());
+        // Objects of other types, and memory that is not there.
+        for word in [0x4001, 0x7001, 0x2001, 0xffff_ffff_ffff_fff1] {
+            let (found, objects) = frame(&mut engine(), words(0, 0, word, CONTEXT), 0, &program());
+            assert_eq!((found, &objects[..]), (None, &[][..]), "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn functions_are_read_once_and_again_when_they_may_have_changed() {
+        let (mut engine, mut memory) = (engine(), program());
+        let words = || words(0, 0x9001, 0x1001, CONTEXT);
+        assert_eq!(frame(&mut engine, words(), 0, &memory).1.len(), 1);
+        for time_ns in [1, SECOND, 2 * SECOND] {
+            assert_eq!(frame(&mut engine, words(), time_ns, &memory).1, [], "{time_ns}");
+        }
+        // Another function is there now, with the name itself and no more.
+        let name = memory.string(0xa000, "other");
+        memory.put(0x7010, &[name]);
+        let (_, objects) = frame(&mut engine, words(), 4 * SECOND, &memory);
+        assert_eq!((&*objects[0].name, objects[0].first_line), ("other", 0));
+        // The process is gone: it is what it was.
+        let (found, objects) = frame(&mut engine, words(), 9 * SECOND, &Words::default());
+        assert_eq!((found, &objects[..]), (runtime(0, CodeTier::Unknown), &[][..]));
+    }
+
+    #[test]
+    fn a_function_that_has_moved_is_found() {
+        let mut memory = program();
+        let shared = 0x7001;
+        memory.object(0xb000, FUNCTION, &[0, 0, shared, 0, 0, 0, 0]);
+        // It leaves its new address, and something else.
+        memory.put(0x1000, &[0xb000, 0, 0, 0xdead]);
+        let (_, objects) = frame(&mut engine(), words(0, 0, 0x1001, CONTEXT), 0, &memory);
+        assert_eq!(objects[0].name, "parse");
+    }
+}

@@ -1,0 +1,101 @@
+//! Frames of Node.js programs, which nobody has told what to do.
+
+use std::fs;
+use std::process::Command;
+
+use rz_format::CodeTier;
+use rz_profile::model::{FrameKind, Location, Profile};
+use rz_tests::{Target, Trace, program_path, tool};
+
+/// Functions of `split.js`, and their shares.
+const SHARES: [(&str, f64); 3] = [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)];
+
+fn record(args: &[&str]) -> Trace {
+    let target = Target::spawn(Command::new(tool("node")).arg(program_path("split.js")));
+    Trace::of(target.pid(), "4", &[&["-q"], args].concat())
+}
+
+/// The number of the line of `split.js` that has this in it.
+fn line_with(part: &str) -> u32 {
+    let program = fs::read_to_string(program_path("split.js")).unwrap();
+    let at = program.lines().position(|line| line.contains(part));
+    at.unwrap_or_else(|| panic!("no line has {part}")) as u32 + 1
+}
+
+/// The share of samples with a frame that is so.
+fn share(profile: &Profile, is_counted: &dyn Fn(&Location) -> bool) -> f64 {
+    let [mut counted, mut all] = [0; 2];
+    for sample in &profile.samples {
+        all += sample.weight;
+        if profile.locations_of(sample.stack).any(is_counted) {
+            counted += sample.weight;
+        }
+    }
+    counted as f64 / all as f64
+}
+
+/// Panics unless a share is as expected, as far as chance allows.
+#[track_caller]
+fn assert_share(name: &str, share: f64, expected: f64, samples: usize) {
+    let deviation = (expected * (1.0 - expected) / samples as f64).sqrt();
+    assert!((share - expected).abs() < 5.0 * deviation + 0.01, "{name}: {share}");
+}
+
+#[test]
+fn functions_have_their_shares() {
+    let trace = record(&[]);
+    let folded = trace.folded(&[]);
+    for (name, expected) in SHARES {
+        let has_all = |stack: &str| {
+            let mut frames = stack.split(';').map(|frame| frame.trim_end_matches("_[j]"));
+            ["(anonymous)", "run", name].iter().all(|name| frames.any(|frame| frame == *name))
+        };
+        let found = folded.stacks.iter().filter(|(stack, _)| has_all(stack));
+        let share = found.map(|(_, count)| count).sum::<u64>() as f64 / folded.total() as f64;
+        assert_share(name, share, expected, folded.total() as usize);
+    }
+    assert_eq!(folded.count("[truncated"), 0, "{}", folded.head(10));
+    // What was there before.
+    let nameless = folded.share("Builtins_InterpreterEntryTrampoline") + folded.share("[anon]");
+    assert!(nameless < 0.02, "{}", folded.head(10));
+}
+
+/// The interpreter says where its functions are; which line that is, V8 has to have
+/// found out.
+#[test]
+fn lines_of_interpreted_callers_have_their_shares() {
+    let profile = record(&[]).profile();
+    for (name, expected) in SHARES {
+        let line = line_with(&format!("{name});"));
+        let is_at = |location: &Location| {
+            let place = &location.lines[0];
+            let function = &profile.functions[place.function];
+            function.name == "run" && place.line == line
+        };
+        let share = share(&profile, &is_at);
+        assert_share(name, share, expected, profile.samples.len());
+    }
+    let is_run = |location: &Location| {
+        matches!(location.kind, FrameKind::Runtime(_))
+            && location.how.tier == CodeTier::Interpreted
+            && profile.functions[location.lines[0].function].name == "run"
+    };
+    assert!(share(&profile, &is_run) > 0.98);
+}
+
+#[test]
+fn functions_have_their_files_and_first_lines() {
+    let profile = record(&[]).profile();
+    for (name, start) in [
+        ("hot", "function hot("),
+        ("warm", "const warm ="),
+        ("cold", "static cold("),
+        ("run", "function run("),
+    ] {
+        let mut functions = profile.functions.iter();
+        let function = functions.find(|function| function.name == name);
+        let function = function.unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(function.file, program_path("split.js").to_str().unwrap());
+        assert_eq!(function.first_line, line_with(start), "{name}");
+    }
+}
