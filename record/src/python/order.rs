@@ -57,9 +57,7 @@ impl Frames {
         }
         all
     }
-}
 
-impl Frames {
     /// The frames, with the native frame that each belongs to: the one that has the
     /// run's address on its part of the stack. `stack_pointers` are those of the native
     /// frames, whose number stands for none of them; all are innermost first. The last
