@@ -209,3 +209,15 @@ fn python_that_means_harm() {
         assert!(folded.total() > 50, "{harm}: {}", folded.total());
     }
 }
+
+/// Of a version that is not known, nothing is guessed, and that is said.
+#[test]
+fn a_version_to_come() {
+    let target = Target::start("fakepython-new", &["0", "none"]);
+    let trace = Trace::of(target.pid(), "1", &["-q"]);
+    let folded = trace.folded(&[]);
+    assert!(folded.share(";main;pretend;burn") > 0.9, "{}", folded.head(5));
+    let notes = trace.profile().info.notes;
+    let said = notes.iter().filter(|note| note.contains("is CPython 3.15, whose frames"));
+    assert_eq!(said.count(), 1, "{notes:?}");
+}

@@ -1,4 +1,4 @@
-/* What looks like CPython 3.11 and means harm.
+/* What looks like CPython 3.11, or like VERSION, and means harm.
  *
  *     main > pretend > burn   nearly all user time
  *
@@ -22,7 +22,11 @@
 
 typedef uint64_t object[SLOTS];
 
-const unsigned Py_Version = 0x030b02f0;
+#ifndef VERSION
+#define VERSION 0x030b02f0
+#endif
+
+const unsigned Py_Version = VERSION;
 object PyCode_Type;
 __attribute__((section(".PyRuntime"))) object _PyRuntime = {1};
 

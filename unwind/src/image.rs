@@ -60,7 +60,7 @@ impl Image {
     /// Reads a file. Fails if it is no little-endian ELF file of 64 bits.
     pub fn from_file(file: File) -> io::Result<Self> {
         let file_size = file.metadata()?.len();
-        let bounded = Bounded { file: ReadCache::new(file), left: Cell::new(MAX_READ) };
+        let bounded = Bounded::new(file);
         let mut image = Self::parse(&bounded).map_err(io::Error::other)?;
         image.file_size = file_size;
         Ok(image)
@@ -139,9 +139,17 @@ impl Image {
 }
 
 /// A file of which only so much is read.
-struct Bounded {
+#[derive(Debug)]
+pub struct Bounded {
     file: ReadCache<File>,
     left: Cell<u64>,
+}
+
+impl Bounded {
+    /// Reads `file` from now on.
+    pub fn new(file: File) -> Self {
+        Bounded { file: ReadCache::new(file), left: Cell::new(MAX_READ) }
+    }
 }
 
 impl<'a> ReadRef<'a> for &'a Bounded {

@@ -43,7 +43,7 @@ pub use arch::{
     STACK_POINTER_SLOT, ends_with_call,
 };
 pub use cfi::{Cfi, Step};
-pub use image::Image;
+pub use image::{Bounded, Image};
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
 pub use space::{AddressSpace, Extent, Mapping};

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile64, ProgramHeader};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadRef};
+use rz_unwind::Bounded;
 
 use super::offsets::{Offsets, SAID_LEN, of_version, said_by};
 
@@ -40,7 +41,7 @@ pub(crate) enum Found {
 /// Looks into a file, which may be called after Python; `None` if there is no CPython
 /// in it.
 pub(crate) fn find(file: File, is_called_so: bool) -> Option<Found> {
-    let data = ReadCache::new(file);
+    let data = Bounded::new(file);
     let elf = ElfFile64::<Endianness, _>::parse(&data).ok()?;
     // Up to version 3.9 it has no section of its own. To look through the names of all
     // that is mapped would take too long.
@@ -106,7 +107,7 @@ const FIRST_HAD: [(&str, Version); 3] = [
 const EVALUATES: &str = "_PyEval_EvalFrameDefault";
 
 impl Symbols {
-    fn of<'d>(elf: &ElfFile64<'d, Endianness, &'d ReadCache<File>>) -> Self {
+    fn of<'d>(elf: &ElfFile64<'d, Endianness, &'d Bounded>) -> Self {
         let mut found = Symbols::default();
         for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
             if !symbol.is_definition() {

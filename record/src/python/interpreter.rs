@@ -11,7 +11,7 @@ use super::offsets::{RunEnds, Walk};
 use super::order::RawFrame;
 
 /// For how long a code object is taken to be the one that it was.
-const CODE_STAYS_NS: u64 = 1_000_000_000;
+pub(crate) const CODE_STAYS_NS: u64 = 1_000_000_000;
 /// Code objects that are known of a process; with more, all are read once again.
 const MAX_KNOWN: usize = 1 << 18;
 

@@ -15,18 +15,19 @@ pub(crate) struct RawFrame {
 
 /// Frames that one native frame evaluates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Run {
+struct Run {
     /// An address on the stack of that native frame; 0 if it is not known.
-    pub(crate) native: u64,
-    /// Innermost first.
-    pub(crate) frames: Vec<RawFrame>,
+    native: u64,
+    /// How many frames that are.
+    count: usize,
 }
 
 /// All of a thread.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Frames {
-    /// Innermost first.
-    pub(crate) runs: Vec<Run>,
+    /// Innermost first, as are the runs that they are in.
+    list: Vec<RawFrame>,
+    runs: Vec<Run>,
     /// Whether there may be more, further out.
     pub(crate) is_cut: bool,
 }
@@ -35,56 +36,54 @@ impl Frames {
     /// Reads what the program has written.
     pub(crate) fn parse(records: &[u8]) -> Self {
         let mut all = Frames::default();
-        let mut frames = Vec::new();
+        let mut count = 0;
         for record in records.as_chunks::<FRAME_LEN>().0 {
-            let words = record.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
-            let [code, instruction, native] = std::array::from_fn({
-                let mut words = words;
-                move |_| words.next().unwrap_or(0)
-            });
+            let mut words = record.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+            let [code, instruction, native] = std::array::from_fn(|_| words.next().unwrap_or(0));
             if [code, instruction, native] == [0; 3] {
                 all.is_cut = true;
                 break;
             }
             if code != 0 {
-                frames.push(RawFrame { code, instruction });
+                all.list.push(RawFrame { code, instruction });
+                count += 1;
             }
             if native != 0 {
-                all.runs.push(Run { native, frames: std::mem::take(&mut frames) });
+                all.runs.push(Run { native, count: std::mem::take(&mut count) });
             }
         }
-        if !frames.is_empty() {
-            all.runs.push(Run { native: 0, frames });
+        if count > 0 {
+            all.runs.push(Run { native: 0, count });
         }
         all
     }
-}
 
-impl Frames {
-    /// The runs, with the native frame that each belongs to: the one that has the run's
-    /// address on its part of the stack. `stack_pointers` are those of the native frames,
-    /// whose number stands for none of them; all are innermost first. The last one's part
-    /// ends at `end`. A run that is cut has no address: it belongs to the next one of
-    /// those that are `evaluating`, as each of these has a run.
+    /// The frames, with the native frame that each belongs to: the one that has the
+    /// run's address on its part of the stack. `stack_pointers` are those of the native
+    /// frames, whose number stands for none of them; all are innermost first. The last
+    /// one's part ends at `end`. A run that is cut has no address: it belongs to the next
+    /// one of those that are `evaluating`, as each of these has a run.
     pub(crate) fn by_address(
         self,
         stack_pointers: &[u64],
         end: u64,
         evaluating: &[usize],
-    ) -> Vec<(usize, Vec<RawFrame>)> {
+    ) -> Vec<(usize, RawFrame)> {
         let mut next = 0;
-        let mut owner = |native: u64| {
-            let ends = stack_pointers.iter().skip(1).chain(std::iter::once(&end));
-            let holds = |(start, end): (&u64, &u64)| (*start..*end).contains(&native);
+        let holds = |at: &usize, native: u64| {
+            let part_end = *stack_pointers.get(at + 1).unwrap_or(&end);
+            (stack_pointers[*at]..part_end).contains(&native)
+        };
+        let mut owners = self.runs.iter().flat_map(|Run { native, count }| {
             let found = match native {
                 0 => evaluating.iter().copied().find(|at| *at >= next),
-                _ => stack_pointers.iter().zip(ends).position(holds),
+                _ => (next..stack_pointers.len()).find(|at| holds(at, *native)),
             };
             let owner = found.unwrap_or(stack_pointers.len());
             next = owner + 1;
-            owner
-        };
-        self.runs.into_iter().map(|run| (owner(run.native), run.frames)).collect()
+            std::iter::repeat_n(owner, *count)
+        });
+        self.list.iter().map_while(|raw| Some((owners.next()?, *raw))).collect()
     }
 
     /// The frames, each with the native frame that it belongs to, where they do not say:
@@ -94,12 +93,11 @@ impl Frames {
         evaluating: &[usize],
         outside: usize,
         is_whole: bool,
-    ) -> Vec<(usize, Vec<RawFrame>)> {
-        let frames: Vec<RawFrame> = self.runs.into_iter().flat_map(|run| run.frames).collect();
+    ) -> Vec<(usize, RawFrame)> {
         // One that is just beginning, or ending, has no frame: it is the innermost.
-        let spare = if is_whole { evaluating.len().saturating_sub(frames.len()) } else { 0 };
+        let spare = if is_whole { evaluating.len().saturating_sub(self.list.len()) } else { 0 };
         let natives = evaluating.iter().skip(spare).copied().chain(std::iter::repeat(outside));
-        natives.zip(frames.into_iter().map(|frame| vec![frame])).collect()
+        natives.zip(self.list).collect()
     }
 }
 
@@ -114,11 +112,9 @@ mod tests {
     #[track_caller]
     fn check(words: &[[u64; 3]], runs: &[(u64, &[u64])], is_cut: bool) {
         let parsed = Frames::parse(&records(words));
-        let found: Vec<(u64, Vec<u64>)> = parsed
-            .runs
-            .iter()
-            .map(|run| (run.native, run.frames.iter().map(|frame| frame.code).collect()))
-            .collect();
+        let mut codes = parsed.list.iter().map(|frame| frame.code);
+        let mut run = |run: &Run| (run.native, codes.by_ref().take(run.count).collect());
+        let found: Vec<(u64, Vec<u64>)> = parsed.runs.iter().map(&mut run).collect();
         let expected = runs.iter().map(|(native, codes)| (*native, codes.to_vec()));
         assert_eq!((found, parsed.is_cut), (expected.collect::<Vec<_>>(), is_cut));
     }

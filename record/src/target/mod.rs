@@ -11,6 +11,7 @@ pub(crate) mod link_map;
 mod modules;
 mod process;
 pub(crate) mod procfs;
+mod python_stack;
 mod stacks;
 
 use std::sync::Arc;

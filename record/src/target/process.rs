@@ -14,6 +14,7 @@ use rz_unwind::{
 use crate::python::Interpreter;
 use crate::target::modules::Modules;
 use crate::target::procfs::{self, MapEntry};
+use crate::target::python_stack::PythonStack;
 use crate::v8::Engine;
 
 /// How often a process's mappings are looked up again because of an address
@@ -92,6 +93,8 @@ pub(crate) struct ThreadStack {
     pub(crate) end: u64,
     /// Its last one.
     pub(crate) kept: KeptStack,
+    /// Its last one with frames of CPython.
+    pub(crate) python: PythonStack,
     /// The process's code when that was taken, see [`Process::code_version`].
     pub(crate) code_version: u64,
 }

@@ -10,7 +10,7 @@ use rz_unwind::{Caller, End, Simple, StackMemory};
 
 use crate::event::{RawEvent, RawStack};
 use crate::learned::Learned;
-use crate::python::{CodeNumbers, Frames, Interpreter};
+use crate::python::{CodeNumbers, Frames};
 use crate::target::modules::Modules;
 use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack, read_memory};
 use crate::v8::{Engine, FrameWords};
@@ -32,17 +32,17 @@ pub(super) struct Stacks {
     frames: Vec<Frame>,
     /// Those of user mode.
     found: Vec<Native>,
-    code_numbers: CodeNumbers,
+    pub(super) code_numbers: CodeNumbers,
 }
 
 /// A native frame.
-struct Native {
-    frame: Frame,
+pub(super) struct Native {
+    pub(super) frame: Frame,
     /// Its stack pointer.
-    sp: u64,
+    pub(super) sp: u64,
     /// Its frame pointer, if it keeps one.
-    fp: Option<u64>,
-    caller: Option<(Caller, Simple)>,
+    pub(super) fp: Option<u64>,
+    pub(super) caller: Option<(Caller, Simple)>,
 }
 
 /// When and in which process a stack was taken.
@@ -161,10 +161,11 @@ impl Stacks {
         let mut code = ProcessCode { pid, time_ns, process, modules: &mut self.modules, records };
         let (found, vdso_offsets) = (&mut self.found, &mut self.vdso_offsets);
         found.clear();
+        // Frames of CPython may have changed where native ones have not.
+        let kept = if has_python { &mut before.python.kept } else { &mut before.kept };
         let mut known = None;
         let is_known = |caller: &Caller| {
-            // Frames of CPython may have changed where native ones have not.
-            known = before.kept.find(caller, &stack).filter(|_| !has_python);
+            known = kept.find(caller, &stack);
             known.is_some()
         };
         let end = rz_unwind::unwind_until(&mut code, registers, &stack, is_known, |frame| {
@@ -178,15 +179,13 @@ impl Stacks {
         let (mut user, mut keeps) = (UserStack::default(), true);
         match (end, known) {
             (End::Known, Some((frames, id, stack_end))) => {
-                before.kept.keep(frames);
+                kept.keep(frames);
                 user.stack = Some(id);
-                self.learn_end(before, tid, stack_end);
+                self.learn_end(&mut before.end, tid, stack_end);
             }
             (End::Root(stack_end), _) => {
-                if !has_python {
-                    before.kept.begin(stack_end);
-                }
-                self.learn_end(before, tid, stack_end);
+                kept.begin(stack_end);
+                self.learn_end(&mut before.end, tid, stack_end);
             }
             (End::Truncated(reason), _) => {
                 if reason == TruncatedReason::StackTooDeep {
@@ -207,60 +206,18 @@ impl Stacks {
         if has_python && let Some(python) = &mut process.python {
             let end = registers.sp().saturating_add(place.stack.len() as u64);
             let frames = Frames::parse(place.python);
-            self.add_python_frames(moment, frames, end, python, &mut user, records);
-            return user;
+            let known = known.map_or(0, |known| known.0);
+            before.python.take_native(&mut self.found, known, keeps, end);
+            return self.python_stack(moment, frames, python, &mut before.python, user, records);
         }
         for Native { frame, caller, .. } in self.found.drain(..).rev() {
             let frame = self.interner.frame(frame);
             let id = self.interner.stack(user.stack, frame);
             user.stack = Some(id);
             // Those inside of one that is not simple cannot be compared.
-            keeps =
-                keeps && caller.is_some_and(|(caller, step)| before.kept.push(caller, step, id));
+            keeps = keeps && caller.is_some_and(|(caller, step)| kept.push(caller, step, id));
         }
         user
-    }
-
-    /// Adds the native frames that were found, and those of CPython in their places
-    /// among them. The copy of the stack ends at `end`.
-    fn add_python_frames(
-        &mut self,
-        moment: Moment,
-        frames: Frames,
-        end: u64,
-        python: &mut Interpreter,
-        user: &mut UserStack,
-        records: &mut Vec<Record>,
-    ) {
-        let Moment { time_ns, pid, .. } = moment;
-        let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
-        if frames.is_cut && user.truncated.is_none() {
-            user.truncated = Some(TruncatedReason::TooManyFrames);
-            user.stack = Some(self.root(TruncatedReason::TooManyFrames));
-        }
-        let native = std::mem::take(&mut self.found);
-        let pointers: Vec<u64> = native.iter().map(|native| native.sp).collect();
-        let is_evaluating = |at: &usize| python.is_evaluating(native[*at].frame);
-        let evaluating: Vec<usize> = (0..native.len()).filter(is_evaluating).collect();
-        let mut runs = if python.leads_to_native() {
-            frames.by_address(&pointers, end, &evaluating)
-        } else {
-            frames.one_each(&evaluating, native.len(), user.truncated.is_none())
-        };
-        // What lies beyond the native frames that were found comes first.
-        for at in (0..=native.len()).rev() {
-            if let Some(native) = native.get(at) {
-                user.stack = Some(self.child(user.stack, native.frame));
-            }
-            while let Some((_, run)) = runs.pop_if(|(of, _)| *of >= at) {
-                for raw in run.into_iter().rev() {
-                    let frame =
-                        python.frame(raw, time_ns, &memory, &mut self.code_numbers, records);
-                    user.stack = Some(self.child(user.stack, frame));
-                }
-            }
-        }
-        self.found = native;
     }
 
     /// Puts what V8 says of its frames in the places of these.
@@ -295,9 +252,9 @@ impl Stacks {
         }
     }
 
-    fn learn_end(&self, stack: &mut ThreadStack, tid: u32, stack_end: u64) {
-        if stack.end != stack_end {
-            stack.end = stack_end;
+    fn learn_end(&self, known: &mut u64, tid: u32, stack_end: u64) {
+        if *known != stack_end {
+            *known = stack_end;
             self.learned.stack_ends.set(tid, stack_end);
         }
     }
@@ -305,7 +262,7 @@ impl Stacks {
 
 /// The part of a stack that is in user mode.
 #[derive(Default)]
-struct UserStack {
-    stack: Option<StackId>,
-    truncated: Option<TruncatedReason>,
+pub(super) struct UserStack {
+    pub(super) stack: Option<StackId>,
+    pub(super) truncated: Option<TruncatedReason>,
 }
