@@ -238,11 +238,12 @@ impl Stacks {
             let in_embedded = v8.has_embedded(module, offset);
             // A dump says more: what was compiled into other functions, and each line.
             let is_generated = !has_dump && self.modules.kind(module) == ModuleKind::Anonymous;
+            let generated = is_generated.then_some(offset);
             // Where the code is about to return, the frame pointer is its caller's.
             if !(in_embedded || is_generated) || fp >= callers {
                 continue;
             }
-            let words = FrameWords::read(v8.frame_layout(), fp, in_embedded, stack);
+            let words = FrameWords::read(v8.frame_layout(), fp, generated, stack);
             let Some(words) = words else { continue };
             let numbers = &mut self.code_numbers;
             if let Some(found) = v8.frame(words, time_ns, &memory, numbers, records) {

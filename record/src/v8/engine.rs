@@ -16,6 +16,7 @@ use super::function::{Function, Shared};
 use super::heap::{Heap, Object, is_object, small_number};
 use super::layout::FrameLayout;
 use super::lines::{LineStarts, source_positions};
+use super::votes::Votes;
 
 /// For how long an object is taken to be the one that it was.
 const OBJECT_STAYS_NS: u64 = 1_000_000_000;
@@ -38,8 +39,9 @@ pub(crate) struct FrameWords {
     function: u64,
     bytecode: u64,
     offset: u64,
-    /// Whether it runs code that comes with the engine.
-    in_embedded: bool,
+    /// The instruction that it is at, in code that was generated; `None` in code that
+    /// comes with the engine, which is no function's own.
+    generated: Option<u64>,
 }
 
 impl FrameWords {
@@ -48,7 +50,7 @@ impl FrameWords {
     pub(crate) fn read(
         layout: &FrameLayout,
         frame_pointer: u64,
-        in_embedded: bool,
+        generated: Option<u64>,
         stack: &StackMemory<'_>,
     ) -> Option<Self> {
         let word = |at: i64| stack.read(frame_pointer.wrapping_add_signed(at));
@@ -58,7 +60,7 @@ impl FrameWords {
             return None;
         }
         let [bytecode, offset] = [layout.bytecode, layout.offset].map(|at| word(at).unwrap_or(0));
-        Some(FrameWords { function, bytecode, offset, in_embedded })
+        Some(FrameWords { function, bytecode, offset, generated })
     }
 }
 
@@ -70,8 +72,9 @@ pub(crate) struct Engine {
     module: u32,
     /// Functions by address.
     known: FxHashMap<u64, Known>,
-    /// What functions were last seen to be of, for when the process is gone.
-    functions: FxHashMap<u64, u64>,
+    /// What functions bytecode and generated code are of.
+    by_bytecode: Votes,
+    by_code: Votes,
     /// The type of the objects that a map is of, and when it was looked at.
     types: FxHashMap<u64, (u16, u64)>,
     /// Where lines begin, by the address of the script's text.
@@ -89,8 +92,9 @@ struct Known {
 
 impl Engine {
     pub(crate) fn new(build: Arc<Build>, module: u32) -> Self {
-        let (known, functions, types, sources) = Default::default();
-        Engine { build, module, known, functions, types, sources }
+        let (known, types, sources) = Default::default();
+        let [by_bytecode, by_code] = Default::default();
+        Engine { build, module, known, by_bytecode, by_code, types, sources }
     }
 
     /// Whether code is of its own that runs, or helps, functions of scripts.
@@ -114,7 +118,6 @@ impl Engine {
     ) -> Option<Frame> {
         let build = Arc::clone(&self.build);
         let heap = Heap { memory, layout: &build.layout };
-        let shared = self.shared(words.function, time_ns, &heap)?;
         let found: Option<Object<8>> = heap.object(words.bytecode);
         // Without its memory, the process may be gone.
         let is_unknown = is_object(words.bytecode) && found.is_none();
@@ -123,7 +126,7 @@ impl Engine {
         let bytecode = is_bytecode.then_some(words.bytecode);
         // Code that takes over within a loop leaves there what the interpreter has put
         // there, or baseline code: an object.
-        let offset = bytecode.filter(|_| words.in_embedded);
+        let offset = bytecode.filter(|_| words.generated.is_none());
         let offset = offset.and_then(|_| small_number(words.offset));
         let tier = match (bytecode, offset) {
             (Some(_), Some(_)) => CodeTier::Interpreted,
@@ -132,11 +135,31 @@ impl Engine {
             (None, _) if is_unknown => CodeTier::Unknown,
             (None, _) => CodeTier::Optimized,
         };
+        let said = self.shared(words.function, time_ns, &heap);
+        let shared = match (bytecode, words.generated) {
+            (Some(bytecode), _) => {
+                if let Some(said) = said {
+                    self.by_bytecode.add(bytecode, said);
+                }
+                self.by_bytecode.at(bytecode)
+            }
+            (None, Some(at)) => {
+                let around = self.by_code.around(at);
+                if let Some(said) = said {
+                    self.by_code.add(at, said);
+                }
+                around.or_else(|| self.by_code.at(at))
+            }
+            (None, None) => said,
+        };
+        let shared = shared.or_else(|| self.by_bytecode.at(words.bytecode))?;
         let number = self.function(shared, bytecode, time_ns, &heap, numbers, records)?;
         // It counts from the object's start.
         let start = heap.layout.bytecode_data as u64 - 1;
         let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
-        let how = Execution { tier, ..Execution::default() };
+        // The function itself has moved by now, or is gone.
+        let approximate = said != Some(shared);
+        let how = Execution { tier, approximate, ..Execution::default() };
         Some(Frame::Runtime { code: number, position: position.unwrap_or(0), how })
     }
 
@@ -162,9 +185,7 @@ impl Engine {
         time_ns: u64,
         heap: &Heap<'_, M>,
     ) -> Option<u64> {
-        let Some(mut object) = heap.object::<64>(function) else {
-            return self.functions.get(&function).copied();
-        };
+        let mut object: Object<64> = heap.object(function)?;
         if object.map() & 3 == 0 {
             // It has moved since, and left its new address.
             object = heap.object(object.map().checked_add(1)?)?;
@@ -172,15 +193,8 @@ impl Engine {
         let first = heap.layout.types.function;
         let found = self.type_of(object.map(), time_ns, heap)?;
         let is_function = (first..first.saturating_add(FUNCTION_TYPES)).contains(&found);
-        if !is_function {
-            return None;
-        }
         let shared = object.word(heap.layout.function_shared);
-        if self.functions.len() >= MAX_KNOWN {
-            self.functions.clear();
-        }
-        self.functions.insert(function, shared);
-        Some(shared)
+        (is_function && is_object(shared)).then_some(shared)
     }
 
     /// The number of a function.
@@ -288,7 +302,7 @@ fn code_object(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v8::fixture::{FUNCTION, Words, layout, program, small};
+    use crate::v8::fixture::{FUNCTION, SHARED, Words, layout, program, small};
 
     const CONTEXT: u64 = 0x2001;
     const SECOND: u64 = 1_000_000_000;
@@ -301,7 +315,7 @@ mod tests {
     fn words(offset: u64, bytecode: u64, function: u64, context: u64) -> Option<FrameWords> {
         let bytes = [offset, bytecode, 0, function, context].map(u64::to_le_bytes).concat();
         let stack = StackMemory::new(0x100, &bytes);
-        FrameWords::read(&layout().frame, 0x100 + 40, true, &stack)
+        FrameWords::read(&layout().frame, 0x100 + 40, None, &stack)
     }
 
     /// What a frame is in the trace, at a time; and the code objects that are new.
@@ -375,7 +389,30 @@ mod tests {
         assert_eq!((&*objects[0].name, objects[0].first_line), ("other", 0));
         // The process is gone: it is what it was.
         let (found, objects) = frame(&mut engine, words(), 9 * SECOND, &Words::default());
-        assert_eq!((found, &objects[..]), (runtime(0, CodeTier::Unknown), &[][..]));
+        let how = Execution { approximate: true, ..Execution::default() };
+        let expected = Some(Frame::Runtime { code: 0, position: 0, how });
+        assert_eq!((found, &objects[..]), (expected, &[][..]));
+    }
+
+    /// As many frames say which function bytecode is of, the one that does not, or says
+    /// otherwise, is taken for one of that.
+    #[test]
+    fn a_function_that_is_gone_is_known_by_its_code() {
+        let (mut engine, mut memory) = (engine(), program());
+        let words = || words(0, 0x9001, 0x1001, CONTEXT);
+        for time_ns in [0, 1] {
+            assert!(frame(&mut engine, words(), time_ns, &memory).0.is_some());
+        }
+        let tier = CodeTier::Interpreted;
+        let how = Execution { tier, approximate: true, inlined: false };
+        let expected = Some(Frame::Runtime { code: 0, position: 0, how });
+        // Another function is there now.
+        let other = memory.object(0xa000, SHARED, &[0, 0x5001, 0, 0x4001, 0, 0, 0]);
+        memory.put(0x1018, &[other]);
+        assert_eq!(frame(&mut engine, words(), 2, &memory), (expected, vec![]));
+        // No function at all.
+        memory.put(0x1000, &[0xdead_beef_0000]);
+        assert_eq!(frame(&mut engine, words(), 3, &memory), (expected, vec![]));
     }
 
     #[test]

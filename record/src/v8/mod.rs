@@ -27,6 +27,7 @@ mod function;
 mod heap;
 mod layout;
 mod lines;
+mod votes;
 
 pub(crate) use binary::{Build, Found, find};
 pub(crate) use engine::{Engine, FrameWords};
