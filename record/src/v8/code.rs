@@ -15,9 +15,10 @@ const ALIGNMENT: usize = 8;
 const LOWEST: u64 = 1 << 16;
 /// The highest one.
 const HIGHEST: u64 = 1 << 47;
-/// How far in front of an instruction its code is looked for: in pieces.
-const PIECE: usize = 16 << 10;
-const PIECES: u64 = 16;
+/// How far in front of an instruction its code is looked for: in pieces, each of which
+/// is there as a whole or not at all.
+const PIECE: u64 = 4 << 10;
+const PIECES: u64 = 64;
 
 /// What is where in generated code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,10 +43,11 @@ pub(super) fn function_of<M: Memory>(
 ) -> Option<u64> {
     let layout = &heap.layout.code;
     let mut end = (address & !(ALIGNMENT as u64 - 1)).checked_add(ALIGNMENT as u64)?;
-    let mut bytes = vec![0; PIECE];
+    let mut page = [0; PIECE as usize];
     for _ in 0..PIECES {
-        let start = end.checked_sub(PIECE as u64)?;
-        if heap.memory.read(start, &mut bytes) < PIECE {
+        let start = end.checked_sub(1)? & !(PIECE - 1);
+        let bytes = page.get_mut(..(end - start) as usize)?;
+        if heap.memory.read(start, bytes) < bytes.len() {
             return None;
         }
         let words = bytes.chunks_exact(ALIGNMENT).rev();
@@ -100,7 +102,7 @@ mod tests {
     /// Code of the program's function, with other code and nothing before it.
     fn with_code() -> Words {
         let mut words = program();
-        words.put(HEADER - 0x8000, &[0x90; 0x2000]);
+        words.put(HEADER - 0x40, &[0x90; 0x1000]);
         let data = words.object(0xc000, 175, &[0, 0, 0, 0, 0, 0, 0, 0x7001]);
         let code = words.object(0xd000, 245, &[0, data]);
         words.object(HEADER, CODE, &[code]);
