@@ -5,13 +5,14 @@ use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Target, Trace, program_path, tool};
+use rz_tests::{Folded, Target, Trace, program_path, tool};
 
 /// Functions of `split.js`, and their shares.
 const SHARES: [(&str, f64); 3] = [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)];
 
-fn record(args: &[&str]) -> Trace {
-    let target = Target::spawn(Command::new(tool("node")).arg(program_path("split.js")));
+/// Records `split.js` as it does one of the things that it can do.
+fn record(what: &str, args: &[&str]) -> Trace {
+    let target = Target::spawn(Command::new(tool("node")).arg(program_path("split.js")).arg(what));
     Trace::of(target.pid(), "4", &[&["-q"], args].concat())
 }
 
@@ -41,17 +42,21 @@ fn assert_share(name: &str, share: f64, expected: f64, samples: usize) {
     assert!((share - expected).abs() < 5.0 * deviation + 0.01, "{name}: {share}");
 }
 
-#[test]
-fn functions_have_their_shares() {
-    let trace = record(&[]);
+/// The share of stacks that have these frames, with any others between them.
+fn share_in_order(folded: &Folded, names: &[&str]) -> f64 {
+    let has_all = |stack: &str| {
+        let mut frames = stack.split(';').map(|frame| frame.trim_end_matches("_[j]"));
+        names.iter().all(|name| frames.any(|frame| frame == *name))
+    };
+    let found = folded.stacks.iter().filter(|(stack, _)| has_all(stack));
+    found.map(|(_, count)| count).sum::<u64>() as f64 / folded.total() as f64
+}
+
+#[track_caller]
+fn check_functions(trace: &Trace) {
     let folded = trace.folded(&[]);
     for (name, expected) in SHARES {
-        let has_all = |stack: &str| {
-            let mut frames = stack.split(';').map(|frame| frame.trim_end_matches("_[j]"));
-            ["(anonymous)", "run", name].iter().all(|name| frames.any(|frame| frame == *name))
-        };
-        let found = folded.stacks.iter().filter(|(stack, _)| has_all(stack));
-        let share = found.map(|(_, count)| count).sum::<u64>() as f64 / folded.total() as f64;
+        let share = share_in_order(&folded, &["(anonymous)", "run", name]);
         assert_share(name, share, expected, folded.total() as usize);
     }
     assert_eq!(folded.count("[truncated"), 0, "{}", folded.head(10));
@@ -60,11 +65,33 @@ fn functions_have_their_shares() {
     assert!(nameless < 0.02, "{}", folded.head(10));
 }
 
+#[test]
+fn functions_have_their_shares() {
+    check_functions(&record("run", &[]));
+}
+
+#[test]
+fn functions_have_their_shares_without_bpf() {
+    check_functions(&record("run", &["--tier", "perf"]));
+}
+
+/// Code tells which function it is of when the function is gone, or another one is
+/// where it was.
+#[test]
+fn functions_that_are_soon_gone_have_their_shares() {
+    let folded = record("young", &[]).folded(&[]);
+    let [long, short] =
+        ["long", "short"].map(|name| share_in_order(&folded, &["(anonymous)", "young", name]));
+    let both = long + short;
+    assert!(both > 0.8, "{long} {short}\n{}", folded.head(10));
+    assert!((long / both - 0.7).abs() < 0.06, "{long} {short}\n{}", folded.head(10));
+}
+
 /// The interpreter says where its functions are; which line that is, V8 has to have
 /// found out.
 #[test]
 fn lines_of_interpreted_callers_have_their_shares() {
-    let profile = record(&[]).profile();
+    let profile = record("run", &[]).profile();
     for (name, expected) in SHARES {
         let line = line_with(&format!("{name});"));
         let is_at = |location: &Location| {
@@ -85,7 +112,7 @@ fn lines_of_interpreted_callers_have_their_shares() {
 
 #[test]
 fn functions_have_their_files_and_first_lines() {
-    let profile = record(&[]).profile();
+    let profile = record("run", &[]).profile();
     for (name, start) in [
         ("hot", "function hot("),
         ("warm", "const warm ="),

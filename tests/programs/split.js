@@ -3,6 +3,10 @@
 //     (anonymous) > run > hot   70 %
 //                       > warm  20 %
 //                       > cold  10 %
+//                 > young > long   70 %
+//                         > short  30 %
+//
+// split.js WHAT, where WHAT is run or young
 //
 // Each is called by a native function, so that it stays a function of its own however
 // well the code is compiled, and seldom, so that its caller is not compiled at all.
@@ -40,5 +44,21 @@ function run() {
   }
 }
 
+// Functions that are made for one call, and moved, or gone, soon after it.
+function young() {
+  for (;;) {
+    JSON.parse('1', function long() {
+      let list = [0];
+      for (let i = 0; i < 70000; i++) list = [i, list[0]];
+      return list[1];
+    });
+    JSON.parse('1', function short() {
+      let list = [0];
+      for (let i = 0; i < 30000; i++) list = [i, list[0]];
+      return list[1];
+    });
+  }
+}
+
 console.log('ready');
-run();
+({ run, young })[process.argv[2]]();

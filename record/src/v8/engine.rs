@@ -12,11 +12,11 @@ use rz_unwind::StackMemory;
 use crate::python::{CodeNumbers, Memory};
 
 use super::binary::Build;
+use super::code::function_of;
 use super::function::{Function, Shared};
 use super::heap::{Heap, Object, is_object, small_number};
 use super::layout::FrameLayout;
 use super::lines::{LineStarts, source_positions};
-use super::votes::Votes;
 
 /// For how long an object is taken to be the one that it was.
 const OBJECT_STAYS_NS: u64 = 1_000_000_000;
@@ -72,9 +72,10 @@ pub(crate) struct Engine {
     module: u32,
     /// Functions by address.
     known: FxHashMap<u64, Known>,
-    /// What functions bytecode and generated code are of.
-    by_bytecode: Votes,
-    by_code: Votes,
+    /// What functions share that have this bytecode.
+    by_bytecode: FxHashMap<u64, u64>,
+    /// The same of the generated code at an address, and when that was looked at.
+    by_code: FxHashMap<u64, (u64, u64)>,
     /// The type of the objects that a map is of, and when it was looked at.
     types: FxHashMap<u64, (u16, u64)>,
     /// Where lines begin, by the address of the script's text.
@@ -92,8 +93,7 @@ struct Known {
 
 impl Engine {
     pub(crate) fn new(build: Arc<Build>, module: u32) -> Self {
-        let (known, types, sources) = Default::default();
-        let [by_bytecode, by_code] = Default::default();
+        let (known, by_bytecode, by_code, types, sources) = Default::default();
         Engine { build, module, known, by_bytecode, by_code, types, sources }
     }
 
@@ -136,29 +136,19 @@ impl Engine {
             (None, _) => CodeTier::Optimized,
         };
         let said = self.shared(words.function, time_ns, &heap);
-        let shared = match (bytecode, words.generated) {
-            (Some(bytecode), _) => {
-                if let Some(said) = said {
-                    self.by_bytecode.add(bytecode, said);
-                }
-                self.by_bytecode.at(bytecode)
-            }
-            (None, Some(at)) => {
-                let around = self.by_code.around(at);
-                if let Some(said) = said {
-                    self.by_code.add(at, said);
-                }
-                around.or_else(|| self.by_code.at(at))
-            }
-            (None, None) => said,
+        // The function itself may have moved by now, or be gone.
+        let proven = match (bytecode, words.generated) {
+            (Some(bytecode), _) => self.of_bytecode(bytecode, said, &heap),
+            (None, Some(at)) => self.of_code(at, time_ns, &heap),
+            (None, None) => None,
         };
-        let shared = shared.or_else(|| self.by_bytecode.at(words.bytecode))?;
+        let proven = proven.or_else(|| self.by_bytecode.get(&words.bytecode).copied());
+        let shared = proven.or(said)?;
         let number = self.function(shared, bytecode, time_ns, &heap, numbers, records)?;
         // It counts from the object's start.
         let start = heap.layout.bytecode_data as u64 - 1;
         let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
-        // The function itself has moved by now, or is gone.
-        let approximate = said != Some(shared);
+        let approximate = proven.is_none();
         let how = Execution { tier, approximate, ..Execution::default() };
         Some(Frame::Runtime { code: number, position: position.unwrap_or(0), how })
     }
@@ -195,6 +185,49 @@ impl Engine {
         let is_function = (first..first.saturating_add(FUNCTION_TYPES)).contains(&found);
         let shared = object.word(heap.layout.function_shared);
         (is_function && is_object(shared)).then_some(shared)
+    }
+
+    /// What functions share that have this bytecode; `said` may be it.
+    fn of_bytecode<M: Memory>(
+        &mut self,
+        bytecode: u64,
+        said: Option<u64>,
+        heap: &Heap<'_, M>,
+    ) -> Option<u64> {
+        let before = self.by_bytecode.get(&bytecode).copied();
+        if said.is_none() || said == before {
+            return before;
+        }
+        let shared: Object<64> = heap.object(said?)?;
+        let has = shared.word(heap.layout.shared_code);
+        // Baseline code is in its place, and has it.
+        let inner = heap.object::<64>(has).map_or([0; 2], |code| [code.word(8), code.word(16)]);
+        if has != bytecode && !inner.contains(&bytecode) {
+            return before;
+        }
+        if self.by_bytecode.len() >= MAX_KNOWN {
+            self.by_bytecode.clear();
+        }
+        self.by_bytecode.insert(bytecode, said?);
+        said
+    }
+
+    /// What functions share that have generated code at an address.
+    fn of_code<M: Memory>(&mut self, at: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<u64> {
+        let known = self.by_code.get(&at).copied();
+        if let Some((shared, looked_ns)) = known
+            && time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS
+        {
+            return Some(shared);
+        }
+        let Some(shared) = function_of(heap, at, |map| self.type_of(map, time_ns, heap)) else {
+            return known.map(|(shared, _)| shared);
+        };
+        if self.by_code.len() >= MAX_KNOWN {
+            self.by_code.clear();
+        }
+        self.by_code.insert(at, (shared, time_ns));
+        Some(shared)
     }
 
     /// The number of a function.
@@ -354,13 +387,15 @@ mod tests {
     #[test]
     fn compiled_frames_are_in_the_line_in_which_their_function_begins() {
         let memory = program();
-        let check = |words, tier| {
+        let check = |words, tier, approximate| {
             let (found, objects) = frame(&mut engine(), words, 0, &memory);
-            assert_eq!(found, runtime(0, tier));
+            let how = Execution { tier, approximate, inlined: false };
+            assert_eq!(found, Some(Frame::Runtime { code: 0, position: 0, how }));
             assert_eq!(objects[0].place(0), (2, 15));
         };
-        check(words(0x4001, 0x9001, 0x1001, CONTEXT), CodeTier::Baseline);
-        check(words(0, 0, 0x1001, CONTEXT), CodeTier::Optimized);
+        check(words(0x4001, 0x9001, 0x1001, CONTEXT), CodeTier::Baseline, false);
+        // Nothing but the function itself says which one it is.
+        check(words(0, 0, 0x1001, CONTEXT), CodeTier::Optimized, true);
     }
 
     #[test]
@@ -389,22 +424,19 @@ mod tests {
         assert_eq!((&*objects[0].name, objects[0].first_line), ("other", 0));
         // The process is gone: it is what it was.
         let (found, objects) = frame(&mut engine, words(), 9 * SECOND, &Words::default());
-        let how = Execution { approximate: true, ..Execution::default() };
-        let expected = Some(Frame::Runtime { code: 0, position: 0, how });
+        let expected = runtime(0, CodeTier::Unknown);
         assert_eq!((found, &objects[..]), (expected, &[][..]));
     }
 
-    /// As many frames say which function bytecode is of, the one that does not, or says
-    /// otherwise, is taken for one of that.
     #[test]
-    fn a_function_that_is_gone_is_known_by_its_code() {
+    fn a_function_that_is_gone_is_known_by_its_bytecode() {
         let (mut engine, mut memory) = (engine(), program());
         let words = || words(0, 0x9001, 0x1001, CONTEXT);
         for time_ns in [0, 1] {
             assert!(frame(&mut engine, words(), time_ns, &memory).0.is_some());
         }
         let tier = CodeTier::Interpreted;
-        let how = Execution { tier, approximate: true, inlined: false };
+        let how = Execution { tier, approximate: false, inlined: false };
         let expected = Some(Frame::Runtime { code: 0, position: 0, how });
         // Another function is there now.
         let other = memory.object(0xa000, SHARED, &[0, 0x5001, 0, 0x4001, 0, 0, 0]);

@@ -7,7 +7,7 @@ use crate::python::Memory;
 use super::layout::Layout;
 
 /// What version 11.3 exports, as far as it is used.
-pub(super) const NUMBERS: [(&str, i32); 42] = [
+pub(super) const NUMBERS: [(&str, i32); 44] = [
     ("TaggedSize", 8),
     ("HeapObjectTag", 1),
     ("SmiTag", 0),
@@ -49,6 +49,8 @@ pub(super) const NUMBERS: [(&str, i32); 42] = [
     ("type_Script__SCRIPT_TYPE", SCRIPT as i32),
     ("type_ScopeInfo__SCOPE_INFO_TYPE", SCOPE as i32),
     ("type_BytecodeArray__BYTECODE_ARRAY_TYPE", BYTECODE as i32),
+    ("type_InstructionStream__INSTRUCTION_STREAM_TYPE", CODE as i32),
+    ("DeoptimizationDataSharedFunctionInfoIndex", 6),
     ("type_ByteArray__BYTE_ARRAY_TYPE", BYTES as i32),
 ];
 
@@ -57,6 +59,7 @@ pub(super) const SHARED: u16 = 262;
 pub(super) const SCRIPT: u16 = 167;
 pub(super) const SCOPE: u16 = 261;
 pub(super) const BYTECODE: u16 = 191;
+pub(super) const CODE: u16 = 252;
 pub(super) const BYTES: u16 = 190;
 pub(super) const ONE_BYTE_STRING: u16 = 40;
 
@@ -124,7 +127,7 @@ pub(super) fn program() -> Words {
     let variables = [name, 0];
     let tail = [name, small(-1), undefined, small(21), small(35), 0, 0, 0, 0, 0];
     let scope = words.object(0x6000, SCOPE, &[&scope[..], &variables, &tail].concat());
-    let shared = words.object(0x7000, SHARED, &[0, scope, 0, script, 0, 0, 0]);
+    let shared = words.object(0x7000, SHARED, &[0x9001, scope, 0, script, 0, 0, 0]);
     words.object(0x1000, FUNCTION, &[0, 0, shared, 0, 0, 0, 0]);
     // From 4 on, it is in line 3.
     let table = words.object(0x8000, BYTES, &[small(2), 0x7808]);

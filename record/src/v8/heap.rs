@@ -7,8 +7,9 @@ use crate::python::Memory;
 
 use super::layout::{Layout, StringLayout};
 
-/// How deep strings are looked into that are made of others.
-const MAX_DEPTH: u32 = 16;
+/// How deep strings are looked into that are made of others: there may be twice as many
+/// at each step.
+const MAX_DEPTH: u32 = 9;
 /// Characters that are read at once, in bytes.
 const CHUNK: usize = 16 << 10;
 

@@ -1,5 +1,7 @@
 //! Where V8 keeps what, as it says itself.
 
+use super::code::CodeLayout;
+
 /// Numbers that V8 exports, all with this in front of their names.
 pub(super) const PREFIX: &str = "v8dbg_";
 
@@ -12,6 +14,8 @@ pub(crate) struct Layout {
     pub(super) function_shared: usize,
     pub(super) shared_name_or_scope: usize,
     pub(super) shared_script: usize,
+    /// Where its bytecode is, or an object that has it.
+    pub(super) shared_code: usize,
     pub(super) script_name: usize,
     pub(super) script_source: usize,
     /// What of a scope's description comes before its variables, in words.
@@ -20,6 +24,7 @@ pub(crate) struct Layout {
     pub(super) bytecode_positions: usize,
     pub(super) array_length: usize,
     pub(super) array_data: usize,
+    pub(super) code: CodeLayout,
     pub(super) strings: StringLayout,
     pub(super) types: Types,
 }
@@ -109,6 +114,14 @@ impl Layout {
             Some(wrapper) => usize::try_from(wrapper).unwrap_or(0) + 8,
             None => 32,
         };
+        let array_data = offset("class_FixedArray__data")?;
+        let stream = object_type("type_InstructionStream");
+        // Relocations came first, once.
+        let data = if find("class_Code__instruction_stream").is_some() { 8 } else { 16 };
+        // Version 10 does not say.
+        let shared_index = offset("DeoptimizationDataWrappedSharedFunctionInfoIndex")
+            .or_else(|_| offset("DeoptimizationDataSharedFunctionInfoIndex"))
+            .unwrap_or(6);
         Ok(Layout {
             frame: FrameLayout {
                 context: number("off_fp_context")?.into(),
@@ -121,13 +134,22 @@ impl Layout {
             shared_name_or_scope: offset("class_SharedFunctionInfo__name_or_scope_info")?,
             shared_script: script
                 .or_else(|_| offset("class_SharedFunctionInfo__script_or_debug_info"))?,
+            // Since version 12, it does not say.
+            shared_code: offset("class_SharedFunctionInfo__function_data").unwrap_or(8),
             script_name: offset("class_Script__name")?,
             script_source: offset("class_Script__source")?,
             scope_variables: offset("scopeinfo_idx_first_vars")?,
             bytecode_data: offset("class_BytecodeArray__data")?,
             bytecode_positions,
             array_length: offset("class_FixedArrayBase__length")?,
-            array_data: offset("class_FixedArray__data")?,
+            array_data,
+            code: CodeLayout {
+                object_type: stream.or_else(|_| object_type("type_Code"))?,
+                code: stream.ok().map(|_| 8),
+                data,
+                shared: array_data + 8 * shared_index,
+                wrapped: offset("class_SharedFunctionInfoWrapper__shared_info").ok(),
+            },
             strings: StringLayout {
                 length: offset("class_String__length")?,
                 characters: offset("class_SeqOneByteString__chars")?,

@@ -20,6 +20,7 @@
 //! Where objects have what is told by the file: V8 exports it for debuggers.
 
 mod binary;
+mod code;
 mod engine;
 #[cfg(test)]
 mod fixture;
@@ -27,7 +28,6 @@ mod function;
 mod heap;
 mod layout;
 mod lines;
-mod votes;
 
 pub(crate) use binary::{Build, Found, find};
 pub(crate) use engine::{Engine, FrameWords};
