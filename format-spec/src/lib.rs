@@ -16,6 +16,7 @@ mod block_kind;
 mod calls;
 mod codes;
 mod column;
+mod content;
 mod cursor;
 mod error;
 mod header;
@@ -41,13 +42,14 @@ pub use allocations::{Allocation, AllocationKind};
 pub use block::{BLOCK_HEADER_LEN, BlockHeader, MAX_PAYLOAD, MAX_ROWS, SYNC};
 pub use block_kind::BlockKind;
 pub use calls::{Call, CallNumbers, MAX_CALLS};
+pub use content::{Block, Damage};
 pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
 pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};
 pub use index::IndexEntry;
 pub use line_table::{CodeLine, LineTable};
 pub use names::{MAX_NAMES, Name};
-pub use reader::{Block, Damage, Reader, read_index, rebuild_index};
+pub use reader::{Reader, read_index, rebuild_index};
 pub use record::{
     AllocationSource, Allocations, Allocator, CallDetail, Captured, Clock, CodeKind, CodeObject,
     Cost, End, EndReason, Event, Exit, Generated, GeneratedLine, Host, Limit, Loss, LossClass,

@@ -2,126 +2,19 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use crate::allocations::Allocation;
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader, SYNC, block_checksum, stored_checksum};
 use crate::block_kind::BlockKind;
-use crate::calls::Call;
+use crate::content::{Block, Damage};
 use crate::error::FormatError;
 use crate::header::{FileHeader, HEADER_LEN};
-use crate::heap_counts::HeapCounts;
 use crate::index::{IndexEntry, TRAILER_LEN, TRAILER_MAGIC, decode_index, find_index};
-use crate::names::Name;
-use crate::record::Record;
-use crate::samples::Sample;
-use crate::stacks::StackDefs;
 use crate::stored_block::{StoredBlock, decompress};
-use crate::texts::TextDefs;
-use crate::totals::Total;
-use crate::waits::Wait;
 
 /// How much is searched at a time for the next block behind damage.
 const SEARCH_CHUNK: usize = 1 << 20;
 /// False block starts looked at in one file before the search is given up, so
 /// that a file made of them cannot keep a reader busy for ever.
 const MAX_FALSE_STARTS: u32 = 100;
-
-/// A block's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Block {
-    /// Facts.
-    Records(Vec<Record>),
-    /// Definitions of frames and stacks.
-    Stacks(StackDefs),
-    /// CPU samples, by thread, then time.
-    Samples(Vec<Sample>),
-    /// Intervals off the CPU, by thread, then time.
-    Waits(Vec<Wait>),
-    /// System calls, by thread and number, then time.
-    Calls(Vec<Call>),
-    /// Definitions of texts.
-    Texts(TextDefs),
-    /// Exact sums.
-    Totals(Vec<Total>),
-    /// Allocations, in the order in which they happened.
-    Allocations(Vec<Allocation>),
-    /// Exact counts of allocations, by thread, then time.
-    HeapCounts(Vec<HeapCounts>),
-    /// Names of code, those of one offset next to each other.
-    Names(Vec<Name>),
-}
-
-/// A part of the file that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Damage {
-    /// The file ends inside a block.
-    CutOff {
-        /// Where the unfinished block starts.
-        offset: u64,
-        /// Bytes of it that are there.
-        length: u64,
-    },
-    /// The file ends between blocks, but was not closed.
-    NotClosed,
-    /// Bytes that are no valid block were skipped.
-    Skipped {
-        /// Where they start.
-        offset: u64,
-        /// How many.
-        length: u64,
-    },
-    /// Blocks are missing from the sequence.
-    MissingBlocks {
-        /// Where the next block starts.
-        offset: u64,
-        /// How many are missing.
-        count: u32,
-    },
-    /// A block is whole, but its content does not make sense.
-    BadBlock {
-        /// Where it starts.
-        offset: u64,
-        /// What it should hold.
-        kind: BlockKind,
-        /// What is wrong with it.
-        cause: String,
-    },
-}
-
-impl Damage {
-    /// Where it is; behind everything for what is about the end.
-    fn offset(&self) -> u64 {
-        match *self {
-            Damage::CutOff { offset, .. }
-            | Damage::Skipped { offset, .. }
-            | Damage::MissingBlocks { offset, .. }
-            | Damage::BadBlock { offset, .. } => offset,
-            Damage::NotClosed => u64::MAX,
-        }
-    }
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Damage::CutOff { offset, length } => write!(
-                f,
-                "the file is cut off: its last block, at offset {offset}, has only {length} bytes"
-            ),
-            Damage::NotClosed => {
-                f.write_str("the file was not closed: the recorder may have been killed")
-            }
-            Damage::Skipped { offset, length } => {
-                write!(f, "{length} damaged bytes at offset {offset} were skipped")
-            }
-            Damage::MissingBlocks { offset, count } => {
-                write!(f, "{count} blocks are missing before offset {offset}")
-            }
-            Damage::BadBlock { offset, kind, cause } => {
-                write!(f, "the {kind} block at offset {offset} was skipped: {cause}")
-            }
-        }
-    }
-}
 
 /// A sequential reader of a trace.
 pub struct Reader<R> {

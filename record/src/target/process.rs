@@ -37,8 +37,8 @@ pub(crate) struct Process {
     pub(crate) python: Option<Interpreter>,
     /// The V8 that it runs.
     pub(crate) v8: Option<Engine>,
-    /// Whether it writes down what code it generates, with lines of its own.
-    pub(crate) has_dump: bool,
+    /// Whether it writes down what code it generates: source maps and lines go by that.
+    pub(crate) publishes: bool,
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
     start_ns: u64,
@@ -112,7 +112,7 @@ impl Process {
             space: AddressSpace::default(),
             python: None,
             v8: None,
-            has_dump: false,
+            publishes: false,
             live_threads: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),

@@ -201,7 +201,7 @@ impl Stacks {
             (End::Known, None) => {}
         }
         if let Some(v8) = &mut process.v8 {
-            self.name_v8_frames(moment, &stack, v8, process.has_dump, records);
+            self.name_v8_frames(moment, &stack, v8, process.publishes, records);
         }
         if has_python && let Some(python) = &mut process.python {
             let end = registers.sp().saturating_add(place.stack.len() as u64);
@@ -226,7 +226,7 @@ impl Stacks {
         moment: Moment,
         stack: &StackMemory<'_>,
         v8: &mut Engine,
-        has_dump: bool,
+        publishes: bool,
         records: &mut Vec<Record>,
     ) {
         let Moment { time_ns, pid, .. } = moment;
@@ -236,8 +236,9 @@ impl Stacks {
             let callers = replace(&mut caller_sp, *sp);
             let (Frame::Code { module, offset }, Some(fp)) = (*frame, *fp) else { continue };
             let in_embedded = v8.has_embedded(module, offset);
-            // A dump says more: what was compiled into other functions, and each line.
-            let is_generated = !has_dump && self.modules.kind(module) == ModuleKind::Anonymous;
+            // A dump says more: what was compiled into other functions, and each line;
+            // and source maps tell names by what a map says of functions.
+            let is_generated = !publishes && self.modules.kind(module) == ModuleKind::Anonymous;
             let generated = is_generated.then_some(offset);
             // Where the code is about to return, the frame pointer is its caller's.
             if !(in_embedded || is_generated) || fp >= callers {

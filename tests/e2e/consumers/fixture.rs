@@ -129,8 +129,8 @@ fn tables() -> Profile {
             function(MAP, "_ZNSt3mapIiSt6vectorIcEEixERKi", "map.h", Some(2)),
             function("start_thread", "start_thread", "", Some(1)),
             function("jit:a;b", "", "", Some(4)),
-            function("[libz.so.1+0x1234]", "", "", Some(3)),
-            function("[truncated]", "", "", None),
+            Function { nameless: true, ..function("[libz.so.1+0x1234]", "", "", Some(3)) },
+            Function { nameless: true, ..function("[truncated]", "", "", None) },
         ],
         locations: vec![
             location(FrameKind::User, Some(2), 0x1100, &[(0, 22)]),

@@ -384,10 +384,12 @@ impl Publishers {
 impl Tracker {
     /// Holds open what a process says about its generated code, from now on.
     pub(super) fn watch_publisher(&mut self, pid: u32) {
-        let Some(process) = self.processes.get(&pid) else { return };
+        let Some(process) = self.processes.get_mut(&pid) else { return };
         let live = &mut self.publishers.live;
         if live.len() < MAX_PUBLISHERS && !live.contains_key(&process.id) {
-            live.insert(process.id, Publisher::new(pid, process));
+            let publisher = Publisher::new(pid, process);
+            process.publishes |= publisher.map.is_some();
+            live.insert(process.id, publisher);
         }
     }
 
@@ -404,7 +406,7 @@ impl Tracker {
         if is_dump(&entry.path) {
             self.watch_publisher(pid);
             if let Some(process) = self.processes.get_mut(&pid) {
-                process.has_dump = true;
+                process.publishes = true;
             }
             if let Some(publisher) = self.publishers.live.get_mut(&process) {
                 publisher.open_dump(entry);
