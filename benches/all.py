@@ -4,9 +4,9 @@
 Runs, one after the other, compare.py (CPU samples: cost and slowdown),
 syscalls.py (system calls, and redis under load), allocations.py (malloc and
 free), attach.py (a process of very many threads), alloc_attach.py (allocations
-of a running process), large.py (merging and comparing), symbolize.py (names)
-and false_alarms.py (what comparisons claim, and what they find). Each prints
-the machine, kernel and commit.
+of a running process), large.py (merging and comparing), python.py (Python
+programs), symbolize.py (names) and false_alarms.py (what comparisons claim, and
+what they find). Each prints the machine, kernel and commit.
 """
 
 import argparse
