@@ -13,6 +13,7 @@ mod bpf;
 mod capture;
 mod check;
 mod chunk;
+mod code_objects;
 mod config;
 mod cost;
 mod cursor;

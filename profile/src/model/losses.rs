@@ -42,13 +42,13 @@ impl Losses {
 impl fmt::Display for LossSum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason.describe())?;
-        match (self.reason, self.duration_ns) {
-            // How long sampling was held back is known, but not what was missed.
-            (LossReason::Throttled, ns @ 0..100_000_000) => {
-                write!(f, " for {:.1} ms", ns as f64 / 1e6)
-            }
-            (LossReason::Throttled, ns) => write!(f, " for {:.1} s", ns as f64 / 1e9),
-            _ => Ok(()),
+        if self.reason != LossReason::Throttled {
+            return Ok(());
+        }
+        // How long sampling was held back is known, but not what was missed.
+        match self.duration_ns {
+            ns @ 0..100_000_000 => write!(f, " for {:.1} ms", ns as f64 / 1e6),
+            ns => write!(f, " for {:.1} s", ns as f64 / 1e9),
         }
     }
 }

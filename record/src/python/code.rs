@@ -5,6 +5,8 @@
 
 use rz_format::{CodeKind, CodeObject, LineTable, Positions, Runtime};
 
+use crate::code_objects::Memory;
+
 use super::binary::Build;
 use super::lines::{locations, ranges, starts};
 use super::offsets::{
@@ -23,17 +25,6 @@ const MAX_TEXT_HEAD: usize = 128;
 const MAX_LENGTH: u64 = 1 << 24;
 /// Longest bytecode in bytes.
 const MAX_BYTECODE: u64 = 1 << 31;
-
-/// Reads memory of a process at an address, and returns how much of it.
-pub(crate) trait Memory {
-    fn read(&self, address: u64, to: &mut [u8]) -> usize;
-}
-
-impl<F: Fn(u64, &mut [u8]) -> usize> Memory for F {
-    fn read(&self, address: u64, to: &mut [u8]) -> usize {
-        self(address, to)
-    }
-}
 
 /// What tells whether there is still the same code object at an address, and leads
 /// to the rest of it.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use rz_format::{CodeTier, Execution, Frame, Record};
 
+use crate::code_objects::{CodeNumbers, Memory};
+
 use super::binary::Build;
-use super::code::{Head, Memory};
+use super::code::Head;
 use super::offsets::{RunEnds, Walk};
 use super::order::RawFrame;
 
@@ -14,28 +16,6 @@ use super::order::RawFrame;
 pub(crate) const CODE_STAYS_NS: u64 = 1_000_000_000;
 /// Code objects that are known of a process; with more, all are read once again.
 const MAX_KNOWN: usize = 1 << 18;
-
-/// Gives code objects their numbers.
-#[derive(Debug, Default)]
-pub(crate) struct CodeNumbers {
-    next: u32,
-    /// The one of those that could not be read, which are in no record.
-    lost: Option<u32>,
-}
-
-impl CodeNumbers {
-    /// A new one.
-    pub(crate) fn take(&mut self) -> u32 {
-        let number = self.next;
-        self.next += 1;
-        number
-    }
-
-    fn lost(&mut self) -> u32 {
-        let lost = self.lost.unwrap_or_else(|| self.take());
-        *self.lost.insert(lost)
-    }
-}
 
 /// A process's CPython.
 #[derive(Debug, Clone)]

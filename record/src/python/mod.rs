@@ -20,7 +20,6 @@ mod offsets;
 mod order;
 
 pub(crate) use binary::{Build, Found, Version, find};
-pub(crate) use code::Memory;
-pub(crate) use interpreter::{CODE_STAYS_NS, CodeNumbers, Interpreter};
+pub(crate) use interpreter::{CODE_STAYS_NS, Interpreter};
 pub(crate) use offsets::Walk;
 pub(crate) use order::{Frames, RawFrame};

@@ -8,9 +8,10 @@ use rustc_hash::FxBuildHasher;
 use rz_format::{Frame, ModuleKind, Record, StackDefs, StackId, StackInterner, TruncatedReason};
 use rz_unwind::{Caller, End, Simple, StackMemory};
 
+use crate::code_objects::CodeNumbers;
 use crate::event::{RawEvent, RawStack};
 use crate::learned::Learned;
-use crate::python::{CodeNumbers, Frames};
+use crate::python::Frames;
 use crate::target::modules::Modules;
 use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack, read_memory};
 use crate::v8::{Engine, FrameWords};

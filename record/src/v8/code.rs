@@ -5,7 +5,7 @@
 //! leads to the function that all of these share: what is in front of the instructions
 //! is an object with a map, and has data for when the code has to be given up.
 
-use crate::python::Memory;
+use crate::code_objects::Memory;
 
 use super::heap::{Heap, Object, is_object};
 

@@ -9,7 +9,7 @@ use rz_format::{
 };
 use rz_unwind::StackMemory;
 
-use crate::python::{CodeNumbers, Memory};
+use crate::code_objects::{CodeNumbers, Memory};
 
 use super::binary::Build;
 use super::code::function_of;

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::python::Memory;
+use crate::code_objects::Memory;
 
 use super::layout::Layout;
 

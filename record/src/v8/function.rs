@@ -1,6 +1,6 @@
 //! What a function is called, and where in which script it begins.
 
-use crate::python::Memory;
+use crate::code_objects::Memory;
 
 use super::heap::{Heap, Object, is_object, small_number};
 

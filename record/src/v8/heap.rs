@@ -3,7 +3,7 @@
 //! They may have moved since the stack was copied, and the process may mean harm: each
 //! is looked at for what it is before anything in it is used, and lengths are bounded.
 
-use crate::python::Memory;
+use crate::code_objects::Memory;
 
 use super::layout::{Layout, StringLayout};
 
