@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Folded, Target, Trace, program_path, tool};
+use rz_tests::{Target, Trace, assert_share, program_path, tool};
 
 /// Functions of `split.js`, and their shares.
 const SHARES: [(&str, f64); 3] = [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)];
@@ -35,29 +35,12 @@ fn share(profile: &Profile, is_counted: &dyn Fn(&Location) -> bool) -> f64 {
     counted as f64 / all as f64
 }
 
-/// Panics unless a share is as expected, as far as chance allows.
-#[track_caller]
-fn assert_share(name: &str, share: f64, expected: f64, samples: usize) {
-    let deviation = (expected * (1.0 - expected) / samples as f64).sqrt();
-    assert!((share - expected).abs() < 5.0 * deviation + 0.01, "{name}: {share}");
-}
-
-/// The share of stacks that have these frames, with any others between them.
-fn share_in_order(folded: &Folded, names: &[&str]) -> f64 {
-    let has_all = |stack: &str| {
-        let mut frames = stack.split(';').map(|frame| frame.trim_end_matches("_[j]"));
-        names.iter().all(|name| frames.any(|frame| frame == *name))
-    };
-    let found = folded.stacks.iter().filter(|(stack, _)| has_all(stack));
-    found.map(|(_, count)| count).sum::<u64>() as f64 / folded.total() as f64
-}
-
 #[track_caller]
 fn check_functions(trace: &Trace) {
     let folded = trace.folded(&[]);
     for (name, expected) in SHARES {
-        let share = share_in_order(&folded, &["(anonymous)", "run", name]);
-        assert_share(name, share, expected, folded.total() as usize);
+        let share = folded.share_in_order(&["(anonymous)", "run", name]);
+        assert_share(name, share, expected, folded.total());
     }
     assert_eq!(folded.count("[truncated"), 0, "{}", folded.head(10));
     // What was there before.
@@ -81,7 +64,7 @@ fn functions_have_their_shares_without_bpf() {
 fn functions_that_are_soon_gone_have_their_shares() {
     let folded = record("young", &[]).folded(&[]);
     let [long, short] =
-        ["long", "short"].map(|name| share_in_order(&folded, &["(anonymous)", "young", name]));
+        ["long", "short"].map(|name| folded.share_in_order(&["(anonymous)", "young", name]));
     let both = long + short;
     assert!(both > 0.8, "{long} {short}\n{}", folded.head(10));
     assert!((long / both - 0.7).abs() < 0.06, "{long} {short}\n{}", folded.head(10));
@@ -100,7 +83,8 @@ fn lines_of_interpreted_callers_have_their_shares() {
             function.name == "run" && place.line == line
         };
         let share = share(&profile, &is_at);
-        assert_share(name, share, expected, profile.samples.len());
+        let samples = profile.samples.iter().map(|sample| sample.count).sum();
+        assert_share(name, share, expected, samples);
     }
     let is_run = |location: &Location| {
         matches!(location.kind, FrameKind::Runtime(_))

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Folded, Target, Trace, program_path, tool};
+use rz_tests::{Folded, Target, Trace, assert_share, program_path, tool};
 
-/// The first version that this is for, which Debian 12 has.
-const PYTHON: &str = "/usr/bin/python3.11";
+/// The one that most tests are about; where Debian has it, it is Debian's.
+const PYTHON: &str = "python3.11";
 
 /// Records `split.py` as it does one of the things that it can do.
 fn record(python: &str, what: &str, args: &[&str]) -> Trace {
@@ -34,30 +34,13 @@ fn leaves(profile: &Profile) -> Vec<(&Location, u64)> {
     samples.filter_map(|sample| Some((leaf(sample.stack)?, sample.weight))).collect()
 }
 
-/// Panics unless a share is as expected, as far as chance allows.
-#[track_caller]
-fn assert_share(name: &str, share: f64, expected: f64, samples: u64) {
-    let deviation = (expected * (1.0 - expected) / samples as f64).sqrt();
-    assert!((share - expected).abs() < 5.0 * deviation + 0.01, "{name}: {share}");
-}
-
-/// The share of stacks that have these frames, with any others between them.
-fn share_in_order(folded: &Folded, names: &[&str]) -> f64 {
-    let has_all = |stack: &str| {
-        let mut frames = stack.split(';');
-        names.iter().all(|name| frames.any(|frame| frame == *name))
-    };
-    let found = folded.stacks.iter().filter(|(stack, _)| has_all(stack));
-    found.map(|(_, count)| count).sum::<u64>() as f64 / folded.total() as f64
-}
-
 /// Nearly all samples have the program's stacks, whole, and the shares of its
 /// functions.
 #[track_caller]
 fn check_functions(folded: &Folded) {
     let total = folded.total();
     for (name, expected) in [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)] {
-        let share = share_in_order(folded, &["<module>", "main", "run", name, "work"]);
+        let share = folded.share_in_order(&["<module>", "main", "run", name, "work"]);
         assert_share(name, share, expected, total);
     }
     assert_eq!(folded.count("[truncated"), 0, "{}", folded.head(10));
@@ -83,7 +66,7 @@ fn every_version() {
         };
         let evaluates = "_PyEval_EvalFrameDefault";
         let names = ["<module>", "main", sort, evaluates, key, "cold", "work"];
-        let share = share_in_order(&folded, &names);
+        let share = folded.share_in_order(&names);
         assert!(share > 0.9, "{version}: {share}\n{}", folded.head(10));
     }
 }

@@ -9,7 +9,25 @@ pub struct Folded {
     pub stacks: BTreeMap<String, u64>,
 }
 
+/// Panics unless a share of so many samples is as expected: within five standard
+/// deviations, and a hundredth for what comes on top.
+#[track_caller]
+pub fn assert_share(name: &str, share: f64, expected: f64, samples: u64) {
+    let deviation = (expected * (1.0 - expected) / samples as f64).sqrt();
+    assert!((share - expected).abs() < 5.0 * deviation + 0.01, "{name}: {share}");
+}
+
 impl Folded {
+    /// The share of stacks that have these frames, with any others between them.
+    pub fn share_in_order(&self, names: &[&str]) -> f64 {
+        let has_all = |stack: &str| {
+            let mut frames = stack.split(';').map(|frame| frame.trim_end_matches("_[j]"));
+            names.iter().all(|name| frames.any(|frame| frame == *name))
+        };
+        let found = self.stacks.iter().filter(|(stack, _)| has_all(stack));
+        found.map(|(_, count)| count).sum::<u64>() as f64 / self.total() as f64
+    }
+
     /// Parses lines of `frame;frame;frame count`; any other line is a panic
     /// that shows it.
     #[track_caller]

@@ -38,7 +38,7 @@ pub use browser::{browser, screenshot};
 pub use call_tree::{CallTree, Checked};
 pub use cgroup::Cgroup;
 pub use contents::{Contents, Counted};
-pub use folded::Folded;
+pub use folded::{Folded, assert_share};
 pub use locate::{binary, names_in, program, program_path, temp_dir, text, tool, workspace_root};
 pub use payloads::payloads;
 pub use plain_user::PlainUser;
