@@ -1,6 +1,6 @@
 //! The options of filters.
 
-use clap::{ArgAction, Args, builder::BoolishValueParser};
+use clap::{ArgAction, Args};
 use rz_profile::filter::{Filter, Glob, Moment, NamedRuntime, Pattern};
 
 /// Which part of a recording to look at. Shares are those of what is left.
@@ -43,12 +43,20 @@ pub struct FilterArgs {
     /// Python: neither the interpreter's own nor other native ones, nor the
     /// kernel's, which count for the nearest caller that is left
     #[arg(long, value_name = "on|off", default_value = "on", hide_default_value = true)]
-    #[arg(action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(action = ArgAction::Set, value_parser = on_or_off)]
     native: bool,
     /// Give each function one frame in a stack, leaving out what is between
     /// its first and its last call: a;b;a;c becomes a;c. Self stays as it is
     #[arg(long)]
     collapse_recursion: bool,
+}
+
+fn on_or_off(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off"),
+    }
 }
 
 impl FilterArgs {
