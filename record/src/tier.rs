@@ -1,5 +1,9 @@
 //! Which of the tiers records.
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
 use crate::bpf::{self, BpfError};
 use crate::capture::Attached;
 use crate::config::{Config, Target, TierChoice};
@@ -12,6 +16,11 @@ pub(crate) fn attach(
     pids: &[u32],
     start_on_exec: bool,
 ) -> Result<Attached, RecordError> {
+    // Before programs are loaded, which takes a while.
+    let is_gone = |pid: &&u32| kill(Pid::from_raw(**pid as i32), None) == Err(Errno::ESRCH);
+    if let Some(pid) = pids.iter().find(is_gone) {
+        return Err(AttachError::NoSuchProcess(*pid).into());
+    }
     if config.allocations.is_some() && matches!(config.target, Target::Machine) {
         return Err(RecordError::AllocationsOfAll);
     }
