@@ -345,7 +345,7 @@ fn a_killed_recorder_leaves_the_program_alone() {
     let dir = temp_dir();
     let (trace, done) = (dir.path().join("t.rz"), dir.path().join("done"));
     let program = program_path("heap");
-    let script = format!("{} 3000 && touch {}", text(&program), text(&done));
+    let script = format!("{} 500 && touch {}", text(&program), text(&done));
     let mut rec = Command::new(rz_tests::binary("rec"))
         .args(["-q", "--alloc=full", "-o", text(&trace), "--", "sh", "-c", &script])
         .spawn()

@@ -34,4 +34,4 @@ heading "target programs"
 make --silent -C tests/programs
 
 heading "tests"
-cargo test --locked -p rz-tests --test kernels -- --show-output "${options[@]}"
+cargo test --locked --workspace --test kernels -- --show-output "${options[@]}"

@@ -50,16 +50,8 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "rec --check says that everything works",
         how: How::Ends,
         target: "",
-        rec: "--check",
-        check: refusals::nothing_is_missing,
-    },
-    Scenario {
-        name: "check-json",
-        what: "rec --check --json says the same",
-        how: How::Ends,
-        target: "",
         rec: "--check --json",
-        check: refusals::nothing_is_missing_in_json,
+        check: refusals::nothing_is_missing,
     },
     Scenario {
         name: "perf",
