@@ -10,8 +10,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 case "${1:-}" in
-    "") profile=release dist=target/dist ;;
-    --quick) profile=quick dist=target/dist-quick ;;
+    "") profile=release folder=release dist=target/dist ;;
+    --quick) profile=dev folder=debug dist=target/dist-quick ;;
     *)
         echo "usage: build.sh [--quick]" >&2
         exit 2
@@ -19,7 +19,7 @@ case "${1:-}" in
 esac
 ./build-tools.sh
 
-built=${CARGO_TARGET_DIR:-target}/$profile
+built=${CARGO_TARGET_DIR:-target}/$folder
 mkdir -p $dist
 RUSTC_WORKSPACE_WRAPPER=$PWD/build-rec.sh \
     cargo build --locked --profile $profile -p rz-record -p rz-convert -p rz-report --bins

@@ -4,6 +4,7 @@
 # Builds rz, starts a Redis of its own (a free port on 127.0.0.1, no
 # persistence, a temporary folder) with redis-benchmark as the load, records
 # five seconds, and writes a report and the common formats to quickstart-out/.
+# With RZ_BIN_DIR, the binaries in that folder are taken, and none are built.
 # Ends only what it started. Without Redis, and no way to install it, a demo
 # program from tests/programs takes its place.
 set -euo pipefail
@@ -120,7 +121,10 @@ start_demo_program() {
 check_permission
 
 step "Building"
-if [ -x target/dist/report ]; then
+if [ -n "${RZ_BIN_DIR:-}" ]; then
+    # The tests have built them.
+    bin=$RZ_BIN_DIR
+elif [ -x target/dist/report ]; then
     ./build.sh
     bin=target/dist
 else

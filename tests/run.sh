@@ -1,20 +1,27 @@
 #!/usr/bin/env bash
-# Runs every test: prerequisites, release binaries, target programs, cargo test.
+# Runs every test: prerequisites, target programs, cargo test.
 #
-#   tests/run.sh              all but a few kernels
-#   tests/run.sh --all        these as well
+#   tests/run.sh              all but a few kernels, of binaries that are built in
+#                             haste, as quickstart.sh does
+#   tests/run.sh --all        these as well, and of releases
 #   tests/run.sh --unit       only what needs neither root, nor anything of the
 #                             kernel, nor programs besides Rust's
-#   tests/run.sh ARGUMENTS    cargo test with these: `-p rz-tests attach` runs the
+#   tests/run.sh ARGUMENTS    cargo test with these: `--test e2e attach` runs the
 #                             end-to-end tests of that name
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 heading() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
+# rec is linked as in releases.
+export RUSTC_WORKSPACE_WRAPPER=$PWD/build-rec.sh
+
 # All that is wrong is shown, and not the first of it.
 failed=no
 run_tests() { cargo test --locked --no-fail-fast "$@" || failed=yes; }
+
+# No part of the workspace: it is built without the standard library.
+test_hook() { run_tests --manifest-path record/alloc-hook/Cargo.toml --target-dir target/hook; }
 
 end() {
     if [ $failed = yes ]; then
@@ -25,41 +32,42 @@ end() {
     exit
 }
 
-# Everything but the end-to-end tests, which must not fight for the CPUs.
-unit_tests() {
-    RUST_TEST_THREADS=$(nproc) run_tests --workspace --exclude rz-tests
-    # No part of the workspace: it is built without the standard library.
-    run_tests --manifest-path record/alloc-hook/Cargo.toml --target-dir target/hook
-}
-
 if [ "${1:-}" = --unit ]; then
     heading "unit tests"
     ./build-tools.sh
-    unit_tests
+    run_tests --workspace --exclude rz-tests
+    test_hook
     end
 fi
 
 heading "prerequisites"
 tests/setup.sh
 
-heading "release binaries"
-./build.sh
-
 heading "target programs"
 make --silent -C tests/programs
 
+# All of the workspace, always: of other sets of packages, some are built with other
+# features, and all that uses them again.
+heading "binaries"
+./build-tools.sh
+cargo test --locked --workspace --no-run
+export RZ_BIN_DIR=$PWD/target/dist-tested
+mkdir -p "$RZ_BIN_DIR"
+install "${CARGO_TARGET_DIR:-target}"/debug/{rec,conv,report} "$RZ_BIN_DIR"
+strip --strip-debug "$RZ_BIN_DIR"/{conv,report}
+if [ "${1:-}" = --all ]; then
+    ./build.sh
+    export RZ_BIN_DIR=$PWD/target/dist
+fi
+
+heading "tests"
 case "${1:-}" in
     "" | --all)
-        heading "unit tests"
-        unit_tests
-        heading "end-to-end tests"
-        run_tests -p rz-tests
-        if [ "${1:-}" = --all ]; then run_tests -p rz-tests --test kernels -- --ignored; fi
+        run_tests --workspace
+        test_hook
+        if [ "${1:-}" = --all ]; then run_tests --workspace --test kernels -- --ignored; fi
         ;;
-    *)
-        heading "tests"
-        run_tests "$@"
-        ;;
+    *) run_tests --workspace "$@" ;;
 esac
 
 end

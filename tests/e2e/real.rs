@@ -92,7 +92,10 @@ fn a_build_is_recorded_with_its_children() {
     command.args(["-F", "499", "-o", text(&trace), "--"]).arg(env!("CARGO"));
     command.args(["build", "--quiet", "--offline"]).current_dir(dir.path());
     // The variables of the cargo that runs this test are not for that one.
-    command.env_remove("RUSTFLAGS").env("CARGO_TARGET_DIR", dir.path().join("target"));
+    command
+        .env_remove("RUSTFLAGS")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env("CARGO_TARGET_DIR", dir.path().join("target"));
     let output = run(&mut command).success();
     assert!(output.stderr.contains(" 0 lost"), "{output}");
 
