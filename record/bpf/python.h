@@ -27,6 +27,12 @@ static __always_inline __u64 take_python_frames(__u8 *to, struct task_struct *ta
 {
 	return 0;
 }
+
+static __always_inline bool waits_for_gil(struct task_struct *task, __u32 syscall_plus_one,
+					  bool is_other)
+{
+	return false;
+}
 #else
 // Threads of a process that are looked through for one.
 #define MAX_PYTHON_THREADS 1024
@@ -45,6 +51,12 @@ struct {
 	__type(key, __u32);
 	__type(value, struct python_thread);
 } python_threads SEC(".maps");
+
+// Locks of that many interpreters are looked at.
+#define MAX_GILS 16
+// Length of a lock: it holds the condition that it is free, that another thread has
+// taken it, and a mutex for each.
+#define GIL_BYTES 208
 
 // Whose frames are taken down.
 struct of_thread {
@@ -68,6 +80,72 @@ static __always_inline __u64 word_of(const struct of_thread *of, bool is_other, 
 	__u64 word = 0;
 
 	return read_of(of, is_other, &word, sizeof(word), address) ? 0 : word;
+}
+
+struct gil_search {
+	struct of_thread of;
+	__u64 interpreter;		// whose lock is looked at
+	__u64 futex;			// what the thread sleeps on
+	bool is_found;
+};
+
+static __always_inline long look_at_gil(struct gil_search *search, bool is_other)
+{
+	const struct python *python = search->of.python;
+	__u64 gil = python->gil;
+
+	if (!gil)
+		gil = word_of(&search->of, is_other,
+			      search->interpreter + python->interpreter_gil);
+	search->is_found = gil && search->futex - gil < GIL_BYTES;
+	if (search->is_found || python->gil)
+		return 1;
+	search->interpreter =
+		word_of(&search->of, is_other, search->interpreter + python->interpreter_next);
+	return !search->interpreter;
+}
+
+static long look_at_gil_of_this(__u32 index, struct gil_search *search)
+{
+	return look_at_gil(search, false);
+}
+
+static long look_at_gil_of_other(__u32 index, struct gil_search *search)
+{
+	return look_at_gil(search, true);
+}
+
+// Whether a thread that sleeps in a system call does so until CPython lets it run: if
+// so, it is a futex that lies in a lock of an interpreter, and nothing else does. That
+// is so wherever the C library has a condition sleep on its own memory, as glibc does;
+// elsewhere, it is a futex like any other.
+static __always_inline bool waits_for_gil(struct task_struct *task, __u32 syscall_plus_one,
+					  bool is_other)
+{
+	__u32 pid = FIELD(task, tgid);
+	const struct python *python;
+	struct gil_search search = {};
+	struct pt_regs regs;
+	__u64 args[6];
+
+	if (syscall_plus_one != FUTEX + 1)
+		return false;
+	python = bpf_map_lookup_elem(&pythons, &pid);
+	if (!python || bpf_probe_read_kernel(&regs, sizeof(regs), entry_registers(task)))
+		return false;
+	call_arguments(args, &regs, false);
+	search.of.python = python;
+	search.of.task = task;
+	search.futex = args[0];
+	if (!python->gil)
+		search.interpreter = word_of(&search.of, is_other, python->interpreters);
+	if (!python->gil && !search.interpreter)
+		return false;
+	if (is_other)
+		bpf_loop(MAX_GILS, look_at_gil_of_other, &search, 0);
+	else
+		bpf_loop(MAX_GILS, look_at_gil_of_this, &search, 0);
+	return search.is_found;
 }
 
 struct python_search {
