@@ -56,6 +56,8 @@ pub(crate) struct Attached {
     pub(crate) missing: Vec<String>,
     /// By which of the kernel's means, where there are several.
     pub(crate) ways: String,
+    /// Whether frames of CPython are taken down.
+    pub(crate) follows_python: bool,
     /// What the user should know, a sentence each.
     pub(crate) notes: Vec<String>,
 }

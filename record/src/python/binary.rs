@@ -1,5 +1,6 @@
 //! Whether a file has a CPython in it, and which one.
 
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 
@@ -17,9 +18,16 @@ pub(crate) struct Version {
     pub(crate) minor: u8,
 }
 
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
 /// A CPython in a file. Addresses are the file's own.
 #[derive(Debug)]
 pub(crate) struct Build {
+    pub(crate) version: Version,
     /// Where its state begins.
     pub(crate) runtime_svma: u64,
     /// What all code objects have as their type; 0 if unknown.
@@ -79,7 +87,7 @@ pub(crate) fn find(file: File, is_called_so: bool) -> Option<Found> {
         Some(start..start.checked_add(length)?)
     });
     let evaluating = evaluating.collect();
-    Some(Found::Known(Build { runtime_svma, code_type_svma, evaluating, offsets }))
+    Some(Found::Known(Build { version, runtime_svma, code_type_svma, evaluating, offsets }))
 }
 
 /// Addresses that a file exports.
