@@ -222,12 +222,39 @@ struct python_walk {
 	__u64 frame;			// the one to take down
 	__u64 native;			// on the stack of what evaluates it, if that is known
 	__u64 length;			// of what was taken down
+	__u64 read_from;		// what was read last: where it is in the process,
+	__u64 read_bytes;		// and how much
 };
+
+// Reads a frame, if it was not read with another one. Where frames lie one behind the
+// other, all that is in front of it on its page is read as well: that is there if the
+// frame is. It is put where the user stack goes later. Returns NULL if it cannot be read.
+static __always_inline __u8 *read_frame(struct python_walk *walk, bool is_other)
+{
+	const struct python *python = walk->of.python;
+	__u64 bytes = python->frame_bytes, offset = walk->frame - walk->read_from, length;
+	__u8 *room = walk->to + MAX_PYTHON_BYTES;
+
+	if (bytes > PYTHON_FRAME_ROOM)
+		return NULL;
+	if (offset >= walk->read_bytes || offset + bytes > walk->read_bytes) {
+		offset = python->run_ends == RUN_ENDS_ALWAYS ? 0 : walk->frame & (PAGE - 1);
+		length = offset + bytes;
+		walk->read_from = walk->frame - offset;
+		walk->read_bytes = length;
+		barrier_var(length);
+		if (length > PAGE + PYTHON_FRAME_ROOM ||
+		    read_of(&walk->of, is_other, room, length, walk->read_from))
+			return NULL;
+	}
+	barrier_var(offset);
+	return offset < PAGE ? room + offset : NULL;
+}
 
 static __always_inline long take_frame(__u32 index, struct python_walk *walk, bool is_other)
 {
 	const struct python *python = walk->of.python;
-	__u64 bytes = python->frame_bytes, code, instruction, previous, native = 0;
+	__u64 code, instruction, previous, native = 0;
 	struct python_frame *to;
 	__u8 *frame, owner;
 
@@ -235,11 +262,9 @@ static __always_inline long take_frame(__u32 index, struct python_walk *walk, bo
 		return 1;
 	to = (struct python_frame *)(walk->to + index * sizeof(*to));
 	walk->length = (index + 1) * sizeof(*to);
-	// It is put behind what is made of it.
-	frame = (__u8 *)(to + 1);
 	to->code = to->instruction = to->native = 0;
-	if (bytes > PYTHON_FRAME_ROOM || index == MAX_PYTHON_FRAMES - 1 ||
-	    read_of(&walk->of, is_other, frame, bytes, walk->frame))
+	frame = index == MAX_PYTHON_FRAMES - 1 ? NULL : read_frame(walk, is_other);
+	if (!frame)
 		return 1;
 	code = *(__u64 *)(frame + (python->frame_code & PYTHON_FRAME_MASK));
 	instruction = *(__u64 *)(frame + (python->frame_instruction & PYTHON_FRAME_MASK));
