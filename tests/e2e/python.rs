@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use rz_format::CodeTier;
+use rz_format::{CodeTier, Frame, Sample};
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Folded, Target, Trace, assert_share, program_path, tool};
+use rz_tests::{Folded, Target, Trace, assert_share, program_path, text, tool};
 
 /// The one that most tests are about; where Debian has it, it is Debian's.
 const PYTHON: &str = "python3.11";
@@ -228,4 +228,27 @@ fn a_version_to_come() {
     let notes = trace.profile().info.notes;
     let said = notes.iter().filter(|note| note.contains("is CPython 3.15, whose frames"));
     assert_eq!(said.count(), 1, "{notes:?}");
+}
+
+/// What runs in a program that `rec` starts is known as soon as it has begun.
+#[test]
+fn a_program_that_is_started() {
+    let computes = "import time\nwhile time.process_time() < 1: pass";
+    // CPU time before the first frame of Python. It takes some of that to start.
+    let before_ns = || {
+        let trace = Trace::record(&["-q", "--", text(&tool(PYTHON)), "-c", computes]);
+        let contents = trace.contents();
+        let is_python = |sample: &Sample| {
+            let frames = sample.stack.map(|stack| contents.frames_of(stack)).unwrap_or_default();
+            frames.iter().any(|frame| matches!(frame, Frame::Runtime { .. }))
+        };
+        let first = contents.samples.iter().position(is_python).expect("frames of Python");
+        let (before, behind) = contents.samples.split_at(first);
+        let share = behind.iter().filter(|sample| is_python(sample)).count() * 100 / behind.len();
+        assert!(share >= 95, "{share} %");
+        before.iter().map(|sample| sample.weight).sum::<u64>()
+    };
+    // Where the recorder has to wait for a CPU, it is later.
+    let least_ns = (0..5).map(|_| before_ns()).min().unwrap();
+    assert!(least_ns < 60_000_000, "{least_ns} ns");
 }
