@@ -244,7 +244,7 @@ fn failures_are_one_line_and_leave_nothing_behind() {
     newer[8] = 2;
     check_failure(
         Some(&newer),
-        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.6: use a \
+        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.7: use a \
          newer rz",
     );
 }

@@ -23,6 +23,9 @@ pub enum WaitState {
     Throttled,
     /// Waiting for memory: reclaiming some, or reading back what was reclaimed.
     Memory,
+    /// Waiting for the lock of an interpreter that one thread may run at a time: the
+    /// GIL of Python.
+    Gil,
     /// A state that this crate does not know.
     Unknown,
 }
@@ -36,6 +39,7 @@ coded! {
     4 => Stopped,
     5 => Throttled,
     6 => Memory,
+    7 => Gil,
 }
 
 /// How much of something with a beginning and an end was seen.

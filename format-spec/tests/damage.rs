@@ -26,7 +26,7 @@ fn good_blocks() -> Vec<Block> {
 #[test]
 fn every_vector_of_a_released_version_stays_readable() {
     // Each version's has what the one before has, and then more.
-    let vectors: [(&[u8], usize); 7] = [
+    let vectors: [(&[u8], usize); 8] = [
         (include_bytes!("../vectors/v1.0/small.rz"), 6),
         (include_bytes!("../vectors/v1.1/small.rz"), 11),
         (include_bytes!("../vectors/v1.2/small.rz"), 14),
@@ -34,6 +34,7 @@ fn every_vector_of_a_released_version_stays_readable() {
         (include_bytes!("../vectors/v1.4/small.rz"), 18),
         (include_bytes!("../vectors/v1.5/small.rz"), 19),
         (include_bytes!("../vectors/v1.6/small.rz"), 22),
+        (include_bytes!("../vectors/v1.7/small.rz"), 23),
     ];
     let good = good_blocks();
     for (vector, count) in vectors {
@@ -41,7 +42,7 @@ fn every_vector_of_a_released_version_stays_readable() {
         assert_eq!(damage, []);
         assert_eq!(blocks, good[..count]);
     }
-    assert_eq!(good.len(), 22);
+    assert_eq!(good.len(), 23);
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_damaged_block_is_skipped_and_reported() {
 fn the_written_index_equals_the_rebuilt_one() {
     let trace = common::small_trace();
     let written = read_index(&mut Cursor::new(&trace)).unwrap();
-    assert_eq!(written.len(), 22);
+    assert_eq!(written.len(), 23);
     assert_eq!(written, rebuild_index(&mut Cursor::new(&trace)).unwrap());
     let cut = &trace[..trace.len() - 3];
     assert_eq!(written, read_index(&mut Cursor::new(cut)).unwrap());

@@ -71,6 +71,8 @@ pub enum WaitReason {
     Stopped,
     /// The quota of its control group was used up.
     Throttled,
+    /// Another thread had the lock of the interpreter.
+    Gil,
     /// It waited for memory.
     Memory(Option<Place>),
     /// It waited for a disk.
@@ -127,6 +129,7 @@ impl WaitReason {
             (WaitState::Preempted, _) => WaitReason::Preempted,
             (WaitState::Stopped, _) => WaitReason::Stopped,
             (WaitState::Throttled, _) => WaitReason::Throttled,
+            (WaitState::Gil, _) => WaitReason::Gil,
             (WaitState::Memory, place) => WaitReason::Memory(place),
             (WaitState::Io, place) => WaitReason::Disk(place),
             (_, Some(Place::Syscall(UNKNOWN_CALL))) => WaitReason::Unknown,
@@ -145,6 +148,7 @@ impl fmt::Display for WaitReason {
             WaitReason::Preempted => f.write_str("preempted"),
             WaitReason::Stopped => f.write_str("stopped"),
             WaitReason::Throttled => f.write_str("throttled"),
+            WaitReason::Gil => f.write_str("GIL"),
             WaitReason::Memory(None) => f.write_str("memory"),
             WaitReason::Memory(Some(place)) => write!(f, "memory in {place}"),
             WaitReason::Disk(None) => f.write_str("disk"),
@@ -187,6 +191,7 @@ mod tests {
         check(Io, None, true, "disk");
         check(Stopped, Some(0), false, "stopped");
         check(Throttled, Some(202), false, "throttled");
+        check(Gil, Some(202), false, "GIL");
         check(Memory, Some(0), false, "memory in read");
         check(Memory, None, false, "memory in page fault");
         check(Memory, None, true, "memory");
@@ -200,7 +205,7 @@ mod tests {
     #[test]
     fn what_has_the_same_words_is_the_same() {
         use WaitState::*;
-        let states = [Preempted, Sleeping, Io, Blocked, Stopped, Throttled, Memory, Unknown];
+        let states = [Preempted, Sleeping, Io, Blocked, Stopped, Throttled, Memory, Gil, Unknown];
         // More than all numbers of calls, some of which are none.
         let calls = (0..MAX_NUMBER + 2).chain([COMPAT + 3, u32::MAX]).map(Some).chain([None]);
         let mut by_words = BTreeMap::new();

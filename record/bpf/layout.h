@@ -49,7 +49,7 @@ enum kind {
 #define SEEN_UNFINISHED 2
 
 // Values of the format's WaitState.
-enum wait_state { PREEMPTED, SLEEPING, BLOCKED, IO, STOPPED, THROTTLED, MEMORY };
+enum wait_state { PREEMPTED, SLEEPING, BLOCKED, IO, STOPPED, THROTTLED, MEMORY, GIL };
 
 // Values of the format's TotalClass.
 enum total_class { TOTAL_WAITS, TOTAL_CALLS, TOTAL_IO_URING };
@@ -87,6 +87,8 @@ enum run_ends {
 // leads to the frames.
 struct python {
 	__u64 interpreters;		// address of the pointer to the first one
+	__u64 gil;			// address of the lock; 0 if interpreters lead to it
+	__u32 interpreter_gil;		// the pointer to it
 	__u32 interpreter_next;
 	__u32 interpreter_threads;
 	__u32 thread_next;
@@ -102,7 +104,6 @@ struct python {
 	__u32 frame_bytes;		// that have to be read of one
 	__u32 run_ends;
 	__u32 end_owner;		// of a shim
-	__u32 unused;
 };
 
 // All zero if this and what is behind it could not be taken down.

@@ -27,6 +27,12 @@ static __always_inline __u64 take_python_frames(__u8 *to, struct task_struct *ta
 {
 	return 0;
 }
+
+static __always_inline bool waits_for_gil(struct task_struct *task, __u32 syscall_plus_one,
+					  bool is_other)
+{
+	return false;
+}
 #else
 // Threads of a process that are looked through for one.
 #define MAX_PYTHON_THREADS 1024
@@ -45,6 +51,12 @@ struct {
 	__type(key, __u32);
 	__type(value, struct python_thread);
 } python_threads SEC(".maps");
+
+// Locks of that many interpreters are looked at.
+#define MAX_GILS 16
+// Length of a lock: it holds the condition that it is free, that another thread has
+// taken it, and a mutex for each.
+#define GIL_BYTES 208
 
 // Whose frames are taken down.
 struct of_thread {
@@ -68,6 +80,72 @@ static __always_inline __u64 word_of(const struct of_thread *of, bool is_other, 
 	__u64 word = 0;
 
 	return read_of(of, is_other, &word, sizeof(word), address) ? 0 : word;
+}
+
+struct gil_search {
+	struct of_thread of;
+	__u64 interpreter;		// whose lock is looked at
+	__u64 futex;			// what the thread sleeps on
+	bool is_found;
+};
+
+static __always_inline long look_at_gil(struct gil_search *search, bool is_other)
+{
+	const struct python *python = search->of.python;
+	__u64 gil = python->gil;
+
+	if (!gil)
+		gil = word_of(&search->of, is_other,
+			      search->interpreter + python->interpreter_gil);
+	search->is_found = gil && search->futex - gil < GIL_BYTES;
+	if (search->is_found || python->gil)
+		return 1;
+	search->interpreter =
+		word_of(&search->of, is_other, search->interpreter + python->interpreter_next);
+	return !search->interpreter;
+}
+
+static long look_at_gil_of_this(__u32 index, struct gil_search *search)
+{
+	return look_at_gil(search, false);
+}
+
+static long look_at_gil_of_other(__u32 index, struct gil_search *search)
+{
+	return look_at_gil(search, true);
+}
+
+// Whether a thread that sleeps in a system call does so until CPython lets it run: if
+// so, it is a futex that lies in a lock of an interpreter, and nothing else does. That
+// is so wherever the C library has a condition sleep on its own memory, as glibc does;
+// elsewhere, it is a futex like any other.
+static __always_inline bool waits_for_gil(struct task_struct *task, __u32 syscall_plus_one,
+					  bool is_other)
+{
+	__u32 pid = FIELD(task, tgid);
+	const struct python *python;
+	struct gil_search search = {};
+	struct pt_regs regs;
+	__u64 args[6];
+
+	if (syscall_plus_one != FUTEX + 1)
+		return false;
+	python = bpf_map_lookup_elem(&pythons, &pid);
+	if (!python || bpf_probe_read_kernel(&regs, sizeof(regs), entry_registers(task)))
+		return false;
+	call_arguments(args, &regs, false);
+	search.of.python = python;
+	search.of.task = task;
+	search.futex = args[0];
+	if (!python->gil)
+		search.interpreter = word_of(&search.of, is_other, python->interpreters);
+	if (!python->gil && !search.interpreter)
+		return false;
+	if (is_other)
+		bpf_loop(MAX_GILS, look_at_gil_of_other, &search, 0);
+	else
+		bpf_loop(MAX_GILS, look_at_gil_of_this, &search, 0);
+	return search.is_found;
 }
 
 struct python_search {
@@ -144,12 +222,39 @@ struct python_walk {
 	__u64 frame;			// the one to take down
 	__u64 native;			// on the stack of what evaluates it, if that is known
 	__u64 length;			// of what was taken down
+	__u64 read_from;		// what was read last: where it is in the process,
+	__u64 read_bytes;		// and how much
 };
+
+// Reads a frame, if it was not read with another one. Where frames lie one behind the
+// other, all that is in front of it on its page is read as well: that is there if the
+// frame is. It is put where the user stack goes later. Returns NULL if it cannot be read.
+static __always_inline __u8 *read_frame(struct python_walk *walk, bool is_other)
+{
+	const struct python *python = walk->of.python;
+	__u64 bytes = python->frame_bytes, offset = walk->frame - walk->read_from, length;
+	__u8 *room = walk->to + MAX_PYTHON_BYTES;
+
+	if (bytes > PYTHON_FRAME_ROOM)
+		return NULL;
+	if (offset >= walk->read_bytes || offset + bytes > walk->read_bytes) {
+		offset = python->run_ends == RUN_ENDS_ALWAYS ? 0 : walk->frame & (PAGE - 1);
+		length = offset + bytes;
+		walk->read_from = walk->frame - offset;
+		walk->read_bytes = length;
+		barrier_var(length);
+		if (length > PAGE + PYTHON_FRAME_ROOM ||
+		    read_of(&walk->of, is_other, room, length, walk->read_from))
+			return NULL;
+	}
+	barrier_var(offset);
+	return offset < PAGE ? room + offset : NULL;
+}
 
 static __always_inline long take_frame(__u32 index, struct python_walk *walk, bool is_other)
 {
 	const struct python *python = walk->of.python;
-	__u64 bytes = python->frame_bytes, code, instruction, previous, native = 0;
+	__u64 code, instruction, previous, native = 0;
 	struct python_frame *to;
 	__u8 *frame, owner;
 
@@ -157,11 +262,9 @@ static __always_inline long take_frame(__u32 index, struct python_walk *walk, bo
 		return 1;
 	to = (struct python_frame *)(walk->to + index * sizeof(*to));
 	walk->length = (index + 1) * sizeof(*to);
-	// It is put behind what is made of it.
-	frame = (__u8 *)(to + 1);
 	to->code = to->instruction = to->native = 0;
-	if (bytes > PYTHON_FRAME_ROOM || index == MAX_PYTHON_FRAMES - 1 ||
-	    read_of(&walk->of, is_other, frame, bytes, walk->frame))
+	frame = index == MAX_PYTHON_FRAMES - 1 ? NULL : read_frame(walk, is_other);
+	if (!frame)
 		return 1;
 	code = *(__u64 *)(frame + (python->frame_code & PYTHON_FRAME_MASK));
 	instruction = *(__u64 *)(frame + (python->frame_instruction & PYTHON_FRAME_MASK));

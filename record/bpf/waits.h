@@ -232,6 +232,8 @@ static __always_inline int end_wait(void *ctx, __u64 inner)
 	last.since = thread ? take_value(&thread->off_since) : 0;
 	if (!last.since)
 		return 0;
+	if (thread->off_state == SLEEPING && waits_for_gil(task, thread->off_syscall, false))
+		thread->off_state = GIL;
 	last.until = bpf_ktime_get_ns();
 	ready = thread->ready_since ? last.until - thread->ready_since : 0;
 	throttled = taken_by_quota(thread, task, ready);
@@ -329,8 +331,11 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 	wait->seen |= SEEN_UNFINISHED;
 	wait->weight = wait->duration;
 	fill_entry_registers(&wait->where, task);
-	if (with_user_stack)
+	if (with_user_stack) {
+		if (wait->state == SLEEPING && waits_for_gil(task, wait->syscall_plus_one, true))
+			wait->state = GIL;
 		python = begin_stack_of(&wait->where, room->stack, task, true);
+	}
 	stack = room->stack + python;
 	// The kernel leaves out the scheduler's own frames here.
 	if (settings.kernel)
@@ -359,6 +364,7 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 		wait->where.has_registers = 0;
 		kernel = wait->where.kernel_bytes = wait->wanted_bytes = length = 0;
 		python = wait->where.python_bytes = 0;
+		wait->state = thread->off_state;
 	}
 	wait->where.user_bytes = length;
 	length += python + kernel;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::PollTimeout;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -20,6 +20,10 @@ use crate::queue::{Batch, QueueGauge};
 
 /// How often buffers are emptied when nothing asks for it sooner.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// The same at first, for so long: what a program that has just been started runs has
+/// to be known before anything of it can be taken down.
+const FIRST_INTERVAL: Duration = Duration::from_millis(5);
+const AT_FIRST: Duration = Duration::from_millis(500);
 /// An event is in its buffer at most so much later than it takes its time.
 const COMMIT_DELAY_NS: u64 = 2_000_000;
 /// Largest batch whose memory is kept for the next one.
@@ -56,6 +60,8 @@ pub(crate) struct Attached {
     pub(crate) missing: Vec<String>,
     /// By which of the kernel's means, where there are several.
     pub(crate) ways: String,
+    /// Whether frames of CPython are taken down.
+    pub(crate) follows_python: bool,
     /// What the user should know, a sentence each.
     pub(crate) notes: Vec<String>,
 }
@@ -126,6 +132,7 @@ pub(crate) fn drain(
     batches: &Sender<Batch>,
     empty: &Receiver<Batch>,
 ) {
+    let started = Instant::now();
     loop {
         // What came before it is taken below.
         let is_last = if stop.is_set.load(Ordering::Acquire) {
@@ -133,7 +140,9 @@ pub(crate) fn drain(
             ended(now_ns());
             capture.disable()
         } else {
-            capture.wait(stop.wake.as_fd(), INTERVAL);
+            let is_first = started.elapsed() < AT_FIRST;
+            let interval = if is_first { FIRST_INTERVAL } else { INTERVAL };
+            capture.wait(stop.wake.as_fd(), interval);
             false
         };
         let mut batch = reusable(empty);

@@ -21,6 +21,7 @@ use crate::event::What;
 use crate::learned::Learned;
 use crate::perf;
 use crate::queue::Batch;
+use crate::runtimes::{FoundRuntime, runtimes_of};
 
 /// How long an event may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,14 +38,15 @@ pub struct Ability {
     /// Its name for programs, which stays the same.
     pub id: &'static str,
     /// What it is.
-    pub what: &'static str,
+    pub what: String,
     /// How it is done here, or why it cannot be done and what to change.
     pub verdict: Result<String, String>,
 }
 
 /// Tries everything out. Nothing is written. `types` is what the kernel's types
-/// are, where it does not say itself.
-pub fn check(types: Option<PathBuf>) -> io::Result<Vec<Ability>> {
+/// are, where it does not say itself. Of the processes of `pids`, it is said which
+/// runtimes they have.
+pub fn check(types: Option<PathBuf>, pids: &[u32]) -> io::Result<Vec<Ability>> {
     let target = Target::start()?;
     let samples = bpf::Options {
         pids: vec![target.0.id()],
@@ -63,20 +65,21 @@ pub fn check(types: Option<PathBuf>) -> io::Result<Vec<Ability>> {
     let calls = Some(CallOptions { detail: CallDetail::Calls, ..CallOptions::default() });
     // Every allocation, whatever that costs a process of our own.
     let allocations = Some(AllocationOptions { interval: 0, limit_percent: 1000 });
-    let by_bpf = |id, what, options: &bpf::Options, wanted: fn(&What<'_>) -> bool, more: &str| {
-        let verdict =
-            bpf::attach(options).map_err(|error| error.to_string()).and_then(|attached| {
-                let how = match (attached.ways.as_str(), more) {
-                    ("", "") => format!("bpf tier, by {}", attached.event.name),
-                    ("", more) => more.to_owned(),
-                    (ways, "") => format!("bpf tier, by {ways}"),
-                    (ways, more) => format!("by {ways}; {more}"),
-                };
-                first_event(attached, wanted).map(|()| how)
-            });
-        Ability { id, what, verdict }
-    };
-    Ok(vec![
+    let by_bpf =
+        |id, what: &str, options: &bpf::Options, wanted: fn(&What<'_>) -> bool, more: &str| {
+            let verdict =
+                bpf::attach(options).map_err(|error| error.to_string()).and_then(|attached| {
+                    let how = match (attached.ways.as_str(), more) {
+                        ("", "") => format!("bpf tier, by {}", attached.event.name),
+                        ("", more) => more.to_owned(),
+                        (ways, "") => format!("bpf tier, by {ways}"),
+                        (ways, more) => format!("by {ways}; {more}"),
+                    };
+                    first_event(attached, wanted).map(|()| how)
+                });
+            Ability { id, what: what.to_owned(), verdict }
+        };
+    let mut abilities = vec![
         own_processes(&target),
         by_bpf("samples", "any process, and its new threads", &samples, is_sample, ""),
         by_bpf(
@@ -103,11 +106,40 @@ pub fn check(types: Option<PathBuf>) -> io::Result<Vec<Ability>> {
         by_bpf(
             "alloc",
             "allocations of running processes (-p PID --alloc)",
-            &bpf::Options { allocations, ..samples },
+            &bpf::Options { allocations, ..samples.clone() },
             |what| matches!(what, What::Allocated(_)),
             "while it lasts, each allocation and each free takes longer",
         ),
-    ])
+    ];
+    // Where nothing can be recorded, there are no frames either.
+    if !pids.is_empty() && abilities.iter().any(|ability| ability.verdict.is_ok()) {
+        let attached = bpf::attach(&samples).map_err(|error| error.to_string());
+        let python_is_followed = attached.map(|attached| attached.follows_python);
+        for pid in pids {
+            abilities.extend(frames_of(*pid, &python_is_followed));
+        }
+    }
+    Ok(abilities)
+}
+
+/// What can be seen of the runtimes of a process.
+fn frames_of(pid: u32, python_is_followed: &Result<bool, String>) -> Vec<Ability> {
+    let what = |of: &str| format!("{of} (pid {pid})");
+    let found = match runtimes_of(pid, python_is_followed) {
+        Ok(found) if found.is_empty() => {
+            Ok("native frames: neither a CPython nor a V8 is mapped".to_owned())
+        }
+        Err(error) => Err(format!("cannot look at the process: {error}")),
+        Ok(found) => {
+            let ability = |FoundRuntime { id, name, frames }: FoundRuntime| Ability {
+                id,
+                what: what(&name),
+                verdict: frames.map(str::to_owned),
+            };
+            return found.into_iter().map(ability).collect();
+        }
+    };
+    vec![Ability { id: "runtime", what: what("runtimes"), verdict: found }]
 }
 
 /// What the perf tier can do, which needs the least.
@@ -131,7 +163,7 @@ fn own_processes(target: &Target) -> Ability {
         let how = format!("perf tier, by {}, {kernel}", attached.event.name);
         first_event(attached, is_sample).map(|()| how)
     });
-    Ability { id: "own", what: "one's own processes", verdict }
+    Ability { id: "own", what: "one's own processes".to_owned(), verdict }
 }
 
 fn is_sample(what: &What<'_>) -> bool {

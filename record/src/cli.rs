@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// Attach to this process; may be given more than once
     #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["command", "all", "check", "be_looked_at"],
           conflicts_with_all = ["command", "all"], value_parser = clap::value_parser!(u32).range(1..))]
-    pid: Vec<u32>,
+    pub(crate) pid: Vec<u32>,
 
     /// Record all processes of the machine
     #[arg(short, long, conflicts_with = "command")]
@@ -140,12 +140,13 @@ pub(crate) struct Arguments {
     max_size: u64,
 
     /// Say what can be recorded here, and what to change where something cannot:
-    /// each kind of event is tried out on a process of rec's own
-    #[arg(long, conflicts_with_all = ["command", "all", "pid"])]
+    /// each kind of event is tried out on a process of rec's own. With -p, also
+    /// which runtimes the process has, and how good their frames will be
+    #[arg(long, conflicts_with_all = ["command", "all"])]
     pub(crate) check: bool,
 
     /// With --check, say it in JSON
-    #[arg(long, conflicts_with_all = ["command", "all", "pid"])]
+    #[arg(long, requires = "check", conflicts_with_all = ["command", "all"])]
     pub(crate) json: bool,
 
     /// What --check tries things out on
@@ -364,7 +365,7 @@ mod tests {
         check("rec -d -1 -p 7");
         check("rec --json");
         check("rec --json -p 7");
-        check("rec --check -p 7");
+        check("rec --check -a");
         check("rec --max-size 99999999999G -p 7");
     }
 

@@ -30,6 +30,7 @@ mod program;
 mod python;
 mod queue;
 mod resolve;
+mod runtimes;
 mod session;
 mod shared;
 mod signals;

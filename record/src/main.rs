@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if arguments.check {
-        return check(arguments.btf, arguments.json);
+        return check(arguments.btf, &arguments.pid, arguments.json);
     }
     let (config, verbosity) = arguments.into_config(&typed);
     env_logger::Builder::new().filter_level(verbosity.level).format_timestamp(None).init();
@@ -66,8 +66,8 @@ fn main() -> ExitCode {
 }
 
 /// Prints what can be recorded; fails if nothing can.
-fn check(types: Option<PathBuf>, json: bool) -> ExitCode {
-    let abilities = match rz_record::check(types) {
+fn check(types: Option<PathBuf>, pids: &[u32], json: bool) -> ExitCode {
+    let abilities = match rz_record::check(types, pids) {
         Ok(abilities) => abilities,
         Err(error) => {
             say(format_args!("rec: cannot start a process to try things out on: {error}\n"));

@@ -55,7 +55,7 @@ fn views_are_as_the_schema_says() {
         ("--limit 1", "summary"),
         ("--from 0s --until 100%", "summary"),
     ];
-    for version in ["v1.2", "v1.3", "v1.4", "v1.5", "v1.6"] {
+    for version in ["v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7"] {
         for (arguments, view) in views {
             let arguments = format!("{version}/small.rz {arguments}");
             let json = written(&arguments);

@@ -69,6 +69,41 @@ fn everything_is_tried_out_here() {
     assert_eq!(plain.lines().filter(|line| line.starts_with("yes ")).count(), 6, "{plain}");
 }
 
+/// What is said of processes by whose functions there are frames.
+#[test]
+fn runtimes_are_named() {
+    let split = program_path("split.py");
+    let check = |command: &mut Command, expected: &[(&str, bool)]| {
+        let target = Target::spawn(command);
+        let output = rz_tests::rec(&["--check", "--json", "-p", &target.pid_text()]).success();
+        let found = abilities(&output);
+        assert_works(&found, &[&EVERYTHING, expected].concat());
+        found.last().unwrap().2.clone()
+    };
+    let python = |version: &str| {
+        let mut command = Command::new(tool(&format!("python{version}")));
+        command.arg(&split).arg("naps");
+        command
+    };
+    for version in ["3.8", "3.11", "3.13"] {
+        let how = check(&mut python(version), &[("python", true)]);
+        assert!(how.starts_with("exact in the bpf tier"), "{version}: {how}");
+    }
+    let mut node = Command::new(tool("node"));
+    node.args(["-e", "console.log('ready'); setInterval(() => 0, 1000)"]);
+    let how = check(&mut node, &[("v8", true)]);
+    assert!(how.starts_with("in both tiers"), "{how}");
+    let mut fake = Command::new(program_path("fakepython-new"));
+    let why = check(fake.args(["0", "none"]), &[("python", false)]);
+    assert!(why.starts_with("native frames only"), "{why}");
+    check(&mut Command::new(program_path("deep20")), &[("runtime", true)]);
+
+    let target = Target::spawn(&mut python("3.11"));
+    let plain = rz_tests::rec(&["--check", "-p", &target.pid_text()]).success().stdout;
+    let last = plain.lines().last().unwrap();
+    assert!(last.starts_with("yes  CPython 3.11 in /"), "{plain}");
+}
+
 #[test]
 fn a_kernel_that_does_not_describe_its_types() {
     let dir = temp_dir();

@@ -3,12 +3,13 @@
 use std::fs;
 use std::process::Command;
 
-use rz_format::CodeTier;
+use rz_format::{CodeTier, Frame, Sample};
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Folded, Target, Trace, assert_share, program_path, tool};
+use rz_tests::{Folded, Target, Trace, assert_share, program_path, text, tool};
 
 /// The one that most tests are about; where Debian has it, it is Debian's.
 const PYTHON: &str = "python3.11";
+const VERSIONS: [&str; 6] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
 
 /// Records `split.py` as it does one of the things that it can do.
 fn record(python: &str, what: &str, args: &[&str]) -> Trace {
@@ -55,7 +56,7 @@ fn functions_have_their_shares() {
 /// What was called by what, with the native frames that are between them.
 #[test]
 fn every_version() {
-    for version in ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"] {
+    for version in VERSIONS {
         let python = format!("python{version}");
         check_functions(&record(&python, "functions", &[]).folded(&[]));
         let folded = record(&python, "callbacks", &[]).folded(&[]);
@@ -157,6 +158,30 @@ fn waits_have_their_lines() {
     assert!(waiting > 2_900_000, "{waiting}\n{}", folded.head(10));
 }
 
+/// Two threads that compute take turns, as only one may; what the first thread waits
+/// for is another lock.
+#[test]
+fn waits_for_the_gil() {
+    for version in VERSIONS {
+        let trace = record(&format!("python{version}"), "turns", &["--off-cpu"]);
+        let folded = trace.folded(&["--event", "off-cpu"]);
+        let waited = |within: &str, reason: &str| -> u64 {
+            let stacks = folded.stacks.iter();
+            let is_it = |stack: &str| stack.contains(within) && stack.ends_with(reason);
+            stacks.filter(|(stack, _)| is_it(stack)).map(|(_, us)| us).sum()
+        };
+        let (gil, futex) = ("[off-CPU: GIL]", "[off-CPU: futex]");
+        let turns = waited(";turns;", gil);
+        assert!(turns > 500_000, "{version}: {turns}\n{}", folded.head(10));
+        assert_eq!(waited(";turns;", futex), 0, "{version}\n{}", folded.head(10));
+        assert_eq!(waited(";wait_for_ever;", gil), 0, "{version}\n{}", folded.head(10));
+        assert!(waited(";wait_for_ever;", futex) > 2_900_000, "{version}\n{}", folded.head(10));
+        // Where there are symbols, they know it as well.
+        let named = waited(";take_gil;", gil) + waited(";drop_gil;", gil);
+        assert!(named == 0 || named == waited("", gil), "{version}\n{}", folded.head(10));
+    }
+}
+
 /// More frames than are followed: the innermost are there, and it is said that there
 /// are others.
 #[test]
@@ -203,4 +228,27 @@ fn a_version_to_come() {
     let notes = trace.profile().info.notes;
     let said = notes.iter().filter(|note| note.contains("is CPython 3.15, whose frames"));
     assert_eq!(said.count(), 1, "{notes:?}");
+}
+
+/// What runs in a program that `rec` starts is known as soon as it has begun.
+#[test]
+fn a_program_that_is_started() {
+    let computes = "import time\nwhile time.process_time() < 1: pass";
+    // CPU time before the first frame of Python. It takes some of that to start.
+    let before_ns = || {
+        let trace = Trace::record(&["-q", "--", text(&tool(PYTHON)), "-c", computes]);
+        let contents = trace.contents();
+        let is_python = |sample: &Sample| {
+            let frames = sample.stack.map(|stack| contents.frames_of(stack)).unwrap_or_default();
+            frames.iter().any(|frame| matches!(frame, Frame::Runtime { .. }))
+        };
+        let first = contents.samples.iter().position(is_python).expect("frames of Python");
+        let (before, behind) = contents.samples.split_at(first);
+        let share = behind.iter().filter(|sample| is_python(sample)).count() * 100 / behind.len();
+        assert!(share >= 95, "{share} %");
+        before.iter().map(|sample| sample.weight).sum::<u64>()
+    };
+    // Where the recorder has to wait for a CPU, it is later.
+    let least_ns = (0..5).map(|_| before_ns()).min().unwrap();
+    assert!(least_ns < 60_000_000, "{least_ns} ns");
 }

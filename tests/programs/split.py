@@ -8,9 +8,11 @@
                     > libraries    each line in a library of its own
                     > deep > … > deep > work
                     > naps > nap   80 and 20 % of the time asleep by line
-             > wait_for_ever       in the first thread, while another one naps
+             > wait_for_ever       in the first thread, while another one naps or two
+                                   compute
+                    > turns > work in each of these two, which take turns
 
-split.py WHAT, where WHAT is functions, lines, callbacks, libraries, deep or naps
+split.py WHAT, where WHAT is functions, lines, callbacks, libraries, deep, naps or turns
 """
 
 import _json
@@ -78,6 +80,10 @@ def naps():
     nap(0.005)
 
 
+def turns():
+    work(100000)
+
+
 def wait_for_ever():
     threading.Event().wait()
 
@@ -97,6 +103,7 @@ WHAT = {
     "libraries": libraries,
     "deep": deep,
     "naps": naps,
+    "turns": turns,
 }
 
 
@@ -106,7 +113,9 @@ def main(what):
 
 
 print("ready", flush=True)
-if sys.argv[1] == "naps":
-    threading.Thread(target=main, args=[naps], daemon=True).start()
+THREADS = {"naps": 1, "turns": 2}.get(sys.argv[1], 0)
+for _ in range(THREADS):
+    threading.Thread(target=main, args=[WHAT[sys.argv[1]]], daemon=True).start()
+if THREADS:
     wait_for_ever()
 main(WHAT[sys.argv[1]])

@@ -46,6 +46,7 @@ pub fn small_trace() -> Vec<u8> {
     write_names(&mut writer);
     write_other_waits(&mut writer, stacks[0]);
     write_code_objects(&mut writer, &mut interner);
+    write_wait_for_gil(&mut writer, stacks[0]);
     writer.finish().unwrap()
 }
 
@@ -325,6 +326,23 @@ fn write_code_objects(
         weight: 10_000_000,
     });
     writer.write_samples(&mut samples).unwrap();
+}
+
+/// What version 1.7 has added.
+fn write_wait_for_gil(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) {
+    let wait = Wait {
+        end_ns: 4_900_000_000,
+        thread: 0,
+        cpu: 0,
+        duration_ns: 5_000_000,
+        queued_ns: 9_000,
+        state: WaitState::Gil,
+        syscall: Some(202),
+        stack,
+        weight: 5_000_000,
+        seen: Seen::default(),
+    };
+    writer.write_waits(&mut [wait]).unwrap();
 }
 
 /// What version 1.4 has added.

@@ -2,6 +2,7 @@
 #pragma once
 
 #define EXECVE 59
+#define FUTEX 202
 #define EXECVEAT 322
 
 // Whether a thread is in a system call by the 32-bit interface.

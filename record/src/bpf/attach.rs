@@ -332,6 +332,7 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         sources: Default::default(),
         missing: Vec::new(),
         ways: plan.describe(),
+        follows_python: plan.ways.object != ObjectFile::Old,
         notes,
     })
 }

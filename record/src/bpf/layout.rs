@@ -38,7 +38,7 @@ pub(super) const TOTAL_LEN: usize = 6 * 8 + HISTOGRAM_BUCKETS * 4;
 /// What to do about a system call.
 pub(super) type CallInfo = [u8; 8];
 /// Length of what is said about a process that runs CPython.
-pub(super) const PYTHON_LEN: usize = 8 + 16 * 4;
+pub(super) const PYTHON_LEN: usize = 2 * 8 + 16 * 4;
 /// The owner of a shim, by which runs of frames end.
 const SHIM_OWNER: u32 = 3;
 /// What may be changed while recording.
@@ -107,6 +107,7 @@ pub(super) fn python(runtime: u64, walk: &Walk) -> [u8; PYTHON_LEN] {
     // What begins last is a whole word.
     let frame_bytes = in_frame.into_iter().max().unwrap_or(0) + 8;
     let numbers = [
+        walk.interpreter_gil,
         walk.interpreter_next,
         walk.interpreter_threads,
         walk.thread_next,
@@ -122,12 +123,13 @@ pub(super) fn python(runtime: u64, walk: &Walk) -> [u8; PYTHON_LEN] {
         frame_bytes,
         walk.run_ends as u32,
         SHIM_OWNER,
-        0,
     ];
     let mut bytes = [0; PYTHON_LEN];
-    let (interpreters, rest) = bytes.split_at_mut(8);
-    let address = runtime.wrapping_add(walk.interpreters.into());
-    interpreters.copy_from_slice(&address.to_le_bytes());
+    let (addresses, rest) = bytes.split_at_mut(16);
+    let address = |at: u32| runtime.wrapping_add(at.into());
+    let gil = if walk.gil == 0 { 0 } else { address(walk.gil) };
+    let both = [address(walk.interpreters), gil].map(u64::to_le_bytes);
+    addresses.copy_from_slice(both.as_flattened());
     rest.copy_from_slice(numbers.map(u32::to_le_bytes).as_flattened());
     bytes
 }

@@ -231,6 +231,7 @@ fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> At
         sources: std::mem::take(&mut attachment.sources),
         missing: Vec::new(),
         ways: String::new(),
+        follows_python: false,
         notes,
         capture: Box::new(attachment),
     }

@@ -1,11 +1,12 @@
 //! Whether a file has a CPython in it, and which one.
 
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 
 use object::elf::PT_LOAD;
 use object::read::elf::{ElfFile64, ProgramHeader};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadRef};
+use object::{Endianness, Object, ObjectSection, ReadRef};
 use rz_unwind::Bounded;
 
 use super::offsets::{Offsets, SAID_LEN, of_version, said_by};
@@ -17,9 +18,16 @@ pub(crate) struct Version {
     pub(crate) minor: u8,
 }
 
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
 /// A CPython in a file. Addresses are the file's own.
 #[derive(Debug)]
 pub(crate) struct Build {
+    pub(crate) version: Version,
     /// Where its state begins.
     pub(crate) runtime_svma: u64,
     /// What all code objects have as their type; 0 if unknown.
@@ -79,7 +87,7 @@ pub(crate) fn find(file: File, is_called_so: bool) -> Option<Found> {
         Some(start..start.checked_add(length)?)
     });
     let evaluating = evaluating.collect();
-    Some(Found::Known(Build { runtime_svma, code_type_svma, evaluating, offsets }))
+    Some(Found::Known(Build { version, runtime_svma, code_type_svma, evaluating, offsets }))
 }
 
 /// Addresses that a file exports.
@@ -106,30 +114,54 @@ const FIRST_HAD: [(&str, Version); 3] = [
 /// split off.
 const EVALUATES: &str = "_PyEval_EvalFrameDefault";
 
+/// Length of a symbol's entry.
+const SYMBOL_LEN: usize = 24;
+
 impl Symbols {
     fn of<'d>(elf: &ElfFile64<'d, Endianness, &'d Bounded>) -> Self {
         let mut found = Symbols::default();
-        for symbol in elf.dynamic_symbols().chain(elf.symbols()) {
-            if !symbol.is_definition() {
-                continue;
+        // They are read at once: there may be some 10,000 of them, and a program that is
+        // started waits for nobody.
+        let content = |name| {
+            let section = elf.section_by_name(name);
+            section.and_then(|section| section.data().ok()).unwrap_or_default()
+        };
+        for (table, names) in [(".dynsym", ".dynstr"), (".symtab", ".strtab")] {
+            let (table, names) = (content(table), content(names));
+            for symbol in table.as_chunks::<SYMBOL_LEN>().0 {
+                found.look_at(symbol, names);
             }
-            let Ok(name) = symbol.name() else { continue };
-            let place = match name {
-                "_PyRuntime" => &mut found.runtime,
-                "PyCode_Type" => &mut found.code_type,
-                "Py_Version" => &mut found.version,
-                _ if name.starts_with(EVALUATES) => {
-                    found.evaluating.push((symbol.address(), symbol.size()));
-                    continue;
-                }
-                _ => {
-                    let first = FIRST_HAD.iter().find(|(first, _)| *first == name);
-                    found.oldest = found.oldest.max(first.map(|(_, version)| *version));
-                    continue;
-                }
-            };
-            place.get_or_insert(symbol.address());
         }
         found
+    }
+
+    fn look_at(&mut self, symbol: &[u8; SYMBOL_LEN], names: &[u8]) {
+        let word = |at: usize| symbol[at..].first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
+        // The name's place, what it is, and the section that has it; address and length.
+        let (head, address, length) = (word(0), word(8), word(16));
+        let is_definition = head >> 48 != 0;
+        let rest = names.get(head as u32 as usize..).unwrap_or_default();
+        // All that is looked for begins so, and most else does not.
+        let begins_so = rest.starts_with(b"_Py") || rest.starts_with(b"Py");
+        if !is_definition || !begins_so {
+            return;
+        }
+        let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+        let Ok(name) = std::str::from_utf8(&rest[..end]) else { return };
+        let place = match name {
+            "_PyRuntime" => &mut self.runtime,
+            "PyCode_Type" => &mut self.code_type,
+            "Py_Version" => &mut self.version,
+            _ if name.starts_with(EVALUATES) => {
+                self.evaluating.push((address, length));
+                return;
+            }
+            _ => {
+                let first = FIRST_HAD.iter().find(|(first, _)| *first == name);
+                self.oldest = self.oldest.max(first.map(|(_, version)| *version));
+                return;
+            }
+        };
+        place.get_or_insert(address);
     }
 }

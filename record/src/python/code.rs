@@ -206,8 +206,9 @@ mod tests {
     const CODE_TYPE: u64 = 0xc0de;
 
     fn build() -> Build {
-        let offsets = of_version(Version { major: 3, minor: 12 }).unwrap();
-        Build { runtime_svma: 0, code_type_svma: 0, evaluating: Vec::new(), offsets }
+        let version = Version { major: 3, minor: 12 };
+        let offsets = of_version(version).unwrap();
+        Build { version, runtime_svma: 0, code_type_svma: 0, evaluating: Vec::new(), offsets }
     }
 
     /// Memory from address 0x1000 on, made of words.

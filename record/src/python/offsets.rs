@@ -7,9 +7,12 @@ use super::binary::Version;
 pub(crate) struct Walk {
     /// In the runtime: the first interpreter.
     pub(crate) interpreters: u32,
+    /// The lock under which threads run; 0 where interpreters lead to it.
+    pub(crate) gil: u32,
     /// In an interpreter.
     pub(crate) interpreter_next: u32,
     pub(crate) interpreter_threads: u32,
+    pub(crate) interpreter_gil: u32,
     /// In the state of a thread. It has either its frame or its cframe, or both.
     pub(crate) thread_next: u32,
     pub(crate) thread_id: u32,
@@ -106,6 +109,7 @@ pub(super) fn of_version(version: Version) -> Option<Offsets> {
     let old = Offsets {
         walk: Walk {
             interpreters: 32,
+            gil: 1152,
             interpreter_next: 0,
             interpreter_threads: 8,
             thread_next: 8,
@@ -129,13 +133,23 @@ pub(super) fn of_version(version: Version) -> Option<Offsets> {
         },
     };
     match version {
-        Version { major: 3, minor: 8 | 9 } => Some(old),
+        Version { major: 3, minor: 8 } => Some(old),
+        Version { major: 3, minor: 9 } => {
+            Some(Offsets { walk: Walk { gil: 352, ..old.walk }, ..old })
+        }
         Version { major: 3, minor: 10 } => Some(Offsets {
-            walk: Walk { thread_cframe: 48, cframe_previous: 8, frame_instruction: 96, ..old.walk },
+            walk: Walk {
+                gil: 352,
+                thread_cframe: 48,
+                cframe_previous: 8,
+                frame_instruction: 96,
+                ..old.walk
+            },
             objects: Objects { bytecode: Bytecode::Units, ..old.objects },
         }),
         Version { major: 3, minor: 11 } => Some(Offsets {
             walk: Walk {
+                gil: 360,
                 interpreter_next: 0,
                 interpreter_threads: 16,
                 thread_id: 152,
@@ -159,6 +173,7 @@ pub(super) fn of_version(version: Version) -> Option<Offsets> {
             walk: Walk {
                 interpreter_next: 0,
                 interpreter_threads: 72,
+                interpreter_gil: 384,
                 thread_id: 136,
                 cframe_frame: 0,
                 cframe_previous: 8,
@@ -196,6 +211,7 @@ pub(super) fn said_by(version: Version, runtime: &[u8]) -> Option<Offsets> {
             interpreters: number(5)?,
             interpreter_next: number(8)?,
             interpreter_threads: number(9)?,
+            interpreter_gil: number(14)?,
             thread_next: number(21)?,
             thread_id: number(24)?,
             thread_frame: number(23)?,
@@ -237,6 +253,7 @@ mod tests {
         let Offsets { walk, objects } = said_by(V3_13, &runtime()).unwrap();
         assert_eq!((walk.interpreters, walk.thread_frame, walk.frame_owner), (1005, 1023, 1033));
         assert_eq!((walk.thread_cframe, walk.run_ends), (0, RunEnds::AtShim));
+        assert_eq!((walk.gil, walk.interpreter_gil), (0, 1014));
         assert_eq!(
             (objects.qualified_name, objects.bytecode),
             (Some(1037), Bytecode::Inside(1043))

@@ -5,7 +5,7 @@
 pub(crate) const FRAME_LEN: usize = 24;
 
 /// A frame of CPython.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RawFrame {
     /// Address of its code object.
     pub(crate) code: u64,
@@ -35,7 +35,8 @@ pub(crate) struct Frames {
 impl Frames {
     /// Reads what the program has written.
     pub(crate) fn parse(records: &[u8]) -> Self {
-        let mut all = Frames::default();
+        let list = Vec::with_capacity(records.len() / FRAME_LEN);
+        let mut all = Frames { list, ..Frames::default() };
         let mut count = 0;
         for record in records.as_chunks::<FRAME_LEN>().0 {
             let mut words = record.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));

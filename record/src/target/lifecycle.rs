@@ -284,6 +284,7 @@ impl Tracker {
 
     fn new_process(&mut self, pid: u32, start_ns: u64, origin: Origin) -> u32 {
         self.hooked.forget_code(pid);
+        self.stacks.python_ends.forget();
         let id = self.next_process;
         self.next_process += 1;
         let process = Process::new(id, pid, start_ns, origin);

@@ -29,6 +29,8 @@ use chunks::Hooked;
 use generated::Publishers;
 use heap::Unsettled;
 use identity::EndedThreads;
+pub(crate) use modules::{RuntimesOfFile, open_mapped};
+pub(crate) use process::read_memory;
 use process::{Process, Thread};
 pub(crate) use procfs::device;
 use procfs::{Belongings, MapEntry};

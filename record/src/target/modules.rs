@@ -159,9 +159,9 @@ impl Modules {
             return *id;
         }
         let id = self.list.len() as u32;
-        let Description { kind, path, process_plus_one, is_generated, image, python, v8 } =
+        let Description { kind, path, process_plus_one, is_generated, image, runtimes } =
             describe(&identity);
-        let python = match python {
+        let python = match runtimes.python {
             Some(Found::Known(build)) => Some(Arc::new(build)),
             Some(Found::Unknown(version)) => {
                 let text = unknown_python(&path, version);
@@ -170,7 +170,7 @@ impl Modules {
             }
             None => None,
         };
-        let v8 = match v8 {
+        let v8 = match runtimes.v8 {
             Some(v8::Found::Known(build)) => Some(build),
             Some(v8::Found::Unknown(name)) => {
                 let text = unknown_v8(&path, name);
@@ -202,15 +202,33 @@ struct Description {
     process_plus_one: u32,
     is_generated: bool,
     image: Option<Image>,
-    python: Option<Found>,
-    v8: Option<v8::Found>,
+    runtimes: RuntimesOfFile,
+}
+
+/// The runtimes that a file has in it.
+#[derive(Debug, Default)]
+pub(crate) struct RuntimesOfFile {
+    pub(crate) python: Option<Found>,
+    pub(crate) v8: Option<v8::Found>,
+}
+
+impl RuntimesOfFile {
+    /// Looks into a file that is mapped under this name.
+    pub(crate) fn find(file: &File, path: &str) -> Self {
+        let is_called_python = path.rsplit('/').next().is_some_and(|name| name.contains("python"));
+        let again = || file.try_clone().ok();
+        RuntimesOfFile {
+            python: again().and_then(|file| find(file, is_called_python)),
+            v8: again().and_then(v8::find),
+        }
+    }
 }
 
 impl Description {
     fn new(kind: ModuleKind, path: &str) -> Self {
         let (process_plus_one, is_generated) = (0, false);
-        let (path, image, python, v8) = (path.to_owned(), None, None, None);
-        Description { kind, path, process_plus_one, is_generated, image, python, v8 }
+        let (path, image, runtimes) = (path.to_owned(), None, RuntimesOfFile::default());
+        Description { kind, path, process_plus_one, is_generated, image, runtimes }
     }
 }
 
@@ -220,16 +238,14 @@ fn describe_file(entry: &MapEntry, pid: u32) -> Description {
         let mut magic = [0; 4];
         let is_short = file.read_exact_at(&mut magic, 0).is_err();
         description.is_generated = is_short || magic != *b"\x7fELF";
-        let is_called_python = entry.path.rsplit('/').next().is_some_and(|n| n.contains("python"));
-        description.python = file.try_clone().ok().and_then(|file| find(file, is_called_python));
-        description.v8 = file.try_clone().ok().and_then(v8::find);
+        description.runtimes = RuntimesOfFile::find(&file, &entry.path);
         description.image = Image::from_file(file).ok();
     }
     description
 }
 
 /// Opens the file that is mapped, and not another one that has its name now.
-pub(super) fn open_mapped(entry: &MapEntry, pid: u32) -> io::Result<File> {
+pub(crate) fn open_mapped(entry: &MapEntry, pid: u32) -> io::Result<File> {
     let mut failure = io::ErrorKind::NotFound.into();
     for path in procfs::mapped_file_candidates(pid, entry) {
         match open_if_inode(&path, entry.inode) {
@@ -264,7 +280,7 @@ fn load_vdso(entry: &MapEntry) -> io::Result<Image> {
 /// What is said about a CPython whose frames cannot be found.
 fn unknown_python(path: &str, version: Option<Version>) -> String {
     let version = match version {
-        Some(Version { major, minor }) => format!("{major}.{minor}"),
+        Some(version) => version.to_string(),
         None => "of a version that it does not say".to_owned(),
     };
     format!(

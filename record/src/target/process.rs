@@ -296,7 +296,7 @@ fn reads_as_call(pid: u32, return_address: u64) -> bool {
 }
 
 /// Copies memory out of a process, and returns how much. That does not stop it.
-pub(super) fn read_memory(pid: u32, address: u64, to: &mut [u8]) -> usize {
+pub(crate) fn read_memory(pid: u32, address: u64, to: &mut [u8]) -> usize {
     let remote = RemoteIoVec { base: address as usize, len: to.len() };
     let pid = Pid::from_raw(pid as i32);
     process_vm_readv(pid, &mut [IoSliceMut::new(to)], &[remote]).unwrap_or(0)

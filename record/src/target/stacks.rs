@@ -14,6 +14,7 @@ use crate::learned::Learned;
 use crate::python::Frames;
 use crate::target::modules::Modules;
 use crate::target::process::{Place, Process, ProcessCode, Thread, ThreadStack, read_memory};
+use crate::target::python_stack::KnownEnds;
 use crate::v8::{Engine, FrameWords};
 
 /// Distinct stacks remembered; with more, equal ones are defined once again.
@@ -34,6 +35,7 @@ pub(super) struct Stacks {
     /// Those of user mode.
     found: Vec<Native>,
     pub(super) code_numbers: CodeNumbers,
+    pub(super) python_ends: KnownEnds,
 }
 
 /// A native frame.
@@ -71,6 +73,7 @@ impl Stacks {
             frames: Vec::new(),
             found: Vec::new(),
             code_numbers: CodeNumbers::default(),
+            python_ends: KnownEnds::default(),
         }
     }
 

@@ -218,7 +218,7 @@ fn redacted(path: &Path, options: &RedactOptions) -> (Vec<u8>, Vec<Redaction>) {
 
 #[test]
 fn samples_stay_as_they_are() {
-    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6"] {
+    for version in ["v1.0", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7"] {
         let path = vector(version);
         let options = RedactOptions { keep: Sensitive::ALL.to_vec(), ..RedactOptions::default() };
         let (bytes, said) = redacted(&path, &options);
