@@ -10,6 +10,9 @@ use rz_tests::{Target, Trace, assert_share, program_path, tool};
 /// Functions of `split.js`, and their shares.
 const SHARES: [(&str, f64); 3] = [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)];
 
+/// Functions of it that are inlined.
+const INLINED: [(&str, f64); 3] = [("often", 0.7), ("seldom", 0.2), ("rarely", 0.1)];
+
 /// Records `split.js` as it does one of the things that it can do.
 fn record(what: &str, args: &[&str]) -> Trace {
     let target = Target::spawn(Command::new(tool("node")).arg(program_path("split.js")).arg(what));
@@ -48,6 +51,18 @@ fn check_functions(trace: &Trace) {
     assert!(nameless < 0.02, "{}", folded.head(10));
 }
 
+/// Checks how often a function is in the line that has this in it.
+#[track_caller]
+fn check_line(profile: &Profile, name: &str, part: &str, expected: f64) {
+    let line = line_with(part);
+    let is_at = |location: &Location| {
+        let place = &location.lines[0];
+        profile.functions[place.function].name == name && place.line == line
+    };
+    let samples = profile.samples.iter().map(|sample| sample.count).sum();
+    assert_share(part, share(profile, &is_at), expected, samples);
+}
+
 #[test]
 fn functions_have_their_shares() {
     check_functions(&record("run", &[]));
@@ -76,15 +91,7 @@ fn functions_that_are_soon_gone_have_their_shares() {
 fn lines_of_interpreted_callers_have_their_shares() {
     let profile = record("run", &[]).profile();
     for (name, expected) in SHARES {
-        let line = line_with(&format!("{name});"));
-        let is_at = |location: &Location| {
-            let place = &location.lines[0];
-            let function = &profile.functions[place.function];
-            function.name == "run" && place.line == line
-        };
-        let share = share(&profile, &is_at);
-        let samples = profile.samples.iter().map(|sample| sample.count).sum();
-        assert_share(name, share, expected, samples);
+        check_line(&profile, "run", &format!("{name});"), expected);
     }
     let is_run = |location: &Location| {
         matches!(location.kind, FrameKind::Runtime(_))
@@ -92,6 +99,25 @@ fn lines_of_interpreted_callers_have_their_shares() {
             && profile.functions[location.lines[0].function].name == "run"
     };
     assert!(share(&profile, &is_run) > 0.98);
+}
+
+/// Optimized code says which functions it has in the places of calls, and in which
+/// lines all of them are.
+#[test]
+fn inlined_functions_have_their_callers_and_lines() {
+    let trace = record("inlined", &[]);
+    let (folded, profile) = (trace.folded(&[]), trace.profile());
+    for (name, expected) in INLINED {
+        let share = folded.share_in_order(&["(anonymous)", "inlined", "together", name]);
+        assert_share(name, share, expected, folded.total());
+        check_line(&profile, "together", &format!("x = {name}(x)"), expected);
+        let is_inlined = |location: &Location| {
+            location.how.inlined && profile.functions[location.lines[0].function].name == name
+        };
+        assert!(self::share(&profile, &is_inlined) > 0.9 * share, "{name}");
+    }
+    check_line(&profile, "often", "i < 7 * PART", 0.7);
+    check_line(&profile, "inlined", "x = together(x)", 1.0);
 }
 
 #[test]

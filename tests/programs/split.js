@@ -5,10 +5,13 @@
 //                       > cold  10 %
 //                 > young > long   70 %
 //                         > short  30 %
+//                 > inlined > together > often   70 %
+//                                      > seldom  20 %
+//                                      > rarely  10 %
 //
-// split.js WHAT, where WHAT is run or young
+// split.js WHAT, where WHAT is run, young or inlined
 //
-// Each is called by a native function, so that it stays a function of its own however
+// But for the last ones, each is called by a native function, so that it stays a function of its own however
 // well the code is compiled, and seldom, so that its caller is not compiled at all.
 'use strict';
 
@@ -60,5 +63,35 @@ function young() {
   }
 }
 
+// Functions that are small and called often: optimized code has them in the places of
+// the calls.
+const PART = 1000;
+
+function often(x) {
+  for (let i = 0; i < 7 * PART; i++) x = (x * 31 + i) ^ (x >>> 3);
+  return x;
+}
+
+function seldom(x) {
+  for (let i = 0; i < 2 * PART; i++) x = (x * 31 + i) ^ (x >>> 3);
+  return x;
+}
+
+function rarely(x) {
+  for (let i = 0; i < 1 * PART; i++) x = (x * 31 + i) ^ (x >>> 3);
+  return x;
+}
+
+function together(x) {
+  x = often(x);
+  x = seldom(x);
+  x = rarely(x);
+  return x;
+}
+
+function inlined() {
+  for (let x = 0; ; ) x = together(x);
+}
+
 console.log('ready');
-({ run, young })[process.argv[2]]();
+({ run, young, inlined })[process.argv[2]]();
