@@ -15,8 +15,13 @@ const INLINED: [(&str, f64); 3] = [("often", 0.7), ("seldom", 0.2), ("rarely", 0
 
 /// Records `split.js` as it does one of the things that it can do.
 fn record(what: &str, args: &[&str]) -> Trace {
-    let target = Target::spawn(Command::new(tool("node")).arg(program_path("split.js")).arg(what));
-    Trace::of(target.pid(), "4", &[&["-q"], args].concat())
+    record_with("node", what, "4", args)
+}
+
+/// The same, of one version of Node, for some seconds.
+fn record_with(node: &str, what: &str, seconds: &str, args: &[&str]) -> Trace {
+    let target = Target::spawn(Command::new(tool(node)).arg(program_path("split.js")).arg(what));
+    Trace::of(target.pid(), seconds, &[&["-q"], args].concat())
 }
 
 /// The number of the line of `split.js` that has this in it.
@@ -105,7 +110,11 @@ fn lines_of_interpreted_callers_have_their_shares() {
 /// lines all of them are.
 #[test]
 fn inlined_functions_have_their_callers_and_lines() {
-    let trace = record("inlined", &[]);
+    check_inlined(&record("inlined", &[]));
+}
+
+#[track_caller]
+fn check_inlined(trace: &Trace) {
     let (folded, profile) = (trace.folded(&[]), trace.profile());
     for (name, expected) in INLINED {
         let share = folded.share_in_order(&["(anonymous)", "inlined", "together", name]);
@@ -118,6 +127,29 @@ fn inlined_functions_have_their_callers_and_lines() {
     }
     check_line(&profile, "often", "i < 7 * PART", 0.7);
     check_line(&profile, "inlined", "x = together(x)", 1.0);
+}
+
+/// What is so in the system's version is so in others, which keep other things in other
+/// places.
+#[track_caller]
+fn check_version(node: &str) {
+    check_functions(&record_with(node, "run", "2", &[]));
+    check_inlined(&record_with(node, "inlined", "2", &[]));
+}
+
+#[test]
+fn version_18() {
+    check_version("node18");
+}
+
+#[test]
+fn version_22() {
+    check_version("node22");
+}
+
+#[test]
+fn version_24() {
+    check_version("node24");
 }
 
 #[test]
