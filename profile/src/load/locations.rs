@@ -52,6 +52,7 @@ struct FunctionKey {
     file: Option<Arc<str>>,
     module: Option<ModuleId>,
     first_line: u32,
+    first_column: u32,
 }
 
 /// What can be known of a module's frame offsets.
@@ -279,15 +280,26 @@ impl Locations {
     }
 
     /// The location of a position in code of a runtime.
-    fn runtime_code(&mut self, code: &CodeObject, position: u64, names: &mut Names) -> Location {
+    pub(super) fn runtime_code(
+        &mut self,
+        code: &CodeObject,
+        position: u64,
+        names: &mut Names,
+    ) -> Location {
         let (name, nameless) = match (code.qualified_name.as_str(), code.name.as_str()) {
             ("", "") => (UNKNOWN, true),
             ("", name) | (name, _) => (name, false),
         };
         let (line, column) = code.place(position);
         let file = (!code.file.is_empty()).then(|| names.file(&code.file));
-        let (name, first_line) = (names.file(name), code.first_line);
-        let key = FunctionKey { name, nameless, file, first_line, ..Default::default() };
+        let key = FunctionKey {
+            name: names.file(name),
+            nameless,
+            file,
+            first_line: code.first_line,
+            first_column: code.first_column,
+            ..Default::default()
+        };
         let line = Line { function: self.function(key), line, column };
         let kind = FrameKind::Runtime(code.runtime.into());
         Location { kind, lines: vec![line], ..Location::default() }
@@ -329,6 +341,7 @@ impl Locations {
                 file: key.file.as_deref().unwrap_or_default().to_owned(),
                 module: key.module,
                 first_line: key.first_line,
+                first_column: key.first_column,
             });
             self.functions.len() - 1
         })

@@ -4,7 +4,7 @@ use std::mem::take;
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use rz_format::{BlockHeader, BlockKind, Frame, TextId};
+use rz_format::{BlockHeader, BlockKind, CodeLine, CodeObject, Frame, LineTable, TextId};
 
 use super::brought_names::BroughtNames;
 use super::dictionary::StackDictionary;
@@ -30,6 +30,9 @@ pub struct Naming {
     pub modules: Vec<(u32, ModuleNames)>,
     /// Generated code that source maps say more of than the process did.
     pub mapped: Vec<MappedCode>,
+    /// Code objects, by id, that source maps say more of than the runtime did: as they
+    /// are in the source, with the lines of positions that frames have.
+    pub mapped_objects: FxHashMap<u32, CodeObject>,
     /// What is amiss, one sentence each.
     pub notes: Vec<String>,
     texts: Texts,
@@ -119,14 +122,67 @@ impl Naming {
         let notes = take(&mut locations.notes);
         let touched = frames.iter().zip(&touched).filter(|(_, touched)| **touched);
         let touched = touched.map(|(frame, _)| frame);
+        let mapped_objects = mapped_objects(touched.clone(), facts, options);
         let mapped = mapped(touched, &generated, &brought, options);
-        Naming { modules, mapped, notes, texts: brought.texts }
+        Naming { modules, mapped, mapped_objects, notes, texts: brought.texts }
     }
 
     /// The number that each text has in the trace already.
     pub fn known_texts(&self) -> FxHashMap<&[u8], TextId> {
         self.texts.iter().map(|(id, text)| (text, id)).collect()
     }
+}
+
+/// What source maps say of code objects.
+fn mapped_objects<'f>(
+    frames: impl Iterator<Item = &'f Frame>,
+    facts: &Facts,
+    options: &LoadOptions,
+) -> FxHashMap<u32, CodeObject> {
+    let runtime = |frame: &Frame| match *frame {
+        Frame::Runtime { code, position, .. } => {
+            Some((facts.code_objects.get(code)?, u32::try_from(position).ok()?))
+        }
+        _ => None,
+    };
+    let mut places: Vec<_> = frames.filter_map(runtime).take(MAX_MAPPED).collect();
+    places.sort_by_key(|(code, position)| (code.id, *position));
+    places.dedup_by_key(|(code, position)| (code.id, *position));
+    let (mut locations, mut names) = (Locations::default(), Names::default());
+    for (code, position) in &places {
+        let location = locations.runtime_code(code, (*position).into(), &mut names);
+        locations.add(location);
+    }
+    let Locations { functions, locations, .. } = locations;
+    let mut profile = Profile { functions, locations, ..Profile::default() };
+    source_map::apply(&mut profile, &options.source_maps);
+    let lines = profile.locations.iter().filter_map(|location| location.lines.first());
+    let mut found: FxHashMap<u32, CodeObject> = FxHashMap::default();
+    let mut tables: FxHashMap<u32, Vec<CodeLine>> = FxHashMap::default();
+    for ((code, position), line) in places.into_iter().zip(lines) {
+        let function = &profile.functions[line.function];
+        if function.file == code.file {
+            continue;
+        }
+        let mapped = found.entry(code.id).or_insert_with(|| CodeObject {
+            name: function.name.clone(),
+            qualified_name: String::new(),
+            file: function.file.clone(),
+            // Where it begins in that file is not known.
+            first_line: 0,
+            first_column: 0,
+            ..code.clone()
+        });
+        // A bundler may have put code of another file into it, which then has no line.
+        let is_there = mapped.file == function.file;
+        let (line, column) = if is_there { (line.line, line.column) } else { (0, 0) };
+        let table = tables.entry(code.id).or_default();
+        table.push(CodeLine { start: position, line, column });
+    }
+    for (id, table) in tables {
+        found.entry(id).and_modify(|code| code.lines = LineTable::new(table));
+    }
+    found
 }
 
 /// What source maps say of generated code, at any time.

@@ -400,6 +400,8 @@ pub struct Function {
     /// Line of the file in which its definition begins; 0 if unknown. Known of
     /// functions of runtimes only, which it tells apart.
     pub first_line: u32,
+    /// Column of that, from 1; 0 if unknown.
+    pub first_column: u32,
 }
 
 /// One recorded place in code.

@@ -119,8 +119,9 @@ fn map_file(
     let Some(Generated { map, map_name, base, text }) = find(file, dirs)? else { return Ok(None) };
     let mut places: Vec<Place> = functions.values().flatten().copied().collect();
     let name_place = |id: FunctionId| {
-        let Function { name, system_name, .. } = &profile.functions[id];
-        Declaration::of(system_name)?.name_place(name, &text)
+        let Function { name, system_name, first_line, first_column, .. } = &profile.functions[id];
+        let declaration = Declaration::at(*first_line, *first_column);
+        declaration.or_else(|| Declaration::of(system_name))?.name_place(name, &text)
     };
     let names: Vec<(FunctionId, Place)> =
         functions.keys().filter_map(|&id| Some((id, name_place(id)?))).collect();
@@ -157,9 +158,24 @@ fn rewrite(profile: &mut Profile, mapped: &FxHashMap<String, Mapped>) {
         let original_name = file.names.get(&line.function);
         let nameless = generated.nameless && original_name.is_none();
         let name = original_name.unwrap_or(&generated.name).clone();
+        // What it is in the generated file leads to the map, and so to texts of sources.
+        let system_name = match (generated.system_name.as_str(), generated.first_line) {
+            ("", line @ 1..) => {
+                let Function { name, file, first_column, .. } = &generated;
+                format!("JS:{name} {file}:{line}:{first_column}")
+            }
+            (known, _) => known.to_owned(),
+        };
         // Where it begins in that file is not known.
         let file = original.source.clone();
-        let function = Function { name, nameless, file, first_line: 0, ..generated };
+        let function = Function {
+            name,
+            nameless,
+            system_name,
+            file,
+            module: generated.module,
+            ..Function::default()
+        };
         line.function = *ids.entry(key(&function)).or_insert_with(|| {
             functions.push(function);
             functions.len() - 1

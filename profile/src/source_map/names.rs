@@ -6,8 +6,8 @@ use super::map::Place;
 /// How far before a function its name is looked for, in bytes.
 const MAX_DISTANCE: usize = 64;
 
-/// Where a function begins: at its parameters, as V8 says in the names that it
-/// publishes.
+/// Where a function begins: at its parameters, as V8 says of it, and in the
+/// names that it publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Declaration(Place);
 
@@ -17,8 +17,12 @@ impl Declaration {
     pub(super) fn of(published: &str) -> Option<Self> {
         let (rest, column) = published.rsplit_once(':')?;
         let (_, line) = rest.rsplit_once(':')?;
-        let number = |text: &str| text.parse::<u32>().ok()?.checked_sub(1);
-        Some(Declaration(Place { line: number(line)?, column: number(column)? }))
+        Self::at(line.parse().ok()?, column.parse().ok()?)
+    }
+
+    /// The declaration at a line and a column, both from 1.
+    pub(super) fn at(line: u32, column: u32) -> Option<Self> {
+        Some(Declaration(Place { line: line.checked_sub(1)?, column: column.checked_sub(1)? }))
     }
 
     /// Where the function's name stands in the generated file `text`: right
@@ -26,7 +30,11 @@ impl Declaration {
     /// text, the former is supposed.
     pub(super) fn name_place(self, name: &str, text: &[u8]) -> Option<Place> {
         let Declaration(Place { line, column }) = self;
-        let name = name.rsplit('.').next().filter(|name| !name.is_empty())?;
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        let name = name.rsplit('.').next()?;
+        if name.is_empty() || !name.chars().all(is_word) {
+            return None;
+        }
         if text.is_empty() {
             let column = column.checked_sub(u32::try_from(name.len()).ok()?)?;
             return Some(Place { line, column });
@@ -37,7 +45,6 @@ impl Declaration {
         let end = byte_at(&whole, column)?;
         let from = whole.floor_char_boundary(end.saturating_sub(MAX_DISTANCE));
         let before = &whole[from..end];
-        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
         let mut found = before.rmatch_indices(name).filter(|(at, _)| {
             !before[..*at].ends_with(is_word) && !before[at + name.len()..].starts_with(is_word)
         });

@@ -39,6 +39,7 @@ pub(super) struct Stacks {
 }
 
 /// A native frame.
+#[derive(Clone, Copy)]
 pub(super) struct Native {
     pub(super) frame: Frame,
     /// Its stack pointer.
@@ -236,12 +237,13 @@ impl Stacks {
         let Moment { time_ns, pid, .. } = moment;
         let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
         let mut caller_sp = u64::MAX;
-        for Native { frame, sp, fp, caller } in self.found.iter_mut().rev() {
-            let callers = replace(&mut caller_sp, *sp);
-            let (Frame::Code { module, offset }, Some(fp)) = (*frame, *fp) else { continue };
+        for at in (0..self.found.len()).rev() {
+            let Native { frame, sp, fp, .. } = self.found[at];
+            let callers = replace(&mut caller_sp, sp);
+            let (Frame::Code { module, offset }, Some(fp)) = (frame, fp) else { continue };
             let in_embedded = v8.has_embedded(module, offset);
-            // A dump says more: what was compiled into other functions, and each line;
-            // and source maps tell names by what a map says of functions.
+            // A dump says what was where at which time; and source maps tell names by what
+            // a map says of functions.
             let is_generated = !publishes && self.modules.kind(module) == ModuleKind::Anonymous;
             let generated = is_generated.then_some(offset);
             // Where the code is about to return, the frame pointer is its caller's.
@@ -250,10 +252,13 @@ impl Stacks {
             }
             let words = FrameWords::read(v8.frame_layout(), fp, generated, stack);
             let Some(words) = words else { continue };
-            let numbers = &mut self.code_numbers;
-            if let Some(found) = v8.frame(words, time_ns, &memory, numbers, records) {
-                // Other frames of the same code may be of another function.
-                (*frame, *caller) = (found, None);
+            let frames = v8.frames(words, time_ns, &memory, &mut self.code_numbers, records);
+            // Other frames of the same code may be of another function.
+            let frames = frames.into_iter().rev();
+            let frames = frames.map(|frame| Native { frame, sp, fp: Some(fp), caller: None });
+            let mut frames = frames.peekable();
+            if frames.peek().is_some() {
+                self.found.splice(at..=at, frames);
             }
         }
     }

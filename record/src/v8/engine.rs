@@ -12,7 +12,7 @@ use rz_unwind::StackMemory;
 use crate::code_objects::{CodeNumbers, Memory};
 
 use super::binary::Build;
-use super::code::function_of;
+use super::code::{Code, header};
 use super::function::{Function, Shared};
 use super::heap::{Heap, Object, is_object, small_number};
 use super::layout::FrameLayout;
@@ -28,6 +28,9 @@ const MAX_SOURCES: usize = 1 << 12;
 const MAX_SOURCE: usize = 16 << 20;
 /// Longest table of positions in bytes; of longer ones, the beginning is kept.
 const MAX_TABLE: usize = 256 << 10;
+/// Places in optimized code that are known of a process; with more, all are read once
+/// again.
+const MAX_PLACES: usize = 1 << 22;
 /// What a function is called that has no name, by V8's own tools.
 const ANONYMOUS: &str = "(anonymous)";
 /// Types of functions: that of ordinary ones, and those of constructors, which follow.
@@ -70,16 +73,29 @@ pub(crate) struct Engine {
     build: Arc<Build>,
     /// The module that it is in.
     module: u32,
-    /// Functions by address.
-    known: FxHashMap<u64, Known>,
+    /// Functions by address, and what positions in them count.
+    known: FxHashMap<(u64, Positions), Known>,
     /// What functions share that have this bytecode.
     by_bytecode: FxHashMap<u64, u64>,
-    /// The same of the generated code at an address, and when that was looked at.
-    by_code: FxHashMap<u64, (u64, u64)>,
+    /// Optimized code, by what is in front of it, and when it was looked at.
+    codes: FxHashMap<u64, (Arc<Code>, u64)>,
+    /// The same by an address in it; none if the code there is not optimized.
+    by_address: FxHashMap<u64, (Option<Arc<Code>>, u64)>,
+    /// How much all of it takes.
+    places: usize,
     /// The type of the objects that a map is of, and when it was looked at.
     types: FxHashMap<u64, (u16, u64)>,
     /// Where lines begin, by the address of the script's text.
     sources: FxHashMap<u64, (u64, Arc<LineStarts>)>,
+}
+
+/// What positions in a function count, and where to find which lines these are of.
+#[derive(Clone, Copy)]
+enum Counted {
+    /// Characters of the script.
+    Characters,
+    /// Bytes of its bytecode, if that is known.
+    Bytecode(Option<u64>),
 }
 
 #[derive(Debug, Clone)]
@@ -93,8 +109,17 @@ struct Known {
 
 impl Engine {
     pub(crate) fn new(build: Arc<Build>, module: u32) -> Self {
-        let (known, by_bytecode, by_code, types, sources) = Default::default();
-        Engine { build, module, known, by_bytecode, by_code, types, sources }
+        Engine {
+            build,
+            module,
+            known: FxHashMap::default(),
+            by_bytecode: FxHashMap::default(),
+            codes: FxHashMap::default(),
+            by_address: FxHashMap::default(),
+            places: 0,
+            types: FxHashMap::default(),
+            sources: FxHashMap::default(),
+        }
     }
 
     /// Whether code is of its own that runs, or helps, functions of scripts.
@@ -106,23 +131,68 @@ impl Engine {
         &self.build.layout.frame
     }
 
-    /// The frame that a frame of V8 is in the trace; `None` if it is of no script. A
-    /// function that is met for the first time is read, and added to `records`.
-    pub(crate) fn frame(
+    /// The frames that a frame of V8 is in the trace: first that of the function that
+    /// was called, then those of functions that are inlined there. None if it is of no
+    /// script. A function that is met for the first time is read, and added to `records`.
+    pub(crate) fn frames(
         &mut self,
         words: FrameWords,
         time_ns: u64,
         memory: &impl Memory,
         numbers: &mut CodeNumbers,
         records: &mut Vec<Record>,
-    ) -> Option<Frame> {
+    ) -> Vec<Frame> {
         let build = Arc::clone(&self.build);
         let heap = Heap { memory, layout: &build.layout };
+        let code = words.generated.and_then(|at| Some((self.code(at, time_ns, &heap)?, at)));
+        if let Some((code, at)) = &code {
+            let frames = self.optimized(code, *at, time_ns, &heap, numbers, records);
+            if !frames.is_empty() {
+                return frames;
+            }
+        }
+        let code = code.map(|(code, _)| code.shared);
+        self.called(words, code, time_ns, &heap, numbers, records).into_iter().collect()
+    }
+
+    /// The frames of an address in optimized code; none if it is not known whose they
+    /// are.
+    fn optimized<M: Memory>(
+        &mut self,
+        code: &Code,
+        at: u64,
+        time_ns: u64,
+        heap: &Heap<'_, M>,
+        numbers: &mut CodeNumbers,
+        records: &mut Vec<Record>,
+    ) -> Vec<Frame> {
+        let functions = code.functions_at(at);
+        let frames = functions.into_iter().enumerate().map(|(depth, (shared, character))| {
+            let counted = Counted::Characters;
+            let code = self.function(shared, counted, time_ns, heap, numbers, records)?;
+            let how =
+                Execution { tier: CodeTier::Optimized, inlined: depth > 0, approximate: false };
+            Some(Frame::Runtime { code, position: character.into(), how })
+        });
+        frames.collect::<Option<Vec<Frame>>>().unwrap_or_default()
+    }
+
+    /// The frame of a function that was called; `code` is what functions share that have
+    /// its code, if that is optimized.
+    fn called<M: Memory>(
+        &mut self,
+        words: FrameWords,
+        code: Option<u64>,
+        time_ns: u64,
+        heap: &Heap<'_, M>,
+        numbers: &mut CodeNumbers,
+        records: &mut Vec<Record>,
+    ) -> Option<Frame> {
         let found: Option<Object<8>> = heap.object(words.bytecode);
         // Without its memory, the process may be gone.
         let is_unknown = is_object(words.bytecode) && found.is_none();
-        let found = found.and_then(|object| self.type_of(object.map(), time_ns, &heap));
-        let is_bytecode = found == Some(heap.layout.types.bytecode);
+        let found = found.and_then(|object| self.type_of(object.map(), time_ns, heap));
+        let is_bytecode = found == Some(heap.layout.types.bytecode) && code.is_none();
         let bytecode = is_bytecode.then_some(words.bytecode);
         // Code that takes over within a loop leaves there what the interpreter has put
         // there, or baseline code: an object.
@@ -132,19 +202,16 @@ impl Engine {
             (Some(_), Some(_)) => CodeTier::Interpreted,
             (Some(_), None) if heap.layout.optimizes_in_place() => CodeTier::Unknown,
             (Some(_), None) => CodeTier::Baseline,
-            (None, _) if is_unknown => CodeTier::Unknown,
+            (None, _) if is_unknown && code.is_none() => CodeTier::Unknown,
             (None, _) => CodeTier::Optimized,
         };
-        let said = self.shared(words.function, time_ns, &heap);
+        let said = self.shared(words.function, time_ns, heap);
         // The function itself may have moved by now, or be gone.
-        let proven = match (bytecode, words.generated) {
-            (Some(bytecode), _) => self.of_bytecode(bytecode, said, &heap),
-            (None, Some(at)) => self.of_code(at, time_ns, &heap),
-            (None, None) => None,
-        };
+        let proven = code.or_else(|| self.of_bytecode(bytecode?, said, heap));
         let proven = proven.or_else(|| self.by_bytecode.get(&words.bytecode).copied());
         let shared = proven.or(said)?;
-        let number = self.function(shared, bytecode, time_ns, &heap, numbers, records)?;
+        let counted = Counted::Bytecode(bytecode);
+        let number = self.function(shared, counted, time_ns, heap, numbers, records)?;
         // It counts from the object's start.
         let start = heap.layout.bytecode_data as u64 - 1;
         let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
@@ -212,35 +279,55 @@ impl Engine {
         said
     }
 
-    /// What functions share that have generated code at an address.
-    fn of_code<M: Memory>(&mut self, at: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<u64> {
-        let known = self.by_code.get(&at).copied();
-        if let Some((shared, looked_ns)) = known
-            && time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS
+    /// The optimized code at an address.
+    fn code<M: Memory>(&mut self, at: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<Arc<Code>> {
+        let is_fresh = |looked_ns: u64| time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS;
+        let known = self.by_address.get(&at);
+        if let Some((code, looked_ns)) = known
+            && is_fresh(*looked_ns)
         {
-            return Some(shared);
+            return code.clone();
         }
-        let Some(shared) = function_of(heap, at, |map| self.type_of(map, time_ns, heap)) else {
-            return known.map(|(shared, _)| shared);
-        };
-        if self.by_code.len() >= MAX_KNOWN {
-            self.by_code.clear();
+        let known = known.and_then(|(code, _)| code.clone());
+        let header = header(heap, at, |map| self.type_of(map, time_ns, heap));
+        let found = header.and_then(|header| {
+            if let Some((code, looked_ns)) = self.codes.get(&header)
+                && is_fresh(*looked_ns)
+            {
+                return Some(Arc::clone(code));
+            }
+            let code = Code::read(heap, header, &mut |map| self.type_of(map, time_ns, heap))?;
+            self.places += code.size();
+            let code = Arc::new(code);
+            self.codes.insert(header, (Arc::clone(&code), time_ns));
+            Some(code)
+        });
+        if self.places >= MAX_PLACES || self.by_address.len() >= MAX_KNOWN {
+            self.codes.clear();
+            self.by_address.clear();
+            self.places = 0;
         }
-        self.by_code.insert(at, (shared, time_ns));
-        Some(shared)
+        // Without its memory, the process may be gone.
+        let code = found.or(known);
+        self.by_address.insert(at, (code.clone(), time_ns));
+        code
     }
 
     /// The number of a function.
     fn function<M: Memory>(
         &mut self,
         address: u64,
-        bytecode: Option<u64>,
+        counted: Counted,
         time_ns: u64,
         heap: &Heap<'_, M>,
         numbers: &mut CodeNumbers,
         records: &mut Vec<Record>,
     ) -> Option<u32> {
-        let known = self.known.get(&address);
+        let (what, bytecode) = match counted {
+            Counted::Characters => (Positions::Characters, None),
+            Counted::Bytecode(bytecode) => (Positions::Bytecode, bytecode),
+        };
+        let known = self.known.get(&(address, what));
         let is_fresh = |known: &Known| time_ns.saturating_sub(known.looked_ns) < OBJECT_STAYS_NS;
         if let Some(known) = known.filter(|known| is_fresh(known)) {
             return Some(known.number);
@@ -258,19 +345,25 @@ impl Engine {
         if let Some(&Known { number, has_lines, .. }) = before
             && lines.is_none()
         {
-            self.known.insert(address, Known { number, shared, looked_ns: time_ns, has_lines });
+            self.known
+                .insert((address, what), Known { number, shared, looked_ns: time_ns, has_lines });
             return Some(number);
         }
         let function = shared.function(heap)?;
         let number = numbers.take();
         let starts = self.line_starts(function.source, heap);
         let has_lines = lines.is_some();
-        let positions = source_positions(&lines.unwrap_or_default());
-        records.push(Record::CodeObject(code_object(number, function, positions, &starts)));
+        let lines = match counted {
+            Counted::Characters => {
+                function.span.map_or_else(Vec::new, |(first, last)| starts.between(first, last))
+            }
+            Counted::Bytecode(_) => bytecode_lines(&function, &lines.unwrap_or_default(), &starts),
+        };
+        records.push(Record::CodeObject(code_object(number, function, what, lines, &starts)));
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
-        self.known.insert(address, Known { number, shared, looked_ns: time_ns, has_lines });
+        self.known.insert((address, what), Known { number, shared, looked_ns: time_ns, has_lines });
         Some(number)
     }
 
@@ -294,24 +387,30 @@ impl Engine {
     }
 }
 
+/// Which line each piece of a function's bytecode is of, by V8's table of that.
+fn bytecode_lines(function: &Function, table: &[u8], starts: &LineStarts) -> Vec<CodeLine> {
+    // Where it is not known what a frame is at, it is at the start of the bytecode: that
+    // stands for where the function begins.
+    let begin = function.span.and_then(|(first, _)| starts.find(first));
+    let begin = begin.map(|(line, column)| CodeLine { start: 0, line, column });
+    let lines = source_positions(table).into_iter();
+    let lines = lines.filter(|(start, _)| *start > 0 || begin.is_none());
+    let lines = lines.filter_map(|(start, place)| {
+        let (line, column) = starts.find(place.character)?;
+        Some(CodeLine { start, line, column })
+    });
+    begin.into_iter().chain(lines).collect()
+}
+
 fn code_object(
     id: u32,
     function: Function,
-    positions: Vec<(u32, u32)>,
+    positions: Positions,
+    lines: Vec<CodeLine>,
     starts: &LineStarts,
 ) -> CodeObject {
-    let place = |position: u32| (position < starts.length()).then(|| starts.place(position));
-    let begin = function.start.and_then(place);
+    let begin = function.span.and_then(|(first, _)| starts.find(first));
     let (first_line, first_column) = begin.unwrap_or((0, 0));
-    // Where it is not known what a frame is at, it is at the start of the bytecode: that
-    // stands for where the function begins.
-    let begin = begin.map(|(line, column)| CodeLine { start: 0, line, column });
-    let lines = positions.into_iter().filter(|(start, _)| *start > 0 || begin.is_none());
-    let lines = lines.filter_map(|(start, position)| {
-        let (line, column) = place(position)?;
-        Some(CodeLine { start, line, column })
-    });
-    let lines = begin.into_iter().chain(lines).collect();
     let (kind, name) = match function.name.as_str() {
         "" => (CodeKind::Anonymous, ANONYMOUS.to_owned()),
         _ => (CodeKind::Function, function.name),
@@ -327,7 +426,7 @@ fn code_object(
         file: function.file,
         first_line,
         first_column,
-        positions: Positions::Bytecode.into(),
+        positions: positions.into(),
         lines: LineTable::new(lines),
     }
 }
@@ -360,7 +459,9 @@ mod tests {
     ) -> (Option<Frame>, Vec<CodeObject>) {
         let mut records = Vec::new();
         let mut numbers = CodeNumbers::default();
-        let found = engine.frame(words.unwrap(), time_ns, memory, &mut numbers, &mut records);
+        let found = engine.frames(words.unwrap(), time_ns, memory, &mut numbers, &mut records);
+        assert!(found.len() < 2, "{found:?}");
+        let found = found.first().copied();
         let objects = records.into_iter().map(|record| match record {
             Record::CodeObject(object) => object,
             other => panic!("{other:?}"),

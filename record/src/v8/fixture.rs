@@ -7,7 +7,7 @@ use crate::code_objects::Memory;
 use super::layout::Layout;
 
 /// What version 11.3 exports, as far as it is used.
-pub(super) const NUMBERS: [(&str, i32); 44] = [
+pub(super) const NUMBERS: [(&str, i32); 46] = [
     ("TaggedSize", 8),
     ("HeapObjectTag", 1),
     ("SmiTag", 0),
@@ -50,7 +50,9 @@ pub(super) const NUMBERS: [(&str, i32); 44] = [
     ("type_ScopeInfo__SCOPE_INFO_TYPE", SCOPE as i32),
     ("type_BytecodeArray__BYTECODE_ARRAY_TYPE", BYTECODE as i32),
     ("type_InstructionStream__INSTRUCTION_STREAM_TYPE", CODE as i32),
+    ("class_InstructionStream__instruction_start__uintptr_t", 16),
     ("DeoptimizationDataSharedFunctionInfoIndex", 6),
+    ("type_FixedArray__FIXED_ARRAY_TYPE", ARRAY as i32),
     ("type_ByteArray__BYTE_ARRAY_TYPE", BYTES as i32),
 ];
 
@@ -61,6 +63,7 @@ pub(super) const SCOPE: u16 = 261;
 pub(super) const BYTECODE: u16 = 191;
 pub(super) const CODE: u16 = 252;
 pub(super) const BYTES: u16 = 190;
+pub(super) const ARRAY: u16 = 175;
 pub(super) const ONE_BYTE_STRING: u16 = 40;
 
 pub(super) fn layout() -> Layout {
@@ -90,6 +93,17 @@ impl Words {
         self.put(map, &[0, u64::from(object_type) << 32]);
         self.put(address, &[&[map + 1], words].concat());
         address + 1
+    }
+
+    /// Puts an array of bytes at an address.
+    pub(super) fn bytes(&mut self, address: u64, bytes: &[u8]) -> u64 {
+        let words = bytes.chunks(8).map(|part| {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            u64::from_le_bytes(word)
+        });
+        let words: Vec<u64> = std::iter::once(small(bytes.len() as i32)).chain(words).collect();
+        self.object(address, BYTES, &words)
     }
 
     pub(super) fn string(&mut self, address: u64, text: &str) -> u64 {

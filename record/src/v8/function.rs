@@ -25,8 +25,8 @@ pub(super) struct Shared {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Function {
     pub(super) name: String,
-    /// First character, if it is known.
-    pub(super) start: Option<u32>,
+    /// First and last character, if they are known.
+    pub(super) span: Option<(u32, u32)>,
     pub(super) file: String,
     /// The string that is the script's text.
     pub(super) source: u64,
@@ -49,15 +49,15 @@ impl Shared {
         let file = heap.text(script.word(layout.script_name), MAX_NAME).unwrap_or_default();
         let source = script.word(layout.script_source);
         let scope: Option<Object<64>> = heap.object_of(self.name_or_scope, layout.types.scope);
-        let (name, start) = match scope {
+        let (name, span) = match scope {
             Some(scope) => scope_content(heap, self.name_or_scope, &scope)?,
             None => (heap.text(self.name_or_scope, MAX_NAME).unwrap_or_default(), None),
         };
-        Some(Function { name, start, file, source })
+        Some(Function { name, span, file, source })
     }
 }
 
-/// Name and first character that a function's scope has.
+/// Name, and first and last character, that a function's scope has.
 ///
 /// It is: its flags, how many parameters and variables it has, since version 13 its
 /// first and last character; then its variables, and what the flags say.
@@ -65,7 +65,7 @@ fn scope_content<M: Memory>(
     heap: &Heap<'_, M>,
     address: u64,
     scope: &Object<64>,
-) -> Option<(String, Option<u32>)> {
+) -> Option<(String, Option<(u32, u32)>)> {
     let head = heap.layout.scope_variables;
     // Since version 13, they are no number of V8's own.
     let flags = small_number(scope.word(8)).unwrap_or(scope.word(8) as i32);
@@ -81,8 +81,8 @@ fn scope_content<M: Memory>(
     // That of a module says how many variables of it others use.
     let tails = [&words[..], words.get(1..).unwrap_or_default()];
     let found = tails.into_iter().find_map(|words| scope_tail(heap, flags, words, head < 5));
-    let (name, start) = found.unwrap_or_default();
-    Some((name, in_head.or(start)))
+    let (name, behind) = found.unwrap_or_default();
+    Some((name, in_head.or(behind)))
 }
 
 /// The same, from what follows the variables; `None` if that is not as it should be.
@@ -91,7 +91,7 @@ fn scope_tail<M: Memory>(
     flags: i32,
     mut words: &[u64],
     has_span: bool,
-) -> Option<(String, Option<u32>)> {
+) -> Option<(String, Option<(u32, u32)>)> {
     let mut name = String::new();
     let mut take = |count: usize| words.split_off(..count);
     if flags >> 10 & 1 != 0 {
@@ -113,13 +113,13 @@ fn scope_tail<M: Memory>(
             name = inferred.unwrap_or_default();
         }
     }
-    let start = if has_span { Some(span(take(2)?)?) } else { None };
-    Some((name, start))
+    let span = if has_span { Some(span(take(2)?)?) } else { None };
+    Some((name, span))
 }
 
-/// The first one of two characters, in order.
-fn span(words: &[u64]) -> Option<u32> {
+/// Two characters in order.
+fn span(words: &[u64]) -> Option<(u32, u32)> {
     let [start, end] = *words else { return None };
-    let (start, end) = (small_number(start)?, small_number(end)?);
-    u32::try_from(start).ok().filter(|_| start <= end)
+    let [start, end] = [start, end].map(|word| u32::try_from(small_number(word)?).ok());
+    start.zip(end).filter(|(start, end)| start <= end)
 }

@@ -81,6 +81,22 @@ impl<M: Memory> Heap<'_, M> {
         (read == bytes.len()).then_some(bytes)
     }
 
+    /// Objects that an array begins with; some arrays do not keep theirs alive, which
+    /// is marked in the words.
+    pub(super) fn array(&self, word: u64, count: usize) -> Option<Vec<u64>> {
+        let Layout { array_length, array_data, types, .. } = self.layout;
+        let object: Object<64> = self.object(word)?;
+        let found = self.type_of(object.map())?;
+        let length = usize::try_from(small_number(object.word(*array_length))?).ok()?;
+        if !types.arrays.contains(&found) || count > length {
+            return None;
+        }
+        let mut bytes = vec![0; count * 8];
+        let read = self.memory.read(word - 1 + *array_data as u64, &mut bytes);
+        let words = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word) & !2);
+        (read == bytes.len()).then(|| words.collect())
+    }
+
     /// A string, or the beginning of it.
     pub(super) fn text(&self, word: u64, most: usize) -> Option<String> {
         let mut characters = Vec::new();

@@ -62,6 +62,8 @@ pub(super) struct Types {
     pub(super) byte_array: u16,
     /// Those that no script can get at, since version 12.
     pub(super) trusted_byte_array: Option<u16>,
+    /// Arrays of objects.
+    pub(super) arrays: Vec<u16>,
     pub(super) first_no_string: u16,
 }
 
@@ -119,9 +121,17 @@ impl Layout {
         // Relocations came first, once.
         let data = if find("class_Code__instruction_stream").is_some() { 8 } else { 16 };
         // Version 10 does not say.
-        let shared_index = offset("DeoptimizationDataWrappedSharedFunctionInfoIndex")
-            .or_else(|_| offset("DeoptimizationDataSharedFunctionInfoIndex"))
-            .unwrap_or(6);
+        let in_data = |name, index| array_data + 8 * offset(name).unwrap_or(index);
+        let wrapped_shared = offset("DeoptimizationDataWrappedSharedFunctionInfoIndex");
+        let shared = in_data("DeoptimizationDataSharedFunctionInfoIndex", 6);
+        let arrays = [
+            "type_FixedArray",
+            "type_WeakFixedArray",
+            "type_TrustedFixedArray",
+            "type_TrustedWeakFixedArray",
+            "type_ProtectedFixedArray",
+            "type_ProtectedWeakFixedArray",
+        ];
         Ok(Layout {
             frame: FrameLayout {
                 context: number("off_fp_context")?.into(),
@@ -145,9 +155,15 @@ impl Layout {
             array_data,
             code: CodeLayout {
                 object_type: stream.or_else(|_| object_type("type_Code"))?,
+                instructions: offset("class_InstructionStream__instruction_start")
+                    .or_else(|_| offset("class_Code__instruction_start"))?,
                 code: stream.ok().map(|_| 8),
                 data,
-                shared: array_data + 8 * shared_index,
+                places: data + 8,
+                shared: wrapped_shared.map_or(shared, |index| array_data + 8 * index),
+                inlined: in_data("DeoptimizationDataInlinedFunctionCountIndex", 1),
+                values: in_data("DeoptimizationDataLiteralArrayIndex", 2),
+                calls: in_data("DeoptimizationDataInliningPositionsIndex", 7),
                 wrapped: offset("class_SharedFunctionInfoWrapper__shared_info").ok(),
             },
             strings: StringLayout {
@@ -168,6 +184,7 @@ impl Layout {
                 bytecode: object_type("type_BytecodeArray")?,
                 byte_array: object_type("type_ByteArray")?,
                 trusted_byte_array: object_type("type_TrustedByteArray").ok(),
+                arrays: arrays.into_iter().filter_map(|name| object_type(name).ok()).collect(),
                 first_no_string: object_type("FirstNonstringType")?,
             },
         })

@@ -1,5 +1,7 @@
-//! Where the lines of a script begin, and which place in the script each piece of
-//! bytecode is of.
+//! Where the lines of a script begin, and which place in the script each piece of code
+//! is of.
+
+use rz_format::CodeLine;
 
 /// Where each line of a text begins, in characters.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,22 +29,56 @@ impl LineStarts {
         }
     }
 
-    /// Characters in the text.
-    pub(super) fn length(&self) -> u32 {
-        self.length
+    /// Line and column of a character, from 1; `None` if the text is not known that far.
+    pub(super) fn find(&self, position: u32) -> Option<(u32, u32)> {
+        (position < self.length).then(|| self.place(position))
     }
 
-    /// Line and column of a character, from 1.
-    pub(super) fn place(&self, position: u32) -> (u32, u32) {
+    fn place(&self, position: u32) -> (u32, u32) {
         let before = self.starts.partition_point(|start| *start <= position);
         let start = before.checked_sub(1).map_or(0, |last| self.starts[last]);
         (before as u32 + 1, position - start + 1)
     }
+
+    /// Which lines hold from which character on, from the first to the last one.
+    pub(super) fn between(&self, first: u32, last: u32) -> Vec<CodeLine> {
+        if last < first || last > self.length {
+            return Vec::new();
+        }
+        let (line, column) = self.place(first);
+        let begin = CodeLine { start: first, line, column };
+        let after = self.starts.iter().copied().skip(line as usize - 1);
+        let lines = after.take_while(|start| *start <= last).zip(line + 1..);
+        let lines = lines.map(|(start, line)| CodeLine { start, line, column: 1 });
+        let end = CodeLine { start: last + 1, line: 0, column: 0 };
+        std::iter::once(begin).chain(lines).chain([end]).collect()
+    }
 }
 
-/// Offsets in bytecode with the character that each begins to stand for; what follows
-/// a wrong entry is left out.
-pub(super) fn source_positions(table: &[u8]) -> Vec<(u32, u32)> {
+/// Which place in a script a piece of code is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// From 0.
+    pub(super) character: u32,
+    /// The number of the call in whose place it is, for code of another function.
+    pub(super) call: Option<u32>,
+}
+
+impl Place {
+    /// Takes apart what V8 makes of it; `None` if it is none.
+    pub(super) fn of(position: u64) -> Option<Self> {
+        // Bit 0 is for code in other languages; 0 in the next 30, and in the 16 behind
+        // these, is none.
+        let character = (position >> 1 & 0x3fff_ffff).checked_sub(1)?;
+        let call = (position >> 31 & 0xffff).checked_sub(1);
+        (position & 1 == 0)
+            .then_some(Place { character: character as u32, call: call.map(|call| call as u32) })
+    }
+}
+
+/// Offsets in code with the place that each begins to stand for; what follows a wrong
+/// entry is left out.
+pub(super) fn source_positions(table: &[u8]) -> Vec<(u32, Place)> {
     let mut left = table;
     let (mut offset, mut position) = (0_i64, 0_i64);
     let mut found = Vec::new();
@@ -50,11 +86,9 @@ pub(super) fn source_positions(table: &[u8]) -> Vec<(u32, u32)> {
         // Below zero, it begins an expression, and no statement.
         offset += if offsets < 0 { -(offsets + 1) } else { offsets };
         position += positions;
-        // Bit 0 is for code in other languages; 0 in the next 30 is none.
-        let character = (position >> 1 & 0x3fff_ffff) - 1;
         let Ok(at) = u32::try_from(offset) else { break };
-        if let Ok(character) = u32::try_from(character) {
-            found.push((at, character));
+        if let Some(place) = u64::try_from(position).ok().and_then(Place::of) {
+            found.push((at, place));
         }
     }
     found
@@ -71,7 +105,7 @@ fn signed(left: &mut &[u8]) -> Option<i64> {
         if byte & 0x80 == 0 {
             let value = (bits >> 1) as i64 ^ -((bits & 1) as i64);
             // A sum of as many as fit into a table stays far from the largest number.
-            return (value.unsigned_abs() < 1 << 40).then_some(value);
+            return (value.unsigned_abs() < 1 << 48).then_some(value);
         }
     }
     None
@@ -87,7 +121,7 @@ mod tests {
         for size in 1..=text.len() {
             let mut lines = LineStarts::default();
             text.chunks(size).for_each(|part| lines.extend(part));
-            let places: Vec<_> = (0..lines.length()).map(|at| lines.place(at)).collect();
+            let places: Vec<_> = (0..lines.length).map(|at| lines.place(at)).collect();
             let first = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4)];
             let rest = [(3, 1), (4, 1), (4, 2), (5, 1)];
             assert_eq!(places, [&first[..], &rest].concat(), "{size}");
@@ -100,19 +134,50 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_a_part() {
+        let mut lines = LineStarts::default();
+        lines.extend(&"ab\ncd\nef\ng".encode_utf16().collect::<Vec<u16>>());
+        let between = |first, last| {
+            let lines = lines.between(first, last).into_iter();
+            lines.map(|found| (found.start, found.line, found.column)).collect::<Vec<_>>()
+        };
+        assert_eq!(between(1, 6), [(1, 1, 2), (3, 2, 1), (6, 3, 1), (7, 0, 0)]);
+        assert_eq!(between(4, 4), [(4, 2, 2), (5, 0, 0)]);
+        assert_eq!(between(9, 10), [(9, 4, 1), (11, 0, 0)]);
+        assert_eq!(between(4, 3), []);
+        assert_eq!(between(4, 11), []);
+    }
+
+    fn characters(table: &[u8]) -> Vec<(u32, u32)> {
+        source_positions(table).iter().map(|(at, place)| (*at, place.character)).collect()
+    }
+
+    #[test]
+    fn places_tell_calls() {
+        let inlined =
+            |call: u64, character: u64| Place::of((call + 1) << 31 | (character + 1) << 1);
+        assert_eq!(inlined(2, 48), Some(Place { character: 48, call: Some(2) }));
+        assert_eq!(Place::of(0x15e), Some(Place { character: 174, call: None }));
+        // None at all, none in the script, and one in another language.
+        for position in [0, 1 << 31, 0x15f] {
+            assert_eq!(Place::of(position), None, "{position:#x}");
+        }
+    }
+
+    #[test]
     fn positions_of_bytecode() {
         // A statement at 0 for character 10; an expression 5 behind it for character 7;
         // one 200 behind that for character 100.
         let table = [0, 44, 11, 11, 0x90, 0x03, 0xf4, 0x02];
-        assert_eq!(source_positions(&table), [(0, 10), (5, 7), (205, 100)]);
+        assert_eq!(characters(&table), [(0, 10), (5, 7), (205, 100)]);
     }
 
     #[test]
     fn wrong_positions_end_the_table() {
-        assert_eq!(source_positions(&[]), []);
-        assert_eq!(source_positions(&[0, 44, 11]), [(0, 10)]);
-        assert_eq!(source_positions(&[0xff; 40]), []);
+        assert_eq!(characters(&[]), []);
+        assert_eq!(characters(&[0, 44, 11]), [(0, 10)]);
+        assert_eq!(characters(&[0xff; 40]), []);
         // No place in the script.
-        assert_eq!(source_positions(&[0, 0, 2, 20]), [(1, 4)]);
+        assert_eq!(characters(&[0, 0, 2, 20]), [(1, 4)]);
     }
 }

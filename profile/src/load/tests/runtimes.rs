@@ -64,6 +64,7 @@ fn code_objects_of_one_function_are_one_function() {
         name: "Job.crunch".into(),
         file: SCRIPT.into(),
         first_line: 11,
+        first_column: 5,
         ..Function::default()
     };
     assert_eq!(functions, [&expected]);
