@@ -60,6 +60,8 @@ pub enum TruncatedReason {
     TooManyFrames,
     /// The registers at the time of the sample are not known.
     NoRegisters,
+    /// The callers are on another stack, which was not copied.
+    OtherStack,
     /// A reason that this crate does not know.
     Unknown,
 }
@@ -123,6 +125,7 @@ impl TruncatedReason {
             TruncatedReason::BadReturnAddress => "return address outside code",
             TruncatedReason::TooManyFrames => "too many frames",
             TruncatedReason::NoRegisters => "registers unknown",
+            TruncatedReason::OtherStack => "on another stack",
             TruncatedReason::Unknown => "unknown reason",
         }
     }
@@ -135,6 +138,7 @@ coded! {
     2 => BadReturnAddress,
     3 => TooManyFrames,
     4 => NoRegisters,
+    5 => OtherStack,
 }
 
 /// A frame and the stack that called it.

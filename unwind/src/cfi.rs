@@ -1,4 +1,4 @@
-//! Unwind rules from a file's call frame information.
+//! Unwind rules from a file's call frame information, and from Go's tables.
 //!
 //! A rule says, for one code address, how to get from a frame's registers to
 //! its caller's. Finding one takes a search through `.eh_frame`; it is kept by
@@ -16,6 +16,7 @@ use crate::arch::{
     CLONE_BYTES, ENTRY_BYTES, FP, RA, RESULT, RETURN_ADDRESS_AT_CFA, RULE_REGISTERS, Registers, SP,
     is_outermost,
 };
+use crate::go;
 use crate::image::Image;
 use crate::kept::Simple;
 use crate::memory::StackMemory;
@@ -43,6 +44,8 @@ enum Rule {
     /// as it was before; for the new one, to which it returned zero, this is the
     /// first function.
     Clone(Box<FrameRule>),
+    /// As Go's tables say.
+    Go(go::Rule),
     /// There is no information, but the code keeps frame pointers.
     FramePointer,
     /// There is no usable information.
@@ -164,6 +167,9 @@ impl Cfi {
     }
 
     fn find_rule(&mut self, svma: u64) -> Rule {
+        if let Some(rule) = self.image.go.as_ref().and_then(|go| go.rule(svma)) {
+            return Rule::Go(rule);
+        }
         match self.find_entry(svma) {
             Ok(rule) => rule,
             Err(gimli::Error::NoUnwindInfoForAddress) => self.rule_of_uncovered_code(svma),
@@ -234,6 +240,7 @@ impl Rule {
             Rule::Root => Ok(Step::Root(registers.sp())),
             Rule::FramePointer => Ok(Step::UseFramePointer),
             Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
+            Rule::Go(rule) => rule.apply(registers, stack),
             Rule::Clone(_) if registers.get(RESULT) == Some(0) => Ok(Step::Root(registers.sp())),
             Rule::Frame(rule) | Rule::Clone(rule) => rule.apply(registers, stack),
         }

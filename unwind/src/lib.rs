@@ -24,6 +24,7 @@ compile_error!(
 );
 
 mod cfi;
+pub mod go;
 mod image;
 mod kept;
 mod memory;

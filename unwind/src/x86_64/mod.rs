@@ -4,6 +4,7 @@
 mod calls;
 mod epilogue;
 mod frames;
+mod go;
 mod kernel;
 mod registers;
 mod rules;
@@ -11,6 +12,7 @@ mod rules;
 pub use calls::{MAX_CALL_LEN, ends_with_call};
 pub use epilogue::{Epilogue, MAX_EPILOGUE_LEN};
 pub use frames::{CHAINED_END, CHAINED_RETURN_ADDRESS, RETURN_ADDRESS_AT_CFA};
+pub use go::{MoveKind, RELATIVE_RELOCATION, StackMove, before_signal, stack_moves};
 pub use kernel::KERNEL_IMAGE_END;
 pub use registers::{
     FP, RA, REGISTER_COUNT, REGISTER_MASK, RESULT, Registers, SP, STACK_POINTER_SLOT,
