@@ -20,6 +20,7 @@ use crate::go;
 use crate::image::Image;
 use crate::kept::Simple;
 use crate::memory::StackMemory;
+use crate::step::Step;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -81,25 +82,6 @@ enum Recover {
     Expression(Box<[u8]>),
     /// Nowhere.
     Lost,
-}
-
-/// What unwinding one frame led to.
-#[derive(Debug)]
-pub enum Step {
-    /// The caller.
-    Caller {
-        /// Its registers; `ip` is where it goes on.
-        registers: Registers,
-        /// Whether it was interrupted by a signal and did not call anything.
-        interrupted: bool,
-        /// What had to be known for that, if it is simple.
-        simple: Option<Simple>,
-    },
-    /// There is no caller: this is where the thread began. Nothing at or
-    /// above the address is needed to find that out.
-    Root(u64),
-    /// The code is to be unwound by frame pointer.
-    UseFramePointer,
 }
 
 /// A file's unwind tables and the rules found in them so far.

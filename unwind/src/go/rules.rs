@@ -14,9 +14,9 @@ use rz_format::TruncatedReason;
 
 use super::table::Function;
 use crate::arch::{MoveKind, RETURN_ADDRESS_AT_CFA, Registers, SP, StackMove, before_signal};
-use crate::cfi::Step;
 use crate::kept::Simple;
 use crate::memory::StackMemory;
+use crate::step::Step;
 
 /// What a call puts on the stack.
 const RETURN_ADDRESS_BYTES: u32 = 8;
@@ -158,7 +158,9 @@ impl Rule {
         caller.set(SP, Some(cfa));
         caller.ip = match stack.read(return_address_at) {
             Some(address) => address,
-            None if is_kept => return Err(TruncatedReason::OtherStack),
+            None if is_kept && stack.read(base).is_none() => {
+                return Err(TruncatedReason::OtherStack);
+            }
             None if stack.is_beyond(return_address_at) => {
                 return Err(TruncatedReason::StackTooDeep);
             }

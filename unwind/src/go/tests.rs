@@ -5,8 +5,8 @@ use rz_format::TruncatedReason;
 
 use super::*;
 use crate::arch::{FP, Registers, stack_moves};
-use crate::cfi::Step;
 use crate::memory::StackMemory;
+use crate::step::Step;
 
 const TEXT: u64 = 0x40_1000;
 

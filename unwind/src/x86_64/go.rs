@@ -3,17 +3,10 @@
 
 use object::elf::{R_X86_64_RELATIVE, RelocationType};
 
-use super::registers::{DWARF, Registers, SP};
-use crate::memory::StackMemory;
+use super::registers::DWARF;
 
 /// What the dynamic linker turns into an address of the file itself.
 pub const RELATIVE_RELOCATION: RelocationType = R_X86_64_RELATIVE;
-
-/// Where the registers are behind a return to the end of a signal handler: in the
-/// order of `struct sigcontext`, from r8 to rip.
-const SIGNAL_REGISTERS_AT: u64 = 40;
-/// DWARF numbers of these.
-const SIGNAL_REGISTERS: [u16; 16] = [8, 9, 10, 11, 12, 13, 14, 15, 5, 4, 6, 3, 1, 0, 2, SP];
 
 /// An instruction that has to do with which stack is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,18 +66,6 @@ pub fn stack_moves(code: &[u8]) -> Vec<StackMove> {
         moves.push(StackMove { end: at as u64 + length, kind });
     }
     moves
-}
-
-/// The registers that a signal has interrupted, where its handler has returned.
-pub fn before_signal(registers: &Registers, stack: &StackMemory<'_>) -> Option<Registers> {
-    let mut interrupted = registers.with_nothing_known();
-    let mut at = registers.sp().wrapping_add(SIGNAL_REGISTERS_AT);
-    for register in SIGNAL_REGISTERS {
-        interrupted.set(register, Some(stack.read(at)?));
-        at = at.wrapping_add(8);
-    }
-    interrupted.ip = stack.read(at)?;
-    Some(interrupted)
 }
 
 #[cfg(test)]
