@@ -62,6 +62,8 @@ pub enum TruncatedReason {
     NoRegisters,
     /// The callers are on another stack, which was not copied.
     OtherStack,
+    /// The stack could not be read: its page was not there, or was gone already.
+    StackNotReadable,
     /// A reason that this crate does not know.
     Unknown,
 }
@@ -126,6 +128,7 @@ impl TruncatedReason {
             TruncatedReason::TooManyFrames => "too many frames",
             TruncatedReason::NoRegisters => "registers unknown",
             TruncatedReason::OtherStack => "on another stack",
+            TruncatedReason::StackNotReadable => "stack not readable",
             TruncatedReason::Unknown => "unknown reason",
         }
     }
@@ -139,6 +142,7 @@ coded! {
     3 => TooManyFrames,
     4 => NoRegisters,
     5 => OtherStack,
+    6 => StackNotReadable,
 }
 
 /// A frame and the stack that called it.

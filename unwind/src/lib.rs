@@ -49,7 +49,7 @@ pub use image::{Bounded, Image};
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
 pub use space::{AddressSpace, Extent, Mapping};
-pub use step::Step;
+pub use step::{NO_END, Step};
 pub use vdso::own_vdso;
 
 use arch::{CHAINED_END, CHAINED_RETURN_ADDRESS, FP, SP, leaves_signal_stack};
@@ -82,7 +82,7 @@ pub trait Code {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// At the thread's first function. The stack from this address on is not
-    /// needed to get there.
+    /// needed to get there; see [`NO_END`].
     Root(u64),
     /// Before that.
     Truncated(TruncatedReason),
@@ -143,7 +143,9 @@ pub fn unwind_until<C: Code>(
         let simple = match &step {
             Ok(Step::Caller { simple, .. }) => *simple,
             // By its code alone, as long as nothing above it was read.
-            Ok(Step::Root(end)) if *end == registers.sp() => Some(Simple { saved_fp: 0 }),
+            Ok(Step::Root(end)) if [registers.sp(), NO_END].contains(end) => {
+                Some(Simple { saved_fp: 0 })
+            }
             Ok(Step::Root(_) | Step::UseFramePointer) | Err(_) => None,
         };
         let place = match &step {
@@ -164,7 +166,7 @@ pub fn unwind_until<C: Code>(
             // Whoever makes a system call was called: a zero that was read there is
             // what the kernel is just writing, as when it sets up a signal handler.
             Ok(Step::Root(stack_end))
-                if !has_called && is_behind && stack_end != registers.sp() =>
+                if !has_called && is_behind && ![registers.sp(), NO_END].contains(&stack_end) =>
             {
                 return End::Truncated(TruncatedReason::NoUnwindInfo);
             }

@@ -16,7 +16,7 @@ use super::table::Function;
 use crate::arch::{MoveKind, RETURN_ADDRESS_AT_CFA, Registers, SP, StackMove, before_signal};
 use crate::kept::Simple;
 use crate::memory::StackMemory;
-use crate::step::Step;
+use crate::step::{NO_END, Step};
 
 /// What a call puts on the stack.
 const RETURN_ADDRESS_BYTES: u32 = 8;
@@ -133,7 +133,7 @@ impl Rule {
         // What functions of Go have in other registers, they do not preserve.
         let mut caller = registers.with_nothing_known();
         let (size, other_stack) = match self {
-            Rule::Root => return Ok(Step::Root(sp)),
+            Rule::Root => return Ok(Step::Root(NO_END)),
             Rule::Unknown => return Err(TruncatedReason::NoUnwindInfo),
             Rule::Switched => return Err(TruncatedReason::OtherStack),
             Rule::Signal => {
