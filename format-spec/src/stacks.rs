@@ -60,6 +60,10 @@ pub enum TruncatedReason {
     TooManyFrames,
     /// The registers at the time of the sample are not known.
     NoRegisters,
+    /// The callers are on another stack, which was not copied.
+    OtherStack,
+    /// The stack could not be read: its page was not there, or was gone already.
+    StackNotReadable,
     /// A reason that this crate does not know.
     Unknown,
 }
@@ -123,6 +127,8 @@ impl TruncatedReason {
             TruncatedReason::BadReturnAddress => "return address outside code",
             TruncatedReason::TooManyFrames => "too many frames",
             TruncatedReason::NoRegisters => "registers unknown",
+            TruncatedReason::OtherStack => "on another stack",
+            TruncatedReason::StackNotReadable => "stack not readable",
             TruncatedReason::Unknown => "unknown reason",
         }
     }
@@ -135,6 +141,8 @@ coded! {
     2 => BadReturnAddress,
     3 => TooManyFrames,
     4 => NoRegisters,
+    5 => OtherStack,
+    6 => StackNotReadable,
 }
 
 /// A frame and the stack that called it.

@@ -14,6 +14,7 @@ mod facts;
 mod fail_if;
 mod files;
 mod filters;
+mod go;
 mod heap;
 mod import;
 mod info;

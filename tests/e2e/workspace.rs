@@ -63,7 +63,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 8] = [
     ),
     (
         "rz-profile",
-        &["rz-format", "rz-syscalls"],
+        &["rz-format", "rz-syscalls", "rz-unwind"],
         &["rz-record", "rz-command", "rz-convert", "rz-report", "clap"],
     ),
     ("rz-command", &["rz-profile"], &["rz-record", "rz-convert", "rz-report"]),

@@ -1,4 +1,4 @@
-//! Unwind rules from a file's call frame information.
+//! Unwind rules from a file's call frame information, and from Go's tables.
 //!
 //! A rule says, for one code address, how to get from a frame's registers to
 //! its caller's. Finding one takes a search through `.eh_frame`; it is kept by
@@ -16,9 +16,11 @@ use crate::arch::{
     CLONE_BYTES, ENTRY_BYTES, FP, RA, RESULT, RETURN_ADDRESS_AT_CFA, RULE_REGISTERS, Registers, SP,
     is_outermost,
 };
+use crate::go;
 use crate::image::Image;
 use crate::kept::Simple;
 use crate::memory::StackMemory;
+use crate::step::Step;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -43,6 +45,8 @@ enum Rule {
     /// as it was before; for the new one, to which it returned zero, this is the
     /// first function.
     Clone(Box<FrameRule>),
+    /// As Go's tables say.
+    Go(go::Rule),
     /// There is no information, but the code keeps frame pointers.
     FramePointer,
     /// There is no usable information.
@@ -78,25 +82,6 @@ enum Recover {
     Expression(Box<[u8]>),
     /// Nowhere.
     Lost,
-}
-
-/// What unwinding one frame led to.
-#[derive(Debug)]
-pub enum Step {
-    /// The caller.
-    Caller {
-        /// Its registers; `ip` is where it goes on.
-        registers: Registers,
-        /// Whether it was interrupted by a signal and did not call anything.
-        interrupted: bool,
-        /// What had to be known for that, if it is simple.
-        simple: Option<Simple>,
-    },
-    /// There is no caller: this is where the thread began. Nothing at or
-    /// above the address is needed to find that out.
-    Root(u64),
-    /// The code is to be unwound by frame pointer.
-    UseFramePointer,
 }
 
 /// A file's unwind tables and the rules found in them so far.
@@ -164,6 +149,9 @@ impl Cfi {
     }
 
     fn find_rule(&mut self, svma: u64) -> Rule {
+        if let Some(rule) = self.image.go.as_ref().and_then(|go| go.rule(svma)) {
+            return Rule::Go(rule);
+        }
         match self.find_entry(svma) {
             Ok(rule) => rule,
             Err(gimli::Error::NoUnwindInfoForAddress) => self.rule_of_uncovered_code(svma),
@@ -234,6 +222,7 @@ impl Rule {
             Rule::Root => Ok(Step::Root(registers.sp())),
             Rule::FramePointer => Ok(Step::UseFramePointer),
             Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
+            Rule::Go(rule) => rule.apply(registers, stack),
             Rule::Clone(_) if registers.get(RESULT) == Some(0) => Ok(Step::Root(registers.sp())),
             Rule::Frame(rule) | Rule::Clone(rule) => rule.apply(registers, stack),
         }

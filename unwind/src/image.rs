@@ -10,9 +10,11 @@ use std::io;
 use std::ops::Range;
 
 use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
-use object::{LittleEndian, ReadCache, ReadRef};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
+use object::{LittleEndian, Object, ObjectSection, ReadCache, ReadRef};
 use rz_format::Segment;
+
+use crate::go::Program;
 
 type Header = elf::FileHeader64<LittleEndian>;
 
@@ -39,6 +41,8 @@ pub struct Image {
     pub eh_frame: Section,
     /// `.debug_frame`, for files without `.eh_frame`.
     pub debug_frame: Section,
+    /// What Go says of its functions.
+    pub(crate) go: Option<Program>,
     /// Address of the instruction that a program, or its loader, starts at.
     pub entry_svma: u64,
     /// Address of `.text`, which pointers may be relative to.
@@ -102,11 +106,7 @@ impl Image {
             match sections.section_by_name(endian, name) {
                 Some((_, section)) => Ok(Section {
                     svma: section.sh_addr(endian),
-                    // Compressed debug sections are of no use for unwinding.
-                    data: match section.compression(endian, data)? {
-                        None => section.data(endian, data)?.to_vec(),
-                        Some(_) => Vec::new(),
-                    },
+                    data: section.data(endian, data)?.to_vec(),
                 }),
                 None => Ok(Section::default()),
             }
@@ -116,8 +116,9 @@ impl Image {
         };
         image.eh_frame = load(b".eh_frame")?;
         image.eh_frame_hdr = load(b".eh_frame_hdr")?;
-        if image.eh_frame.data.is_empty() {
-            image.debug_frame = load(b".debug_frame")?;
+        image.go = Program::read(data, |svma| image.file_offset_of(svma));
+        if image.eh_frame.data.is_empty() && image.go.is_none() {
+            image.debug_frame = debug_frame(data).unwrap_or_default();
         }
         image.text_svma = address(b".text");
         image.got_svma = address(b".got");
@@ -132,10 +133,29 @@ impl Image {
         Some(file_offset - segment.file_offset + segment.svma)
     }
 
+    /// Offset in the file of the byte at an address, if it is in the file.
+    pub(crate) fn file_offset_of(&self, svma: u64) -> Option<u64> {
+        let segment = self
+            .segments
+            .iter()
+            .find(|segment| svma.checked_sub(segment.svma).is_some_and(|at| at < segment.length))?;
+        (svma - segment.svma).checked_add(segment.file_offset)
+    }
+
     /// Whether there is any unwind information.
     pub fn has_unwind_info(&self) -> bool {
         !self.eh_frame.data.is_empty() || !self.debug_frame.data.is_empty()
     }
+}
+
+/// `.debug_frame`, which may be compressed, by either of two conventions.
+fn debug_frame<'data, R: ReadRef<'data>>(data: R) -> Option<Section> {
+    let file = ElfFile64::<LittleEndian, R>::parse(data).ok()?;
+    let section = file.section_by_name(".debug_frame")?;
+    let content = section.compressed_data().ok()?;
+    let is_bounded = content.uncompressed_size <= MAX_READ;
+    let data = is_bounded.then(|| content.decompress().ok())??.into_owned();
+    Some(Section { svma: section.address(), data })
 }
 
 /// A file of which only so much is read.
@@ -199,6 +219,29 @@ mod tests {
         assert!(image.has_unwind_info());
         assert!(!image.eh_frame_hdr.data.is_empty());
         assert_eq!(image.svma_of(u64::MAX), None);
+    }
+
+    #[test]
+    fn compressed_debug_frames() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).into_os_string().into_string().unwrap();
+        let run = |program: &str, args: &[&str]| {
+            let status = std::process::Command::new(program).args(args).status().unwrap();
+            assert!(status.success(), "{program} {args:?}");
+        };
+        std::fs::write(path("a.c"), "void _start(void) { for (;;); }").unwrap();
+        let plain = path("plain");
+        let options = ["-g", "-nostdlib", "-static", "-fno-asynchronous-unwind-tables"];
+        run("gcc", &[&options[..], &["-Wl,--build-id=none", "-o", &plain, &path("a.c")]].concat());
+        let read = |path| Image::from_file(File::open(path).unwrap()).unwrap().debug_frame.data;
+        let expected = read(plain.clone());
+        assert!(!expected.is_empty());
+        for how in ["zlib", "zlib-gnu"] {
+            let compressed = path(how);
+            let option = format!("--compress-debug-sections={how}");
+            run("objcopy", &[&option, &plain, &compressed]);
+            assert_eq!(read(compressed), expected, "{how}");
+        }
     }
 
     #[test]

@@ -24,11 +24,13 @@ compile_error!(
 );
 
 mod cfi;
+pub mod go;
 mod image;
 mod kept;
 mod memory;
 pub mod names;
 mod space;
+mod step;
 mod vdso;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
@@ -42,14 +44,15 @@ pub use arch::{
     Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, REGISTER_COUNT, REGISTER_MASK, Registers,
     STACK_POINTER_SLOT, ends_with_call,
 };
-pub use cfi::{Cfi, Step};
+pub use cfi::Cfi;
 pub use image::{Bounded, Image};
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
 pub use space::{AddressSpace, Extent, Mapping};
+pub use step::{NO_END, Step};
 pub use vdso::own_vdso;
 
-use arch::{CHAINED_END, CHAINED_RETURN_ADDRESS, FP, SP};
+use arch::{CHAINED_END, CHAINED_RETURN_ADDRESS, FP, SP, leaves_signal_stack};
 
 /// Frames followed per stack; deeper ones are cut at the root.
 const MAX_FRAMES: usize = 1024;
@@ -79,7 +82,7 @@ pub trait Code {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// At the thread's first function. The stack from this address on is not
-    /// needed to get there.
+    /// needed to get there; see [`NO_END`].
     Root(u64),
     /// Before that.
     Truncated(TruncatedReason),
@@ -120,6 +123,8 @@ pub fn unwind_until<C: Code>(
     mut frame: impl FnMut(Found<C::Place>),
 ) -> End {
     let mut has_called = false;
+    // Whether a handler was left that ran on a stack for signals.
+    let mut is_elsewhere = false;
     for _ in 0..MAX_FRAMES {
         // A return address may be the first byte of the next function if the
         // call does not return; one byte before it is inside the call for
@@ -138,7 +143,9 @@ pub fn unwind_until<C: Code>(
         let simple = match &step {
             Ok(Step::Caller { simple, .. }) => *simple,
             // By its code alone, as long as nothing above it was read.
-            Ok(Step::Root(end)) if *end == registers.sp() => Some(Simple { saved_fp: 0 }),
+            Ok(Step::Root(end)) if [registers.sp(), NO_END].contains(end) => {
+                Some(Simple { saved_fp: 0 })
+            }
             Ok(Step::Root(_) | Step::UseFramePointer) | Err(_) => None,
         };
         let place = match &step {
@@ -152,11 +159,14 @@ pub fn unwind_until<C: Code>(
         let (sp, fp) = (registers.sp(), registers.get(FP));
         frame(Found { place, sp, fp, caller: caller.zip(simple) });
         let (caller, interrupted) = match step {
+            Err(_) if is_elsewhere && stack.read(registers.sp()).is_none() => {
+                return End::Truncated(TruncatedReason::OtherStack);
+            }
             Err(reason) => return End::Truncated(reason),
             // Whoever makes a system call was called: a zero that was read there is
             // what the kernel is just writing, as when it sets up a signal handler.
             Ok(Step::Root(stack_end))
-                if !has_called && is_behind && stack_end != registers.sp() =>
+                if !has_called && is_behind && ![registers.sp(), NO_END].contains(&stack_end) =>
             {
                 return End::Truncated(TruncatedReason::NoUnwindInfo);
             }
@@ -179,6 +189,7 @@ pub fn unwind_until<C: Code>(
         if !interrupted && !is_in_order {
             return End::Truncated(TruncatedReason::NoUnwindInfo);
         }
+        is_elsewhere |= interrupted && leaves_signal_stack(&registers, &caller, stack);
         registers = caller;
         has_called = !interrupted;
     }
@@ -313,6 +324,25 @@ mod tests {
             _ => Ok(Step::Root(0x100)),
         };
         check(at(0x10, 0x500), step, &[0x10, 0x30, 0x50], End::Root(0x100));
+    }
+
+    /// Of the stack for signals from 0x500 to 0x580, some is copied; what was
+    /// interrupted is on another one, or on this one, but further up.
+    #[test]
+    fn a_signal_handler_on_a_stack_of_its_own() {
+        let step = |function, registers: &Registers| match function {
+            1 => caller(0x50, registers.sp() + 0x80, true),
+            _ => Err(TruncatedReason::StackTooDeep),
+        };
+        for (size, reason) in
+            [(0x70, TruncatedReason::OtherStack), (0x90, TruncatedReason::StackTooDeep)]
+        {
+            let words: Vec<u8> =
+                [0, 0, 0x500, 0, size].iter().flat_map(|w: &u64| w.to_le_bytes()).collect();
+            let stack = StackMemory::new(0x500, &words);
+            let end = unwind(&mut Functions { step }, at(0x10, 0x500), &stack, |_| {});
+            assert_eq!(end, End::Truncated(reason));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use object::{Architecture, Object, ObjectSection};
 
 use super::ModuleRequest;
 use super::find;
+use super::go::GoFunctions;
 use super::names::Names;
 use super::segments::Segments;
 use super::starts::FunctionStarts;
@@ -19,6 +20,7 @@ pub struct CodeFile<'d> {
     segments: Segments,
     table: SymbolTable<'d>,
     starts: Option<FunctionStarts<'d>>,
+    go: Option<GoFunctions<'d>>,
     is_identified: bool,
 }
 
@@ -51,6 +53,7 @@ pub fn with_code<R>(
         segments: Segments::new(&object),
         table: SymbolTable::new([Some(&object), debug.as_ref(), None]),
         starts: FunctionStarts::new(&object),
+        go: GoFunctions::new(&file),
         is_identified: !request.build_id.is_empty(),
         object,
     };
@@ -82,9 +85,15 @@ impl<'d> CodeFile<'d> {
         }
     }
 
-    /// The function at an address (SVMA): by the symbol table, or else by the
-    /// unwind tables.
+    /// The function at an address (SVMA): by Go's table, the symbol table, or else
+    /// by the unwind tables.
     pub fn function_at(&self, address: u64) -> Option<CodeRange> {
+        if let Some((name, start, end)) = self.go.as_ref().and_then(|go| go.range(address)) {
+            let name = String::from_utf8_lossy(name).into_owned();
+            // Where there is a symbol, it knows what only fills the room behind it.
+            let symbol = self.table.find(address).filter(|symbol| symbol.start == start);
+            return Some(CodeRange { name, start, end: symbol.map_or(end, |symbol| symbol.end) });
+        }
         if let Some(symbol) = self.table.find(address) {
             let (name, _) = Names::default().function(symbol.name);
             return Some(CodeRange {

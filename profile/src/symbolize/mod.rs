@@ -8,7 +8,8 @@
 //!
 //! ```text
 //! find, debuginfod ─► files
-//! offset ─► segments ─► address ─► cache ─┬► dwarf    functions, inlined calls, lines
+//! offset ─► segments ─► address ─► cache ─┬► go       functions of Go, inlined calls, lines
+//!                                         ├► dwarf    functions, inlined calls, lines
 //!                                         └► symbols  .symtab, .dynsym, PLT entries
 //! ```
 //!
@@ -24,6 +25,7 @@ mod demangle;
 mod dwarf;
 mod files;
 mod find;
+mod go;
 mod module;
 pub(crate) mod names;
 mod plt;

@@ -37,6 +37,11 @@ impl Names {
         pair
     }
 
+    /// A function's name, from one that is for people already.
+    fn plain(&mut self, raw: &[u8]) -> Arc<str> {
+        self.file(&String::from_utf8_lossy(&raw[..raw.len().min(MAX_RAW)]))
+    }
+
     /// A source file's path.
     pub(crate) fn file(&mut self, path: &str) -> Arc<str> {
         let path = shortened(path);
@@ -60,6 +65,11 @@ impl SharedNames {
     /// See [`Names::function`].
     pub(super) fn function(&self, raw: &[u8]) -> NamePair {
         self.with_part(raw, |names| names.function(raw))
+    }
+
+    /// See [`Names::plain`].
+    pub(super) fn plain(&self, raw: &[u8]) -> Arc<str> {
+        self.with_part(raw, |names| names.plain(raw))
     }
 
     /// See [`Names::file`].

@@ -9,6 +9,7 @@ use super::budget::{Budget, Limits};
 use super::decompress::mini_debug_info;
 use super::dwarf::{DebugInfo, Failure, Frame, PackageSections, Sections, Split, Targets};
 use super::files::Files;
+use super::go::GoFunctions;
 use super::names::SharedNames;
 use super::starts::FunctionStarts;
 use super::symbols::{Certainty, Symbol, SymbolTable};
@@ -37,11 +38,38 @@ pub(super) fn resolve(
     lowest: u64,
     limits: Limits,
 ) -> Result<Resolution, String> {
+    let names = SharedNames::default();
+    let go = GoFunctions::new(&files.binary);
+    let find = |address: &u64| go.as_ref()?.find(*address, &names);
+    let by_go: Vec<Option<Vec<FunctionLine>>> = addresses.par_iter().map(find).collect();
+    let is_left = |(address, found): (&u64, &Option<_>)| found.is_none().then_some(*address);
+    let left: Vec<u64> = addresses.iter().zip(&by_go).filter_map(is_left).collect();
+    let mut resolution = match left.is_empty() {
+        true => Resolution::default(),
+        false => resolve_native(files, split_dirs, &left, lowest, limits, &names)?,
+    };
+    let mut native = std::mem::take(&mut resolution.rows).into_iter();
+    let row = |(&address, calls)| match calls {
+        Some(calls) => Some((address, calls)),
+        None => native.next(),
+    };
+    resolution.rows = addresses.iter().zip(by_go).filter_map(row).collect();
+    Ok(resolution)
+}
+
+/// The same by symbol tables and debug information.
+fn resolve_native(
+    files: &Files,
+    split_dirs: Vec<PathBuf>,
+    addresses: &[u64],
+    lowest: u64,
+    limits: Limits,
+    names: &SharedNames,
+) -> Result<Resolution, String> {
     let budget = Budget::new(limits);
     let binary = find::parse(&files.binary)?;
     let debug = files.debug.as_ref().and_then(|file| find::parse(file).ok());
     let info = debug.as_ref().unwrap_or(&binary);
-    let names = SharedNames::default();
 
     // What is amiss with debug information; the first finding is reported.
     let mut damage = Vec::from_iter(files.missing.clone());
@@ -61,10 +89,10 @@ pub(super) fn resolve(
     let package = package.as_ref().and_then(|package| keep(package.package(), &mut damage));
     let split = Split::new(package, split_dirs);
 
-    let name = |at: usize, frames: &[Frame]| join_calls(frames, table.find(addresses[at]), &names);
+    let name = |at: usize, frames: &[Frame]| join_calls(frames, table.find(addresses[at]), names);
     let mut calls: Vec<Option<Vec<FunctionLine>>> = vec![None; addresses.len()];
     if let Some(sections) = &sections {
-        let info = DebugInfo::new(sections, shared.as_ref(), &split, &budget, &names);
+        let info = DebugInfo::new(sections, shared.as_ref(), &split, &budget, names);
         if let Some(info) = keep(info, &mut damage) {
             let resolved = info.resolve(&Targets::new(addresses.to_vec(), lowest), name);
             calls = resolved.found;

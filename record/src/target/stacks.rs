@@ -192,7 +192,11 @@ impl Stacks {
                 kept.begin(stack_end);
                 self.learn_end(&mut before.end, tid, stack_end);
             }
-            (End::Truncated(reason), _) => {
+            (End::Truncated(mut reason), _) => {
+                // A page that was just being made, or one of a process that ends.
+                if reason == TruncatedReason::StackTooDeep && place.stack.is_empty() {
+                    reason = TruncatedReason::StackNotReadable;
+                }
                 if reason == TruncatedReason::StackTooDeep {
                     // What was taken for the end may have been that of a
                     // coroutine's stack.

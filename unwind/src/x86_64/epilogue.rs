@@ -5,11 +5,9 @@
 //! say for sure where it returns to. Python's trampolines are so wherever a
 //! call returns into them, and have no frame pointer.
 
-use super::registers::{Registers, SP};
+use super::registers::{DWARF, Registers, SP};
 use crate::memory::StackMemory;
 
-/// DWARF numbers of registers by the numbers that instructions have for them.
-const DWARF: [u16; 16] = [0, 2, 1, 3, SP, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
 /// Longest code that is looked at, in bytes.
 pub const MAX_EPILOGUE_LEN: usize = 24;
 

@@ -4,13 +4,16 @@
 mod calls;
 mod epilogue;
 mod frames;
+mod go;
 mod kernel;
 mod registers;
 mod rules;
+mod signal;
 
 pub use calls::{MAX_CALL_LEN, ends_with_call};
 pub use epilogue::{Epilogue, MAX_EPILOGUE_LEN};
 pub use frames::{CHAINED_END, CHAINED_RETURN_ADDRESS, RETURN_ADDRESS_AT_CFA};
+pub use go::{MoveKind, RELATIVE_RELOCATION, StackMove, stack_moves};
 pub use kernel::KERNEL_IMAGE_END;
 pub use registers::{
     FP, RA, REGISTER_COUNT, REGISTER_MASK, RESULT, Registers, SP, STACK_POINTER_SLOT,
@@ -18,3 +21,4 @@ pub use registers::{
 #[cfg(test)]
 pub use rules::DYNAMIC_LINKER;
 pub use rules::{CLONE_BYTES, ENTRY_BYTES, RULE_REGISTERS, is_outermost};
+pub use signal::{before_signal, leaves_signal_stack};

@@ -15,6 +15,9 @@ pub const SP: u16 = 7;
 /// DWARF number of the return address.
 pub const RA: u16 = 16;
 
+/// DWARF numbers of registers by the numbers that instructions have for them.
+pub(super) const DWARF: [u16; 16] = [0, 2, 1, 3, SP, FP, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
+
 /// The registers to sample, as `perf_regs.h` numbers them: ax, bx, cx, dx, si,
 /// di, bp, sp, ip and r8 to r15.
 pub const REGISTER_MASK: u64 = 0xff_01ff;

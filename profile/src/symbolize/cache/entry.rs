@@ -22,7 +22,7 @@ use crate::symbolize::FunctionLine;
 const MAGIC: &[u8; 8] = b"rz names";
 
 /// To be raised whenever the same files give other names, or the body changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const HEADER: usize = 16;
 
