@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Target, Trace, assert_share, program_path, tool};
+use rz_tests::{Target, Trace, assert_share, program_path, run, temp_dir, tool};
 
 /// Functions of `split.js`, and their shares.
 const SHARES: [(&str, f64); 3] = [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)];
@@ -183,6 +183,20 @@ fn version_22() {
 #[test]
 fn version_24() {
     check_version("node24");
+}
+
+/// Without names of its own code there is no telling what is V8's.
+#[test]
+fn a_stripped_node_has_native_frames_and_a_note() {
+    let dir = temp_dir();
+    let node = dir.path().join("node");
+    run(Command::new(tool("strip")).arg("-o").arg(&node).arg(tool("node18"))).success();
+    let profile = record_with(&mut Command::new(&node), "run", "1", &[]).profile();
+    assert!(!profile.samples.is_empty());
+    let is_runtime = |location: &Location| matches!(location.kind, FrameKind::Runtime(_));
+    assert_eq!(share(&profile, &is_runtime), 0.0);
+    let is_about_v8 = |note: &&String| note.contains("a V8 whose frames are not known here");
+    assert_eq!(profile.info.notes.iter().filter(is_about_v8).count(), 1);
 }
 
 #[test]
