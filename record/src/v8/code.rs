@@ -4,7 +4,6 @@
 //! address, before it can be looked at. Optimized code stays where it is for longer, and
 //! leads to the function that all of these share: what is in front of the instructions
 //! is an object with a map, and has data for when the code has to be given up.
-
 //!
 //! With these are the functions that were compiled into it, and for each instruction the
 //! place in the script that it was made of, and the call in whose place it is.

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use rz_format::{
-    CodeKind, CodeLine, CodeObject, CodeTier, Execution, Frame, LineTable, Positions, Record,
-    Runtime,
-};
-use rz_unwind::StackMemory;
+use rz_format::{CodeTier, Execution, Frame, Positions, Record};
 
 use crate::code_objects::{CodeNumbers, Memory};
 
 use super::binary::Build;
 use super::code::{Code, header};
-use super::function::{Function, Shared};
+use super::frame_words::FrameWords;
+use super::function::Shared;
 use super::heap::{Heap, Object, is_object, small_number};
 use super::layout::FrameLayout;
-use super::lines::{LineStarts, source_positions};
+use super::lines::LineStarts;
+use super::object::{bytecode_lines, code_object};
 
 /// For how long an object is taken to be the one that it was.
 const OBJECT_STAYS_NS: u64 = 1_000_000_000;
@@ -31,41 +29,8 @@ const MAX_TABLE: usize = 256 << 10;
 /// Places in optimized code that are known of a process; with more, all are read once
 /// again.
 const MAX_PLACES: usize = 1 << 22;
-/// What a function is called that has no name, by V8's own tools.
-const ANONYMOUS: &str = "(anonymous)";
 /// Types of functions: that of ordinary ones, and those of constructors, which follow.
 const FUNCTION_TYPES: u16 = 24;
-
-/// What a frame of the thread's stack has where those of V8 have what they are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FrameWords {
-    function: u64,
-    bytecode: u64,
-    offset: u64,
-    /// The instruction that it is at, in code that was generated; `None` in code that
-    /// comes with the engine, which is no function's own.
-    generated: Option<u64>,
-}
-
-impl FrameWords {
-    /// Those of the frame that a frame pointer points to; `None` if it is none of a
-    /// function.
-    pub(crate) fn read(
-        layout: &FrameLayout,
-        frame_pointer: u64,
-        generated: Option<u64>,
-        stack: &StackMemory<'_>,
-    ) -> Option<Self> {
-        let word = |at: i64| stack.read(frame_pointer.wrapping_add_signed(at));
-        let function = word(layout.function)?;
-        // Others have a number there.
-        if !is_object(word(layout.context)?) || !is_object(function) {
-            return None;
-        }
-        let [bytecode, offset] = [layout.bytecode, layout.offset].map(|at| word(at).unwrap_or(0));
-        Some(FrameWords { function, bytecode, offset, generated })
-    }
-}
 
 /// A process's V8.
 #[derive(Debug, Clone)]
@@ -387,53 +352,12 @@ impl Engine {
     }
 }
 
-/// Which line each piece of a function's bytecode is of, by V8's table of that.
-fn bytecode_lines(function: &Function, table: &[u8], starts: &LineStarts) -> Vec<CodeLine> {
-    // Where it is not known what a frame is at, it is at the start of the bytecode: that
-    // stands for where the function begins.
-    let begin = function.span.and_then(|(first, _)| starts.find(first));
-    let begin = begin.map(|(line, column)| CodeLine { start: 0, line, column });
-    let lines = source_positions(table).into_iter();
-    let lines = lines.filter(|(start, _)| *start > 0 || begin.is_none());
-    let lines = lines.filter_map(|(start, place)| {
-        let (line, column) = starts.find(place.character)?;
-        Some(CodeLine { start, line, column })
-    });
-    begin.into_iter().chain(lines).collect()
-}
-
-fn code_object(
-    id: u32,
-    function: Function,
-    positions: Positions,
-    lines: Vec<CodeLine>,
-    starts: &LineStarts,
-) -> CodeObject {
-    let begin = function.span.and_then(|(first, _)| starts.find(first));
-    let (first_line, first_column) = begin.unwrap_or((0, 0));
-    let (kind, name) = match function.name.as_str() {
-        "" => (CodeKind::Anonymous, ANONYMOUS.to_owned()),
-        _ => (CodeKind::Function, function.name),
-    };
-    CodeObject {
-        id,
-        // What a child shares with its parent is the same code.
-        process_plus_one: 0,
-        runtime: Runtime::V8.into(),
-        kind: kind.into(),
-        name,
-        qualified_name: String::new(),
-        file: function.file,
-        first_line,
-        first_column,
-        positions: positions.into(),
-        lines: LineTable::new(lines),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rz_format::CodeObject;
+    use rz_unwind::StackMemory;
+
     use crate::v8::fixture::{FUNCTION, SHARED, Words, layout, program, small};
 
     const CONTEXT: u64 = 0x2001;

@@ -24,10 +24,13 @@ mod code;
 mod engine;
 #[cfg(test)]
 mod fixture;
+mod frame_words;
 mod function;
 mod heap;
 mod layout;
 mod lines;
+mod object;
 
 pub(crate) use binary::{Build, Found, find};
-pub(crate) use engine::{Engine, FrameWords};
+pub(crate) use engine::Engine;
+pub(crate) use frame_words::FrameWords;
