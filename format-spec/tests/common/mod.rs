@@ -46,7 +46,7 @@ pub fn small_trace() -> Vec<u8> {
     write_names(&mut writer);
     write_other_waits(&mut writer, stacks[0]);
     write_code_objects(&mut writer, &mut interner);
-    write_wait_for_gil(&mut writer, stacks[0]);
+    write_new_reasons(&mut writer, &mut interner);
     writer.finish().unwrap()
 }
 
@@ -329,8 +329,16 @@ fn write_code_objects(
 }
 
 /// What version 1.7 has added.
-fn write_wait_for_gil(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) {
-    let wait = Wait {
+fn write_new_reasons(writer: &mut TraceWriter<Vec<u8>>, interner: &mut StackInterner<RandomState>) {
+    let reasons = [TruncatedReason::OtherStack, TruncatedReason::StackNotReadable];
+    let stacks = reasons.map(|reason| {
+        let cut = interner.frame(Frame::Truncated(reason));
+        let cut = interner.stack(None, cut);
+        let leaf = interner.frame(Frame::Code { module: 0, offset: 0x1040 });
+        interner.stack(Some(cut), leaf)
+    });
+    writer.write_stacks(4_900_000_000, &interner.take_new()).unwrap();
+    let mut waits = stacks.map(|stack| Wait {
         end_ns: 4_900_000_000,
         thread: 0,
         cpu: 0,
@@ -338,11 +346,11 @@ fn write_wait_for_gil(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>)
         queued_ns: 9_000,
         state: WaitState::Gil,
         syscall: Some(202),
-        stack,
+        stack: Some(stack),
         weight: 5_000_000,
         seen: Seen::default(),
-    };
-    writer.write_waits(&mut [wait]).unwrap();
+    });
+    writer.write_waits(&mut waits).unwrap();
 }
 
 /// What version 1.4 has added.
