@@ -140,8 +140,7 @@ fn calls_of_c_and_back() {
         check_roots(&trace);
         let folded = trace.folded(&[]);
         // A callback is on the goroutine's stack, as is what has called C.
-        let names =
-            ["runtime.goexit", "runtime.main", "main.main", "main.caller", "main.callback_[i]"];
+        let names = ["runtime.goexit", "runtime.main", "main.main", "main.caller", "main.callback"];
         let share = folded.share_in_order(&names);
         assert!(share > 0.3, "{program}: {share}\n{}", folded.head(10));
     }

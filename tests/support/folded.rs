@@ -21,9 +21,9 @@ impl Folded {
     /// The share of stacks that have these frames, with any others between them.
     pub fn share_in_order(&self, names: &[&str]) -> f64 {
         let has_all = |stack: &str| {
-            let name =
-                |frame: &str| frame.trim_end_matches("_[j]").trim_end_matches("_[i]").to_owned();
-            let mut frames = stack.split(';').map(name);
+            let mut frames = stack
+                .split(';')
+                .map(|frame| frame.trim_end_matches("_[j]").trim_end_matches("_[i]"));
             names.iter().all(|name| frames.any(|frame| frame == *name))
         };
         let found = self.stacks.iter().filter(|(stack, _)| has_all(stack));
