@@ -67,9 +67,14 @@ fn javascript_from_a_map() {
     folded.assert_share(";cold_[j]", 0.3, 0.1);
     // What is known of the place is where the function begins.
     let lines = lines_of(&trace.profile(), "hot");
-    assert!(!lines.is_empty());
     let script = text(&script).to_owned();
-    assert!(lines.iter().all(|line| *line == (script.clone(), 11, 13)), "{lines:?}");
+    let (by_map, others): (Vec<_>, Vec<_>) =
+        lines.into_iter().partition(|line| *line == (script.clone(), 11, 13));
+    assert!(!by_map.is_empty(), "{others:?}");
+    // Samples from before the process was seen to publish code have lines by V8 itself.
+    let is_inside =
+        |(file, line, _): &(String, u32, u32)| *file == script && (11..=15).contains(line);
+    assert!(others.iter().all(is_inside) && others.len() < by_map.len(), "{others:?}");
 }
 
 #[test]
