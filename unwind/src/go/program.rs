@@ -174,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn behind_too_many_special_functions_nothing_is_known() {
+        let (table, _) = table(true, &["runtime.goexit"; MAX_SPECIAL + 1], 0);
+        let program = Program::new(&Table::parse(&table, TEXT).unwrap(), |_, _| None);
+        let last = TEXT + 0x40 * MAX_SPECIAL as u64;
+        assert_eq!(program.rule(last - 1), Some(Rule::Root));
+        assert_eq!(program.rule(last), None);
+    }
+
+    #[test]
     fn functions_without_a_table_have_no_rule() {
         for entries in [&[2, 0, 0][..], &[0x80; 6]] {
             let (table, _) = table_with(true, &["f", "g"], 0, entries, |_| 0);
