@@ -103,7 +103,8 @@ fn ten_thousand_goroutines() {
     check_functions(&trace.folded(&[]));
 }
 
-/// Lines are those that debug information has.
+/// Lines are those of the source text, which is all that can be asked: the program has
+/// no debug information.
 #[test]
 fn lines_of_a_stripped_program() {
     let source = include_str!("../programs/split.go");

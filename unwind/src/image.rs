@@ -15,16 +15,16 @@ use object::{LittleEndian, Object, ObjectSection, ReadCache, ReadRef};
 use rz_format::Segment;
 
 use crate::go::Program;
+use crate::segments::loaded_segments;
 
 type Header = elf::FileHeader64<LittleEndian>;
 
 /// Most bytes that are read of one file, which may be made up to harm us. The
-/// unwind tables of the largest programs have tenths of it.
+/// unwind tables of the largest programs have tenths of it. Where a C linker has put
+/// Go's table among other data, these are read as well, to find it.
 const MAX_READ: u64 = 256 << 20;
 /// Largest note that is looked at for a build-id.
 const MAX_NOTE: u64 = 64 << 10;
-/// Most loaded segments; real files have four to a dozen.
-const MAX_SEGMENTS: usize = 128;
 
 /// The parts of an ELF file that unwinding needs.
 #[derive(Debug, Default)]
@@ -79,28 +79,21 @@ impl Image {
         let header = Header::parse(data)?;
         let endian = header.endian()?;
         let mut image = Image { entry_svma: header.e_entry(endian), ..Image::default() };
-        for segment in header.program_headers(endian, data)? {
-            match segment.p_type(endian) {
-                elf::PT_LOAD => image.segments.push(Segment {
-                    file_offset: segment.p_offset(endian),
-                    length: segment.p_filesz(endian),
-                    svma: segment.p_vaddr(endian),
-                }),
-                elf::PT_NOTE if segment.p_filesz(endian) <= MAX_NOTE => {
-                    // A damaged note costs the build-id only.
-                    let Ok(Some(mut notes)) = segment.notes(endian, data) else { continue };
-                    while let Ok(Some(note)) = notes.next() {
-                        let is_build_id = note.n_type(endian) == elf::NT_GNU_BUILD_ID;
-                        if is_build_id && note.name() == elf::ELF_NOTE_GNU {
-                            image.build_id = note.desc().to_vec();
-                        }
-                    }
+        let headers = header.program_headers(endian, data)?;
+        image.segments = loaded_segments(headers, endian);
+        for segment in headers {
+            if segment.p_type(endian) != elf::PT_NOTE || segment.p_filesz(endian) > MAX_NOTE {
+                continue;
+            }
+            // A damaged note costs the build-id only.
+            let Ok(Some(mut notes)) = segment.notes(endian, data) else { continue };
+            while let Ok(Some(note)) = notes.next() {
+                let is_build_id = note.n_type(endian) == elf::NT_GNU_BUILD_ID;
+                if is_build_id && note.name() == elf::ELF_NOTE_GNU {
+                    image.build_id = note.desc().to_vec();
                 }
-                _ => {}
             }
         }
-        // As a trace, and a search for an address, can do with.
-        image.segments.truncate(MAX_SEGMENTS);
         let sections = header.sections(endian, data)?;
         let load = |name: &[u8]| -> object::read::Result<Section> {
             match sections.section_by_name(endian, name) {
@@ -116,7 +109,7 @@ impl Image {
         };
         image.eh_frame = load(b".eh_frame")?;
         image.eh_frame_hdr = load(b".eh_frame_hdr")?;
-        image.go = Program::read(data, |svma| image.file_offset_of(svma));
+        image.go = Program::read(data, &image.segments);
         if image.eh_frame.data.is_empty() && image.go.is_none() {
             image.debug_frame = debug_frame(data).unwrap_or_default();
         }
@@ -131,15 +124,6 @@ impl Image {
             file_offset.checked_sub(segment.file_offset).is_some_and(|at| at < segment.length)
         })?;
         Some(file_offset - segment.file_offset + segment.svma)
-    }
-
-    /// Offset in the file of the byte at an address, if it is in the file.
-    pub(crate) fn file_offset_of(&self, svma: u64) -> Option<u64> {
-        let segment = self
-            .segments
-            .iter()
-            .find(|segment| svma.checked_sub(segment.svma).is_some_and(|at| at < segment.length))?;
-        (svma - segment.svma).checked_add(segment.file_offset)
     }
 
     /// Whether there is any unwind information.

@@ -1,10 +1,10 @@
 //! From registers and a piece of stack to the addresses of all callers, for
 //! recording and for reading recordings of other tools.
 //!
-//! Frames are found by call frame information. Code that has none, because it
-//! was generated at run time or because its compiler does not write any, is
-//! followed by frame pointers, as long as every return address found that way
-//! comes after a call instruction. Where generated code is about to return, that
+//! Frames are found by call frame information, and those of Go by the tables that
+//! its linker writes instead. Code that has neither, because it was generated at run
+//! time or because its compiler does not write any, is followed by frame pointers,
+//! as long as every return address found that way comes after a call instruction. Where generated code is about to return, that
 //! is done as it would be done there. Where neither helps, the stack is marked as
 //! truncated: no frame is ever guessed.
 //!
@@ -14,8 +14,9 @@
 //! What depends on the processor stands in a folder of its own, with the same
 //! names in each; the rest calls the one that this is built for `arch`.
 //!
-//! Beside it is what else can be known only on the machine that runs the code:
-//! [`names`] of the kernel's and the vDSO's functions.
+//! Beside it is what the same sources say of an address: which functions and lines
+//! of [`go`] are there, and which of the kernel's and the vDSO's functions, whose
+//! [`names`] can be known only on the machine that runs the code.
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -29,6 +30,7 @@ mod image;
 mod kept;
 mod memory;
 pub mod names;
+mod segments;
 mod space;
 mod step;
 mod vdso;
@@ -48,6 +50,7 @@ pub use cfi::Cfi;
 pub use image::{Bounded, Image};
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
+pub use segments::{file_offset_of, loaded_segments};
 pub use space::{AddressSpace, Extent, Mapping};
 pub use step::{NO_END, Step};
 pub use vdso::own_vdso;

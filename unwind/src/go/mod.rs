@@ -3,7 +3,8 @@
 //!
 //! `.gopclntab` says of each instruction how much its function has on the stack,
 //! and which function, file and line it is of. The layout is that of Go 1.18 to
-//! 1.27, as `internal/abi/symtab.go` and `runtime/symtab.go` of these describe it.
+//! 1.27, as `internal/abi/symtab.go` and `runtime/symtab.go` of these describe it. Tests
+//! make up files of each layout; the programs that they record are of one version.
 
 mod lines;
 mod locate;

@@ -48,50 +48,95 @@ pub(crate) enum Rule {
     Unknown,
 }
 
+/// What a function is, as far as the rules of its instructions depend on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The first one of a goroutine or a thread.
+    First,
+    /// What signal handlers return to.
+    SignalReturn,
+    /// One that looks as if it had been called.
+    Injected,
+    /// Leaves a goroutine for good.
+    Mcall,
+    /// Goes over to the thread's own stack.
+    Switching,
+    /// Does so for C, unless it is there already.
+    Asmcgocall,
+    /// Goes over to the goroutine's.
+    Cgocallback,
+    /// Sets the stack pointer to something that the table does not know.
+    Moving,
+    /// Any other.
+    Plain,
+}
+
+/// The functions of the runtime that are known by name.
+const KINDS: [(&[u8], Kind); 12] = [
+    (b"runtime.goexit", Kind::First),
+    (b"runtime.mstart", Kind::First),
+    (b"runtime.rt0_go", Kind::First),
+    (b"runtime.sigreturn", Kind::SignalReturn),
+    (b"runtime.sigreturn__sigaction", Kind::SignalReturn),
+    (b"runtime.sigpanic", Kind::Injected),
+    (b"runtime.asyncPreempt", Kind::Injected),
+    (b"runtime.mcall", Kind::Mcall),
+    (b"runtime.systemstack", Kind::Switching),
+    (b"runtime.morestack", Kind::Switching),
+    (b"runtime.asmcgocall", Kind::Asmcgocall),
+    (b"runtime.cgocallback", Kind::Cgocallback),
+];
+
+impl Kind {
+    /// That of a function.
+    pub(super) fn of(function: &Function<'_>) -> Self {
+        let known = KINDS.iter().find(|(name, _)| function.is_called(name));
+        match known {
+            Some((_, kind)) => *kind,
+            None if function.writes_stack_pointer() => Kind::Moving,
+            None => Kind::Plain,
+        }
+    }
+}
+
 impl Rule {
-    /// The rule for an address in a function; `moves` are what the function does to
-    /// the stack pointer besides what the table says.
-    pub(super) fn new(function: &Function<'_>, moves: &[StackMove], svma: u64) -> Self {
-        let size = |svma| function.stack_bytes(svma)?.checked_add(RETURN_ADDRESS_BYTES);
-        let Some(frame) = size(svma) else { return Rule::Unknown };
-        let called = Rule::Called { size: frame };
-        let at = svma - function.start;
+    /// The rule for the instruction `at` bytes into a function. `stack_bytes` is what
+    /// the table says of one, and `moves` are what the function does to the stack
+    /// pointer besides.
+    pub(super) fn new(
+        kind: Kind,
+        moves: &[StackMove],
+        at: u64,
+        stack_bytes: impl Fn(u64) -> Option<u32>,
+    ) -> Self {
+        let size = |at| stack_bytes(at)?.checked_add(RETURN_ADDRESS_BYTES);
+        let Some(frame) = size(at) else { return Rule::Unknown };
         // Where it has gone over to another stack, one after the other.
         let writes: Vec<u64> = moves.iter().filter(|m| !m.is_keeping()).map(|m| m.end).collect();
         let done = writes.iter().filter(|end| **end <= at).count();
-        match function.name().unwrap_or_default() {
-            b"runtime.goexit" | b"runtime.mstart" | b"runtime.rt0_go" => Rule::Root,
-            _ if Self::is_signal(function) => Rule::Signal,
-            b"runtime.sigpanic" | b"runtime.asyncPreempt" => Rule::Injected { size: frame },
+        match kind {
+            Kind::First => Rule::Root,
+            Kind::SignalReturn => Rule::Signal,
+            Kind::Injected => Rule::Injected { size: frame },
             // What it calls does not return: the goroutine has been left for good.
-            b"runtime.mcall" if done > 0 => Rule::Root,
-            b"runtime.systemstack" | b"runtime.morestack" | b"runtime.asmcgocall" if done == 1 => {
-                Rule::Switched
-            }
+            Kind::Mcall if done > 0 => Rule::Root,
+            Kind::Switching | Kind::Asmcgocall if done == 1 => Rule::Switched,
             // On the goroutine's stack, it has a frame that returns to where that
             // was left.
-            b"runtime.cgocallback" if done == 1 => Rule::Injected { size: frame },
+            Kind::Cgocallback if done == 1 => Rule::Injected { size: frame },
             // It was called on the thread's stack already.
-            b"runtime.asmcgocall" if done == 2 => {
-                Self::without_switch(&writes, |at| size(function.start + at))
+            Kind::Asmcgocall if done == 2 => Self::without_switch(&writes, size),
+            Kind::Asmcgocall if done > 2 => Rule::Unknown,
+            Kind::Moving if done > 0 || kept_at(moves, at).is_some() => {
+                Self::around_call(moves, at, frame, size).unwrap_or(Rule::Unknown)
             }
-            b"runtime.asmcgocall" if done > 2 => Rule::Unknown,
-            b"runtime.mcall"
-            | b"runtime.systemstack"
-            | b"runtime.morestack"
-            | b"runtime.asmcgocall"
-            | b"runtime.cgocallback" => called,
-            _ if !function.writes_stack_pointer() => called,
-            _ if done == 0 && kept_at(moves, at).is_none() => called,
-            _ => Self::around_call(moves, at, frame, |at| size(function.start + at))
-                .unwrap_or(Rule::Unknown),
+            Kind::Mcall
+            | Kind::Switching
+            | Kind::Asmcgocall
+            | Kind::Cgocallback
+            | Kind::Moving
+            | Kind::Plain => Rule::Called { size: frame },
         }
-    }
-
-    /// Whether a function is what signal handlers return to.
-    pub(super) fn is_signal(function: &Function<'_>) -> bool {
-        let names = [b"runtime.sigreturn".as_slice(), b"runtime.sigreturn__sigaction"];
-        function.name().is_some_and(|name| names.contains(&name))
     }
 
     /// The rule for the second part of `asmcgocall`, which has the same room on the

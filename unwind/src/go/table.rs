@@ -9,6 +9,21 @@ const MAGIC_1_20: u32 = 0xffff_fff1;
 pub(super) const HEADER_LEN: usize = 72;
 /// Where in it the address of the code was, up to Go 1.25.
 pub(super) const TEXT_START_AT: usize = 24;
+/// In a function's record, where its first byte is.
+const ENTRY: usize = 0;
+/// Where its name is.
+const NAME: usize = 4;
+/// Where the tables are of what it has on the stack, and of its files and lines.
+const STACK_TABLE: usize = 16;
+pub(super) const FILE_TABLE: usize = 20;
+pub(super) const LINE_TABLE: usize = 24;
+/// How many more tables it has, whose offsets come behind what all functions have.
+pub(super) const MORE_TABLES: usize = 28;
+/// The number of its first file in [`Table::file_numbers`].
+pub(super) const FIRST_FILE: usize = 32;
+/// The bit of the flags, which are the second byte at [`Function::tail`], for that it
+/// sets the stack pointer to something that its table does not know.
+const WRITES_STACK_POINTER: u32 = 2 << 8;
 /// Longest name that is looked at.
 const MAX_NAME: usize = 64 << 10;
 
@@ -25,6 +40,8 @@ pub struct Table<'d> {
     values: &'d [u8],
     /// Pairs of offsets, of code and of what is said of it, and then the latter.
     functions: &'d [u8],
+    /// Bytes in front of these.
+    functions_at: usize,
 }
 
 /// What the table says of one function.
@@ -53,6 +70,7 @@ impl<'d> Table<'d> {
             usize::try_from(u64::from_le_bytes(bytes)).ok()
         };
         let part = |at: usize| data.get(number(at)?..);
+        let functions_at = number(64)?;
         let table = Table {
             text_svma,
             count: number(8)?,
@@ -61,11 +79,33 @@ impl<'d> Table<'d> {
             file_numbers: part(40)?,
             files: part(48)?,
             values: part(56)?,
-            functions: part(64)?,
+            functions: data.get(functions_at..)?,
+            functions_at,
         };
         // One pair more says where the last function ends.
         let pairs = table.count.checked_add(1)?.checked_mul(8)?;
         (table.count > 0 && pairs <= table.functions.len()).then_some(table)
+    }
+
+    /// How many bytes it has up to the end of the last function's record, which is the
+    /// last part of it up to Go 1.25.
+    pub(super) fn length(&self) -> Option<usize> {
+        let last = self.function(self.count - 1)?;
+        let numbers = last.field(MORE_TABLES)?.checked_add(last.data_count()?)?;
+        let record = usize::try_from(numbers).ok()?.checked_mul(4)?.checked_add(last.tail() + 4)?;
+        // The record is what is left behind its beginning.
+        let at = self.functions.len() - last.record.len();
+        self.functions_at.checked_add(at)?.checked_add(record)
+    }
+
+    /// Bytes that tables of values may have in all.
+    pub(super) fn values_len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Address of the code that offsets count from.
+    pub(super) fn text_svma(&self) -> u64 {
+        self.text_svma
     }
 
     /// The function that holds an address.
@@ -92,7 +132,7 @@ impl<'d> Table<'d> {
         let (end, _) = self.pair(index + 1)?;
         let record = self.functions.get(at as usize..)?;
         // It says once more where it begins.
-        (word(record, 0)? == start && start < end).then_some(())?;
+        (word(record, ENTRY)? == start && start < end).then_some(())?;
         let address = |offset: u32| self.text_svma.checked_add(u64::from(offset));
         Some(Function { table: *self, start: address(start)?, end: address(end)?, record })
     }
@@ -110,18 +150,30 @@ impl<'d> Table<'d> {
 impl<'d> Function<'d> {
     /// Its name, with its package and receiver, as Go writes it.
     pub fn name(&self) -> Option<&'d [u8]> {
-        self.table.name_at(self.field(4)?)
+        self.table.name_at(self.field(NAME)?)
     }
 
-    /// How many bytes it has on the stack at an address, without the return address.
-    pub(crate) fn stack_bytes(&self, svma: u64) -> Option<u32> {
-        let bytes = u32::try_from(self.value(self.field(16)?, svma)?).ok()?;
-        (bytes % 8 == 0).then_some(bytes)
+    /// Whether that is its name. Nothing is searched for that, as its end would be.
+    pub(super) fn is_called(&self, name: &[u8]) -> bool {
+        let names = self.field(NAME).and_then(|at| self.table.names.get(at as usize..));
+        let behind = names.and_then(|names| names.strip_prefix(name));
+        behind.is_some_and(|behind| behind.first() == Some(&0))
+    }
+
+    /// Where its table of what it has on the stack is, and what is there.
+    pub(super) fn stack_table(&self) -> Option<(u32, &'d [u8])> {
+        let offset = self.field(STACK_TABLE)?;
+        Some((offset, self.values_at(offset)?))
     }
 
     /// Whether it sets the stack pointer to something that the table does not know.
-    pub(crate) fn writes_stack_pointer(&self) -> bool {
-        self.field(self.tail()).is_some_and(|bits| bits >> 8 & 2 != 0)
+    pub(super) fn writes_stack_pointer(&self) -> bool {
+        self.field(self.tail()).is_some_and(|bits| bits & WRITES_STACK_POINTER != 0)
+    }
+
+    /// How many offsets of data come behind those of tables.
+    pub(super) fn data_count(&self) -> Option<u32> {
+        Some(self.field(self.tail())? >> 24)
     }
 
     /// A number of its record.
@@ -129,10 +181,14 @@ impl<'d> Function<'d> {
         word(self.record, at)
     }
 
-    /// What its table at `offset` says of an address; 0 stands for no table.
-    pub(super) fn value(&self, offset: u32, svma: u64) -> Option<i32> {
-        let at = svma.checked_sub(self.start)?;
-        value_at(self.table.values.get(offset as usize..).filter(|_| offset > 0)?, at)
+    /// What its table at `offset` says of an address; see [`value_at`].
+    pub(super) fn value(&self, offset: u32, svma: u64, left: &mut u32) -> Option<i32> {
+        value_at(self.values_at(offset)?, svma.checked_sub(self.start)?, left)
+    }
+
+    /// The table at `offset`; 0 stands for none.
+    fn values_at(&self, offset: u32) -> Option<&'d [u8]> {
+        self.table.values.get(offset as usize..).filter(|_| offset > 0)
     }
 
     /// Where the last four bytes of what all functions have are: which of the

@@ -4,16 +4,28 @@ use proptest::prelude::*;
 use rz_format::TruncatedReason;
 
 use super::*;
-use crate::arch::{FP, Registers, stack_moves};
+use crate::arch::{FP, Registers};
 use crate::memory::StackMemory;
 use crate::step::Step;
 
-const TEXT: u64 = 0x40_1000;
+pub(super) const TEXT: u64 = 0x40_1000;
 
 /// Functions of 0x40 bytes each. They have nothing on the stack for 4 bytes, 24 for
 /// 0x3b, and nothing again. Each is in line 7 of its file; for 8 bytes from 0x10 on,
 /// what is there is `inlined`, which was called in line 9 at 0x30.
-fn table(is_1_20: bool, names: &[&str], flags: u8) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn table(is_1_20: bool, names: &[&str], flags: u8) -> (Vec<u8>, Vec<u8>) {
+    table_with(is_1_20, names, flags, &[2, 4, 48, 0x3b, 47, 1, 0], |_| 0)
+}
+
+/// The same with another table of what they have on the stack, of which each function's
+/// begins somewhere.
+pub(super) fn table_with(
+    is_1_20: bool,
+    names: &[&str],
+    flags: u8,
+    stack: &[u8],
+    begins: impl Fn(u32) -> u32,
+) -> (Vec<u8>, Vec<u8>) {
     let mut texts = b"inlined\0".to_vec();
     let mut records = Vec::new();
     // Values: bytes on the stack, file, line, number of the inlined call.
@@ -23,7 +35,7 @@ fn table(is_1_20: bool, names: &[&str], flags: u8) -> (Vec<u8>, Vec<u8>) {
         values.extend_from_slice(table);
         at
     };
-    let stack = add(&[2, 4, 48, 0x3b, 47, 1, 0]);
+    let stack = add(stack);
     let file = add(&[2, 0x40, 0]);
     let line = add(&[16, 0x30, 4, 0x10, 0]);
     let number = add(&[0, 0x10, 2, 8, 1, 0x28, 0]);
@@ -34,6 +46,7 @@ fn table(is_1_20: bool, names: &[&str], flags: u8) -> (Vec<u8>, Vec<u8>) {
         let start = index as u32 * 0x40;
         word(&mut pairs, start);
         word(&mut pairs, (pairs_len + records.len()) as u32);
+        let stack = stack + begins(index as u32);
         for value in [start, texts.len() as u32, 0, 0, stack, file, line, 3, 0] {
             word(&mut records, value);
         }
@@ -97,8 +110,8 @@ fn lines_and_inlined_calls() {
 
 fn rule(name: &str, flags: u8, code: &[u8], at: u64) -> Rule {
     let (table, _) = table(true, &[name], flags);
-    let function = Table::parse(&table, TEXT).unwrap().find(TEXT).unwrap();
-    Rule::new(&function, &stack_moves(code), TEXT + at)
+    let program = Program::new(&Table::parse(&table, TEXT).unwrap(), |_, _| Some(code));
+    program.rule(TEXT + at).unwrap()
 }
 
 #[test]
@@ -184,8 +197,12 @@ proptest! {
             prop_assert!(parsed.functions().count() <= table.len());
             if let Some(function) = parsed.find(svma) {
                 prop_assert!((function.start..function.end).contains(&svma));
-                Rule::new(&function, &[], svma);
             }
+            let rule = Program::new(&parsed, |_, _| Some(&[0x48, 0x8b, 0x62, 0x38])).rule(svma);
+            let is_there = |function: Function| {
+                (function.start - 1..function.end).contains(&svma)
+            };
+            prop_assert!(rule.is_none() || parsed.functions().any(is_there));
             prop_assert!(Lines::new(parsed, &data).find(svma).len() <= 256);
         }
     }
