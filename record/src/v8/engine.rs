@@ -8,12 +8,12 @@ use rz_format::{CodeTier, Execution, Frame, Positions, Record};
 use crate::code_objects::{CodeNumbers, Memory};
 
 use super::binary::Build;
-use super::code::{Code, header};
+use super::code::{Code, Identity, header};
 use super::frame_words::FrameWords;
 use super::function::Shared;
 use super::heap::{Heap, Object, is_object, small_number};
 use super::layout::FrameLayout;
-use super::lines::LineStarts;
+use super::lines::{LineStarts, MAX_TABLE};
 use super::object::{bytecode_lines, code_object};
 
 /// For how long an object is taken to be the one that it was.
@@ -24,9 +24,7 @@ const MAX_KNOWN: usize = 1 << 18;
 const MAX_SOURCES: usize = 1 << 12;
 /// Longest script in characters that is looked through for its lines.
 const MAX_SOURCE: usize = 16 << 20;
-/// Longest table of positions in bytes; of longer ones, the beginning is kept.
-const MAX_TABLE: usize = 256 << 10;
-/// Places in optimized code that are known of a process; with more, all are read once
+/// Places in generated code that are known of a process; with more, all are read once
 /// again.
 const MAX_PLACES: usize = 1 << 22;
 /// Types of functions: that of ordinary ones, and those of constructors, which follow.
@@ -42,14 +40,15 @@ pub(crate) struct Engine {
     known: FxHashMap<(u64, Positions), Known>,
     /// What functions share that have this bytecode.
     by_bytecode: FxHashMap<u64, u64>,
-    /// Optimized code, by what is in front of it, and when it was looked at.
-    codes: FxHashMap<u64, (Arc<Code>, u64)>,
-    /// The same by an address in it; none if the code there is not optimized.
-    by_address: FxHashMap<u64, (Option<Arc<Code>>, u64)>,
+    /// Generated code, by what is in front of it.
+    codes: FxHashMap<u64, Generated>,
+    /// What is in front of the code at an address, and when that was looked for.
+    by_address: FxHashMap<u64, (Option<u64>, u64)>,
     /// How much all of it takes.
     places: usize,
-    /// The type of the objects that a map is of, and when it was looked at.
-    types: FxHashMap<u64, (u16, u64)>,
+    /// The type of the objects that a map is of, if it can be read, and when it was
+    /// looked at.
+    types: FxHashMap<u64, (Option<u16>, u64)>,
     /// Where lines begin, by the address of the script's text.
     sources: FxHashMap<u64, (u64, Arc<LineStarts>)>,
 }
@@ -61,6 +60,22 @@ enum Counted {
     Characters,
     /// Bytes of its bytecode, if that is known.
     Bytecode(Option<u64>),
+}
+
+/// Generated code that was looked at.
+#[derive(Debug, Clone)]
+struct Generated {
+    identity: Identity,
+    /// What is known of it; `None` if it is not optimized.
+    code: Option<Arc<Code>>,
+    looked_ns: u64,
+}
+
+impl Generated {
+    /// How much it takes, in places.
+    fn size(&self) -> usize {
+        1 + self.identity.size() + self.code.as_ref().map_or(0, |code| code.size())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -177,9 +192,10 @@ impl Engine {
         let shared = proven.or(said)?;
         let counted = Counted::Bytecode(bytecode);
         let number = self.function(shared, counted, time_ns, heap, numbers, records)?;
-        // It counts from the object's start.
-        let start = heap.layout.bytecode_data as u64 - 1;
-        let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
+        // It counts from the object's start, by the word that refers to it.
+        let start = heap.layout.bytecode_data as u64;
+        let position =
+            offset.and_then(|offset| (u64::try_from(offset).ok()? + 1).checked_sub(start));
         let approximate = proven.is_none();
         let how = Execution { tier, approximate, ..Execution::default() };
         Some(Frame::Runtime { code: number, position: position.unwrap_or(0), how })
@@ -190,14 +206,14 @@ impl Engine {
         if let Some((found, looked_ns)) = self.types.get(&map)
             && time_ns.saturating_sub(*looked_ns) < OBJECT_STAYS_NS
         {
-            return Some(*found);
+            return *found;
         }
-        let found = heap.type_of(map)?;
+        let found = heap.type_of(map);
         if self.types.len() >= MAX_KNOWN {
             self.types.clear();
         }
         self.types.insert(map, (found, time_ns));
-        Some(found)
+        found
     }
 
     /// What a function has in common with others of the same text.
@@ -247,35 +263,63 @@ impl Engine {
     /// The optimized code at an address.
     fn code<M: Memory>(&mut self, at: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<Arc<Code>> {
         let is_fresh = |looked_ns: u64| time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS;
-        let known = self.by_address.get(&at);
-        if let Some((code, looked_ns)) = known
-            && is_fresh(*looked_ns)
-        {
-            return code.clone();
-        }
-        let known = known.and_then(|(code, _)| code.clone());
-        let header = header(heap, at, |map| self.type_of(map, time_ns, heap));
-        let found = header.and_then(|header| {
-            if let Some((code, looked_ns)) = self.codes.get(&header)
-                && is_fresh(*looked_ns)
-            {
-                return Some(Arc::clone(code));
+        let known = self.by_address.get(&at).copied();
+        if let Some((Some(header), _)) = known {
+            // As long as the same code is behind it, the address is in that.
+            if let Some(known) = self.generated(header, at, time_ns, heap) {
+                return known;
             }
-            let code = Code::read(heap, header, &mut |map| self.type_of(map, time_ns, heap))?;
-            self.places += code.size();
-            let code = Arc::new(code);
-            self.codes.insert(header, (Arc::clone(&code), time_ns));
-            Some(code)
-        });
+        }
+        if let Some((None, looked_ns)) = known
+            && is_fresh(looked_ns)
+        {
+            return None;
+        }
         if self.places >= MAX_PLACES || self.by_address.len() >= MAX_KNOWN {
             self.codes.clear();
             self.by_address.clear();
             self.places = 0;
         }
-        // Without its memory, the process may be gone.
-        let code = found.or(known);
-        self.by_address.insert(at, (code.clone(), time_ns));
+        let header = header(heap, at, |map| self.type_of(map, time_ns, heap));
+        self.by_address.insert(at, (header, time_ns));
+        let header = header?;
+        if let Some(known) = self.generated(header, at, time_ns, heap) {
+            return known;
+        }
+        let mut type_of = |map| self.type_of(map, time_ns, heap);
+        let Some(identity) = Identity::read(heap, header, &mut type_of) else {
+            self.by_address.insert(at, (None, time_ns));
+            return None;
+        };
+        let code = Code::read(heap, header, &identity, &mut type_of).map(Arc::new);
+        let generated = Generated { identity, code: code.clone(), looked_ns: time_ns };
+        self.places += generated.size();
+        let before = self.codes.insert(header, generated);
+        self.places -= before.map_or(0, |before| before.size());
         code
+    }
+
+    /// What is known of the code behind this, at an address in it: `None` if nothing is,
+    /// or if other code is there by now.
+    fn generated<M: Memory>(
+        &mut self,
+        header: u64,
+        at: u64,
+        time_ns: u64,
+        heap: &Heap<'_, M>,
+    ) -> Option<Option<Arc<Code>>> {
+        let is_fresh = |looked_ns: u64| time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS;
+        if self.codes.get(&header).is_some_and(|known| !is_fresh(known.looked_ns)) {
+            let found = Identity::read(heap, header, &mut |map| self.type_of(map, time_ns, heap));
+            let known = self.codes.get_mut(&header)?;
+            if found.as_ref() == Some(&known.identity) {
+                known.looked_ns = time_ns;
+            } else if found.is_some() || heap.memory.read(at, &mut [0]) > 0 {
+                return None;
+            }
+            // Without its memory, the process may be gone, and the code is what it was.
+        }
+        Some(self.codes.get(&header)?.code.clone())
     }
 
     /// The number of a function.
@@ -354,11 +398,16 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use rz_format::CodeObject;
     use rz_unwind::StackMemory;
 
-    use crate::v8::fixture::{FUNCTION, SHARED, Words, layout, program, small};
+    use super::super::layout::Layout;
+    use crate::v8::fixture::{
+        CODE, FUNCTION, HEADER, NUMBERS, SHARED, START, Words, layout, program, small, with_code,
+    };
 
     const CONTEXT: u64 = 0x2001;
     const SECOND: u64 = 1_000_000_000;
@@ -481,5 +530,113 @@ mod tests {
         memory.put(0x1000, &[0xb000, 0, 0, 0xdead]);
         let (_, objects) = frame(&mut engine(), words(0, 0, 0x1001, CONTEXT), 0, &memory);
         assert_eq!(objects[0].name, "parse");
+    }
+
+    /// The code object and the tier of a frame of generated code.
+    fn generated(
+        engine: &mut Engine,
+        words: FrameWords,
+        time_ns: u64,
+        memory: &Words,
+        numbers: &mut CodeNumbers,
+    ) -> Option<(u32, CodeTier)> {
+        let words = FrameWords { generated: Some(START + 8), ..words };
+        match *engine.frames(words, time_ns, memory, numbers, &mut Vec::new()) {
+            [Frame::Runtime { code, how, .. }] => Some((code, how.tier)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn code_that_took_the_place_of_optimized_code_is_not_taken_for_that() {
+        let (mut engine, mut memory) = (engine(), with_code());
+        let numbers = &mut CodeNumbers::default();
+        let optimized = Some((0, CodeTier::Optimized));
+        let first = words(0, 0, 0x1001, CONTEXT).unwrap();
+        assert_eq!(generated(&mut engine, first, 0, &memory, numbers), optimized);
+        // The process is gone: it is what it was.
+        let gone = Words::default();
+        assert_eq!(generated(&mut engine, first, 2 * SECOND, &gone, numbers), optimized);
+        // There is baseline code of another function now, which has its bytecode.
+        let shared = memory.object(0x3_0000, SHARED, &[0x9001, 0x5001, 0, 0x4001, 0, 0, 0]);
+        let function = memory.object(0x3_1000, FUNCTION, &[0, 0, shared, 0, 0, 0, 0]);
+        let code = memory.object(0x3_2000, 245, &[0, 0x9001, 0, 0, 0, 0, 0]);
+        memory.object(HEADER, CODE, &[code]);
+        let other = words(0x4001, 0x9001, function, CONTEXT).unwrap();
+        for time_ns in [4 * SECOND, 6 * SECOND] {
+            let found = generated(&mut engine, other, time_ns, &memory, numbers);
+            assert_eq!(found, Some((1, CodeTier::Baseline)), "{time_ns}");
+        }
+    }
+
+    #[test]
+    fn any_numbers_of_the_file_are_survived() {
+        let mut tried = 0;
+        for (index, number) in (0..NUMBERS.len()).flat_map(|index| [(index, 0), (index, 255)]) {
+            let mut numbers = NUMBERS;
+            numbers[index].1 = number;
+            let Ok(layout) = Layout::of(&numbers) else { continue };
+            tried += 1;
+            let mut engine = Engine::new(Arc::new(Build { layout, embedded: 0..0 }), 0);
+            let (memory, numbers) = (with_code(), &mut CodeNumbers::default());
+            let words = words(small(53 + 6), 0x9001, 0x1001, CONTEXT).unwrap();
+            engine.frames(words, 0, &memory, numbers, &mut Vec::new());
+            generated(&mut engine, words, 0, &memory, numbers);
+        }
+        assert!(tried > NUMBERS.len(), "{tried}");
+    }
+
+    #[test]
+    fn what_moved_is_read_again() {
+        let (mut engine, mut memory) = (engine(), with_code());
+        let layout = layout();
+        let shared = |engine: &mut Engine, at: u64, memory: &Words| {
+            let code = engine.code(START + 8, at, &Heap { memory, layout: &layout });
+            code.map(|code| code.functions_at(START + 16))
+        };
+        let functions = |outer, inner| Some(vec![(outer, 29), (outer, 30), (inner, 8)]);
+        assert_eq!(shared(&mut engine, 0, &memory), functions(0x7001, 0xb001));
+        // What was compiled into it is elsewhere; nothing else has changed.
+        let inner = memory.object(0x3_0000, SHARED, &[]);
+        memory.put(0xf000 + 24, &[inner]);
+        assert_eq!(shared(&mut engine, SECOND, &memory), functions(0x7001, inner));
+    }
+
+    #[test]
+    fn code_that_has_stayed_is_hardly_read() {
+        let (mut engine, memory) = (engine(), with_code());
+        let layout = layout();
+        let reads = Cell::new(0);
+        let counted = |address: u64, to: &mut [u8]| {
+            reads.set(reads.get() + 1);
+            memory.read(address, to)
+        };
+        let heap = Heap { memory: &counted, layout: &layout };
+        let mut reads_of = |at, time_ns| {
+            reads.set(0);
+            assert!(engine.code(at, time_ns, &heap).is_some());
+            reads.get()
+        };
+        assert!(reads_of(START + 8, 0) > 10);
+        // What is in front of a new address has to be found.
+        assert_eq!(reads_of(START + 16, 1), 1);
+        // A second later, all of it is looked at together.
+        let again = reads_of(START + 8, SECOND);
+        assert!(again <= 8, "{again}");
+        assert_eq!(reads_of(START + 16, SECOND + 1), 0);
+    }
+
+    #[test]
+    fn what_code_takes_is_counted_once() {
+        let (mut engine, mut memory) = (engine(), with_code());
+        let layout = layout();
+        for (time_ns, code) in [(0, 0xd001), (SECOND, 0x3_0001), (2 * SECOND, 0x3_1001)] {
+            memory.object(code - 1, 245, &[0, 0xc001, 0xe001, 0, 0, 0, 0]);
+            memory.object(HEADER, CODE, &[code]);
+            let heap = Heap { memory: &memory, layout: &layout };
+            assert!(engine.code(START + 8, time_ns, &heap).is_some());
+            // Two functions, two places, and two calls.
+            assert_eq!(engine.places, 1 + 2 + 4, "{time_ns}");
+        }
     }
 }
