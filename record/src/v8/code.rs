@@ -29,6 +29,9 @@ const HIGHEST: u64 = 1 << 47;
 /// is there as a whole or not at all.
 const PIECE: u64 = 4 << 10;
 const PIECES: u64 = 64;
+/// How many words in front of it are looked at for whether they are maps: instructions
+/// hardly look so.
+const MAX_MAPS: usize = 1024;
 
 /// What is where in generated code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -208,6 +211,7 @@ pub(super) fn header<M: Memory>(
     let layout = &heap.layout.code;
     let mut end = (address & !(ALIGNMENT as u64 - 1)).checked_add(ALIGNMENT as u64)?;
     let mut page = [0; PIECE as usize];
+    let mut left = MAX_MAPS;
     for _ in 0..PIECES {
         let start = end.checked_sub(1)? & !(PIECE - 1);
         let bytes = page.get_mut(..(end - start) as usize)?;
@@ -218,8 +222,11 @@ pub(super) fn header<M: Memory>(
         let words =
             words.map(|part| part.first_chunk().map_or(0, |word| u64::from_le_bytes(*word)));
         for (behind, map) in (1_u64..).zip(words) {
-            let may_be = is_object(map) && (LOWEST..HIGHEST).contains(&map);
-            if may_be && type_of(map) == Some(layout.object_type) {
+            if !is_object(map) || !(LOWEST..HIGHEST).contains(&map) {
+                continue;
+            }
+            left = left.checked_sub(1)?;
+            if type_of(map) == Some(layout.object_type) {
                 return Some(end - behind * ALIGNMENT as u64 + 1);
             }
         }
@@ -287,6 +294,20 @@ mod tests {
         words.object(HEADER, CODE, &[0x7001]);
         assert_eq!(code(&words, HEADER + 64), None);
         assert_eq!(code(&Words::default(), HEADER + 64), None);
+    }
+
+    #[test]
+    fn memory_that_looks_like_maps_is_given_up() {
+        let mut words = Words::default();
+        let maps: Vec<u64> = (0..0x1000).map(|number| 0x100_0001 + number * 8).collect();
+        words.put(0x2_0000, &maps);
+        let mut asked = 0;
+        let layout = layout();
+        let found = header(&Heap { memory: &words, layout: &layout }, 0x2_7ff8, |_| {
+            asked += 1;
+            None
+        });
+        assert_eq!((found, asked), (None, MAX_MAPS));
     }
 
     #[test]

@@ -8,25 +8,24 @@ use rz_format::{CodeTier, Execution, Frame, Positions, Record};
 use crate::code_objects::{CodeNumbers, Memory};
 
 use super::binary::Build;
-use super::code::{Code, Identity, header};
+use super::code::Code;
+use super::codes::Codes;
 use super::frame_words::FrameWords;
 use super::function::Shared;
 use super::heap::{Heap, Object, is_object, small_number};
 use super::layout::FrameLayout;
 use super::lines::{LineStarts, MAX_TABLE};
 use super::object::{bytecode_lines, code_object};
+use super::types::Types;
 
 /// For how long an object is taken to be the one that it was.
-const OBJECT_STAYS_NS: u64 = 1_000_000_000;
+pub(super) const OBJECT_STAYS_NS: u64 = 1_000_000_000;
 /// Functions that are known of a process, and maps; with more, all are read once again.
-const MAX_KNOWN: usize = 1 << 18;
+pub(super) const MAX_KNOWN: usize = 1 << 18;
 /// Scripts of which it is known where their lines begin; likewise.
 const MAX_SOURCES: usize = 1 << 12;
 /// Longest script in characters that is looked through for its lines.
 const MAX_SOURCE: usize = 16 << 20;
-/// Places in generated code that are known of a process; with more, all are read once
-/// again.
-const MAX_PLACES: usize = 1 << 22;
 /// Types of functions: that of ordinary ones, and those of constructors, which follow.
 const FUNCTION_TYPES: u16 = 24;
 
@@ -40,15 +39,8 @@ pub(crate) struct Engine {
     known: FxHashMap<(u64, Positions), Known>,
     /// What functions share that have this bytecode.
     by_bytecode: FxHashMap<u64, u64>,
-    /// Generated code, by what is in front of it.
-    codes: FxHashMap<u64, Generated>,
-    /// What is in front of the code at an address, and when that was looked for.
-    by_address: FxHashMap<u64, (Option<u64>, u64)>,
-    /// How much all of it takes.
-    places: usize,
-    /// The type of the objects that a map is of, if it can be read, and when it was
-    /// looked at.
-    types: FxHashMap<u64, (Option<u16>, u64)>,
+    codes: Codes,
+    types: Types,
     /// Where lines begin, by the address of the script's text.
     sources: FxHashMap<u64, (u64, Arc<LineStarts>)>,
 }
@@ -60,22 +52,6 @@ enum Counted {
     Characters,
     /// Bytes of its bytecode, if that is known.
     Bytecode(Option<u64>),
-}
-
-/// Generated code that was looked at.
-#[derive(Debug, Clone)]
-struct Generated {
-    identity: Identity,
-    /// What is known of it; `None` if it is not optimized.
-    code: Option<Arc<Code>>,
-    looked_ns: u64,
-}
-
-impl Generated {
-    /// How much it takes, in places.
-    fn size(&self) -> usize {
-        1 + self.identity.size() + self.code.as_ref().map_or(0, |code| code.size())
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -94,10 +70,8 @@ impl Engine {
             module,
             known: FxHashMap::default(),
             by_bytecode: FxHashMap::default(),
-            codes: FxHashMap::default(),
-            by_address: FxHashMap::default(),
-            places: 0,
-            types: FxHashMap::default(),
+            codes: Codes::default(),
+            types: Types::default(),
             sources: FxHashMap::default(),
         }
     }
@@ -124,7 +98,9 @@ impl Engine {
     ) -> Vec<Frame> {
         let build = Arc::clone(&self.build);
         let heap = Heap { memory, layout: &build.layout };
-        let code = words.generated.and_then(|at| Some((self.code(at, time_ns, &heap)?, at)));
+        let code = words
+            .generated
+            .and_then(|at| Some((self.codes.find(at, time_ns, &heap, &mut self.types)?, at)));
         if let Some((code, at)) = &code {
             let frames = self.optimized(code, *at, time_ns, &heap, numbers, records);
             if !frames.is_empty() {
@@ -171,7 +147,7 @@ impl Engine {
         let found: Option<Object<8>> = heap.object(words.bytecode);
         // Without its memory, the process may be gone.
         let is_unknown = is_object(words.bytecode) && found.is_none();
-        let found = found.and_then(|object| self.type_of(object.map(), time_ns, heap));
+        let found = found.and_then(|object| self.types.of(object.map(), time_ns, heap));
         let is_bytecode = found == Some(heap.layout.types.bytecode) && code.is_none();
         let bytecode = is_bytecode.then_some(words.bytecode);
         // Code that takes over within a loop leaves there what the interpreter has put
@@ -201,21 +177,6 @@ impl Engine {
         Some(Frame::Runtime { code: number, position: position.unwrap_or(0), how })
     }
 
-    /// The type of a map's objects.
-    fn type_of<M: Memory>(&mut self, map: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<u16> {
-        if let Some((found, looked_ns)) = self.types.get(&map)
-            && time_ns.saturating_sub(*looked_ns) < OBJECT_STAYS_NS
-        {
-            return *found;
-        }
-        let found = heap.type_of(map);
-        if self.types.len() >= MAX_KNOWN {
-            self.types.clear();
-        }
-        self.types.insert(map, (found, time_ns));
-        found
-    }
-
     /// What a function has in common with others of the same text.
     fn shared<M: Memory>(
         &mut self,
@@ -229,7 +190,7 @@ impl Engine {
             object = heap.object(object.map().checked_add(1)?)?;
         }
         let first = heap.layout.types.function;
-        let found = self.type_of(object.map(), time_ns, heap)?;
+        let found = self.types.of(object.map(), time_ns, heap)?;
         let is_function = (first..first.saturating_add(FUNCTION_TYPES)).contains(&found);
         let shared = object.word(heap.layout.function_shared);
         (is_function && is_object(shared)).then_some(shared)
@@ -258,68 +219,6 @@ impl Engine {
         }
         self.by_bytecode.insert(bytecode, said?);
         said
-    }
-
-    /// The optimized code at an address.
-    fn code<M: Memory>(&mut self, at: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<Arc<Code>> {
-        let is_fresh = |looked_ns: u64| time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS;
-        let known = self.by_address.get(&at).copied();
-        if let Some((Some(header), _)) = known {
-            // As long as the same code is behind it, the address is in that.
-            if let Some(known) = self.generated(header, at, time_ns, heap) {
-                return known;
-            }
-        }
-        if let Some((None, looked_ns)) = known
-            && is_fresh(looked_ns)
-        {
-            return None;
-        }
-        if self.places >= MAX_PLACES || self.by_address.len() >= MAX_KNOWN {
-            self.codes.clear();
-            self.by_address.clear();
-            self.places = 0;
-        }
-        let header = header(heap, at, |map| self.type_of(map, time_ns, heap));
-        self.by_address.insert(at, (header, time_ns));
-        let header = header?;
-        if let Some(known) = self.generated(header, at, time_ns, heap) {
-            return known;
-        }
-        let mut type_of = |map| self.type_of(map, time_ns, heap);
-        let Some(identity) = Identity::read(heap, header, &mut type_of) else {
-            self.by_address.insert(at, (None, time_ns));
-            return None;
-        };
-        let code = Code::read(heap, header, &identity, &mut type_of).map(Arc::new);
-        let generated = Generated { identity, code: code.clone(), looked_ns: time_ns };
-        self.places += generated.size();
-        let before = self.codes.insert(header, generated);
-        self.places -= before.map_or(0, |before| before.size());
-        code
-    }
-
-    /// What is known of the code behind this, at an address in it: `None` if nothing is,
-    /// or if other code is there by now.
-    fn generated<M: Memory>(
-        &mut self,
-        header: u64,
-        at: u64,
-        time_ns: u64,
-        heap: &Heap<'_, M>,
-    ) -> Option<Option<Arc<Code>>> {
-        let is_fresh = |looked_ns: u64| time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS;
-        if self.codes.get(&header).is_some_and(|known| !is_fresh(known.looked_ns)) {
-            let found = Identity::read(heap, header, &mut |map| self.type_of(map, time_ns, heap));
-            let known = self.codes.get_mut(&header)?;
-            if found.as_ref() == Some(&known.identity) {
-                known.looked_ns = time_ns;
-            } else if found.is_some() || heap.memory.read(at, &mut [0]) > 0 {
-                return None;
-            }
-            // Without its memory, the process may be gone, and the code is what it was.
-        }
-        Some(self.codes.get(&header)?.code.clone())
     }
 
     /// The number of a function.
@@ -398,8 +297,6 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
     use rz_format::CodeObject;
     use rz_unwind::StackMemory;
@@ -584,59 +481,5 @@ mod tests {
             generated(&mut engine, words, 0, &memory, numbers);
         }
         assert!(tried > NUMBERS.len(), "{tried}");
-    }
-
-    #[test]
-    fn what_moved_is_read_again() {
-        let (mut engine, mut memory) = (engine(), with_code());
-        let layout = layout();
-        let shared = |engine: &mut Engine, at: u64, memory: &Words| {
-            let code = engine.code(START + 8, at, &Heap { memory, layout: &layout });
-            code.map(|code| code.functions_at(START + 16))
-        };
-        let functions = |outer, inner| Some(vec![(outer, 29), (outer, 30), (inner, 8)]);
-        assert_eq!(shared(&mut engine, 0, &memory), functions(0x7001, 0xb001));
-        // What was compiled into it is elsewhere; nothing else has changed.
-        let inner = memory.object(0x3_0000, SHARED, &[]);
-        memory.put(0xf000 + 24, &[inner]);
-        assert_eq!(shared(&mut engine, SECOND, &memory), functions(0x7001, inner));
-    }
-
-    #[test]
-    fn code_that_has_stayed_is_hardly_read() {
-        let (mut engine, memory) = (engine(), with_code());
-        let layout = layout();
-        let reads = Cell::new(0);
-        let counted = |address: u64, to: &mut [u8]| {
-            reads.set(reads.get() + 1);
-            memory.read(address, to)
-        };
-        let heap = Heap { memory: &counted, layout: &layout };
-        let mut reads_of = |at, time_ns| {
-            reads.set(0);
-            assert!(engine.code(at, time_ns, &heap).is_some());
-            reads.get()
-        };
-        assert!(reads_of(START + 8, 0) > 10);
-        // What is in front of a new address has to be found.
-        assert_eq!(reads_of(START + 16, 1), 1);
-        // A second later, all of it is looked at together.
-        let again = reads_of(START + 8, SECOND);
-        assert!(again <= 8, "{again}");
-        assert_eq!(reads_of(START + 16, SECOND + 1), 0);
-    }
-
-    #[test]
-    fn what_code_takes_is_counted_once() {
-        let (mut engine, mut memory) = (engine(), with_code());
-        let layout = layout();
-        for (time_ns, code) in [(0, 0xd001), (SECOND, 0x3_0001), (2 * SECOND, 0x3_1001)] {
-            memory.object(code - 1, 245, &[0, 0xc001, 0xe001, 0, 0, 0, 0]);
-            memory.object(HEADER, CODE, &[code]);
-            let heap = Heap { memory: &memory, layout: &layout };
-            assert!(engine.code(START + 8, time_ns, &heap).is_some());
-            // Two functions, two places, and two calls.
-            assert_eq!(engine.places, 1 + 2 + 4, "{time_ns}");
-        }
     }
 }
