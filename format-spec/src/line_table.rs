@@ -6,6 +6,8 @@ use crate::varint::{read_bounded, read_varint, unzigzag, write_varint, zigzag};
 
 /// Length of a table in bytes, at most, so that it fits into a record.
 const MAX_BYTES: usize = 1 << 19;
+/// Length of a line in bytes, at most.
+const MAX_LINE_BYTES: usize = 15;
 
 /// From which position on a line holds, up to the next one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,19 +29,20 @@ pub struct CodeLine {
 pub struct LineTable(Vec<u8>);
 
 impl LineTable {
-    /// A table of lines, without the last ones if it would be too long.
+    /// A table of lines. If it would be too long, it is without the last ones, and says
+    /// instead that from there on no line is known.
     pub fn new(mut lines: Vec<CodeLine>) -> Self {
         lines.sort_by_key(|line| line.start);
         let mut bytes = Vec::new();
         let mut before = CodeLine::default();
         for line in lines {
             let length = bytes.len();
-            write_varint(&mut bytes, (line.start - before.start).into());
-            let lines = u64::from(line.line).wrapping_sub(before.line.into());
-            write_varint(&mut bytes, zigzag(lines));
-            write_varint(&mut bytes, line.column.into());
-            if bytes.len() > MAX_BYTES {
+            write(&mut bytes, line, before);
+            // There has to be room for the end.
+            if bytes.len() > MAX_BYTES - MAX_LINE_BYTES {
                 bytes.truncate(length);
+                let end = CodeLine { start: line.start, line: 0, column: 0 };
+                write(&mut bytes, end, before);
                 break;
             }
             before = line;
@@ -66,6 +69,13 @@ impl LineTable {
     pub fn find(&self, position: u64) -> Option<CodeLine> {
         self.iter().take_while(|line| u64::from(line.start) <= position).last()
     }
+}
+
+/// Adds a line behind the one before.
+fn write(bytes: &mut Vec<u8>, line: CodeLine, before: CodeLine) {
+    write_varint(bytes, (line.start - before.start).into());
+    write_varint(bytes, zigzag(u64::from(line.line).wrapping_sub(before.line.into())));
+    write_varint(bytes, line.column.into());
 }
 
 /// Takes the next line off the front; `None` at the end, and if it is wrong.
@@ -109,8 +119,14 @@ mod tests {
         let lines: Vec<CodeLine> = (0..300_000).map(line).collect();
         let table = LineTable::new(lines.clone());
         assert!(table.bytes() <= MAX_BYTES && table.bytes() > MAX_BYTES - 15);
-        let read: Vec<CodeLine> = table.iter().collect();
+        let mut read: Vec<CodeLine> = table.iter().collect();
+        // Behind these, no line is known.
+        let end = read.pop();
         assert_eq!(read, lines[..read.len()]);
+        let start = lines[read.len()].start;
+        assert_eq!(end, Some(CodeLine { start, line: 0, column: 0 }));
+        assert_eq!(table.find(start.into()), end);
+        assert_eq!(table.find(299_999), end);
         let longer = LineTable([table.0.clone(), vec![1, 2, 3, 1, 2, 3]].concat());
         assert_eq!(longer.iter().count(), MAX_BYTES / 3);
     }
@@ -137,8 +153,7 @@ mod tests {
             if let Some(byte) = bad.0.get_mut(before) {
                 *byte ^= 1 << bit;
             }
-            // Each line takes 15 bytes at most.
-            let whole = before / 15;
+            let whole = before / MAX_LINE_BYTES;
             prop_assert!(bad.iter().take(whole).eq(good.iter().take(whole)));
             let _ = LineTable(bad.0.split_off(before)).iter().count();
         }

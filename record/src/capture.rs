@@ -185,3 +185,54 @@ fn reusable(empty: &Receiver<Batch>) -> Batch {
     batch.reset();
     batch
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Captures nothing, and tells how long it may wait. The first wait lasts as long as
+    /// what is at first, and the second one ends the recording.
+    struct Waits {
+        waits: Sender<Duration>,
+        has_waited: AtomicBool,
+        stop: Arc<Stop>,
+    }
+
+    impl Capture for Waits {
+        fn enable(&mut self) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+        fn wait(&self, _: BorrowedFd<'_>, at_most: Duration) {
+            self.waits.send(at_most).unwrap();
+            if self.has_waited.swap(true, Ordering::Relaxed) {
+                self.stop.set();
+            } else {
+                thread::sleep(AT_FIRST);
+            }
+        }
+        fn fill(&mut self, _: &mut Batch, _: &Learned) {}
+        fn learn(&mut self, _: &Learned) {}
+        fn disable(&mut self) -> bool {
+            true
+        }
+        fn finish(&mut self, _: &mut dyn FnMut(Batch) -> bool) {}
+    }
+
+    #[test]
+    fn what_a_program_runs_that_is_started_is_looked_for_sooner() {
+        let stop = Arc::new(Stop::new().unwrap());
+        let (waits, waited) = channel();
+        let (batches, taken) = channel();
+        let (_back, empty) = channel();
+        let has_waited = AtomicBool::new(false);
+        let capture = Box::new(Waits { waits, has_waited, stop: Arc::clone(&stop) });
+        let gauge = QueueGauge::default();
+        drain(capture, &stop, |_| {}, &Learned::default(), &gauge, &batches, &empty);
+        assert_eq!(waited.iter().collect::<Vec<_>>(), [FIRST_INTERVAL, INTERVAL]);
+        drop(batches);
+        assert_eq!(taken.iter().count(), 3);
+    }
+}

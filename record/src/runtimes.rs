@@ -23,7 +23,7 @@ pub(crate) struct FoundRuntime {
 const PYTHON: &str = "exact in the bpf tier, where they are taken down at the very moment; in the \
                       perf tier there are native ones only";
 const V8: &str = "in both tiers, exact where their code proves which function it is, and else \
-                  marked as approximate; functions that were compiled into others have none";
+                  marked as approximate";
 
 /// Looks for them in the files of a process. `python_is_followed` says whether the bpf
 /// tier takes down frames of CPython here.

@@ -312,6 +312,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn places_of_a_code_object_that_no_map_knows_have_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("dist/app.js");
+        fs::create_dir(dir.path().join("dist")).unwrap();
+        fs::write(&script, TEXT.repeat(2)).unwrap();
+        fs::write(dir.path().join("dist/app.js.map"), MAP).unwrap();
+        let mut trace = Trace::new();
+        // The map ends with the first line.
+        let line = |line| CodeLine { start: 50 * (line - 1), line, column: 1 };
+        trace.records(&[Record::CodeObject(CodeObject {
+            id: 1,
+            runtime: Runtime::V8.into(),
+            name: "a".into(),
+            file: script.display().to_string(),
+            first_line: 1,
+            first_column: 11,
+            positions: Positions::Characters.into(),
+            lines: LineTable::new(vec![line(1), line(2)]),
+            ..CodeObject::default()
+        })]);
+        let frame = |position| Frame::Runtime { code: 1, position, how: Execution::default() };
+        let stacks = [2, 14, 54].map(|position| trace.stack(&[frame(position)]));
+        trace.define_stacks();
+        trace.samples(&stacks);
+        let path = dir.path().join("t.rz");
+        fs::write(&path, trace.finish()).unwrap();
+        let mut bytes = Vec::new();
+        embed(&path, &EmbedOptions::default(), &mut bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::remove_dir_all(dir.path().join("dist")).unwrap();
+        let all = calls(&load(&path, &LoadOptions::default()).unwrap());
+        let lines = all.iter().filter_map(|call| call.rsplit_once("src/math.ts:"));
+        let lines: Vec<_> = lines.map(|(_, place)| place).collect();
+        assert_eq!(lines, ["0:0", "4:3", "0:0"], "{all:?}");
+    }
+
     /// Code of runtimes has its names in the trace already.
     #[test]
     fn code_of_runtimes_stays() {

@@ -4,7 +4,7 @@
 use bincode::{Decode, Encode};
 
 use crate::codes::coded;
-use crate::line_table::LineTable;
+use crate::line_table::{CodeLine, LineTable};
 
 /// Whose code a [`CodeObject`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,14 +114,19 @@ pub struct CodeObject {
 impl CodeObject {
     /// Line and column of a position, each 0 if it is unknown.
     pub fn place(&self, position: u64) -> (u32, u32) {
+        self.place_by(position, self.lines.find(position))
+    }
+
+    /// The same, with what the line table has for the position; for those who ask for
+    /// many, and have read the table.
+    pub fn place_by(&self, position: u64, found: Option<CodeLine>) -> (u32, u32) {
         match Positions::from(self.positions) {
-            Positions::Bytecode => {
-                self.lines.find(position).map_or((0, 0), |found| (found.line, found.column))
-            }
+            Positions::Bytecode => found.map_or((0, 0), |found| (found.line, found.column)),
             // Within a line, columns are as far apart as characters.
-            Positions::Characters => self.lines.find(position).map_or((0, 0), |found| {
-                let behind = u32::try_from(position - u64::from(found.start));
-                let column = behind.ok().and_then(|behind| found.column.checked_add(behind));
+            Positions::Characters => found.map_or((0, 0), |found| {
+                let behind = position.checked_sub(found.start.into());
+                let behind = behind.and_then(|behind| u32::try_from(behind).ok());
+                let column = behind.and_then(|behind| found.column.checked_add(behind));
                 (found.line, column.filter(|_| found.column > 0).unwrap_or(0))
             }),
             Positions::Lines => (u32::try_from(position).unwrap_or(0), 0),
@@ -133,7 +138,6 @@ impl CodeObject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CodeLine;
 
     fn code(positions: Positions) -> CodeObject {
         let line = |start, line, column| CodeLine { start, line, column };

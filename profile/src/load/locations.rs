@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use rz_format::{CodeObject, Frame, ModuleKind as RecordedKind, Runtime};
+use rz_format::{CodeLine, CodeObject, Frame, ModuleKind as RecordedKind, Runtime};
 
 use super::brought_names::{Brought, BroughtNames};
 use super::facts::Facts;
@@ -37,6 +37,8 @@ pub(super) struct Locations {
     ids: FxHashMap<FunctionKey, FunctionId>,
     /// Modules for parts of the kernel, by the part's name.
     areas: FxHashMap<String, ModuleId>,
+    /// Line tables of code objects, by their ids: one may have many places.
+    line_tables: FxHashMap<u32, Vec<CodeLine>>,
 }
 
 /// What stands for a name that is not known where nothing else is either.
@@ -290,7 +292,10 @@ impl Locations {
             ("", "") => (UNKNOWN, true),
             ("", name) | (name, _) => (name, false),
         };
-        let (line, column) = code.place(position);
+        let lines = self.line_tables.entry(code.id).or_insert_with(|| code.lines.iter().collect());
+        let before = lines.partition_point(|line| u64::from(line.start) <= position);
+        let found = before.checked_sub(1).map(|last| lines[last]);
+        let (line, column) = code.place_by(position, found);
         let file = (!code.file.is_empty()).then(|| names.file(&code.file));
         let key = FunctionKey {
             name: names.file(name),

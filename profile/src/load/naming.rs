@@ -145,7 +145,7 @@ fn mapped_objects<'f>(
         }
         _ => None,
     };
-    let mut places: Vec<_> = frames.filter_map(runtime).take(MAX_MAPPED).collect();
+    let mut places: Vec<_> = frames.filter_map(runtime).collect();
     places.sort_by_key(|(code, position)| (code.id, *position));
     places.dedup_by_key(|(code, position)| (code.id, *position));
     let (mut locations, mut names) = (Locations::default(), Names::default());
@@ -161,20 +161,20 @@ fn mapped_objects<'f>(
     let mut tables: FxHashMap<u32, Vec<CodeLine>> = FxHashMap::default();
     for ((code, position), line) in places.into_iter().zip(lines) {
         let function = &profile.functions[line.function];
-        if function.file == code.file {
-            continue;
+        if function.file != code.file {
+            found.entry(code.id).or_insert_with(|| CodeObject {
+                name: function.name.clone(),
+                qualified_name: String::new(),
+                file: function.file.clone(),
+                // Where it begins in that file is not known.
+                first_line: 0,
+                first_column: 0,
+                ..code.clone()
+            });
         }
-        let mapped = found.entry(code.id).or_insert_with(|| CodeObject {
-            name: function.name.clone(),
-            qualified_name: String::new(),
-            file: function.file.clone(),
-            // Where it begins in that file is not known.
-            first_line: 0,
-            first_column: 0,
-            ..code.clone()
-        });
-        // A bundler may have put code of another file into it, which then has no line.
-        let is_there = mapped.file == function.file;
+        // A bundler may have put code of another file into it, or some that no map knows:
+        // that has no line, and not the one that holds before it either.
+        let is_there = found.get(&code.id).is_some_and(|mapped| mapped.file == function.file);
         let (line, column) = if is_there { (line.line, line.column) } else { (0, 0) };
         let table = tables.entry(code.id).or_default();
         table.push(CodeLine { start: position, line, column });

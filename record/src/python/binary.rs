@@ -114,6 +114,8 @@ const FIRST_HAD: [(&str, Version); 3] = [
 /// split off.
 const EVALUATES: &str = "_PyEval_EvalFrameDefault";
 
+/// How much of a name is looked at, in bytes: more than is compared.
+const LONGEST_NAME: usize = 64;
 /// Length of a symbol's entry.
 const SYMBOL_LEN: usize = 24;
 
@@ -146,6 +148,8 @@ impl Symbols {
         if !is_definition || !begins_so {
             return;
         }
+        // Nothing longer is looked for, and a hostile file may have a name that does not end.
+        let rest = rest.get(..LONGEST_NAME).unwrap_or(rest);
         let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
         let Ok(name) = std::str::from_utf8(&rest[..end]) else { return };
         let place = match name {
@@ -163,5 +167,41 @@ impl Symbols {
             }
         };
         place.get_or_insert(address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn symbol(name: u32) -> [u8; SYMBOL_LEN] {
+        let words = [u64::from(name) | 1 << 48, 0x1000, 8].map(u64::to_le_bytes);
+        words.concat().try_into().unwrap()
+    }
+
+    #[test]
+    fn names_say_what_is_where() {
+        let mut found = Symbols::default();
+        let names = b"\0PyIter_Send\0_PyEval_EvalFrameDefault.cold\0_PyRuntime";
+        for name in [1, 13, 43] {
+            found.look_at(&symbol(name), names);
+        }
+        let version = Version { major: 3, minor: 10 };
+        assert_eq!((found.oldest, found.runtime), (Some(version), Some(0x1000)));
+        assert_eq!(found.evaluating, [(0x1000, 8)]);
+    }
+
+    #[test]
+    fn a_name_that_does_not_end_takes_no_time() {
+        let names = b"Py".repeat(16 << 20);
+        let started = Instant::now();
+        let mut found = Symbols::default();
+        for name in (0..20_000).map(|number| number * 2) {
+            found.look_at(&symbol(name), &names);
+        }
+        // To look through all of it for each takes minutes.
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 }

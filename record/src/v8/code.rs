@@ -11,10 +11,10 @@
 use crate::code_objects::Memory;
 
 use super::heap::{Heap, Object, is_object, small_number};
-use super::lines::{Place, source_positions};
+use super::lines::{MAX_TABLE, Place, Places};
 
-/// Longest table of places in bytes; of longer ones, the beginning is kept.
-const MAX_PLACES: usize = 256 << 10;
+/// Functions that were compiled into another one, and calls of these, at most.
+const MAX_CALLS: usize = 16 << 10;
 /// How deep functions can be compiled into each other.
 const MAX_DEPTH: usize = 64;
 /// What is kept of a call in whose place there is another function, in bytes.
@@ -29,6 +29,9 @@ const HIGHEST: u64 = 1 << 47;
 /// is there as a whole or not at all.
 const PIECE: u64 = 4 << 10;
 const PIECES: u64 = 64;
+/// How many words in front of it are looked at for whether they are maps: instructions
+/// hardly look so.
+const MAX_MAPS: usize = 1024;
 
 /// What is where in generated code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,6 +58,67 @@ pub(super) struct CodeLayout {
     pub(super) wrapped: Option<usize>,
 }
 
+/// What tells whether there is still the same code behind what is in front of it, and
+/// leads to the rest of it. Where any of it has moved, this says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    map: u64,
+    code: u64,
+    data: u64,
+    places: u64,
+    /// What it has if it is optimized.
+    optimized: Option<Optimized>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Optimized {
+    /// What the functions share that it is of.
+    shared: u64,
+    /// The same of those that were compiled into it.
+    functions: Vec<u64>,
+    calls: u64,
+}
+
+impl Identity {
+    /// Reads it, by what is in front of the instructions.
+    pub(super) fn read<M: Memory>(
+        heap: &Heap<'_, M>,
+        header: u64,
+        type_of: &mut impl FnMut(u64) -> Option<u16>,
+    ) -> Option<Self> {
+        let layout = &heap.layout.code;
+        let front: Object<64> = heap.object(header)?;
+        let code = layout.code.map_or(header, |at| front.word(at));
+        let object: Object<64> = heap.object(code)?;
+        let [data, places] = [layout.data, layout.places].map(|at| object.word(at));
+        let content: Object<256> = heap.object(data)?;
+        // Code of other kinds has its bytecode there.
+        let is_array = heap.layout.types.arrays.contains(&type_of(content.map())?);
+        let optimized = if is_array { Optimized::read(heap, &content) } else { None };
+        Some(Identity { map: front.map(), code, data, places, optimized })
+    }
+
+    /// How much it takes, in places.
+    pub(super) fn size(&self) -> usize {
+        self.optimized.as_ref().map_or(0, |optimized| optimized.functions.len())
+    }
+}
+
+impl Optimized {
+    fn read<M: Memory>(heap: &Heap<'_, M>, data: &Object<256>) -> Option<Self> {
+        let layout = &heap.layout.code;
+        let found = data.word(layout.shared);
+        let shared = match layout.wrapped {
+            Some(at) => heap.object::<64>(found)?.word(at),
+            None => found,
+        };
+        let count = small_number(data.word(layout.inlined)).and_then(|n| usize::try_from(n).ok());
+        let functions = count.and_then(|n| heap.array(data.word(layout.values), n.min(MAX_CALLS)));
+        let calls = data.word(layout.calls);
+        Some(Optimized { shared, functions: functions.unwrap_or_default(), calls })
+    }
+}
+
 /// Optimized code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Code {
@@ -62,7 +126,7 @@ pub(super) struct Code {
     pub(super) shared: u64,
     /// Where its instructions begin.
     start: u64,
-    places: Vec<(u32, Place)>,
+    places: Places,
     calls: Vec<Call>,
 }
 
@@ -75,40 +139,26 @@ struct Call {
 }
 
 impl Code {
-    /// Reads it, by what is in front of its instructions; `None` if it is not optimized.
+    /// Reads the rest of it; `None` if it is not optimized.
     pub(super) fn read<M: Memory>(
         heap: &Heap<'_, M>,
         header: u64,
+        identity: &Identity,
         type_of: &mut impl FnMut(u64) -> Option<u16>,
     ) -> Option<Self> {
-        let layout = &heap.layout.code;
-        let word = |object: u64, at: usize| Some(heap.object::<256>(object)?.word(at));
-        let code = match layout.code {
-            Some(at) => word(header, at)?,
-            None => header,
+        let Optimized { shared, functions, calls } = identity.optimized.as_ref()?;
+        let mut if_shared = |word: u64| {
+            let object: Object<8> = heap.object(word)?;
+            (type_of(object.map())? == heap.layout.types.shared).then_some(word)
         };
-        let code: Object<64> = heap.object(code)?;
-        let data: Object<256> = heap.object(code.word(layout.data))?;
-        // Code of other kinds has its bytecode there.
-        if !heap.layout.types.arrays.contains(&type_of(data.map())?) {
-            return None;
-        }
-        let found = data.word(layout.shared);
-        let shared = match layout.wrapped {
-            Some(at) => word(found, at)?,
-            None => found,
-        };
-        let mut is_shared = |word: u64| {
-            let object: Option<Object<8>> = heap.object(word);
-            object.and_then(|object| type_of(object.map())) == Some(heap.layout.types.shared)
-        };
-        if !is_shared(shared) {
-            return None;
-        }
-        let start = header.checked_add(layout.instructions as u64 - 1)?;
-        let table = heap.byte_array(code.word(layout.places), MAX_PLACES);
-        let places = source_positions(&table.unwrap_or_default());
-        let calls = calls(heap, &data, &mut is_shared).unwrap_or_default();
+        let shared = if_shared(*shared)?;
+        let start = (header - 1).checked_add(heap.layout.code.instructions as u64)?;
+        let table = heap.byte_array(identity.places, MAX_TABLE);
+        let places = Places::of(&table.unwrap_or_default());
+        // There may be many calls of each.
+        let functions: Vec<_> = functions.iter().map(|function| if_shared(*function)).collect();
+        let calls = heap.byte_array(*calls, MAX_CALLS * CALL);
+        let calls = calls.and_then(|bytes| read_calls(&bytes, &functions)).unwrap_or_default();
         Some(Code { shared, start, places, calls })
     }
 
@@ -118,10 +168,7 @@ impl Code {
     pub(super) fn functions_at(&self, address: u64) -> Vec<(u64, u32)> {
         let mut functions = Vec::new();
         let Some(offset) = address.checked_sub(self.start) else { return functions };
-        let before = self.places.partition_point(|(start, _)| u64::from(*start) <= offset);
-        let Some((_, mut place)) = before.checked_sub(1).map(|last| self.places[last]) else {
-            return functions;
-        };
+        let Some(mut place) = self.places.find(offset) else { return functions };
         while let Some(number) = place.call {
             let call = self.calls.get(number as usize);
             // What has called comes before what was called.
@@ -139,27 +186,18 @@ impl Code {
 
     /// How much it takes, in places.
     pub(super) fn size(&self) -> usize {
-        self.places.len() + self.calls.len()
+        self.places.begins.len() + self.calls.len()
     }
 }
 
-/// Calls in whose places other functions are; `None` if what is there is something
-/// else.
-fn calls<M: Memory>(
-    heap: &Heap<'_, M>,
-    data: &Object<256>,
-    is_shared: &mut impl FnMut(u64) -> bool,
-) -> Option<Vec<Call>> {
-    let layout = &heap.layout.code;
-    let count = usize::try_from(small_number(data.word(layout.inlined))?).ok()?;
-    let functions = heap.array(data.word(layout.values), count.min(MAX_PLACES / CALL))?;
-    let bytes = heap.byte_array(data.word(layout.calls), MAX_PLACES)?;
+/// Calls in whose places these functions are; `None` if what is there is something else.
+fn read_calls(bytes: &[u8], functions: &[Option<u64>]) -> Option<Vec<Call>> {
     let calls = bytes.as_chunks::<CALL>().0.iter().map(|call| {
         let [position, number] = [&call[..8], &call[8..]]
             .map(|word| word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word)));
         // It has 32 bits.
-        let shared = *functions.get(number as u32 as usize)?;
-        is_shared(shared).then_some(Call { at: Place::of(position)?, shared })
+        let shared = (*functions.get(number as u32 as usize)?)?;
+        Some(Call { at: Place::of(position)?, shared })
     });
     calls.collect()
 }
@@ -173,6 +211,7 @@ pub(super) fn header<M: Memory>(
     let layout = &heap.layout.code;
     let mut end = (address & !(ALIGNMENT as u64 - 1)).checked_add(ALIGNMENT as u64)?;
     let mut page = [0; PIECE as usize];
+    let mut left = MAX_MAPS;
     for _ in 0..PIECES {
         let start = end.checked_sub(1)? & !(PIECE - 1);
         let bytes = page.get_mut(..(end - start) as usize)?;
@@ -183,8 +222,11 @@ pub(super) fn header<M: Memory>(
         let words =
             words.map(|part| part.first_chunk().map_or(0, |word| u64::from_le_bytes(*word)));
         for (behind, map) in (1_u64..).zip(words) {
-            let may_be = is_object(map) && (LOWEST..HIGHEST).contains(&map);
-            if may_be && type_of(map) == Some(layout.object_type) {
+            if !is_object(map) || !(LOWEST..HIGHEST).contains(&map) {
+                continue;
+            }
+            left = left.checked_sub(1)?;
+            if type_of(map) == Some(layout.object_type) {
                 return Some(end - behind * ALIGNMENT as u64 + 1);
             }
         }
@@ -195,52 +237,17 @@ pub(super) fn header<M: Memory>(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::v8::fixture::{ARRAY, CODE, SHARED, Words, layout, program, small};
+    use std::cell::Cell;
 
-    const HEADER: u64 = 0x2_0040;
-    /// Where its instructions begin.
-    const START: u64 = HEADER + 16;
+    use super::*;
+    use crate::v8::fixture::{CODE, HEADER, START, Words, layout, with_code};
 
     fn code(words: &Words, address: u64) -> Option<Code> {
         let layout = layout();
         let heap = Heap { memory: words, layout: &layout };
         let mut type_of = |map| heap.type_of(map);
-        Code::read(&heap, header(&heap, address, type_of)?, &mut type_of)
-    }
-
-    /// Code of the program's function, with other code and nothing before it. From 8 on,
-    /// it is at character 25; from 16 on, it is at 8 of a function whose call is at 30
-    /// of one whose call is at 29.
-    fn with_code() -> Words {
-        let mut words = program();
-        words.put(HEADER - 0x40, &[0x90; 0x1000]);
-        let inner = words.object(0xb000, SHARED, &[]);
-        let places = [(8, 26 << 1), (8, (2 << 31 | 9 << 1) - (26 << 1))];
-        let places = words.bytes(0xe000, &table(&places));
-        let calls = [30 << 1, 0, 1 << 31 | 31 << 1, 0x77_0000_0001].map(u64::to_le_bytes);
-        let calls = words.bytes(0xe800, &calls.concat());
-        // Some are not kept alive.
-        let values = words.object(0xf000, ARRAY, &[small(3), 0x7001, inner | 2, 0x4001]);
-        let data = [small(8), 0, small(2), values, 0, 0, 0, 0x7001, calls];
-        let data = words.object(0xc000, ARRAY, &data);
-        let code = words.object(0xd000, 245, &[0, data, places, 0, 0, 0, 0]);
-        words.object(HEADER, CODE, &[code]);
-        words
-    }
-
-    /// Offsets and positions, each as much greater than the one before.
-    fn table(entries: &[(i64, i64)]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for number in entries.iter().flat_map(|(offset, position)| [*offset, *position]) {
-            let mut left = (number << 1 ^ number >> 63) as u64;
-            while left >= 0x80 {
-                bytes.push(left as u8 | 0x80);
-                left >>= 7;
-            }
-            bytes.push(left as u8);
-        }
-        bytes
+        let header = header(&heap, address, type_of)?;
+        Code::read(&heap, header, &Identity::read(&heap, header, &mut type_of)?, &mut type_of)
     }
 
     #[test]
@@ -287,5 +294,37 @@ mod tests {
         words.object(HEADER, CODE, &[0x7001]);
         assert_eq!(code(&words, HEADER + 64), None);
         assert_eq!(code(&Words::default(), HEADER + 64), None);
+    }
+
+    #[test]
+    fn memory_that_looks_like_maps_is_given_up() {
+        let mut words = Words::default();
+        let maps: Vec<u64> = (0..0x1000).map(|number| 0x100_0001 + number * 8).collect();
+        words.put(0x2_0000, &maps);
+        let mut asked = 0;
+        let layout = layout();
+        let found = header(&Heap { memory: &words, layout: &layout }, 0x2_7ff8, |_| {
+            asked += 1;
+            None
+        });
+        assert_eq!((found, asked), (None, MAX_MAPS));
+    }
+
+    #[test]
+    fn a_function_with_many_calls_is_looked_at_once() {
+        let mut words = with_code();
+        words.bytes(0xe800, &[60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].repeat(100));
+        let reads = Cell::new(0);
+        let counted = |address: u64, to: &mut [u8]| {
+            reads.set(reads.get() + 1);
+            words.read(address, to)
+        };
+        let layout = layout();
+        let heap = Heap { memory: &counted, layout: &layout };
+        let mut type_of = |map| heap.type_of(map);
+        let identity = Identity::read(&heap, HEADER + 1, &mut type_of).unwrap();
+        let code = Code::read(&heap, HEADER + 1, &identity, &mut type_of).unwrap();
+        assert_eq!(code.calls.len(), 100);
+        assert!(reads.get() < 50, "{}", reads.get());
     }
 }

@@ -8,27 +8,24 @@ use rz_format::{CodeTier, Execution, Frame, Positions, Record};
 use crate::code_objects::{CodeNumbers, Memory};
 
 use super::binary::Build;
-use super::code::{Code, header};
+use super::code::Code;
+use super::codes::Codes;
 use super::frame_words::FrameWords;
 use super::function::Shared;
 use super::heap::{Heap, Object, is_object, small_number};
 use super::layout::FrameLayout;
-use super::lines::LineStarts;
+use super::lines::{LineStarts, MAX_TABLE};
 use super::object::{bytecode_lines, code_object};
+use super::types::Types;
 
 /// For how long an object is taken to be the one that it was.
-const OBJECT_STAYS_NS: u64 = 1_000_000_000;
+pub(super) const OBJECT_STAYS_NS: u64 = 1_000_000_000;
 /// Functions that are known of a process, and maps; with more, all are read once again.
-const MAX_KNOWN: usize = 1 << 18;
+pub(super) const MAX_KNOWN: usize = 1 << 18;
 /// Scripts of which it is known where their lines begin; likewise.
 const MAX_SOURCES: usize = 1 << 12;
 /// Longest script in characters that is looked through for its lines.
 const MAX_SOURCE: usize = 16 << 20;
-/// Longest table of positions in bytes; of longer ones, the beginning is kept.
-const MAX_TABLE: usize = 256 << 10;
-/// Places in optimized code that are known of a process; with more, all are read once
-/// again.
-const MAX_PLACES: usize = 1 << 22;
 /// Types of functions: that of ordinary ones, and those of constructors, which follow.
 const FUNCTION_TYPES: u16 = 24;
 
@@ -42,14 +39,8 @@ pub(crate) struct Engine {
     known: FxHashMap<(u64, Positions), Known>,
     /// What functions share that have this bytecode.
     by_bytecode: FxHashMap<u64, u64>,
-    /// Optimized code, by what is in front of it, and when it was looked at.
-    codes: FxHashMap<u64, (Arc<Code>, u64)>,
-    /// The same by an address in it; none if the code there is not optimized.
-    by_address: FxHashMap<u64, (Option<Arc<Code>>, u64)>,
-    /// How much all of it takes.
-    places: usize,
-    /// The type of the objects that a map is of, and when it was looked at.
-    types: FxHashMap<u64, (u16, u64)>,
+    codes: Codes,
+    types: Types,
     /// Where lines begin, by the address of the script's text.
     sources: FxHashMap<u64, (u64, Arc<LineStarts>)>,
 }
@@ -79,10 +70,8 @@ impl Engine {
             module,
             known: FxHashMap::default(),
             by_bytecode: FxHashMap::default(),
-            codes: FxHashMap::default(),
-            by_address: FxHashMap::default(),
-            places: 0,
-            types: FxHashMap::default(),
+            codes: Codes::default(),
+            types: Types::default(),
             sources: FxHashMap::default(),
         }
     }
@@ -109,7 +98,9 @@ impl Engine {
     ) -> Vec<Frame> {
         let build = Arc::clone(&self.build);
         let heap = Heap { memory, layout: &build.layout };
-        let code = words.generated.and_then(|at| Some((self.code(at, time_ns, &heap)?, at)));
+        let code = words
+            .generated
+            .and_then(|at| Some((self.codes.find(at, time_ns, &heap, &mut self.types)?, at)));
         if let Some((code, at)) = &code {
             let frames = self.optimized(code, *at, time_ns, &heap, numbers, records);
             if !frames.is_empty() {
@@ -156,7 +147,7 @@ impl Engine {
         let found: Option<Object<8>> = heap.object(words.bytecode);
         // Without its memory, the process may be gone.
         let is_unknown = is_object(words.bytecode) && found.is_none();
-        let found = found.and_then(|object| self.type_of(object.map(), time_ns, heap));
+        let found = found.and_then(|object| self.types.of(object.map(), time_ns, heap));
         let is_bytecode = found == Some(heap.layout.types.bytecode) && code.is_none();
         let bytecode = is_bytecode.then_some(words.bytecode);
         // Code that takes over within a loop leaves there what the interpreter has put
@@ -177,27 +168,13 @@ impl Engine {
         let shared = proven.or(said)?;
         let counted = Counted::Bytecode(bytecode);
         let number = self.function(shared, counted, time_ns, heap, numbers, records)?;
-        // It counts from the object's start.
-        let start = heap.layout.bytecode_data as u64 - 1;
-        let position = offset.and_then(|offset| u64::try_from(offset).ok()?.checked_sub(start));
+        // It counts from the object's start, by the word that refers to it.
+        let start = heap.layout.bytecode_data as u64;
+        let position =
+            offset.and_then(|offset| (u64::try_from(offset).ok()? + 1).checked_sub(start));
         let approximate = proven.is_none();
         let how = Execution { tier, approximate, ..Execution::default() };
         Some(Frame::Runtime { code: number, position: position.unwrap_or(0), how })
-    }
-
-    /// The type of a map's objects.
-    fn type_of<M: Memory>(&mut self, map: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<u16> {
-        if let Some((found, looked_ns)) = self.types.get(&map)
-            && time_ns.saturating_sub(*looked_ns) < OBJECT_STAYS_NS
-        {
-            return Some(*found);
-        }
-        let found = heap.type_of(map)?;
-        if self.types.len() >= MAX_KNOWN {
-            self.types.clear();
-        }
-        self.types.insert(map, (found, time_ns));
-        Some(found)
     }
 
     /// What a function has in common with others of the same text.
@@ -213,7 +190,7 @@ impl Engine {
             object = heap.object(object.map().checked_add(1)?)?;
         }
         let first = heap.layout.types.function;
-        let found = self.type_of(object.map(), time_ns, heap)?;
+        let found = self.types.of(object.map(), time_ns, heap)?;
         let is_function = (first..first.saturating_add(FUNCTION_TYPES)).contains(&found);
         let shared = object.word(heap.layout.function_shared);
         (is_function && is_object(shared)).then_some(shared)
@@ -242,40 +219,6 @@ impl Engine {
         }
         self.by_bytecode.insert(bytecode, said?);
         said
-    }
-
-    /// The optimized code at an address.
-    fn code<M: Memory>(&mut self, at: u64, time_ns: u64, heap: &Heap<'_, M>) -> Option<Arc<Code>> {
-        let is_fresh = |looked_ns: u64| time_ns.saturating_sub(looked_ns) < OBJECT_STAYS_NS;
-        let known = self.by_address.get(&at);
-        if let Some((code, looked_ns)) = known
-            && is_fresh(*looked_ns)
-        {
-            return code.clone();
-        }
-        let known = known.and_then(|(code, _)| code.clone());
-        let header = header(heap, at, |map| self.type_of(map, time_ns, heap));
-        let found = header.and_then(|header| {
-            if let Some((code, looked_ns)) = self.codes.get(&header)
-                && is_fresh(*looked_ns)
-            {
-                return Some(Arc::clone(code));
-            }
-            let code = Code::read(heap, header, &mut |map| self.type_of(map, time_ns, heap))?;
-            self.places += code.size();
-            let code = Arc::new(code);
-            self.codes.insert(header, (Arc::clone(&code), time_ns));
-            Some(code)
-        });
-        if self.places >= MAX_PLACES || self.by_address.len() >= MAX_KNOWN {
-            self.codes.clear();
-            self.by_address.clear();
-            self.places = 0;
-        }
-        // Without its memory, the process may be gone.
-        let code = found.or(known);
-        self.by_address.insert(at, (code.clone(), time_ns));
-        code
     }
 
     /// The number of a function.
@@ -358,7 +301,10 @@ mod tests {
     use rz_format::CodeObject;
     use rz_unwind::StackMemory;
 
-    use crate::v8::fixture::{FUNCTION, SHARED, Words, layout, program, small};
+    use super::super::layout::Layout;
+    use crate::v8::fixture::{
+        CODE, FUNCTION, HEADER, NUMBERS, SHARED, START, Words, layout, program, small, with_code,
+    };
 
     const CONTEXT: u64 = 0x2001;
     const SECOND: u64 = 1_000_000_000;
@@ -481,5 +427,59 @@ mod tests {
         memory.put(0x1000, &[0xb000, 0, 0, 0xdead]);
         let (_, objects) = frame(&mut engine(), words(0, 0, 0x1001, CONTEXT), 0, &memory);
         assert_eq!(objects[0].name, "parse");
+    }
+
+    /// The code object and the tier of a frame of generated code.
+    fn generated(
+        engine: &mut Engine,
+        words: FrameWords,
+        time_ns: u64,
+        memory: &Words,
+        numbers: &mut CodeNumbers,
+    ) -> Option<(u32, CodeTier)> {
+        let words = FrameWords { generated: Some(START + 8), ..words };
+        match *engine.frames(words, time_ns, memory, numbers, &mut Vec::new()) {
+            [Frame::Runtime { code, how, .. }] => Some((code, how.tier)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn code_that_took_the_place_of_optimized_code_is_not_taken_for_that() {
+        let (mut engine, mut memory) = (engine(), with_code());
+        let numbers = &mut CodeNumbers::default();
+        let optimized = Some((0, CodeTier::Optimized));
+        let first = words(0, 0, 0x1001, CONTEXT).unwrap();
+        assert_eq!(generated(&mut engine, first, 0, &memory, numbers), optimized);
+        // The process is gone: it is what it was.
+        let gone = Words::default();
+        assert_eq!(generated(&mut engine, first, 2 * SECOND, &gone, numbers), optimized);
+        // There is baseline code of another function now, which has its bytecode.
+        let shared = memory.object(0x3_0000, SHARED, &[0x9001, 0x5001, 0, 0x4001, 0, 0, 0]);
+        let function = memory.object(0x3_1000, FUNCTION, &[0, 0, shared, 0, 0, 0, 0]);
+        let code = memory.object(0x3_2000, 245, &[0, 0x9001, 0, 0, 0, 0, 0]);
+        memory.object(HEADER, CODE, &[code]);
+        let other = words(0x4001, 0x9001, function, CONTEXT).unwrap();
+        for time_ns in [4 * SECOND, 6 * SECOND] {
+            let found = generated(&mut engine, other, time_ns, &memory, numbers);
+            assert_eq!(found, Some((1, CodeTier::Baseline)), "{time_ns}");
+        }
+    }
+
+    #[test]
+    fn any_numbers_of_the_file_are_survived() {
+        let mut tried = 0;
+        for (index, number) in (0..NUMBERS.len()).flat_map(|index| [(index, 0), (index, 255)]) {
+            let mut numbers = NUMBERS;
+            numbers[index].1 = number;
+            let Ok(layout) = Layout::of(&numbers) else { continue };
+            tried += 1;
+            let mut engine = Engine::new(Arc::new(Build { layout, embedded: 0..0 }), 0);
+            let (memory, numbers) = (with_code(), &mut CodeNumbers::default());
+            let words = words(small(53 + 6), 0x9001, 0x1001, CONTEXT).unwrap();
+            engine.frames(words, 0, &memory, numbers, &mut Vec::new());
+            generated(&mut engine, words, 0, &memory, numbers);
+        }
+        assert!(tried > NUMBERS.len(), "{tried}");
     }
 }

@@ -148,3 +148,42 @@ pub(super) fn program() -> Words {
     words.object(0x9000, BYTECODE, &[small(8), 0, 0, table, 0, 0, 0]);
     words
 }
+
+/// What is in front of optimized code.
+pub(super) const HEADER: u64 = 0x2_0040;
+/// Where its instructions begin.
+pub(super) const START: u64 = HEADER + 16;
+
+/// Code of the program's function, with other code and nothing before it. From 8 on,
+/// it is at character 25; from 16 on, it is at 8 of a function whose call is at 30
+/// of one whose call is at 29.
+pub(super) fn with_code() -> Words {
+    let mut words = program();
+    words.put(HEADER - 0x40, &[0x90; 0x1000]);
+    let inner = words.object(0xb000, SHARED, &[]);
+    let places = [(8, 26 << 1), (8, (2 << 31 | 9 << 1) - (26 << 1))];
+    let places = words.bytes(0xe000, &table(&places));
+    let calls = [30 << 1, 0, 1 << 31 | 31 << 1, 0x77_0000_0001].map(u64::to_le_bytes);
+    let calls = words.bytes(0xe800, &calls.concat());
+    // Some are not kept alive.
+    let values = words.object(0xf000, ARRAY, &[small(3), 0x7001, inner | 2, 0x4001]);
+    let data = [small(8), 0, small(2), values, 0, 0, 0, 0x7001, calls];
+    let data = words.object(0xc000, ARRAY, &data);
+    let code = words.object(0xd000, 245, &[0, data, places, 0, 0, 0, 0]);
+    words.object(HEADER, CODE, &[code]);
+    words
+}
+
+/// Offsets and positions, each as much greater than the one before.
+fn table(entries: &[(i64, i64)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for number in entries.iter().flat_map(|(offset, position)| [*offset, *position]) {
+        let mut left = (number << 1 ^ number >> 63) as u64;
+        while left >= 0x80 {
+            bytes.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        bytes.push(left as u8);
+    }
+    bytes
+}

@@ -3,6 +3,9 @@
 
 use rz_format::CodeLine;
 
+/// Longest table of places in bytes; of longer ones, the beginning is kept.
+pub(super) const MAX_TABLE: usize = 256 << 10;
+
 /// Where each line of a text begins, in characters.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct LineStarts {
@@ -76,22 +79,51 @@ impl Place {
     }
 }
 
-/// Offsets in code with the place that each begins to stand for; what follows a wrong
-/// entry is left out.
-pub(super) fn source_positions(table: &[u8]) -> Vec<(u32, Place)> {
-    let mut left = table;
-    let (mut offset, mut position) = (0_i64, 0_i64);
-    let mut found = Vec::new();
-    while let (Some(offsets), Some(positions)) = (signed(&mut left), signed(&mut left)) {
-        // Below zero, it begins an expression, and no statement.
-        offset += if offsets < 0 { -(offsets + 1) } else { offsets };
-        position += positions;
-        let Ok(at) = u32::try_from(offset) else { break };
-        if let Some(place) = u64::try_from(position).ok().and_then(Place::of) {
-            found.push((at, place));
+/// Which place in a script each piece of a function's code is of.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Offsets in the code, ascending, with the place that each begins to stand for.
+    pub(super) begins: Vec<(u32, Place)>,
+    /// The offset from which on nothing is known, as the table goes on there and was not
+    /// read, or makes no sense.
+    pub(super) unknown_from: Option<u32>,
+}
+
+impl Places {
+    /// Takes V8's table of them apart.
+    pub(super) fn of(table: &[u8]) -> Self {
+        let mut places = Places::default();
+        let mut left = table;
+        let (mut offset, mut position) = (0_i64, 0_i64);
+        let mut is_whole = table.len() < MAX_TABLE;
+        while !left.is_empty() {
+            let at = signed(&mut left).zip(signed(&mut left)).and_then(|(offsets, positions)| {
+                // Below zero, it begins an expression, and no statement.
+                offset += if offsets < 0 { -(offsets + 1) } else { offsets };
+                position += positions;
+                u32::try_from(offset).ok()
+            });
+            let Some(at) = at else {
+                is_whole = false;
+                break;
+            };
+            if let Some(place) = u64::try_from(position).ok().and_then(Place::of) {
+                places.begins.push((at, place));
+            }
         }
+        let last = places.begins.last().map(|(start, _)| *start);
+        places.unknown_from = last.filter(|_| !is_whole);
+        places
     }
-    found
+
+    /// The place that the code at an offset is of, if it is known.
+    pub(super) fn find(&self, offset: u64) -> Option<Place> {
+        if self.unknown_from.is_some_and(|from| offset >= u64::from(from)) {
+            return None;
+        }
+        let before = self.begins.partition_point(|(start, _)| u64::from(*start) <= offset);
+        before.checked_sub(1).map(|last| self.begins[last].1)
+    }
 }
 
 /// A number of seven bits a byte, the lowest of all of which is its sign.
@@ -149,7 +181,7 @@ mod tests {
     }
 
     fn characters(table: &[u8]) -> Vec<(u32, u32)> {
-        source_positions(table).iter().map(|(at, place)| (*at, place.character)).collect()
+        Places::of(table).begins.iter().map(|(at, place)| (*at, place.character)).collect()
     }
 
     #[test]
@@ -179,5 +211,20 @@ mod tests {
         assert_eq!(characters(&[0xff; 40]), []);
         // No place in the script.
         assert_eq!(characters(&[0, 0, 2, 20]), [(1, 4)]);
+    }
+
+    #[test]
+    fn nothing_is_known_behind_the_end_of_a_table_that_is_not_whole() {
+        let find = |table: &[u8]| {
+            let places = Places::of(table);
+            [4, 5, 6].map(|at| places.find(at).map(|place| place.character))
+        };
+        let (first, second) = (Some(10), Some(7));
+        assert_eq!(find(&[0, 44, 11, 11]), [first, second, second]);
+        assert_eq!(find(&[0, 44, 11, 11, 2]), [first, None, None]);
+        // It may go on: each of these begins the same place once again.
+        let long = [&[0, 44, 11, 11][..], &[0; MAX_TABLE - 4]].concat();
+        assert_eq!(find(&long[..MAX_TABLE - 2]), [first, second, second]);
+        assert_eq!(find(&long), [first, None, None]);
     }
 }

@@ -21,6 +21,7 @@
 
 mod binary;
 mod code;
+mod codes;
 mod engine;
 #[cfg(test)]
 mod fixture;
@@ -30,6 +31,7 @@ mod heap;
 mod layout;
 mod lines;
 mod object;
+mod types;
 
 pub(crate) use binary::{Build, Found, find};
 pub(crate) use engine::Engine;

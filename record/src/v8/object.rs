@@ -3,7 +3,7 @@
 use rz_format::{CodeKind, CodeLine, CodeObject, LineTable, Positions, Runtime};
 
 use super::function::Function;
-use super::lines::{LineStarts, source_positions};
+use super::lines::{LineStarts, Places};
 
 /// What a function is called that has no name, by V8's own tools.
 const ANONYMOUS: &str = "(anonymous)";
@@ -18,13 +18,14 @@ pub(super) fn bytecode_lines(
     // stands for where the function begins.
     let begin = function.span.and_then(|(first, _)| starts.find(first));
     let begin = begin.map(|(line, column)| CodeLine { start: 0, line, column });
-    let lines = source_positions(table).into_iter();
-    let lines = lines.filter(|(start, _)| *start > 0 || begin.is_none());
-    let lines = lines.filter_map(|(start, place)| {
-        let (line, column) = starts.find(place.character)?;
-        Some(CodeLine { start, line, column })
+    let Places { begins, unknown_from } = Places::of(table);
+    let lines = begins.into_iter().filter(|(start, _)| *start > 0 || begin.is_none());
+    let lines = lines.map(|(start, place)| {
+        let (line, column) = starts.find(place.character).unwrap_or((0, 0));
+        CodeLine { start, line, column }
     });
-    begin.into_iter().chain(lines).collect()
+    let end = unknown_from.map(|start| CodeLine { start, line: 0, column: 0 });
+    begin.into_iter().chain(lines).chain(end).collect()
 }
 
 /// What the trace has of a function.
