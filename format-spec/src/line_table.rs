@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(end, Some(CodeLine { start, line: 0, column: 0 }));
         assert_eq!(table.find(start.into()), end);
         assert_eq!(table.find(299_999), end);
-        let longer = LineTable([table.0.clone(), vec![1, 2, 3, 1, 2, 3]].concat());
+        let longer = LineTable([table.0.clone(), [1, 2, 3].repeat(9)].concat());
         assert_eq!(longer.iter().count(), MAX_BYTES / 3);
     }
 
