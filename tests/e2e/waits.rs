@@ -16,6 +16,9 @@ const PAUSE: u32 = 34;
 const FUTEX: u32 = 202;
 const CLOCK_NANOSLEEP: u32 = 230;
 
+/// Of shorter waits, only some are recorded one by one, unless it is said otherwise.
+const STACK_THRESHOLD_NS: u64 = 1_000_000;
+
 /// What the kernel itself counts of a thread, and when that was read.
 struct Scheduled {
     at: Instant,
@@ -189,8 +192,9 @@ fn waits_in_a_system_call() {
         // The 20 ms begin in the system call, before it is off the CPU.
         assert_eq!(wait.syscall, Some(CLOCK_NANOSLEEP));
         assert!(wait.seen != Seen::default() || wait.duration_ns >= 15_000_000, "{wait:?}");
-        // Long waits are all there, and stand for themselves.
-        assert_eq!(wait.weight, wait.duration_ns);
+        // Long waits are all there, and stand for themselves. One that was cut by the
+        // recording may be a short one.
+        assert_eq!(wait.weight, wait.duration_ns.max(STACK_THRESHOLD_NS));
         assert!(wait.queued_ns <= wait.duration_ns);
     }
     let over = long.iter().filter(|wait| !wait.seen.unfinished).count() as u64;
