@@ -129,6 +129,9 @@ fn frames_of(pid: u32, python_is_followed: &Result<bool, String>) -> Vec<Ability
         Ok(found) if found.is_empty() => {
             Ok("native frames: neither a CPython nor a V8 is mapped".to_owned())
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(perf::AttachError::NoSuchProcess(pid).to_string())
+        }
         Err(error) => Err(format!("cannot look at the process: {error}")),
         Ok(found) => {
             let ability = |FoundRuntime { id, name, frames }: FoundRuntime| Ability {

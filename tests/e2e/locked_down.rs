@@ -102,6 +102,8 @@ fn runtimes_are_named() {
     let plain = rz_tests::rec(&["--check", "-p", &target.pid_text()]).success().stdout;
     let last = plain.lines().last().unwrap();
     assert!(last.starts_with("yes  CPython 3.11 in /"), "{plain}");
+    let gone = rz_tests::rec(&["--check", "-p", "999999999"]).success().stdout;
+    assert!(gone.contains("no process with pid 999999999"), "{gone}");
 }
 
 #[test]
