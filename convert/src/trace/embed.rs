@@ -239,22 +239,27 @@ mod tests {
         let stack = trace.stack(&[code(3, 0x7f10)]);
         trace.define_stacks();
         trace.samples(&[stack, stack]);
-        let path = dir.path().join("t.rz");
-        fs::write(&path, trace.finish()).unwrap();
-
-        let before = load(&path, &LoadOptions::default()).unwrap();
-        let mut bytes = Vec::new();
-        let embedded = embed(&path, &EmbedOptions::default(), &mut bytes).unwrap();
-        assert_eq!((embedded.named, embedded.nameless), (2, 0));
-        fs::write(&path, bytes).unwrap();
-        fs::remove_dir_all(&dist).unwrap();
-        let after = load(&path, &LoadOptions::default()).unwrap();
+        let (before, after) = with_and_without(&dist, trace);
         let mut all = calls(&before);
         assert_eq!(calls(&after), all);
         assert_eq!((&after.functions, &after.samples), (&before.functions, &before.samples));
         all.sort();
         assert!(all[0].starts_with("double ") && all[0].contains("src/math.ts:3:"), "{all:?}");
         assert!(all[1].starts_with("inc ") && all[1].contains("src/inc.ts:1:"), "{all:?}");
+    }
+
+    /// A trace of two functions of a bundle, as it is read beside that, and, once their
+    /// names are embedded, without it.
+    fn with_and_without(dist: &Path, trace: Trace) -> (Profile, Profile) {
+        let path = dist.with_file_name("t.rz");
+        fs::write(&path, trace.finish()).unwrap();
+        let before = load(&path, &LoadOptions::default()).unwrap();
+        let mut bytes = Vec::new();
+        let embedded = embed(&path, &EmbedOptions::default(), &mut bytes).unwrap();
+        assert_eq!((embedded.named, embedded.nameless), (2, 0));
+        fs::write(&path, bytes).unwrap();
+        fs::remove_dir_all(dist).unwrap();
+        (before, load(&path, &LoadOptions::default()).unwrap())
     }
 
     #[test]
@@ -291,16 +296,7 @@ mod tests {
         let stacks = [frame(1, 14), frame(2, 0), frame(2, 12)].map(|frame| trace.stack(&[frame]));
         trace.define_stacks();
         trace.samples(&stacks);
-        let path = dir.path().join("t.rz");
-        fs::write(&path, trace.finish()).unwrap();
-
-        let before = load(&path, &LoadOptions::default()).unwrap();
-        let mut bytes = Vec::new();
-        let embedded = embed(&path, &EmbedOptions::default(), &mut bytes).unwrap();
-        assert_eq!((embedded.named, embedded.nameless), (2, 0));
-        fs::write(&path, bytes).unwrap();
-        fs::remove_dir_all(&dist).unwrap();
-        let after = load(&path, &LoadOptions::default()).unwrap();
+        let (before, after) = with_and_without(&dist, trace);
         let all = calls(&before);
         assert_eq!(calls(&after), all);
         for (call, expected) in all.iter().zip([
