@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use rz_tests::{run, workspace_root};
 use serde_json::Value;
@@ -14,14 +15,8 @@ const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// Everything that `package` is built from, itself included; what only its
 /// tests need is left out.
 fn parts_of(package: &str) -> BTreeSet<String> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    // Without a platform, it wants packages of all of them, which no build here
-    // has fetched.
-    let mut metadata = Command::new(cargo);
-    metadata.args(["metadata", "--format-version", "1", "--locked", "--offline"]);
-    metadata.args(["--filter-platform", PLATFORM]).current_dir(workspace_root());
-    let output = run(&mut metadata).success();
-    let metadata: Value = serde_json::from_str(&output.stdout).unwrap();
+    static METADATA: LazyLock<Value> = LazyLock::new(metadata);
+    let metadata = &*METADATA;
     let list = |value: &Value| value.as_array().unwrap().clone();
     let name_of = |id: &Value| {
         let packages = list(&metadata["packages"]);
@@ -49,6 +44,18 @@ fn parts_of(package: &str) -> BTreeSet<String> {
         seen.push(id);
     }
     parts
+}
+
+/// What cargo says of the workspace.
+fn metadata() -> Value {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    // Without a platform, it wants packages of all of them, which no build here
+    // has fetched.
+    let mut metadata = Command::new(cargo);
+    metadata.args(["metadata", "--format-version", "1", "--locked", "--offline"]);
+    metadata.args(["--filter-platform", PLATFORM]).current_dir(workspace_root());
+    let output = run(&mut metadata).success();
+    serde_json::from_str(&output.stdout).unwrap()
 }
 
 /// What each crate is built from, and what it must never be.

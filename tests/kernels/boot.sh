@@ -29,7 +29,9 @@ for file in "$rec" "${PROGRAMS[@]/#/$programs/}"; do
         exit 1
     fi
 done
-make --silent -C tests/kernels
+# Several machines may start at once.
+mkdir -p target/kernels
+flock target/kernels make --silent -C tests/kernels
 tests/kernels/fetch.sh "$kernel"
 
 work=$(mktemp -d)
