@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use rz_profile::model::{EventId, Profile, Unit};
 use serde::Serialize;
 
-use crate::model::calltree::Amount;
+use crate::model::calltree::{Amount, CallTree, NodeId};
 use crate::model::frames::{RuntimeFrame, ShownFrame, ShownKind, kind_of, of_runtime};
 use crate::model::hotpath::hot_path;
 use crate::model::rows::Rows;
@@ -23,6 +23,8 @@ use crate::views::header::write_header;
 
 /// Parts of the last function of the hot path that the text has.
 const SHOWN_PARTS: usize = 3;
+/// Functions at each end of the hot path that are kept of a long one.
+const PATH_END: usize = 32;
 
 /// How much a summary shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +46,10 @@ pub struct SummaryPage {
     /// Functions by self or total.
     pub functions: Rows<ShownFunction>,
     /// From the outermost function down, each with at least half the weight of
-    /// the one before.
+    /// the one before. Of a long path, the middle is left out.
     pub hot_path: Vec<PathStep>,
+    /// How many functions that is, after the first 32.
+    pub hot_path_left_out: usize,
     /// Where the weight of its last function is, the heaviest first.
     pub then: Rows<Part>,
     /// Threads, the busiest first.
@@ -78,7 +82,10 @@ pub struct PathStep {
     /// The function.
     #[serde(flatten)]
     pub frame: ShownFrame,
-    /// Samples that go through it on this path.
+    /// How often it calls itself directly, and so stands on the path one after the
+    /// other; 1 if it does not.
+    pub times: usize,
+    /// Samples that go through the outermost of these on this path.
     pub total: Amount,
 }
 
@@ -110,8 +117,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
     let (tree, symbols) = joined_tree(profile, event);
     let node = |id: usize| &tree.nodes[id];
     let path = hot_path(&tree);
-    let step =
-        |&id: &usize| PathStep { frame: ShownFrame::of(node(id), &symbols), total: node(id).total };
+    let (hot_path, hot_path_left_out) = shown_path(&tree, &symbols, &path);
     let mut then: Vec<Part> = Vec::new();
     if let Some(last) = path.last().map(|&id| node(id)).filter(|last| !last.children.is_empty()) {
         let called = last.children.iter().map(|&child| Part {
@@ -129,10 +135,27 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
     SummaryPage {
         total: tree.total(),
         functions: shown_functions(top::functions(&tree), &symbols, options),
-        hot_path: path.iter().map(step).collect(),
+        hot_path,
+        hot_path_left_out,
         then: Rows::first(options.limit.max(SHOWN_PARTS), then, |part| part),
         threads: Rows::first(options.threads, threads(profile, event), thread),
     }
+}
+
+/// The steps of a path that are shown, and how many are left out in the middle.
+fn shown_path(tree: &CallTree, symbols: &Symbols, path: &[NodeId]) -> (Vec<PathStep>, usize) {
+    let mut runs: Vec<&[NodeId]> =
+        path.chunk_by(|&a, &b| tree.nodes[a].symbol == tree.nodes[b].symbol).collect();
+    let left_out = runs.len().saturating_sub(2 * PATH_END);
+    if left_out > 0 {
+        runs.drain(PATH_END..PATH_END + left_out);
+    }
+    let step = |run: &[NodeId]| {
+        let first = &tree.nodes[run[0]];
+        let frame = ShownFrame::of(first, symbols);
+        PathStep { frame, times: run.len(), total: first.total }
+    };
+    (runs.into_iter().map(step).collect(), left_out)
 }
 
 /// The first functions of a top-down tree.
@@ -237,7 +260,22 @@ fn write_hot_path(out: &mut dyn Write, style: Style, page: &SummaryPage) -> io::
             width.saturating_sub(number.len() + 2 + indent).max(MIN_NAME_WIDTH)
         });
         let number = style.paint(Paint::for_percent(share), &number);
-        writeln!(out, "{number}  {:indent$}{}", "", shorten(&step.frame.text(), room))?;
+        let times =
+            if step.times > 1 { format!(" ×{}", count(step.times as u64)) } else { String::new() };
+        let room = room.saturating_sub(times.chars().count());
+        let text = step.frame.text();
+        let name = shorten(&text, room);
+        writeln!(out, "{number}  {:indent$}{name}{}", "", style.paint(Paint::Dim, &times))?;
+        if depth + 1 == PATH_END && page.hot_path_left_out > 0 {
+            let left_out = format!("… {} more", count(page.hot_path_left_out as u64));
+            writeln!(
+                out,
+                "{:indent$}{}",
+                "",
+                style.paint(Paint::Dim, &left_out),
+                indent = indent + 8
+            )?;
+        }
     }
     if page.hot_path.is_empty() {
         return writeln!(out, "none: no outermost function has half of the samples");
@@ -352,6 +390,29 @@ HOT PATH  each function has at least half of the samples of the one before
          then a 36.4%, b 27.3%, c 18.2%, …
 ";
         assert_eq!(summary(&profile, Style::default(), options), expected[1..]);
+    }
+
+    #[test]
+    fn recursion_is_folded_and_long_paths_are_cut() {
+        let hot_path = |stack: &str| {
+            let report = summary(&Builder::of(&[(stack, 10)]), Style::default(), OPTIONS);
+            let (_, path) = report.split_once("HOT PATH").unwrap();
+            path.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let expected = ["100.0%  main", "100.0%   rec ×3", "100.0%    leaf", "100.0%     rec"];
+        assert_eq!(hot_path("main;rec;rec;rec;leaf;rec"), expected);
+
+        let deep = |count: usize| {
+            let names: Vec<String> = (0..count).map(|i| format!("f{i}")).collect();
+            hot_path(&names.join(";"))
+        };
+        assert_eq!(deep(64).len(), 64);
+        let path = deep(1064);
+        assert_eq!(path.len(), 65);
+        assert_eq!(path[31].trim_start(), format!("100.0%  {:31}f31", ""));
+        assert_eq!(path[32].trim_start(), "… 1,000 more");
+        assert_eq!(path[33].trim_start(), format!("100.0%  {:32}f1032", ""));
+        assert!(path[64].ends_with(" f1063"));
     }
 
     #[test]
