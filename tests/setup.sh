@@ -35,6 +35,7 @@ chromium chromium
 clang-14 clang-14
 cpio cpio
 dwz dwz
+e2fsprogs mkfs.ext4
 file file
 g++ g++
 heaptrack heaptrack

@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::{SigSet, Signal};
+
 use crate::stdin::is_stdin;
 
 /// Where output goes.
@@ -92,6 +94,14 @@ impl Destination {
             }
         }
     }
+}
+
+/// Makes a file that may not grow any more (`ulimit -f`) an error to the one who writes
+/// it, and no reason for this process to be killed. To be called before any thread is
+/// started.
+pub fn survive_size_limits() {
+    // If it cannot be blocked, it kills as ever.
+    let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
 }
 
 /// Says why nothing can be put into a directory, without the name of the

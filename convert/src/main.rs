@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::{anyhow, ensure};
-use rz_command::output::Destination;
+use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
 use rz_convert::export::{ExportOptions, Format, export};
 use rz_profile::heap;
@@ -23,6 +23,7 @@ mod user;
 use crate::user::{human_size, is_same_file, refuse_terminal, say};
 
 fn main() -> ExitCode {
+    survive_size_limits();
     match cli::parse().map_err(Into::into).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -97,18 +97,45 @@ pub(crate) fn whole_millis(time: Duration) -> PollTimeout {
     PollTimeout::from(u16::try_from(time.as_millis()).unwrap_or(u16::MAX))
 }
 
-/// Ends the recording.
+/// Ends the recording: when it is told to, and when its time is over, whatever holds
+/// up whom.
 #[derive(Debug)]
 pub(crate) struct Stop {
     is_set: AtomicBool,
     wake: EventFd,
+    /// When its time is over, on the trace's clock.
+    due_ns: u64,
+    /// How long what waits to be written may hold up the end.
+    patience: Duration,
 }
 
 impl Stop {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// For a recording that begins now.
+    pub(crate) fn new(duration: Option<Duration>, patience: Duration) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let wake = EventFd::from_value_and_flags(0, flags)?;
-        Ok(Stop { is_set: AtomicBool::new(false), wake })
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let due_ns = now_ns().saturating_add(duration.map_or(u64::MAX, nanoseconds));
+        Ok(Stop { is_set: AtomicBool::new(false), wake, due_ns, patience })
+    }
+
+    /// When the recording's time is over, on the trace's clock.
+    pub(crate) fn due_ns(&self) -> u64 {
+        self.due_ns
+    }
+
+    /// How much of its time is left.
+    pub(crate) fn left(&self) -> Duration {
+        Duration::from_nanos(self.due_ns.saturating_sub(now_ns()))
+    }
+
+    /// How long what waits to be written may hold up the end.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_set.load(Ordering::Acquire) || self.left().is_zero()
     }
 
     /// Has [`drain`] end at once.
@@ -120,9 +147,9 @@ impl Stop {
     }
 }
 
-/// Takes what is captured into `batches` until `stop` is set, then all the rest.
-/// Tells `ended` the time at which capturing ends. Batches that come back
-/// through `empty` are used again.
+/// Takes what is captured into `batches` until `stop` says so, then all the rest. Tells
+/// `ended` the time at which capturing ends. Batches that come back through `empty`
+/// are used again.
 pub(crate) fn drain(
     mut capture: Box<dyn Capture>,
     stop: &Stop,
@@ -133,16 +160,25 @@ pub(crate) fn drain(
     empty: &Receiver<Batch>,
 ) {
     let started = Instant::now();
+    // Once it is over: until when there is time for the rest.
+    let mut rest_until = None;
     loop {
         // What came before it is taken below.
-        let is_last = if stop.is_set.load(Ordering::Acquire) {
-            wait_for_queue(queue, batches);
-            ended(now_ns());
-            capture.disable()
+        let is_last = if stop.is_over() {
+            if rest_until.is_none() {
+                ended(now_ns().min(stop.due_ns));
+                rest_until = Some(Instant::now() + stop.patience);
+            }
+            // Whatever holds up the output, targets are left alone first.
+            let is_all = capture.disable();
+            if is_all {
+                wait_for_queue(queue, batches, rest_until);
+            }
+            is_all
         } else {
             let is_first = started.elapsed() < AT_FIRST;
             let interval = if is_first { FIRST_INTERVAL } else { INTERVAL };
-            capture.wait(stop.wake.as_fd(), interval);
+            capture.wait(stop.wake.as_fd(), interval.min(stop.left()));
             false
         };
         let mut batch = reusable(empty);
@@ -159,7 +195,7 @@ pub(crate) fn drain(
         }
         if is_last {
             capture.finish(&mut |batch| {
-                wait_for_queue(queue, batches);
+                wait_for_queue(queue, batches, rest_until);
                 hand_over(batch)
             });
             return;
@@ -167,11 +203,12 @@ pub(crate) fn drain(
     }
 }
 
-/// Waits until there is room for more in the queue, for which there is time in
+/// Waits until there is room for more in the queue, for which there is some time in
 /// the end.
-fn wait_for_queue(queue: &QueueGauge, batches: &Sender<Batch>) {
+fn wait_for_queue(queue: &QueueGauge, batches: &Sender<Batch>, until: Option<Instant>) {
+    let has_time = || until.is_some_and(|until| Instant::now() < until);
     // If nobody takes batches any more, sending one fails.
-    while queue.bytes() > LONG_QUEUE && batches.send(Batch::default()).is_ok() {
+    while queue.bytes() > LONG_QUEUE && has_time() && batches.send(Batch::default()).is_ok() {
         thread::sleep(QUEUE_PAUSE);
     }
 }
@@ -223,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_a_program_runs_that_is_started_is_looked_for_sooner() {
-        let stop = Arc::new(Stop::new().unwrap());
+        let stop = Arc::new(Stop::new(None, Duration::ZERO).unwrap());
         let (waits, waited) = channel();
         let (batches, taken) = channel();
         let (_back, empty) = channel();

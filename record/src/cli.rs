@@ -139,6 +139,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size)]
     max_size: u64,
 
+    /// When the recording is over, give up writing after this time what the disk or
+    /// the reader of a pipe has not taken: targets are left alone by then
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    drain_timeout: Duration,
+
     /// Say what can be recorded here, and what to change where something cannot:
     /// each kind of event is tried out on a process of rec's own. With -p, also
     /// which runtimes the process has, and how good their frames will be
@@ -261,6 +266,7 @@ impl Arguments {
             stack_threshold_ns: nanos(self.stack_threshold),
             types: self.btf,
             max_size: self.max_size,
+            drain_timeout: self.drain_timeout,
             command_line,
             target: match (starts, self.all) {
                 (true, _) => Target::Program(self.command),
@@ -277,14 +283,17 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())?,
-        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string())?,
-    };
-    if duration.is_zero() {
-        return Err("a recording cannot last no time at all".to_owned());
+    match parse_time(text)? {
+        Duration::ZERO => Err("a recording cannot last no time at all".to_owned()),
+        duration => Ok(duration),
     }
-    Ok(duration)
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
+    }
 }
 
 /// Bytes between samples of allocations; 0 for all of them.

@@ -45,6 +45,9 @@ pub struct Config {
     pub types: Option<PathBuf>,
     /// Bytes of file at which the recording ends.
     pub max_size: u64,
+    /// How long what is still to be written may take when the recording is over. The
+    /// rest is lost then.
+    pub drain_timeout: Duration,
     /// The command line, as it is written into the trace.
     pub command_line: Vec<String>,
 }

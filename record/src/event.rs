@@ -29,6 +29,26 @@ pub(crate) struct RawEvent<'a> {
     pub(crate) what: What<'a>,
 }
 
+impl RawEvent<'_> {
+    /// When what is measured began; 0 for what processes do, and for what is said of the
+    /// measuring, which may matter however late it is.
+    pub(crate) fn begins_ns(&self) -> u64 {
+        match &self.what {
+            What::Sample { .. } | What::Allocated(_) => self.time_ns,
+            What::Waited(wait) => self.time_ns.saturating_sub(wait.duration_ns),
+            What::Called(call) => call.start_ns,
+            What::Counted(_)
+            | What::Mapped { .. }
+            | What::Named { .. }
+            | What::Forked { .. }
+            | What::Exited
+            | What::Lost { .. }
+            | What::Throttled
+            | What::Unthrottled => 0,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum What<'a> {

@@ -1,16 +1,18 @@
-//! The trace file: made under a temporary name, given its own when recording
-//! begins, and never made to look whole when it is not. Or standard output,
-//! which has none of that: what is written there is out of our hands.
+//! The trace file: made without a name, given its own when recording begins, and never
+//! made to look whole when it is not. Or standard output, which has none of that: what
+//! is written there is out of our hands.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::statvfs::fstatvfs;
+use nix::unistd::linkat;
 
 /// Part of a file system that a recording leaves free: one in so many bytes,
 /// but no more than `MAX_RESERVE`.
@@ -35,6 +37,15 @@ pub enum OutputError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file may not be longer.
+    #[error(
+        "cannot write {path}: the file has the size that files of this process may have \
+         (ulimit -f); it holds what was recorded until then"
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
     /// Nothing is left to write on.
     #[error("cannot write {path}: the disk is full; it holds what was recorded until then")]
     DiskFull {
@@ -53,6 +64,18 @@ pub enum OutputError {
     /// Nobody reads on.
     #[error("the recording has ended early: nobody reads standard output any more")]
     ReaderGone,
+    /// The end of a recording cannot be written.
+    #[error(
+        "cannot write the rest of {path}, which has taken nothing for a while: given up {} s \
+         after the end (--drain-timeout); it holds what was written until then",
+        timeout.as_secs_f64()
+    )]
+    Stalled {
+        /// The file.
+        path: PathBuf,
+        /// How long its end may take.
+        timeout: Duration,
+    },
     /// The file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -83,8 +106,21 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
 pub(crate) struct Unpublished {
     file: Option<File>,
     path: PathBuf,
-    temporary: Option<PathBuf>,
+    place: Place,
+    /// What it is called until then, if it has to be called something.
+    temporary: PathBuf,
     force: bool,
+}
+
+/// Where a file is that has not got its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In its folder, without a name: if we are killed, nothing is left of it.
+    Nameless,
+    /// Under a temporary name, on file systems where files have to have one.
+    Temporary,
+    /// With somebody else.
+    Theirs,
 }
 
 impl Unpublished {
@@ -107,15 +143,23 @@ impl Unpublished {
         temporary.push(name);
         temporary.push(format!(".{}", std::process::id()));
         let temporary = path.with_file_name(temporary);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(&temporary)
-            .map_err(failed)?;
-        let temporary = Some(temporary);
-        Ok(Unpublished { file: Some(file), path: path.to_owned(), temporary, force })
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let ours = |flags: OFlag| {
+            let mut options = OpenOptions::new();
+            options.write(true).mode(0o600).custom_flags(flags.bits());
+            options
+        };
+        let (file, place) = match ours(OFlag::O_TMPFILE).open(folder) {
+            Ok(file) => (file, Place::Nameless),
+            Err(_) => {
+                let file = ours(OFlag::O_NOFOLLOW).create_new(true).open(&temporary);
+                (file.map_err(failed)?, Place::Temporary)
+            }
+        };
+        Ok(Unpublished { file: Some(file), path: path.to_owned(), place, temporary, force })
     }
 
     /// Takes standard output for the file.
@@ -127,7 +171,8 @@ impl Unpublished {
         let path = PathBuf::from(STDOUT);
         match stdout.as_fd().try_clone_to_owned() {
             Ok(fd) => {
-                Ok(Unpublished { file: Some(fd.into()), path, temporary: None, force: false })
+                let (file, place) = (Some(fd.into()), Place::Theirs);
+                Ok(Unpublished { file, path, place, temporary: PathBuf::new(), force: false })
             }
             Err(source) => Err(OutputError::Write { path, source }),
         }
@@ -147,42 +192,66 @@ impl Unpublished {
     /// Says that the file could not be begun.
     pub(crate) fn failed(&self, source: io::Error) -> OutputError {
         let path = self.path.clone();
-        match (source.kind(), &self.temporary) {
+        match (source.kind(), self.place) {
             (io::ErrorKind::BrokenPipe, _) => OutputError::ReaderGone,
-            (_, None) => OutputError::Write { path, source },
-            (_, Some(_)) => OutputError::Create { path, source },
+            (_, Place::Theirs) => OutputError::Write { path, source },
+            (_, Place::Nameless | Place::Temporary) => OutputError::Create { path, source },
         }
     }
 
     /// Gives the file its name.
     pub(crate) fn publish(mut self) -> Result<TraceFile, OutputError> {
-        let failed = |source| OutputError::Create { path: self.path.clone(), source };
-        match &self.temporary {
-            None => {}
-            Some(temporary) if self.force => {
-                fs::rename(temporary, &self.path).map_err(failed)?;
-            }
-            // Unlike a rename, a link never replaces what came in between.
-            Some(temporary) => match fs::hard_link(temporary, &self.path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    return Err(OutputError::Exists(self.path.clone()));
-                }
-                // Some file systems have no hard links.
-                Err(_) => fs::rename(temporary, &self.path).map_err(failed)?,
-                Ok(()) => fs::remove_file(temporary).map_err(failed)?,
-            },
-        }
+        let path = self.path.clone();
+        let failed = |source| OutputError::Create { path: path.clone(), source };
         let file = self.file.take().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        Ok(TraceFile { file, path: self.path.clone(), is_ours: self.temporary.is_some() })
+        if self.place == Place::Nameless {
+            let first = if self.force { &self.temporary } else { &self.path };
+            match name(&file, first) {
+                Err(Errno::EEXIST) if !self.force => return Err(OutputError::Exists(path)),
+                named => named.map_err(|error| failed(error.into()))?,
+            }
+        }
+        // Unlike a rename, a link never replaces what came in between.
+        let temporary = &self.temporary;
+        let named = match (self.place, self.force) {
+            (Place::Theirs, _) | (Place::Nameless, false) => Ok(()),
+            (Place::Nameless | Place::Temporary, true) => fs::rename(temporary, &self.path),
+            (Place::Temporary, false) => match fs::hard_link(temporary, &self.path) {
+                // Some file systems have no hard links.
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    fs::rename(temporary, &self.path)
+                }
+                linked => linked.and_then(|()| fs::remove_file(temporary)),
+            },
+        };
+        if let Err(error) = named {
+            remove(temporary);
+            return Err(match error.kind() {
+                io::ErrorKind::AlreadyExists => OutputError::Exists(path),
+                _ => failed(error),
+            });
+        }
+        let is_ours = self.place != Place::Theirs;
+        Ok(TraceFile { file, path, is_ours })
     }
+}
+
+/// Gives a file without a name one that nothing has.
+fn name(file: &File, path: &Path) -> Result<(), Errno> {
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(AT_FDCWD, nameless.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+}
+
+/// Removes what nothing was recorded into.
+fn remove(temporary: &Path) {
+    // If it cannot be removed, there is nobody left to tell.
+    let _ = fs::remove_file(temporary);
 }
 
 impl Drop for Unpublished {
     fn drop(&mut self) {
-        if let (Some(_), Some(temporary)) = (&self.file, &self.temporary) {
-            // Nothing was recorded. If it cannot be removed, there is nobody
-            // left to tell.
-            let _ = fs::remove_file(temporary);
+        if self.file.is_some() && self.place == Place::Temporary {
+            remove(&self.temporary);
         }
     }
 }
@@ -222,6 +291,11 @@ pub(crate) struct TraceFile {
 }
 
 impl TraceFile {
+    /// What to call the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the disk has no more room than a recording has to leave.
     pub(crate) fn is_disk_nearly_full(&self) -> bool {
         let Ok(disk) = fstatvfs(&self.file) else { return false };
@@ -244,6 +318,7 @@ impl TraceFile {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 OutputError::DiskFull { path }
             }
+            io::ErrorKind::FileTooLarge => OutputError::TooLarge { path },
             io::ErrorKind::BrokenPipe => OutputError::ReaderGone,
             _ => OutputError::Write { path, source },
         }
@@ -256,7 +331,7 @@ mod tests {
 
     #[test]
     fn names_without_surprises() {
-        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_000);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
         let check = |command, expected: &str| {
             assert_eq!(default_name(command, 7, time), Path::new(expected));
         };
@@ -275,6 +350,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         drop(Unpublished::create(&dir.path().join("t.rz"), false).unwrap());
         assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_left_of_one_that_was_killed() {
+        for force in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("t.rz");
+            let file = Unpublished::create(&path, force).unwrap();
+            file.handle().unwrap().write_all(b"new").unwrap();
+            assert!(names(dir.path()).is_empty());
+            file.publish().unwrap();
+            assert_eq!(names(dir.path()), ["t.rz"]);
+            assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        }
     }
 
     #[test]

@@ -29,10 +29,12 @@ pub(crate) struct Channels {
 }
 
 /// Reads batches until there are no more, and sends on what the tracker makes
-/// of them.
+/// of them. What begins when the recording is over, by the clock, is no part of it:
+/// a recorder that was stopped may be late.
 pub(crate) fn resolve(
     mut tracker: Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
+    due_ns: u64,
     channels: Channels,
     queue: &QueueGauge,
     shared: &Shared,
@@ -54,7 +56,8 @@ pub(crate) fn resolve(
             tracker.add_records(&[Record::Note(Note { text: text.clone() })]);
             shared.say(text);
         }
-        let Ok(rest) = handle_in_order(&mut tracker, parse, &mut held, &mut batch, hand_on) else {
+        let Ok(rest) = handle_in_order(&mut tracker, parse, due_ns, &mut held, &mut batch, hand_on)
+        else {
             return;
         };
         held = rest;
@@ -103,12 +106,14 @@ pub(crate) fn resolve(
 fn handle_in_order<E>(
     tracker: &mut Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
+    due_ns: u64,
     held: &mut Batch,
     batch: &mut Batch,
     hand_on: impl Fn(&mut Tracker) -> Result<(), E>,
 ) -> Result<Batch, E> {
     let mut chunks = held.take_chunks();
     chunks.append(&mut batch.take_chunks());
+    chunks.retain(|chunk| chunk.first_ns <= due_ns || !chunk.counts.is_zero());
     // Only a chunk's end counts: until then, facts may come in that it needs.
     chunks.sort_by_key(|chunk| chunk.last_ns);
     let late = chunks.partition_point(|chunk| chunk.last_ns < batch.horizon_ns);
@@ -126,7 +131,8 @@ fn handle_in_order<E>(
             read.push(chunk.words);
         }
         match parse(record) {
-            Some(event) => tracker.handle(&event),
+            Some(event) if event.begins_ns() <= due_ns => tracker.handle(&event),
+            Some(_) => {}
             None => tracker.malformed(now_ns()),
         }
         if tracker.is_block_full() {

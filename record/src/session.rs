@@ -8,13 +8,15 @@
 //! ```
 //!
 //! The queues between them are bounded: what does not fit is shortened, then
-//! dropped and counted, by `drain`; `store` being slow holds up `resolve`.
+//! dropped and counted, by `drain`; `store` being slow holds up `resolve`, and the end
+//! of a recording for so long as it may: see [`Config::drain_timeout`].
 
 use std::mem::take;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rz_format::{
@@ -45,6 +47,8 @@ const TICK: Duration = Duration::from_millis(100);
 const MAX_ARGUMENTS: usize = 64 << 10;
 /// Batches of findings that may wait to be written.
 const FINDINGS_QUEUE: usize = 4;
+/// How long the end of a trace may take when there was no time for all of it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Records as `config` says. `watch` is called several times a second;
 /// `notice` gets what the user should know, one sentence at a time.
@@ -70,7 +74,7 @@ pub fn record(
         }
     };
     let started = start(config, file, program, hook, &signals, notice)?;
-    let shared = Shared::default();
+    let shared = Arc::new(Shared::default());
     let mut watch = |progress| {
         shared.tell(notice);
         watch(progress);
@@ -196,48 +200,77 @@ struct Ended {
     file_size: Result<u64, RecordError>,
 }
 
-/// Has the threads do their work until there is a reason to end.
+/// Has the threads do their work until there is a reason to end. Those that hang at an
+/// output which takes nothing are left behind.
 fn run(
     config: &Config,
     started: Started,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     signals: &Signals,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Ended, RecordError> {
     let Started { attached, tracker, learned, writer, file, mut program } = started;
-    let queue = QueueGauge::default();
-    let stop = Stop::new()?;
+    let queue = Arc::new(QueueGauge::default());
+    let stop = Arc::new(Stop::new(config.duration, config.drain_timeout)?);
     let (batch_sender, batches) = mpsc::channel();
     let (empty_sender, empty) = mpsc::channel();
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
     let (written_sender, written) = mpsc::channel();
-    let (reason, written) = thread::scope(|scope| {
-        let (queue, stop, learned) = (&queue, &stop, &learned);
-        scope.spawn(move || {
-            let ended = |end_ns| shared.set_end_ns(end_ns);
-            drain(attached.capture, stop, ended, learned, queue, &batch_sender, &empty);
-        });
-        let parse = attached.parse;
-        let resolver = scope.spawn(move || {
+    let (result_sender, result) = mpsc::sync_channel(1);
+    let path = file.path().to_owned();
+    // However this ends, the threads have to.
+    let stopping = StopInTheEnd(&stop);
+
+    let drainer = {
+        let (shared, stop, queue) = (Arc::clone(shared), Arc::clone(&stop), Arc::clone(&queue));
+        spawn("drain", move || {
+            let ended = |end_ns| shared.set_end_ns(end_ns, stop.patience());
+            drain(attached.capture, &stop, ended, &learned, &queue, &batch_sender, &empty);
+        })?
+    };
+    let resolver = {
+        let (shared, queue, due_ns) = (Arc::clone(shared), Arc::clone(&queue), stop.due_ns());
+        spawn("resolve", move || {
             let channels =
                 Channels { batches, empty: empty_sender, findings: findings_sender, written };
-            resolve(tracker, parse, channels, queue, shared);
-        });
-        let writer = scope.spawn(move || {
-            store(writer, file, &findings, &written_sender, queue, shared, config.max_size)
-        });
-        let is_over = || resolver.is_finished();
-        // However this ends, the others have to.
-        let stopping = StopInTheEnd(stop);
-        let end = wait_for_end(config, signals, program.as_mut(), shared, is_over, watch);
-        shared.set_end_reason(end);
-        drop(stopping);
-        let written = signals.with_usual_effect(|| writer.join());
-        (end, written)
-    });
-    let panicked = |_| std::io::Error::other("the writer panicked").into();
-    let file_size = written?.map_err(panicked).and_then(|written| written.map_err(Into::into));
+            resolve(tracker, attached.parse, due_ns, channels, &queue, &shared);
+        })?
+    };
+    let (ours, max_size) = (Arc::clone(shared), config.max_size);
+    spawn("store", move || {
+        let length = store(writer, file, &findings, &written_sender, &queue, &ours, max_size);
+        // If it took too long, nobody waits any more.
+        let _ = result_sender.send(length);
+    })?;
+
+    let is_over = || resolver.is_finished();
+    let reason = wait_for_end(config, &stop, signals, program.as_mut(), shared, is_over, watch);
+    shared.set_end_reason(reason);
+    drop(stopping);
+    let time = config.drain_timeout + LAST_WORDS;
+    let file_size = match signals.with_usual_effect(|| result.recv_timeout(time))? {
+        Err(RecvTimeoutError::Timeout) => {
+            let (path, timeout) = (path, config.drain_timeout);
+            return Ok(Ended {
+                reason,
+                program,
+                file_size: Err(OutputError::Stalled { path, timeout }.into()),
+            });
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(std::io::Error::other("the writer panicked").into())
+        }
+        Ok(written) => written.map_err(Into::into),
+    };
+    for thread in [drainer, resolver] {
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
     Ok(Ended { reason, program, file_size })
+}
+
+/// Starts a thread, for which there may be no memory.
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
 /// Ends the other threads when it goes out of scope.
@@ -252,6 +285,7 @@ impl Drop for StopInTheEnd<'_> {
 /// Waits until there is a reason to end, and returns it.
 fn wait_for_end(
     config: &Config,
+    stop: &Stop,
     signals: &Signals,
     mut program: Option<&mut Program>,
     shared: &Shared,
@@ -261,8 +295,7 @@ fn wait_for_end(
     let started = Instant::now();
     let mut interrupts = 0;
     loop {
-        let elapsed = started.elapsed();
-        let left = config.duration.map_or(TICK, |duration| duration.saturating_sub(elapsed));
+        let (elapsed, left) = (started.elapsed(), stop.left());
         if left.is_zero() {
             return EndReason::Duration;
         }

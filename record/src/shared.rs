@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rz_format::EndReason;
 
 use crate::config::Summary;
 use crate::cost;
+use crate::host::now_ns;
 use crate::target::Counts;
 
 /// What the threads of a recording tell each other.
@@ -30,6 +32,10 @@ pub(crate) struct Shared {
     pub(crate) limit_reached: AtomicBool,
     end_ns: AtomicU64,
     end_reason: AtomicU8,
+    /// Once the recording is over: until when what is left is written; 0 before.
+    write_until_ns: AtomicU64,
+    /// Events that there was no time to write.
+    unwritten: AtomicU64,
     /// What the user should know and has not been told.
     notices: Mutex<Vec<String>>,
 }
@@ -80,7 +86,7 @@ impl Shared {
             calls: count(&self.calls),
             allocations: count(&self.allocations),
             truncated: count(&self.truncated),
-            lost: count(&self.lost),
+            lost: count(&self.lost) + count(&self.unwritten),
             threads: count(&self.threads),
             cpu_ns: used.user_ns + used.system_ns,
             peak_rss: used.peak_rss,
@@ -89,14 +95,29 @@ impl Shared {
         }
     }
 
+    /// Whether what was found is still to be written. If not, the recording was over
+    /// long ago.
+    pub(crate) fn has_time_to_write(&self) -> bool {
+        let until_ns = self.write_until_ns.load(Ordering::Relaxed);
+        until_ns == 0 || now_ns() < until_ns
+    }
+
+    /// Counts events that are not written.
+    pub(crate) fn add_unwritten(&self, count: u64) {
+        self.unwritten.fetch_add(count, Ordering::Relaxed);
+    }
+
     // The end's two numbers come from two threads. The one that captures reads its
     // own off the clock; the one that waits for the end gives the reason, and then
     // has the former stop (`Stop`, release and acquire). Only then are the channels
     // closed that lead to who reads both, and that orders them.
 
-    /// Notes when capturing ended.
-    pub(crate) fn set_end_ns(&self, end_ns: u64) {
+    /// Notes when capturing ended, which is now or was to be a moment ago, and how long
+    /// what is left may take.
+    pub(crate) fn set_end_ns(&self, end_ns: u64, patience: Duration) {
         self.end_ns.store(end_ns, Ordering::Relaxed);
+        let patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        self.write_until_ns.store(now_ns().saturating_add(patience_ns), Ordering::Relaxed);
     }
 
     /// Notes why the recording ends, before anybody is told to stop.

@@ -32,6 +32,10 @@ impl Signals {
     /// Blocks the signals in this thread and those it starts. They are read
     /// from here.
     pub(crate) fn block() -> io::Result<Self> {
+        let original = SigSet::thread_get_mask()?;
+        // What may not grow any more is an error to the one that writes it, and no
+        // reason to be killed.
+        SigSet::from(Signal::SIGXFSZ).thread_block()?;
         let mut set = SigSet::empty();
         // Scripts start what is in the background with interrupts ignored, and
         // then end it by one.
@@ -41,7 +45,6 @@ impl Signals {
         if !is_ignored(Signal::SIGHUP) {
             set.add(Signal::SIGHUP);
         }
-        let original = SigSet::thread_get_mask()?;
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         Ok(Signals { fd, original })

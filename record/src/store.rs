@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use rz_format::{Clock, End, FileHeader, FormatError, Record, TraceWriter};
+use rz_format::{
+    Clock, End, FileHeader, FormatError, Loss, LossClass, LossReason, NO_CPU, Record, TraceWriter,
+};
 
 use crate::cost;
 use crate::host::{clocks, now_ns};
@@ -79,6 +81,9 @@ fn write_all(
             Err(RecvTimeoutError::Disconnected) => break,
         };
         let mut found = received;
+        if !shared.has_time_to_write() {
+            shared.add_unwritten(leave_out_events(&mut found));
+        }
         let now = now_ns();
         if now - cost_at >= COST_INTERVAL_NS {
             cost_at = now;
@@ -111,6 +116,32 @@ fn write_all(
     writer.write_records(now_ns(), &last)
 }
 
+/// Leaves out all rows but sums, of which there are few, and says so. Returns how many
+/// events that are.
+fn leave_out_events(found: &mut Findings) -> u64 {
+    let Findings { samples, waits, calls, allocations, .. } = found;
+    let times: [(LossClass, Vec<(u64, u64)>); 4] = [
+        (LossClass::Samples, samples.drain(..).map(|row| (row.time_ns, 1)).collect()),
+        (LossClass::Waits, waits.drain(..).map(|row| (row.end_ns, 1)).collect()),
+        (LossClass::Calls, calls.drain(..).map(|row| (row.start_ns, row.count)).collect()),
+        (LossClass::Allocations, allocations.drain(..).map(|row| (row.time_ns, 1)).collect()),
+    ];
+    let losses = times.into_iter().filter_map(|(class, rows)| {
+        Some(Loss {
+            cpu: NO_CPU,
+            class: class.into(),
+            reason: LossReason::QueueFull.into(),
+            from_ns: rows.iter().map(|(time_ns, _)| *time_ns).min()?,
+            to_ns: rows.iter().map(|(time_ns, _)| *time_ns).max()?,
+            count: rows.iter().map(|(_, count)| *count).fold(0, u64::saturating_add),
+        })
+    });
+    let losses: Vec<Loss> = losses.collect();
+    let count = losses.iter().map(|loss| loss.count).fold(0, u64::saturating_add);
+    found.records.extend(losses.into_iter().map(Record::Loss));
+    count
+}
+
 /// A number that no other trace has: the kernel's random one, or the time if
 /// there is none.
 fn trace_id(created: &Clock) -> [u8; 16] {
@@ -118,4 +149,40 @@ fn trace_id(created: &Clock) -> [u8; 16] {
     let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).collect();
     let time = u128::from(created.realtime_ns) << 64 | u128::from(created.monotonic_ns);
     u128::from_str_radix(&digits, 16).unwrap_or(time).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use rz_format::{Allocation, Call, Sample, Total, Wait};
+
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_time_for_is_lost_and_counted() {
+        let call = |start_ns, count| Call { start_ns, count, ..Call::default() };
+        let mut found = Findings {
+            samples: vec![Sample { time_ns: 7, ..Sample::default() }],
+            calls: vec![call(30, 4), call(10, 1), call(20, 1)],
+            totals: vec![Total::default()],
+            ..Findings::default()
+        };
+        assert_eq!(leave_out_events(&mut found), 7);
+        let loss = |class: LossClass, from_ns, to_ns, count| {
+            let (class, reason) = (class.into(), LossReason::QueueFull.into());
+            Record::Loss(Loss { cpu: NO_CPU, class, reason, from_ns, to_ns, count })
+        };
+        let losses = [loss(LossClass::Samples, 7, 7, 1), loss(LossClass::Calls, 10, 30, 6)];
+        assert_eq!(found.records, losses);
+        assert!(found.samples.is_empty() && found.calls.is_empty());
+        assert_eq!(found.totals.len(), 1);
+
+        let mut found = Findings {
+            waits: vec![Wait { end_ns: 5, ..Wait::default() }],
+            allocations: vec![Allocation { time_ns: 6, ..Allocation::default() }],
+            ..Findings::default()
+        };
+        assert_eq!(leave_out_events(&mut found), 2);
+        let losses = [loss(LossClass::Waits, 5, 5, 1), loss(LossClass::Allocations, 6, 6, 1)];
+        assert_eq!(found.records, losses);
+    }
 }

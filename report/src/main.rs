@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use cli::{Comparison, Config, Input, SampleView, View};
-use rz_command::output::Destination;
+use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
 use rz_command::symbols::Symbols;
 use rz_profile::calls::{CallOptions, load_calls};
@@ -41,6 +41,7 @@ use rz_report::views::syscalls::{SyscallOptions, syscalls, write_syscalls};
 use rz_report::views::tree::{tree, write_tree_report};
 
 fn main() -> ExitCode {
+    survive_size_limits();
     match run(&cli::parse()) {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use rz_format::{BlockKind, HEADER_LEN, rebuild_index};
 use rz_tests::{
-    PlainUser, RamDisk, Sysctl, Target, binary, conv, names_in, program, program_path, rec, report,
-    run, temp_dir, text,
+    Output, PlainUser, RamDisk, Sysctl, Target, binary, conv, names_in, program, program_path, rec,
+    report, run, temp_dir, text,
 };
 use tempfile::TempDir;
 
@@ -175,6 +175,50 @@ fn rec_until_the_disk_is_full() {
     let folded = conv(&[text(&path), "--to", "folded", "-o", "-"]).success();
     assert!(folded.stdout.lines().count() > 1, "{folded}");
     assert_eq!(names_in(disk.path()), ["t.rz"]);
+}
+
+/// A command of the shell with a limit of its own.
+fn with_limit(limit: &str, tool: &str, args: &[&str]) -> Output {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh"]);
+    run(shell.arg(binary(tool)).args(args))
+}
+
+#[test]
+fn files_that_may_not_grow() {
+    let dir = temp_dir();
+    let path = dir.path().join("t.rz");
+    // Children without end: facts about each are written.
+    let target = Target::start("forker", &[]);
+    let pid = target.pid_text();
+    let args = ["--follow", "-F", "9973", "-d", "60", "-p", &pid, "-o", text(&path)];
+    // In units of 512 bytes.
+    let output = with_limit("-f 256", "rec", &args).code(1);
+    assert!(output.stderr.contains("(ulimit -f); it holds what was recorded"), "{output}");
+    let folded = conv(&[text(&path), "--to", "folded", "-o", "-"]).success();
+    assert!(folded.stdout.lines().count() > 1, "{folded}");
+
+    let before = names_in(dir.path());
+    let out = dir.path().join("out.json");
+    let args = [text(&path), "--to", "speedscope", "-o", text(&out)];
+    let output = with_limit("-f 2", "conv", &args).code(1);
+    assert!(output.stderr.contains("File too large"), "{output}");
+    let svg = with_limit("-f 2", "report", &[text(&path), "--svg", text(&out)]).code(1);
+    assert!(svg.stderr.contains("File too large"), "{svg}");
+    assert_eq!(names_in(dir.path()), before);
+}
+
+#[test]
+fn too_few_files_may_be_open() {
+    let target = Target::start("split", &[]);
+    let dir = temp_dir();
+    let path = dir.path().join("t.rz");
+    let args = ["--tier", "bpf", "-d", "1", "-p", &target.pid_text(), "-o", text(&path)];
+    for files in ["12", "30", "40"] {
+        let output = with_limit(&format!("-n {files}"), "rec", &args).code(1);
+        assert!(output.stderr.contains("raise its limit with `ulimit -n`"), "{files}: {output}");
+        assert!(names_in(dir.path()).is_empty());
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod rebuilt;
 mod redact;
 mod source_maps;
 mod stacks;
+mod stalled;
 mod tracking;
 mod unprivileged;
 mod waits;

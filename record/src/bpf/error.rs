@@ -48,6 +48,14 @@ pub enum BpfError {
         /// What it said, and what to do about it if that is known.
         cause: String,
     },
+    /// There is not enough of something.
+    #[error("{what}: {short_of}")]
+    Short {
+        /// What cannot be done.
+        what: String,
+        /// Of what there is too little, and what to do about it.
+        short_of: &'static str,
+    },
     /// The events that take samples cannot be had.
     #[error("cannot open perf events for the whole machine: {0}")]
     Events(io::Error),

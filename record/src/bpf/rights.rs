@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use super::error::BpfError;
 use crate::perf::SEALED;
 
@@ -46,9 +48,27 @@ fn remedy(is_root: bool) -> String {
     }
 }
 
-/// Says what forbids what rec has the rights for, or what the kernel was built
-/// without, if it is that.
+/// What the system calls an error that has to do with how much there is of something,
+/// and what to do about it.
+const SHORTAGES: [(Errno, &str); 3] = [
+    (Errno::EMFILE, "rec may not open more files: raise its limit with `ulimit -n`"),
+    (Errno::ENFILE, "the machine has too many files open: raise `sysctl fs.file-max`"),
+    (
+        Errno::ENOMEM,
+        "there is no memory for it: raise what limits rec (`ulimit -v`, `ulimit -l`, the memory \
+         of its control group), or free some",
+    ),
+];
+
+/// Says of what there is too little, what forbids what rec has the rights for, or what
+/// the kernel was built without, if it is that.
 pub(super) fn explain(error: BpfError) -> BpfError {
+    let text = error.to_string();
+    let is = |errno: Errno| text.contains(&format!("(os error {})", errno as i32));
+    if let Some((errno, short_of)) = SHORTAGES.into_iter().find(|(errno, _)| is(*errno)) {
+        let what = text.replace(&format!(" (os error {})", errno as i32), "");
+        return BpfError::Short { what, short_of };
+    }
     let forbidden = match &error {
         BpfError::Refused { .. } if is_locked_down() => {
             return BpfError::NotAllowed(

@@ -247,7 +247,9 @@ fn a_reader_that_is_too_slow() {
         .filter(|loss| LossClass::from(loss.class) == LossClass::Calls);
     let lost: u64 = calls_lost.map(|loss| loss.count).sum();
     println!("{made} calls, rows for {stand_for}, one in {most}, {lost} lost, {peak_kib} KiB");
-    let off = made / 20;
+    // What one row in so many stands for is an estimate.
+    let squares: f64 = contents.calls.iter().map(|call| (call.count as f64).powi(2)).sum();
+    let off = made / 20 + (3.0 * squares.sqrt()) as u64;
     assert!(stand_for + lost <= made + off, "{stand_for} and {lost} of {made}");
     assert!(stand_for + lost * most + off >= made, "{stand_for} and {lost} of {made}");
 }
