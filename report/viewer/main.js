@@ -69,7 +69,8 @@ function updateHeader() {
   }
   const chip = (text, remove) => element('span', { class: 'chip', role: 'listitem' }, text, element('button', { 'aria-label': `take back: ${text}`, onclick: remove }, '×'));
   const chips = [];
-  if (selection.from !== null) chips.push(chip(rangeText(selection.from, selection.until), () => select({ from: null, until: null })));
+  const untimed = series().timed || comparison.head ? '' : `, but ${series().title} has no times`;
+  if (selection.from !== null) chips.push(chip(rangeText(selection.from, selection.until) + untimed, () => select({ from: null, until: null })));
   if (selection.threads) chips.push(chip(byId('threads-button').textContent, () => select({ threads: null })));
   selection.filters.forEach((filter, i) => {
     const name = filter.arg === null ? '' : filter.op === 'module' ? code.moduleNames[filter.arg] : code.names[filter.arg];

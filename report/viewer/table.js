@@ -44,7 +44,7 @@ class Table {
       return element('th', { scope: 'col', class: column.numeric ? 'numeric' : '', 'aria-sort': order },
         element('button', { onclick: sort }, column.title + (here ? (this.sorted.down ? ' ▾' : ' ▴') : '')));
     }));
-    const largest = columns.map((column) => (column.bar ? Math.max(...this.rows.slice(0, 100000).map(column.value), 0) : 0));
+    const largest = columns.map((column) => (column.bar ? this.rows.reduce((most, row) => Math.max(most, column.value(row)), 0) : 0));
     this.body.replaceChildren(...rows.slice(0, this.shown).map((row) => {
       const cells = columns.map((column, i) => {
         const shown = column.text ? column.text(row) : String(column.value(row) ?? '–');

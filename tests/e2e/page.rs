@@ -319,6 +319,85 @@ fn filters_are_in_the_address_and_are_taken_back() {
 }
 
 #[test]
+fn without_a_mouse() {
+    let (_dir, html) = page_of_folded(CALLS);
+    let mut page = open(&html, "");
+    let tab_to = |page: &mut Page, what: &str| {
+        let is_there = format!("document.activeElement.matches({})", json!(what));
+        for _ in 0..30 {
+            page.key("Tab");
+            if page.evaluate(&is_there) == true {
+                return;
+            }
+        }
+        panic!("{what} is not reached");
+    };
+    tab_to(&mut page, "#tab-overview");
+    and_follow(&mut page, |page| page.key("ArrowRight"));
+    assert_eq!(page.evaluate("location.hash"), "#view=flame");
+    tab_to(&mut page, ".flame-canvas");
+    let said = |page: &mut Page| page.evaluate("document.querySelector('#status').innerText");
+    for (key, name) in [("ArrowDown", "main"), ("ArrowDown", "parse"), ("ArrowRight", "send")] {
+        page.key(key);
+        let said = said(&mut page);
+        assert!(said.as_str().unwrap().starts_with(name), "{key}: {said}");
+    }
+    and_follow(&mut page, |page| page.key("d"));
+    assert_eq!(page.evaluate("document.querySelector('#filters').innerText"), "without send×");
+    page.key("/");
+    assert_eq!(page.evaluate("document.activeElement.id"), "search");
+    assert_nothing_amiss(&page);
+}
+
+/// What a button of the dialog saves.
+fn exported(page: &mut Page, format: &str) -> String {
+    let script = format!(
+        "(async () => {{ let saved; HTMLAnchorElement.prototype.click = () => {{}}; URL.createObjectURL = (blob) => {{ saved = blob; return ''; }};\
+         document.querySelector('#export-button').click(); document.querySelector(\
+         '[data-format={format}]').click(); return saved.text(); }})()"
+    );
+    page.evaluate(&script).as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_selected_is_exported() {
+    let hostile = "a<b>&\"'</text>";
+    let (_dir, html) = page_of_folded(&format!("{CALLS}app;main;{hostile} 7\n"));
+    let mut page = open(&html, "#view=flame");
+    let folded = exported(&mut page, "folded");
+    let mut lines: Vec<&str> = folded.lines().collect();
+    lines.sort_unstable();
+    let expected = [
+        "main;a<b>&\"'</text> 7",
+        "main;parse 40",
+        "main;parse;parse;scan 5",
+        "main;parse;scan 15",
+        "main;send 40",
+    ];
+    assert_eq!(lines, expected);
+    let speedscope: Value = serde_json::from_str(&exported(&mut page, "speedscope")).unwrap();
+    assert_eq!(speedscope["profiles"][0]["endValue"], 107);
+    assert_eq!(speedscope["profiles"][0]["samples"].as_array().map(Vec::len), Some(5));
+    let json: Value = serde_json::from_str(&exported(&mut page, "json")).unwrap();
+    assert_eq!(json["total"], json!({"samples": 107, "weight": 107}));
+    let svg = exported(&mut page, "svg");
+    let titles = page.evaluate(&format!(
+        "(() => {{ const picture = new DOMParser().parseFromString({}, 'image/svg+xml'); return \
+         picture.querySelector('parsererror') ? null : Array.from(picture.querySelectorAll('title'), \
+         (title) => title.textContent); }})()",
+        json!(svg)
+    ));
+    let titles = titles.as_array().expect("a picture that is well-formed");
+    assert!(titles.iter().any(|title| title == &format!("{hostile}: 7 (6.54 %)")), "{titles:?}");
+    // Only what a filter leaves.
+    and_follow(&mut page, |page| search(page, "send"));
+    page.key(".");
+    and_follow(&mut page, |page| page.key("f"));
+    assert_eq!(exported(&mut page, "folded"), "send 40\n");
+    assert_nothing_amiss(&page);
+}
+
+#[test]
 fn a_range_of_time_is_dragged() {
     let trace = threads();
     let (_dir, html) = page_of(&trace.path(), &[]);
