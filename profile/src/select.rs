@@ -180,6 +180,8 @@ mod tests {
             thread: 0,
             stack: Some(event),
             weight: 10,
+            count: 1,
+            ..TimedSample::default()
         };
         Profile {
             events: vec![

@@ -37,6 +37,10 @@ pub struct Config {
     pub direction: Direction,
     /// The flame graph to draw, if any.
     pub svg: Option<PathBuf>,
+    /// The page to write, if any.
+    pub html: Option<PathBuf>,
+    /// How large that may be, in bytes.
+    pub html_limit: u64,
     /// Where what is shown goes as JSON.
     pub json: Option<PathBuf>,
     /// Where the text goes; `None` if there is to be none.
@@ -231,15 +235,17 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         min_effect: args.min_effect / 100.0,
         renames: args.rename,
     };
-    let beside = || {
+    let beside = |extension: &str| {
         let (trace, extension) = match &input {
-            Input::One(trace) => (trace, "svg"),
-            Input::Sides([_, after]) => (&after[0], "diff.svg"),
+            Input::One(trace) => (trace, extension.to_owned()),
+            Input::Sides([_, after]) => (&after[0], format!("diff.{extension}")),
         };
         if is_stdin(trace) { "-".into() } else { trace.with_extension(extension) }
     };
-    let svg = args.svg.map(|file| file.unwrap_or_else(beside));
-    let other: Vec<&PathBuf> = [&svg, &args.json, &args.markdown].into_iter().flatten().collect();
+    let svg = args.svg.map(|file| file.unwrap_or_else(|| beside("svg")));
+    let html = args.html.map(|file| file.unwrap_or_else(|| beside("html")));
+    let other: Vec<&PathBuf> =
+        [&svg, &html, &args.json, &args.markdown].into_iter().flatten().collect();
     let text = match args.output {
         None if !other.is_empty() => None,
         output => Some(output.unwrap_or_else(|| "-".into())),
@@ -247,7 +253,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     let mut places: Vec<&PathBuf> = other.into_iter().chain(&text).collect();
     places.sort();
     if places.windows(2).any(|pair| pair[0] == pair[1]) {
-        let message = "text, flame graph, JSON and Markdown cannot go to the same place";
+        let message = "text, flame graph, page, JSON and Markdown cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
     let default_limit =
@@ -261,6 +267,8 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         view,
         direction,
         svg,
+        html,
+        html_limit: u64::from(args.html_limit) * 1_000_000,
         json: args.json,
         text,
         by,
@@ -417,6 +425,8 @@ mod tests {
         check("report d/t.rz -o t.txt", None, Some("t.txt"));
         check("report d/t.rz --svg", Some("d/t.svg"), None);
         check("report d/t.rz --svg f.svg", Some("f.svg"), None);
+        let page = config_of("report d/t.rz --html").unwrap();
+        assert_eq!((page.html.as_deref(), page.text), (Some(Path::new("d/t.html")), None));
         check("report d/t.rz --inverted --svg - -o t.txt", Some("-"), Some("t.txt"));
         check("report --diff a.rz d/b.rz --svg", Some("d/b.diff.svg"), None);
         check("report --diff a.rz b.rz --json j.json", None, None);

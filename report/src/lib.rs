@@ -2,13 +2,15 @@
 //!
 //! Data flows one way: a [`Profile`](rz_profile::model::Profile) becomes trees
 //! and sums ([`model`]), of which [`views`] are made, and of those of several
-//! profiles a [`diff`]; [`render`] is how numbers, tables and colours look.
+//! profiles a [`diff`]; [`render`] is how numbers, tables and colours look, and
+//! [`html`] the page that shows a profile in a browser.
 //! Nothing here knows the command line, prints, or ends the process: every
 //! renderer writes to the writer it is given.
 #![forbid(unsafe_code)]
 
 pub mod diff;
 pub mod error;
+pub mod html;
 pub mod model;
 pub mod render;
 pub mod views;

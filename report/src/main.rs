@@ -12,7 +12,7 @@ use cli::{Comparison, Config, Input, SampleView, View};
 use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
 use rz_command::symbols::Symbols;
-use rz_profile::calls::{CallOptions, load_calls};
+use rz_profile::calls::{CallList, CallOptions, load_calls};
 use rz_profile::filter::Filter;
 use rz_profile::heap::Suppressions;
 use rz_profile::inventory::load_inventory;
@@ -26,6 +26,7 @@ use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
+use rz_report::html::{LAST_CALLS, PageOptions, write_diff_page, write_page};
 use rz_report::model::calls::SortCalls;
 use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
@@ -85,7 +86,24 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
     let suppressions = &suppressions;
     let shown = Shown { config, view, name: &name, profile: &profile, event, suppressions };
     shown.write()?;
-    write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))
+    write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))?;
+    if config.html.is_none() {
+        return Ok(());
+    }
+    let calls = last_calls(config, trace)?;
+    let options = PageOptions { event, limit: config.html_limit, calls: calls.as_ref() };
+    write_file(config.html.as_deref(), |out| write_page(out, &name, &mut profile, options))
+}
+
+/// The last system calls, if any were recorded one by one and can be told from those
+/// that a filter leaves out.
+fn last_calls(config: &Config, trace: &Path) -> Result<Option<CallList>> {
+    if config.filter.by_stack() {
+        return Ok(None);
+    }
+    let last = CallOptions { tail: Some(LAST_CALLS), ..CallOptions::default() };
+    let list = load_calls(trace, &last, &config.filter)?;
+    Ok(Some(list).filter(|list| !list.calls.is_empty()))
 }
 
 /// A view of one profile, with all that it shows.
@@ -259,6 +277,7 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     write_file(json, |out| Ok(write_diff_json(out, &diff, &checked)?))?;
     write_file(markdown, |out| Ok(write_diff_markdown(out, &diff, &checked)?))?;
     write_svg(config, |out| write_diff_flame_graph(out, &diff, *width))?;
+    write_file(config.html.as_deref(), |out| write_diff_page(out, &diff, &checked))?;
     Ok(say_checked(&checked))
 }
 
@@ -315,18 +334,29 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
     // Of single runs, noise is taken from how they went on; that of allocations
     // is the error of sampling.
     let timeline = match &config.input {
-        Input::One(_) => false,
+        Input::One(_) => config.html.is_some(),
         Input::Sides([before, after]) => before.len() + after.len() == 2 && config.metric.is_none(),
     };
     let filter = config.filter.clone();
     let unnamed = matches!(config.view, View::Info(_));
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
-    let without = not_shown(config.event.as_ref());
-    let mut options =
-        LoadOptions { debug_dirs, symbols, source_maps, timeline, unnamed, heap, filter, without };
+    // A page shows everything there is, however much that is.
+    let coarse = config.html.is_some() && matches!(config.input, Input::One(_));
+    let without = if coarse { Without::default() } else { not_shown(config.event.as_ref()) };
+    let mut options = LoadOptions {
+        debug_dirs,
+        symbols,
+        source_maps,
+        timeline,
+        coarse,
+        unnamed,
+        heap,
+        filter,
+        without,
+    };
     let mut profile = load(path, &options)?;
-    if config.event.is_none() && !shows_cpu(&profile) {
+    if config.event.is_none() && !coarse && !shows_cpu(&profile) {
         options.without = Without::default();
         profile = load(path, &options)?;
     }
@@ -351,7 +381,8 @@ fn say_notes(notes: &[String], whose: &str) {
 /// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`
 /// reads `a.rz` as the name of the picture.
 fn refuse_to_overwrite(config: &Config, inputs: &[&Path]) -> Result<()> {
-    let outputs = [&config.svg, &config.text, &config.json, &config.comparison.markdown];
+    let outputs =
+        [&config.svg, &config.html, &config.text, &config.json, &config.comparison.markdown];
     for output in outputs.into_iter().flatten() {
         let is_trace = output.extension().is_some_and(|extension| extension == "rz");
         let is_input = |input: &&Path| match (output.canonicalize(), input.canonicalize()) {

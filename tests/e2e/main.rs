@@ -24,6 +24,7 @@ mod launch;
 mod locked_down;
 mod merge;
 mod node;
+mod page;
 mod pipes;
 mod python;
 mod quickstart;

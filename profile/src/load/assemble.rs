@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::heap::{HeapTables, SiteKey};
 use super::locations::{LOST, Locations};
 use super::sums::{Entry, Key, Sums, What};
-use super::timeline::Timeline;
+use super::timeline::{Moment, Timeline};
 use super::{LoadOptions, Tables};
 use crate::model::heap::{self, Metric};
 use crate::model::{
@@ -44,12 +44,14 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
         Sample { event, thread, stack, count: amount.count, weight: amount.weight }
     };
     let mut samples: Vec<Sample> = sums.amounts().map(sum).collect();
-    let timed = |entry: &Entry| {
-        let (event, thread, stack) = resolve(entry.key);
-        TimedSample { time_ns: entry.time_ns, event, thread, stack, weight: entry.weight }
+    let timed = |moment: &Moment| {
+        let (event, thread, stack) = resolve(moment.entry.key);
+        let Entry { time_ns, duration_ns, weight, .. } = moment.entry;
+        let count = moment.count;
+        TimedSample { time_ns, duration_ns, count, event, thread, stack, weight }
     };
-    profile.timeline = timeline.as_ref().and_then(Timeline::entries).map(|entries| {
-        let mut timeline: Vec<TimedSample> = entries.map(timed).collect();
+    profile.timeline = timeline.as_ref().and_then(Timeline::moments).map(|moments| {
+        let mut timeline: Vec<TimedSample> = moments.map(timed).collect();
         timeline.sort_by_key(|sample| sample.time_ns);
         timeline
     });

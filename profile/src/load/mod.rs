@@ -83,6 +83,9 @@ use totals::ThreadTotals;
 pub struct LoadOptions {
     /// Keep single samples in order of time, up to a limit, beside the sums.
     pub timeline: bool,
+    /// Where single samples are too many for that, add up those of equal
+    /// stacks in slices of time, instead of keeping none.
+    pub coarse: bool,
     /// Directories to look for binaries and debug files in, before the
     /// recorded paths. With any, better names are looked for than those that
     /// the trace brings with it.
@@ -238,7 +241,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
 
     let mut pass = Pass::open(path, &selection, versions)?;
     let mut sums = Sums::default();
-    let mut timeline = options.timeline.then(Timeline::default);
+    let mut timeline = options.timeline.then(|| Timeline::new(options.coarse));
     let mut totals = ThreadTotals::default();
     let mut calls = CallCounts::default();
     let mut heap = HeapTables::new(&options.heap, selection.clone());
@@ -280,10 +283,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let window = selection.span(start_ns).unwrap_or_default();
     finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));
     if let Some(timeline) = &tables.timeline {
-        let notes = timeline.given_up().map(|class| {
-            format!("{class} are too many to be kept in order of time: equal stacks are added up")
-        });
-        profile.info.notes.extend(notes);
+        profile.info.notes.extend(timeline.notes());
     }
     Ok(profile)
 }

@@ -52,6 +52,8 @@ pub(super) struct Entry {
     pub(super) key: Key,
     /// When, or when it began.
     pub(super) time_ns: u64,
+    /// How long it took; 0 of a moment.
+    pub(super) duration_ns: u64,
     pub(super) weight: u64,
 }
 
@@ -59,7 +61,7 @@ impl From<&Sample> for Entry {
     fn from(sample: &Sample) -> Entry {
         let what = What::Sample(sample.event);
         let key = Key { what, thread: sample.thread, stack: sample.stack };
-        Entry { key, time_ns: sample.time_ns, weight: sample.weight }
+        Entry { key, time_ns: sample.time_ns, duration_ns: 0, weight: sample.weight }
     }
 }
 
@@ -68,7 +70,7 @@ impl From<&Wait> for Entry {
         let what = What::Wait(wait.state, wait.syscall.map(checked_number));
         let key = Key { what, thread: wait.thread, stack: wait.stack };
         let time_ns = wait.end_ns.saturating_sub(wait.duration_ns);
-        Entry { key, time_ns, weight: wait.weight }
+        Entry { key, time_ns, duration_ns: wait.duration_ns, weight: wait.weight }
     }
 }
 
@@ -77,7 +79,8 @@ pub(super) fn weighted_calls(calls: &[Call]) -> impl Iterator<Item = Entry> {
     calls.iter().filter(|call| call.stack_weight > 0).map(|call| {
         let what = What::Call(checked_number(call.number));
         let key = Key { what, thread: call.thread, stack: call.stack };
-        Entry { key, time_ns: call.start_ns, weight: call.stack_weight }
+        let (time_ns, duration_ns) = (call.start_ns, call.duration_ns);
+        Entry { key, time_ns, duration_ns, weight: call.stack_weight }
     })
 }
 

@@ -1,13 +1,17 @@
 //! Keeps samples, waits and calls one by one, as long as they are not too many.
 
+use rustc_hash::FxHashMap;
 use rz_format::{Call, Sample, Wait};
 
 use super::pass::Sink;
-use super::sums::{Entry, WeightLeft, weighted_calls};
+use super::sums::{Entry, Key, WeightLeft, weighted_calls};
 
 /// Entries of each class that are kept, at most: programs that show them one by
 /// one cannot do with more, and what only passes through has no such limit.
 const MAX_ENTRIES: usize = 1_000_000;
+
+/// The shortest slice of time in which entries are added up.
+const FIRST_SLICE_NS: u64 = 1 << 20;
 
 /// What happened, one by one.
 #[derive(Debug)]
@@ -18,58 +22,151 @@ pub(super) struct Timeline {
     calls: Class,
 }
 
-/// The entries of one class; `None` once they are too many.
-type Class = Option<Vec<Entry>>;
+/// What happened, once or several times in a slice of time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) entry: Entry,
+    pub(super) count: u64,
+}
 
-impl Default for Timeline {
-    fn default() -> Self {
-        let class = || Some(Vec::new());
-        let weight_left = WeightLeft::default();
-        Timeline { weight_left, samples: class(), waits: class(), calls: class() }
-    }
+/// The moments of one class.
+#[derive(Debug)]
+struct Class {
+    name: &'static str,
+    moments: Vec<Moment>,
+    when_full: WhenFull,
+}
+
+/// What becomes of a class that has too many moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    /// None is kept.
+    GiveUp,
+    /// None was kept.
+    GivenUp,
+    /// Those of equal stacks are added up in slices of time; none if 0, else
+    /// slices of that length, once there are more than `limit`.
+    Slices { slice_ns: u64, limit: usize },
 }
 
 impl Sink for Timeline {
     fn samples(&mut self, rows: &[Sample]) {
-        add(&mut self.samples, rows.iter().map(Entry::from), &mut self.weight_left);
+        self.samples.add(rows.iter().map(Entry::from), &mut self.weight_left);
     }
 
     fn waits(&mut self, rows: &[Wait]) {
-        add(&mut self.waits, rows.iter().map(Entry::from), &mut self.weight_left);
+        self.waits.add(rows.iter().map(Entry::from), &mut self.weight_left);
     }
 
     fn calls(&mut self, rows: &[Call]) {
-        add(&mut self.calls, weighted_calls(rows), &mut self.weight_left);
+        self.calls.add(weighted_calls(rows), &mut self.weight_left);
     }
 }
 
-fn add(class: &mut Class, entries: impl Iterator<Item = Entry>, left: &mut WeightLeft) {
-    for entry in entries {
-        let weight = left.take(entry.weight);
-        class.take_if(|kept| kept.len() >= MAX_ENTRIES);
-        if let Some(kept) = class {
-            kept.push(Entry { weight, ..entry });
+impl Class {
+    fn new(name: &'static str, coarse: bool) -> Self {
+        let when_full = match coarse {
+            true => WhenFull::Slices { slice_ns: 0, limit: MAX_ENTRIES },
+            false => WhenFull::GiveUp,
+        };
+        Class { name, moments: Vec::new(), when_full }
+    }
+
+    fn add(&mut self, entries: impl Iterator<Item = Entry>, left: &mut WeightLeft) {
+        for entry in entries {
+            let weight = left.take(entry.weight);
+            match self.when_full {
+                WhenFull::GivenUp => continue,
+                WhenFull::GiveUp if self.moments.len() >= MAX_ENTRIES => {
+                    self.when_full = WhenFull::GivenUp;
+                    self.moments = Vec::new();
+                    continue;
+                }
+                WhenFull::Slices { slice_ns, limit } if self.moments.len() >= limit => {
+                    self.coarsen(slice_ns);
+                }
+                WhenFull::GiveUp | WhenFull::Slices { .. } => {}
+            }
+            self.moments.push(Moment { entry: Entry { weight, ..entry }, count: 1 });
+        }
+    }
+
+    /// Adds up in slices that are long enough to leave half of the moments.
+    /// There may be more distinct stacks than that; then more are kept.
+    fn coarsen(&mut self, slice_ns: u64) {
+        let mut slice_ns = slice_ns.max(FIRST_SLICE_NS / 2);
+        loop {
+            slice_ns = slice_ns.saturating_mul(2);
+            self.moments = added_up(&self.moments, slice_ns);
+            if self.moments.len() <= MAX_ENTRIES / 2 || slice_ns == u64::MAX {
+                break;
+            }
+        }
+        let limit = MAX_ENTRIES.max(self.moments.len() * 2);
+        self.when_full = WhenFull::Slices { slice_ns, limit };
+    }
+
+    fn note(&self) -> Option<String> {
+        let name = self.name;
+        match self.when_full {
+            WhenFull::GivenUp => Some(format!(
+                "{name} are too many to be kept in order of time: equal stacks are added up"
+            )),
+            WhenFull::Slices { slice_ns, .. } if slice_ns > 0 => Some(format!(
+                "{name} are too many to be kept one by one: those of equal stacks are added up in \
+                 slices of {} ms",
+                slice_ns.div_ceil(1_000_000)
+            )),
+            WhenFull::GiveUp | WhenFull::Slices { .. } => None,
         }
     }
 }
 
+/// One moment for each slice and key, at the slice's beginning.
+fn added_up(moments: &[Moment], slice_ns: u64) -> Vec<Moment> {
+    let mut sums: Vec<Moment> = Vec::new();
+    let mut index_of: FxHashMap<(u64, Key), usize> = FxHashMap::default();
+    for moment in moments {
+        let Moment { entry, count } = *moment;
+        let slice = entry.time_ns / slice_ns;
+        let index = *index_of.entry((slice, entry.key)).or_insert_with(|| {
+            let entry =
+                Entry { time_ns: slice * slice_ns, weight: 0, duration_ns: slice_ns, ..entry };
+            sums.push(Moment { entry, count: 0 });
+            sums.len() - 1
+        });
+        let sum = &mut sums[index];
+        sum.entry.weight += entry.weight;
+        sum.count += count;
+    }
+    sums
+}
+
 impl Timeline {
-    /// The entries of the classes that have not too many, in the order of the
-    /// file; `None` if all are too many.
-    pub(super) fn entries(&self) -> Option<impl Iterator<Item = &Entry>> {
-        let classes = [&self.samples, &self.waits, &self.calls];
-        let any = classes.iter().any(|class| class.is_some());
-        any.then(|| classes.into_iter().flatten().flatten())
+    /// `coarse`: what becomes of classes that have too much.
+    pub(super) fn new(coarse: bool) -> Self {
+        Timeline {
+            weight_left: WeightLeft::default(),
+            samples: Class::new("samples", coarse),
+            waits: Class::new("intervals off the CPU", coarse),
+            calls: Class::new("system calls", coarse),
+        }
     }
 
-    /// Classes that were given up, in words.
-    pub(super) fn given_up(&self) -> impl Iterator<Item = &'static str> {
-        let classes = [
-            (&self.samples, "samples"),
-            (&self.waits, "intervals off the CPU"),
-            (&self.calls, "system calls"),
-        ];
-        classes.into_iter().filter(|(class, _)| class.is_none()).map(|(_, name)| name)
+    fn classes(&self) -> [&Class; 3] {
+        [&self.samples, &self.waits, &self.calls]
+    }
+
+    /// What happened, of the classes that were not given up, in the order of
+    /// the file; `None` if all were.
+    pub(super) fn moments(&self) -> Option<impl Iterator<Item = &Moment>> {
+        let any = self.classes().iter().any(|class| class.when_full != WhenFull::GivenUp);
+        any.then(|| self.classes().into_iter().flat_map(|class| &class.moments))
+    }
+
+    /// What became of classes that have too much, one sentence each.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        self.classes().into_iter().filter_map(Class::note)
     }
 }
 
@@ -79,9 +176,9 @@ mod tests {
 
     #[test]
     fn a_long_timeline_is_given_up_by_class() {
-        let mut timeline = Timeline::default();
+        let mut timeline = Timeline::new(false);
         let samples = vec![Sample::default(); MAX_ENTRIES / 2];
-        let length = |timeline: &Timeline| timeline.entries().map(Iterator::count);
+        let length = |timeline: &Timeline| timeline.moments().map(Iterator::count);
         timeline.samples(&samples);
         timeline.samples(&samples);
         timeline.waits(&[Wait::default(); 2]);
@@ -89,6 +186,30 @@ mod tests {
         timeline.samples(&samples[..1]);
         timeline.samples(&samples[..1]);
         assert_eq!(length(&timeline), Some(2));
-        assert_eq!(timeline.given_up().collect::<Vec<_>>(), ["samples"]);
+        let notes: Vec<String> = timeline.notes().collect();
+        assert!(notes.len() == 1 && notes[0].starts_with("samples are"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_long_timeline_is_added_up_in_slices() {
+        let mut timeline = Timeline::new(true);
+        // Two stacks by turns, every 10 µs.
+        let sample = |at: u64| Sample {
+            time_ns: at * 10_000,
+            stack: Some((at % 2) as u32),
+            weight: 3,
+            ..Sample::default()
+        };
+        let samples: Vec<Sample> = (0..=MAX_ENTRIES as u64).map(sample).collect();
+        timeline.samples(&samples);
+        let moments: Vec<Moment> = timeline.moments().unwrap().copied().collect();
+        assert!(moments.len() < MAX_ENTRIES / 2, "{}", moments.len());
+        assert_eq!(moments.iter().map(|moment| moment.count).sum::<u64>(), samples.len() as u64);
+        let weight: u64 = moments.iter().map(|moment| moment.entry.weight).sum();
+        assert_eq!(weight, 3 * samples.len() as u64);
+        let first = moments[0].entry;
+        assert_eq!((first.time_ns, first.duration_ns), (0, FIRST_SLICE_NS));
+        let notes: Vec<String> = timeline.notes().collect();
+        assert!(notes.len() == 1 && notes[0].ends_with("slices of 2 ms"), "{notes:?}");
     }
 }

@@ -484,10 +484,14 @@ pub struct Sample {
 }
 
 /// One sample at its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimedSample {
     /// When, on the trace's clock; of an interval, when it began.
     pub time_ns: Nanos,
+    /// How long an interval or a system call took; 0 of a moment.
+    pub duration_ns: Nanos,
+    /// Number of samples: one, unless there were too many to keep each.
+    pub count: u64,
     /// What was counted.
     pub event: EventId,
     /// The thread that ran.

@@ -19,10 +19,12 @@ Examples:
   report trace.rz --tree --min-percent 5   who called what, from the top
   report trace.rz --inverted               what was running, and who called it
   report trace.rz --svg                    a flame graph in trace.svg
+  report trace.rz --html                   a page to look around in, trace.html
   report trace.rz --inverted --svg -       an icicle graph to standard output
   ssh box rec -d 10 -p 4242 -o - | report -
   report --diff before.rz after.rz         what changed, per second of wall time
   report --diff before.rz after.rz --svg diff.svg
+  report --diff before.rz after.rz --html diff.html
   report --diff b1.rz b2.rz b3.rz --against a1.rz a2.rz a3.rz
   report --diff before.rz after.rz --work 1000 --work 1200 --work-name requests
   report --diff before.rz after.rz --fail-if 'total>5%' --markdown -
@@ -92,6 +94,16 @@ pub(super) struct Args {
     /// or else beside the trace; give `-o -` as well to have both
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "View")]
     pub(super) svg: Option<Option<PathBuf>>,
+
+    /// Write a page for a browser, with all events and views of the trace or with the
+    /// comparison, in FILE (`-` for standard output) or else beside the trace: one
+    /// file that needs no network
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["info", "source", "asm", "list"], help_heading = "View")]
+    pub(super) html: Option<Option<PathBuf>>,
+    /// With --html: when the page would be larger, what happened is added up in
+    /// slices of time
+    #[arg(long, value_name = "MB", default_value = "50", requires = "html", help_heading = "View")]
+    pub(super) html_limit: u32,
 
     /// With --diff: the second side calls OLD now NEW; may be repeated
     #[arg(long, value_name = "OLD=NEW", requires = "diff", conflicts_with = "trace", value_parser = parse_rename, help_heading = "Comparison")]

@@ -64,7 +64,7 @@ const WIDTHS: f64 = 1e6;
 
 /// Of each node, whether it is gone or new only because a function has another
 /// name or another caller, or is inlined: what it is, or is below.
-fn elsewhere(diff: &Diff<'_>) -> Vec<bool> {
+pub(crate) fn elsewhere(diff: &Diff<'_>) -> Vec<bool> {
     let mut found = vec![false; diff.nodes.len()];
     let moved = diff.findings.moved.iter();
     let moved: [FxHashSet<_>; 2] = [

@@ -89,6 +89,8 @@ fn run(load: Load, seed: u64) -> Profile {
                         thread,
                         stack: Some(stacks[function]),
                         weight: period,
+                        count: 1,
+                        ..TimedSample::default()
                     });
                 }
                 due += 1.0 / load.hz as f64;

@@ -9,7 +9,7 @@ use crate::model::calltree::{Node, NodeKind};
 use crate::model::symbols::Symbols;
 
 /// What a node of a call tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ShownKind {
@@ -80,7 +80,7 @@ pub struct ShownFrame {
 }
 
 /// Code of a runtime, wherever it is seen there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RuntimeFrame {
     /// The runtime; `null` if it is unknown, as where the file has lost it.
@@ -96,7 +96,7 @@ pub struct RuntimeFrame {
 }
 
 /// A runtime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeName {
@@ -138,7 +138,7 @@ impl RuntimeName {
 }
 
 /// In which of its ways a runtime runs code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TierName {

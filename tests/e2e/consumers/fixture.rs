@@ -56,6 +56,8 @@ pub fn profile() -> Profile {
             thread: sample.thread,
             stack: sample.stack,
             weight: sample.weight / sample.count,
+            count: 1,
+            ..TimedSample::default()
         })
     });
     profile.timeline = Some(timeline.collect());

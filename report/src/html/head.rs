@@ -1,0 +1,154 @@
+//! What the page has to know before anything else: what was recorded, which events
+//! there are, and of which threads.
+
+use rz_profile::model::{EventId, EventKind, Profile, ThreadId};
+use rz_profile::select::{can_add_wall, cpu_event, default_event};
+use serde::Serialize;
+
+use super::series::Series;
+use super::stacks::Stacks;
+use super::{PageOptions, TICK_NS};
+use crate::model::calltree::Amount;
+use crate::model::clean::clean;
+use crate::model::threads::ShownThread;
+use crate::render::format::duration;
+use crate::render::wording::wording;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Head {
+    generator: &'static str,
+    name: String,
+    start_unix_ns: u64,
+    duration_ns: u64,
+    /// What times are multiples of.
+    tick_ns: u64,
+    /// How many nodes the tree of all events has.
+    nodes: usize,
+    series: Vec<SeriesHead>,
+    /// Index of the series that is shown first.
+    first: usize,
+    threads: Vec<ShownThread>,
+    /// What a reader should know of the page itself.
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SeriesHead {
+    /// Name in the address of a view.
+    name: String,
+    /// Name for people.
+    title: String,
+    /// What a weight is, as in `3.2 s of CPU`.
+    spent: &'static str,
+    unit: &'static str,
+    kind: &'static str,
+    /// What is said if there is nothing.
+    none: &'static str,
+    timed: bool,
+    total: Amount,
+    /// Sections with its rows, and how many each has.
+    rows: Vec<(String, usize)>,
+}
+
+impl Head {
+    pub(super) fn new(
+        name: &str,
+        profile: &Profile,
+        stacks: &Stacks,
+        series: &[Series],
+        (options, slice_ns): (PageOptions<'_>, u64),
+    ) -> Self {
+        let info = &profile.info;
+        let mut heads: Vec<SeriesHead> =
+            series.iter().map(|one| SeriesHead::of(profile, one)).collect();
+        heads.extend(wall(profile, &heads, series));
+        let event = options.event.or_else(|| default_event(profile));
+        let of_event =
+            |id: EventId| heads.iter().position(|head| head.kind == kind(profile.events[id].kind));
+        let first = series.iter().position(|one| Some(one.counted.0) == event);
+        let first = first.or_else(|| event.and_then(of_event)).unwrap_or(0);
+        let mut notes = Vec::new();
+        if slice_ns > 0 {
+            notes.push(format!(
+                "This page would be larger than {} MB: rows of equal stacks are added up in \
+                 slices of {}. --html-limit allows more.",
+                options.limit / 1_000_000,
+                duration(slice_ns)
+            ));
+        }
+        let thread = |id: ThreadId| ShownThread::of(profile, Some(id));
+        Head {
+            generator: concat!("report ", env!("CARGO_PKG_VERSION")),
+            name: clean(name).into_owned(),
+            start_unix_ns: info.start_unix_ns,
+            duration_ns: info.duration_ns,
+            tick_ns: TICK_NS,
+            nodes: stacks.len(),
+            series: heads,
+            first,
+            threads: (0..profile.threads.len()).map(thread).collect(),
+            notes,
+        }
+    }
+}
+
+impl SeriesHead {
+    fn of(profile: &Profile, series: &Series) -> Self {
+        let (event, metric) = series.counted;
+        let mut event = profile.events[event].clone();
+        event.metric = metric;
+        if let Some(metric) = metric {
+            event.unit = metric.unit();
+        }
+        let words = wording(Some(&event));
+        let name = clean(&event.name).into_owned();
+        let name = metric.map_or(name.clone(), |metric| format!("{name}.{}", metric.name()));
+        SeriesHead {
+            name,
+            title: clean(event.title()).into_owned(),
+            spent: words.spent,
+            unit: event.unit.name(),
+            kind: kind(event.kind),
+            none: words.none,
+            timed: series.timed,
+            total: series.total,
+            rows: vec![(series.section(), series.len())],
+        }
+    }
+}
+
+/// The rows of the CPU and of waits as one.
+fn wall(profile: &Profile, heads: &[SeriesHead], series: &[Series]) -> Option<SeriesHead> {
+    if !can_add_wall(profile) {
+        return None;
+    }
+    let of = |event| series.iter().position(|one| one.counted.0 == event);
+    let cpu = of(cpu_event(profile)?)?;
+    let off_cpu = heads.iter().position(|head| head.kind == kind(EventKind::OffCpu))?;
+    let event = rz_profile::model::Event { kind: EventKind::Wall, ..Default::default() };
+    let words = wording(Some(&event));
+    let mut total = heads[cpu].total;
+    total.add(heads[off_cpu].total);
+    Some(SeriesHead {
+        name: rz_profile::model::WALL.to_owned(),
+        title: rz_profile::model::WALL.to_owned(),
+        spent: words.spent,
+        unit: heads[cpu].unit,
+        kind: kind(EventKind::Wall),
+        none: words.none,
+        timed: heads[cpu].timed || heads[off_cpu].timed,
+        total,
+        rows: [cpu, off_cpu].iter().flat_map(|&id| heads[id].rows.clone()).collect(),
+    })
+}
+
+fn kind(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Cpu => "cpu",
+        EventKind::OffCpu => "off-cpu",
+        EventKind::Syscalls => "syscalls",
+        EventKind::Wall => "wall",
+        EventKind::Alloc => "alloc",
+        EventKind::Growth => "growth",
+    }
+}

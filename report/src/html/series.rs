@@ -1,0 +1,152 @@
+//! What happened of one event: rows by thread and time, each ending in a node.
+
+use rustc_hash::FxHashMap;
+use rz_profile::heap::{Metric, show};
+use rz_profile::model::{EventId, Nanos, Profile, ThreadId};
+
+use super::TICK_NS;
+use super::columns::Column;
+use super::ends::Ends;
+use super::stacks::{Counted, Stacks, all_counted};
+use crate::model::calltree::{Amount, NodeId};
+
+/// The rows of one event, or of one metric of allocations.
+pub(super) struct Series {
+    pub(super) counted: Counted,
+    /// Whether rows have times.
+    pub(super) timed: bool,
+    pub(super) total: Amount,
+    rows: Vec<Row>,
+}
+
+/// Something that happened, perhaps several times.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    thread: ThreadId,
+    time_ns: Nanos,
+    duration_ns: Nanos,
+    node: NodeId,
+    amount: Amount,
+}
+
+impl Series {
+    pub(super) fn all(profile: &mut Profile, stacks: &Stacks) -> Vec<Self> {
+        let all = all_counted(profile);
+        all.into_iter().map(|counted| Series::of(profile, stacks, counted)).collect()
+    }
+
+    fn of(profile: &mut Profile, stacks: &Stacks, counted: Counted) -> Self {
+        let (event, metric): (EventId, Option<Metric>) = counted;
+        if let Some(metric) = metric {
+            show(profile, metric);
+        }
+        let times = profile.timeline.as_deref().unwrap_or_default();
+        let times = times.iter().filter(|sample| sample.event == event);
+        let mut rows: Vec<Row> = times
+            .filter_map(|sample| {
+                let node = stacks.leaf(counted, sample.thread, sample.stack)?;
+                let amount = Amount { samples: sample.count, weight: sample.weight };
+                let (time_ns, duration_ns) = (sample.time_ns, sample.duration_ns);
+                Some(Row { thread: sample.thread, time_ns, duration_ns, node, amount })
+            })
+            .collect();
+        let timed = !rows.is_empty();
+        if !timed {
+            let samples = profile.samples.iter().filter(|sample| sample.event == event);
+            rows.extend(samples.filter_map(|sample| {
+                let node = stacks.leaf(counted, sample.thread, sample.stack)?;
+                let amount = Amount { samples: sample.count, weight: sample.weight };
+                Some(Row { thread: sample.thread, time_ns: 0, duration_ns: 0, node, amount })
+            }));
+        }
+        rows.sort_by_key(|row| (row.thread, row.time_ns));
+        let total = Amount::of_event(profile, event);
+        Series { counted, timed, total, rows }
+    }
+
+    /// Name of its section.
+    pub(super) fn section(&self) -> String {
+        let (event, metric) = self.counted;
+        match metric {
+            Some(metric) => format!("rows-{event}-{}", metric.name()),
+            None => format!("rows-{event}"),
+        }
+    }
+
+    pub(super) fn has_rows(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
+    /// The nodes in which rows end.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.rows.iter().map(|row| row.node)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds up rows of equal threads and stacks in slices of time.
+    pub(super) fn coarsen(&mut self, slice_ns: u64) {
+        if !self.timed {
+            return;
+        }
+        let mut sums: Vec<Row> = Vec::new();
+        let mut index_of: FxHashMap<(ThreadId, u64, NodeId), usize> = FxHashMap::default();
+        for row in &self.rows {
+            let slice = row.time_ns / slice_ns;
+            let index = *index_of.entry((row.thread, slice, row.node)).or_insert_with(|| {
+                let (time_ns, amount) = (slice * slice_ns, Amount::default());
+                sums.push(Row { time_ns, duration_ns: slice_ns, amount, ..*row });
+                sums.len() - 1
+            });
+            sums[index].amount.add(row.amount);
+        }
+        sums.sort_by_key(|row| (row.thread, row.time_ns));
+        self.rows = sums;
+    }
+
+    /// Which threads there are, by how far each is behind the one before, and how many
+    /// rows of each; and of the rows of each thread, how long after the one before
+    /// (the first one: after `start_ns`), the end in two columns, the weight, how long
+    /// it took, and how many samples it stands for. The last two are empty if they are 0
+    /// and 1.
+    pub(super) fn columns(&self, start_ns: Nanos, ends: &Ends) -> [Column; 8] {
+        let mut columns: [Column; 8] = Default::default();
+        let [threads, lengths, times, lows, highs, weights, durations, counts] = &mut columns;
+        let lasts = self.rows.iter().any(|row| row.duration_ns > 0);
+        let several = self.rows.iter().any(|row| row.amount.samples != 1);
+        let mut last_thread = 0;
+        for of_thread in self.rows.chunk_by(|a, b| a.thread == b.thread) {
+            let thread = of_thread[0].thread;
+            threads.push((thread - last_thread) as u64);
+            lengths.push(of_thread.len() as u64);
+            last_thread = thread;
+            let mut last = 0;
+            for row in of_thread {
+                let now = ticks(row.time_ns, start_ns);
+                if self.timed {
+                    times.push_signed(now - last);
+                }
+                last = now;
+                let end = ends.number(row.node);
+                lows.push_byte(end as u8);
+                highs.push((end >> 8) as u64);
+                weights.push(row.amount.weight);
+                if lasts {
+                    durations.push(row.duration_ns.div_ceil(TICK_NS));
+                }
+                if several {
+                    counts.push(row.amount.samples);
+                }
+            }
+        }
+        columns
+    }
+}
+
+/// Ticks since the start; negative of what began before.
+fn ticks(time_ns: Nanos, start_ns: Nanos) -> i64 {
+    let distance = (time_ns.abs_diff(start_ns) / TICK_NS) as i64;
+    if time_ns < start_ns { -distance } else { distance }
+}

@@ -1,0 +1,130 @@
+//! The call trees of all events as one, whose nodes rows of any event end in.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use rz_profile::heap::{Metric, show};
+use rz_profile::model::{EventId, EventKind, Profile, ThreadId};
+
+use super::columns::Column;
+use super::names::{Names, Naming};
+use crate::model::calltree::{CallTree, Node, NodeId, ROOT, Roots, TreeInput};
+use crate::model::merged::Merged;
+use crate::model::symbols::Symbols;
+
+/// Where samples end, by their thread and stack.
+type Leaves = FxHashMap<(ThreadId, Option<usize>), NodeId>;
+
+/// All nodes, a caller's callees behind it.
+pub(super) struct Stacks {
+    /// Names of nodes.
+    pub(super) names: Names,
+    /// Of each node, its parent and frame; the root is its own parent.
+    nodes: Vec<(NodeId, usize)>,
+    leaves: FxHashMap<(EventId, Option<Metric>), Leaves>,
+}
+
+/// What samples a tree or a series is of.
+pub(super) type Counted = (EventId, Option<Metric>);
+
+/// All there is to be shown, allocations by each metric.
+pub(super) fn all_counted(profile: &Profile) -> Vec<Counted> {
+    let metrics = |event: EventId| match profile.events[event].kind {
+        EventKind::Alloc => Metric::ALL.map(Some).to_vec(),
+        EventKind::Cpu | EventKind::OffCpu | EventKind::Syscalls | EventKind::Growth => vec![None],
+        // The page puts it together.
+        EventKind::Wall => Vec::new(),
+    };
+    let events = 0..profile.events.len();
+    events.flat_map(|event| metrics(event).into_iter().map(move |m| (event, m))).collect()
+}
+
+impl Stacks {
+    pub(super) fn of(profile: &mut Profile) -> Self {
+        let mut symbols = Symbols::default();
+        let functions = symbols.intern_functions(profile);
+        let roots = roots(profile);
+        let (mut trees, mut ends) = (Vec::new(), Vec::new());
+        for counted in all_counted(profile) {
+            let (event, metric) = counted;
+            if let Some(metric) = metric {
+                show(profile, metric);
+            }
+            let profile: &Profile = profile;
+            let input = TreeInput { profile, event, functions: &functions };
+            let mut tree = CallTree::top_down(input, roots, &mut symbols);
+            let samples = profile.samples.iter().filter(|sample| sample.event == event);
+            let keys = samples.map(|sample| (sample.thread, sample.stack));
+            let leaves: Leaves = keys.zip(std::mem::take(&mut tree.leaves)).collect();
+            ends.push((counted, leaves));
+            trees.push(tree);
+        }
+        let merged = Merged::of(trees.iter());
+        drop(trees);
+        let order = depth_first(&merged.tree.nodes);
+        let mut place_of = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &node)| place_of[node] = place);
+        let mut names = Naming::default();
+        let node = |&id: &NodeId| {
+            let node = &merged.tree.nodes[id];
+            (place_of[node.parent], names.frame((node.symbol, node.kind, node.how), &symbols))
+        };
+        let nodes = order.iter().map(node).collect();
+        let leaves = ends.into_iter().zip(&merged.ids).map(|((counted, mut leaves), ids)| {
+            leaves.values_mut().for_each(|node| *node = place_of[ids[*node]]);
+            (counted, leaves)
+        });
+        Stacks { leaves: leaves.collect(), nodes, names: names.finish() }
+    }
+
+    /// The node in which samples of a thread with a stack end.
+    pub(super) fn leaf(
+        &self,
+        counted: Counted,
+        thread: ThreadId,
+        stack: Option<usize>,
+    ) -> Option<NodeId> {
+        self.leaves.get(&counted)?.get(&(thread, stack)).copied()
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How far before a node its parent is, and which frame it is.
+    pub(super) fn columns(&self) -> [Column; 2] {
+        columns_of(self.nodes.iter().copied())
+    }
+}
+
+/// How far before each node its parent is, and which frame it is.
+pub(super) fn columns_of(nodes: impl Iterator<Item = (NodeId, usize)>) -> [Column; 2] {
+    let mut columns = [Column::default(), Column::default()];
+    for (id, (parent, frame)) in nodes.enumerate() {
+        columns[0].push((id - parent) as u64);
+        columns[1].push(frame as u64);
+    }
+    columns
+}
+
+/// The same first level for all events, so that their trees are one.
+fn roots(profile: &Profile) -> Roots {
+    let processes = || profile.samples.iter().map(|sample| profile.thread(sample.thread).1);
+    let names: FxHashSet<&str> = processes().map(|process| process.name.as_str()).collect();
+    let sources: FxHashSet<usize> = processes().map(|process| process.source).collect();
+    match (sources.len() > 1, names.len() > 1) {
+        (true, processes) => Roots::Sources { processes },
+        (false, true) => Roots::Processes,
+        (false, false) => Roots::Functions,
+    }
+}
+
+/// All nodes, each before what is below it and that before its neighbours.
+fn depth_first(nodes: &[Node]) -> Vec<NodeId> {
+    let mut order = Vec::with_capacity(nodes.len());
+    let mut pending = vec![ROOT];
+    while let Some(node) = pending.pop() {
+        order.push(node);
+        pending.extend(nodes[node].children.iter().rev());
+    }
+    order
+}

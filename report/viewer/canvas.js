@@ -1,0 +1,90 @@
+// Canvases of the size of what is seen, and colours.
+
+const ROW = 18; // Height of a frame in CSS pixels.
+const FONT = '12px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
+
+// Colours of kinds of frames, apart for the colour-blind as well: hue, saturation,
+// lightness. Functions of the process vary around theirs.
+const KIND_COLORS = {
+  all: [220, 10, 80], recording: [220, 10, 75], process: [220, 12, 72], function: [36, 90, 68],
+  inlined: [48, 75, 72], kernel: [210, 75, 70], jit: [150, 45, 65], runtime: [275, 50, 77],
+  truncated: [0, 0, 60], lost: [0, 0, 60], reason: [0, 0, 78], 'no-stack': [0, 0, 65],
+};
+
+let colorsBy = 'kind';
+
+function hashOf(text) {
+  let hash = 2166136261;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 16777619);
+  return hash >>> 0;
+}
+
+const frameColors = { kind: [], module: [] };
+function colorOf(frame) {
+  let color = frameColors[colorsBy][frame];
+  if (!color) {
+    let [hue, saturation, lightness] = KIND_COLORS[code.kind[frame]] ?? [0, 0, 70];
+    if (code.isFunction[frame] && code.kind[frame] !== 'reason') {
+      const hash = hashOf(colorsBy === 'module' ? moduleOf(frame) : nameOf(frame));
+      if (colorsBy === 'module') [hue, saturation, lightness] = [(hash % 36) * 10, 55, 70];
+      else {
+        hue += (hash % 13) - 6;
+        lightness += ((hash >> 8) % 13) - 6;
+      }
+    }
+    color = `hsl(${hue} ${saturation}% ${lightness}%)`;
+    frameColors[colorsBy][frame] = color;
+  }
+  return color;
+}
+
+function styleOf(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+// Makes the canvas as large as its box, and gives what to draw with in CSS pixels.
+function fitted(canvas, width, height) {
+  const scale = window.devicePixelRatio || 1;
+  const [w, h] = [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+  const draw = canvas.getContext('2d');
+  draw.setTransform(scale, 0, 0, scale, 0, 0);
+  draw.clearRect(0, 0, width, height);
+  draw.font = FONT;
+  draw.textBaseline = 'middle';
+  return draw;
+}
+
+let letterWidth = 0;
+function fittingText(draw, text, width) {
+  letterWidth ||= draw.measureText('m').width;
+  const letters = Math.floor(width / letterWidth);
+  if (letters < 2) return '';
+  return text.length <= letters ? text : text.slice(0, letters - 1) + '…';
+}
+
+// Calls `draw` before the next picture, once however often it was asked for.
+function onceAFrame(draw) {
+  let asked = 0;
+  return () => {
+    asked ||= requestAnimationFrame(() => {
+      asked = 0;
+      draw();
+    });
+  };
+}
+
+function showTip(event, lines) {
+  const tip = byId('tip');
+  tip.replaceChildren(...lines.map((line, i) => element(i ? 'div' : 'strong', {}, line)));
+  tip.hidden = false;
+  const { offsetWidth: width, offsetHeight: height } = tip;
+  const left = Math.min(event.clientX + 14, innerWidth - width - 4);
+  const top = event.clientY + 18 + height > innerHeight ? event.clientY - height - 8 : event.clientY + 18;
+  tip.style.left = `${Math.max(0, left)}px`;
+  tip.style.top = `${Math.max(0, top)}px`;
+}
+
+function hideTip() {
+  byId('tip').hidden = true;
+}

@@ -1,0 +1,91 @@
+// What was recorded, what is missing, and where to look.
+
+let exact = null; // Views as `report --json` has them.
+
+function facts(pairs) {
+  const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== '');
+  return element('dl', {}, ...shown.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
+}
+
+const goTo = (view, changes, text) => element('button', { class: 'link', onclick: () => select({ view, ...changes }) }, text);
+
+function overviewView() {
+  const node = element('div', { class: 'scroll page' });
+  return { node, update: () => node.replaceChildren(...overview()) };
+}
+
+function overview() {
+  const { trace, quality, notes, filter } = exact.summary;
+  const range = selection.from === null ? '' : ` from ${rangeText(selection.from, selection.until)}`;
+  const only = range || selection.threads || selection.filters.length ? `, of what is selected${range}` : '';
+  const top = sums().functions.slice().sort((a, b) => b.own - a.own).slice(0, 10);
+  return [
+    ...notesBox([...head.notes, ...notes]),
+    missing(quality, trace),
+    element('h2', {}, 'Recorded'),
+    facts([
+      ['From', trace.start_unix_ns ? new Date(trace.start_unix_ns / 1e6).toISOString().replace('T', ' ').replace('Z', ' UTC') : null],
+      ['For', duration(trace.duration_ns)],
+      ['Selected', filter?.text],
+      ['Threads', count(head.threads.length)],
+      ['Cost of recording', trace.recorder_cpu_ns ? `${duration(trace.recorder_cpu_ns)} of CPU (${percent(trace.recorder_cpu_ns, trace.duration_ns)} of one), at most ${bytes(trace.recorder_peak_bytes)} of memory` : null],
+      ['Redacted', trace.redacted.map(({ what, count: n }) => `${what}: ${count(n)}`).join(', ')],
+      ['Made by', exact.summary.generator],
+    ]),
+    ...trace.recordings.map((one) => facts([
+      ['Recording', trace.recordings.length > 1 ? one.label : null],
+      ['Host', [one.host, one.os, one.cpus && `${one.cpus} CPUs`].filter(Boolean).join(', ')],
+      ['Command', one.command.join(' ')],
+      ['Recorder', [one.recorder, one.tier].filter(Boolean).join(', ')],
+    ])),
+    element('h2', {}, 'Events'),
+    eventsTable().node,
+    ...(series().total.samples ? [
+      element('h2', {}, `Most ${series().title} by themselves${only}`),
+      topTable(top).node,
+      element('p', {}, goTo('flame', {}, 'Flame graph'), ' · ', goTo('table', {}, 'All functions'), ' · ', goTo('timeline', {}, 'Threads over time')),
+    ] : [element('p', { class: 'nothing' }, nothingText())]),
+  ];
+}
+
+function notesBox(notes) {
+  const unique = [...new Set(notes)];
+  return unique.length ? [element('section', { class: 'notes' }, element('h2', {}, 'To know'), element('ul', {}, ...unique.map((note) => element('li', {}, note))))] : [];
+}
+
+// What is missing, or that nothing is.
+function missing(quality, trace) {
+  const items = [];
+  for (const { what, count: n, reasons } of quality.lost) {
+    const why = reasons.map((reason) => `${reason.what}${reason.count ? ` (${count(reason.count)})` : ''}`).join(', ');
+    items.push(`${n === null ? 'An unknown number of' : count(n)} ${what} lost${why ? `: ${why}` : ''}`);
+  }
+  for (const { what, count: n } of quality.truncated) items.push(`${count(n)} samples with a truncated stack: ${what}`);
+  if (quality.unnamed_samples) items.push(`${count(quality.unnamed_samples)} samples in functions without a name`);
+  for (const { what, why } of quality.inexact_sums) items.push(`Sums of ${what} are not exact: ${why}`);
+  for (const one of trace.recordings) if (one.cut_short) items.push(`The recording ${one.label ?? ''} was cut short: its recorder was killed`);
+  if (!items.length) return element('p', { class: 'good' }, '✓ Nothing is lost, and every stack is complete.');
+  return element('section', { class: 'missing' }, element('h2', {}, 'What is missing'), element('ul', {}, ...items.map((item) => element('li', {}, item))));
+}
+
+function eventsTable() {
+  const table = new Table([
+    { title: 'Event', value: (one) => one.title },
+    { title: 'Total', numeric: true, value: (one) => one.total.weight, text: (one) => `${amount(one.total.weight, one.unit)}` },
+    { title: 'Samples', numeric: true, value: (one) => one.total.samples, text: (one) => count(one.total.samples) },
+    { title: 'What', value: (one) => (one.total.samples ? one.spent : one.none) },
+  ], {
+    empty: 'The trace has no events.',
+    act: (one) => select({ view: 'flame', series: head.series.indexOf(one) }),
+    attributes: (one) => ({ 'data-event': one.name, 'data-weight': one.total.weight, 'data-samples': one.total.samples }),
+  });
+  table.update(head.series);
+  return table;
+}
+
+function topTable(rows) {
+  const table = functionTable('');
+  table.columns.splice(4, 1);
+  table.update(rows);
+  return table;
+}

@@ -1,0 +1,176 @@
+// What is selected, which every view follows: an event, a range of time, threads, and a
+// stack of filters. It is in the address of the page, so that a link shows the same.
+
+const selection = {
+  view: 'overview',
+  series: 0,
+  from: null, // In ticks since the start; null is all.
+  until: null,
+  threads: null, // A set of indices; null is all.
+  filters: [], // { op, arg }, each applied to what the ones before leave.
+  search: '',
+  inverted: false,
+  symbol: null, // The function that is looked at.
+};
+
+let head = null;
+const rowsOf = new Map(); // By section.
+const followers = [];
+
+const series = () => head.series[selection.series];
+const allTicks = () => Math.max(1, Math.ceil(head.duration_ns / head.tick_ns));
+
+function toFragment() {
+  const parts = new URLSearchParams();
+  parts.set('view', selection.view);
+  if (selection.series !== head.first) parts.set('event', series().name);
+  if (selection.from !== null) parts.set('time', `${selection.from}-${selection.until}`);
+  if (selection.threads) parts.set('threads', [...selection.threads].join('.'));
+  for (const { op, arg } of selection.filters) parts.append('filter', arg == null ? op : `${op}.${arg}`);
+  if (selection.search) parts.set('search', selection.search);
+  if (selection.inverted) parts.set('inverted', '1');
+  if (selection.symbol !== null) parts.set('function', selection.symbol);
+  return '#' + parts;
+}
+
+// Reads an address, of which nothing is believed.
+function fromFragment(text) {
+  const parts = new URLSearchParams(text.replace(/^#/, ''));
+  const number = (part, end) => {
+    const value = /^\d+$/.test(part ?? '') ? Number(part) : NaN;
+    return value < end ? value : null;
+  };
+  selection.view = views.has(parts.get('view')) ? parts.get('view') : views.keys().next().value;
+  const event = head.series.findIndex((one) => one.name === parts.get('event'));
+  selection.series = event < 0 ? head.first : event;
+  const [from, until] = (parts.get('time') ?? '').split('-').map((part) => number(part, Infinity));
+  const valid = from != null && until != null && from < until;
+  [selection.from, selection.until] = valid ? [from, until] : [null, null];
+  const threads = (parts.get('threads') ?? '').split('.').map((part) => number(part, head.threads.length));
+  selection.threads = threads.some((thread) => thread !== null) ? new Set(threads.filter((thread) => thread !== null)) : null;
+  selection.filters = parts.getAll('filter').map((part) => {
+    const [op, arg] = part.split('.');
+    return { op, arg: number(arg, op === 'module' ? code.moduleNames.length : code.names.length) };
+  }).filter(({ op, arg }) => Object.hasOwn(FILTERS, op) && (arg !== null || ['recursion', 'runtime', 'nokernel'].includes(op)));
+  selection.search = parts.get('search') ?? '';
+  selection.inverted = parts.has('inverted');
+  selection.symbol = number(parts.get('function'), code.names.length);
+}
+
+// Changes what is selected. What makes a new picture can be gone back from.
+function select(changes) {
+  Object.assign(selection, changes);
+  const fragment = toFragment();
+  if (fragment !== location.hash) {
+    const search = Object.keys(changes).join() === 'search';
+    history[search ? 'replaceState' : 'pushState'](null, '', fragment);
+  }
+  follow();
+}
+
+let following = 0;
+async function follow() {
+  const turn = ++following;
+  await readSeries(series());
+  if (turn === following) followers.forEach((follower) => follower());
+}
+
+async function readSeries(one) {
+  await Promise.all(one.rows.filter(([, rows]) => rows > 0).map(async ([section, rows]) => {
+    if (!rowsOf.has(section)) rowsOf.set(section, await readRows(section, rows));
+  }));
+}
+
+// The rows of an event, as far as they have been read.
+const partsOf = (one) => one.rows.map(([section]) => rowsOf.get(section)).filter(Boolean);
+
+function firstAfter(times, start, end, time) {
+  while (start < end) {
+    const middle = (start + end) >> 1;
+    if (times[middle] < time) start = middle + 1;
+    else end = middle;
+  }
+  return start;
+}
+
+// Adds up the rows that a range of time and threads select. Of an interval, the part in
+// the range counts.
+function addUp(one, from, until, threads, own, samples) {
+  for (const rows of partsOf(one)) {
+    const { time, duration, node, weight } = rows;
+    const counts = rows.samples;
+    for (const run of rows.runs) {
+      if (threads && !threads.has(run.thread)) continue;
+      let { start, end } = run;
+      if (from === null || !time) {
+        for (let row = start; row < end; row++) {
+          own[node[row]] += weight[row];
+          samples[node[row]] += counts ? counts[row] : 1;
+        }
+        continue;
+      }
+      end = firstAfter(time, start, end, until);
+      if (!duration) start = firstAfter(time, start, end, from);
+      for (let row = start; row < end; row++) {
+        let share = 1;
+        if (duration && duration[row] > 0) {
+          const stop = time[row] + duration[row];
+          if (stop <= from) continue;
+          share = (Math.min(stop, until) - Math.max(time[row], from)) / duration[row];
+        } else if (time[row] < from) continue;
+        own[node[row]] += share === 1 ? weight[row] : Math.round(weight[row] * share);
+        samples[node[row]] += counts ? counts[row] : 1;
+      }
+    }
+  }
+}
+
+let lastSums = { key: '', sums: null };
+
+// Sums of what is selected, over the tree that filters leave.
+function sums() {
+  if (comparison.head) return comparedSums();
+  const { from, until, threads, filters } = selection;
+  const key = JSON.stringify([selection.series, from, until, threads && [...threads], filters]);
+  if (lastSums.key !== key) lastSums = { key, sums: sumsOf(from, until, threads, filters) };
+  return lastSums.sums;
+}
+
+function sumsOf(from, until, threads, filters) {
+  const { tree, steps } = filteredTree(filters);
+  let own = new Float64Array(code.tree.size);
+  let samples = new Float64Array(code.tree.size);
+  addUp(series(), from, until, threads, own, samples);
+  steps.forEach((step, i) => {
+    const size = i + 1 < steps.length ? steps[i + 1].length : tree.size;
+    const [newOwn, newSamples] = [new Float64Array(size), new Float64Array(size)];
+    for (let node = 0; node < step.length; node++) {
+      if (step[node] >= 0) {
+        newOwn[step[node]] += own[node];
+        newSamples[step[node]] += samples[node];
+      }
+    }
+    [own, samples] = [newOwn, newSamples];
+  });
+  return new Sums(tree, own, samples);
+}
+
+// Which frames the search finds; null without one.
+let lastMatches = { search: null, matches: null };
+function searched() {
+  const { search } = selection;
+  if (!search) return null;
+  if (lastMatches.search !== search) {
+    let test;
+    try {
+      const pattern = new RegExp(search, search === search.toLowerCase() ? 'i' : '');
+      test = (text) => pattern.test(text);
+    } catch {
+      test = (text) => text.includes(search);
+    }
+    const bySymbol = code.names.map((name, symbol) => test(name) || test(code.modules[symbol]));
+    const matches = Uint8Array.from(code.symbol, (symbol, frame) => (code.isFunction[frame] && bySymbol[symbol] ? 1 : 0));
+    lastMatches = { search, matches };
+  }
+  return lastMatches.matches;
+}

@@ -1,0 +1,108 @@
+// Tables: sorted by a column, with bars, as many rows at first as can be looked at.
+
+const FIRST_ROWS = 200;
+
+// Columns: { title, value, text, bar, numeric, cell }. What a value is sorted by need not
+// be what is shown.
+class Table {
+  constructor(columns, options = {}) {
+    this.columns = columns;
+    this.options = options;
+    this.sorted = options.sorted ?? null;
+    this.shown = FIRST_ROWS;
+    this.body = element('tbody');
+    this.head = element('tr');
+    this.more = element('button', { class: 'more', onclick: () => {
+      this.shown *= 5;
+      this.draw();
+    } });
+    this.node = element('div', { class: 'table-holder' },
+      element('table', {}, element('caption', {}, options.caption ?? ''), element('thead', {}, this.head), this.body), this.more);
+  }
+
+  update(rows) {
+    this.rows = rows;
+    this.draw();
+  }
+
+  draw() {
+    const { columns, options } = this;
+    const rows = this.rows.slice();
+    const by = this.sorted === null ? null : columns[this.sorted.column];
+    if (by) {
+      const sign = this.sorted.down ? -1 : 1;
+      const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+      rows.sort((a, b) => sign * compare(by.value(a), by.value(b)));
+    }
+    this.head.replaceChildren(...columns.map((column, i) => {
+      const here = this.sorted?.column === i;
+      const sort = () => {
+        this.sorted = { column: i, down: here ? !this.sorted.down : Boolean(column.numeric) };
+        this.draw();
+      };
+      const order = here ? (this.sorted.down ? 'descending' : 'ascending') : null;
+      return element('th', { scope: 'col', class: column.numeric ? 'numeric' : '', 'aria-sort': order },
+        element('button', { onclick: sort }, column.title + (here ? (this.sorted.down ? ' ▾' : ' ▴') : '')));
+    }));
+    const largest = columns.map((column) => (column.bar ? this.rows.reduce((most, row) => Math.max(most, column.value(row)), 0) : 0));
+    this.body.replaceChildren(...rows.slice(0, this.shown).map((row) => {
+      const cells = columns.map((column, i) => {
+        const shown = column.text ? column.text(row) : String(column.value(row) ?? '–');
+        const cell = element('td', { class: column.numeric ? 'numeric' : 'text', title: column.numeric ? null : shown }, shown);
+        if (column.bar && largest[i] > 0) {
+          const width = (100 * column.value(row)) / largest[i];
+          cell.classList.add('bar');
+          cell.style.setProperty('--share', `${width.toFixed(1)}%`);
+        }
+        return cell;
+      });
+      const attributes = options.attributes?.(row) ?? {};
+      const act = options.act && (() => options.act(row));
+      const open = act && { tabindex: 0, class: 'acts', onclick: act, onkeydown: (event) => event.key === 'Enter' && act() };
+      return element('tr', { ...attributes, ...open }, ...cells);
+    }));
+    const left = rows.length - this.shown;
+    this.more.hidden = left <= 0;
+    this.more.textContent = left > 0 ? `${count(left)} more rows` : '';
+    if (rows.length === 0) {
+      this.body.replaceChildren(element('tr', {}, element('td', { colspan: columns.length, class: 'text' }, options.empty ?? 'Nothing.')));
+    }
+  }
+}
+
+function functionTable(caption) {
+  const unit = () => series().unit;
+  const all = () => sums().all;
+  return new Table([
+    { title: 'Self', numeric: true, bar: true, value: (row) => row.own, text: (row) => amount(row.own, unit()) },
+    { title: '%', numeric: true, value: (row) => row.own, text: (row) => percent(row.own, all()) },
+    { title: 'Total', numeric: true, bar: true, value: (row) => row.total, text: (row) => amount(row.total, unit()) },
+    { title: '%', numeric: true, value: (row) => row.total, text: (row) => percent(row.total, all()) },
+    { title: 'Samples', numeric: true, value: (row) => row.totalSamples, text: (row) => count(row.totalSamples) },
+    { title: 'Function', value: (row) => code.names[row.symbol], text: (row) => labelOf(row.frame) },
+    { title: 'Module', value: (row) => code.modules[row.symbol] },
+  ], {
+    caption,
+    sorted: { column: 0, down: true },
+    empty: 'No function is in what is selected.',
+    act: (row) => select({ view: 'sandwich', symbol: row.symbol }),
+    attributes: (row) => ({
+      'data-function': code.names[row.symbol], 'data-module': code.modules[row.symbol], 'data-self': row.own, 'data-total': row.total,
+      'data-self-samples': row.ownSamples, 'data-total-samples': row.totalSamples,
+    }),
+  });
+}
+
+function searchedFunctions() {
+  const matches = searched();
+  const rows = sums().functions;
+  return matches ? rows.filter((row) => matches[row.frame]) : rows;
+}
+
+function tableView() {
+  const table = functionTable('Functions: what they did themselves, and with all that they called. Click one for its callers and callees.');
+  return {
+    node: element('div', { class: 'scroll' }, element('div', { class: 'tools' }, filterButtons()), table.node),
+    update: () => table.update(searchedFunctions()),
+  };
+}

@@ -1,0 +1,360 @@
+// Activity over time: a strip of everything above all views, and a track for each thread.
+
+// What a row of an event covers. A sample of time stands for the time before it.
+function spanOf(rows, row, one) {
+  const at = rows.time[row];
+  if (rows.duration?.[row] > 0) return [at, at + rows.duration[row]];
+  return one.unit === 'nanoseconds' ? [at - rows.weight[row] / head.tick_ns, at] : [at, at + 1];
+}
+
+// Adds rows up by pixel. Weight is spread over what a row covers.
+function addBins(bins, one, rows, start, end, from, until) {
+  const scale = bins.length / (until - from);
+  if (rows.duration === null && rows.time) {
+    // Rows in order of time; the period before `from` is looked at as well.
+    start = firstAfter(rows.time, start, end, from - 2e9 / head.tick_ns);
+  }
+  end = firstAfter(rows.time, start, end, until + 2e9 / head.tick_ns);
+  for (let row = start; row < end; row++) {
+    const [begin, stop] = spanOf(rows, row, one);
+    if (stop <= from || begin >= until) continue;
+    const [a, b] = [(begin - from) * scale, (stop - from) * scale];
+    const each = rows.weight[row] / Math.max(b - a, 1e-9);
+    const [first, last] = [Math.max(0, Math.floor(a)), Math.min(bins.length - 1, Math.floor(b))];
+    if (first === last) bins[first] += each * (Math.min(b, bins.length) - Math.max(a, 0));
+    else for (let bin = first; bin <= last; bin++) bins[bin] += each * (Math.min(b, bin + 1) - Math.max(a, bin));
+  }
+}
+
+// Lets a range of time be dragged on a canvas. `range` gives what the canvas shows and
+// where on it, in CSS pixels.
+function dragTime(canvas, range, redraw) {
+  let anchor = null;
+  const tickAt = (event) => {
+    const { left, width, from, until } = range();
+    const x = event.clientX - canvas.getBoundingClientRect().left - left;
+    return from + (Math.min(Math.max(x / width, 0), 1)) * (until - from);
+  };
+  canvas.addEventListener('pointerdown', (event) => {
+    if (event.button !== 0 || event.clientX - canvas.getBoundingClientRect().left < range().left) return;
+    anchor = { tick: tickAt(event), x: event.clientX };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener('pointermove', (event) => {
+    if (!anchor || Math.abs(event.clientX - anchor.x) < 4) return;
+    const tick = tickAt(event);
+    dragged = [Math.floor(Math.min(tick, anchor.tick)), Math.ceil(Math.max(tick, anchor.tick))];
+    say(`${rangeText(dragged[0], dragged[1])}`);
+    redraw();
+  });
+  canvas.addEventListener('pointerup', () => {
+    anchor = null;
+    if (!dragged) return;
+    const [from, until] = dragged;
+    dragged = null;
+    select({ from, until: Math.max(until, from + 1) });
+  });
+}
+
+let dragged = null; // The range that is being dragged.
+const selectedRange = () => dragged ?? (selection.from === null ? null : [selection.from, selection.until]);
+
+function rangeText(from, until) {
+  const ns = (until - from) * head.tick_ns;
+  return `${moment(from * head.tick_ns, ns)} to ${moment(until * head.tick_ns, ns)} (${duration(ns)})`;
+}
+
+function drawAxis(draw, left, width, height, from, until) {
+  const ns = (until - from) * head.tick_ns;
+  const step = axisStep(ns, width, 90);
+  for (let at = Math.ceil((from * head.tick_ns) / step) * step; at <= until * head.tick_ns; at += step) {
+    const x = left + (width * (at / head.tick_ns - from)) / (until - from);
+    draw.fillStyle = styleOf('--line');
+    draw.fillRect(x, 0, 1, height);
+    draw.fillStyle = styleOf('--quiet');
+    if (x + 56 < left + width) draw.fillText(moment(at, step * 2), x + 3, 7);
+  }
+}
+
+function drawSelected(draw, left, width, height, from, until) {
+  const range = selectedRange();
+  if (!range) return;
+  const x = (tick) => left + width * Math.min(Math.max((tick - from) / (until - from), 0), 1);
+  draw.fillStyle = styleOf('--veil');
+  draw.fillRect(left, 0, x(range[0]) - left, height);
+  draw.fillRect(x(range[1]), 0, left + width - x(range[1]), height);
+  draw.fillStyle = styleOf('--accent');
+  for (const tick of range) if (tick >= from && tick <= until) draw.fillRect(x(tick) - 1, 0, 2, height);
+}
+
+// The strip above all views.
+const strip = {
+  key: '',
+  bins: null,
+  start() {
+    this.canvas = byId('strip-canvas');
+    this.redraw = onceAFrame(() => this.draw());
+    dragTime(this.canvas, () => ({ left: 0, width: this.canvas.clientWidth, from: 0, until: allTicks() }), this.redraw);
+    this.canvas.addEventListener('dblclick', () => select({ from: null, until: null }));
+    this.canvas.addEventListener('keydown', (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      // A twentieth of what is selected further, or with Shift longer or shorter.
+      const [from, until] = selectedRange() ?? [0, allTicks()];
+      const by = Math.max(1, Math.round((until - from) / 20)) * step;
+      const moved = event.shiftKey ? [from, until + by] : [from + by, until + by];
+      if (moved[0] >= 0 && moved[1] <= allTicks() && moved[0] < moved[1]) select({ from: moved[0], until: moved[1] });
+      event.preventDefault();
+    });
+    new ResizeObserver(this.redraw).observe(byId('strip'));
+  },
+  draw() {
+    const { clientWidth: width, clientHeight: height } = byId('strip');
+    if (!width) return;
+    const one = series();
+    byId('strip').hidden = !one.timed;
+    if (!one.timed) return;
+    const key = [selection.series, partsOf(one).length, width, selection.threads && [...selection.threads]].join();
+    if (key !== this.key) {
+      this.key = key;
+      this.bins = new Float64Array(Math.floor(width));
+      for (const rows of partsOf(one)) {
+        if (!rows.time) continue;
+        for (const run of rows.runs) {
+          if (!selection.threads || selection.threads.has(run.thread)) addBins(this.bins, one, rows, run.start, run.end, 0, allTicks());
+        }
+      }
+    }
+    const draw = fitted(this.canvas, width, height);
+    drawAxis(draw, 0, width, height, 0, allTicks());
+    const most = this.bins.reduce((a, b) => Math.max(a, b), 0) || 1;
+    draw.fillStyle = styleOf('--activity');
+    this.bins.forEach((value, x) => {
+      const tall = (value / most) * (height - 16);
+      if (tall > 0) draw.fillRect(x, height - Math.max(tall, 1), 1, Math.max(tall, 1));
+    });
+    drawSelected(draw, 0, width, height, 0, allTicks());
+  },
+};
+
+const TRACK = 26;
+// Told apart by the colour-blind as well (Okabe and Ito).
+const REASON_COLORS = ['#56b4e9', '#e69f00', '#009e73', '#cc79a7', '#0072b2', '#d55e00', '#f0e442', '#999999'];
+
+// A track for each thread.
+const timeline = {
+  from: 0,
+  until: null,
+  sortedBy: 'weight',
+  bins: new Map(),
+  start() {
+    this.canvas = element('canvas', { tabindex: 0, role: 'img', 'aria-label': 'Threads over time. W and S zoom, A and D pan, F fits the selection, dragging selects.' });
+    this.spacer = element('div', { class: 'flame-spacer' }, this.canvas);
+    this.scroller = element('div', { class: 'flame' }, this.spacer);
+    this.legend = element('div', { class: 'legend' });
+    this.nothing = element('p', { class: 'nothing', hidden: true });
+    this.redraw = onceAFrame(() => this.draw());
+    this.scroller.addEventListener('scroll', this.redraw, { passive: true });
+    new ResizeObserver(this.redraw).observe(this.scroller);
+    dragTime(this.canvas, () => ({ left: this.left, width: this.width, from: this.from, until: this.until }), this.redraw);
+    this.canvas.addEventListener('mousemove', (event) => this.hover(event));
+    this.canvas.addEventListener('mouseleave', hideTip);
+    this.canvas.addEventListener('click', (event) => {
+      const track = this.trackAt(event);
+      if (track && event.clientX - this.canvas.getBoundingClientRect().left < this.left) {
+        const only = selection.threads?.size === 1 && selection.threads.has(track.thread);
+        select({ threads: only ? null : new Set([track.thread]) });
+      }
+    });
+    this.canvas.addEventListener('wheel', (event) => {
+      if (!event.ctrlKey) return;
+      event.preventDefault();
+      const at = (event.clientX - this.canvas.getBoundingClientRect().left - this.left) / this.width;
+      this.zoom(event.deltaY > 0 ? 1.25 : 0.8, Math.min(Math.max(at, 0), 1));
+    }, { passive: false });
+  },
+  async update() {
+    this.until ??= allTicks();
+    const wait = head.series.findIndex((one) => one.kind === 'off-cpu' && one.timed);
+    this.waits = wait >= 0 ? head.series[wait] : null;
+    if (this.waits) await readSeries(this.waits);
+    this.bins.clear();
+    const weights = new Map();
+    for (const one of new Set([series(), this.waits].filter(Boolean))) {
+      for (const rows of partsOf(one)) {
+        for (const run of rows.runs) {
+          const track = weights.get(run.thread) ?? { thread: run.thread, weight: 0, runs: [] };
+          weights.set(run.thread, track);
+          track.runs.push({ one, rows, ...run });
+          if (one === series()) for (let row = run.start; row < run.end; row++) track.weight += rows.weight[row];
+        }
+      }
+    }
+    const matches = selection.search.toLowerCase();
+    this.tracks = [...weights.values()];
+    const found = this.tracks.filter((track) => threadText(track.thread).toLowerCase().includes(matches));
+    if (found.length) this.tracks = found;
+    const by = { weight: (a, b) => b.weight - a.weight, name: (a, b) => (threadText(a.thread) < threadText(b.thread) ? -1 : 1), thread: (a, b) => a.thread - b.thread }[this.sortedBy];
+    this.tracks.sort(by);
+    this.reasons = this.waits ? this.reasonsOf() : new Map();
+    this.legend.replaceChildren(...(this.reasons.size ? ['Below each track, off the CPU: '] : []), ...Array.from(this.reasons, ([name, color]) =>
+      element('span', {}, element('i', { style: { background: color } }), name)));
+    const timed = series().timed || this.waits;
+    this.nothing.hidden = Boolean(timed && this.tracks.length);
+    this.nothing.textContent = nothingText(!timed);
+    this.draw();
+  },
+  // Reasons with most time have colours of their own.
+  reasonsOf() {
+    const sums = new Map();
+    for (const rows of partsOf(this.waits)) {
+      for (let row = 0; row < rows.count; row++) {
+        const name = reasonOf(rows.node[row]);
+        sums.set(name, (sums.get(name) ?? 0) + rows.weight[row]);
+      }
+    }
+    const names = [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a));
+    return new Map(names.slice(0, 7).map((name, i) => [name, REASON_COLORS[i]]));
+  },
+  zoom(factor, at) {
+    const length = Math.min(Math.max((this.until - this.from) * factor, 10), allTicks());
+    const middle = this.from + (this.until - this.from) * at;
+    this.show(middle - length * at, length);
+  },
+  show(from, length) {
+    this.from = Math.min(Math.max(from, 0), allTicks() - length);
+    this.until = this.from + length;
+    this.bins.clear();
+    this.redraw();
+  },
+  key(event) {
+    const length = this.until - this.from;
+    const act = {
+      w: () => this.zoom(0.7, 0.5), s: () => this.zoom(1 / 0.7, 0.5),
+      a: () => this.show(this.from - length / 5, length), d: () => this.show(this.from + length / 5, length),
+      f: () => {
+        const [from, until] = selectedRange() ?? [0, allTicks()];
+        this.show(from, Math.max(until - from, 10));
+      },
+    }[event.key.toLowerCase()];
+    act?.();
+    return Boolean(act);
+  },
+  trackAt(event) {
+    const y = event.clientY - this.canvas.getBoundingClientRect().top + this.scroller.scrollTop - 16;
+    return y < 0 ? null : this.tracks[Math.floor(y / TRACK)];
+  },
+  hover(event) {
+    const track = this.trackAt(event);
+    if (!track || dragged) return hideTip();
+    const lines = [threadText(track.thread), `${amount(track.weight, series().unit)} ${series().spent}`];
+    const x = event.clientX - this.canvas.getBoundingClientRect().left - this.left;
+    const tick = this.from + (x / this.width) * (this.until - this.from);
+    if (x >= 0) {
+      lines.push(`at ${moment(tick * head.tick_ns, (this.until - this.from) * head.tick_ns)}`);
+      for (const run of track.runs) {
+        if (run.one !== this.waits || !run.rows.time) continue;
+        let row = firstAfter(run.rows.time, run.start, run.end, tick) - 1;
+        if (row >= run.start && run.rows.time[row] + run.rows.duration[row] >= tick) {
+          lines.push(`${reasonOf(run.rows.node[row])}: ${duration(run.rows.duration[row] * head.tick_ns)}`);
+        }
+      }
+    }
+    showTip(event, lines);
+    say(lines.join(' · '));
+  },
+  draw() {
+    const { clientWidth, clientHeight: height, scrollTop } = this.scroller;
+    if (!clientWidth || !this.tracks) return;
+    this.left = clientWidth < 600 ? 90 : 190;
+    this.width = clientWidth - this.left;
+    this.spacer.style.height = `${this.tracks.length * TRACK + 18}px`;
+    this.canvas.style.width = `${clientWidth}px`;
+    this.canvas.style.height = `${height}px`;
+    const draw = fitted(this.canvas, clientWidth, height);
+    const text = styleOf('--text');
+    const first = Math.max(0, Math.floor((scrollTop - 16) / TRACK));
+    for (let i = first; i < this.tracks.length && 16 + i * TRACK - scrollTop < height; i++) {
+      const track = this.tracks[i];
+      const y = 16 + i * TRACK - scrollTop;
+      this.drawTrack(draw, track, y);
+      draw.fillStyle = styleOf('--back');
+      draw.fillRect(0, y, this.left, TRACK);
+      draw.globalAlpha = selection.threads && !selection.threads.has(track.thread) ? 0.45 : 1;
+      draw.fillStyle = text;
+      draw.fillText(fittingText(draw, threadText(track.thread), this.left - 8), 4, y + TRACK / 2);
+      draw.globalAlpha = 1;
+      draw.fillStyle = styleOf('--line');
+      draw.fillRect(0, y + TRACK - 1, clientWidth, 1);
+    }
+    draw.fillStyle = styleOf('--back');
+    draw.fillRect(0, 0, clientWidth, 16);
+    drawAxis(draw, this.left, this.width, 16, this.from, this.until);
+    drawSelected(draw, this.left, this.width, height, this.from, this.until);
+  },
+  drawTrack(draw, track, y) {
+    const one = series();
+    let bins = this.bins.get(track.thread);
+    if (!bins) {
+      bins = new Float64Array(Math.max(1, Math.floor(this.width)));
+      for (const run of track.runs) if (run.one === one && run.rows.time) addBins(bins, one, run.rows, run.start, run.end, this.from, this.until);
+      this.bins.set(track.thread, bins);
+    }
+    const full = one.unit === 'nanoseconds' ? ((this.until - this.from) * head.tick_ns) / bins.length : bins.reduce((a, b) => Math.max(a, b), 1);
+    const room = this.waits ? TRACK - 8 : TRACK - 2;
+    draw.fillStyle = styleOf('--activity');
+    bins.forEach((value, x) => {
+      if (value > 0) {
+        const tall = Math.max(1, Math.min(value / full, 1) * room);
+        draw.fillRect(this.left + x, y + room - tall, 1, tall);
+      }
+    });
+    const scale = this.width / (this.until - this.from);
+    for (const run of track.runs) {
+      if (run.one !== this.waits || !run.rows.duration) continue;
+      const { time, duration: lasts, node } = run.rows;
+      let right = -1;
+      const end = firstAfter(time, run.start, run.end, this.until);
+      for (let row = run.start; row < end; row++) {
+        const stop = time[row] + lasts[row];
+        if (stop < this.from) continue;
+        const a = Math.max((time[row] - this.from) * scale, right, 0);
+        const b = Math.min((stop - this.from) * scale, this.width);
+        if (b - a < 0.3) continue;
+        draw.fillStyle = this.reasons.get(reasonOf(node[row])) ?? REASON_COLORS[7];
+        draw.fillRect(this.left + a, y + room + 1, Math.max(b - a, 0.5), 5);
+        right = b;
+      }
+    }
+  },
+};
+
+// Why a stack waited.
+function reasonOf(node) {
+  const frame = code.tree.frame[node];
+  return code.kind[frame] === 'reason' ? nameOf(frame).replace(/^\[off-CPU: |\]$/g, '') : 'unknown';
+}
+
+let several = null; // Whether threads are of several processes.
+
+function threadText(index) {
+  const { thread, tid, process, pid } = head.threads[index];
+  several ??= head.threads.some((one) => one.pid !== head.threads[0].pid);
+  const of = several && process && pid !== tid ? ` of ${process} ${pid ?? ''}` : '';
+  return `${thread || 'thread'} ${tid ?? ''}${of}`.trim();
+}
+
+function timelineView() {
+  const sort = choice('Sort by', timeline.sortedBy, [['weight', 'most first'], ['name', 'name'], ['thread', 'appearance']], (by) => {
+    timeline.sortedBy = by;
+    timeline.update();
+  });
+  const button = (key, text) => element('button', { onclick: () => timeline.key({ key }) }, text);
+  return {
+    node: element('div', { class: 'fill' },
+      element('div', { class: 'tools' }, sort, button('w', 'Closer (W)'), button('s', 'Further (S)'), button('a', '← (A)'), button('d', '→ (D)'), button('f', 'Fit (F)')),
+      timeline.legend, timeline.nothing, timeline.scroller),
+    update: () => timeline.update(),
+    key: (event) => timeline.key(event),
+  };
+}

@@ -1,0 +1,338 @@
+// The call tree of all events, what a stack of filters makes of it, and sums over it.
+// A node's parent always has a smaller number; node 0 is the root.
+
+const ROOT = 0;
+const NOT_FUNCTIONS = new Set(['all', 'recording', 'process', 'truncated']);
+
+// Names, frames and the whole tree of the page.
+const code = { names: [], modules: [], symbol: null, kind: [], runtime: [], frames: 0, tree: null };
+
+async function readCode(nodes) {
+  const [texts, columns] = await Promise.all([unpackJson('names'), unpackColumns('stacks')]);
+  code.names = texts.names;
+  code.modules = texts.modules;
+  code.frames = texts.frames.length;
+  code.symbol = Uint32Array.from(texts.frames, (frame) => frame[0]);
+  code.kind = texts.frames.map((frame) => frame[1]);
+  code.runtime = texts.frames.map((frame) => frame[2]);
+  code.isFunction = Uint8Array.from(code.kind, (kind) => !NOT_FUNCTIONS.has(kind));
+  code.moduleNames = [...new Set(code.modules)];
+  const numbers = new Map(code.moduleNames.map((name, number) => [name, number]));
+  code.moduleNumber = code.modules.map((name) => numbers.get(name));
+  const parent = readNumbers(columns[0], new Uint32Array(nodes));
+  for (let node = 0; node < nodes; node++) parent[node] = node - parent[node];
+  code.tree = new Tree(parent, readNumbers(columns[1], new Uint32Array(nodes)));
+}
+
+const nameOf = (frame) => code.names[code.symbol[frame]];
+const moduleOf = (frame) => code.modules[code.symbol[frame]];
+
+// The name, with a mark if it is not an ordinary function of the process.
+function labelOf(frame) {
+  const name = nameOf(frame);
+  const runtime = code.runtime[frame];
+  if (runtime) {
+    const what = [runtime.name, runtime.tier !== 'interpreted' && runtime.tier,
+      runtime.inlined && 'inlined', runtime.approximate && 'approximate'].filter(Boolean).join(', ');
+    return what ? `${name} [${what}]` : name;
+  }
+  const kind = code.kind[frame];
+  return ['kernel', 'jit', 'inlined'].includes(kind) ? `${name} [${kind}]`
+    : ['process', 'recording'].includes(kind) ? `${name} (${kind})` : name;
+}
+
+class Tree {
+  constructor(parent, frame) {
+    this.parent = parent;
+    this.frame = frame;
+    this.size = parent.length;
+    const start = new Uint32Array(this.size + 1);
+    for (let node = 1; node < this.size; node++) start[parent[node] + 1]++;
+    for (let node = 0; node < this.size; node++) start[node + 1] += start[node];
+    const next = start.slice();
+    this.children = new Uint32Array(Math.max(this.size - 1, 0));
+    for (let node = 1; node < this.size; node++) this.children[next[parent[node]]++] = node;
+    this.start = start;
+  }
+
+  // Nodes with no other one of the same function above them.
+  get outermost() {
+    if (this.outer) return this.outer;
+    const outer = new Uint8Array(this.size);
+    const open = new Uint32Array(code.names.length);
+    const pending = [ROOT];
+    while (pending.length) {
+      const step = pending.pop();
+      const node = step < 0 ? ~step : step;
+      const symbol = code.symbol[this.frame[node]];
+      if (step < 0) {
+        open[symbol]--;
+        continue;
+      }
+      if (code.isFunction[this.frame[node]]) {
+        outer[node] = open[symbol]++ === 0 ? 1 : 0;
+        pending.push(~node);
+      }
+      for (let i = this.start[node]; i < this.start[node + 1]; i++) pending.push(this.children[i]);
+    }
+    this.outer = outer;
+    return outer;
+  }
+}
+
+// What can be done to stacks. Each says of a node what becomes of it: a node of the new
+// tree, and where its own samples go (-1: they are not selected).
+const FILTERS = {
+  focus: 'only below', keep: 'only with', drop: 'without', merge: 'merged into callers:',
+  collapse: 'closed:', recursion: 'recursion closed', module: 'only module', runtime: 'only runtimes',
+  nokernel: 'without kernel',
+};
+
+function filtered(tree, { op, arg }) {
+  const { parent, frame, size } = tree;
+  const target = new Int32Array(size);
+  const own = new Int32Array(size);
+  const inside = new Uint8Array(size);
+  const parents = [0];
+  const frames = [frame[ROOT]];
+  const known = new Map();
+  const child = (above, ofFrame) => {
+    const key = above * code.frames + ofFrame;
+    let node = known.get(key);
+    if (node === undefined) {
+      node = parents.length;
+      parents.push(above);
+      frames.push(ofFrame);
+      known.set(key, node);
+    }
+    return node;
+  };
+  const isIt = (f) => code.isFunction[f] === 1 && code.symbol[f] === arg;
+  if (op === 'focus' || op === 'keep') own[ROOT] = -1;
+  for (let node = 1; node < size; node++) {
+    const f = frame[node];
+    const above = parent[node];
+    const was = inside[above];
+    const kept = code.isFunction[f] === 0 && code.kind[f] !== 'truncated';
+    inside[node] = was || isIt(f) ? 1 : 0;
+    let into;
+    switch (op) {
+      case 'focus':
+        into = was ? child(target[above], f) : inside[node] ? child(ROOT, f) : ROOT;
+        break;
+      case 'merge': into = isIt(f) ? target[above] : child(target[above], f); break;
+      case 'collapse': into = was ? target[above] : child(target[above], f); break;
+      case 'recursion':
+        into = code.symbol[frames[target[above]]] === code.symbol[f] && target[above] !== ROOT
+          ? target[above] : child(target[above], f);
+        break;
+      case 'module':
+        into = kept || code.moduleNumber[code.symbol[f]] === arg ? child(target[above], f) : target[above];
+        break;
+      case 'runtime': into = kept || code.runtime[f] ? child(target[above], f) : target[above]; break;
+      case 'nokernel': into = code.kind[f] === 'kernel' ? target[above] : child(target[above], f); break;
+      default: into = child(target[above], f);
+    }
+    target[node] = into;
+    const selected = op === 'focus' || op === 'keep' ? inside[node] : op === 'drop' ? !inside[node] : true;
+    own[node] = selected ? into : -1;
+  }
+  return { tree: new Tree(Uint32Array.from(parents), Uint32Array.from(frames)), own };
+}
+
+let lastFiltered = { key: '', steps: [], tree: null };
+
+// The tree that all filters leave, and what each makes of the one before.
+function filteredTree(filters) {
+  const key = JSON.stringify(filters);
+  if (lastFiltered.key !== key || !lastFiltered.tree) {
+    const steps = [];
+    let tree = code.tree;
+    for (const filter of filters) {
+      const step = filtered(tree, filter);
+      steps.push(step.own);
+      tree = step.tree;
+    }
+    lastFiltered = { key, steps, tree };
+  }
+  return lastFiltered;
+}
+
+// Own and total weights of nodes.
+class Sums {
+  constructor(tree, own, samples) {
+    this.tree = tree;
+    this.own = own;
+    this.samples = samples;
+    this.total = own.slice();
+    this.totalSamples = samples.slice();
+    for (let node = tree.size - 1; node > 0; node--) {
+      this.total[tree.parent[node]] += this.total[node];
+      this.totalSamples[tree.parent[node]] += this.totalSamples[node];
+    }
+    this.all = this.total[ROOT];
+    this.allSamples = this.totalSamples[ROOT];
+  }
+
+  // By function: own and total weights and samples, and a frame.
+  get functions() {
+    if (this.rows) return this.rows;
+    const { frame, size, outermost } = this.tree;
+    const rows = new Map();
+    for (let node = 1; node < size; node++) {
+      if (this.totalSamples[node] === 0 || !code.isFunction[frame[node]]) continue;
+      const symbol = code.symbol[frame[node]];
+      let row = rows.get(symbol);
+      if (!row) {
+        row = { symbol, frame: frame[node], own: 0, total: 0, ownSamples: 0, totalSamples: 0 };
+        rows.set(symbol, row);
+      }
+      row.own += this.own[node];
+      row.ownSamples += this.samples[node];
+      if (outermost[node]) {
+        row.total += this.total[node];
+        row.totalSamples += this.totalSamples[node];
+      }
+    }
+    this.rows = [...rows.values()];
+    return this.rows;
+  }
+
+  // Weight of all stacks that have a frame for which `matches` is set.
+  found(matches) {
+    const { parent, frame, size } = this.tree;
+    const hit = new Uint8Array(size);
+    let sum = 0;
+    for (let node = 1; node < size; node++) {
+      hit[node] = matches[frame[node]] | hit[parent[node]];
+      if (hit[node]) sum += this.own[node];
+    }
+    return sum;
+  }
+
+  // The outermost nodes of a function that have samples.
+  nodesOf(symbol) {
+    const { frame, size, outermost } = this.tree;
+    const nodes = [];
+    for (let node = 1; node < size; node++) {
+      if (outermost[node] && code.symbol[frame[node]] === symbol && this.totalSamples[node] > 0) nodes.push(node);
+    }
+    return nodes;
+  }
+}
+
+// A box of a graph: nodes with the same frame and the same boxes above them.
+class Box {
+  constructor(above, frame, total, samples) {
+    Object.assign(this, { above, frame, total, samples, own: 0, kids: null });
+  }
+
+  // Boxes below, the largest first; made when they are asked for.
+  get below() {
+    if (!this.kids) {
+      this.kids = this.make();
+      this.kids.sort((a, b) => b.total - a.total || (nameOf(a.frame) < nameOf(b.frame) ? -1 : 1));
+      this.own = this.total - this.kids.reduce((sum, kid) => sum + kid.total, 0);
+    }
+    return this.kids;
+  }
+
+  get path() {
+    const path = [];
+    for (let box = this; box.above; box = box.above) path.unshift(box.frame);
+    return path;
+  }
+}
+
+// Callers above what they called.
+class CalleeBox extends Box {
+  constructor(above, frame, sums, nodes) {
+    super(above, frame, nodes.reduce((sum, node) => sum + sums.total[node], 0),
+      nodes.reduce((sum, node) => sum + sums.totalSamples[node], 0));
+    this.sums = sums;
+    this.nodes = nodes;
+  }
+
+  make() {
+    const { tree, total } = this.sums;
+    if (this.nodes.length === 1) {
+      // Callees of one node have a frame each.
+      const kids = [];
+      for (let i = tree.start[this.nodes[0]]; i < tree.start[this.nodes[0] + 1]; i++) {
+        const kid = tree.children[i];
+        if (total[kid] > 0) kids.push(new CalleeBox(this, tree.frame[kid], this.sums, [kid]));
+      }
+      return kids;
+    }
+    const groups = new Map();
+    for (const node of this.nodes) {
+      for (let i = tree.start[node]; i < tree.start[node + 1]; i++) {
+        const kid = tree.children[i];
+        if (total[kid] <= 0) continue;
+        const group = groups.get(tree.frame[kid]);
+        if (group) group.push(kid);
+        else groups.set(tree.frame[kid], [kid]);
+      }
+    }
+    return Array.from(groups, ([frame, nodes]) => new CalleeBox(this, frame, this.sums, nodes));
+  }
+}
+
+// Functions above their callers. Each node of the tree that is begun from has come up to
+// a caller, with a weight.
+class CallerBox extends Box {
+  constructor(above, frame, tree, at, weights, samples) {
+    super(above, frame, weights.reduce((a, b) => a + b, 0), samples.reduce((a, b) => a + b, 0));
+    Object.assign(this, { tree, at, weights, counts: samples });
+  }
+
+  make() {
+    const { parent, frame } = this.tree;
+    const groups = new Map();
+    this.at.forEach((node, i) => {
+      const caller = this.above ? parent[node] : node;
+      if (caller === ROOT || code.kind[frame[caller]] === 'process' || code.kind[frame[caller]] === 'recording') return;
+      let group = groups.get(frame[caller]);
+      if (!group) groups.set(frame[caller], (group = [[], [], []]));
+      group[0].push(caller);
+      group[1].push(this.weights[i]);
+      group[2].push(this.counts[i]);
+    });
+    return Array.from(groups, ([f, [at, weights, counts]]) => new CallerBox(this, f, this.tree, at, weights, counts));
+  }
+}
+
+function topDown(sums) {
+  return new CalleeBox(null, sums.tree.frame[ROOT], sums, [ROOT]);
+}
+
+function inverted(sums) {
+  const at = [];
+  const weights = [];
+  const samples = [];
+  for (let node = 1; node < sums.tree.size; node++) {
+    if (sums.own[node] > 0) {
+      at.push(node);
+      weights.push(sums.own[node]);
+      samples.push(sums.samples[node]);
+    }
+  }
+  return new CallerBox(null, sums.tree.frame[ROOT], sums.tree, at, weights, samples);
+}
+
+// What a function called, and who called it.
+function calleesOf(sums, symbol) {
+  const nodes = sums.nodesOf(symbol);
+  const root = new CalleeBox(null, sums.tree.frame[ROOT], sums, []);
+  const box = new CalleeBox(root, nodes.length ? sums.tree.frame[nodes[0]] : 0, sums, nodes);
+  root.kids = [box];
+  root.total = box.total;
+  root.samples = box.samples;
+  return root;
+}
+
+function callersOf(sums, symbol) {
+  const nodes = sums.nodesOf(symbol);
+  return new CallerBox(null, sums.tree.frame[ROOT], sums.tree, nodes,
+    nodes.map((node) => sums.total[node]), nodes.map((node) => sums.totalSamples[node]));
+}

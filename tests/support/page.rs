@@ -1,0 +1,213 @@
+//! A page in a browser, driven by the browser's own protocol (DevTools) through a pipe.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::browser::browser;
+use crate::locate::temp_dir;
+
+/// A browser with one page.
+#[derive(Debug)]
+pub struct Page {
+    browser: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    session: Option<String>,
+    last: u64,
+    events: Vec<Value>,
+    _dir: TempDir,
+}
+
+impl Page {
+    /// A browser with an empty page.
+    ///
+    /// # Panics
+    /// If there is no browser.
+    pub fn open() -> Self {
+        let dir = temp_dir();
+        let mut command = browser(dir.path());
+        command.args(["--remote-debugging-pipe", "about:blank"]);
+        // The browser reads its third descriptor and writes to its fourth.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#, "sh"]);
+        shell.arg(command.get_program()).args(command.get_args());
+        let mut browser =
+            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+        let commands = browser.stdin.take().unwrap();
+        let answers = BufReader::new(browser.stdout.take().unwrap());
+        let (session, events) = (None, Vec::new());
+        let mut page = Page { browser, commands, answers, session, last: 0, events, _dir: dir };
+        let target = page.command("Target.createTarget", json!({"url": "about:blank"}));
+        let target = json!({"targetId": target["targetId"], "flatten": true});
+        let session = page.command("Target.attachToTarget", target);
+        page.session = session["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            page.command(&format!("{domain}.enable"), json!({}));
+        }
+        page.resize(1280, 800);
+        page
+    }
+
+    /// Has the browser do something, and gives what it answers.
+    ///
+    /// # Panics
+    /// If it refuses, or has ended.
+    #[track_caller]
+    pub fn command(&mut self, method: &str, parameters: Value) -> Value {
+        self.last += 1;
+        let mut command = json!({"id": self.last, "method": method, "params": parameters});
+        if let Some(session) = &self.session {
+            command["sessionId"] = json!(session);
+        }
+        let mut message = serde_json::to_vec(&command).unwrap();
+        message.push(0);
+        self.commands.write_all(&message).expect("a browser that reads");
+        loop {
+            let message = self.message();
+            if message["id"] == self.last {
+                assert!(message["error"].is_null(), "{method}: {message}");
+                return message["result"].clone();
+            }
+            self.events.push(message);
+        }
+    }
+
+    #[track_caller]
+    fn message(&mut self) -> Value {
+        let mut message = Vec::new();
+        self.answers.read_until(0, &mut message).expect("a browser that answers");
+        assert_eq!(message.pop(), Some(0), "the browser has ended");
+        serde_json::from_slice(&message).unwrap()
+    }
+
+    /// Sizes the window, in CSS pixels.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.command("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// Loads a file, with a fragment of its address, and waits until it is there.
+    ///
+    /// # Panics
+    /// If it cannot be loaded.
+    #[track_caller]
+    pub fn load(&mut self, file: &Path, fragment: &str) {
+        // Going to another fragment alone would not load it again.
+        for address in ["about:blank", &format!("file://{}{fragment}", file.display())] {
+            self.events.retain(|event| event["method"] != "Page.loadEventFired");
+            let answer = self.command("Page.navigate", json!({"url": address}));
+            assert!(answer["errorText"].is_null(), "{answer}");
+            while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
+                let message = self.message();
+                self.events.push(message);
+            }
+        }
+    }
+
+    /// What an expression is, or what it promises.
+    ///
+    /// # Panics
+    /// If it throws something.
+    #[track_caller]
+    pub fn evaluate(&mut self, expression: &str) -> Value {
+        let parameters =
+            json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let answer = self.command("Runtime.evaluate", parameters);
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        answer["result"]["value"].clone()
+    }
+
+    /// Waits until an expression is true, for a minute at most.
+    ///
+    /// # Panics
+    /// If it never is.
+    #[track_caller]
+    pub fn wait_for(&mut self, expression: &str) {
+        let waiting = format!(
+            "new Promise((done) => {{ const end = Date.now() + 60000; const look = () => {{ \
+             const is = Boolean({expression}); if (is || Date.now() > end) done(is); else \
+             setTimeout(look, 10); }}; look(); }})"
+        );
+        let is = self.evaluate(&waiting);
+        let seen = || "document.body.innerText.slice(0, 2000)";
+        assert_eq!(is, true, "{expression}: {}", self.evaluate(seen()));
+    }
+
+    /// Moves the pointer to a place, in CSS pixels.
+    pub fn point(&mut self, x: f64, y: f64) {
+        self.mouse("mouseMoved", x, y, 0);
+    }
+
+    /// Clicks at a place.
+    pub fn click(&mut self, x: f64, y: f64) {
+        self.drag((x, y), (x, y));
+    }
+
+    /// Presses the button at one place and lets go of it at another.
+    pub fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
+        self.mouse("mouseMoved", from.0, from.1, 0);
+        self.mouse("mousePressed", from.0, from.1, 1);
+        self.mouse("mouseMoved", to.0, to.1, 1);
+        self.mouse("mouseReleased", to.0, to.1, 0);
+    }
+
+    fn mouse(&mut self, what: &str, x: f64, y: f64, buttons: u32) {
+        let button = if what == "mouseMoved" && buttons == 0 { "none" } else { "left" };
+        let event = json!({
+            "type": what, "x": x, "y": y, "button": button, "buttons": buttons, "clickCount": 1
+        });
+        self.command("Input.dispatchMouseEvent", event);
+    }
+
+    /// Presses a key: a character, or what the standard calls one (`Escape`).
+    pub fn key(&mut self, key: &str) {
+        let text = match key {
+            "Enter" => "\r",
+            key if key.chars().count() == 1 => key,
+            _ => "",
+        };
+        let code = match key {
+            "Tab" => 9,
+            "Enter" => 13,
+            _ => 0,
+        };
+        for what in ["keyDown", "keyUp"] {
+            let mut event = json!({"type": what, "key": key, "windowsVirtualKeyCode": code});
+            if what == "keyDown" && !text.is_empty() {
+                event["text"] = json!(text);
+            }
+            self.command("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// What the page wanted to have from anywhere but itself.
+    pub fn requests(&self) -> Vec<String> {
+        let requested = self.events.iter().filter(|e| e["method"] == "Network.requestWillBeSent");
+        let addresses = requested.filter_map(|e| e["params"]["request"]["url"].as_str());
+        let own = |address: &&str| address.starts_with("file:") || *address == "about:blank";
+        addresses.filter(|address| !own(address)).map(str::to_owned).collect()
+    }
+
+    /// What went wrong in the page: errors, and what its policy forbade.
+    pub fn problems(&self) -> Vec<String> {
+        let is_one = |e: &&Value| {
+            e["method"] == "Runtime.exceptionThrown"
+                || (e["method"] == "Log.entryAdded" && e["params"]["entry"]["level"] == "error")
+                || (e["method"] == "Runtime.consoleAPICalled" && e["params"]["type"] == "error")
+        };
+        self.events.iter().filter(is_one).map(Value::to_string).collect()
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // It may be in the middle of something; nothing of it is kept.
+        let _ = self.browser.kill();
+        let _ = self.browser.wait();
+    }
+}
