@@ -150,7 +150,6 @@ fn check_untold(program: &str) -> Folded {
     };
     folded.stacks = folded.stacks.iter().map(|(stack, count)| (named(stack), *count)).collect();
     CallTree::parse(UNTOLD).check(&folded, short_name).assert_complete();
-    assert_eq!(folded.count("[truncated]"), 0, "{}", folded.head(9));
     for part in [";copies;memcpy", ";sorts;qsort", ";formats;", ";on_signal;", ";pushes;clobbers"] {
         assert!(folded.count(part) > 0, "{part}: {}", folded.head(20));
     }

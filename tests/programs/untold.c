@@ -37,7 +37,7 @@ FRAME void sorts(void) {
 
 FRAME void formats(void) {
     char text[100];
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 2; i++)
         sum += (unsigned long)snprintf(text, sizeof text, "%d %f", i, i * 1.5);
 }
 

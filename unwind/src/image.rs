@@ -10,11 +10,12 @@ use std::io;
 use std::ops::Range;
 
 use object::elf;
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
+use object::read::elf::{ElfFile64, FileHeader, SectionHeader};
 use object::{LittleEndian, Object, ObjectSection, ReadCache, ReadRef};
 use rz_format::Segment;
 
 use crate::go::Program;
+use crate::identity::identity;
 use crate::segments::loaded_segments;
 
 type Header = elf::FileHeader64<LittleEndian>;
@@ -23,15 +24,13 @@ type Header = elf::FileHeader64<LittleEndian>;
 /// unwind tables of the largest programs have tenths of it. Where a C linker has put
 /// Go's table among other data, these are read as well, to find it.
 const MAX_READ: u64 = 256 << 20;
-/// Largest note that is looked at for a build-id.
-const MAX_NOTE: u64 = 64 << 10;
 
 /// The parts of an ELF file that unwinding needs.
 #[derive(Debug, Default)]
 pub struct Image {
     /// Size of the file in bytes.
     pub file_size: u64,
-    /// GNU build-id; empty if there is none.
+    /// GNU build-id, or what stands in for it, see [`identity`].
     pub build_id: Vec<u8>,
     /// Where parts of the file lie in memory.
     pub segments: Vec<Segment>,
@@ -81,19 +80,7 @@ impl Image {
         let mut image = Image { entry_svma: header.e_entry(endian), ..Image::default() };
         let headers = header.program_headers(endian, data)?;
         image.segments = loaded_segments(headers, endian);
-        for segment in headers {
-            if segment.p_type(endian) != elf::PT_NOTE || segment.p_filesz(endian) > MAX_NOTE {
-                continue;
-            }
-            // A damaged note costs the build-id only.
-            let Ok(Some(mut notes)) = segment.notes(endian, data) else { continue };
-            while let Ok(Some(note)) = notes.next() {
-                let is_build_id = note.n_type(endian) == elf::NT_GNU_BUILD_ID;
-                if is_build_id && note.name() == elf::ELF_NOTE_GNU {
-                    image.build_id = note.desc().to_vec();
-                }
-            }
-        }
+        image.build_id = identity(data);
         let sections = header.sections(endian, data)?;
         let load = |name: &[u8]| -> object::read::Result<Section> {
             match sections.section_by_name(endian, name) {

@@ -26,6 +26,7 @@ compile_error!(
 
 mod cfi;
 pub mod go;
+mod identity;
 mod image;
 mod kept;
 mod memory;
@@ -47,6 +48,7 @@ pub use arch::{
     STACK_POINTER_SLOT, ends_with_call,
 };
 pub use cfi::Cfi;
+pub use identity::{identity, is_build_id, is_checksum};
 pub use image::{Bounded, Image};
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
