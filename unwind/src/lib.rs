@@ -24,6 +24,7 @@ compile_error!(
     "stacks are unwound on x86-64 only: another processor takes a folder like src/x86_64"
 );
 
+mod bounded;
 mod cfi;
 pub mod go;
 mod identity;
@@ -47,9 +48,10 @@ pub use arch::{
     CodeBytes, Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, REGISTER_COUNT, REGISTER_MASK, Registers,
     STACK_POINTER_SLOT, ends_with_call,
 };
+pub use bounded::Bounded;
 pub use cfi::Cfi;
 pub use identity::{identity, is_build_id, is_checksum};
-pub use image::{Bounded, Image};
+pub use image::Image;
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
 pub use segments::{file_offset_of, loaded_segments};

@@ -158,7 +158,9 @@ pub(super) fn find_package(
 
 /// Whether a file is an ELF file of this build.
 pub(super) fn has_build_id(file: &[u8], expected: &[u8]) -> bool {
-    identity(file) == expected
+    // Debug information that was put aside may have no program headers.
+    let in_section = || parse(file).is_ok_and(|o| build_id(&o).is_ok_and(|id| id == expected));
+    identity(file) == expected || in_section()
 }
 
 /// Whether an error says that there is no such file.

@@ -8,7 +8,7 @@ use object::elf;
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSymbol, ReadRef, SymbolKind};
 
-use crate::image::Bounded;
+use crate::bounded::Bounded;
 
 /// Largest code that is looked at as a whole; C libraries have half a megabyte.
 const MAX_CODE: u64 = 8 << 20;
