@@ -41,6 +41,7 @@ g++ g++
 heaptrack heaptrack
 linux-perf perf
 llvm-14 llvm-strip-14
+musl-tools musl-gcc
 nodejs node
 openjdk-17-jdk-headless jcmd
 npm npm

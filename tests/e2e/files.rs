@@ -90,6 +90,52 @@ fn replaced_executable() {
     assert_nameless(&trace.folded(&[]), "program-copy");
 }
 
+/// What tells builds apart is Go's build ID then, or a checksum of the code. Sizes are the
+/// same.
+#[test]
+fn replaced_executable_without_a_build_id() {
+    for (program, argument, named, other, complaint) in [
+        ("split-unnamed", "0", ";main;run", "untold-fp", "other code than what was recorded"),
+        ("go-split-stripped", "functions", ";main.", "go-split", "another build: build-id"),
+    ] {
+        let dir = temp_dir();
+        let copy = dir.path().join("program-copy");
+        let put = |program: &str| {
+            fs::copy(program_path(program), &copy).unwrap();
+            fs::OpenOptions::new().write(true).open(&copy).unwrap().set_len(16 << 20).unwrap();
+        };
+        put(program);
+        let target = Target::start_file(&copy, &[argument]);
+        let trace = Trace::of(target.pid(), "1", &["-q"]);
+        let folded = trace.folded(&[]);
+        assert!(folded.share(named) > 0.9, "{}", folded.head(9));
+        fs::remove_file(&copy).unwrap();
+        put(other);
+        let output = trace.conv(&["--to", "folded", "-o", "-"]).success();
+        assert!(output.stderr.contains(complaint), "{program}: {output}");
+        assert_nameless(&trace.folded(&[]), "program-copy");
+    }
+}
+
+/// A program that is in no file system.
+#[test]
+fn executable_in_memory() {
+    const START: &str = "import os, sys\n\
+        fd = os.memfd_create('a program', 0)\n\
+        os.write(fd, open(sys.argv[1], 'rb').read())\n\
+        os.execve(fd, ['hidden'], os.environ)";
+    let mut command = Command::new("python3");
+    let target = Target::spawn(command.args(["-c", START, text(&program_path("split"))]));
+    let trace = Trace::of(target.pid(), "1", &["-q"]);
+    assert_nameless(&trace.folded(&[]), "memfd:a program");
+    // It is known by its build-id.
+    let dir = temp_dir();
+    fs::copy(program_path("split"), dir.path().join("memfd:a program")).unwrap();
+    assert_split(&trace.folded(&["--debug-dir", text(dir.path())]));
+    fs::copy(program_path("deep"), dir.path().join("memfd:a program")).unwrap();
+    assert_nameless(&trace.folded(&["--debug-dir", text(dir.path())]), "memfd:a program");
+}
+
 /// A target whose root directory is another one.
 #[test]
 fn target_in_a_chroot() {

@@ -127,6 +127,58 @@ fn twenty_functions_deep() {
     assert!(folded.share(&format!(";start_thread;deep_thread{whole};work_[i]")) > 0.9);
 }
 
+const UNTOLD: &str = "
+    main thread_main > run
+    run > copies sorts formats signals in_assembly now_ns
+    copies > memcpy
+    sorts formats >> memcpy
+    sorts >> compare
+    signals >> on_signal
+    on_signal > work
+    in_assembly > pushes
+    pushes > clobbers
+";
+
+/// Neither musl nor what is written in assembly has unwind tables, and frame pointers
+/// lead past callers, or nowhere.
+#[track_caller]
+fn check_untold(program: &str) -> Folded {
+    let mut folded = record(program, &[]);
+    // What musl exports of its assembly has no sizes: it is called by what is before.
+    let named = |stack: &String| {
+        stack.replacen(&format!("{program};memset;"), &format!("{program};__clone;"), 1)
+    };
+    folded.stacks = folded.stacks.iter().map(|(stack, count)| (named(stack), *count)).collect();
+    CallTree::parse(UNTOLD).check(&folded, short_name).assert_complete();
+    for part in [";copies;memcpy", ";sorts;qsort", ";formats;", ";on_signal;", ";pushes;clobbers"] {
+        assert!(folded.count(part) > 0, "{part}: {}", folded.head(20));
+    }
+    assert!(folded.count(";thread_main;run;") > 20, "{}", folded.head(9));
+    folded
+}
+
+#[test]
+fn musl_linked_statically() {
+    let folded = check_untold("untold-static");
+    assert!(folded.count("untold-static;_start;libc_start_main_stage2;main;run;") > 20);
+    assert!(folded.count(";__clone;start;thread_main;run;") > 20, "{}", folded.head(9));
+}
+
+#[test]
+fn musl_as_a_library() {
+    check_untold("untold-dynamic");
+}
+
+#[test]
+fn musl_called_by_code_with_frame_pointers() {
+    check_untold("untold-fp");
+}
+
+#[test]
+fn a_program_without_any_tables() {
+    check_untold("untold-bare");
+}
+
 #[test]
 fn sixty_four_threads() {
     let tree = "

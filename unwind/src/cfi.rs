@@ -1,4 +1,5 @@
-//! Unwind rules from a file's call frame information, and from Go's tables.
+//! Unwind rules from a file's call frame information, from Go's tables, and from code
+//! that has neither.
 //!
 //! A rule says, for one code address, how to get from a frame's registers to
 //! its caller's. Finding one takes a search through `.eh_frame`; it is kept by
@@ -13,8 +14,9 @@ use rustc_hash::FxHashMap;
 use rz_format::TruncatedReason;
 
 use crate::arch::{
-    CLONE_BYTES, ENTRY_BYTES, FP, RA, RESULT, RETURN_ADDRESS_AT_CFA, RULE_REGISTERS, Registers, SP,
-    is_outermost,
+    CLONE_BYTES, CodeBytes, ENTRY_BYTES, FP, FramePointer, FrameState, KnownFrames, NOT_TRACKED,
+    RA, RESULT, RETURN_ADDRESS_AT_CFA, RULE_REGISTERS, Registers, SP, before_signal, is_halted,
+    is_outermost, is_signal_return,
 };
 use crate::go;
 use crate::image::Image;
@@ -28,11 +30,6 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 const MAX_RULES: usize = 1 << 16;
 /// Steps that a DWARF expression may take; real ones take a dozen.
 const MAX_EXPRESSION_STEPS: u32 = 256;
-/// Code without unwind information in a file that otherwise has it is taken to
-/// be generated (such as the builtins that V8 links into node) if there is at
-/// least so much of it in one piece. Generated code keeps frame pointers;
-/// hand-written assembly often does not, and is never so large.
-const GENERATED_CODE_BYTES: u64 = 64 << 10;
 
 /// How to get from a frame to its caller.
 #[derive(Debug, Clone)]
@@ -47,8 +44,11 @@ enum Rule {
     Clone(Box<FrameRule>),
     /// As Go's tables say.
     Go(go::Rule),
-    /// There is no information, but the code keeps frame pointers.
+    /// There is no information, but the code keeps frame pointers: a runtime has
+    /// generated it.
     FramePointer,
+    /// There is no information, but the code is the one that a signal handler returns to.
+    SignalReturn,
     /// There is no usable information.
     Nothing,
 }
@@ -94,6 +94,14 @@ pub struct Cfi {
     /// By file offset.
     rules: FxHashMap<u64, Rule>,
     context: UnwindContext<usize>,
+    /// The code that no table covers, once it was asked for.
+    code: Option<Code>,
+}
+
+/// A file's code, and the frames that were found in it.
+struct Code {
+    bytes: CodeBytes,
+    frames: KnownFrames,
 }
 
 impl Cfi {
@@ -110,6 +118,7 @@ impl Cfi {
             entries: Vec::new(),
             rules: FxHashMap::default(),
             context: UnwindContext::new(),
+            code: None,
         };
         cfi.entries = if !cfi.image.debug_frame.data.is_empty() {
             list_entries(&debug_frame(&cfi.image), &cfi.bases)
@@ -128,18 +137,20 @@ impl Cfi {
         header.is_ok_and(|header| header.table().is_some())
     }
 
-    /// Unwinds the frame at `file_offset`, which is inside its instruction.
+    /// Unwinds the frame at `file_offset`, which is inside its instruction. `code` reads
+    /// the file's code, if it has to be looked at; that is asked for until it was read.
     pub fn step(
         &mut self,
         file_offset: u64,
         registers: &Registers,
         stack: &StackMemory<'_>,
+        code: impl FnOnce() -> Option<CodeBytes>,
     ) -> Result<Step, TruncatedReason> {
         if let Some(rule) = self.rules.get(&file_offset) {
             return rule.apply(registers, stack);
         }
         let svma = self.image.svma_of(file_offset);
-        let rule = svma.map_or(Rule::Nothing, |svma| self.find_rule(svma));
+        let rule = svma.map_or(Rule::Nothing, |svma| self.find_rule(svma, code));
         let step = rule.apply(registers, stack);
         if self.rules.len() >= MAX_RULES {
             self.rules.clear();
@@ -148,13 +159,13 @@ impl Cfi {
         step
     }
 
-    fn find_rule(&mut self, svma: u64) -> Rule {
+    fn find_rule(&mut self, svma: u64, code: impl FnOnce() -> Option<CodeBytes>) -> Rule {
         if let Some(rule) = self.image.go.as_ref().and_then(|go| go.rule(svma)) {
             return Rule::Go(rule);
         }
         match self.find_entry(svma) {
             Ok(rule) => rule,
-            Err(gimli::Error::NoUnwindInfoForAddress) => self.rule_of_uncovered_code(svma),
+            Err(gimli::Error::NoUnwindInfoForAddress) => self.rule_of_uncovered_code(svma, code),
             Err(_) => Rule::Nothing,
         }
     }
@@ -167,36 +178,42 @@ impl Cfi {
         } else if !self.entries.is_empty() {
             let section = eh_frame(&self.image);
             find_in_list(&section, &self.bases, &self.entries, &mut self.context, svma)
+        } else if self.image.eh_frame_hdr.data.is_empty() {
+            Err(gimli::Error::NoUnwindInfoForAddress)
         } else {
             find_in_search_table(&self.image, &self.bases, &mut self.context, svma)
         }
     }
 
-    /// For code that no entry covers: is it where the program or a thread begins,
-    /// and if not, how long is the piece it is part of?
-    fn rule_of_uncovered_code(&mut self, svma: u64) -> Rule {
+    /// For code that no entry covers: is it where the program or a thread begins, and if
+    /// not, what do its instructions say?
+    fn rule_of_uncovered_code(
+        &mut self,
+        svma: u64,
+        code: impl FnOnce() -> Option<CodeBytes>,
+    ) -> Rule {
         let entry = self.image.entry_svma;
         if entry != 0 && svma.checked_sub(entry).is_some_and(|after| after < ENTRY_BYTES) {
             return Rule::Root;
         }
-        if !self.image.has_unwind_info() {
-            return Rule::FramePointer;
-        }
         if let Some(frame) = self.frame_around_clone(svma) {
             return Rule::Clone(frame);
         }
-        let gap = || -> gimli::Result<bool> {
-            let section = eh_frame(&self.image);
-            let header = eh_frame_hdr(&self.image).parse(&self.bases, 8)?;
-            let table = header.table().ok_or(gimli::Error::NoUnwindInfoForAddress)?;
-            let before = table.lookup(svma, &self.bases)?;
-            let offset = table.pointer_to_offset(before)?;
-            let entry = section.fde_from_offset(&self.bases, offset, EhFrame::cie_from_offset)?;
-            let end = entry.initial_address().saturating_add(entry.len());
-            let later = end.saturating_add(GENERATED_CODE_BYTES);
-            Ok(table.lookup(later, &self.bases)? == before)
-        };
-        if gap().unwrap_or(false) { Rule::FramePointer } else { Rule::Nothing }
+        if self.code.is_none() {
+            self.code = code().map(|bytes| Code { frames: KnownFrames::find(&bytes), bytes });
+        }
+        let Some(code) = &self.code else { return Rule::Nothing };
+        if code.bytes.is_embedded(svma) {
+            return Rule::FramePointer;
+        }
+        if is_halted(&code.bytes, svma + 1) {
+            return Rule::Root;
+        }
+        if is_signal_return(&code.bytes, svma) {
+            return Rule::SignalReturn;
+        }
+        let frame = code.frames.at(svma).and_then(FrameRule::of_code);
+        frame.map_or(Rule::Nothing, |frame| Rule::Frame(Box::new(frame)))
     }
 
     /// The frame of who makes a thread, if the uncovered code at `svma` does: a
@@ -221,6 +238,11 @@ impl Rule {
         match self {
             Rule::Root => Ok(Step::Root(registers.sp())),
             Rule::FramePointer => Ok(Step::UseFramePointer),
+            Rule::SignalReturn => {
+                let registers =
+                    before_signal(registers, stack).ok_or(TruncatedReason::StackTooDeep)?;
+                Ok(Step::Caller { registers, interrupted: true, simple: None })
+            }
             Rule::Nothing => Err(TruncatedReason::NoUnwindInfo),
             Rule::Go(rule) => rule.apply(registers, stack),
             Rule::Clone(_) if registers.get(RESULT) == Some(0) => Ok(Step::Root(registers.sp())),
@@ -230,6 +252,28 @@ impl Rule {
 }
 
 impl FrameRule {
+    /// What following the code has led to, if the caller can be found by it.
+    fn of_code(state: FrameState) -> Option<Self> {
+        let cfa = match (state.sp, state.fp) {
+            (Some(offset), _) => Cfa::Register { register: SP, offset },
+            (None, FramePointer::Below(offset)) => Cfa::Register { register: FP, offset },
+            (None, FramePointer::Callers | FramePointer::Other) => return None,
+        };
+        // Without a return address on the stack, it is not known where to go on.
+        if state.sp.is_some_and(|sp| sp < -RETURN_ADDRESS_AT_CFA) {
+            return None;
+        }
+        let lost = NOT_TRACKED.map(|register| (register, Recover::Lost));
+        let mut recover = vec![(RA, Recover::AtCfa(RETURN_ADDRESS_AT_CFA))];
+        recover.extend(lost);
+        match (state.fp, state.saved_fp) {
+            (FramePointer::Callers, _) => {}
+            (_, Some(below)) => recover.push((FP, Recover::AtCfa(-below))),
+            (_, None) => recover.push((FP, Recover::Lost)),
+        }
+        Some(FrameRule { cfa, recover, is_signal_trampoline: false })
+    }
+
     /// Whether the stack and frame pointers, and words at fixed places, are all
     /// that it takes.
     fn is_simple(&self) -> bool {
@@ -456,13 +500,55 @@ mod tests {
 
     use super::*;
 
+    /// What a file's call frame information says of the CFA, counted from the stack
+    /// pointer, and of where the caller's frame pointer is.
+    fn as_followed(rule: &Rule, state: FrameState) -> Option<(i64, Option<i64>)> {
+        let Rule::Frame(rule) = rule else { return None };
+        let Cfa::Register { register, offset } = rule.cfa else { return None };
+        let cfa = match (register, state.sp, state.fp) {
+            (SP, _, _) => offset,
+            (FP, Some(sp), FramePointer::Below(below)) => offset - below + sp,
+            _ => return None,
+        };
+        let saved = rule.recover.iter().find(|(register, _)| *register == FP);
+        match saved {
+            Some((_, Recover::AtCfa(at))) => Some((cfa, Some(-at))),
+            Some(_) => None,
+            None => Some((cfa, None)),
+        }
+    }
+
+    /// Where a file says of all of its code what following the code would find.
+    #[test]
+    fn code_that_is_followed_is_as_its_tables_say() {
+        for path in crate::arch::COVERED_FILES {
+            let open = || File::open(path).unwrap();
+            let mut cfi = Cfi::new(Image::from_file(open()).unwrap());
+            let frames = KnownFrames::find(&CodeBytes::read(open()).unwrap());
+            let mut same = 0;
+            for (start, _, state) in frames.ranges() {
+                let Ok(rule) = cfi.find_entry(start) else { continue };
+                let Some((cfa, saved)) = as_followed(&rule, state) else { continue };
+                let sp = state.sp.unwrap_or(cfa);
+                // In an epilogue, tables go on saying where a register was that is back.
+                let saved = saved.filter(|saved| *saved <= sp);
+                let is_same = sp == cfa && (saved.is_none() || state.saved_fp == saved);
+                // Of two functions of glibc in assembly, which push, tables know nothing.
+                let is_bare = (cfa, saved) == (8, None);
+                assert!(is_same || is_bare, "{path}: {start:#x} {cfa} {saved:?} {state:?}");
+                same += u32::from(is_same);
+            }
+            assert!(same > 1000, "{path}: {same}");
+        }
+    }
+
     #[test]
     fn a_loader_begins_at_its_root() {
-        let loader = File::open(crate::arch::DYNAMIC_LINKER).unwrap();
+        let loader = File::open(crate::arch::COVERED_FILES[0]).unwrap();
         let mut cfi = Cfi::new(Image::from_file(loader).unwrap());
         let entry = cfi.image.entry_svma;
-        assert!(matches!(cfi.find_rule(entry), Rule::Root));
+        assert!(matches!(cfi.find_rule(entry, || None), Rule::Root));
         // Where it goes on after its first call.
-        assert!(matches!(cfi.find_rule(entry + 8), Rule::Root));
+        assert!(matches!(cfi.find_rule(entry + 8, || None), Rule::Root));
     }
 }

@@ -4,34 +4,27 @@
 //! The pieces are read, not mapped: a file that shrinks while it is looked at
 //! gives an error then, not a SIGBUS in the recorder.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 
 use object::elf;
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
-use object::{LittleEndian, Object, ObjectSection, ReadCache, ReadRef};
+use object::read::elf::{ElfFile64, FileHeader, SectionHeader};
+use object::{LittleEndian, Object, ObjectSection, ReadRef};
 use rz_format::Segment;
 
+use crate::bounded::{Bounded, MAX_READ};
 use crate::go::Program;
+use crate::identity::identity;
 use crate::segments::loaded_segments;
 
 type Header = elf::FileHeader64<LittleEndian>;
-
-/// Most bytes that are read of one file, which may be made up to harm us. The
-/// unwind tables of the largest programs have tenths of it. Where a C linker has put
-/// Go's table among other data, these are read as well, to find it.
-const MAX_READ: u64 = 256 << 20;
-/// Largest note that is looked at for a build-id.
-const MAX_NOTE: u64 = 64 << 10;
 
 /// The parts of an ELF file that unwinding needs.
 #[derive(Debug, Default)]
 pub struct Image {
     /// Size of the file in bytes.
     pub file_size: u64,
-    /// GNU build-id; empty if there is none.
+    /// GNU build-id, or what stands in for it, see [`identity`].
     pub build_id: Vec<u8>,
     /// Where parts of the file lie in memory.
     pub segments: Vec<Segment>,
@@ -81,19 +74,7 @@ impl Image {
         let mut image = Image { entry_svma: header.e_entry(endian), ..Image::default() };
         let headers = header.program_headers(endian, data)?;
         image.segments = loaded_segments(headers, endian);
-        for segment in headers {
-            if segment.p_type(endian) != elf::PT_NOTE || segment.p_filesz(endian) > MAX_NOTE {
-                continue;
-            }
-            // A damaged note costs the build-id only.
-            let Ok(Some(mut notes)) = segment.notes(endian, data) else { continue };
-            while let Ok(Some(note)) = notes.next() {
-                let is_build_id = note.n_type(endian) == elf::NT_GNU_BUILD_ID;
-                if is_build_id && note.name() == elf::ELF_NOTE_GNU {
-                    image.build_id = note.desc().to_vec();
-                }
-            }
-        }
+        image.build_id = identity(data);
         let sections = header.sections(endian, data)?;
         let load = |name: &[u8]| -> object::read::Result<Section> {
             match sections.section_by_name(endian, name) {
@@ -140,35 +121,6 @@ fn debug_frame<'data, R: ReadRef<'data>>(data: R) -> Option<Section> {
     let is_bounded = content.uncompressed_size <= MAX_READ;
     let data = is_bounded.then(|| content.decompress().ok())??.into_owned();
     Some(Section { svma: section.address(), data })
-}
-
-/// A file of which only so much is read.
-#[derive(Debug)]
-pub struct Bounded {
-    file: ReadCache<File>,
-    left: Cell<u64>,
-}
-
-impl Bounded {
-    /// Reads `file` from now on.
-    pub fn new(file: File) -> Self {
-        Bounded { file: ReadCache::new(file), left: Cell::new(MAX_READ) }
-    }
-}
-
-impl<'a> ReadRef<'a> for &'a Bounded {
-    fn len(self) -> Result<u64, ()> {
-        (&self.file).len()
-    }
-
-    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
-        self.left.set(self.left.get().checked_sub(size).ok_or(())?);
-        (&self.file).read_bytes_at(offset, size)
-    }
-
-    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
-        (&self.file).read_bytes_at_until(range, delimiter)
-    }
 }
 
 #[cfg(test)]

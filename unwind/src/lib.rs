@@ -2,11 +2,11 @@
 //! recording and for reading recordings of other tools.
 //!
 //! Frames are found by call frame information, and those of Go by the tables that
-//! its linker writes instead. Code that has neither, because it was generated at run
-//! time or because its compiler does not write any, is followed by frame pointers,
-//! as long as every return address found that way comes after a call instruction. Where generated code is about to return, that
-//! is done as it would be done there. Where neither helps, the stack is marked as
-//! truncated: no frame is ever guessed.
+//! its linker writes instead. Other code of files is followed from the beginnings of its
+//! functions. Generated code is followed by frame pointers, as long as every return
+//! address found that way comes after a call instruction. Where generated code is about
+//! to return, that is done as it would be done there. Where neither helps, the stack is
+//! marked as truncated: no frame is ever guessed.
 //!
 //! [`unwind`] asks a [`Code`] what is where: an [`AddressSpace`] tells which
 //! file holds an address, and [`Cfi`] how to unwind there.
@@ -24,8 +24,10 @@ compile_error!(
     "stacks are unwound on x86-64 only: another processor takes a folder like src/x86_64"
 );
 
+mod bounded;
 mod cfi;
 pub mod go;
+mod identity;
 mod image;
 mod kept;
 mod memory;
@@ -43,11 +45,13 @@ use rz_format::TruncatedReason;
 use x86_64 as arch;
 
 pub use arch::{
-    Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, REGISTER_COUNT, REGISTER_MASK, Registers,
+    CodeBytes, Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, REGISTER_COUNT, REGISTER_MASK, Registers,
     STACK_POINTER_SLOT, ends_with_call,
 };
+pub use bounded::Bounded;
 pub use cfi::Cfi;
-pub use image::{Bounded, Image};
+pub use identity::{identity, is_build_id, is_checksum};
+pub use image::Image;
 pub use kept::{Caller, KeptStack, Simple};
 pub use memory::StackMemory;
 pub use segments::{file_offset_of, loaded_segments};
@@ -166,10 +170,11 @@ pub fn unwind_until<C: Code>(
                 return End::Truncated(TruncatedReason::OtherStack);
             }
             Err(reason) => return End::Truncated(reason),
-            // Whoever makes a system call was called: a zero that was read there is
-            // what the kernel is just writing, as when it sets up a signal handler.
+            // Where a thread just is, a zero in the place of its return address proves
+            // nothing: the kernel may be writing there, as when it sets up a signal
+            // handler.
             Ok(Step::Root(stack_end))
-                if !has_called && is_behind && ![registers.sp(), NO_END].contains(&stack_end) =>
+                if !has_called && ![registers.sp(), NO_END].contains(&stack_end) =>
             {
                 return End::Truncated(TruncatedReason::NoUnwindInfo);
             }
@@ -310,11 +315,15 @@ mod tests {
     }
 
     #[test]
-    fn a_zero_where_a_system_call_was_made_is_no_root() {
-        let step = |_, _: &Registers| Ok(Step::Root(0x40));
+    fn a_zero_in_the_innermost_frame_is_no_root() {
+        let step = |function, _: &Registers| match function {
+            1 => caller(0x30, 8, false),
+            _ => Ok(Step::Root(0x40)),
+        };
         let truncated = End::Truncated(TruncatedReason::NoUnwindInfo);
-        check(behind_system_call(0x20, 0), step, &[0x1f], truncated);
-        check(at(0x20, 0), step, &[0x20], End::Root(0x40));
+        check(behind_system_call(0x30, 0), step, &[0x2f], truncated);
+        check(at(0x20, 0), step, &[0x20], truncated);
+        check(at(0x10, 0), step, &[0x10, 0x2f], End::Root(0x40));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rz_profile::heap::Heap;
 use rz_profile::model::{
     EventId, Function, Line, ModuleId, ModuleKind, Profile, StackId, ThreadId,
 };
+use rz_unwind::is_build_id;
 
 pub(crate) mod proto;
 mod values;
@@ -191,7 +192,10 @@ fn mappings(profile: &Profile, order: &[ModuleId], strings: &mut Strings) -> Vec
     let in_order = order.iter().enumerate().map(|(index, &id)| {
         let module = &profile.modules[id];
         let name = if module.path.is_empty() { &module.name } else { &module.path };
-        let build_id: String = module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        // Who reads this looks for nothing else in files.
+        let build_id = Some(&module.build_id).filter(|id| is_build_id(id));
+        let build_id: String =
+            build_id.into_iter().flatten().map(|byte| format!("{byte:02x}")).collect();
         proto::Mapping {
             id: to_id(index),
             filename: strings.id(name),

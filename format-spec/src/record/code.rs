@@ -42,7 +42,7 @@ pub struct Module {
     pub kind: u8,
     /// Path on the recording host, or a name in brackets.
     pub path: String,
-    /// GNU build-id; empty if the file has none.
+    /// GNU build-id, or what stands in for it (SPEC.md); empty if neither is known.
     pub build_id: Vec<u8>,
     /// Size of the file in bytes; 0 if unknown.
     pub file_size: u64,

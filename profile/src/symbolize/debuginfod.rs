@@ -13,6 +13,8 @@ use tempfile::NamedTempFile;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
+use rz_unwind::is_build_id;
+
 use super::cache::Store;
 use super::find;
 use crate::mapped_file::MappedFile;
@@ -98,9 +100,10 @@ impl Debuginfod {
         }
     }
 
-    /// Finds the file in the cache, or else asks one server after the other.
+    /// Finds the file in the cache, or else asks one server after the other. They know
+    /// files by their GNU build-id only.
     pub(super) fn fetch(&self, build_id: &[u8], kind: Kind) -> Option<MappedFile> {
-        if build_id.is_empty() {
+        if !is_build_id(build_id) {
             return None;
         }
         let digits = find::hex(build_id);

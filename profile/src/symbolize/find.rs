@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use object::{FileKind, Object};
+use rz_unwind::{identity, is_checksum};
 
 use super::ModuleRequest;
 use super::segments::Segments;
@@ -155,9 +156,11 @@ pub(super) fn find_package(
     candidates.iter().find_map(|path| MappedFile::open(&path.with_added_extension("dwp")).ok())
 }
 
-/// Whether a file is an ELF file with this build-id.
+/// Whether a file is an ELF file of this build.
 pub(super) fn has_build_id(file: &[u8], expected: &[u8]) -> bool {
-    parse(file).is_ok_and(|object| build_id(&object).is_ok_and(|found| found == expected))
+    // Debug information that was put aside may have no program headers.
+    let in_section = || parse(file).is_ok_and(|o| build_id(&o).is_ok_and(|id| id == expected));
+    identity(file) == expected || in_section()
 }
 
 /// Whether an error says that there is no such file.
@@ -185,10 +188,16 @@ fn binary_candidates(request: &ModuleRequest) -> Vec<PathBuf> {
 fn check_binary(file: &MappedFile, name: &str, request: &ModuleRequest) -> Result<(), String> {
     let damaged = |e: String| format!("{name} is not a readable ELF file ({e})");
     let object = parse(file).map_err(damaged)?;
-    let found = build_id(&object).map_err(damaged)?;
+    let found = identity(&**file);
     if !request.build_id.is_empty() && found != request.build_id {
-        let (recorded, found) = (hex(request.build_id), hex(found));
-        let found = if found.is_empty() { "none".to_string() } else { found };
+        if is_checksum(request.build_id) {
+            return Err(format!("another build: {name} has other code than what was recorded"));
+        }
+        let recorded = hex(request.build_id);
+        let found = match found.is_empty() || is_checksum(&found) {
+            true => "none".to_owned(),
+            false => hex(&found),
+        };
         return Err(format!("another build: build-id {recorded} was recorded, {name} has {found}"));
     }
     let size = file.len() as u64;

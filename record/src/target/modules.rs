@@ -65,7 +65,7 @@ impl Modules {
     ) -> u32 {
         let identity = if entry.path == "[vdso]" {
             Identity::Vdso
-        } else if entry.is_file() {
+        } else if entry.is_file() || entry.is_file_in_memory() && is_program(entry, pid) {
             let path = entry.path.clone();
             Identity::File { device: entry.device, inode: entry.inode, path }
         } else {
@@ -235,13 +235,21 @@ impl Description {
 fn describe_file(entry: &MapEntry, pid: u32) -> Description {
     let mut description = Description::new(ModuleKind::File, &entry.path);
     if let Ok(file) = open_mapped(entry, pid) {
-        let mut magic = [0; 4];
-        let is_short = file.read_exact_at(&mut magic, 0).is_err();
-        description.is_generated = is_short || magic != *b"\x7fELF";
+        description.is_generated = !is_elf(&file);
         description.runtimes = RuntimesOfFile::find(&file, &entry.path);
         description.image = Image::from_file(file).ok();
     }
     description
+}
+
+/// Whether a file that was made in memory is a program or a library.
+fn is_program(entry: &MapEntry, pid: u32) -> bool {
+    open_mapped(entry, pid).is_ok_and(|file| is_elf(&file))
+}
+
+fn is_elf(file: &File) -> bool {
+    let mut magic = [0; 4];
+    file.read_exact_at(&mut magic, 0).is_ok() && magic == *b"\x7fELF"
 }
 
 /// Opens the file that is mapped, and not another one that has its name now.

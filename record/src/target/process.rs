@@ -7,12 +7,12 @@ use nix::unistd::Pid;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{ModuleKind, Record, TruncatedReason};
 use rz_unwind::{
-    AddressSpace, Code, Epilogue, KeptStack, MAX_CALL_LEN, MAX_EPILOGUE_LEN, Registers,
+    AddressSpace, Code, CodeBytes, Epilogue, KeptStack, MAX_CALL_LEN, MAX_EPILOGUE_LEN, Registers,
     StackMemory, Step, ends_with_call,
 };
 
 use crate::python::Interpreter;
-use crate::target::modules::Modules;
+use crate::target::modules::{Modules, open_mapped};
 use crate::target::procfs::{self, MapEntry};
 use crate::target::python_stack::PythonStack;
 use crate::v8::Engine;
@@ -183,6 +183,8 @@ pub(crate) struct Place {
     pub(crate) kind: ModuleKind,
     /// Offset in the file, or address in memory, as the kind demands.
     pub(crate) offset: u64,
+    /// Address in memory.
+    address: u64,
 }
 
 impl ProcessCode<'_> {
@@ -247,7 +249,7 @@ impl Code for ProcessCode<'_> {
             ModuleKind::Anonymous => address,
             _ => address - mapping.entry.start + mapping.entry.file_offset,
         };
-        Some(Place { module, kind, offset })
+        Some(Place { module, kind, offset, address })
     }
 
     fn step(
@@ -258,7 +260,14 @@ impl Code for ProcessCode<'_> {
     ) -> Result<Step, TruncatedReason> {
         let is_generated = self.modules.is_generated(place.module);
         match self.modules.cfi(place.module) {
-            Some(cfi) => cfi.step(place.offset, registers, stack),
+            Some(cfi) => {
+                let (space, pid) = (&mut self.process.space, self.pid);
+                let code = || {
+                    let mapping = space.find_mut(place.address)?;
+                    CodeBytes::read(open_mapped(&mapping.entry, pid).ok()?)
+                };
+                cfi.step(place.offset, registers, stack, code)
+            }
             None if is_generated => {
                 let caller = self.run_epilogue(registers, stack);
                 Ok(caller.map_or(Step::UseFramePointer, |registers| Step::Caller {

@@ -34,6 +34,12 @@ impl MapEntry {
             && self.path.starts_with('/')
             && !MEMORY.iter().any(|prefix| self.path.starts_with(prefix))
     }
+
+    /// Whether this shows a file that was made in memory, which may be a program that
+    /// was put there, or code that a runtime generates.
+    pub(crate) fn is_file_in_memory(&self) -> bool {
+        self.inode != 0 && self.path.starts_with("/memfd:")
+    }
 }
 
 impl Extent for MapEntry {
@@ -222,12 +228,13 @@ pub(crate) fn argv0(pid: u32) -> String {
 /// Where a mapped file may be opened, best first. The first name leads to the
 /// mapped file itself, even if it was deleted or lies in another mount
 /// namespace, but only privileged readers may follow it.
-pub(crate) fn mapped_file_candidates(pid: u32, map: &MapEntry) -> [PathBuf; 3] {
+pub(crate) fn mapped_file_candidates(pid: u32, map: &MapEntry) -> [PathBuf; 4] {
     let path = map.path.strip_suffix(" (deleted)").unwrap_or(&map.path);
     [
         format!("/proc/{pid}/map_files/{:x}-{:x}", map.start, map.end).into(),
         format!("/proc/{pid}/root{path}").into(),
         path.into(),
+        format!("/proc/{pid}/exe").into(),
     ]
 }
 

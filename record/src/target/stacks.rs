@@ -174,7 +174,7 @@ impl Stacks {
             known.is_some()
         };
         let end = rz_unwind::unwind_until(&mut code, registers, &stack, is_known, |frame| {
-            let Place { module, kind, offset } = frame.place;
+            let Place { module, kind, offset, .. } = frame.place;
             if kind == ModuleKind::Vdso {
                 vdso_offsets.insert(offset);
             }

@@ -18,6 +18,11 @@ pub fn ends_with_call(code: &[u8]) -> bool {
     is_direct || (2..=MAX_CALL_LEN).any(is_indirect)
 }
 
+/// Whether the bytes before an address are a jump to where a register says.
+pub fn ends_with_jump(code: &[u8]) -> bool {
+    matches!(code, [.., 0xff, 0xe0..=0xe7])
+}
+
 /// Length of a ModRM byte with what belongs to it: SIB and displacement.
 fn modrm_length(code: &[u8]) -> usize {
     let (mode, rm) = (code[0] >> 6, code[0] & 7);
@@ -50,5 +55,8 @@ mod tests {
         assert!(!ends_with_call(&[0x48, 0x89, 0xe5]), "mov rbp,rsp");
         assert!(!ends_with_call(&[0xff, 0xe0]), "jmp rax");
         assert!(!ends_with_call(&[]));
+        assert!(ends_with_jump(&[0x90, 0xff, 0xe3]), "jmp rbx");
+        assert!(ends_with_jump(&[0x41, 0xff, 0xe3]), "jmp r11");
+        assert!(!ends_with_jump(&[0xff, 0xd0]), "call rax");
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 use rz_format::{Module, ModuleKind, Name, TruncatedReason};
 use rz_unwind::{
-    AddressSpace, Cfi, Code, Extent, Image, MAX_CALL_LEN, Registers, StackMemory, Step,
+    AddressSpace, Cfi, Code, CodeBytes, Extent, Image, MAX_CALL_LEN, Registers, StackMemory, Step,
     ends_with_call, own_vdso,
 };
 
@@ -267,11 +267,13 @@ impl Code for ProcessCode<'_, '_> {
         registers: &Registers,
         stack: &StackMemory<'_>,
     ) -> Result<Step, TruncatedReason> {
-        let found = self.modules.files[place.file as usize].found.as_mut();
-        match (found.and_then(|found| found.cfi.as_mut()), place.kind) {
-            (Some(cfi), _) => cfi.step(place.offset, registers, stack),
-            (None, ModuleKind::Anonymous) => Ok(Step::UseFramePointer),
-            (None, _) => Err(TruncatedReason::NoUnwindInfo),
+        match (self.modules.files[place.file as usize].found.as_mut(), place.kind) {
+            (Some(Found { cfi: Some(cfi), content }), _) => {
+                let code = || CodeBytes::from_bytes(content.as_deref()?);
+                cfi.step(place.offset, registers, stack, code)
+            }
+            (_, ModuleKind::Anonymous) => Ok(Step::UseFramePointer),
+            (_, _) => Err(TruncatedReason::NoUnwindInfo),
         }
     }
 

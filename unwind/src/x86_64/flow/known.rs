@@ -1,0 +1,154 @@
+//! The frames of all functions of a file that could be followed.
+
+use iced_x86::{Instruction, Mnemonic, Register};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::code::CodeBytes;
+use super::state::FrameState;
+use super::walk::{Starts, Walk, puts_away, walk};
+
+/// Most instructions that are looked at of a file, each time that one is.
+const MAX_STEPS: usize = 16 << 20;
+
+/// How often it is asked which functions never return: each time, those that end in a call
+/// of one are found.
+const ENDLESS_ROUNDS: usize = 3;
+
+/// Where the frames are, by address.
+#[derive(Debug, Default)]
+pub struct KnownFrames {
+    /// First address, the one behind the last, and the state before each instruction in
+    /// between; sorted.
+    ranges: Vec<(u64, u64, FrameState)>,
+}
+
+impl KnownFrames {
+    /// Follows all functions that can be found in `code`.
+    pub fn find(code: &CodeBytes) -> Self {
+        let mut search = Search { code, starts: Starts::default(), budget: MAX_STEPS };
+        search.find_starts();
+        search.follow_all()
+    }
+
+    /// All of them.
+    #[cfg(test)]
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64, FrameState)> {
+        self.ranges.iter().copied()
+    }
+
+    /// The state before the instruction that an address is in.
+    pub fn at(&self, svma: u64) -> Option<FrameState> {
+        let after = self.ranges.partition_point(|(start, ..)| *start <= svma);
+        let (_, end, state) = self.ranges[..after].last()?;
+        (svma < *end).then_some(*state)
+    }
+}
+
+struct Search<'c> {
+    code: &'c CodeBytes,
+    starts: Starts,
+    budget: usize,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, start: u64) -> Walk {
+        walk(self.code, start, &self.starts, &mut self.budget)
+    }
+
+    /// Finds where functions begin: by symbols and calls, then by their addresses.
+    fn find_starts(&mut self) {
+        let mut reached: FxHashSet<u64> = FxHashSet::default();
+        let mut pointers = Vec::new();
+        self.starts.possible.extend(self.code.words());
+        let mut found: Vec<u64> = self.code.functions.clone();
+        let mut data: Vec<u64> = self.starts.possible.iter().copied().collect();
+        data.sort_unstable();
+        loop {
+            while let Some(start) = found.pop() {
+                if !self.code.is_code(start) || !self.starts.sure.insert(start) {
+                    continue;
+                }
+                let walk = self.walk(start);
+                // What was not understood may have led to what is no code.
+                if !walk.is_contradictory {
+                    found.extend(&walk.calls);
+                    reached.extend(walk.instructions.keys());
+                }
+                self.starts.possible.extend(&walk.pointers);
+                pointers.extend(walk.pointers);
+            }
+            let in_data = data.is_empty();
+            let next = if in_data { pointers.pop() } else { data.pop() };
+            let Some(start) = next else { return };
+            if self.starts.sure.contains(&start) || reached.contains(&start) {
+                continue;
+            }
+            let walk = self.walk(start);
+            // Where nothing says that it returns, data might as well be numbers.
+            let is_function = walk.returns || in_data && self.begins_function(start);
+            if is_function && !walk.leaves_frame && !walk.is_contradictory {
+                found.push(start);
+            }
+        }
+    }
+
+    /// Whether code puts away what its caller has in registers, or makes room.
+    fn begins_function(&self, start: u64) -> bool {
+        let is_endbr = |first: &Instruction| first.mnemonic() == Mnemonic::Endbr64;
+        let first = self.code.instruction(start).and_then(|first| match is_endbr(&first) {
+            true => self.code.instruction(first.next_ip()),
+            false => Some(first),
+        });
+        first.is_some_and(|first| {
+            puts_away(&first)
+                || first.mnemonic() == Mnemonic::Sub && first.op0_register() == Register::RSP
+        })
+    }
+
+    /// Whether a function has no way out.
+    fn is_endless(&mut self, start: u64) -> bool {
+        if self.starts.endless.contains(&start) {
+            return false;
+        }
+        let walk = self.walk(start);
+        !(walk.returns || walk.leaves || walk.is_contradictory)
+    }
+
+    /// Follows each function once more, now that all are known.
+    fn follow_all(mut self) -> KnownFrames {
+        let mut starts: Vec<u64> = self.starts.sure.iter().copied().collect();
+        starts.sort_unstable();
+        for _ in 0..ENDLESS_ROUNDS {
+            self.budget = MAX_STEPS;
+            let mut endless = starts.clone();
+            endless.retain(|start| self.is_endless(*start));
+            self.starts.endless.extend(endless);
+        }
+        self.budget = MAX_STEPS;
+        let mut frames: FxHashMap<u64, (u8, Option<FrameState>)> = FxHashMap::default();
+        for start in starts {
+            let walk = self.walk(start);
+            if walk.is_contradictory {
+                continue;
+            }
+            for (at, (length, state)) in walk.instructions {
+                let known = frames.entry(at).or_insert((length, Some(state)));
+                known.1 = known.1.filter(|known| *known == state);
+            }
+        }
+        let mut frames: Vec<_> = frames.into_iter().collect();
+        frames.sort_unstable_by_key(|(at, _)| *at);
+        let mut ranges: Vec<(u64, u64, FrameState)> = Vec::new();
+        for (at, (length, state)) in frames {
+            let end = at.saturating_add(length.into());
+            match (ranges.last_mut(), state) {
+                (Some((_, last, same)), Some(state)) if *last == at && *same == state => {
+                    *last = end;
+                }
+                (_, Some(state)) => ranges.push((at, end, state)),
+                (_, None) => {}
+            }
+        }
+        KnownFrames { ranges }
+    }
+}
