@@ -1,0 +1,21 @@
+//! Names that a file exports.
+
+use object::Endianness;
+use object::read::ReadRef;
+use object::read::elf::{ElfFile64, SectionHeader, Sym};
+
+/// The address that a file exports by a name, as far as its table of hashes says.
+pub(crate) fn exported<'d, R: ReadRef<'d>>(
+    elf: &ElfFile64<'d, Endianness, R>,
+    name: &str,
+) -> Option<u64> {
+    let (endian, data) = (elf.endian(), elf.data());
+    let sections = elf.elf_section_table();
+    let hash = object::elf::gnu_hash(name.as_bytes());
+    sections.iter().find_map(|section| {
+        let (table, linked) = section.gnu_hash(endian, data).ok().flatten()?;
+        let symbols = sections.symbol_table_by_index(endian, data, linked).ok()?;
+        let found = table.find(endian, name.as_bytes(), hash, None, &symbols, &Default::default());
+        found.map(|(_, symbol)| symbol.st_value(endian))
+    })
+}
