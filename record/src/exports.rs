@@ -11,11 +11,21 @@ pub(crate) fn exported<'d, R: ReadRef<'d>>(
 ) -> Option<u64> {
     let (endian, data) = (elf.endian(), elf.data());
     let sections = elf.elf_section_table();
-    let hash = object::elf::gnu_hash(name.as_bytes());
-    sections.iter().find_map(|section| {
+    let name = name.as_bytes();
+    let found = sections.iter().find_map(|section| {
         let (table, linked) = section.gnu_hash(endian, data).ok().flatten()?;
         let symbols = sections.symbol_table_by_index(endian, data, linked).ok()?;
-        let found = table.find(endian, name.as_bytes(), hash, None, &symbols, &Default::default());
-        found.map(|(_, symbol)| symbol.st_value(endian))
-    })
+        let hash = object::elf::gnu_hash(name);
+        Some(table.find(endian, name, hash, None, &symbols, &Default::default())?.1)
+    });
+    // Some linkers write the older kind of table alone.
+    let older = || {
+        sections.iter().find_map(|section| {
+            let (table, linked) = section.hash(endian, data).ok().flatten()?;
+            let symbols = sections.symbol_table_by_index(endian, data, linked).ok()?;
+            let hash = object::elf::hash(name);
+            Some(table.find(endian, name, hash, None, &symbols, &Default::default())?.1)
+        })
+    };
+    Some(found.or_else(older)?.st_value(endian))
 }

@@ -317,3 +317,172 @@ fn lost(numbers: &mut CodeNumbers, tier: CodeTier) -> Frame {
     let how = Execution { tier, ..Execution::default() };
     Frame::Runtime { code: numbers.lost(), position: 0, how }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rz_format::CodeObject;
+    use rz_unwind::{FP, SP};
+
+    use crate::hotspot::fixture::{self, BLOB, BLOB_SIZE, CODE, METHODS, layout, program};
+
+    const SECOND: u64 = 1_000_000_000;
+    const STACK: u64 = 0x7000_0000;
+
+    fn engine() -> Engine {
+        let build = Arc::new(Build { exports: [0; super::super::binary::EXPORTS.len()] });
+        let tables = State::Known(Box::new((layout(), Interpreter::default())));
+        Engine { tables, ..Engine::new(build, 0) }
+    }
+
+    /// Unwinds a frame whose stack has these words, and says what it is in the trace.
+    #[track_caller]
+    fn step(
+        engine: &mut Engine,
+        (ip, has_called): (u64, bool),
+        words: &[u64],
+        time_ns: u64,
+        memory: &fixture::Bytes,
+    ) -> (Option<Result<(u64, u64, Option<u64>), TruncatedReason>>, Vec<Frame>, Vec<CodeObject>)
+    {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let stack = StackMemory::new(STACK, &bytes);
+        let mut registers = Registers::of_caller(ip + 1, STACK, 0x99);
+        registers.set(SP, Some(STACK));
+        let lookup = ip - u64::from(has_called);
+        engine.begin_stack();
+        let at = At { lookup, registers: &registers, stack: &stack, time_ns };
+        let stepped = engine.step(&at, memory, &mut |address| address == 0x5000);
+        let stepped = stepped.map(|step| {
+            step.map(|step| match step {
+                Step::Caller { registers, .. } => (registers.ip, registers.sp(), registers.get(FP)),
+                other => panic!("{other:?}"),
+            })
+        });
+        let mut records = Vec::new();
+        let mut numbers = CodeNumbers::default();
+        let frames = engine.frames((STACK, lookup), time_ns, memory, &mut numbers, &mut records);
+        let objects = records.into_iter().map(|record| match record {
+            Record::CodeObject(object) => object,
+            other => panic!("{other:?}"),
+        });
+        (stepped, frames, objects.collect())
+    }
+
+    /// Six words of a frame, of which the last is the return address.
+    const FRAME: [u64; 6] = [1, 2, 3, 4, 0x88, 0x5000];
+
+    #[test]
+    fn a_compiled_frame_leads_to_its_caller() {
+        let memory = program();
+        let check = |offset: u64, has_called, words: &[u64], expected| {
+            let (found, ..) = step(&mut engine(), (CODE + offset, has_called), words, 0, &memory);
+            assert_eq!(found, Some(expected), "{offset:#x}");
+        };
+        let whole = Ok((0x5000, STACK + 48, Some(0x88)));
+        check(0x40, true, &FRAME, whole);
+        check(0x20, false, &FRAME, whole);
+        // Nothing is built yet; the frame pointer is pushed.
+        check(0, false, &[0x5000, 0], Ok((0x5000, STACK + 8, Some(0x99))));
+        check(1, false, &[0x88, 0x5000], Ok((0x5000, STACK + 16, Some(0x88))));
+        // All of it is given back but the frame pointer; that as well.
+        check(0x84, false, &[0x88, 0x5000], Ok((0x5000, STACK + 16, Some(0x88))));
+        check(0x85, false, &[0x5000], Ok((0x5000, STACK + 8, Some(0x99))));
+        check(0x40, true, &FRAME[..5], Err(TruncatedReason::StackTooDeep));
+    }
+
+    #[test]
+    fn code_that_is_not_hotspots_is_not_touched() {
+        let memory = program();
+        let (found, frames, _) = step(&mut engine(), (0x9000, true), &FRAME, 0, &memory);
+        assert_eq!((found, frames), (None, vec![]));
+        // No blob is there.
+        let free = fixture::CODE_HEAP + 0x800;
+        let (found, frames, _) = step(&mut engine(), (free, true), &FRAME, 0, &memory);
+        assert_eq!((found, frames), (Some(Err(TruncatedReason::NoUnwindInfo)), vec![]));
+    }
+
+    #[test]
+    fn inlined_methods_have_their_callers_names_and_lines() {
+        let (_, frames, objects) = step(&mut engine(), (CODE + 0x40, true), &FRAME, 0, &program());
+        let tier = CodeTier::Optimized;
+        let outer = Execution { tier, ..Execution::default() };
+        let inner = Execution { inlined: true, ..outer };
+        let expected = [
+            Frame::Runtime { code: 0, position: 5, how: outer },
+            Frame::Runtime { code: 1, position: 0, how: inner },
+        ];
+        assert_eq!(frames, expected);
+        let [run, often] = &objects[..] else { panic!("{objects:?}") };
+        assert_eq!((&*run.qualified_name, &*run.file), ("a.Main.run", "Main.java"));
+        assert_eq!((&*often.name, &*often.qualified_name), ("often", "a.Main$Inner.often"));
+        assert_eq!([0, 4, 5, 19].map(|at| run.place(at).0), [10, 10, 12, 12]);
+        // Between two places, the later one is near.
+        let (_, frames, _) = step(&mut engine(), (CODE + 0x20, false), &FRAME, 0, &program());
+        let near = Execution { approximate: true, ..inner };
+        let expected = [
+            Frame::Runtime { code: 0, position: 5, how: outer },
+            Frame::Runtime { code: 1, position: 0, how: near },
+        ];
+        assert_eq!(frames, expected);
+        // Behind the last one, only the method is known.
+        let (_, frames, _) = step(&mut engine(), (CODE + 0x50, true), &FRAME, 0, &program());
+        assert_eq!(frames, [Frame::Runtime { code: 0, position: 0, how: outer }]);
+    }
+
+    #[test]
+    fn code_that_is_replaced_is_found_out() {
+        let (mut engine, mut memory) = (engine(), program());
+        let at = (CODE + 0x50, true);
+        let names = |(_, _, objects): (_, _, Vec<CodeObject>)| {
+            objects.into_iter().map(|object| object.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(step(&mut engine, at, &FRAME, 0, &memory)), ["run"]);
+        memory.blob(2, METHODS[1]);
+        assert_eq!(names(step(&mut engine, at, &FRAME, SECOND, &memory)), ["often"]);
+        // It is gone.
+        memory.remove(BLOB, BLOB_SIZE.into());
+        memory.put(BLOB - 8, &[0]);
+        memory.put(BLOB, &[0; 0x180]);
+        let (found, frames, _) = step(&mut engine, at, &FRAME, 2 * SECOND, &memory);
+        assert_eq!((found, frames), (Some(Err(TruncatedReason::NoUnwindInfo)), vec![]));
+    }
+
+    #[test]
+    fn what_was_known_of_a_process_that_is_gone_is_believed() {
+        let mut engine = engine();
+        let at = (CODE + 0x40, true);
+        let (_, before, _) = step(&mut engine, at, &FRAME, 0, &program());
+        let gone = fixture::Bytes::default();
+        let (_, after, objects) = step(&mut engine, at, &FRAME, 9 * SECOND, &gone);
+        assert_eq!((after, objects), (before, vec![]));
+    }
+
+    #[test]
+    fn a_method_that_is_none_is_lost() {
+        let mut memory = program();
+        // Its class leads to other constants.
+        memory.word(METHODS[0] + 0x600 + 232, 0x1234);
+        let (_, frames, objects) = step(&mut engine(), (CODE + 0x50, true), &FRAME, 0, &memory);
+        let how = Execution { tier: CodeTier::Optimized, ..Execution::default() };
+        assert_eq!(frames, [Frame::Runtime { code: 0, position: 0, how }]);
+        assert_eq!(objects, []);
+    }
+
+    #[test]
+    fn any_memory_is_survived() {
+        let program = program();
+        let count = program.clone().all().count();
+        for changed in (0..count).step_by(7) {
+            for value in [0, 0x7f, 0xff] {
+                let mut memory = program.clone();
+                if let Some((_, byte)) = memory.all().nth(changed) {
+                    *byte = value;
+                }
+                for at in [(CODE + 0x40, true), (CODE + 1, false)] {
+                    step(&mut engine(), at, &FRAME, 0, &memory);
+                }
+            }
+        }
+    }
+}

@@ -30,6 +30,8 @@ use super::layout::Layout;
 const MAX_ARGUMENTS: u64 = 1 << 16;
 /// In the names of what goes on with frames that lie elsewhere.
 const CONTINUES: &str = "ontinuation";
+/// In those of what moves arguments to where a callee of another kind expects them.
+const ADAPTS: &str = "adapters";
 
 /// What a frame is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,28 +143,20 @@ impl<M: Memory> Asked<'_, M> {
         let blob = self.cache.find(lookup, time_ns, layout, memory)?;
         Some(match &blob.kind {
             BlobKind::Compiled(_) => compiled(blob, memory, frame),
-            BlobKind::Interpreter => self.interpreted(frame),
+            BlobKind::Interpreter => self.interpreted(lookup, frame),
             BlobKind::Stub(name) if frame.has_called && name.contains(CONTINUES) => {
                 Stepped { what: What::Stub, caller: Err(TruncatedReason::OtherStack) }
             }
-            BlobKind::Stub(_) => {
-                let range = blob.start..blob.end;
-                let (frame_bytes, framed) = (blob.frame_bytes, blob.framed);
-                let (code, at) = (blob.code, frame.registers.ip);
-                let beginning = frame_bytes.zip(framed).filter(|_| !frame.has_called);
-                let built =
-                    beginning.and_then(|(bytes, framed)| built_at(at, code, framed, bytes, memory));
-                let caller = match (frame_bytes, built) {
-                    (Some(bytes), _) if frame.has_called => frame.above(frame.sp() + bytes),
-                    (Some(bytes), Some(built)) => building(frame, built, bytes),
-                    _ => self.stub(range, frame),
-                };
+            BlobKind::Stub(name) => {
+                let moves_arguments = name.contains(ADAPTS);
+                let (range, known) = (blob.start..blob.end, framed_stub(blob, memory, frame));
+                let caller = known.unwrap_or_else(|| self.stub(range, moves_arguments, frame));
                 Stepped { what: What::Stub, caller }
             }
         })
     }
 
-    fn interpreted(&mut self, frame: &FrameAt<'_>) -> Stepped {
+    fn interpreted(&mut self, lookup: u64, frame: &FrameAt<'_>) -> Stepped {
         let at = frame.registers.ip;
         let mut state = EntryState::Built;
         if !frame.has_called {
@@ -171,15 +165,19 @@ impl<M: Memory> Asked<'_, M> {
             if let Some(caller) = left.filter(|caller| self.is_return(caller.ip)) {
                 return Stepped { what: What::Stub, caller: Ok(caller) };
             }
-            match self.interpreter.entry(at) {
-                Some(Some(found)) => state = found,
-                // One that may do without a frame.
-                Some(None) => {
-                    let caller = self.stub(0..0, frame);
-                    return Stepped { what: What::Stub, caller };
-                }
-                None => {}
+        }
+        match self.interpreter.entry(lookup) {
+            Some(Some(found)) if !frame.has_called => state = found,
+            // One that does without a frame, and may call what does the work.
+            Some(None) if frame.has_called => {
+                let caller = frame.unframed(0).and_then(|caller| self.proven(caller));
+                return Stepped { what: What::Stub, caller };
             }
+            Some(None) => {
+                let caller = self.stub(0..0, true, frame);
+                return Stepped { what: What::Stub, caller };
+            }
+            Some(Some(_)) | None => {}
         }
         let entered = || What::Interpreted {
             method: frame.registers.get(METHOD).unwrap_or(0),
@@ -209,10 +207,11 @@ impl<M: Memory> Asked<'_, M> {
                     true => BYTECODE_SLOT,
                     false => BYTECODE_SLOT_WITHOUT_MIRROR,
                 };
-                let what = What::Interpreted {
-                    method: slot(METHOD_SLOT).unwrap_or(0),
+                // What was not copied of the stack may have been in this frame.
+                let what = slot(METHOD_SLOT).map_or(What::Stub, |method| What::Interpreted {
+                    method,
                     bytecode: [frame.registers.get(BYTECODE), slot(bytecode)],
-                };
+                });
                 Stepped { what, caller: interpreted_caller(frame) }
             }
         }
@@ -225,14 +224,17 @@ impl<M: Memory> Asked<'_, M> {
 
     /// The caller of an innermost frame of code that says nothing of its frames, or of
     /// such a frame that has called: by frame pointer, or at the stack pointer.
-    fn stub(&mut self, range: Range<u64>, frame: &FrameAt<'_>) -> Caller {
+    fn stub(&mut self, range: Range<u64>, moves_arguments: bool, frame: &FrameAt<'_>) -> Caller {
         let chained = frame.chained();
         let is_chained = chained.as_ref().is_ok_and(|caller| self.is_return(caller.ip));
         if frame.has_called {
             return if is_chained || chained.is_err() { chained } else { no_rule() };
         }
         let unframed = frame.unframed(0).map(|mut caller| {
-            caller.set(SP, Some(frame.sender_sp(caller.sp())));
+            // Elsewhere, that register is one like any other.
+            if moves_arguments {
+                caller.set(SP, Some(frame.sender_sp(caller.sp())));
+            }
             caller
         });
         let is_unframed = unframed.as_ref().is_ok_and(|caller| self.is_return(caller.ip));
@@ -240,6 +242,7 @@ impl<M: Memory> Asked<'_, M> {
             (true, true) if self.has_framed(&range, frame, unframed.as_ref().ok()) => chained,
             (true, _) => unframed,
             (false, true) => chained,
+            (false, false) if !moves_arguments => no_rule(),
             // An adapter may hold the return address while it moves arguments.
             (false, false) => {
                 let ip = frame.registers.get(RETURN_ADDRESS).unwrap_or(0);
@@ -298,13 +301,38 @@ fn no_rule() -> Caller {
 fn interpreted_caller(frame: &FrameAt<'_>) -> Caller {
     let mut caller = frame.chained()?;
     let sender = frame.word(frame.fp()?.wrapping_add_signed(SENDER_SP_SLOT))?;
-    // What the caller has put on the stack for it is above its frame.
-    let is_near = sender.checked_sub(caller.sp()).is_some_and(|by| by < MAX_ARGUMENTS * 8);
+    // What the caller has put on the stack for it is above its frame. Calls by method
+    // handles take an argument off; then the caller is interpreted, and goes by its
+    // frame pointer.
+    let is_near = sender.abs_diff(caller.sp()) < MAX_ARGUMENTS * 8;
     if !is_near {
         return no_rule();
     }
-    caller.set(SP, Some(sender));
+    caller.set(SP, Some(sender.max(caller.sp())));
     Ok(caller)
+}
+
+/// The caller of a frame of a stub that says how long its frames are; `None` if it is not
+/// known how much of one there is.
+fn framed_stub(blob: &Blob, memory: &impl Memory, frame: &FrameAt<'_>) -> Option<Caller> {
+    let bytes = blob.frame_bytes?;
+    if frame.has_called {
+        return Some(frame.above(frame.sp().wrapping_add(bytes)));
+    }
+    let at = frame.registers.ip;
+    let offset = usize::try_from(at.checked_sub(blob.code)?).ok()?;
+    let length = MAX_BEGINNING.min((blob.end - blob.code) as usize);
+    let beginning = Bytes::read(memory, blob.code, length);
+    let built = java::built(beginning.all(), offset, bytes)?;
+    let end = (built == Built::All).then(|| ended(at, memory, frame)).flatten();
+    Some(end.map_or_else(|| building(frame, built, bytes), Ok))
+}
+
+/// The caller of code that is about to return.
+fn ended(at: u64, memory: &impl Memory, frame: &FrameAt<'_>) -> Option<Registers> {
+    let code = Bytes::read(memory, at, MAX_END);
+    let caller = java::returning(code.all())?.run(frame.registers, frame.stack)?;
+    Some(frame.caller(caller.ip, caller.sp(), caller.get(FP)))
 }
 
 fn compiled(blob: &Blob, memory: &impl Memory, frame: &FrameAt<'_>) -> Stepped {
@@ -323,16 +351,11 @@ fn compiled(blob: &Blob, memory: &impl Memory, frame: &FrameAt<'_>) -> Stepped {
         return Stepped { what: What::Compiled { at }, caller: frame.above(frame.sp() + bytes) };
     }
     let built = blob.framed.and_then(|framed| built_at(at, blob.code, framed, bytes, memory));
-    let end = || {
-        let code = Bytes::read(memory, at, MAX_END);
-        let caller = java::returning(code.all())?.run(frame.registers, frame.stack)?;
-        Some(frame.caller(caller.ip, caller.sp(), caller.get(FP)))
-    };
     let caller = match built {
         Some(built) => building(frame, built, bytes),
         // Code that builds its frame in some other way than is known.
         None if blob.framed.is_some_and(|framed| at < framed) => no_rule(),
-        None => match end() {
+        None => match ended(at, memory, frame) {
             Some(caller) => Ok(caller),
             None => frame.above(frame.sp().wrapping_add(bytes)),
         },

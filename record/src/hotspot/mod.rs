@@ -26,6 +26,8 @@ mod binary;
 mod bytes;
 mod code_cache;
 mod engine;
+#[cfg(test)]
+mod fixture;
 mod frames;
 mod inlined;
 mod interpreter;
