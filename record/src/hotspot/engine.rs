@@ -335,6 +335,9 @@ mod tests {
         Engine { tables, ..Engine::new(build, 0) }
     }
 
+    /// Where a caller goes on, with its stack and frame pointers.
+    type CallerFound = Result<(u64, u64, Option<u64>), TruncatedReason>;
+
     /// Unwinds a frame whose stack has these words, and says what it is in the trace.
     #[track_caller]
     fn step(
@@ -343,8 +346,7 @@ mod tests {
         words: &[u64],
         time_ns: u64,
         memory: &fixture::Bytes,
-    ) -> (Option<Result<(u64, u64, Option<u64>), TruncatedReason>>, Vec<Frame>, Vec<CodeObject>)
-    {
+    ) -> (Option<CallerFound>, Vec<Frame>, Vec<CodeObject>) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let stack = StackMemory::new(STACK, &bytes);
         let mut registers = Registers::of_caller(ip + 1, STACK, 0x99);

@@ -1,7 +1,7 @@
 //! Turns where a thread was into a numbered stack.
 
 use std::collections::BTreeSet;
-use std::mem::replace;
+use std::mem::{replace, take};
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
@@ -283,7 +283,7 @@ impl Stacks {
     ) {
         let Moment { time_ns, pid, .. } = moment;
         let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
-        for native in replace(&mut self.found, Vec::new()) {
+        for native in take(&mut self.found) {
             let Native { frame, sp, fp, .. } = native;
             let frames = match frame {
                 Frame::Code { module, offset } if self.modules.is_generated(module) => {
