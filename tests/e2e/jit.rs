@@ -117,8 +117,8 @@ fn java_from_a_map_that_is_made_while_it_is_recorded() {
     drop(target);
     map.remove();
     let folded = trace.folded(&[]);
-    folded.assert_share(";Burn.hot()_[j]", 0.7, 0.15);
-    folded.assert_share(";Burn.cold()_[j]", 0.3, 0.15);
+    folded.assert_share(";Burn.hot_[j]", 0.7, 0.15);
+    folded.assert_share(";Burn.cold_[j]", 0.3, 0.15);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn java_from_a_map_that_is_made_at_its_end() {
     let trace = recorder.finish();
     map.remove();
     let folded = trace.folded(&[]);
-    folded.assert_share(";Burn.hot()_[j]", 0.7, 0.15);
+    folded.assert_share(";Burn.hot_[j]", 0.7, 0.15);
 }
 
 #[test]

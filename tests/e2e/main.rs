@@ -18,6 +18,7 @@ mod go;
 mod heap;
 mod import;
 mod info;
+mod java;
 mod jit;
 mod json;
 mod launch;

@@ -45,8 +45,8 @@ use rz_format::TruncatedReason;
 use x86_64 as arch;
 
 pub use arch::{
-    CodeBytes, Epilogue, MAX_CALL_LEN, MAX_EPILOGUE_LEN, REGISTER_COUNT, REGISTER_MASK, Registers,
-    STACK_POINTER_SLOT, ends_with_call,
+    CodeBytes, Epilogue, FP, MAX_CALL_LEN, MAX_EPILOGUE_LEN, REGISTER_COUNT, REGISTER_MASK,
+    Registers, SP, STACK_POINTER_SLOT, ends_with_call,
 };
 pub use bounded::Bounded;
 pub use cfi::Cfi;
@@ -59,7 +59,7 @@ pub use space::{AddressSpace, Extent, Mapping};
 pub use step::{NO_END, Step};
 pub use vdso::own_vdso;
 
-use arch::{CHAINED_END, CHAINED_RETURN_ADDRESS, FP, SP, leaves_signal_stack};
+use arch::{CHAINED_END, CHAINED_RETURN_ADDRESS, leaves_signal_stack};
 
 /// Frames followed per stack; deeper ones are cut at the root.
 const MAX_FRAMES: usize = 1024;

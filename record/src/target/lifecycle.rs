@@ -14,6 +14,7 @@ use super::stacks::Moment;
 use super::{Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
+use crate::hotspot;
 use crate::python::Interpreter;
 use crate::v8::Engine;
 
@@ -134,6 +135,11 @@ impl Tracker {
             && let Some(build) = self.stacks.modules.v8(module)
         {
             process.v8 = Some(Engine::new(Arc::clone(build), module));
+        }
+        if process.hotspot.is_none()
+            && let Some((build, bias)) = self.stacks.modules.hotspot(module, &entry)
+        {
+            process.hotspot = Some(Box::new(hotspot::Engine::new(Arc::clone(build), bias)));
         }
         let id = process.id;
         self.found.records.push(Record::Mapping(Mapping {

@@ -13,6 +13,7 @@ use rz_format::{Module, ModuleKind, Note, Record, Segment};
 use rz_unwind::{Cfi, Image, own_vdso};
 
 use crate::host::page_size;
+use crate::hotspot;
 use crate::python::{Build, Found, Version, find};
 use crate::target::procfs::{self, MapEntry};
 use crate::v8;
@@ -35,6 +36,7 @@ struct Loaded {
     segments: Vec<Segment>,
     python: Option<Arc<Build>>,
     v8: Option<Arc<v8::Build>>,
+    hotspot: Option<Arc<hotspot::Build>>,
 }
 
 /// What makes two mappings show the same module.
@@ -132,21 +134,37 @@ impl Modules {
     /// The CPython that the file of a module has in it, if any, and what is added to
     /// its addresses where `entry` shows it.
     pub(crate) fn python(&self, module: u32, entry: &MapEntry) -> Option<(&Arc<Build>, u64)> {
-        let Loaded { python, segments, .. } = &self.list[module as usize];
+        let build = self.list[module as usize].python.as_ref()?;
+        Some((build, self.bias(module, entry)?))
+    }
+
+    /// What is added to the addresses of a module where `entry` shows it.
+    fn bias(&self, module: u32, entry: &MapEntry) -> Option<u64> {
+        let Loaded { segments, .. } = &self.list[module as usize];
         // A mapping begins at a page, a segment anywhere in it.
         let holds = |segment: &&Segment| {
             let first = segment.file_offset & !(page_size() as u64 - 1);
             (first..segment.file_offset.saturating_add(segment.length)).contains(&entry.file_offset)
         };
-        let build = python.as_ref()?;
         let segment = segments.iter().find(holds)?;
         let svma = segment.svma.wrapping_sub(segment.file_offset).wrapping_add(entry.file_offset);
-        Some((build, entry.start.wrapping_sub(svma)))
+        Some(entry.start.wrapping_sub(svma))
     }
 
     /// The V8 that the file of a module has in it, if any.
     pub(crate) fn v8(&self, module: u32) -> Option<&Arc<v8::Build>> {
         self.list[module as usize].v8.as_ref()
+    }
+
+    /// The HotSpot that the file of a module has in it, if any, and what is added to its
+    /// addresses where `entry` shows it.
+    pub(crate) fn hotspot(
+        &self,
+        module: u32,
+        entry: &MapEntry,
+    ) -> Option<(&Arc<hotspot::Build>, u64)> {
+        let build = self.list[module as usize].hotspot.as_ref()?;
+        Some((build, self.bias(module, entry)?))
     }
 
     fn number(
@@ -179,6 +197,7 @@ impl Modules {
             }
             None => None,
         };
+        let hotspot = runtimes.hotspot.map(Arc::new);
         let mut module =
             Module { id, kind: kind.into(), path, process_plus_one, ..Module::default() };
         if let Some(image) = &image {
@@ -189,7 +208,7 @@ impl Modules {
         let segments = module.segments.clone();
         records.push(Record::Module(module));
         let cfi = image.map(Cfi::new);
-        self.list.push(Loaded { kind, is_generated, cfi, segments, python, v8 });
+        self.list.push(Loaded { kind, is_generated, cfi, segments, python, v8, hotspot });
         self.by_identity.insert(identity, id);
         id
     }
@@ -210,6 +229,7 @@ struct Description {
 pub(crate) struct RuntimesOfFile {
     pub(crate) python: Option<Found>,
     pub(crate) v8: Option<v8::Found>,
+    pub(crate) hotspot: Option<hotspot::Build>,
 }
 
 impl RuntimesOfFile {
@@ -220,6 +240,7 @@ impl RuntimesOfFile {
         RuntimesOfFile {
             python: again().and_then(|file| find(file, is_called_python)),
             v8: again().and_then(v8::find),
+            hotspot: again().and_then(hotspot::find),
         }
     }
 }

@@ -11,6 +11,7 @@ use rz_unwind::{
     StackMemory, Step, ends_with_call,
 };
 
+use crate::hotspot;
 use crate::python::Interpreter;
 use crate::target::modules::{Modules, open_mapped};
 use crate::target::procfs::{self, MapEntry};
@@ -37,6 +38,8 @@ pub(crate) struct Process {
     pub(crate) python: Option<Interpreter>,
     /// The V8 that it runs.
     pub(crate) v8: Option<Engine>,
+    /// The HotSpot that it runs. What it forks runs no Java.
+    pub(crate) hotspot: Option<Box<hotspot::Engine>>,
     /// Whether it writes down what code it generates: source maps and lines go by that.
     pub(crate) publishes: bool,
     /// Threads that have not ended.
@@ -112,6 +115,7 @@ impl Process {
             space: AddressSpace::default(),
             python: None,
             v8: None,
+            hotspot: None,
             publishes: false,
             live_threads: 0,
             start_ns,
@@ -227,6 +231,24 @@ impl ProcessCode<'_> {
     }
 }
 
+impl ProcessCode<'_> {
+    /// Unwinds a frame of HotSpot's code; `None` if it is none.
+    fn hotspot_step(
+        &mut self,
+        lookup: u64,
+        registers: &Registers,
+        stack: &StackMemory<'_>,
+    ) -> Option<Result<Step, TruncatedReason>> {
+        let mut hotspot = self.process.hotspot.take()?;
+        let (pid, time_ns) = (self.pid, self.time_ns);
+        let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
+        let at = hotspot::At { lookup, registers, stack, time_ns };
+        let step = hotspot.step(&at, &memory, &mut |address| self.follows_call(address));
+        self.process.hotspot = Some(hotspot);
+        step
+    }
+}
+
 impl Code for ProcessCode<'_> {
     type Place = Place;
 
@@ -269,6 +291,9 @@ impl Code for ProcessCode<'_> {
                 cfi.step(place.offset, registers, stack, code)
             }
             None if is_generated => {
+                if let Some(step) = self.hotspot_step(place.offset, registers, stack) {
+                    return step;
+                }
                 let caller = self.run_epilogue(registers, stack);
                 Ok(caller.map_or(Step::UseFramePointer, |registers| Step::Caller {
                     registers,

@@ -1,7 +1,7 @@
 //! Turns where a thread was into a numbered stack.
 
 use std::collections::BTreeSet;
-use std::mem::replace;
+use std::mem::{replace, take};
 use std::sync::Arc;
 
 use rustc_hash::FxBuildHasher;
@@ -10,6 +10,7 @@ use rz_unwind::{Caller, End, Simple, StackMemory};
 
 use crate::code_objects::CodeNumbers;
 use crate::event::{RawEvent, RawStack};
+use crate::hotspot;
 use crate::learned::Learned;
 use crate::python::Frames;
 use crate::target::modules::Modules;
@@ -162,6 +163,9 @@ impl Stacks {
         if before.code_version != code_version {
             *before = ThreadStack { end: before.end, code_version, ..ThreadStack::default() };
         }
+        if let Some(hotspot) = &mut process.hotspot {
+            hotspot.begin_stack();
+        }
         let has_python = !place.python.is_empty() && process.python.is_some();
         let mut code = ProcessCode { pid, time_ns, process, modules: &mut self.modules, records };
         let (found, vdso_offsets) = (&mut self.found, &mut self.vdso_offsets);
@@ -211,6 +215,9 @@ impl Stacks {
         }
         if let Some(v8) = &mut process.v8 {
             self.name_v8_frames(moment, &stack, v8, process.publishes, records);
+        }
+        if let Some(hotspot) = &mut process.hotspot {
+            self.name_hotspot_frames(moment, hotspot, records);
         }
         if has_python && let Some(python) = &mut process.python {
             let end = registers.sp().saturating_add(place.stack.len() as u64);
@@ -264,6 +271,33 @@ impl Stacks {
             if frames.peek().is_some() {
                 self.found.splice(at..=at, frames);
             }
+        }
+    }
+
+    /// The same for HotSpot.
+    fn name_hotspot_frames(
+        &mut self,
+        moment: Moment,
+        hotspot: &mut hotspot::Engine,
+        records: &mut Vec<Record>,
+    ) {
+        let Moment { time_ns, pid, .. } = moment;
+        let memory = |address: u64, to: &mut [u8]| read_memory(pid, address, to);
+        for native in take(&mut self.found) {
+            let Native { frame, sp, fp, .. } = native;
+            let frames = match frame {
+                Frame::Code { module, offset } if self.modules.is_generated(module) => {
+                    let at = (sp, offset);
+                    hotspot.frames(at, time_ns, &memory, &mut self.code_numbers, records)
+                }
+                _ => Vec::new(),
+            };
+            if frames.is_empty() {
+                self.found.push(native);
+            }
+            // Other frames of the same code may be of another method.
+            let frames = frames.into_iter().rev();
+            self.found.extend(frames.map(|frame| Native { frame, sp, fp, caller: None }));
         }
     }
 

@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use object::elf::PT_LOAD;
-use object::read::elf::{ElfFile64, ProgramHeader, SectionHeader};
+use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ReadCache, ReadRef};
+
+use crate::exports::exported;
 
 use super::layout::{Layout, PREFIX};
 
@@ -45,9 +47,7 @@ pub(crate) fn find(file: File) -> Option<Found> {
     let data = ReadCache::new(file);
     let elf = Elf::parse(&data).ok()?;
     // Nearly all files are none, and to look through all of their names takes long.
-    if !exports(&elf, MARKER) {
-        return None;
-    }
+    exported(&elf, MARKER)?;
     let mut numbers = Vec::new();
     for (name, address) in symbols(&elf, ".dynsym", ".dynstr") {
         if let Some(name) = name.strip_prefix(PREFIX.as_bytes()).and_then(text) {
@@ -64,19 +64,6 @@ pub(crate) fn find(file: File) -> Option<Found> {
         Some(embedded) => Some(Found::Known(Arc::new(Build { layout, embedded }))),
         None => Some(Found::Unknown(EMBEDDED)),
     }
-}
-
-/// Whether a file exports a name, as far as its table of hashes says.
-fn exports(elf: &Elf<'_>, name: &str) -> bool {
-    let (endian, data) = (elf.endian(), elf.data());
-    let sections = elf.elf_section_table();
-    let hash = object::elf::gnu_hash(name.as_bytes());
-    let found = sections.iter().find_map(|section| {
-        let (table, linked) = section.gnu_hash(endian, data).ok().flatten()?;
-        let symbols = sections.symbol_table_by_index(endian, data, linked).ok()?;
-        table.find(endian, name.as_bytes(), hash, None, &symbols, &Default::default())
-    });
-    found.is_some()
 }
 
 /// Names, each with what comes after it, and addresses. They are read at once: there may

@@ -3,6 +3,7 @@
 
 pub(crate) mod bpf_objects;
 pub(crate) mod clock;
+pub(crate) mod java;
 pub(crate) mod probe_point;
 
 use object::elf;
