@@ -9,6 +9,7 @@
 pub use load::call_list as calls;
 pub use load::inventory;
 pub use model::heap;
+pub use rz_unwind::is_checksum;
 
 mod file_url;
 pub mod filter;

@@ -30,6 +30,8 @@ const COMMIT_DELAY_NS: u64 = 2_000_000;
 const KEEP_UP_TO: usize = 8 << 20;
 /// Bytes waiting to be unwound above which the end of a recording waits.
 const LONG_QUEUE: usize = 24 << 20;
+/// How late the end may be noticed.
+const LATE: Duration = Duration::from_millis(500);
 /// How long it waits before it looks again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -160,12 +162,23 @@ pub(crate) fn drain(
     empty: &Receiver<Batch>,
 ) {
     let started = Instant::now();
-    // Once it is over: until when there is time for the rest.
-    let mut rest_until = None;
+    // Once it is over: until when there is time for the rest, and whether that was
+    // noticed late.
+    let (mut rest_until, mut is_late) = (None, false);
+    let mut notes = Vec::new();
     loop {
         // What came before it is taken below.
         let is_last = if stop.is_over() {
             if rest_until.is_none() {
+                let late = Duration::from_nanos(now_ns().saturating_sub(stop.due_ns));
+                is_late = late > LATE;
+                if is_late {
+                    notes.push(format!(
+                        "rec was held up, and noticed {:.1} s late that its time was over: exact \
+                         sums and losses are for longer than the recording",
+                        late.as_secs_f64()
+                    ));
+                }
                 ended(now_ns().min(stop.due_ns));
                 rest_until = Some(Instant::now() + stop.patience);
             }
@@ -185,6 +198,7 @@ pub(crate) fn drain(
         batch.horizon_ns =
             if is_last { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
         batch.backlog = queue.bytes();
+        batch.notes.append(&mut notes);
         capture.fill(&mut batch, learned);
         let hand_over = |batch: Batch| {
             queue.add(batch.size());
@@ -194,7 +208,11 @@ pub(crate) fn drain(
             return;
         }
         if is_last {
-            capture.finish(&mut |batch| {
+            capture.finish(&mut |mut batch| {
+                if is_late {
+                    // It says nothing of the time that was recorded.
+                    batch.counted = None;
+                }
                 wait_for_queue(queue, batches, rest_until);
                 hand_over(batch)
             });

@@ -140,7 +140,8 @@ pub(crate) struct Arguments {
     max_size: u64,
 
     /// When the recording is over, give up writing after this time what the disk or
-    /// the reader of a pipe has not taken: targets are left alone by then
+    /// the reader of a pipe has not taken: targets are left alone by then (the kernel
+    /// may keep a process until a disk that hangs answers)
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     drain_timeout: Duration,
 
@@ -294,7 +295,14 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
         Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
     }
+    .and_then(|time| match time > LONGEST {
+        true => Err("must be at most 10 years".to_owned()),
+        false => Ok(time),
+    })
 }
+
+/// Far from what clocks cannot count.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// Bytes between samples of allocations; 0 for all of them.
 fn parse_interval(text: &str) -> Result<u64, String> {

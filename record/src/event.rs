@@ -1,6 +1,6 @@
 //! What a capture tier hands to the rest of the recorder, one event at a time.
 
-use rz_format::{AllocationKind, HeapCounts, Seen, WaitState};
+use rz_format::{AllocationKind, HeapCounts, LossClass, Seen, WaitState};
 use rz_unwind::Registers;
 
 /// Who an event's number belongs to.
@@ -30,6 +30,17 @@ pub(crate) struct RawEvent<'a> {
 }
 
 impl RawEvent<'_> {
+    /// What is lost without it, and how many of these; `None` if it is no measurement.
+    pub(crate) fn class(&self) -> Option<(LossClass, u64)> {
+        match &self.what {
+            What::Sample { .. } => Some((LossClass::Samples, 1)),
+            What::Waited(_) => Some((LossClass::Waits, 1)),
+            What::Called(call) => Some((LossClass::Calls, call.count)),
+            What::Allocated(_) => Some((LossClass::Allocations, 1)),
+            _ => None,
+        }
+    }
+
     /// When what is measured began; 0 for what processes do, and for what is said of the
     /// measuring, which may matter however late it is.
     pub(crate) fn begins_ns(&self) -> u64 {

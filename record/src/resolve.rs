@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use rz_format::{Note, Record};
+use rz_format::{LossReason, Note, Record};
 
 use crate::event::RawEvent;
 use crate::host::now_ns;
@@ -56,15 +56,17 @@ pub(crate) fn resolve(
             tracker.add_records(&[Record::Note(Note { text: text.clone() })]);
             shared.say(text);
         }
-        let Ok(rest) = handle_in_order(&mut tracker, parse, due_ns, &mut held, &mut batch, hand_on)
+        let Ok(rest) =
+            handle_in_order(&mut tracker, parse, due_ns, shared, &mut held, &mut batch, hand_on)
         else {
             return;
         };
         held = rest;
         queue.subtract(size);
-        for loss in &batch.losses {
+        for loss in batch.losses.iter().chain(&held.losses) {
             tracker.lose(loss.clone());
         }
+        held.losses.clear();
         tracker.add_totals(&batch.totals);
         if tracker.is_block_full() && hand_on(&mut tracker).is_err() {
             return;
@@ -107,6 +109,7 @@ fn handle_in_order<E>(
     tracker: &mut Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
     due_ns: u64,
+    shared: &Shared,
     held: &mut Batch,
     batch: &mut Batch,
     hand_on: impl Fn(&mut Tracker) -> Result<(), E>,
@@ -119,7 +122,7 @@ fn handle_in_order<E>(
     let late = chunks.partition_point(|chunk| chunk.last_ns < batch.horizon_ns);
     let late = chunks.split_off(late);
     let mut chunks = chunks.into_iter().peekable();
-    let mut read = Vec::new();
+    let (mut read, mut rest) = (Vec::new(), Batch::default());
 
     let mut all: Vec<(u64, &[u8])> = held.records().chain(batch.records()).collect();
     // Stable: records of one buffer with equal times stay in their order.
@@ -131,8 +134,13 @@ fn handle_in_order<E>(
             read.push(chunk.words);
         }
         match parse(record) {
-            Some(event) if event.begins_ns() <= due_ns => tracker.handle(&event),
-            Some(_) => {}
+            Some(event) if event.begins_ns() > due_ns => {}
+            Some(event) => match event.class().filter(|_| !shared.has_time_to_write()) {
+                None => tracker.handle(&event),
+                Some((class, count)) => {
+                    rest.lose(LossReason::QueueFull, class, *time, *time, count);
+                }
+            },
             None => tracker.malformed(now_ns()),
         }
         if tracker.is_block_full() {
@@ -150,7 +158,6 @@ fn handle_in_order<E>(
         hand_on(tracker)?;
     }
 
-    let mut rest = Batch::default();
     for (time, record) in &all[ripe..] {
         rest.push(*time, |out| out.extend_from_slice(record));
     }

@@ -247,7 +247,7 @@ fn run(
     let reason = wait_for_end(config, &stop, signals, program.as_mut(), shared, is_over, watch);
     shared.set_end_reason(reason);
     drop(stopping);
-    let time = config.drain_timeout + LAST_WORDS;
+    let time = config.drain_timeout.saturating_add(LAST_WORDS);
     let file_size = match signals.with_usual_effect(|| result.recv_timeout(time))? {
         Err(RecvTimeoutError::Timeout) => {
             let (path, timeout) = (path, config.drain_timeout);
@@ -326,8 +326,13 @@ fn wait_for_end(
             lost: count(&shared.lost),
             file_size: count(&shared.written),
         });
-        if shared.limit_reached.load(Ordering::Relaxed) || resolver_is_over() {
+        if shared.limit_reached.load(Ordering::Relaxed) {
             return EndReason::Limit;
+        }
+        if resolver_is_over() {
+            // The others look at the clock themselves.
+            let over = stop.left().is_zero();
+            return if over { EndReason::Duration } else { EndReason::Limit };
         }
         let Target::Processes(pids) = &config.target else { continue };
         // Events may be lost, so what they say about the end is checked.

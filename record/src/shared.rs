@@ -108,9 +108,10 @@ impl Shared {
     }
 
     // The end's two numbers come from two threads. The one that captures reads its
-    // own off the clock; the one that waits for the end gives the reason, and then
-    // has the former stop (`Stop`, release and acquire). Only then are the channels
-    // closed that lead to who reads both, and that orders them.
+    // own off the clock. Unless that time was due, the one that waits for the end has
+    // given the reason before it had the former stop (`Stop`, release and acquire); and
+    // that it was due is what the reason says before it is given. Only then are the
+    // channels closed that lead to who reads both, and that orders them.
 
     /// Notes when capturing ended, which is now or was to be a moment ago, and how long
     /// what is left may take.

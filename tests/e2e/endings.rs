@@ -24,6 +24,18 @@ fn ends_when_the_target_does() {
     assert!(trace.folded(&[]).count(";main;run;hot") > 0);
 }
 
+/// Two threads look at the clock, and whoever is first, that is why it ends.
+#[test]
+fn ends_when_its_time_is_over() {
+    let target = Target::start("waiter", &[]);
+    for _ in 0..10 {
+        let trace = Recorder::spawn(&["-d", "0.2", "-p", &target.pid_text()]).finish();
+        assert_eq!(trace.output.status.code(), Some(0), "{}", trace.output);
+        assert_eq!(trace.end_reason(), EndReason::Duration);
+        assert!(!trace.output.stderr.contains("ended early"), "{}", trace.output);
+    }
+}
+
 #[test]
 fn ends_well_when_interrupted() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {

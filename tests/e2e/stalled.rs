@@ -29,7 +29,7 @@ fn waits_in(rec: &Child, function: &str) -> bool {
     places.into_iter().any(|place| place.contains(function))
 }
 
-/// What `rec` has attached to the kernel: programs, and events that are counted.
+/// How many programs `rec` has attached to the kernel.
 fn attached(rec: &Child) -> usize {
     let files = fs::read_dir(format!("/proc/{}/fd", rec.id())).into_iter().flatten();
     let targets = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
@@ -156,6 +156,13 @@ fn a_recorder_that_is_stopped_meanwhile() {
     std::thread::sleep(Duration::from_millis(2500));
     send(rec.id(), Signal::SIGCONT);
     assert!(rec.wait().unwrap().success());
-    let lasted = seconds(&whole(&path));
+    let contents = whole(&path);
+    let lasted = seconds(&contents);
     assert!((1.0..1.5).contains(&lasted), "{lasted} s");
+    // What the kernel has added up cannot be taken apart any more.
+    let says_so = |record: &Record| match record {
+        Record::Note(note) => note.text.contains("exact sums and losses are for longer"),
+        _ => false,
+    };
+    assert!(contents.records.iter().any(says_so));
 }

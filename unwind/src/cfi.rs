@@ -200,7 +200,10 @@ impl Cfi {
             return Rule::Clone(frame);
         }
         if self.code.is_none() {
-            self.code = code().map(|bytes| Code { frames: KnownFrames::find(&bytes), bytes });
+            self.code = code().map(|bytes| {
+                let frames = KnownFrames::find(&bytes);
+                Code { frames, bytes: bytes.without_data() }
+            });
         }
         let Some(code) = &self.code else { return Rule::Nothing };
         if code.bytes.is_embedded(svma) {

@@ -106,11 +106,6 @@ impl Image {
         })?;
         Some(file_offset - segment.file_offset + segment.svma)
     }
-
-    /// Whether there is any unwind information.
-    pub fn has_unwind_info(&self) -> bool {
-        !self.eh_frame.data.is_empty() || !self.debug_frame.data.is_empty()
-    }
 }
 
 /// `.debug_frame`, which may be compressed, by either of two conventions.
@@ -152,7 +147,7 @@ mod tests {
     #[test]
     fn our_own_executable() {
         let image = Image::from_file(File::open("/proc/self/exe").unwrap()).unwrap();
-        assert!(image.has_unwind_info());
+        assert!(!image.eh_frame.data.is_empty());
         assert!(!image.eh_frame_hdr.data.is_empty());
         assert_eq!(image.svma_of(u64::MAX), None);
     }

@@ -2,12 +2,16 @@
 
 use rustc_hash::FxHashMap;
 use rz_format::{Module, ModuleKind};
+use rz_unwind::is_checksum;
 
 /// What makes code the same in several traces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Code {
     /// A build of a file, by its build-id.
     Build(u8, Vec<u8>),
+    /// A file without one, by a checksum of its code and its path: other files may have
+    /// the same code and other names for it.
+    Checksum(Vec<u8>, String),
     /// A file without one, by its path and size.
     Path(String, u64),
     /// What has the same addresses as long as a machine is up.
@@ -19,6 +23,9 @@ impl Code {
     fn of(module: &Module, boot: Option<&str>) -> Option<Code> {
         let has_build_id = !module.build_id.is_empty();
         match ModuleKind::from(module.kind) {
+            ModuleKind::File | ModuleKind::Vdso if is_checksum(&module.build_id) => {
+                Some(Code::Checksum(module.build_id.clone(), module.path.clone()))
+            }
             ModuleKind::File | ModuleKind::Vdso if has_build_id => {
                 Some(Code::Build(module.kind, module.build_id.clone()))
             }

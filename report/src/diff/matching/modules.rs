@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
+use rz_profile::is_checksum;
 use rz_profile::model::{Function, Module, ModuleKind, Profile};
 
 use super::generics::{Mangling, mangling};
@@ -93,7 +94,8 @@ impl Modules {
             let (same_build, without_generics) = (false, false);
             return MatchedModule { name: module.name.clone(), same_build, without_generics };
         };
-        let known = group.build_ids.first().is_some_and(|id| !id.is_empty());
+        // Equal code does not prove equal names.
+        let known = group.build_ids.first().is_some_and(|id| !id.is_empty() && !is_checksum(id));
         let same_build = known && group.build_ids.len() == 1 && group.seen == [true; 2];
         let name = match group.names.first() {
             Some(name) if group.names.len() == 1 => name.clone(),

@@ -112,6 +112,11 @@ impl CodeBytes {
         }
     }
 
+    /// Forgets what is not code, which was only needed to find functions.
+    pub fn without_data(self) -> Self {
+        CodeBytes { data: Vec::new(), functions: Vec::new(), ..self }
+    }
+
     /// Whether there is code at an address, in what was read.
     pub fn is_code(&self, svma: u64) -> bool {
         self.bytes_from(svma).is_some()

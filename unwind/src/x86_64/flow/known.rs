@@ -1,14 +1,16 @@
 //! The frames of all functions of a file that could be followed.
 
 use iced_x86::{Instruction, Mnemonic, Register};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::code::CodeBytes;
 use super::state::FrameState;
 use super::walk::{Starts, Walk, puts_away, walk};
 
-/// Most instructions that are looked at of a file, each time that one is.
-const MAX_STEPS: usize = 16 << 20;
+/// Most instructions that are looked at of a file, each time that one is. Of one that
+/// needs more, nothing is known: functions that were not found would be taken for parts
+/// of those before.
+const MAX_STEPS: usize = 4 << 20;
 
 /// How often it is asked which functions never return: each time, those that end in a call
 /// of one are found.
@@ -27,7 +29,7 @@ impl KnownFrames {
     pub fn find(code: &CodeBytes) -> Self {
         let mut search = Search { code, starts: Starts::default(), budget: MAX_STEPS };
         search.find_starts();
-        search.follow_all()
+        search.follow_all().unwrap_or_default()
     }
 
     /// All of them.
@@ -114,41 +116,46 @@ impl Search<'_> {
         !(walk.returns || walk.leaves || walk.is_contradictory)
     }
 
+    /// Begins to count steps anew; `None` if there were too many.
+    fn go_on(&mut self) -> Option<()> {
+        (std::mem::replace(&mut self.budget, MAX_STEPS) > 0).then_some(())
+    }
+
     /// Follows each function once more, now that all are known.
-    fn follow_all(mut self) -> KnownFrames {
+    fn follow_all(mut self) -> Option<KnownFrames> {
+        self.go_on()?;
         let mut starts: Vec<u64> = self.starts.sure.iter().copied().collect();
         starts.sort_unstable();
         for _ in 0..ENDLESS_ROUNDS {
-            self.budget = MAX_STEPS;
             let mut endless = starts.clone();
             endless.retain(|start| self.is_endless(*start));
             self.starts.endless.extend(endless);
+            self.go_on()?;
         }
-        self.budget = MAX_STEPS;
-        let mut frames: FxHashMap<u64, (u8, Option<FrameState>)> = FxHashMap::default();
+        let mut frames: Vec<(u64, u8, FrameState)> = Vec::new();
         for start in starts {
             let walk = self.walk(start);
             if walk.is_contradictory {
                 continue;
             }
-            for (at, (length, state)) in walk.instructions {
-                let known = frames.entry(at).or_insert((length, Some(state)));
-                known.1 = known.1.filter(|known| *known == state);
-            }
+            let walked = walk.instructions.into_iter();
+            frames.extend(walked.map(|(at, (length, state))| (at, length, state)));
         }
-        let mut frames: Vec<_> = frames.into_iter().collect();
-        frames.sort_unstable_by_key(|(at, _)| *at);
+        self.go_on()?;
+        frames.sort_unstable_by_key(|(at, ..)| *at);
         let mut ranges: Vec<(u64, u64, FrameState)> = Vec::new();
-        for (at, (length, state)) in frames {
+        for same_place in frames.chunk_by(|a, b| a.0 == b.0) {
+            let (at, length, state) = same_place[0];
+            if same_place.iter().any(|(.., other)| *other != state) {
+                continue;
+            }
             let end = at.saturating_add(length.into());
-            match (ranges.last_mut(), state) {
-                (Some((_, last, same)), Some(state)) if *last == at && *same == state => {
-                    *last = end;
-                }
-                (_, Some(state)) => ranges.push((at, end, state)),
-                (_, None) => {}
+            match ranges.last_mut() {
+                Some((_, last, same)) if *last == at && *same == state => *last = end,
+                _ => ranges.push((at, end, state)),
             }
         }
-        KnownFrames { ranges }
+        ranges.shrink_to_fit();
+        Some(KnownFrames { ranges })
     }
 }

@@ -54,6 +54,8 @@ impl FrameState {
             _ => Register::None,
         };
         let (first, second) = (full(0), full(1));
+        // Half of a frame pointer is none.
+        let is_word = |operand| instruction.op_register(operand).size() == WORD as usize;
         match instruction.mnemonic() {
             Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Bt => {}
             Mnemonic::Call if instruction.near_branch_target() == instruction.next_ip() => {
@@ -62,13 +64,13 @@ impl FrameState {
             Mnemonic::Call | Mnemonic::Jmp => {}
             Mnemonic::Push => {
                 self.move_sp(i64::from(instruction.stack_pointer_increment()));
-                if first == Register::RBP && self.fp == FramePointer::Callers {
+                if first == Register::RBP && is_word(0) && self.fp == FramePointer::Callers {
                     self.saved_fp = self.sp;
                 }
             }
             Mnemonic::Pop => {
                 if first == Register::RBP {
-                    self.load_fp(self.sp);
+                    self.load_fp(self.sp.filter(|_| is_word(0)));
                 }
                 self.move_sp(i64::from(instruction.stack_pointer_increment()));
                 if first == Register::RSP {
@@ -86,13 +88,13 @@ impl FrameState {
                 self.sp = self.new_value(instruction, second);
             }
             Mnemonic::Mov if first == Register::RBP && instruction.op1_kind() == OpKind::Memory => {
-                self.load_fp(self.address(instruction));
+                self.load_fp(self.address(instruction).filter(|_| is_word(0)));
             }
             Mnemonic::Mov | Mnemonic::Lea if first == Register::RBP => {
                 let value = self.new_value(instruction, second);
                 self.fp = value.map_or(FramePointer::Other, FramePointer::Below);
             }
-            Mnemonic::Mov if second == Register::RBP && first == Register::None => {
+            Mnemonic::Mov if second == Register::RBP && is_word(1) && first == Register::None => {
                 if let (FramePointer::Callers, Some(at)) = (self.fp, self.address(instruction)) {
                     self.saved_fp = Some(at);
                 }
@@ -216,6 +218,17 @@ mod tests {
         // lea rsp,[rbp-8]
         let code = [0x55, 0x48, 0x89, 0xe5, 0x48, 0x8d, 0x65, 0xf8];
         check(&code, Some(24), Below(16), Some(16));
+    }
+
+    #[test]
+    fn half_a_frame_pointer_is_none() {
+        use FramePointer::{Callers, Other};
+        // sub rsp,24; mov [rsp+8],ebp
+        check(&[0x48, 0x83, 0xec, 24, 0x89, 0x6c, 0x24, 8], Some(32), Callers, None);
+        // push bp
+        check(&[0x66, 0x55], Some(10), Callers, None);
+        // push rbp; mov ebp,[rsp]
+        check(&[0x55, 0x8b, 0x2c, 0x24], Some(16), Other, Some(16));
     }
 
     #[test]
