@@ -36,9 +36,10 @@ impl Slices {
     /// When a slice begins and how long it is, without what is before the first or
     /// behind the last that happened.
     pub fn span(&self, number: u64) -> (Nanos, Nanos) {
-        let begin_ns = number.saturating_mul(self.length_ns).saturating_sub(self.shift_ns);
-        let end_ns = begin_ns.saturating_add(self.length_ns).min(self.last_ns);
-        let begin_ns = begin_ns.max(self.first_ns);
+        let slices_ns = number.saturating_mul(self.length_ns);
+        let begin_ns = slices_ns.saturating_sub(self.shift_ns).max(self.first_ns);
+        // Without an overflow, and right of a slice that begins before all time.
+        let end_ns = slices_ns.saturating_add(self.length_ns - self.shift_ns).min(self.last_ns);
         // What has a length is no moment.
         (begin_ns, end_ns.saturating_sub(begin_ns).max(1))
     }
@@ -66,6 +67,7 @@ mod tests {
         check(1040, 1229, (1130, 100));
         check(1040, 1330, (1330, 60));
         check(1000, 1029, (1000, 30));
+        check(10, 20, (10, 20));
         assert_eq!(slices(1040).number(1040, 101), None);
         let doubled = Slices::new(200, 1030, [(1030, 1000)].into_iter());
         assert_eq!([span(doubled, 1229), span(doubled, 1230)], [(1030, 200), (1230, 200)]);
