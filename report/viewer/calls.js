@@ -24,12 +24,12 @@ const callsSaid = element('span', { class: 'quiet', role: 'status' });
 
 function callsList() {
   if (!byId('calls')) return null;
-  showCalls().catch(failed);
   return element('section', {}, element('h2', {}, 'One by one'),
     element('div', { class: 'tools' }, callsText, element('label', {}, callsFailed, ' only failed'), callsSaid), callsTable.node);
 }
 
 async function showCalls() {
+  if (!byId('calls')) return;
   calls ??= await unpackJson('calls');
   fillCalls();
 }

@@ -76,6 +76,7 @@ function exactView(key, none, build) {
       const open = node.scrollTop;
       node.replaceChildren(...parts);
       node.scrollTop = open;
+      return key === 'syscalls' ? showCalls() : null;
     },
   };
 }
