@@ -110,14 +110,17 @@ impl Class {
             true => (last_ns.saturating_sub(first_ns) / FEWEST_SLICES).max(FIRST_SLICE_NS),
             false => u64::MAX,
         };
+        let shrinks = |moments: &[Moment], sums: &[Moment]| sums.len() <= moments.len() / 10 * 9;
+        // If not in these, then in none; that is soon known.
+        let helps = shrinks(&self.moments, &added_up(&self.moments, longest, self.start_ns));
         let mut next = slice_ns.max(FIRST_SLICE_NS / 2);
-        while self.moments.len() > MAX_ENTRIES / 2 {
+        while helps && self.moments.len() > MAX_ENTRIES / 2 {
             next = match next.checked_mul(2) {
                 Some(next) if next <= longest => next,
                 _ => break,
             };
             let sums = added_up(&self.moments, next, self.start_ns);
-            if sums.len() <= self.moments.len() / 10 * 9 {
+            if shrinks(&self.moments, &sums) {
                 (self.moments, slice_ns) = (sums, next);
             }
         }

@@ -27,15 +27,18 @@ fn timed() -> Profile {
     let mut profile = fixture::with_heap();
     let is_cpu = |event: EventId| profile.events[event].kind == EventKind::Cpu;
     let sample = *profile.samples.iter().find(|sample| is_cpu(sample.event)).unwrap();
-    let at = |number: u64| TimedSample {
+    let at = |number: u64| {
         // Not at regular times, which take no room.
-        time_ns: number * 1_000_000 + number * number % 7_919 * 100,
-        count: 1,
-        event: sample.event,
-        thread: sample.thread,
-        stack: sample.stack,
-        weight: 1 + number * number % 4_241,
-        ..TimedSample::default()
+        let mixed = (number * number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        TimedSample {
+            time_ns: number * 1_000_000 + (mixed >> 54) * 900,
+            count: 1,
+            event: sample.event,
+            thread: sample.thread,
+            stack: sample.stack,
+            weight: 1 + (mixed >> 52),
+            ..TimedSample::default()
+        }
     };
     profile.timeline = Some((0..20_000).map(at).collect());
     profile
