@@ -23,6 +23,7 @@ pub mod notes;
 pub mod published;
 pub mod reason;
 pub mod select;
+pub mod slices;
 pub mod source_map;
 pub mod symbolize;
 pub mod syscalls;

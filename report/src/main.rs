@@ -91,7 +91,8 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
         return Ok(());
     }
     let calls = last_calls(config, trace)?;
-    let options = PageOptions { event, limit: config.html_limit, calls: calls.as_ref() };
+    let (limit, calls) = (config.html_limit, calls.as_ref());
+    let options = PageOptions { event, limit, calls, suppressions };
     write_file(config.html.as_deref(), |out| write_page(out, &name, &mut profile, options))
 }
 

@@ -2,7 +2,11 @@
 
 let calls = null; // Once they were asked for.
 
-const callTime = (call) => (call.at_ns === null ? 'before' : moment(call.at_ns, 1e5));
+// Calls count from the start of the recording, and all else on the page from that of the
+// window of time that it was made of.
+const callStart = (call) => call.at_ns - head.window_start_ns;
+const callTime = (call) => (call.at_ns === null ? 'before' : moment(callStart(call), 1e5));
+const threadKey = ({ pid, tid }) => `${pid}.${tid}`;
 
 const callsTable = new Table([
   { title: 'At', numeric: true, value: (call) => call.at_ns ?? -1, text: callTime },
@@ -20,12 +24,12 @@ const callsSaid = element('span', { class: 'quiet', role: 'status' });
 
 function callsList() {
   if (!byId('calls')) return null;
-  showCalls();
   return element('section', {}, element('h2', {}, 'One by one'),
     element('div', { class: 'tools' }, callsText, element('label', {}, callsFailed, ' only failed'), callsSaid), callsTable.node);
 }
 
 async function showCalls() {
+  if (!byId('calls')) return;
   calls ??= await unpackJson('calls');
   fillCalls();
 }
@@ -33,9 +37,9 @@ async function showCalls() {
 function fillCalls() {
   const { from, until, threads } = selection;
   const text = callsText.value.toLowerCase();
-  const tids = threads && new Set([...threads].map((thread) => head.threads[thread].tid));
-  const shown = calls.calls.filter((call) => (!tids || tids.has(call.tid))
-    && (from === null || (call.at_ns !== null && call.at_ns >= from * head.tick_ns && call.at_ns < until * head.tick_ns))
+  const keys = threads && new Set([...threads].map((thread) => threadKey(head.threads[thread])));
+  const isIn = (call) => call.at_ns !== null && callStart(call) >= from * head.tick_ns && callStart(call) < until * head.tick_ns;
+  const shown = calls.calls.filter((call) => (!keys || keys.has(threadKey(call))) && (from === null || isIn(call))
     && (!callsFailed.checked || call.error) && (!text || call.text.toLowerCase().includes(text)));
   callsSaid.textContent = `${count(shown.length)} of ${count(calls.calls.length)} calls`
     + (calls.left_out ? `; ${count(calls.left_out)} earlier ones are not on this page: report --syscalls --list has them` : '');

@@ -16,7 +16,11 @@ async function unpackNow(name) {
     : Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   element.textContent = '';
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  try {
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {
+    throw new Error(`the page’s section “${name}” is damaged`);
+  }
 }
 
 async function unpackJson(name) {

@@ -1,4 +1,4 @@
-// Waits, system calls and the heap: exact sums of all that was recorded, which know
+// Waits, system calls and the heap: sums of all that the page was made of, which know
 // neither time nor stack.
 
 const sumColumns = [
@@ -72,10 +72,11 @@ function exactView(key, none, build) {
       if (!document) return node.replaceChildren(element('p', { class: 'nothing' }, none));
       const restricted = selection.from !== null || selection.threads || selection.filters.length;
       const parts = build(document.data, document).flat().filter(Boolean);
-      if (restricted) parts.unshift(element('p', { class: 'quiet' }, 'These are exact sums of the whole recording, which know neither time nor stack: what is selected above does not change them.'));
+      if (restricted) parts.unshift(element('p', { class: 'quiet' }, 'These are sums of all that this page was made of, which know neither time nor stack: what is selected above does not change them.'));
       const open = node.scrollTop;
       node.replaceChildren(...parts);
       node.scrollTop = open;
+      return key === 'syscalls' ? showCalls() : null;
     },
   };
 }
@@ -131,6 +132,7 @@ const heapColumn = (title, of, text, bar) => ({ title, numeric: true, bar, value
 
 const heapView = () => exactView('heap', 'Allocations were not recorded: rec --alloc records them.', (data) => {
   const { totals } = data;
+  if (!totals) return [element('p', { class: 'nothing' }, 'No allocations are in what this page was made of.')];
   const both = (amounts) => amounts && `${estimate(amounts.bytes, bytes)}, ${estimate(amounts.objects, count)} objects`;
   const places = (title, part) => part?.functions.rows.length ? shownRows(title, placeColumns, part.functions) : null;
   return [
@@ -144,7 +146,7 @@ const heapView = () => exactView('heap', 'Allocations were not recorded: rec --a
     places('What allocated most', data.top_allocated),
     places('What was there at the peak', data.top_at_peak),
     places('What was never freed', data.top_live_at_end),
-    exact.leaks?.data.sites.rows.length ? leaks(exact.leaks.data) : null,
+    exact.leaks?.data.sites.rows.length || exact.leaks?.data.suppressed?.by.length ? leaks(exact.leaks.data) : null,
     histogram('Lifetimes', data.lifetimes?.buckets, (one) => one.from_ns, (one) => one.objects, duration),
     histogram('Sizes', data.sizes, (one) => one.from_bytes, (one) => one.allocations ?? 0, bytes),
     shownRows('Threads', [...threadColumns,
@@ -168,7 +170,9 @@ function leaks(data) {
     heapColumn('Objects', (row) => row.objects, count),
     { title: 'Stack, innermost first', value: (row) => row.stack.rows.map((frame) => frame.function).join(' ← ') },
   ];
-  return shownRows('Places of what was never freed', columns, data.sites);
+  const { suppressed } = data;
+  const left = suppressed?.by.length ? `Not shown: ${estimate(suppressed.total.bytes, bytes)} in ${estimate(suppressed.total.objects, count)} objects, which --suppressions leaves out.` : null;
+  return element('div', {}, shownRows('Places of what was never freed', columns, data.sites), left && element('p', { class: 'quiet' }, left));
 }
 
 // Live memory as a curve.

@@ -54,11 +54,11 @@ function speedscope() {
 
 const escaped = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
-// The boxes of the flame graph as they are laid out.
+// The boxes of the flame graph as they are laid out, whether it is shown or not.
 function svg() {
   flameGraph.update();
-  const boxes = flameGraph.boxes.filter(({ width }) => width >= 0.5);
   const wide = flameGraph.scroller.clientWidth || 1200;
+  const boxes = flameGraph.layout(wide);
   const deepest = boxes.reduce((most, { depth }) => Math.max(most, depth), 0) + 1;
   const parts = [`<svg xmlns="http://www.w3.org/2000/svg" width="${wide}" height="${deepest * ROW}" font-family="monospace" font-size="12">`];
   for (const { box, x, width, depth } of boxes) {

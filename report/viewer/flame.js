@@ -48,10 +48,10 @@ class FlameGraph {
     this.layout();
   }
 
-  // Places of all boxes that are wide enough to be seen.
-  layout() {
-    if (!this.root) return;
-    const width = this.scroller.clientWidth;
+  // Places of all boxes that are wide enough to be seen in so many pixels. A graph that
+  // is not on the page has no width of its own.
+  layout(width = this.scroller.clientWidth || 1200) {
+    if (!this.root) return [];
     const boxes = [];
     const above = [];
     for (let box = this.zoomed; box; box = box.above) above.unshift(box);
@@ -78,6 +78,7 @@ class FlameGraph {
     this.rows.forEach((row) => row.sort((a, b) => a.x - b.x));
     this.spacer.style.height = `${deepest * ROW + 2}px`;
     this.draw();
+    return boxes;
   }
 
   // Draws what the view shows, without what the pointer is on.

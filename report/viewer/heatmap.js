@@ -13,14 +13,22 @@ const heatmap = {
     new ResizeObserver(this.redraw).observe(this.canvas);
     this.canvas.addEventListener('mousemove', (event) => this.hover(event));
     this.canvas.addEventListener('mouseleave', hideTip);
+    this.from = null; // The cell in which the button was pressed, while it is.
     this.canvas.addEventListener('pointerdown', (event) => {
+      if (event.button !== 0) return;
       this.from = this.cellAt(event);
       this.canvas.setPointerCapture(event.pointerId);
     });
     this.canvas.addEventListener('pointerup', (event) => {
+      if (event.button !== 0 || this.from === null) return;
       const cells = [this.from, this.cellAt(event)].sort((a, b) => a - b);
-      const [from, until] = [Math.floor(cells[0] * this.cell), Math.ceil((cells[1] + 1) * this.cell)];
-      select({ from, until: Math.min(until, Math.max(allTicks(), from + 1)) });
+      this.from = null;
+      // The last cells may be behind the end.
+      const from = Math.min(Math.floor(cells[0] * this.cell), allTicks() - 1);
+      select({ from, until: Math.min(Math.ceil((cells[1] + 1) * this.cell), allTicks()) });
+    });
+    this.canvas.addEventListener('pointercancel', () => {
+      this.from = null;
     });
   },
   update() {

@@ -27,6 +27,12 @@ function complain(text) {
   message.hidden = false;
 }
 
+// What is selected could not be shown; something else may be.
+function failed(error) {
+  console.error(error);
+  complain(`What is selected cannot be shown: ${error.message}.`);
+}
+
 function makeHeader() {
   document.title = `${head.name} – rz report`;
   byId('title').textContent = head.name;
@@ -39,7 +45,7 @@ function makeHeader() {
   byId('theme-button').addEventListener('click', () => {
     const dark = getComputedStyle(document.documentElement).colorScheme === 'dark';
     document.documentElement.dataset.theme = dark ? 'light' : 'dark';
-    followers.forEach((follower) => follower());
+    follow();
   });
   byId('tabs').replaceChildren(...Array.from(views, ([name, [title]]) =>
     element('button', { role: 'tab', id: `tab-${name}`, 'aria-controls': 'view', onclick: () => select({ view: name }) }, title)));
@@ -111,7 +117,7 @@ async function start() {
     follow();
   });
   addEventListener('keydown', onKey);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', update);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', follow);
   byId('message').hidden = true;
   say('Press ? for keys.');
   byId('app').hidden = false;
@@ -133,7 +139,7 @@ async function startComparison() {
   const { diff } = head;
   await readComparison(diff);
   const shown = { ...NOTHING, title: diff.event, none: diff.none, total: { samples: 1, weight: 1 } };
-  head = { name: diff.name, generator: diff.generator, series: [shown], first: 0, threads: [], duration_ns: 0, tick_ns: 1 };
+  head = { name: diff.name, generator: diff.generator, series: [shown], first: 0, threads: [], span_ns: 0, tick_ns: 1 };
   views = diffViews;
   for (const id of ['threads-button', 'export-button']) byId(id).hidden = true;
   byId('event').parentElement.hidden = true;

@@ -25,7 +25,7 @@ function overview() {
     element('h2', {}, 'Recorded'),
     facts([
       ['From', trace.start_unix_ns ? new Date(trace.start_unix_ns / 1e6).toISOString().replace('T', ' ').replace('Z', ' UTC') : null],
-      ['For', duration(trace.duration_ns)],
+      ['For', `${duration(trace.duration_ns)}${trace.recordings.length > 1 ? ', the sum of all recordings' : ''}`],
       ['Selected', filter?.text],
       ['Threads', count(head.threads.length)],
       ['Cost of recording', trace.recorder_cpu_ns ? `${duration(trace.recorder_cpu_ns)} of CPU (${percent(trace.recorder_cpu_ns, trace.duration_ns)} of one), at most ${bytes(trace.recorder_peak_bytes)} of memory` : null],
@@ -53,18 +53,26 @@ function notesBox(notes) {
   return unique.length ? [element('section', { class: 'notes' }, element('h2', {}, 'To know'), element('ul', {}, ...unique.map((note) => element('li', {}, note))))] : [];
 }
 
-// What is missing, or that nothing is.
+// What is missing, or that nothing is. Of stacks and names, that is known of the event of
+// each view.
 function missing(quality, trace) {
+  const byEvent = new Map(['summary', 'off-cpu', 'syscalls', 'heap'].map((view) => exact[view]).filter((view) => view?.event?.total.samples).map((view) => [view.event.name, view.quality]));
+  const titleOf = (event) => head.series.find(({ name }) => name === event || name.startsWith(`${event}.`))?.title ?? event;
   const items = [];
   for (const { what, count: n, reasons } of quality.lost) {
     const why = reasons.map((reason) => `${reason.what}${reason.count ? ` (${count(reason.count)})` : ''}`).join(', ');
     items.push(`${n === null ? 'An unknown number of' : count(n)} ${what} lost${why ? `: ${why}` : ''}`);
   }
-  for (const { what, count: n } of quality.truncated) items.push(`${count(n)} samples with a truncated stack: ${what}`);
-  if (quality.unnamed_samples) items.push(`${count(quality.unnamed_samples)} samples in functions without a name`);
+  for (const [event, { truncated, unnamed_samples: unnamed }] of byEvent) {
+    for (const { what, count: n } of truncated) items.push(`${count(n)} samples of ${titleOf(event)} with a truncated stack: ${what}`);
+    if (unnamed) items.push(`${count(unnamed)} samples of ${titleOf(event)} in functions without a name`);
+  }
   for (const { what, why } of quality.inexact_sums) items.push(`Sums of ${what} are not exact: ${why}`);
   for (const one of trace.recordings) if (one.cut_short) items.push(`The recording ${one.label ?? ''} was cut short: its recorder was killed`);
-  if (!items.length) return element('p', { class: 'good' }, '✓ Nothing is lost, and every stack is complete.');
+  if (!items.length) {
+    const stacks = byEvent.size ? `, and every stack of ${[...byEvent.keys()].map(titleOf).join(', ')} is complete` : '';
+    return element('p', { class: 'good' }, `✓ Nothing is known to be lost${stacks}.`);
+  }
   return element('section', { class: 'missing' }, element('h2', {}, 'What is missing'), element('ul', {}, ...items.map((item) => element('li', {}, item))));
 }
 

@@ -18,7 +18,7 @@ const rowsOf = new Map(); // By section.
 const followers = [];
 
 const series = () => head.series[selection.series];
-const allTicks = () => Math.max(1, Math.ceil(head.duration_ns / head.tick_ns));
+const allTicks = () => Math.max(1, Math.ceil(head.span_ns / head.tick_ns));
 
 function toFragment() {
   const parts = new URLSearchParams();
@@ -43,12 +43,15 @@ function fromFragment(text) {
   selection.view = views.has(parts.get('view')) ? parts.get('view') : views.keys().next().value;
   const event = head.series.findIndex((one) => one.name === parts.get('event'));
   selection.series = event < 0 ? head.first : event;
-  const [from, until] = (parts.get('time') ?? '').split('-').map((part) => number(part, Infinity));
+  // A comparison is of all times and stacks.
+  const time = comparison.head ? '' : parts.get('time') ?? '';
+  const [from, until] = time.split('-').map((part) => number(part, allTicks() + 1));
   const valid = from != null && until != null && from < until;
   [selection.from, selection.until] = valid ? [from, until] : [null, null];
   const threads = (parts.get('threads') ?? '').split('.').map((part) => number(part, head.threads.length));
   selection.threads = threads.some((thread) => thread !== null) ? new Set(threads.filter((thread) => thread !== null)) : null;
-  selection.filters = parts.getAll('filter').map((part) => {
+  const filters = comparison.head ? [] : parts.getAll('filter');
+  selection.filters = filters.map((part) => {
     const [op, arg] = part.split('.');
     return { op, arg: number(arg, op === 'module' ? code.moduleNames.length : code.names.length) };
   }).filter(({ op, arg }) => Object.hasOwn(FILTERS, op) && (arg !== null || ['recursion', 'runtime', 'nokernel'].includes(op)));
@@ -71,8 +74,14 @@ function select(changes) {
 let following = 0;
 async function follow() {
   const turn = ++following;
-  await readSeries(series());
-  if (turn === following) followers.forEach((follower) => follower());
+  try {
+    await readSeries(series());
+    if (turn !== following) return;
+    await Promise.all(followers.map((follower) => follower()));
+    if (turn === following) byId('message').hidden = true;
+  } catch (error) {
+    failed(error);
+  }
 }
 
 async function readSeries(one) {

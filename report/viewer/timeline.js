@@ -48,11 +48,18 @@ function dragTime(canvas, range, redraw) {
     redraw();
   });
   canvas.addEventListener('pointerup', () => {
+    if (!anchor) return;
     anchor = null;
     if (!dragged) return;
-    const [from, until] = dragged;
+    const from = Math.min(dragged[0], allTicks() - 1);
+    const until = Math.max(dragged[1], from + 1);
     dragged = null;
-    select({ from, until: Math.max(until, from + 1) });
+    select({ from, until });
+  });
+  canvas.addEventListener('pointercancel', () => {
+    if (!anchor) return;
+    [anchor, dragged] = [null, null];
+    redraw();
   });
 }
 
@@ -67,7 +74,10 @@ function rangeText(from, until) {
 function drawAxis(draw, left, width, height, from, until) {
   const ns = (until - from) * head.tick_ns;
   const step = axisStep(ns, width, 90);
-  for (let at = Math.ceil((from * head.tick_ns) / step) * step; at <= until * head.tick_ns; at += step) {
+  const first = Math.ceil((from * head.tick_ns) / step);
+  const lines = Math.min(Math.floor((until * head.tick_ns) / step) - first + 1, width);
+  for (let line = 0; line < lines; line++) {
+    const at = (first + line) * step;
     const x = left + (width * (at / head.tick_ns - from)) / (until - from);
     draw.fillStyle = styleOf('--line');
     draw.fillRect(x, 0, 1, height);
@@ -109,11 +119,10 @@ const strip = {
     new ResizeObserver(this.redraw).observe(byId('strip'));
   },
   draw() {
-    const { clientWidth: width, clientHeight: height } = byId('strip');
-    if (!width) return;
     const one = series();
     byId('strip').hidden = !one.timed;
-    if (!one.timed) return;
+    const { clientWidth: width, clientHeight: height } = byId('strip');
+    if (!one.timed || !width) return;
     const key = [selection.series, partsOf(one).length, width, selection.threads && [...selection.threads]].join();
     if (key !== this.key) {
       this.key = key;
@@ -222,6 +231,7 @@ const timeline = {
     this.show(middle - length * at, length);
   },
   show(from, length) {
+    length = Math.min(length, allTicks());
     this.from = Math.min(Math.max(from, 0), allTicks() - length);
     this.until = this.from + length;
     this.bins.clear();
@@ -295,8 +305,9 @@ const timeline = {
   drawTrack(draw, track, y) {
     const one = series();
     let bins = this.bins.get(track.thread);
-    if (!bins) {
-      bins = new Float64Array(Math.max(1, Math.floor(this.width)));
+    const size = Math.max(1, Math.floor(this.width));
+    if (bins?.length !== size) {
+      bins = new Float64Array(size);
       for (const run of track.runs) if (run.one === one && run.rows.time) addBins(bins, one, run.rows, run.start, run.end, this.from, this.until);
       this.bins.set(track.thread, bins);
     }
@@ -347,7 +358,7 @@ function threadText(index) {
 function timelineView() {
   const sort = choice('Sort by', timeline.sortedBy, [['weight', 'most first'], ['name', 'name'], ['thread', 'appearance']], (by) => {
     timeline.sortedBy = by;
-    timeline.update();
+    timeline.update().catch(failed);
   });
   const button = (key, text) => element('button', { onclick: () => timeline.key({ key }) }, text);
   return {

@@ -81,15 +81,25 @@ fn middle(page: &mut Page, selector: &str) -> (f64, f64) {
     (bounds[0].as_f64().unwrap(), bounds[1].as_f64().unwrap())
 }
 
-/// How many colours a canvas shows.
-fn colors(page: &mut Page, selector: &str) -> u64 {
+/// Activity over time, as in the light style.
+const ACTIVITY: &str = "r === 224 && g === 130 && b === 20";
+/// What is selected, as in the light style.
+const ACCENT: &str = "r === 11 && g === 98 && b === 196";
+/// Any of the colours of ordinary functions: orange, and light enough for black letters.
+const FUNCTION: &str = "r > g && g > b && (r - b) / (255 - Math.abs(r + b - 255)) > 0.85 \
+                        && Math.abs(60 * (g - b) / (r - b) - 36) < 7 \
+                        && Math.abs((r + b) / 510 - 0.68) < 0.07";
+
+/// Waits until a canvas shows a colour, which is told by its `r`, `g` and `b`.
+#[track_caller]
+fn wait_for_color(page: &mut Page, selector: &str, color: &str) {
     let canvas = json!(selector);
-    let script = format!(
-        "(() => {{ const c = document.querySelector({canvas}); const d = new Uint32Array(c.\
-         getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer); return new Set(d).\
-         size; }})()"
-    );
-    page.evaluate(&script).as_u64().unwrap()
+    page.wait_for(&format!(
+        "(() => {{ const c = document.querySelector({canvas}); const d = c.getContext('2d')\
+         .getImageData(0, 0, c.width, c.height).data; for (let i = 0; i < d.length; i += 4) {{ \
+         const [r, g, b, a] = d.subarray(i, i + 4); if (a === 255 && {color}) return true; }} \
+         return false; }})()"
+    ));
 }
 
 /// Rows of the table of functions as the page has them: name, module, own and total
@@ -137,8 +147,13 @@ fn every_view_by_a_click_and_by_a_key() {
         page.wait_for(&chosen(view));
         let shown = page.evaluate("document.querySelector('#view').innerText.length");
         assert!(shown.as_u64() > Some(20), "{view}: {shown}");
-        if ["flame", "timeline", "chart", "heatmap", "sandwich"].contains(&view) {
-            assert!(colors(&mut page, "#view canvas") > 5, "{view}");
+        let color = match view {
+            "flame" | "chart" | "sandwich" => Some(FUNCTION),
+            "timeline" | "heatmap" => Some(ACTIVITY),
+            _ => None,
+        };
+        if let Some(color) = color {
+            wait_for_color(&mut page, "#view canvas", color);
         }
         and_follow(&mut page, |page| page.key("1"));
         page.wait_for(&chosen("overview"));
@@ -313,6 +328,7 @@ fn filters_are_in_the_address_and_are_taken_back() {
         &html,
         "#view=x&filter=focus.99&filter=__proto__&time=9-3&threads=7&function=-1",
     );
+
     assert_eq!(page.evaluate("location.hash").as_str().map(|hash| hash.contains("99")), Some(true));
     assert_eq!(page.evaluate("document.querySelector('#filters').hidden"), true);
     assert_nothing_amiss(&page);
@@ -389,6 +405,11 @@ fn what_is_selected_is_exported() {
     ));
     let titles = titles.as_array().expect("a picture that is well-formed");
     assert!(titles.iter().any(|title| title == &format!("{hostile}: 7 (6.54 %)")), "{titles:?}");
+    // The graph need not be shown.
+    load(&mut page, &html, "#view=overview");
+    let hidden = exported(&mut page, "svg");
+    assert!(hidden.contains(">parse: 60 (56.1 %)<"), "{hidden}");
+    load(&mut page, &html, "#view=flame");
     // Only what a filter leaves.
     and_follow(&mut page, |page| search(page, "send"));
     page.key(".");
@@ -414,8 +435,13 @@ fn a_range_of_time_is_dragged() {
     for key in ["w", "a", "d", "s", "f"] {
         page.key(key);
     }
-    assert!(colors(&mut page, "#view canvas") > 5);
+    for color in [ACTIVITY, ACCENT] {
+        wait_for_color(&mut page, "#view canvas", color);
+    }
     and_follow(&mut page, |page| page.key("Escape"));
+    assert_eq!(page.evaluate("document.querySelector('#filters').hidden"), true);
+    // Behind the end there is nothing to select.
+    load(&mut page, &html, "#view=timeline&time=0-99999999999999");
     assert_eq!(page.evaluate("document.querySelector('#filters').hidden"), true);
     assert_nothing_amiss(&page);
 }
@@ -554,8 +580,10 @@ fn a_comparison_has_the_verdicts_of_its_json() {
     };
     assert_eq!(numbers(shown.as_array().unwrap()), numbers(&expected));
     and_follow(&mut page, |page| page.key("2"));
-    // Grey, orange and blue.
-    assert!(colors(&mut page, ".flame-canvas") > 3);
+    // No evidence of a change, and all of it new.
+    for color in ["r === 228 && g === 228 && b === 228", "r === 238 && g === 126 && b === 32"] {
+        wait_for_color(&mut page, ".flame-canvas", color);
+    }
     let bounds =
         page.evaluate("document.querySelector('.flame-canvas').getBoundingClientRect().top");
     page.point(20.0, bounds.as_f64().unwrap() + 45.0);
@@ -564,17 +592,23 @@ fn a_comparison_has_the_verdicts_of_its_json() {
         tip.as_str().unwrap().starts_with("receive\n[names]\nbefore 0, after 900, +900"),
         "{tip}"
     );
+    // It is of all times and stacks, whatever an address says.
+    load(&mut page, &html, "#view=changes&filter=nokernel&time=0-1");
+    assert_eq!(page.evaluate("document.querySelector('#filters').hidden"), true);
     assert_nothing_amiss(&page);
 }
 
 #[test]
-fn a_page_above_its_limit_is_coarser_and_says_so() {
+fn a_page_above_its_limit_says_so() {
     let trace = threads();
     let (_dir, html) = page_of(&trace.path(), &["--html-limit", "0"]);
     let mut page = open(&html, "#view=table");
     assert_eq!(functions_shown(&mut page), functions_of(&trace.path(), &[]));
     and_follow(&mut page, |page| page.key("1"));
     let said = page.evaluate("document.querySelector('.notes').innerText");
-    assert!(said.as_str().unwrap().contains("--html-limit"), "{said}");
+    // Without any times it would be too large as well.
+    let said = said.as_str().unwrap();
+    assert!(said.contains("the limit (--html-limit) was 0 MB"), "{said}");
+    assert!(!said.contains("slices of"), "{said}");
     assert_nothing_amiss(&page);
 }

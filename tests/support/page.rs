@@ -1,8 +1,11 @@
 //! A page in a browser, driven by the browser's own protocol (DevTools) through a pipe.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,15 +13,20 @@ use tempfile::TempDir;
 use crate::browser::browser;
 use crate::locate::temp_dir;
 
+/// How long a browser may take for anything, twice as long as a page may.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A browser with one page.
 #[derive(Debug)]
 pub struct Page {
     browser: Child,
     commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    answers: Receiver<Vec<u8>>,
     session: Option<String>,
     last: u64,
     events: Vec<Value>,
+    /// Addresses of what was loaded.
+    loaded: Vec<String>,
     _dir: TempDir,
 }
 
@@ -38,9 +46,10 @@ impl Page {
         let mut browser =
             shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
         let commands = browser.stdin.take().unwrap();
-        let answers = BufReader::new(browser.stdout.take().unwrap());
-        let (session, events) = (None, Vec::new());
-        let mut page = Page { browser, commands, answers, session, last: 0, events, _dir: dir };
+        let answers = messages_of(browser.stdout.take().unwrap());
+        let (session, events, loaded) = (None, Vec::new(), Vec::new());
+        let mut page =
+            Page { browser, commands, answers, session, last: 0, events, loaded, _dir: dir };
         let target = page.command("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let session = page.command("Target.attachToTarget", target);
@@ -55,7 +64,7 @@ impl Page {
     /// Has the browser do something, and gives what it answers.
     ///
     /// # Panics
-    /// If it refuses, or has ended.
+    /// If it refuses, has ended, or does not answer in time.
     #[track_caller]
     pub fn command(&mut self, method: &str, parameters: Value) -> Value {
         self.last += 1;
@@ -66,8 +75,9 @@ impl Page {
         let mut message = serde_json::to_vec(&command).unwrap();
         message.push(0);
         self.commands.write_all(&message).expect("a browser that reads");
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let message = self.message();
+            let message = self.message(method, deadline);
             if message["id"] == self.last {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].clone();
@@ -76,11 +86,12 @@ impl Page {
         }
     }
 
+    /// What the browser says next while it does something.
     #[track_caller]
-    fn message(&mut self) -> Value {
-        let mut message = Vec::new();
-        self.answers.read_until(0, &mut message).expect("a browser that answers");
-        assert_eq!(message.pop(), Some(0), "the browser has ended");
+    fn message(&mut self, doing: &str, deadline: Instant) -> Value {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let message = self.answers.recv_timeout(left);
+        let message = message.unwrap_or_else(|error| panic!("{doing}: no answer: {error}"));
         serde_json::from_slice(&message).unwrap()
     }
 
@@ -94,16 +105,18 @@ impl Page {
     /// Loads a file, with a fragment of its address, and waits until it is there.
     ///
     /// # Panics
-    /// If it cannot be loaded.
+    /// If it cannot be loaded, or not in time.
     #[track_caller]
     pub fn load(&mut self, file: &Path, fragment: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        self.loaded.push(format!("file://{}", file.display()));
         // Going to another fragment alone would not load it again.
         for address in ["about:blank", &format!("file://{}{fragment}", file.display())] {
             self.events.retain(|event| event["method"] != "Page.loadEventFired");
             let answer = self.command("Page.navigate", json!({"url": address}));
             assert!(answer["errorText"].is_null(), "{answer}");
             while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
-                let message = self.message();
+                let message = self.message(address, deadline);
                 self.events.push(message);
             }
         }
@@ -189,7 +202,9 @@ impl Page {
     pub fn requests(&self) -> Vec<String> {
         let requested = self.events.iter().filter(|e| e["method"] == "Network.requestWillBeSent");
         let addresses = requested.filter_map(|e| e["params"]["request"]["url"].as_str());
-        let own = |address: &&str| address.starts_with("file:") || *address == "about:blank";
+        let own = |address: &&str| {
+            *address == "about:blank" || self.loaded.iter().any(|loaded| loaded == address)
+        };
         addresses.filter(|address| !own(address)).map(str::to_owned).collect()
     }
 
@@ -202,6 +217,20 @@ impl Page {
         };
         self.events.iter().filter(is_one).map(Value::to_string).collect()
     }
+}
+
+/// Messages as they come, without the zero byte that ends each.
+fn messages_of(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for message in BufReader::new(pipe).split(0) {
+            let Ok(message) = message else { break };
+            if sender.send(message).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
 }
 
 impl Drop for Page {

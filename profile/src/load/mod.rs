@@ -241,7 +241,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
 
     let mut pass = Pass::open(path, &selection, versions)?;
     let mut sums = Sums::default();
-    let mut timeline = options.timeline.then(|| Timeline::new(options.coarse));
+    let mut timeline = options.timeline.then(|| Timeline::new(options.coarse, start_ns));
     let mut totals = ThreadTotals::default();
     let mut calls = CallCounts::default();
     let mut heap = HeapTables::new(&options.heap, selection.clone());

@@ -5,10 +5,18 @@ use rz_format::{Call, Sample, Wait};
 
 use super::pass::Sink;
 use super::sums::{Entry, Key, WeightLeft, weighted_calls};
+use crate::slices::{Slices, bounds};
 
 /// Entries of each class that are kept, at most: programs that show them one by
 /// one cannot do with more, and what only passes through has no such limit.
 const MAX_ENTRIES: usize = 1_000_000;
+
+/// Entries of each class that are kept, at most, as long as there are slices of which
+/// there would be a few: above that, they may be as long as everything.
+const MAX_TIMED: usize = 8 * MAX_ENTRIES;
+
+/// Slices that are left of the time in which something happened, at least.
+const FEWEST_SLICES: u64 = 16;
 
 /// The shortest slice of time in which entries are added up.
 const FIRST_SLICE_NS: u64 = 1 << 20;
@@ -33,6 +41,8 @@ pub(super) struct Moment {
 #[derive(Debug)]
 struct Class {
     name: &'static str,
+    /// What slices count from.
+    start_ns: u64,
     moments: Vec<Moment>,
     when_full: WhenFull,
 }
@@ -64,12 +74,12 @@ impl Sink for Timeline {
 }
 
 impl Class {
-    fn new(name: &'static str, coarse: bool) -> Self {
+    fn new(name: &'static str, coarse: bool, start_ns: u64) -> Self {
         let when_full = match coarse {
             true => WhenFull::Slices { slice_ns: 0, limit: MAX_ENTRIES },
             false => WhenFull::GiveUp,
         };
-        Class { name, moments: Vec::new(), when_full }
+        Class { name, start_ns, moments: Vec::new(), when_full }
     }
 
     fn add(&mut self, entries: impl Iterator<Item = Entry>, left: &mut WeightLeft) {
@@ -92,14 +102,26 @@ impl Class {
     }
 
     /// Adds up in slices that are long enough to leave half of the moments.
-    /// There may be more distinct stacks than that; then more are kept.
-    fn coarsen(&mut self, slice_ns: u64) {
-        let mut slice_ns = slice_ns.max(FIRST_SLICE_NS / 2);
-        loop {
-            slice_ns = slice_ns.saturating_mul(2);
-            self.moments = added_up(&self.moments, slice_ns);
-            if self.moments.len() <= MAX_ENTRIES / 2 || slice_ns == u64::MAX {
-                break;
+    /// There may be more distinct stacks than that; then more are kept, in the
+    /// longest slices that made them fewer.
+    fn coarsen(&mut self, mut slice_ns: u64) {
+        let (first_ns, last_ns) = bounds(self.moments.iter().map(Moment::span));
+        let longest = match self.moments.len() < MAX_TIMED {
+            true => (last_ns.saturating_sub(first_ns) / FEWEST_SLICES).max(FIRST_SLICE_NS),
+            false => u64::MAX,
+        };
+        let shrinks = |moments: &[Moment], sums: &[Moment]| sums.len() <= moments.len() / 10 * 9;
+        // If not in these, then in none; that is soon known.
+        let helps = shrinks(&self.moments, &added_up(&self.moments, longest, self.start_ns));
+        let mut next = slice_ns.max(FIRST_SLICE_NS / 2);
+        while helps && self.moments.len() > MAX_ENTRIES / 2 {
+            next = match next.checked_mul(2) {
+                Some(next) if next <= longest => next,
+                _ => break,
+            };
+            let sums = added_up(&self.moments, next, self.start_ns);
+            if shrinks(&self.moments, &sums) {
+                (self.moments, slice_ns) = (sums, next);
             }
         }
         let limit = MAX_ENTRIES.max(self.moments.len() * 2);
@@ -122,16 +144,28 @@ impl Class {
     }
 }
 
-/// One moment for each slice and key, at the slice's beginning.
-fn added_up(moments: &[Moment], slice_ns: u64) -> Vec<Moment> {
+impl Moment {
+    /// When it began and how long it took.
+    fn span(&self) -> (u64, u64) {
+        (self.entry.time_ns, self.entry.duration_ns)
+    }
+}
+
+/// One moment for each slice and key, at the slice's beginning, and those that are
+/// longer than a slice as they are.
+fn added_up(moments: &[Moment], slice_ns: u64, start_ns: u64) -> Vec<Moment> {
+    let slices = Slices::new(slice_ns, start_ns, moments.iter().map(Moment::span));
     let mut sums: Vec<Moment> = Vec::new();
     let mut index_of: FxHashMap<(u64, Key), usize> = FxHashMap::default();
     for moment in moments {
         let Moment { entry, count } = *moment;
-        let slice = entry.time_ns / slice_ns;
+        let Some(slice) = slices.number(entry.time_ns, entry.duration_ns) else {
+            sums.push(*moment);
+            continue;
+        };
         let index = *index_of.entry((slice, entry.key)).or_insert_with(|| {
-            let entry =
-                Entry { time_ns: slice * slice_ns, weight: 0, duration_ns: slice_ns, ..entry };
+            let (time_ns, duration_ns) = slices.span(slice);
+            let entry = Entry { time_ns, weight: 0, duration_ns, ..entry };
             sums.push(Moment { entry, count: 0 });
             sums.len() - 1
         });
@@ -144,12 +178,13 @@ fn added_up(moments: &[Moment], slice_ns: u64) -> Vec<Moment> {
 
 impl Timeline {
     /// `coarse`: what becomes of classes that have too much.
-    pub(super) fn new(coarse: bool) -> Self {
+    /// `start_ns` is when the recording began.
+    pub(super) fn new(coarse: bool, start_ns: u64) -> Self {
         Timeline {
             weight_left: WeightLeft::default(),
-            samples: Class::new("samples", coarse),
-            waits: Class::new("intervals off the CPU", coarse),
-            calls: Class::new("system calls", coarse),
+            samples: Class::new("samples", coarse, start_ns),
+            waits: Class::new("intervals off the CPU", coarse, start_ns),
+            calls: Class::new("system calls", coarse, start_ns),
         }
     }
 
@@ -176,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_long_timeline_is_given_up_by_class() {
-        let mut timeline = Timeline::new(false);
+        let mut timeline = Timeline::new(false, 0);
         let samples = vec![Sample::default(); MAX_ENTRIES / 2];
         let length = |timeline: &Timeline| timeline.moments().map(Iterator::count);
         timeline.samples(&samples);
@@ -192,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_long_timeline_is_added_up_in_slices() {
-        let mut timeline = Timeline::new(true);
+        let mut timeline = Timeline::new(true, 0);
         // Two stacks by turns, every 10 µs.
         let sample = |at: u64| Sample {
             time_ns: at * 10_000,
@@ -211,5 +246,37 @@ mod tests {
         assert_eq!((first.time_ns, first.duration_ns), (0, FIRST_SLICE_NS));
         let notes: Vec<String> = timeline.notes().collect();
         assert!(notes.len() == 1 && notes[0].ends_with("slices of 2 ms"), "{notes:?}");
+    }
+
+    #[test]
+    fn many_distinct_stacks_keep_their_times() {
+        let mut timeline = Timeline::new(true, 0);
+        // Every 10 µs a stack of its own.
+        let sample = |at: u64| Sample {
+            time_ns: at * 10_000,
+            stack: Some(at as u32),
+            weight: 1,
+            ..Sample::default()
+        };
+        let samples: Vec<Sample> = (0..=MAX_ENTRIES as u64).map(sample).collect();
+        timeline.samples(&samples);
+        let times: Vec<u64> =
+            timeline.moments().unwrap().map(|moment| moment.entry.time_ns).collect();
+        let expected: Vec<u64> = samples.iter().map(|sample| sample.time_ns).collect();
+        assert!(times == expected, "{}", times.len());
+        assert_eq!(timeline.notes().count(), 0);
+    }
+
+    #[test]
+    fn long_waits_are_no_shorter_among_many() {
+        let mut timeline = Timeline::new(true, 0);
+        let wait = |end_ns, duration_ns| Wait { end_ns, duration_ns, weight: 1, ..Wait::default() };
+        let long = wait(9_000_000_000, 5_000_000_000);
+        let short = |at: u64| wait(at * 10_000 + 1_000, 1_000);
+        timeline.waits(&[long]);
+        let waits: Vec<Wait> = (0..MAX_ENTRIES as u64).map(short).collect();
+        timeline.waits(&waits);
+        let mut spans = timeline.moments().unwrap().map(Moment::span);
+        assert!(spans.any(|span| span == (4_000_000_000, 5_000_000_000)));
     }
 }

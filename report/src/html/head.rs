@@ -1,13 +1,13 @@
 //! What the page has to know before anything else: what was recorded, which events
 //! there are, and of which threads.
 
-use rz_profile::model::{EventId, EventKind, Profile, ThreadId};
+use rz_profile::model::{EventId, EventKind, Nanos, Profile, ThreadId};
 use rz_profile::select::{can_add_wall, cpu_event, default_event};
 use serde::Serialize;
 
 use super::series::Series;
 use super::stacks::Stacks;
-use super::{PageOptions, TICK_NS};
+use super::{PageOptions, PageSize, TICK_NS};
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::threads::ShownThread;
@@ -19,7 +19,10 @@ pub(super) struct Head {
     generator: &'static str,
     name: String,
     start_unix_ns: u64,
-    duration_ns: u64,
+    /// From the start to the end of all that has a time.
+    span_ns: Nanos,
+    /// When the window of time began, since the start of the recording.
+    window_start_ns: Nanos,
     /// What times are multiples of.
     tick_ns: u64,
     /// How many nodes the tree of all events has.
@@ -55,8 +58,8 @@ impl Head {
         name: &str,
         profile: &Profile,
         stacks: &Stacks,
-        series: &[Series],
-        (options, slice_ns): (PageOptions<'_>, u64),
+        (series, span_ns): (&[Series], Nanos),
+        (options, size): (PageOptions<'_>, PageSize),
     ) -> Self {
         let info = &profile.info;
         let mut heads: Vec<SeriesHead> =
@@ -67,29 +70,43 @@ impl Head {
             |id: EventId| heads.iter().position(|head| head.kind == kind(profile.events[id].kind));
         let first = series.iter().position(|one| Some(one.counted.0) == event);
         let first = first.or_else(|| event.and_then(of_event)).unwrap_or(0);
-        let mut notes = Vec::new();
-        if slice_ns > 0 {
-            notes.push(format!(
-                "This page would be larger than {} MB: rows of equal stacks are added up in \
-                 slices of {}. --html-limit allows more.",
-                options.limit / 1_000_000,
-                duration(slice_ns)
-            ));
-        }
+        let window = info.filter.window;
         let thread = |id: ThreadId| ShownThread::of(profile, Some(id));
         Head {
             generator: concat!("report ", env!("CARGO_PKG_VERSION")),
             name: clean(name).into_owned(),
             start_unix_ns: info.start_unix_ns,
-            duration_ns: info.duration_ns,
+            span_ns,
+            window_start_ns: window.map_or(0, |(from_ns, _)| from_ns),
             tick_ns: TICK_NS,
             nodes: stacks.len(),
             series: heads,
             first,
             threads: (0..profile.threads.len()).map(thread).collect(),
-            notes,
+            notes: size_notes(options.limit, size),
         }
     }
+}
+
+/// That the page is coarse, or larger than it should be.
+fn size_notes(limit: u64, PageSize { bytes, slice_ns }: PageSize) -> Vec<String> {
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let coarse = (slice_ns > 0).then(|| {
+        format!(
+            "This page would be larger than {} MB: rows of equal stacks are added up in slices of \
+             {}. --html-limit allows more.",
+            megabytes(limit),
+            duration(slice_ns)
+        )
+    });
+    let large = (bytes > limit).then(|| {
+        format!(
+            "This page is {:.1} MB; the limit (--html-limit) was {} MB.",
+            megabytes(bytes),
+            megabytes(limit)
+        )
+    });
+    [coarse, large].into_iter().flatten().collect()
 }
 
 impl SeriesHead {

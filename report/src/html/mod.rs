@@ -23,7 +23,8 @@ mod views;
 use std::io::Write;
 
 use rz_profile::calls::CallList;
-use rz_profile::model::{EventId, Profile};
+use rz_profile::heap::Suppressions;
+use rz_profile::model::{EventId, Nanos, Profile};
 
 use crate::error::ReportError;
 use crate::views::list::{CallsPage, ListOptions};
@@ -47,6 +48,8 @@ pub struct PageOptions<'c> {
     pub limit: u64,
     /// System calls that are shown one by one.
     pub calls: Option<&'c CallList>,
+    /// Leaks that are not shown.
+    pub suppressions: &'c Suppressions,
 }
 
 /// How many system calls a page shows one by one: the last ones.
@@ -63,7 +66,7 @@ pub fn write_page(
     profile: &mut Profile,
     options: PageOptions<'_>,
 ) -> Result<(), ReportError> {
-    let views = views::views(name, profile);
+    let views = views::views(name, profile, options.suppressions);
     let stacks = Stacks::of(profile);
     let mut fixed = Sections::default();
     fixed.add_json("names", &stacks.names)?;
@@ -76,33 +79,64 @@ pub fn write_page(
     let mut series = Series::all(profile, &stacks);
     let ends = Ends::of(series.iter().flat_map(Series::nodes), stacks.len());
     fixed.add("ends", &[ends.column()])?;
+    let start_ns = profile.info.start_ns;
+    for one in series.iter().filter(|one| one.has_rows() && !one.timed) {
+        fixed.add(&one.section(), &one.columns(start_ns, &ends))?;
+    }
+    let span_ns = span_ns(profile, &series);
     let mut slice_ns = 0;
     loop {
-        let mut sections = Sections::default();
-        for one in series.iter().filter(|one| one.has_rows()) {
-            sections.add(&one.section(), &one.columns(profile.info.start_ns, &ends))?;
+        let mut timed = Sections::default();
+        for one in series.iter().filter(|one| one.has_rows() && one.timed) {
+            timed.add(&one.section(), &one.columns(start_ns, &ends))?;
         }
-        let fits = fixed.size() + sections.size() <= options.limit;
-        let next = longer_slice(slice_ns, profile.info.duration_ns);
-        if let (false, Some(next)) = (fits, next) {
+        let bytes = fixed.size() + timed.size();
+        // Less of the times does not help if what has none is too much.
+        let may_fit = bytes > options.limit && fixed.size() <= options.limit;
+        let next = longer_slice(slice_ns, span_ns).filter(|_| may_fit);
+        if let Some(next) = next {
             slice_ns = next;
-            series.iter_mut().for_each(|one| one.coarsen(slice_ns));
+            series.iter_mut().for_each(|one| one.coarsen(slice_ns, start_ns));
             continue;
         }
-        let head = Head::new(name, profile, &stacks, &series, (options, slice_ns));
+        let size = PageSize { bytes, slice_ns };
+        let head = Head::new(name, profile, &stacks, (&series[..], span_ns), (options, size));
         let mut all = Sections::default();
         all.add_json(HEAD, &head)?;
         all.extend(fixed);
-        all.extend(sections);
+        all.extend(timed);
         return Ok(write_viewer(out, &all)?);
     }
 }
 
+/// What became of the data of a page.
+#[derive(Debug, Clone, Copy)]
+struct PageSize {
+    bytes: u64,
+    /// The slices of time in which rows are added up; 0 if they are not.
+    slice_ns: Nanos,
+}
+
+/// From the start to the end of the last recording, or of what happened last. How long
+/// recordings took is added up in the profile, and no span of time.
+fn span_ns(profile: &Profile, series: &[Series]) -> Nanos {
+    let info = &profile.info;
+    let of_sources = profile
+        .sources
+        .iter()
+        .filter(|source| source.duration_ns > 0)
+        .map(|source| source.start_ns.max(info.start_ns).saturating_add(source.duration_ns));
+    let of_all = info.start_ns.saturating_add(info.duration_ns);
+    let end_ns = of_sources.max().unwrap_or(of_all);
+    let end_ns = series.iter().map(Series::end_ns).fold(end_ns, Nanos::max);
+    end_ns.saturating_sub(info.start_ns)
+}
+
 /// The next longer slice of time to add rows up in; `None` if that would leave
 /// nothing to select by time.
-fn longer_slice(slice_ns: u64, duration_ns: u64) -> Option<u64> {
-    let next = (slice_ns * 2).max(duration_ns / 65_536).max(TICK_NS);
-    (next <= duration_ns / 16).then_some(next)
+fn longer_slice(slice_ns: Nanos, span_ns: Nanos) -> Option<Nanos> {
+    let next = (slice_ns * 2).max(span_ns / 65_536).max(TICK_NS);
+    (next <= span_ns / 16).then_some(next)
 }
 
 #[cfg(test)]

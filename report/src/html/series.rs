@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use rz_profile::heap::{Metric, show};
 use rz_profile::model::{EventId, Nanos, Profile, ThreadId};
+use rz_profile::slices::{Slices, bounds};
 
 use super::TICK_NS;
 use super::columns::Column;
@@ -27,6 +28,13 @@ struct Row {
     duration_ns: Nanos,
     node: NodeId,
     amount: Amount,
+}
+
+impl Row {
+    /// When it began and how long it took.
+    fn span(&self) -> (Nanos, Nanos) {
+        (self.time_ns, self.duration_ns)
+    }
 }
 
 impl Series {
@@ -86,18 +94,28 @@ impl Series {
         self.rows.len()
     }
 
-    /// Adds up rows of equal threads and stacks in slices of time.
-    pub(super) fn coarsen(&mut self, slice_ns: u64) {
+    /// When its last row ends; 0 without times.
+    pub(super) fn end_ns(&self) -> Nanos {
+        if self.timed { bounds(self.rows.iter().map(Row::span)).1 } else { 0 }
+    }
+
+    /// Adds up rows of equal threads and stacks in slices of time, which count from
+    /// `start_ns`. Rows that are longer than a slice stay as they are.
+    pub(super) fn coarsen(&mut self, slice_ns: u64, start_ns: Nanos) {
         if !self.timed {
             return;
         }
+        let slices = Slices::new(slice_ns, start_ns, self.rows.iter().map(Row::span));
         let mut sums: Vec<Row> = Vec::new();
         let mut index_of: FxHashMap<(ThreadId, u64, NodeId), usize> = FxHashMap::default();
         for row in &self.rows {
-            let slice = row.time_ns / slice_ns;
+            let Some(slice) = slices.number(row.time_ns, row.duration_ns) else {
+                sums.push(*row);
+                continue;
+            };
             let index = *index_of.entry((row.thread, slice, row.node)).or_insert_with(|| {
-                let (time_ns, amount) = (slice * slice_ns, Amount::default());
-                sums.push(Row { time_ns, duration_ns: slice_ns, amount, ..*row });
+                let ((time_ns, duration_ns), amount) = (slices.span(slice), Amount::default());
+                sums.push(Row { time_ns, duration_ns, amount, ..*row });
                 sums.len() - 1
             });
             sums[index].amount.add(row.amount);

@@ -1,6 +1,6 @@
 //! Views whose numbers are exact sums, which the page shows as `--json` has them.
 
-use rz_profile::heap::{Metric, show};
+use rz_profile::heap::{Metric, Suppressions, show};
 use rz_profile::model::{EventId, EventKind, Profile, TotalClass};
 use rz_profile::select::default_event;
 use serde::Serialize;
@@ -30,7 +30,8 @@ pub(super) struct Views {
     leaks: Option<Document<'static>>,
 }
 
-pub(super) fn views(name: &str, profile: &mut Profile) -> Views {
+/// `suppressions` are for leaks.
+pub(super) fn views(name: &str, profile: &mut Profile, suppressions: &Suppressions) -> Views {
     // Sites are listed in bytes.
     show(profile, Metric::default());
     let profile: &Profile = profile;
@@ -53,7 +54,7 @@ pub(super) fn views(name: &str, profile: &mut Profile) -> Views {
         .map(|event| document(Some(event), Page::Heap(Box::new(heap(profile, heap_options)))));
     let list = SiteList { kind: SiteKind::Leaks, by: SortSites::Bytes, limit };
     let leaks = allocations
-        .map(|event| document(Some(event), Page::Sites(sites(profile, list, &Default::default()))));
+        .map(|event| document(Some(event), Page::Sites(sites(profile, list, suppressions))));
     let few = SummaryOptions { limit: 10, by: SortBy::SelfWeight, threads };
     let summary = document(event, Page::Summary(summary(profile, event, few)));
     Views { summary, off_cpu, syscalls, heap, leaks }
