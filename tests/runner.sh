@@ -5,7 +5,7 @@
 # they run one by one. All but those below, which need what is right, but do not mind
 # how long it takes: as many of them run at a time as there are processors. Virtual
 # machines keep one processor busy each.
-together='bad_input:: consumers:: embed:: files:: import:: jit:: json:: merge:: node::
+together='bad_input:: consumers:: embed:: files:: import:: jit:: json:: merge::
     pipes:: quickstart:: redact:: source_maps:: workspace::'
 
 case ${1##*/} in

@@ -17,6 +17,7 @@ use crate::event::{RawEvent, Source};
 use crate::host::now_ns;
 use crate::learned::Learned;
 use crate::queue::{Batch, QueueGauge};
+use crate::shared::Shared;
 
 /// How often buffers are emptied when nothing asks for it sooner.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -107,18 +108,16 @@ pub(crate) struct Stop {
     wake: EventFd,
     /// When its time is over, on the trace's clock.
     due_ns: u64,
-    /// How long what waits to be written may hold up the end.
-    patience: Duration,
 }
 
 impl Stop {
     /// For a recording that begins now.
-    pub(crate) fn new(duration: Option<Duration>, patience: Duration) -> io::Result<Self> {
+    pub(crate) fn new(duration: Option<Duration>) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let wake = EventFd::from_value_and_flags(0, flags)?;
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let due_ns = now_ns().saturating_add(duration.map_or(u64::MAX, nanoseconds));
-        Ok(Stop { is_set: AtomicBool::new(false), wake, due_ns, patience })
+        Ok(Stop { is_set: AtomicBool::new(false), wake, due_ns })
     }
 
     /// When the recording's time is over, on the trace's clock.
@@ -129,11 +128,6 @@ impl Stop {
     /// How much of its time is left.
     pub(crate) fn left(&self) -> Duration {
         Duration::from_nanos(self.due_ns.saturating_sub(now_ns()))
-    }
-
-    /// How long what waits to be written may hold up the end.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
     }
 
     fn is_over(&self) -> bool {
@@ -149,27 +143,26 @@ impl Stop {
     }
 }
 
-/// Takes what is captured into `batches` until `stop` says so, then all the rest. Tells
-/// `ended` the time at which capturing ends. Batches that come back through `empty`
-/// are used again.
+/// Takes what is captured into `batches` until `stop` says so, then all the rest.
+/// Batches that come back through `empty` are used again.
 pub(crate) fn drain(
     mut capture: Box<dyn Capture>,
     stop: &Stop,
-    ended: impl Fn(u64),
+    shared: &Shared,
     learned: &Learned,
     queue: &QueueGauge,
     batches: &Sender<Batch>,
     empty: &Receiver<Batch>,
 ) {
     let started = Instant::now();
-    // Once it is over: until when there is time for the rest, and whether that was
-    // noticed late.
-    let (mut rest_until, mut is_late) = (None, false);
+    // Whether it is over, and whether that was noticed late.
+    let (mut is_over, mut is_late) = (false, false);
     let mut notes = Vec::new();
     loop {
         // What came before it is taken below.
         let is_last = if stop.is_over() {
-            if rest_until.is_none() {
+            if !is_over {
+                is_over = true;
                 let late = Duration::from_nanos(now_ns().saturating_sub(stop.due_ns));
                 is_late = late > LATE;
                 if is_late {
@@ -179,13 +172,12 @@ pub(crate) fn drain(
                         late.as_secs_f64()
                     ));
                 }
-                ended(now_ns().min(stop.due_ns));
-                rest_until = Some(Instant::now() + stop.patience);
+                shared.set_end_ns(now_ns().min(stop.due_ns));
             }
             // Whatever holds up the output, targets are left alone first.
             let is_all = capture.disable();
             if is_all {
-                wait_for_queue(queue, batches, rest_until);
+                wait_for_queue(queue, batches, shared);
             }
             is_all
         } else {
@@ -213,7 +205,7 @@ pub(crate) fn drain(
                     // It says nothing of the time that was recorded.
                     batch.counted = None;
                 }
-                wait_for_queue(queue, batches, rest_until);
+                wait_for_queue(queue, batches, shared);
                 hand_over(batch)
             });
             return;
@@ -221,10 +213,10 @@ pub(crate) fn drain(
     }
 }
 
-/// Waits until there is room for more in the queue, for which there is some time in
-/// the end.
-fn wait_for_queue(queue: &QueueGauge, batches: &Sender<Batch>, until: Option<Instant>) {
-    let has_time = || until.is_some_and(|until| Instant::now() < until);
+/// Waits until there is room for more in the queue, for which there is time in the end
+/// unless the output takes too long.
+fn wait_for_queue(queue: &QueueGauge, batches: &Sender<Batch>, shared: &Shared) {
+    let has_time = || shared.has_time_to_write();
     // If nobody takes batches any more, sending one fails.
     while queue.bytes() > LONG_QUEUE && has_time() && batches.send(Batch::default()).is_ok() {
         thread::sleep(QUEUE_PAUSE);
@@ -278,14 +270,14 @@ mod tests {
 
     #[test]
     fn what_a_program_runs_that_is_started_is_looked_for_sooner() {
-        let stop = Arc::new(Stop::new(None, Duration::ZERO).unwrap());
+        let stop = Arc::new(Stop::new(None).unwrap());
         let (waits, waited) = channel();
         let (batches, taken) = channel();
         let (_back, empty) = channel();
         let has_waited = AtomicBool::new(false);
         let capture = Box::new(Waits { waits, has_waited, stop: Arc::clone(&stop) });
         let gauge = QueueGauge::default();
-        drain(capture, &stop, |_| {}, &Learned::default(), &gauge, &batches, &empty);
+        drain(capture, &stop, &Shared::default(), &Learned::default(), &gauge, &batches, &empty);
         assert_eq!(waited.iter().collect::<Vec<_>>(), [FIRST_INTERVAL, INTERVAL]);
         drop(batches);
         assert_eq!(taken.iter().count(), 3);

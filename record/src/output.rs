@@ -66,8 +66,8 @@ pub enum OutputError {
     ReaderGone,
     /// The end of a recording cannot be written.
     #[error(
-        "cannot write the rest of {path} in time: given up {} s after the end (--drain-timeout); \
-         it holds what was written until then",
+        "cannot write the rest of {path}: it was not taken within {} s (--drain-timeout); it \
+         holds what was written until then",
         timeout.as_secs_f64()
     )]
     Stalled {

@@ -74,7 +74,7 @@ pub fn record(
         }
     };
     let started = start(config, file, program, hook, &signals, notice)?;
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(Shared::new(config.drain_timeout));
     let mut watch = |progress| {
         shared.tell(notice);
         watch(progress);
@@ -211,7 +211,7 @@ fn run(
 ) -> Result<Ended, RecordError> {
     let Started { attached, tracker, learned, writer, file, mut program } = started;
     let queue = Arc::new(QueueGauge::default());
-    let stop = Arc::new(Stop::new(config.duration, config.drain_timeout)?);
+    let stop = Arc::new(Stop::new(config.duration)?);
     let (batch_sender, batches) = mpsc::channel();
     let (empty_sender, empty) = mpsc::channel();
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
@@ -224,8 +224,7 @@ fn run(
     let drainer = {
         let (shared, stop, queue) = (Arc::clone(shared), Arc::clone(&stop), Arc::clone(&queue));
         spawn("drain", move || {
-            let ended = |end_ns| shared.set_end_ns(end_ns, stop.patience());
-            drain(attached.capture, &stop, ended, &learned, &queue, &batch_sender, &empty);
+            drain(attached.capture, &stop, &shared, &learned, &queue, &batch_sender, &empty);
         })?
     };
     let resolver = {
@@ -247,8 +246,14 @@ fn run(
     let reason = wait_for_end(config, &stop, signals, program.as_mut(), shared, is_over, watch);
     shared.set_end_reason(reason);
     drop(stopping);
-    let time = config.drain_timeout.saturating_add(LAST_WORDS);
-    let file_size = match signals.with_usual_effect(|| result.recv_timeout(time))? {
+    let longest = config.drain_timeout.saturating_add(LAST_WORDS);
+    let wait = || loop {
+        match result.recv_timeout(TICK) {
+            Err(RecvTimeoutError::Timeout) if shared.output_took() < longest => {}
+            other => return other,
+        }
+    };
+    let file_size = match signals.with_usual_effect(wait)? {
         Err(RecvTimeoutError::Timeout) => {
             let (path, timeout) = (path, config.drain_timeout);
             return Ok(Ended {

@@ -32,8 +32,14 @@ pub(crate) struct Shared {
     pub(crate) limit_reached: AtomicBool,
     end_ns: AtomicU64,
     end_reason: AtomicU8,
-    /// Once the recording is over: until when what is left is written; 0 before.
-    write_until_ns: AtomicU64,
+    /// When the recording was over; 0 before.
+    over_ns: AtomicU64,
+    /// How long the output may take for what is left then.
+    patience: Duration,
+    /// How long it has taken since then, in writes that are done.
+    waited_ns: AtomicU64,
+    /// When the write began that is not done; 0 if there is none.
+    write_began_ns: AtomicU64,
     /// Events that there was no time to write.
     unwritten: AtomicU64,
     /// What the user should know and has not been told.
@@ -43,6 +49,11 @@ pub(crate) struct Shared {
 // All but the notices are single numbers that stand for themselves: whoever reads an
 // old one acts a moment later.
 impl Shared {
+    /// For a recording whose output may take so long for what is left in the end.
+    pub(crate) fn new(patience: Duration) -> Self {
+        Shared { patience, ..Shared::default() }
+    }
+
     /// Publishes what the tracker counted.
     pub(crate) fn set_counts(&self, counts: Counts) {
         self.samples.store(counts.samples, Ordering::Relaxed);
@@ -95,11 +106,30 @@ impl Shared {
         }
     }
 
-    /// Whether what was found is still to be written. If not, the recording was over
-    /// long ago.
+    /// Runs what writes to the output, and counts how long that takes.
+    pub(crate) fn writing<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.write_began_ns.store(now_ns(), Ordering::Relaxed);
+        let result = write();
+        // Nobody is to count it twice.
+        let took_ns = u64::try_from(self.output_took().as_nanos()).unwrap_or(u64::MAX);
+        self.write_began_ns.store(0, Ordering::Relaxed);
+        self.waited_ns.store(took_ns, Ordering::Relaxed);
+        result
+    }
+
+    /// How long the output has taken since the recording was over.
+    pub(crate) fn output_took(&self) -> Duration {
+        let over_ns = self.over_ns.load(Ordering::Relaxed);
+        let now = match (over_ns, self.write_began_ns.load(Ordering::Relaxed)) {
+            (0, _) | (_, 0) => 0,
+            (over_ns, began_ns) => now_ns().saturating_sub(began_ns.max(over_ns)),
+        };
+        Duration::from_nanos(self.waited_ns.load(Ordering::Relaxed).saturating_add(now))
+    }
+
+    /// Whether what was found is still to be written. If not, the output takes too long.
     pub(crate) fn has_time_to_write(&self) -> bool {
-        let until_ns = self.write_until_ns.load(Ordering::Relaxed);
-        until_ns == 0 || now_ns() < until_ns
+        self.over_ns.load(Ordering::Relaxed) == 0 || self.output_took() < self.patience
     }
 
     /// Counts events that are not written.
@@ -113,12 +143,10 @@ impl Shared {
     // that it was due is what the reason says before it is given. Only then are the
     // channels closed that lead to who reads both, and that orders them.
 
-    /// Notes when capturing ended, which is now or was to be a moment ago, and how long
-    /// what is left may take.
-    pub(crate) fn set_end_ns(&self, end_ns: u64, patience: Duration) {
+    /// Notes when capturing ended, which is now or was to be a moment ago.
+    pub(crate) fn set_end_ns(&self, end_ns: u64) {
         self.end_ns.store(end_ns, Ordering::Relaxed);
-        let patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        self.write_until_ns.store(now_ns().saturating_add(patience_ns), Ordering::Relaxed);
+        self.over_ns.store(now_ns(), Ordering::Relaxed);
     }
 
     /// Notes why the recording ends, before anybody is told to stop.

@@ -60,7 +60,8 @@ pub(crate) fn store(
     let result = write_all(&mut writer, &file, findings, written, queue, shared, max_size);
     let whole_len = writer.bytes_written();
     result.map_err(|error| failed(whole_len, error))?;
-    let file = writer.finish().map_err(|error| failed(whole_len, error))?;
+    let finished = shared.writing(|| writer.finish());
+    let file = finished.map_err(|error| failed(whole_len, error))?;
     Ok(file.len())
 }
 
@@ -90,15 +91,7 @@ fn write_all(
             found.records.push(Record::Cost(cost::now(queue.bytes(), writer.bytes_written())));
         }
         writer.set_fast(queue.bytes() > LONG_QUEUE)?;
-        writer.write_records(now, &found.records)?;
-        writer.write_stacks(now, &found.stacks)?;
-        writer.write_texts(now, &found.texts)?;
-        writer.write_samples(&mut found.samples)?;
-        writer.write_waits(&mut found.waits)?;
-        writer.write_calls(&mut found.calls)?;
-        writer.write_totals(now, &mut found.totals)?;
-        writer.write_allocations(&found.allocations)?;
-        writer.write_heap_counts(&mut found.heap_counts)?;
+        shared.writing(|| write(writer, now, &mut found))?;
         found.clear();
         // The resolver may be gone.
         let _ = written.send(found);
@@ -113,7 +106,23 @@ fn write_all(
         Record::Clock(clocks()),
         Record::End(End { time_ns, reason: reason.into() }),
     ];
-    writer.write_records(now_ns(), &last)
+    shared.writing(|| writer.write_records(now_ns(), &last))
+}
+
+fn write(
+    writer: &mut TraceWriter<Counted>,
+    now_ns: u64,
+    found: &mut Findings,
+) -> Result<(), FormatError> {
+    writer.write_records(now_ns, &found.records)?;
+    writer.write_stacks(now_ns, &found.stacks)?;
+    writer.write_texts(now_ns, &found.texts)?;
+    writer.write_samples(&mut found.samples)?;
+    writer.write_waits(&mut found.waits)?;
+    writer.write_calls(&mut found.calls)?;
+    writer.write_totals(now_ns, &mut found.totals)?;
+    writer.write_allocations(&found.allocations)?;
+    writer.write_heap_counts(&mut found.heap_counts)
 }
 
 /// Leaves out all rows but sums, of which there are few, and says so. Returns how many

@@ -247,8 +247,12 @@ fn threads_signals_forks_and_libraries() {
                 assert!(!left.contains_key("churn"), "{left:?}");
                 let functions = by_function(&profile, allocated);
                 let forked = functions["fork_and_allocate"];
+                // A child may be gone before anybody could look at its memory.
+                let cut = functions.get("[truncated]").copied().unwrap_or_default();
+                let all = (forked.0 + cut.0, forked.1 + cut.1);
                 let each = "20 children, each 100 times";
-                assert_eq!(forked, (2_000.0, 2_000_000.0), "{each}: {functions:?}");
+                assert_eq!(all, (2_000.0, 2_000_000.0), "{each}: {functions:?}");
+                assert!(cut.0 <= 400.0, "{functions:?}");
             }
             let counted = heap.counts.unwrap();
             assert!(counted.allocations >= allocations + 2_000, "{counted:?}");

@@ -236,9 +236,12 @@ fn single_calls_are_searched(page: &mut Page, trace: &Trace) {
         "((field) => { field.value = 'munmap('; field.dispatchEvent(new Event('input')); })(\
          document.querySelector('[aria-label=\"Search system calls\"]'))",
     );
-    let shown = page.evaluate("document.querySelectorAll('tr[data-call=munmap]').length");
-    assert_eq!(shown, unmapped);
-    assert_eq!(page.evaluate("document.querySelectorAll('tr[data-call]').length"), unmapped);
+    let shown = page.evaluate(
+        "Array.from(document.querySelectorAll('tr[data-call]'), (row) => [row.dataset.call, row.innerText])",
+    );
+    let shown = shown.as_array().unwrap();
+    assert!(shown.iter().all(|row| row[0] == "munmap"), "{shown:?}");
+    assert_eq!(shown.len(), unmapped, "{shown:?}");
 }
 
 /// `main` calls `parse` (60), which calls `scan` (20) and itself, and `send` (40).

@@ -105,7 +105,7 @@ fn a_pipe_that_is_never_read() {
         said.lines()
             .last()
             .is_some_and(|line| line.starts_with("rec: cannot write the rest of /dev/stdout")
-                && line.contains("given up 1 s after the end (--drain-timeout)")),
+                && line.contains("not taken within 1 s (--drain-timeout)")),
         "{said}"
     );
     // What had been written is a trace that ends early.

@@ -158,17 +158,10 @@ pub(super) fn find_package(
 
 /// Whether a file is an ELF file of this build.
 pub(super) fn has_build_id(file: &[u8], expected: &[u8]) -> bool {
-    parse(file).is_ok_and(|object| identity_of(file, &object) == expected)
-}
-
-/// What tells this build of a file from others. The build-id may be in a section only, of
-/// debug information that was put aside without program headers, or of a program of
-/// 32 bits.
-fn identity_of(file: &[u8], object: &object::File<'_>) -> Vec<u8> {
-    match build_id(object) {
-        Ok(id) if !id.is_empty() => id.to_owned(),
-        _ => identity(file),
-    }
+    // The build-id may be in a section only, of debug information that was put aside
+    // without program headers, or of a program of 32 bits.
+    let in_section = || parse(file).is_ok_and(|o| build_id(&o).is_ok_and(|id| id == expected));
+    identity(file) == expected || in_section()
 }
 
 /// Whether an error says that there is no such file.
@@ -196,12 +189,11 @@ fn binary_candidates(request: &ModuleRequest) -> Vec<PathBuf> {
 fn check_binary(file: &MappedFile, name: &str, request: &ModuleRequest) -> Result<(), String> {
     let damaged = |e: String| format!("{name} is not a readable ELF file ({e})");
     let object = parse(file).map_err(damaged)?;
-    let found = identity_of(file, &object);
-    if !request.build_id.is_empty() && found != request.build_id {
+    if !request.build_id.is_empty() && !has_build_id(file, request.build_id) {
         if is_checksum(request.build_id) {
             return Err(format!("another build: {name} has other code than what was recorded"));
         }
-        let recorded = hex(request.build_id);
+        let (recorded, found) = (hex(request.build_id), identity(&**file));
         let found = match found.is_empty() || is_checksum(&found) {
             true => "none".to_owned(),
             false => hex(&found),
