@@ -73,7 +73,8 @@ pub fn write_page(
     fixed.add("stacks", &stacks.columns())?;
     fixed.add_json("views", &views)?;
     if let Some(calls) = options.calls {
-        fixed.add_json("calls", &CallsPage::new(calls, ListOptions::default()))?;
+        let last = ListOptions { tail: Some(LAST_CALLS), ..ListOptions::default() };
+        fixed.add_json("calls", &CallsPage::new(calls, last))?;
     }
 
     let mut series = Series::all(profile, &stacks);
