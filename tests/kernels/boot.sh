@@ -29,9 +29,7 @@ for file in "$rec" "${PROGRAMS[@]/#/$programs/}"; do
         exit 1
     fi
 done
-# Several machines may start at once.
-mkdir -p target/kernels
-flock target/kernels make --silent -C tests/kernels
+make --silent -C tests/kernels
 tests/kernels/fetch.sh "$kernel"
 
 work=$(mktemp -d)

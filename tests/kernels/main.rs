@@ -4,10 +4,9 @@
 //! and holds what came out against what the target programs are known to do. It
 //! goes on after a failure, and says in the end what works and what does not.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
 
 mod calls;
 mod cpu;
@@ -23,8 +22,6 @@ use scenarios::{SCENARIOS, Scenario};
 thread_local! {
     /// What the last panic of a check said, and where.
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-    /// Whether a check is running, whose panic is a complaint.
-    static CHECKING: Cell<bool> = const { Cell::new(false) };
 }
 
 #[test]
@@ -79,26 +76,16 @@ fn check(kernel: &str) {
 
 /// What is wrong with a scenario, if anything.
 fn complaints(scenario: &Scenario, recorded: &Recorded) -> Vec<String> {
-    static HOOKED: Once = Once::new();
-    HOOKED.call_once(keep_what_checks_say);
+    panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
     let checks = [scenario.check, Recorded::assert_nothing_left];
     let failed = checks.iter().filter_map(|check| {
-        CHECKING.set(true);
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| check(recorded)));
-        CHECKING.set(false);
         outcome.err().map(|_| LAST_PANIC.take())
     });
-    failed.collect()
-}
-
-/// Has panics of checks kept in [`LAST_PANIC`], of whatever thread; all others do what
-/// they always do.
-fn keep_what_checks_say() {
-    let usual = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| match CHECKING.get() {
-        true => LAST_PANIC.set(panic.to_string()),
-        false => usual(panic),
-    }));
+    let complaints = failed.collect();
+    // Back to the usual.
+    drop(panic::take_hook());
+    complaints
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
