@@ -37,7 +37,14 @@ impl RawEvent<'_> {
             What::Waited(_) => Some((LossClass::Waits, 1)),
             What::Called(call) => Some((LossClass::Calls, call.count)),
             What::Allocated(_) => Some((LossClass::Allocations, 1)),
-            _ => None,
+            What::Counted(_)
+            | What::Mapped { .. }
+            | What::Named { .. }
+            | What::Forked { .. }
+            | What::Exited
+            | What::Lost { .. }
+            | What::Throttled
+            | What::Unthrottled => None,
         }
     }
 

@@ -15,7 +15,7 @@ mkdir -p "$2"
 out=$(realpath "$2")
 cd "$(dirname "$0")/../.."
 
-TIME_LIMIT=${TIME_LIMIT:-300}
+TIME_LIMIT=${TIME_LIMIT:-450}
 PROGRAMS=(allocs deep20 fakepython forker heap waiter)
 
 kernel=$1
