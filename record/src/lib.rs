@@ -17,6 +17,7 @@ mod code_objects;
 mod config;
 mod cost;
 mod cursor;
+mod descriptors;
 mod error;
 mod event;
 mod exports;

@@ -1,11 +1,10 @@
 //! Frames of Java programs, which nobody has told what to do.
 
-use std::fs;
 use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Target, Trace, assert_share, program_path, tool};
+use rz_tests::{Target, Trace, assert_share, line_with, program_path, share_with_frame, tool};
 
 /// Methods of `Split.java`, and their shares.
 const SHARES: [(&[&str], f64); 2] = [
@@ -23,25 +22,6 @@ fn record(java: &str, options: &[&str], what: &[&str], args: &[&str]) -> Trace {
     java.args(options).arg("-cp").arg(class.parent().unwrap()).arg("Split").args(what);
     let target = Target::spawn(&mut java);
     Trace::of(target.pid(), "4", &[&["-q"], args].concat())
-}
-
-/// The number of the line of `Split.java` that has this in it.
-fn line_with(part: &str) -> u32 {
-    let program = fs::read_to_string(program_path("java/Split.java")).unwrap();
-    let at = program.lines().position(|line| line.contains(part));
-    at.unwrap_or_else(|| panic!("no line has {part}")) as u32 + 1
-}
-
-/// The share of samples with a frame that is so.
-fn share(profile: &Profile, is_counted: &dyn Fn(&Location) -> bool) -> f64 {
-    let [mut counted, mut all] = [0; 2];
-    for sample in &profile.samples {
-        all += sample.weight;
-        if profile.locations_of(sample.stack).any(is_counted) {
-            counted += sample.weight;
-        }
-    }
-    counted as f64 / all as f64
 }
 
 /// Checks that methods have their shares, and that stacks lead to their roots.
@@ -92,13 +72,13 @@ fn interpreted_methods_have_their_shares_and_lines() {
         check_methods(&trace);
         let profile = trace.profile();
         for (call, expected) in [("int total = hot();", 0.7), ("apply(() -> cold())", 0.3)] {
-            let line = line_with(call);
+            let line = line_with("java/Split.java", call);
             let is_at = |location: &Location| {
                 is(&profile, location, "Split.deep", CodeTier::Interpreted)
                     && location.lines[0].line == line
             };
             let samples = profile.samples.iter().map(|sample| sample.count).sum();
-            assert_share(call, share(&profile, &is_at), expected, samples);
+            assert_share(call, share_with_frame(&profile, &is_at), expected, samples);
         }
     }
 }
@@ -112,9 +92,9 @@ fn inlined_methods_have_their_callers_and_lines() {
         let is_inlined = |location: &Location| {
             location.how.inlined
                 && is(&profile, location, "Split.lambda$deep$0", CodeTier::Optimized)
-                && location.lines[0].line == line_with("apply(() -> cold())")
+                && location.lines[0].line == line_with("java/Split.java", "apply(() -> cold())")
         };
-        let share = share(&profile, &is_inlined);
+        let share = share_with_frame(&profile, &is_inlined);
         assert!((0.2..0.4).contains(&share), "{java}: {share}");
     }
 }

@@ -1,12 +1,13 @@
 //! Frames of Node.js programs, which nobody has told what to do.
 
 use std::collections::HashSet;
-use std::fs;
 use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Target, Trace, assert_share, program_path, run, temp_dir, tool};
+use rz_tests::{
+    Target, Trace, assert_share, line_with, program_path, run, share_with_frame, temp_dir, tool,
+};
 
 /// Functions of `split.js`, and their shares.
 const SHARES: [(&str, f64); 3] = [("hot", 0.7), ("warm", 0.2), ("cold", 0.1)];
@@ -29,25 +30,6 @@ fn record_with(node: &mut Command, what: &str, seconds: &str, args: &[&str]) -> 
     Trace::of(target.pid(), seconds, &[&["-q"], args].concat())
 }
 
-/// The number of the line of `split.js` that has this in it.
-fn line_with(part: &str) -> u32 {
-    let program = fs::read_to_string(program_path("split.js")).unwrap();
-    let at = program.lines().position(|line| line.contains(part));
-    at.unwrap_or_else(|| panic!("no line has {part}")) as u32 + 1
-}
-
-/// The share of samples with a frame that is so.
-fn share(profile: &Profile, is_counted: &dyn Fn(&Location) -> bool) -> f64 {
-    let [mut counted, mut all] = [0; 2];
-    for sample in &profile.samples {
-        all += sample.weight;
-        if profile.locations_of(sample.stack).any(is_counted) {
-            counted += sample.weight;
-        }
-    }
-    counted as f64 / all as f64
-}
-
 #[track_caller]
 fn check_functions(trace: &Trace) {
     let folded = trace.folded(&[]);
@@ -64,13 +46,13 @@ fn check_functions(trace: &Trace) {
 /// Checks how often a function is in the line that has this in it.
 #[track_caller]
 fn check_line(profile: &Profile, name: &str, part: &str, expected: f64) {
-    let line = line_with(part);
+    let line = line_with("split.js", part);
     let is_at = |location: &Location| {
         let place = &location.lines[0];
         profile.functions[place.function].name == name && place.line == line
     };
     let samples = profile.samples.iter().map(|sample| sample.count).sum();
-    assert_share(part, share(profile, &is_at), expected, samples);
+    assert_share(part, share_with_frame(profile, &is_at), expected, samples);
 }
 
 #[test]
@@ -123,7 +105,7 @@ fn lines_of_interpreted_callers_have_their_shares() {
             && location.how.tier == CodeTier::Interpreted
             && profile.functions[location.lines[0].function].name == "run"
     };
-    assert!(share(&profile, &is_run) > 0.98);
+    assert!(share_with_frame(&profile, &is_run) > 0.98);
 }
 
 /// Optimized code says which functions it has in the places of calls, and in which
@@ -143,7 +125,7 @@ fn check_inlined(trace: &Trace) {
         let is_inlined = |location: &Location| {
             location.how.inlined && profile.functions[location.lines[0].function].name == name
         };
-        assert!(self::share(&profile, &is_inlined) > 0.7 * share, "{name}");
+        assert!(share_with_frame(&profile, &is_inlined) > 0.7 * share, "{name}");
     }
     check_line(&profile, "often", "i < 7 * PART", 0.7);
     check_line(&profile, "inlined", "x = together(x)", 0.99);
@@ -157,7 +139,7 @@ fn functions_that_are_replaced_within_a_loop_are_optimized() {
         location.how.tier == CodeTier::Optimized
             && profile.functions[location.lines[0].function].name == "replaced"
     };
-    assert!(share(&profile, &is_replaced) > 0.9);
+    assert!(share_with_frame(&profile, &is_replaced) > 0.9);
     check_line(&profile, "replaced", "x * 33", 0.99);
 }
 
@@ -194,7 +176,7 @@ fn a_stripped_node_has_native_frames_and_a_note() {
     let profile = record_with(&mut Command::new(&node), "run", "1", &[]).profile();
     assert!(!profile.samples.is_empty());
     let is_runtime = |location: &Location| matches!(location.kind, FrameKind::Runtime(_));
-    assert_eq!(share(&profile, &is_runtime), 0.0);
+    assert_eq!(share_with_frame(&profile, &is_runtime), 0.0);
     let is_about_v8 = |note: &&String| note.contains("a V8 whose frames are not known here");
     assert_eq!(profile.info.notes.iter().filter(is_about_v8).count(), 1);
 }
@@ -212,6 +194,6 @@ fn functions_have_their_files_and_first_lines() {
         let function = functions.find(|function| function.name == name);
         let function = function.unwrap_or_else(|| panic!("no {name}"));
         assert_eq!(function.file, program_path("split.js").to_str().unwrap());
-        assert_eq!(function.first_line, line_with(start), "{name}");
+        assert_eq!(function.first_line, line_with("split.js", start), "{name}");
     }
 }

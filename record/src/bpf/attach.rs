@@ -37,6 +37,7 @@ use super::targets::{set_up_calls, track};
 use super::ways::{LastWaits, ObjectFile, Resume, Ways, version};
 use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions, CallStacks};
+use crate::descriptors;
 use crate::host::{now_ns, online_cpus, release};
 use crate::queue::Batch;
 
@@ -141,6 +142,7 @@ impl From<LoadError> for Failure {
 /// kind that cannot be had is left out, with a note that says why.
 pub(crate) fn attach(options: &Options) -> Result<Attached, BpfError> {
     check_ground(options)?;
+    descriptors::raise_limit();
     let cpus = online_cpus();
     let mut plan = plan(options, &cpus);
     let (mut missing, mut first_error) = (Vec::new(), None);

@@ -14,6 +14,7 @@ use super::error::{BpfError, refused};
 use super::layout::Settings;
 use super::ways::{Allocators, LastWaits, ObjectFile, Resume, Ways};
 use crate::arch::bpf_objects;
+use crate::descriptors;
 use crate::libbpf_log::{listen, take_said};
 
 /// Allocations or calls that may be put together at the same time on a CPU.
@@ -26,6 +27,8 @@ const FEW_THREADS: u32 = 1 << 10;
 const MAX_TOTALS_BEFORE: u32 = 1 << 16;
 /// `BPF_F_NO_PREALLOC`.
 const NO_PREALLOC: u32 = 1;
+/// What libbpf opens at a time besides programs and maps.
+const SPARE_DESCRIPTORS: usize = 8;
 /// Programs for the beginnings of functions, where each probe needs its own.
 pub(super) const MAX_PROBES: u32 = 24;
 
@@ -186,6 +189,10 @@ impl Plan {
             program.set_autoload(wanted);
         }
         self.set_up_maps(&mut object).map_err(|error| failed(&error))?;
+        // Where it runs out of them, libbpf takes the kernel for one that can do less, and
+        // fails later, of something else.
+        descriptors::check(programs.len() + object.maps().count() + SPARE_DESCRIPTORS)
+            .map_err(|error| failed(&std::io::Error::from(error)))?;
         let object = object.load().map_err(|error| failed(&error))?;
         log::debug!("{}", take_said());
         Ok(Loaded { object })

@@ -202,7 +202,7 @@ impl CodeCache {
             code,
             kind,
             frame_bytes: (1..MAX_FRAME).contains(&frame_size).then(|| frame_size as u64 * WORD),
-            framed: framed.map(|framed| code + framed),
+            framed: framed.map(|framed| code.wrapping_add(framed)),
             identity,
             looked_ns: time_ns,
         })
@@ -322,7 +322,8 @@ impl Heap {
                     let block = self.range.start + (segment << self.log2_segment);
                     let is_used = word(memory, block.checked_add(layout.heap.used as u64)?)?;
                     let is_used = is_used & 0xff != 0;
-                    return is_used.then(|| block + layout.heap.header as u64);
+                    let blob = block.checked_add(layout.heap.header as u64);
+                    return blob.filter(|_| is_used);
                 }
                 back => segment = segment.checked_sub(back.into())?,
             }

@@ -346,9 +346,12 @@ fn compiled(blob: &Blob, memory: &impl Memory, frame: &FrameAt<'_>) -> Stepped {
         // A frame that is to be interpreted from now on keeps where it was.
         let is_deoptimized = of.deoptimizes.contains(&Some(at));
         let original = of.original_pc.filter(|_| is_deoptimized);
-        let original = original.and_then(|behind| frame.stack.read(frame.sp() + behind));
+        let original = original
+            .and_then(|behind| frame.stack.read(frame.sp().wrapping_add(behind)))
+            .filter(|original| (blob.code..blob.end).contains(original));
         let at = original.unwrap_or(at);
-        return Stepped { what: What::Compiled { at }, caller: frame.above(frame.sp() + bytes) };
+        let caller = frame.above(frame.sp().wrapping_add(bytes));
+        return Stepped { what: What::Compiled { at }, caller };
     }
     let built = blob.framed.and_then(|framed| built_at(at, blob.code, framed, bytes, memory));
     let caller = match built {

@@ -45,7 +45,8 @@ pub(super) fn scopes(
     let header = Bytes::read(memory, blob.start, layout.inlined_header());
     let read = || {
         let parts = Parts::of(blob, &header, layout)?;
-        let (is_later, scope) = parts.find(i32::try_from(address - blob.code).ok()?, memory)?;
+        let at = i32::try_from(address.checked_sub(blob.code)?).ok()?;
+        let (is_later, scope) = parts.find(at, memory)?;
         parts.scopes(scope, is_later, layout.numbers, memory)
     };
     read().unwrap_or_default().into()

@@ -20,11 +20,12 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit};
 use rustc_hash::FxHashMap;
 use rz_format::Tier;
 
 use crate::capture::Attached;
+use crate::descriptors;
 use crate::event::Source;
 use crate::host::{online_cpus, page_size};
 use crate::perf::attr::{self, EventOptions, SampledEvent};
@@ -188,7 +189,7 @@ impl Attachment {
 /// Opens events on all threads of the targets. Events that report what
 /// processes do are on when this returns; sampling is not.
 pub(crate) fn attach(targets: &Targets) -> Result<Attached, AttachError> {
-    raise_file_limit();
+    descriptors::raise_limit();
     // Before Linux 5.13, events are inherited by all children or by none.
     let (event, kernel, inherit) = match choose_event(targets, targets.follow) {
         Err(AttachError::OldKernel(_)) if !targets.follow => choose_event(targets, true)?,
@@ -472,14 +473,4 @@ fn is_open(paranoid: &str) -> bool {
 fn is_own(pid: u32) -> bool {
     let own = nix::unistd::geteuid().as_raw();
     std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == own)
-}
-
-/// Allows ourselves as many descriptors as we may.
-fn raise_file_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        log::debug!("the limit on open files stays at {soft}: {error}");
-    }
 }

@@ -107,6 +107,12 @@ impl Program {
         at
     }
 
+    /// Where functions begin and end.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let svma = |at: u32| self.text_svma.saturating_add(at.into());
+        self.starts.windows(2).map(move |pair| (svma(pair[0]), svma(pair[1])))
+    }
+
     /// The rule for an address, if a function of Go is there.
     pub(crate) fn rule(&self, svma: u64) -> Option<Rule> {
         // What signal handlers return to has called nothing: the byte before it is

@@ -5,12 +5,12 @@ use rustc_hash::FxHashSet;
 
 use super::code::CodeBytes;
 use super::state::FrameState;
-use super::walk::{Starts, Walk, puts_away, walk};
+use super::walk::{Starts, Walk, call_target, pointer, puts_away, walk};
 
-/// Most instructions that are looked at of a file, each time that one is. Of one that
-/// needs more, nothing is known: functions that were not found would be taken for parts
-/// of those before.
-const MAX_STEPS: usize = 4 << 20;
+/// Most instructions that are looked at of a file, those included that are looked at
+/// again. Of one that needs more, nothing is known: functions that were not found would be
+/// taken for parts of those before.
+const MAX_STEPS: usize = 8 << 20;
 
 /// How often it is asked which functions never return: each time, those that end in a call
 /// of one are found.
@@ -25,9 +25,11 @@ pub struct KnownFrames {
 }
 
 impl KnownFrames {
-    /// Follows all functions that can be found in `code`.
-    pub fn find(code: &CodeBytes) -> Self {
-        let mut search = Search { code, starts: Starts::default(), budget: MAX_STEPS };
+    /// Follows all functions that can be found in `code`, but for those of which something
+    /// else is known: where these begin and end, sorted.
+    pub fn find(code: &CodeBytes, covered: Vec<(u64, u64)>) -> Self {
+        let starts = Starts { covered, ..Starts::default() };
+        let mut search = Search { code, starts, budget: MAX_STEPS };
         search.find_starts();
         search.follow_all().unwrap_or_default()
     }
@@ -60,14 +62,15 @@ impl Search<'_> {
     /// Finds where functions begin: by symbols and calls, then by their addresses.
     fn find_starts(&mut self) {
         let mut reached: FxHashSet<u64> = FxHashSet::default();
-        let mut pointers = Vec::new();
         self.starts.possible.extend(self.code.words());
         let mut found: Vec<u64> = self.code.functions.clone();
+        let mut pointers = self.look_through_covered(&mut found);
         let mut data: Vec<u64> = self.starts.possible.iter().copied().collect();
         data.sort_unstable();
         loop {
             while let Some(start) = found.pop() {
-                if !self.code.is_code(start) || !self.starts.sure.insert(start) {
+                let is_followed = self.code.is_code(start) && !self.starts.covers(start);
+                if !is_followed || !self.starts.sure.insert(start) {
                     continue;
                 }
                 let walk = self.walk(start);
@@ -82,7 +85,8 @@ impl Search<'_> {
             let in_data = data.is_empty();
             let next = if in_data { pointers.pop() } else { data.pop() };
             let Some(start) = next else { return };
-            if self.starts.sure.contains(&start) || reached.contains(&start) {
+            let is_known = self.starts.begins_or_covers(start) || reached.contains(&start);
+            if is_known {
                 continue;
             }
             let walk = self.walk(start);
@@ -92,6 +96,25 @@ impl Search<'_> {
                 found.push(start);
             }
         }
+    }
+
+    /// Adds what covered code calls to `found`, and returns what it has the addresses of.
+    fn look_through_covered(&mut self, found: &mut Vec<u64>) -> Vec<u64> {
+        let mut pointers = Vec::new();
+        for (start, end) in &self.starts.covered {
+            let mut at = *start;
+            while at < *end && self.budget > 0 {
+                self.budget -= 1;
+                let Some(instruction) = self.code.instruction(at) else { break };
+                let called = call_target(&instruction);
+                let elsewhere = |address: &u64| !self.starts.covers(*address);
+                found.extend(called.filter(elsewhere));
+                pointers.extend(pointer(self.code, &instruction).filter(elsewhere));
+                at = instruction.next_ip();
+            }
+        }
+        self.starts.possible.extend(&pointers);
+        pointers
     }
 
     /// Whether code puts away what its caller has in registers, or makes room.
@@ -116,21 +139,15 @@ impl Search<'_> {
         !(walk.returns || walk.leaves || walk.is_contradictory)
     }
 
-    /// Begins to count steps anew; `None` if there were too many.
-    fn go_on(&mut self) -> Option<()> {
-        (std::mem::replace(&mut self.budget, MAX_STEPS) > 0).then_some(())
-    }
-
-    /// Follows each function once more, now that all are known.
+    /// Follows each function once more, now that all are known; `None` if it takes too
+    /// many steps.
     fn follow_all(mut self) -> Option<KnownFrames> {
-        self.go_on()?;
         let mut starts: Vec<u64> = self.starts.sure.iter().copied().collect();
         starts.sort_unstable();
         for _ in 0..ENDLESS_ROUNDS {
             let mut endless = starts.clone();
             endless.retain(|start| self.is_endless(*start));
             self.starts.endless.extend(endless);
-            self.go_on()?;
         }
         let mut frames: Vec<(u64, u8, FrameState)> = Vec::new();
         for start in starts {
@@ -141,7 +158,9 @@ impl Search<'_> {
             let walked = walk.instructions.into_iter();
             frames.extend(walked.map(|(at, (length, state))| (at, length, state)));
         }
-        self.go_on()?;
+        if self.budget == 0 {
+            return None;
+        }
         frames.sort_unstable_by_key(|(at, ..)| *at);
         let mut ranges: Vec<(u64, u64, FrameState)> = Vec::new();
         for same_place in frames.chunk_by(|a, b| a.0 == b.0) {

@@ -17,12 +17,28 @@ const FUNCTION_ALIGNMENT: u64 = 16;
 /// Where functions begin.
 #[derive(Default)]
 pub struct Starts {
+    /// First addresses, and those behind the last, of code that is not to be followed;
+    /// sorted.
+    pub covered: Vec<(u64, u64)>,
     /// Places that are called, or have symbols of functions.
     pub sure: FxHashSet<u64>,
     /// Places whose address something has.
     pub possible: FxHashSet<u64>,
     /// Functions that never return.
     pub endless: FxHashSet<u64>,
+}
+
+impl Starts {
+    /// Whether code is not to be followed.
+    pub fn covers(&self, at: u64) -> bool {
+        let after = self.covered.partition_point(|(start, _)| *start <= at);
+        self.covered[..after].last().is_some_and(|(_, end)| at < *end)
+    }
+
+    /// Whether it is another function that is at an address.
+    pub fn begins_or_covers(&self, at: u64) -> bool {
+        self.sure.contains(&at) || self.covers(at)
+    }
 }
 
 /// What was found in a function.
@@ -73,9 +89,9 @@ pub fn walk(code: &CodeBytes, start: u64, starts: &Starts, budget: &mut usize) -
             *budget -= 1;
             let Some(instruction) = code.instruction(at) else { break };
             walk.instructions.insert(at, (instruction.len() as u8, state));
-            walk.take_pointers(code, &instruction);
+            walk.pointers.extend(pointer(code, &instruction));
             switch.see(code, &instruction);
-            let is_inside = |target: u64| target == start || !starts.sure.contains(&target);
+            let is_inside = |target: u64| target == start || !starts.begins_or_covers(target);
             match instruction.flow_control() {
                 FlowControl::Return => {
                     walk.returns = true;
@@ -103,11 +119,9 @@ pub fn walk(code: &CodeBytes, start: u64, starts: &Starts, budget: &mut usize) -
                     break;
                 }
                 FlowControl::Call if instruction.op0_kind() == OpKind::NearBranch64 => {
-                    let target = instruction.near_branch_target();
-                    if target != instruction.next_ip() && code.is_code(target) {
-                        walk.calls.push(target);
-                    }
-                    if starts.endless.contains(&target) {
+                    let target = call_target(&instruction).filter(|at| code.is_code(*at));
+                    walk.calls.extend(target);
+                    if target.is_some_and(|target| starts.endless.contains(&target)) {
                         break;
                     }
                 }
@@ -149,7 +163,7 @@ fn begins_anew(code: &CodeBytes, behind: u64, starts: &Starts) -> bool {
     while let Some(padding) = code.instruction(at).filter(is_padding) {
         at = padding.next_ip();
     }
-    if starts.sure.contains(&at) || starts.possible.contains(&at) {
+    if starts.begins_or_covers(at) || starts.possible.contains(&at) {
         return true;
     }
     let Some(first) = code.instruction(at) else { return true };
@@ -170,25 +184,29 @@ pub fn puts_away(instruction: &Instruction) -> bool {
     instruction.mnemonic() == Mnemonic::Push && PRESERVED.contains(&instruction.op0_register())
 }
 
-impl Walk {
-    fn take_pointers(&mut self, code: &CodeBytes, instruction: &Instruction) {
-        let address = match instruction.mnemonic() {
-            Mnemonic::Lea if instruction.is_ip_rel_memory_operand() => {
-                instruction.ip_rel_memory_address()
-            }
-            Mnemonic::Mov | Mnemonic::Push => match instruction.op_kind(instruction.op_count() - 1)
-            {
-                OpKind::Immediate32 | OpKind::Immediate32to64 | OpKind::Immediate64 => {
-                    instruction.immediate(instruction.op_count() - 1)
-                }
-                _ => return,
-            },
-            _ => return,
-        };
-        if code.is_code(address) {
-            self.pointers.push(address);
+/// The address of code that an instruction has in it.
+pub fn pointer(code: &CodeBytes, instruction: &Instruction) -> Option<u64> {
+    let address = match instruction.mnemonic() {
+        Mnemonic::Lea if instruction.is_ip_rel_memory_operand() => {
+            instruction.ip_rel_memory_address()
         }
-    }
+        Mnemonic::Mov | Mnemonic::Push => match instruction.op_kind(instruction.op_count() - 1) {
+            OpKind::Immediate32 | OpKind::Immediate32to64 | OpKind::Immediate64 => {
+                instruction.immediate(instruction.op_count() - 1)
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    code.is_code(address).then_some(address)
+}
+
+/// What a call calls; an instruction that calls the one behind it only takes its address.
+pub fn call_target(instruction: &Instruction) -> Option<u64> {
+    let is_direct = instruction.flow_control() == FlowControl::Call
+        && instruction.op0_kind() == OpKind::NearBranch64;
+    let target = is_direct.then(|| instruction.near_branch_target());
+    target.filter(|target| *target != instruction.next_ip())
 }
 
 impl Switch {
