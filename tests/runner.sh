@@ -5,8 +5,8 @@
 # they run one by one. All but those below, which need what is right, but do not mind
 # how long it takes: as many of them run at a time as there are processors. Virtual
 # machines need all there is.
-together='bad_input:: consumers:: embed:: files:: import:: jit:: json:: merge::
-    pipes:: quickstart:: redact:: source_maps:: workspace::'
+together='bad_input:: consumers:: embed:: files:: go:: import:: java:: jit:: json:: merge::
+    node:: pipes:: python:: quickstart:: redact:: source_maps:: stacks:: stalled:: workspace::'
 
 case ${1##*/} in
     e2e-*)

@@ -348,6 +348,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	room->record.where.kernel_bytes = 0;
 	room->record.where.user_bytes = 0;
 	room->record.where.python_bytes = 0;
+	room->record.where.user_holes = 0;
 	if (with_stack) {
 		fill_registers(&room->record.where, regs);
 		length = begin_stack(&room->record.where, room->stack, task);

@@ -73,6 +73,7 @@ struct where {
 	__u32 kernel_bytes;
 	__u32 user_bytes;
 	__u32 python_bytes;
+	__u64 user_holes;		// pages of it that were not there, by bits
 	__u64 slots[SLOTS];		// see the processor's types.h
 };
 

@@ -86,13 +86,15 @@ static __always_inline __u64 used_bytes(const struct where *where, struct task_s
 	return settings.stack_bytes;
 }
 
-// Copies the current thread's user stack to `to`, as far as there is one: up to
-// the end of some page. Returns the number of bytes.
-static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where,
+// Copies the current thread's user stack to `to`, as far as there is one, without the
+// pages that are not there: those of a frame that has not used all of its room, or
+// that were swapped out. Returns the number of bytes up to the last one that was.
+static __always_inline __u32 copy_user_stack(__u8 *to, struct where *where,
 					     struct task_struct *task)
 {
-	__u64 from = where->slots[SP_SLOT], wanted, done, part;
+	__u64 from = where->slots[SP_SLOT], wanted, at = 0, part, end = 0;
 
+	where->user_holes = 0;
 	if (!where->has_registers)
 		return 0;
 	wanted = used_bytes(where, task);
@@ -105,24 +107,21 @@ static __always_inline __u32 copy_user_stack(__u8 *to, const struct where *where
 	// Nearly always the end of the stack is known.
 	if (!bpf_probe_read_user(to, wanted, (void *)from))
 		return wanted;
-	part = PAGE - (from & (PAGE - 1));
-	if (part > wanted || bpf_probe_read_user(to, part, (void *)from))
-		return 0;
-	done = part;
-#pragma unroll
-	for (__u64 size = MAX_USER_BYTES / 2; size >= PAGE; size /= 2) {
-		barrier_var(done);
-		if (done + size <= wanted && done <= MAX_USER_BYTES - size &&
-		    !bpf_probe_read_user(to + done, size, (void *)(from + done)))
-			done += size;
+	for (int page = 0; page < MAX_USER_BYTES / PAGE && at < wanted; page++) {
+		part = PAGE - ((from + at) & (PAGE - 1));
+		if (part > wanted - at)
+			part = wanted - at;
+		barrier_var(at);
+		barrier_var(part);
+		if (at > MAX_USER_BYTES - PAGE || part > PAGE)
+			break;
+		if (bpf_probe_read_user(to + at, part, (void *)(from + at)))
+			where->user_holes |= 1ull << page;
+		else
+			end = at + part;
+		at += part;
 	}
-	part = wanted - done;
-	barrier_var(done);
-	barrier_var(part);
-	if (done <= MAX_USER_BYTES - PAGE && part < PAGE &&
-	    !bpf_probe_read_user(to + done, part, (void *)(from + done)))
-		done += part;
-	return done <= MAX_USER_BYTES ? done : 0;
+	return end <= MAX_USER_BYTES ? end : 0;
 }
 
 // Copies the user stack behind the kernel addresses that are there already;

@@ -367,6 +367,7 @@ static __always_inline int hand_over_wait(struct task_struct *task, bool with_us
 		wait->state = thread->off_state;
 	}
 	wait->where.user_bytes = length;
+	wait->where.user_holes = 0;
 	length += python + kernel;
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&waits, room, sizeof(*wait) + length, BPF_RB_FORCE_WAKEUP))

@@ -141,6 +141,8 @@ pub(crate) struct RawStack<'a> {
     pub(crate) registers: Option<Registers>,
     /// The stack from the stack pointer on, as much as was copied.
     pub(crate) stack: &'a [u8],
+    /// Pages of it that could not be read, from the first one on, by bits.
+    pub(crate) holes: u64,
 }
 
 /// An interval off the CPU that ends with the event; see [`rz_format::Wait`].

@@ -70,6 +70,7 @@ fn a_process_is_described() {
 #[test]
 fn processes_are_chosen() {
     let busy = Target::start("split", &[]);
+    let _busy_too = Target::start("split", &[]);
     let idle = Target::spawn(Command::new("/bin/sh").args(["-c", "echo ready; exec sleep 1000"]));
     let trace = Trace::record(&["-q", "-a", "-d", "1"]);
     let path = trace.path();

@@ -116,6 +116,14 @@ fn deeper_than_what_is_copied() {
     assert!(folded.share(";[truncated];descend;descend;descend") > 0.9, "{}", folded.head(2));
 }
 
+/// The page that a frame has not used is not there to be copied.
+#[test]
+fn frames_with_room_that_is_not_there() {
+    let tree = "room_thread > with_room now_ns\n with_room > bottom\n bottom > work";
+    let folded = check("rooms", &[], tree);
+    assert!(folded.share(";with_room;bottom;work_[i]") > 0.95, "{}", folded.head(9));
+}
+
 #[test]
 fn twenty_functions_deep() {
     let mut tree = "deep_thread > f00 now_ns\n f19 > work\n".to_owned();

@@ -366,10 +366,10 @@ impl FrameRule {
                 let interrupted = self.is_signal_trampoline;
                 Ok(Step::Caller { registers: caller, interrupted, simple })
             }
-            None if stack.is_beyond(cfa.wrapping_add_signed(RETURN_ADDRESS_AT_CFA)) => {
-                Err(TruncatedReason::StackTooDeep)
+            None => {
+                let missing = stack.missing(cfa.wrapping_add_signed(RETURN_ADDRESS_AT_CFA));
+                Err(missing.unwrap_or(TruncatedReason::NoUnwindInfo))
             }
-            None => Err(TruncatedReason::NoUnwindInfo),
         }
     }
 }

@@ -222,8 +222,8 @@ fn frame_pointer_step(
         return Err(unusable);
     }
     let return_address_at = frame.wrapping_add(CHAINED_RETURN_ADDRESS);
-    if stack.is_beyond(return_address_at) {
-        return Err(End::Truncated(TruncatedReason::StackTooDeep));
+    if let Some(reason) = stack.missing(return_address_at).or(stack.missing(frame)) {
+        return Err(End::Truncated(reason));
     }
     let previous = stack.read(frame).ok_or(unusable)?;
     let return_address = stack.read(return_address_at).ok_or(unusable)?;

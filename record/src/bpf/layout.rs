@@ -233,15 +233,16 @@ struct Where {
     kernel_bytes: usize,
     user_bytes: usize,
     python_bytes: usize,
+    user_holes: u64,
 }
 
 fn where_(input: &mut Cursor<'_>) -> Option<Where> {
     let has_registers = input.u32()? != 0;
     let (kernel_bytes, user_bytes) = (input.u32()? as usize, input.u32()? as usize);
-    let python_bytes = input.u32()? as usize;
+    let (python_bytes, user_holes) = (input.u32()? as usize, input.u64()?);
     let slots = input.u64s::<REGISTER_COUNT>()?;
     let registers = has_registers.then(|| Registers::from_slots(&slots));
-    Some(Where { registers, kernel_bytes, user_bytes, python_bytes })
+    Some(Where { registers, kernel_bytes, user_bytes, python_bytes, user_holes })
 }
 
 impl Where {
@@ -250,7 +251,8 @@ impl Where {
         let kernel = input.take(self.kernel_bytes)?;
         // Behind the end of a stack that was shortened there is nothing.
         let stack = input.take(self.user_bytes.min(input.0.len()))?;
-        Some(RawStack { python, kernel, registers: self.registers, stack })
+        let (registers, holes) = (self.registers, self.user_holes);
+        Some(RawStack { python, kernel, registers, stack, holes })
     }
 }
 
@@ -289,9 +291,11 @@ pub(super) struct Unread {
 const WANTED_AT: usize = 24 + 24 + 12;
 const RUNS_AT: usize = WANTED_AT + 4;
 const PLACE_AT: usize = RUNS_AT + 8;
-/// Offset in a place of the number of user bytes, and of the stack pointer.
+/// Offset in a place of the number of user bytes, of the registers, and of the stack
+/// pointer.
 const USER_BYTES_AT: usize = 8;
-const STACK_POINTER_AT: usize = 16 + 7 * 8;
+const SLOTS_AT: usize = 16 + 8;
+const STACK_POINTER_AT: usize = SLOTS_AT + 7 * 8;
 
 /// What is still to be read of a record, if it is one of a wait that wants it.
 pub(super) fn unread_stack(record: &[u8]) -> Option<Unread> {
@@ -312,9 +316,9 @@ pub(super) fn unread_stack(record: &[u8]) -> Option<Unread> {
 pub(super) fn add_stack(record: &[u8], stack: &[u8], has_run: bool) -> Vec<u8> {
     let mut whole = record.to_vec();
     if has_run {
-        whole.truncate(PLACE_AT + 16 + REGISTER_COUNT * 8);
+        whole.truncate(PLACE_AT + SLOTS_AT + REGISTER_COUNT * 8);
         // No registers, and nothing that follows.
-        whole[PLACE_AT..PLACE_AT + 16].fill(0);
+        whole[PLACE_AT..PLACE_AT + SLOTS_AT].fill(0);
         return whole;
     }
     let length = (stack.len() as u32).to_le_bytes();
@@ -367,6 +371,7 @@ mod tests {
 
     fn stack(user_bytes: u32) -> Vec<u8> {
         let mut bytes = [1, 8, user_bytes, 0].map(u32::to_le_bytes).concat();
+        bytes.extend_from_slice(&2u64.to_le_bytes());
         bytes.extend_from_slice(&[0; REGISTER_COUNT * 8]);
         bytes.extend_from_slice(&5u64.to_le_bytes());
         bytes.extend(vec![3; user_bytes as usize]);
@@ -397,12 +402,13 @@ mod tests {
         let mut texts = vec![0; 2 * TEXT_ROOM];
         texts[..3].copy_from_slice(b"/a\0");
         let stack = stack(24);
-        let (fixed, rest) = stack.split_at(16 + REGISTER_COUNT * 8);
+        let (fixed, rest) = stack.split_at(SLOTS_AT + REGISTER_COUNT * 8);
         let full = record(KIND_CALL, &[&call, fixed, &texts, rest]);
         let What::Called(parsed) = parse(&full).unwrap().what else { panic!() };
         assert_eq!(parsed.texts, [Some(&b"/a"[..]), None]);
         let (place, weight) = parsed.place.unwrap();
         assert_eq!((place.kernel.len(), place.stack.len(), weight), (8, 24, 1_000));
+        assert_eq!(place.holes, 2);
         assert_eq!(shortened_len(&full, 8), full.len() - 16);
         assert_eq!(shortened_len(&full, u64::MAX), full.len());
     }

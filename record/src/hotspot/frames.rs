@@ -79,11 +79,8 @@ pub(super) struct FrameAt<'a> {
 
 impl FrameAt<'_> {
     fn word(&self, address: u64) -> Result<u64, TruncatedReason> {
-        match self.stack.read(address) {
-            Some(word) => Ok(word),
-            None if self.stack.is_beyond(address) => Err(TruncatedReason::StackTooDeep),
-            None => Err(TruncatedReason::NoUnwindInfo),
-        }
+        let missing = || self.stack.missing(address).unwrap_or(TruncatedReason::NoUnwindInfo);
+        self.stack.read(address).ok_or_else(missing)
     }
 
     fn sp(&self) -> u64 {

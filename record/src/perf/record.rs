@@ -164,7 +164,7 @@ fn parse_sample(mut input: Cursor<'_>) -> Option<RawEvent<'_>> {
     };
     let stack_len = usize::try_from(input.u64()?).ok()?;
     let stack = input.take(stack_len)?;
-    let place = RawStack { python: &[], kernel, registers, stack };
+    let place = RawStack { python: &[], kernel, registers, stack, holes: 0 };
     let what = What::Sample { event: 0, weight, place };
     Some(RawEvent { time_ns, source, pid, tid, cpu, what })
 }

@@ -119,7 +119,8 @@ impl Tracker {
                     let moment = Moment { time_ns: time(ticks), pid, tid };
                     let bytes: Vec<u8> = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
                     let registers = Some(Registers::of_caller(ip, sp, bp));
-                    let place = RawStack { python: &[], kernel: &[], registers, stack: &bytes };
+                    let place =
+                        RawStack { python: &[], kernel: &[], registers, stack: &bytes, holes: 0 };
                     let (kind, interval, place) = (kind(entry), row.interval, Some(place));
                     let allocation =
                         RawAllocation { kind, address, size, allocations, interval, place };

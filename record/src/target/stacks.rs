@@ -155,7 +155,7 @@ impl Stacks {
         records: &mut Vec<Record>,
     ) -> UserStack {
         let Some(registers) = place.registers else { return UserStack::default() };
-        let stack = StackMemory::new(registers.sp(), place.stack);
+        let stack = StackMemory::new(registers.sp(), place.stack).with_holes(place.holes);
         let Moment { time_ns, pid, tid } = moment;
         let code_version = process.code_version();
         let mut nobodys = ThreadStack::default();

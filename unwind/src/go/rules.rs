@@ -206,10 +206,10 @@ impl Rule {
             None if is_kept && stack.read(base).is_none() => {
                 return Err(TruncatedReason::OtherStack);
             }
-            None if stack.is_beyond(return_address_at) => {
-                return Err(TruncatedReason::StackTooDeep);
+            None => {
+                let missing = stack.missing(return_address_at);
+                return Err(missing.unwrap_or(TruncatedReason::NoUnwindInfo));
             }
-            None => return Err(TruncatedReason::NoUnwindInfo),
         };
         let interrupted = matches!(self, Rule::Injected { .. });
         let simple = matches!(self, Rule::Called { .. }).then_some(Simple { saved_fp: 0 });
