@@ -44,7 +44,7 @@ heading "prerequisites"
 tests/setup.sh
 
 heading "target programs"
-make --silent -C tests/programs
+make --silent --jobs="$(nproc)" -C tests/programs
 
 # All of the workspace, always: of other sets of packages, some are built with other
 # features, and all that uses them again.

@@ -19,8 +19,14 @@ use crate::reason::{Reason, WaitReason};
 
 /// Everything but [`Profile::info`], of which only the numbers of samples and
 /// the notes about names and stacks are set.
-pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOptions) -> Profile {
-    let Tables { facts, stacks: dictionary, sums, timeline, totals, calls, .. } = tables;
+pub(super) fn assemble(
+    tables: &mut Tables,
+    heap: &mut HeapTables,
+    options: &LoadOptions,
+) -> Profile {
+    let moments = tables.timeline.as_mut().and_then(Timeline::take_moments);
+    let tables = &*tables;
+    let Tables { facts, stacks: dictionary, sums, totals, calls, .. } = tables;
     let touched = touched_stacks(dictionary, sums, heap);
     let touched_frames = touched_frames(dictionary, &touched);
     let frames = dictionary.frames.values();
@@ -44,17 +50,13 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
         Sample { event, thread, stack, count: amount.count, weight: amount.weight }
     };
     let mut samples: Vec<Sample> = sums.amounts().map(sum).collect();
-    let timed = |moment: &Moment| {
+    let timed = |moment: Moment| {
         let (event, thread, stack) = resolve(moment.entry.key);
         let Entry { time_ns, duration_ns, weight, .. } = moment.entry;
         let count = moment.count;
         TimedSample { time_ns, duration_ns, count, event, thread, stack, weight }
     };
-    profile.timeline = timeline.as_ref().and_then(Timeline::moments).map(|moments| {
-        let mut timeline: Vec<TimedSample> = moments.map(timed).collect();
-        timeline.sort_by_key(|sample| sample.time_ns);
-        timeline
-    });
+    profile.timeline = moments.map(|classes| in_order(classes, timed));
     let place = |site: &SiteKey| {
         let stack = site.stack.map(|id| stacks.of_id(id, dictionary, &mut locations));
         (thread_index(site.thread), stack)
@@ -103,6 +105,22 @@ pub(super) fn assemble(tables: &Tables, heap: &mut HeapTables, options: &LoadOpt
         profile.heap = Some(found);
     }
     profile
+}
+
+/// All classes in order of time. There may be millions: each class is let go of as soon
+/// as it was gone through, and only times are sorted.
+fn in_order(
+    classes: [Vec<Moment>; 3],
+    mut timed: impl FnMut(Moment) -> TimedSample,
+) -> Vec<TimedSample> {
+    let mut timeline = Vec::with_capacity(classes.iter().map(Vec::len).sum());
+    for moments in classes {
+        timeline.extend(moments.into_iter().map(&mut timed));
+    }
+    if !timeline.is_sorted_by_key(|sample| sample.time_ns) {
+        timeline.sort_by_cached_key(|sample| sample.time_ns);
+    }
+    timeline
 }
 
 /// Exact sums by the threads of the profile.

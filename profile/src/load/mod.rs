@@ -261,7 +261,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     }
     let in_window = !selection.window.is_everything();
     let inexact = tables.replace_missing_totals(in_window);
-    let mut profile = assemble::assemble(&tables, &mut heap, options);
+    let mut profile = assemble::assemble(&mut tables, &mut heap, options);
     profile.inexact = inexact;
     let last_sample_ns = tables.sums.last_ns().max(heap.last_ns());
     let reading = Reading {

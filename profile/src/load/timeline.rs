@@ -192,11 +192,12 @@ impl Timeline {
         [&self.samples, &self.waits, &self.calls]
     }
 
-    /// What happened, of the classes that were not given up, in the order of
-    /// the file; `None` if all were.
-    pub(super) fn moments(&self) -> Option<impl Iterator<Item = &Moment>> {
+    /// What happened, by class, in the order of the file: nothing of classes that were
+    /// given up; `None` if all were. It is not kept.
+    pub(super) fn take_moments(&mut self) -> Option<[Vec<Moment>; 3]> {
         let any = self.classes().iter().any(|class| class.when_full != WhenFull::GivenUp);
-        any.then(|| self.classes().into_iter().flat_map(|class| &class.moments))
+        let Timeline { samples, waits, calls, .. } = self;
+        any.then(|| [samples, waits, calls].map(|class| std::mem::take(&mut class.moments)))
     }
 
     /// What became of classes that have too much, one sentence each.
@@ -213,14 +214,15 @@ mod tests {
     fn a_long_timeline_is_given_up_by_class() {
         let mut timeline = Timeline::new(false, 0);
         let samples = vec![Sample::default(); MAX_ENTRIES / 2];
-        let length = |timeline: &Timeline| timeline.moments().map(Iterator::count);
+        let lengths = |timeline: &Timeline| timeline.classes().map(|class| class.moments.len());
         timeline.samples(&samples);
         timeline.samples(&samples);
         timeline.waits(&[Wait::default(); 2]);
-        assert_eq!(length(&timeline), Some(MAX_ENTRIES + 2));
+        assert_eq!(lengths(&timeline), [MAX_ENTRIES, 2, 0]);
         timeline.samples(&samples[..1]);
         timeline.samples(&samples[..1]);
-        assert_eq!(length(&timeline), Some(2));
+        assert_eq!(lengths(&timeline), [0, 2, 0]);
+        assert!(timeline.take_moments().is_some());
         let notes: Vec<String> = timeline.notes().collect();
         assert!(notes.len() == 1 && notes[0].starts_with("samples are"), "{notes:?}");
     }
@@ -237,7 +239,7 @@ mod tests {
         };
         let samples: Vec<Sample> = (0..=MAX_ENTRIES as u64).map(sample).collect();
         timeline.samples(&samples);
-        let moments: Vec<Moment> = timeline.moments().unwrap().copied().collect();
+        let [moments, ..] = timeline.take_moments().unwrap();
         assert!(moments.len() < MAX_ENTRIES / 2, "{}", moments.len());
         assert_eq!(moments.iter().map(|moment| moment.count).sum::<u64>(), samples.len() as u64);
         let weight: u64 = moments.iter().map(|moment| moment.entry.weight).sum();
@@ -260,8 +262,8 @@ mod tests {
         };
         let samples: Vec<Sample> = (0..=MAX_ENTRIES as u64).map(sample).collect();
         timeline.samples(&samples);
-        let times: Vec<u64> =
-            timeline.moments().unwrap().map(|moment| moment.entry.time_ns).collect();
+        let [moments, ..] = timeline.take_moments().unwrap();
+        let times: Vec<u64> = moments.iter().map(|moment| moment.entry.time_ns).collect();
         let expected: Vec<u64> = samples.iter().map(|sample| sample.time_ns).collect();
         assert!(times == expected, "{}", times.len());
         assert_eq!(timeline.notes().count(), 0);
@@ -276,7 +278,7 @@ mod tests {
         timeline.waits(&[long]);
         let waits: Vec<Wait> = (0..MAX_ENTRIES as u64).map(short).collect();
         timeline.waits(&waits);
-        let mut spans = timeline.moments().unwrap().map(Moment::span);
-        assert!(spans.any(|span| span == (4_000_000_000, 5_000_000_000)));
+        let [_, waits, _] = timeline.take_moments().unwrap();
+        assert!(waits.iter().map(Moment::span).any(|span| span == (4_000_000_000, 5_000_000_000)));
     }
 }
