@@ -92,9 +92,10 @@ static __always_inline __u64 used_bytes(const struct where *where, struct task_s
 static __always_inline __u32 copy_user_stack(__u8 *to, struct where *where,
 					     struct task_struct *task)
 {
-	__u64 from = where->slots[SP_SLOT], wanted, at = 0, part, end = 0;
+	__u64 from = where->slots[SP_SLOT], before = from & (PAGE - 1), wanted, at, part;
 
 	where->user_holes = 0;
+	where->user_bytes = 0;
 	if (!where->has_registers)
 		return 0;
 	wanted = used_bytes(where, task);
@@ -107,21 +108,22 @@ static __always_inline __u32 copy_user_stack(__u8 *to, struct where *where,
 	// Nearly always the end of the stack is known.
 	if (!bpf_probe_read_user(to, wanted, (void *)from))
 		return wanted;
-	for (int page = 0; page < MAX_USER_BYTES / PAGE && at < wanted; page++) {
-		part = PAGE - ((from + at) & (PAGE - 1));
-		if (part > wanted - at)
-			part = wanted - at;
+	// The verifier looks at each page once for each way that those before may have
+	// gone, unless nothing that it follows tells which one that was.
+	for (int page = 0; page < MAX_USER_BYTES / PAGE; page++) {
+		at = page ? page * PAGE - before : 0;
+		part = page ? PAGE : PAGE - before;
 		barrier_var(at);
 		barrier_var(part);
-		if (at > MAX_USER_BYTES - PAGE || part > PAGE)
+		if (at > MAX_USER_BYTES - PAGE || part > PAGE || at >= wanted)
 			break;
 		if (bpf_probe_read_user(to + at, part, (void *)(from + at)))
 			where->user_holes |= 1ull << page;
 		else
-			end = at + part;
-		at += part;
+			where->user_bytes = at + part;
 	}
-	return end <= MAX_USER_BYTES ? end : 0;
+	part = where->user_bytes;
+	return part < wanted ? part : wanted;
 }
 
 // Copies the user stack behind the kernel addresses that are there already;
