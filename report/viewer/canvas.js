@@ -55,6 +55,14 @@ function fitted(canvas, width, height) {
   return draw;
 }
 
+// Of a span in pixels the whole ones that it gets, from the first one that is not taken:
+// at least one, as parts of them would hardly be seen; none if those are taken.
+function pixelsOf(begin, stop, taken, width) {
+  const first = Math.max(Math.floor(begin), taken);
+  const end = Math.min(stop, width);
+  return [first, end > first ? Math.max(Math.round(end), first + 1) : first];
+}
+
 let letterWidth = 0;
 function fittingText(draw, text, width) {
   letterWidth ||= draw.measureText('m').width;

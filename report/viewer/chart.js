@@ -74,14 +74,13 @@ const chart = {
     const faded = styleOf('--faded');
     for (let depth = Math.floor(scrollTop / ROW); depth < this.spans.length && depth * ROW - scrollTop < height; depth++) {
       const y = 16 + depth * ROW - scrollTop;
-      let right = -1;
+      let right = 0;
       for (const span of this.spans[depth]) {
-        const a = Math.max((span.begin - from) * scale, right, 0);
-        const b = Math.min((span.stop - from) * scale, width);
-        if (b - a < 0.3) continue;
+        const [a, b] = pixelsOf((span.begin - from) * scale, (span.stop - from) * scale, right, width);
+        if (b <= a) continue;
         right = b;
         draw.fillStyle = matches && !matches[span.frame] ? faded : colorOf(span.frame);
-        draw.fillRect(a, y, Math.max(b - a - (b - a > 3 ? 1 : 0), 0.5), ROW - 1);
+        draw.fillRect(a, y, b - a - (b - a > 3 ? 1 : 0), ROW - 1);
         if (b - a > 20) {
           draw.fillStyle = INK;
           draw.fillText(fittingText(draw, labelOf(span.frame), b - a - 6), a + 3, y + ROW / 2);

@@ -324,16 +324,15 @@ const timeline = {
     for (const run of track.runs) {
       if (run.one !== this.waits || !run.rows.duration) continue;
       const { time, duration: lasts, node } = run.rows;
-      let right = -1;
+      let right = 0;
       const end = firstAfter(time, run.start, run.end, this.until);
       for (let row = run.start; row < end; row++) {
         const stop = time[row] + lasts[row];
         if (stop < this.from) continue;
-        const a = Math.max((time[row] - this.from) * scale, right, 0);
-        const b = Math.min((stop - this.from) * scale, this.width);
-        if (b - a < 0.3) continue;
+        const [a, b] = pixelsOf((time[row] - this.from) * scale, (stop - this.from) * scale, right, this.width);
+        if (b <= a) continue;
         draw.fillStyle = this.reasons.get(reasonOf(node[row])) ?? REASON_COLORS[7];
-        draw.fillRect(this.left + a, y + room + 1, Math.max(b - a, 0.5), 5);
+        draw.fillRect(this.left + a, y + room + 1, b - a, 5);
         right = b;
       }
     }

@@ -78,7 +78,7 @@ fn methods_have_their_shares_without_bpf() {
 #[test]
 fn interpreted_methods_have_their_shares_and_lines() {
     for java in VERSIONS {
-        let trace = record(java, &["-Xint"], &["run"], &[]);
+        let trace = record(java, &["-Xint"], &["run-at-once"], &[]);
         check_methods(&trace);
         let profile = trace.profile();
         for (call, expected) in [("int total = hot();", 0.7), ("apply(() -> cold())", 0.3)] {

@@ -67,7 +67,7 @@ fn functions_have_their_shares_without_bpf() {
 
 #[test]
 fn functions_have_their_shares_in_threads_that_have_heaps_of_their_own() {
-    let trace = record("workers", &[]);
+    let trace = record("workers", &["--stack-size", "63K"]);
     check_functions(&trace);
     let profile = trace.profile();
     let is_run = |location: &Location| {

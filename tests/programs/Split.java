@@ -4,6 +4,7 @@
 //                            > apply > lambda$deep$0 > cold    > step   30 %
 //
 // java Split run [DEPTH]   that; step is inlined if anything is
+//            run-at-once   the same, not before compiled
 //            mix           much of what the virtual machine has code of its own for
 //            unload        that of `run` in classes that are loaded, and soon are gone
 //            sleep         a thread that waits in a method
@@ -167,6 +168,8 @@ public class Split {
             case "run":
                 // Compiled by then.
                 for (int i = 0; i < 2000; i++) sink = deep(depth);
+                // Goes on.
+            case "run-at-once":
                 System.out.println("ready");
                 while (true) sink = deep(depth);
             case "mix":
