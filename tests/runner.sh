@@ -6,7 +6,7 @@
 # how long it takes: as many of them run at a time as there are processors. Virtual
 # machines need all there is.
 together='bad_input:: consumers:: embed:: files:: go:: import:: java:: jit:: json:: merge::
-    node:: pipes:: python:: quickstart:: redact:: source_maps:: stacks:: workspace::'
+    node:: page:: pipes:: python:: quickstart:: redact:: source_maps:: stacks:: workspace::'
 
 case ${1##*/} in
     e2e-*)

@@ -370,8 +370,10 @@ fn real_programs_behave_as_without() {
     fs::write(&source, "#include <map>\nint main() { return std::map<int, int>{}.size(); }\n")
         .unwrap();
     let object = dir.path().join("a.o");
+    // Not one that finds out which to run, with processes that are soon gone.
+    let python = tool("python3");
     let commands: [&[&str]; 4] = [
-        &["python3", "-c", "print(sum(len(str(i)) for i in range(100000)))"],
+        &[text(&python), "-c", "print(sum(len(str(i)) for i in range(100000)))"],
         &[
             "sqlite3",
             ":memory:",
