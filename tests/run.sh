@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test: prerequisites, target programs, cargo test.
 #
-#   tests/run.sh              all but a few kernels, of binaries that are built in
-#                             haste, as quickstart.sh does
+#   tests/run.sh              all but a few kernels and versions of Java and Python, of
+#                             binaries that are built in haste, as quickstart.sh does
 #   tests/run.sh --all        these as well, and of releases
 #   tests/run.sh --unit       only what needs neither root, nor anything of the
 #                             kernel, nor programs besides Rust's
@@ -57,7 +57,7 @@ install "${CARGO_TARGET_DIR:-target}"/debug/{rec,conv,report} "$RZ_BIN_DIR"
 strip --strip-debug "$RZ_BIN_DIR"/{conv,report}
 if [ "${1:-}" = --all ]; then
     ./build.sh
-    export RZ_BIN_DIR=$PWD/target/dist
+    export RZ_BIN_DIR=$PWD/target/dist RZ_ALL_VERSIONS=1
 fi
 
 heading "tests"

@@ -4,7 +4,9 @@ use std::process::Command;
 
 use rz_format::CodeTier;
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Target, Trace, assert_share, line_with, program_path, share_with_frame, tool};
+use rz_tests::{
+    Target, Trace, assert_share, line_with, program_path, share_with_frame, tool, versions,
+};
 
 /// Methods of `Split.java`, and their shares.
 const SHARES: [(&[&str], f64); 2] = [
@@ -62,7 +64,7 @@ fn is(profile: &Profile, location: &Location, method: &str, tier: CodeTier) -> b
 
 #[test]
 fn methods_have_their_shares() {
-    for java in VERSIONS {
+    for java in versions(&VERSIONS) {
         let trace = record(java, &[], &["run"], &[]);
         check_methods(&trace);
         check_inlined(&trace.profile(), java);
@@ -77,7 +79,7 @@ fn methods_have_their_shares_without_bpf() {
 /// Bytecode is followed instruction by instruction, so callers are in their lines.
 #[test]
 fn interpreted_methods_have_their_shares_and_lines() {
-    for java in VERSIONS {
+    for java in versions(&VERSIONS) {
         let trace = record(java, &["-Xint"], &["run-at-once"], &[]);
         check_methods(&trace);
         let profile = trace.profile();
@@ -109,7 +111,7 @@ fn check_inlined(profile: &Profile, java: &str) {
 
 #[test]
 fn deep_stacks_lead_to_their_roots() {
-    for java in VERSIONS {
+    for java in versions(&VERSIONS) {
         let trace = record(java, &[], &["run", "500"], &["--stack-size", "63K"]);
         check_methods(&trace);
         let folded = trace.folded(&[]);
@@ -124,10 +126,10 @@ fn deep_stacks_lead_to_their_roots() {
 /// With collectors of garbage that have code of their own in all that is compiled.
 #[test]
 fn stacks_through_all_kinds_of_code_lead_to_their_roots() {
-    for java in VERSIONS {
+    for java in versions(&VERSIONS) {
         check_roots(&record(java, &["-XX:+UseG1GC"], &["mix"], &[]));
     }
-    for java in ["java17", "java21", "java25"] {
+    for java in versions(&VERSIONS[1..]) {
         check_roots(&record(java, &["-XX:+UseZGC"], &["mix"], &[]));
     }
 }
@@ -135,7 +137,7 @@ fn stacks_through_all_kinds_of_code_lead_to_their_roots() {
 /// Methods that are gone when the next one is at their addresses.
 #[test]
 fn classes_that_are_unloaded_have_their_methods() {
-    for java in VERSIONS {
+    for java in versions(&VERSIONS) {
         let trace = record(java, &[], &["unload"], &[]);
         check_names(&trace);
         let folded = trace.folded(&[]);
@@ -147,7 +149,7 @@ fn classes_that_are_unloaded_have_their_methods() {
 
 #[test]
 fn waits_have_their_methods() {
-    for java in VERSIONS {
+    for java in versions(&VERSIONS) {
         let trace = record(java, &[], &["sleep"], &["--off-cpu", "--syscalls"]);
         for event in ["off-cpu", "syscalls"] {
             let folded = trace.folded(&["--event", event]);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rz_format::{CodeTier, Frame, Sample};
 use rz_profile::model::{FrameKind, Location, Profile};
-use rz_tests::{Folded, Target, Trace, assert_share, program_path, text, tool};
+use rz_tests::{Folded, Target, Trace, assert_share, program_path, text, tool, versions};
 
 /// The one that most tests are about; where Debian has it, it is Debian's.
 const PYTHON: &str = "python3.11";
@@ -56,7 +56,7 @@ fn functions_have_their_shares() {
 /// What was called by what, with the native frames that are between them.
 #[test]
 fn every_version() {
-    for version in VERSIONS {
+    for version in versions(&VERSIONS) {
         let python = format!("python{version}");
         check_functions(&record(&python, "functions", &[]).folded(&[]));
         let folded = record(&python, "callbacks", &[]).folded(&[]);
@@ -162,7 +162,7 @@ fn waits_have_their_lines() {
 /// for is another lock.
 #[test]
 fn waits_for_the_gil() {
-    for version in VERSIONS {
+    for version in versions(&VERSIONS) {
         let trace = record(&format!("python{version}"), "turns", &["--off-cpu"]);
         let folded = trace.folded(&["--event", "off-cpu"]);
         let waited = |within: &str, reason: &str| -> u64 {

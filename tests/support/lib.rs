@@ -44,7 +44,9 @@ pub use contents::{Contents, Counted};
 pub use folded::{Folded, assert_share};
 pub use frames::{line_with, share_with_frame};
 pub use frozen_disk::FrozenDisk;
-pub use locate::{binary, names_in, program, program_path, temp_dir, text, tool, workspace_root};
+pub use locate::{
+    binary, names_in, program, program_path, temp_dir, text, tool, versions, workspace_root,
+};
 pub use page::Page;
 pub use payloads::payloads;
 pub use plain_user::PlainUser;

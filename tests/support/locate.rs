@@ -51,6 +51,15 @@ pub fn tool(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing: run tests/setup.sh"))
 }
 
+/// The oldest and the newest of these versions, which is what there is time for every
+/// day; all of them where `RZ_ALL_VERSIONS` is set.
+pub fn versions<'v>(all: &[&'v str]) -> Vec<&'v str> {
+    match (env::var_os("RZ_ALL_VERSIONS"), all) {
+        (None, [oldest, .., newest]) => vec![oldest, newest],
+        _ => all.to_vec(),
+    }
+}
+
 /// A fresh folder for one test, gone when it ends.
 pub fn temp_dir() -> TempDir {
     tempfile::Builder::new().prefix("rz-test-").tempdir().expect("a temporary folder")
