@@ -1,0 +1,97 @@
+//! What Java's threads are called: the kernel has the first 15 characters of the name
+//! that a thread began with, and Java all of the present one.
+//!
+//! ```text
+//! list ─▶ JavaThread ─▶ OSThread: number
+//!                  └──▶ java.lang.Thread ─▶ String ─▶ bytes
+//! ```
+
+use crate::code_objects::Memory;
+
+use super::bytes::{Bytes, word};
+use super::layout::{Layout, ThreadLayout, ThreadList};
+use super::objects::{Objects, fields};
+
+/// Threads that are asked for their names at most.
+const MAX_THREADS: usize = 1 << 14;
+const WORD: usize = 8;
+
+/// What it takes to read them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    objects: Objects,
+    class: u64,
+    name: usize,
+}
+
+impl Names {
+    /// `None` if the virtual machine has not come that far, or has other classes.
+    pub(super) fn read(layout: &Layout, memory: &impl Memory) -> Option<Self> {
+        let of = layout.threads.as_ref()?;
+        let objects = Objects::read(layout, memory)?;
+        let class = word(memory, of.class_at).filter(|class| *class != 0)?;
+        let wanted = [("name", "Ljava/lang/String;")];
+        let [name] = fields(class, wanted, layout, memory)?;
+        Some(Names { objects, class, name })
+    }
+
+    /// The names of all threads that have one, by the numbers that these have in their own
+    /// pid namespace.
+    pub(super) fn of_threads(&self, layout: &Layout, memory: &impl Memory) -> Vec<(u32, String)> {
+        let Some(of) = &layout.threads else { return Vec::new() };
+        let threads = threads(of, memory);
+        let named = threads.into_iter().filter_map(|thread| {
+            // What was moved or freed meanwhile is not the same twice.
+            let found = self.of_thread(thread, of, layout, memory)?;
+            (self.of_thread(thread, of, layout, memory)? == found).then_some(found)
+        });
+        named.collect()
+    }
+
+    fn of_thread(
+        &self,
+        thread: u64,
+        of: &ThreadLayout,
+        layout: &Layout,
+        memory: &impl Memory,
+    ) -> Option<(u32, String)> {
+        let of_objects = layout.objects.as_ref()?;
+        let member = |at: usize| word(memory, thread.checked_add(at as u64)?);
+        let number = member(of.os_thread)?.checked_add(of.number as u64)?;
+        let number = Bytes::read(memory, number, 4).u32(0).filter(|number| *number != 0)?;
+        let root = member(of.object)?;
+        let root = if of.has_handle { word(memory, root)? } else { root };
+        let object = self.objects.root(root)?;
+        let object = Bytes::read(memory, object, self.objects.through(self.name));
+        // Its class is `Thread`, or one that is derived from that.
+        let class = self.objects.class(&object)?;
+        let ancestor = class.checked_add((of.ancestors + WORD) as u64)?;
+        if word(memory, ancestor)? != self.class {
+            return None;
+        }
+        let name = self.objects.reference(&object, self.name)?;
+        Some((number, self.objects.text(name, of_objects, memory)?))
+    }
+}
+
+/// The virtual machine's own descriptions of threads that run Java.
+fn threads(of: &ThreadLayout, memory: &impl Memory) -> Vec<u64> {
+    match of.list {
+        ThreadList::Array { at, length, threads } => {
+            let all = || {
+                let list = word(memory, at)?;
+                let head = Bytes::read(memory, list, length.max(threads) + WORD);
+                let count = (head.u32(length)? as usize).min(MAX_THREADS);
+                let all = Bytes::read(memory, head.u64(threads)?, count * WORD);
+                Some((0..count).map_while(|index| all.u64(index * WORD)).collect())
+            };
+            all().unwrap_or_default()
+        }
+        ThreadList::Linked { at, next } => {
+            let next_of = |at: &u64| word(memory, *at).filter(|thread| *thread != 0);
+            let first = next_of(&at);
+            let follow = |thread: &u64| next_of(&thread.checked_add(next as u64)?);
+            std::iter::successors(first, follow).take(MAX_THREADS).collect()
+        }
+    }
+}
