@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::Tracker;
 use super::procfs;
-use super::process::{Process, Thread, read_memory};
+use super::process::{Process, read_memory};
 use crate::host::now_ns;
 
 /// How often names are read: at once when a thread is new or has another name, but no more
