@@ -78,7 +78,8 @@ impl Identity {
         };
         let file = Bytes::read(memory, file.0.wrapping_add(file.1 as u64), 2).u16(0);
         let file = file.filter(|file| *file != 0);
-        let file = file.and_then(|file| constant_text(self.pool, file, of, memory)).unwrap_or_default();
+        let file =
+            file.and_then(|file| constant_text(self.pool, file, of, memory)).unwrap_or_default();
         let lines = self.lines(layout, memory).unwrap_or_default();
         Some(Described { qualified_name: format!("{class}.{name}"), name, file, lines })
     }

@@ -50,7 +50,10 @@ enum ClassWord {
     Address,
     Narrow(Narrow),
     /// In the upper bits of its first word.
-    InMark { narrow: Narrow, bits: u32 },
+    InMark {
+        narrow: Narrow,
+        bits: u32,
+    },
 }
 
 /// An address in fewer bits.
@@ -146,7 +149,12 @@ impl Objects {
     }
 
     /// The text of a `String`; `None` if there is none. Longer ones are cut.
-    pub(super) fn text(&self, string: u64, of: &ObjectLayout, memory: &impl Memory) -> Option<String> {
+    pub(super) fn text(
+        &self,
+        string: u64,
+        of: &ObjectLayout,
+        memory: &impl Memory,
+    ) -> Option<String> {
         let length = self.through(self.value).max(self.coder + 1);
         let object = Bytes::read(memory, string, length);
         let is_string = self.class(&object) == Some(self.string);
@@ -227,7 +235,9 @@ pub(super) fn fields<const N: usize>(
     let mut add = |Field { name, signature, offset }: Field| {
         let text = |index| constant_text(pool, index, &layout.method, memory);
         let Some(name) = text(name) else { return };
-        let is_it = |wanted: &(&str, &str)| wanted.0 == name && text(signature).as_deref() == Some(wanted.1);
+        let is_it = |wanted: &(&str, &str)| {
+            wanted.0 == name && text(signature).as_deref() == Some(wanted.1)
+        };
         if let Some(index) = wanted.iter().position(is_it) {
             found[index] = (offset < MAX_OFFSET).then_some(offset as usize);
         }

@@ -95,3 +95,51 @@ fn threads(of: &ThreadLayout, memory: &impl Memory) -> Vec<u64> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotspot::fixture::{self, OBJECTS, layout, program_with_thread};
+
+    fn read(memory: &fixture::Bytes) -> Vec<(u32, String)> {
+        let layout = layout();
+        let names = Names::read(&layout, memory);
+        names.map_or_else(Vec::new, |names| names.of_threads(&layout, memory))
+    }
+
+    #[test]
+    fn a_thread_has_its_whole_name() {
+        let name = "a name of more than 15 characters";
+        assert_eq!(read(&program_with_thread(4711, name)), [(4711, name.to_owned())]);
+    }
+
+    #[test]
+    fn what_is_no_longer_a_thread_or_a_text_has_no_name() {
+        for object in [OBJECTS, OBJECTS + 0x40, OBJECTS + 0x80] {
+            let mut memory = program_with_thread(4711, "name");
+            // Of another class, as what was moved there.
+            memory.half(object + 8, 0x2040);
+            assert_eq!(read(&memory), [], "{object:#x}");
+        }
+        let mut memory = program_with_thread(4711, "name");
+        memory.remove(OBJECTS + 0x80, 0x40);
+        assert_eq!(read(&memory), []);
+    }
+
+    #[test]
+    fn any_memory_is_survived() {
+        let program = program_with_thread(4711, "name");
+        let count = program.clone().all().count();
+        for changed in (0..count).step_by(7) {
+            for value in [0, 0x7f, 0xff] {
+                let mut memory = program.clone();
+                if let Some((_, byte)) = memory.all().nth(changed) {
+                    *byte = value;
+                }
+                for (_, name) in read(&memory) {
+                    assert!(name.len() <= 4096, "{changed}");
+                }
+            }
+        }
+    }
+}

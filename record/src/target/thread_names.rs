@@ -1,12 +1,12 @@
 //! Names that runtimes give their threads, which are longer than what the kernel keeps,
 //! and which it is not always told.
 
-use rz_format::{Record, ThreadName};
 use rustc_hash::FxHashMap;
+use rz_format::{Record, ThreadName};
 
 use super::Tracker;
-use super::procfs;
 use super::process::{Process, read_memory};
+use super::procfs;
 use crate::host::now_ns;
 
 /// How often names are read: at once when a thread is new or has another name, but no more
@@ -85,9 +85,7 @@ fn names(pid: u32, process: &mut Process) -> Vec<(u32, String)> {
         if names.iter().any(|(number, _)| !due.numbers.contains_key(number)) {
             due.numbers = numbers(pid);
         }
-        names.retain_mut(|(number, _)| {
-            due.numbers.get(number).map(|tid| *number = *tid).is_some()
-        });
+        names.retain_mut(|(number, _)| due.numbers.get(number).map(|tid| *number = *tid).is_some());
     }
     let now_ns = now_ns();
     (due.has_new, due.read_ns, due.took_ns) = (false, now_ns, now_ns.saturating_sub(begun_ns));

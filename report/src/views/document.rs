@@ -4,9 +4,7 @@
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_profile::model::{
-    EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass,
-};
+use rz_profile::model::{EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
@@ -574,7 +572,8 @@ pub(crate) mod tests {
         let lost = serde_json::json!([{"what": "samples", "count": 4,
             "reasons": [{"what": "kernel buffer full", "count": 4}]}]);
         check("/quality/lost", lost);
-        let truncated = serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2, "help": null}]);
+        let truncated =
+            serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2, "help": null}]);
         check("/quality/truncated", truncated);
         check("/quality/unnamed_samples", 2.into());
         check("/quality/inexact_sums/0/what", "waits".into());
