@@ -154,8 +154,6 @@ pub(super) struct ObjectLayout {
     /// Variables: what is added to an address in 32 bits, and how far it is shifted.
     pub(super) narrow: (u64, u64),
     pub(super) narrow_class: (u64, u64),
-    /// From which bit on the first word of an object has its class, if it may.
-    pub(super) mark_class_bits: Option<u32>,
     /// Whether ZGC's references may have colours below the address.
     pub(super) has_colors: bool,
     pub(super) string_class_at: u64,
@@ -410,7 +408,6 @@ fn objects(find: &Finder<'_>) -> Result<ObjectLayout, Missing> {
         }
         Err(missing)
     };
-    let bits = find.tables.constants.get("markWord::klass_shift");
     Ok(ObjectLayout {
         options_at: find.variable("JVMFlag::flags")?,
         options_count_at: find.variable("JVMFlag::numFlags")?,
@@ -430,7 +427,6 @@ fn objects(find: &Finder<'_>) -> Result<ObjectLayout, Missing> {
             ],
             ["Universe::_narrow_klass._base", "Universe::_narrow_klass._shift"],
         ])?,
-        mark_class_bits: bits.and_then(|bits| u32::try_from(*bits).ok()).filter(|bits| *bits < 64),
         has_colors: find.may_have("ZGlobalsForVMStructs::_ZPointerLoadShift").is_some(),
         string_class_at: find.class("String_klass_knum")?,
         fields,

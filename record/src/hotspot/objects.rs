@@ -50,10 +50,7 @@ enum ClassWord {
     Address,
     Narrow(Narrow),
     /// In the upper bits of its first word.
-    InMark {
-        narrow: Narrow,
-        bits: u32,
-    },
+    InMark(Narrow),
 }
 
 /// An address in fewer bits.
@@ -75,6 +72,9 @@ impl Narrow {
     }
 }
 
+/// Bits below the class in the first word of an object, since version 24. The tables have
+/// it as a 64-bit constant, which nothing else needs.
+const MARK_BITS: u32 = 42;
 /// Where an object's class is, and what is behind that.
 const CLASS_AT: usize = 8;
 
@@ -99,12 +99,9 @@ impl Objects {
             }
             false => Reference::Address,
         };
-        let class = match (compact, of.mark_class_bits) {
-            (Some(true), Some(bits)) => {
-                ClassWord::InMark { narrow: Narrow::read(of.narrow_class, memory)?, bits }
-            }
-            (Some(true), None) => return None,
-            _ if narrow_class == Some(false) => ClassWord::Address,
+        let class = match (compact, narrow_class) {
+            (Some(true), _) => ClassWord::InMark(Narrow::read(of.narrow_class, memory)?),
+            (_, Some(false)) => ClassWord::Address,
             _ => ClassWord::Narrow(Narrow::read(of.narrow_class, memory)?),
         };
         let string = word(memory, of.string_class_at).filter(|class| *class != 0)?;
@@ -144,7 +141,7 @@ impl Objects {
         Some(match self.class {
             ClassWord::Address => object.u64(CLASS_AT)?,
             ClassWord::Narrow(narrow) => narrow.address(object.u32(CLASS_AT)?.into()),
-            ClassWord::InMark { narrow, bits } => narrow.address(object.u64(0)? >> bits),
+            ClassWord::InMark(narrow) => narrow.address(object.u64(0)? >> MARK_BITS),
         })
     }
 
@@ -162,7 +159,7 @@ impl Objects {
         let (length_at, head) = match self.class {
             ClassWord::Address => (CLASS_AT + 8, CLASS_AT + 16),
             ClassWord::Narrow(_) => (CLASS_AT + 4, CLASS_AT + 8),
-            ClassWord::InMark { .. } => (CLASS_AT, CLASS_AT + 4),
+            ClassWord::InMark(_) => (CLASS_AT, CLASS_AT + 4),
         };
         let header = Bytes::read(memory, array, head);
         let class = self.class(&header)?;
