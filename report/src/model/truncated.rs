@@ -12,7 +12,7 @@ pub struct Truncated {
 }
 
 /// Why a stack was cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// As the recorder says.
     Recorded(TruncatedReason),
