@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
-    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Target, TierChoice,
+    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, MAX_STACK_BYTES,
+    Target, TierChoice,
 };
 
 /// How long an attached recording lasts if nothing is said: a profiler that
@@ -318,8 +319,7 @@ fn parse_interval(text: &str) -> Result<u64, String> {
 }
 
 fn parse_stack_size(text: &str) -> Result<u32, String> {
-    // A perf record has at most 64 KiB, and something else in it, too.
-    const ALLOWED: std::ops::RangeInclusive<u64> = 1 << 10..=63 << 10;
+    const ALLOWED: std::ops::RangeInclusive<u64> = 1 << 10..=MAX_STACK_BYTES as u64;
     match parse_size(text)? {
         size if ALLOWED.contains(&size) => Ok(size as u32 / 8 * 8),
         _ => Err("must be between 1K and 63K".to_owned()),

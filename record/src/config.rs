@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use rz_format::{CallDetail, EndReason};
 
+/// Most bytes of stack that can be copied: a perf record has at most 64 KiB, and
+/// something else in it, too.
+pub const MAX_STACK_BYTES: u32 = 63 << 10;
+
 /// What to record, and how.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -54,8 +54,8 @@ pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
 pub use check::{Ability, be_looked_at, check};
 pub use config::{
-    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Progress, Summary, Target,
-    TierChoice,
+    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, MAX_STACK_BYTES, Progress,
+    Summary, Target, TierChoice,
 };
 pub use error::RecordError;
 pub use host::release;

@@ -80,6 +80,7 @@ pub(crate) fn resolve(
         if let Some(counted) = batch.counted {
             tracker.account_for(counted, started_ns, now_ns());
         }
+        tracker.read_thread_names();
         shared.set_counts(tracker.counts());
         // The drain thread may be gone after its last batch.
         let _ = empty.send(batch);

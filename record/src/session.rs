@@ -26,7 +26,7 @@ use rz_format::{
 
 use crate::alloc::{Hook, Rings};
 use crate::capture::{Attached, Stop, drain};
-use crate::config::{Config, Progress, Summary, Target};
+use crate::config::{Config, MAX_STACK_BYTES, Progress, Summary, Target};
 use crate::error::RecordError;
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::learned::Learned;
@@ -84,10 +84,11 @@ pub fn record(
     let ended = ended?;
     let status = ended.program.map(|program| program.wait(&signals)).transpose()?.flatten();
     let summary = shared.summary(path, ended.file_size?, ended.reason, status);
-    if shared.too_deep.load(Ordering::Relaxed) > (summary.samples + summary.waits) / 100 {
+    let is_most = config.stack_bytes >= MAX_STACK_BYTES;
+    let too_deep = shared.too_deep.load(Ordering::Relaxed);
+    if too_deep > (summary.samples + summary.waits) / 100 && !is_most {
         notice(&format!(
-            "{} stacks are deeper than the {} KiB that are copied of each: see --stack-size",
-            shared.too_deep.load(Ordering::Relaxed),
+            "{too_deep} stacks are deeper than the {} KiB that are copied of each: see --stack-size",
             config.stack_bytes >> 10
         ));
     }

@@ -159,3 +159,31 @@ fn waits_have_their_methods() {
         }
     }
 }
+
+/// The kernel has the first 15 characters of the names that they began with.
+#[test]
+fn threads_have_their_own_names() {
+    let modes = [
+        ("java11", "-XX:+UseG1GC"),
+        ("java17", "-XX:+UseZGC"),
+        ("java21", "-XX:-UseCompressedOops"),
+        ("java25", "-XX:+UseZGC"),
+        ("java25", "-XX:+UseCompactObjectHeaders"),
+    ];
+    for (java, option) in modes {
+        let trace = record(java, &[option], &["names"], &[]);
+        let profile = trace.profile();
+        let has_samples = |name: &str| {
+            profile.samples.iter().any(|sample| profile.threads[sample.thread].name == name)
+        };
+        for name in [
+            "there before the recording",
+            "renamed from another thread",
+            "spécial ✓ characters of all kinds",
+            "began after the recording did",
+        ] {
+            let all: Vec<&str> = profile.threads.iter().map(|thread| &*thread.name).collect();
+            assert!(has_samples(name), "{java} {option}: {name}\n{all:?}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What `report --json` says of a real recording is what the program did, and
 //! what the text and the exports say.
 
-use rz_tests::{Trace, program_path, report, text};
+use rz_tests::{Target, Trace, program_path, report, text};
 use serde_json::Value;
 
 /// A view of a trace as JSON.
@@ -123,4 +123,30 @@ fn what_is_known_of_processes(trace: &Trace) {
     let modules = summary["trace"]["modules"].as_array().unwrap();
     let module = modules.iter().find(|module| module["module"] == "threads").unwrap();
     assert_eq!(module["build_id"], build_id);
+}
+
+/// Each reason has its samples, and only what helps is named.
+#[test]
+fn truncated_stacks_say_why() {
+    let cases = [
+        ("deep", &["0", "5000"][..], "stack deeper than what was copied", Some("--stack-size")),
+        ("sigframe", &["0", "raise", "alt"], "on another stack", None),
+    ];
+    for (program, args, why, help) in cases {
+        let target = Target::start(program, args);
+        let trace = Trace::of(target.pid(), "1.5", &["-q"]);
+        let summary = shown(&trace, &[]);
+        let first = &summary["quality"]["truncated"][0];
+        assert_eq!(first["what"], why, "{summary:#}");
+        assert!(number(first, "/count") * 2 > number(&summary, "/event/total/samples"), "{first}");
+        match help {
+            Some(part) => assert!(first["help"].as_str().unwrap().contains(part), "{first}"),
+            None => assert!(first["help"].is_null(), "{first}"),
+        }
+        let path = trace.path();
+        let shown = report(&[text(&path)]).success().stdout;
+        let line = shown.lines().find(|line| line.contains(why));
+        let line = line.unwrap_or_else(|| panic!("{shown}"));
+        assert_eq!(line.contains("--stack-size"), help.is_some(), "{line}");
+    }
 }

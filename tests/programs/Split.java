@@ -8,6 +8,7 @@
 //            mix           much of what the virtual machine has code of its own for
 //            unload        that of `run` in classes that are loaded, and soon are gone
 //            sleep         a thread that waits in a method
+//            names         threads that are called otherwise than the kernel is told
 import java.io.InputStream;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -158,6 +159,31 @@ public class Split {
         }
     }
 
+    static Thread busy(String name) {
+        Thread thread = new Thread(() -> {
+            while (true) sink = deep(10);
+        }, name);
+        thread.start();
+        return thread;
+    }
+
+    /** One that is there before, one that is renamed by another, and new ones. */
+    static void names() throws Exception {
+        busy("there before the recording");
+        Thread renamed = busy("called this at first");
+        busy("sp\u00e9cial \u2713 characters of all kinds");
+        Thread.sleep(500);
+        System.out.println("ready");
+        Thread.sleep(1500);
+        renamed.setName("renamed from another thread");
+        busy("began after the recording did");
+        // Texts and threads are moved meanwhile.
+        while (true) {
+            System.gc();
+            Thread.sleep(10);
+        }
+    }
+
     static void pause() throws InterruptedException {
         Thread.sleep(20);
     }
@@ -183,6 +209,9 @@ public class Split {
             case "sleep":
                 System.out.println("ready");
                 while (true) pause();
+            case "names":
+                names();
+                break;
             default:
                 throw new IllegalArgumentException(args[0]);
         }

@@ -18,6 +18,7 @@ use super::interpreter::Interpreter;
 use super::layout::Layout;
 use super::method::{Identity, stub};
 use super::tables::Tables;
+use super::threads::Names;
 
 /// For how long a method is taken to be the one that it was.
 const METHOD_STAYS_NS: u64 = 1_000_000_000;
@@ -39,6 +40,8 @@ pub(crate) struct Engine {
     cache: CodeCache,
     methods: FxHashMap<u64, Known>,
     stubs: FxHashMap<Arc<str>, u32>,
+    /// What it takes to read names of threads.
+    names: Option<Names>,
     /// Frames of the stack that is being followed, innermost first.
     seen: VecDeque<Seen>,
     /// What has to be said, once.
@@ -87,6 +90,7 @@ impl Engine {
             cache: CodeCache::default(),
             methods: FxHashMap::default(),
             stubs: FxHashMap::default(),
+            names: None,
             seen: VecDeque::new(),
             missing: None,
         }
@@ -156,6 +160,22 @@ impl Engine {
             }
             What::Stub => self.stub(lookup, &mut naming).into_iter().collect(),
         }
+    }
+
+    /// Java's own names of threads, by the numbers that these have in their own pid
+    /// namespace.
+    pub(crate) fn thread_names(
+        &mut self,
+        time_ns: u64,
+        memory: &impl Memory,
+    ) -> Vec<(u32, String)> {
+        self.read_tables(time_ns, memory);
+        let State::Known(known) = &self.tables else { return Vec::new() };
+        let layout = &known.0;
+        if self.names.is_none() {
+            self.names = Names::read(layout, memory);
+        }
+        self.names.as_ref().map_or_else(Vec::new, |names| names.of_threads(layout, memory))
     }
 
     fn read_tables(&mut self, time_ns: u64, memory: &impl Memory) {

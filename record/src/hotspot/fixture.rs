@@ -60,12 +60,42 @@ const FIELDS: [(&str, u64); 49] = [
     ("StubRoutines::_call_stub_return_address", CALL_STUB_RETURN),
     ("Unused::_field", 0),
 ];
-const SIZES: [(&str, u64); 3] = [("HeapBlock", 16), ("ConstMethod", 48), ("ConstantPool", 72)];
+/// What leads to the names of threads.
+const THREAD_FIELDS: [(&str, u64); 22] = [
+    ("InstanceKlass::_fields", 440),
+    ("InstanceKlass::_java_fields_count", 310),
+    ("Array<u1>::_data", 4),
+    ("Array<u2>::_data", 4),
+    ("JVMFlag::flags", VARIABLES),
+    ("JVMFlag::numFlags", VARIABLES + 0x8),
+    ("JVMFlag::_name", 8),
+    ("JVMFlag::_addr", 0),
+    ("CompressedOops::_narrow_oop._base", VARIABLES + 0x10),
+    ("CompressedOops::_narrow_oop._shift", VARIABLES + 0x18),
+    ("CompressedKlassPointers::_narrow_klass._base", VARIABLES + 0x20),
+    ("CompressedKlassPointers::_narrow_klass._shift", VARIABLES + 0x28),
+    ("vmClasses::_klasses[static_cast<int>(vmClassID::String_klass_knum)]", VARIABLES + 0x30),
+    ("vmClasses::_klasses[static_cast<int>(vmClassID::Thread_klass_knum)]", VARIABLES + 0x38),
+    ("ThreadsSMRSupport::_java_thread_list", VARIABLES + 0x40),
+    ("Klass::_layout_helper", 8),
+    ("Klass::_primary_supers[0]", 48),
+    ("ThreadsList::_length", 4),
+    ("ThreadsList::_threads", 16),
+    ("JavaThread::_osthread", 560),
+    ("JavaThread::_threadObj", 648),
+    ("OSThread::_thread_id", 208),
+];
+const SIZES: [(&str, u64); 4] =
+    [("HeapBlock", 16), ("ConstMethod", 48), ("ConstantPool", 72), ("JVMFlag", 24)];
 
 const HEAPS: u64 = 0x1000;
 const VERSION: u64 = 0x1100;
 const INTERPRETER: u64 = 0x1200;
 const CALL_STUB_RETURN: u64 = 0x1300;
+const VARIABLES: u64 = 0x30_0000;
+const CLASSES: u64 = 0x40_0000;
+/// Objects: a thread, its name, and the bytes of that.
+pub(super) const OBJECTS: u64 = 0x50_0000;
 
 /// Where code lies, in segments of 128 bytes.
 pub(super) const CODE_HEAP: u64 = 0x10_0000;
@@ -147,6 +177,28 @@ impl Bytes {
         self.word(klass + 232, pool);
     }
 
+    /// A class with these fields: names, types and offsets.
+    fn class(&mut self, address: u64, fields: &[(&str, &str, u32)]) {
+        let [pool, symbols, list] = [0x400, 0x800, 0xc00].map(|behind| address + behind);
+        self.zeros(address, 464);
+        self.zeros(pool, 72 + 8 * (1 + 2 * fields.len()));
+        self.word(address + 232, pool);
+        self.half(pool + 60, 1 + 2 * fields.len() as u32);
+        self.word(address + 440, list);
+        self.put(address + 310, &[fields.len() as u8, 0]);
+        self.zeros(list, 4 + 12 * fields.len());
+        for (index, (name, signature, offset)) in fields.iter().enumerate() {
+            let constants = [2 * index as u64 + 1, 2 * index as u64 + 2];
+            for (constant, text) in constants.into_iter().zip([name, signature]) {
+                self.symbol(symbols + constant * 0x40, text);
+                self.word(pool + 72 + constant * 8, symbols + constant * 0x40);
+            }
+            let row = list + 4 + 12 * index as u64;
+            self.put(row + 2, &[constants[0] as u8, 0, constants[1] as u8, 0]);
+            self.half(row + 8, offset << 2 | 1);
+        }
+    }
+
     /// The compiled method, as compilation `id` of a method.
     pub(super) fn blob(&mut self, id: u32, method: u64) {
         const NAME: u64 = 0x1400;
@@ -185,7 +237,8 @@ impl Bytes {
 }
 
 pub(super) fn layout() -> Layout {
-    let fields = FIELDS.iter().map(|(name, at)| ((*name).to_owned(), (*at, *at)));
+    let fields =
+        FIELDS.iter().chain(&THREAD_FIELDS).map(|(name, at)| ((*name).to_owned(), (*at, *at)));
     // Variables are no offsets.
     let sizes = SIZES.iter().map(|(name, size)| ((*name).to_owned(), *size));
     let constants = [("ConstMethod::_has_linenumber_table".to_owned(), 1)];
@@ -195,6 +248,52 @@ pub(super) fn layout() -> Layout {
         constants: constants.into_iter().collect(),
     };
     Layout::of(&tables, |_| Some(17)).unwrap()
+}
+
+/// The memory of a program with a thread of this number and name.
+pub(super) fn program_with_thread(number: u32, name: &str) -> Bytes {
+    let mut memory = Bytes::default();
+    let (string, thread_class, bytes) = (CLASSES + 0x2000, CLASSES + 0x4000, CLASSES + 0x6000);
+    memory.class(string, &[("hash", "I", 12), ("value", "[B", 20), ("coder", "B", 16)]);
+    memory.class(thread_class, &[("name", "Ljava/lang/String;", 24)]);
+    memory.word(thread_class + 48 + 8, thread_class);
+    memory.class(bytes, &[]);
+    memory.half(bytes + 8, 0xc010_0800);
+
+    let (options, list, thread) = (VARIABLES + 0x100, VARIABLES + 0x200, VARIABLES + 0x1000);
+    let variables = [options, 2, 0, 3, CLASSES, 0, string, thread_class, list];
+    for (index, value) in variables.into_iter().enumerate() {
+        memory.word(VARIABLES + index as u64 * 8, value);
+    }
+    for (index, name) in ["UseCompressedOops", "UseCompressedClassPointers"].iter().enumerate() {
+        let option = options + index as u64 * 24;
+        memory.zeros(option, 24);
+        memory.word(option, options + 0x60);
+        memory.word(option + 8, options + 0x80 + index as u64 * 0x40);
+        memory.put(options + 0x80 + index as u64 * 0x40, name.as_bytes());
+        memory.zeros(options + 0x80 + index as u64 * 0x40 + name.len() as u64, 24);
+    }
+    memory.put(options + 0x60, &[1]);
+    memory.zeros(list, 24);
+    memory.half(list + 4, 1);
+    memory.word(list + 16, list + 0x20);
+    memory.word(list + 0x20, thread);
+    memory.zeros(thread, 0x400);
+    memory.word(thread + 560, thread + 0x500);
+    memory.word(thread + 648, thread + 0x700);
+    memory.half(thread + 0x500 + 208, number);
+    memory.word(thread + 0x700, OBJECTS);
+
+    let (text, array) = (OBJECTS + 0x40, OBJECTS + 0x80);
+    for (object, class) in [(OBJECTS, thread_class), (text, string), (array, bytes)] {
+        memory.zeros(object, 0x40);
+        memory.half(object + 8, (class - CLASSES) as u32);
+    }
+    memory.half(OBJECTS + 24, (text >> 3) as u32);
+    memory.half(text + 20, (array >> 3) as u32);
+    memory.half(array + 12, name.len() as u32);
+    memory.put(array + 16, name.as_bytes());
+    memory
 }
 
 /// The memory of a program with all of this.

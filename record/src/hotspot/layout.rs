@@ -17,6 +17,9 @@ pub(super) struct Layout {
     pub(super) numbers: Numbers,
     /// Whether interpreted frames have the class as well (since version 9).
     pub(super) has_mirror: bool,
+    /// `None` if it is not said how objects are written, or where threads are.
+    pub(super) objects: Option<ObjectLayout>,
+    pub(super) threads: Option<ThreadLayout>,
 }
 
 /// Where the parts of memory are that code lies in.
@@ -138,6 +141,61 @@ pub(super) enum Source {
     Class(usize),
 }
 
+/// What leads to the fields of objects in the heap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ObjectLayout {
+    /// The list of options: where it is, how many there are, their size, and where each
+    /// has its name and the address of its value.
+    pub(super) options_at: u64,
+    pub(super) options_count_at: u64,
+    pub(super) option_size: usize,
+    pub(super) option_name: usize,
+    pub(super) option_value: usize,
+    /// Variables: what is added to an address in 32 bits, and how far it is shifted.
+    pub(super) narrow: (u64, u64),
+    pub(super) narrow_class: (u64, u64),
+    /// Whether ZGC's references may have colours below the address.
+    pub(super) has_colors: bool,
+    pub(super) string_class_at: u64,
+    pub(super) fields: FieldList,
+    /// Where lists of one byte and of two begin.
+    pub(super) byte_data: usize,
+    pub(super) short_data: usize,
+    /// Where a class says how its arrays are laid out.
+    pub(super) class_layout: usize,
+}
+
+/// Where a class has the list of its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FieldList {
+    /// In rows of one size.
+    Table { at: usize, count: usize },
+    /// One after the other, since version 21.
+    Stream { at: usize },
+}
+
+/// What leads from the list of threads to their objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ThreadLayout {
+    pub(super) list: ThreadList,
+    pub(super) os_thread: usize,
+    pub(super) number: usize,
+    pub(super) object: usize,
+    /// Whether that leads to what leads to the object.
+    pub(super) has_handle: bool,
+    pub(super) class_at: u64,
+    /// Where a class has those that it is derived from, from the first on.
+    pub(super) ancestors: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ThreadList {
+    /// An array of them.
+    Array { at: u64, length: usize, threads: usize },
+    /// Each leads to the next one.
+    Linked { at: u64, next: usize },
+}
+
 /// The largest offset that is believed.
 const MAX_OFFSET: u64 = 4096;
 
@@ -166,6 +224,15 @@ impl Finder<'_> {
     fn variable(&self, name: Missing) -> Result<u64, Missing> {
         let address = self.tables.fields.get(name).map(|(_, address)| *address);
         address.filter(|address| *address != 0).ok_or(name)
+    }
+
+    /// The variable with the address of a class.
+    fn class(&self, of: Missing) -> Result<u64, Missing> {
+        let mut fields = self.tables.fields.iter();
+        let found = fields.find(|(name, _)| {
+            name.rsplit_once("::").is_some_and(|(_, last)| last.trim_end_matches([']', ')']) == of)
+        });
+        found.map(|(_, (_, address))| *address).filter(|address| *address != 0).ok_or(of)
     }
 
     fn size(&self, name: Missing) -> Result<usize, Missing> {
@@ -218,6 +285,8 @@ impl Layout {
             call_stub_return_at: find.variable("StubRoutines::_call_stub_return_address")?,
             numbers: if major >= 20 { Numbers::WithoutZero } else { Numbers::WithZero },
             has_mirror: major >= 9,
+            objects: objects(&find).ok(),
+            threads: threads(&find, major).ok(),
         })
     }
 }
@@ -317,5 +386,75 @@ fn method(find: &Finder<'_>) -> Result<MethodLayout, Missing> {
         source: source.map_or_else(in_class, Ok)?,
         symbol_length: find.field("Symbol::_length")?,
         symbol_body: find.field("Symbol::_body")?,
+    })
+}
+
+fn objects(find: &Finder<'_>) -> Result<ObjectLayout, Missing> {
+    let fields = match find.may_have("InstanceKlass::_fieldinfo_stream") {
+        Some(at) => FieldList::Stream { at },
+        None => FieldList::Table {
+            at: find.field("InstanceKlass::_fields")?,
+            count: find.field("InstanceKlass::_java_fields_count")?,
+        },
+    };
+    // In order of versions, from the newest on.
+    let narrow = |names: [[Missing; 2]; 3]| {
+        let mut missing = "";
+        for [base, shift] in names {
+            match (find.variable(base), find.variable(shift)) {
+                (Ok(base), Ok(shift)) => return Ok((base, shift)),
+                _ => missing = base,
+            }
+        }
+        Err(missing)
+    };
+    Ok(ObjectLayout {
+        options_at: find.variable("JVMFlag::flags")?,
+        options_count_at: find.variable("JVMFlag::numFlags")?,
+        option_size: find.size("JVMFlag")?,
+        option_name: find.field("JVMFlag::_name")?,
+        option_value: find.field("JVMFlag::_addr")?,
+        narrow: narrow([
+            ["CompressedOops::_base", "CompressedOops::_shift"],
+            ["CompressedOops::_narrow_oop._base", "CompressedOops::_narrow_oop._shift"],
+            ["Universe::_narrow_oop._base", "Universe::_narrow_oop._shift"],
+        ])?,
+        narrow_class: narrow([
+            ["CompressedKlassPointers::_base", "CompressedKlassPointers::_shift"],
+            [
+                "CompressedKlassPointers::_narrow_klass._base",
+                "CompressedKlassPointers::_narrow_klass._shift",
+            ],
+            ["Universe::_narrow_klass._base", "Universe::_narrow_klass._shift"],
+        ])?,
+        has_colors: find.may_have("ZGlobalsForVMStructs::_ZPointerLoadShift").is_some(),
+        string_class_at: find.class("String_klass_knum")?,
+        fields,
+        byte_data: find.field("Array<u1>::_data")?,
+        short_data: find.field("Array<u2>::_data")?,
+        class_layout: find.field("Klass::_layout_helper")?,
+    })
+}
+
+fn threads(find: &Finder<'_>, major: u32) -> Result<ThreadLayout, Missing> {
+    let list = match find.variable("ThreadsSMRSupport::_java_thread_list") {
+        Ok(at) => ThreadList::Array {
+            at,
+            length: find.field("ThreadsList::_length")?,
+            threads: find.field("ThreadsList::_threads")?,
+        },
+        Err(_) => ThreadList::Linked {
+            at: find.variable("Threads::_thread_list")?,
+            next: find.field("JavaThread::_next")?,
+        },
+    };
+    Ok(ThreadLayout {
+        list,
+        os_thread: find.either("Thread::_osthread", "JavaThread::_osthread")?,
+        number: find.field("OSThread::_thread_id")?,
+        object: find.field("JavaThread::_threadObj")?,
+        has_handle: major >= 16,
+        class_at: find.class("Thread_klass_knum")?,
+        ancestors: find.field("Klass::_primary_supers[0]")?,
     })
 }

@@ -70,7 +70,7 @@ impl Identity {
     /// What it leads to.
     pub(super) fn describe(&self, layout: &Layout, memory: &impl Memory) -> Option<Described> {
         let of = &layout.method;
-        let name = self.constant_text(self.name, of, memory)?;
+        let name = constant_text(self.pool, self.name, of, memory)?;
         let class = class_name(&symbol(self.class_name, of, memory)?);
         let file = match of.source {
             Source::Pool(at) => (self.pool, at),
@@ -78,18 +78,10 @@ impl Identity {
         };
         let file = Bytes::read(memory, file.0.wrapping_add(file.1 as u64), 2).u16(0);
         let file = file.filter(|file| *file != 0);
-        let file = file.and_then(|file| self.constant_text(file, of, memory)).unwrap_or_default();
+        let file =
+            file.and_then(|file| constant_text(self.pool, file, of, memory)).unwrap_or_default();
         let lines = self.lines(layout, memory).unwrap_or_default();
         Some(Described { qualified_name: format!("{class}.{name}"), name, file, lines })
-    }
-
-    /// A text of the class's constants.
-    fn constant_text(&self, index: u16, of: &MethodLayout, memory: &impl Memory) -> Option<String> {
-        let length =
-            Bytes::read(memory, self.pool.checked_add(of.pool_length as u64)?, 4).u32(0)?;
-        let at = of.pool_entries as u64 + u64::from(index) * WORD as u64;
-        let is_inside = index > 0 && u32::from(index) < length;
-        symbol(word(memory, self.pool.checked_add(at)?).filter(|_| is_inside)?, of, memory)
     }
 
     /// Which lines its bytecode is of, if it says that.
@@ -105,6 +97,19 @@ impl Identity {
         let table = Bytes::read(memory, self.constant.checked_add(behind as u64)?, length);
         Some(lines(table.all(), layout.numbers))
     }
+}
+
+/// A text of a class's constants.
+pub(super) fn constant_text(
+    pool: u64,
+    index: u16,
+    of: &MethodLayout,
+    memory: &impl Memory,
+) -> Option<String> {
+    let length = Bytes::read(memory, pool.checked_add(of.pool_length as u64)?, 4).u32(0)?;
+    let at = of.pool_entries as u64 + u64::from(index) * WORD as u64;
+    let is_inside = index > 0 && u32::from(index) < length;
+    symbol(word(memory, pool.checked_add(at)?).filter(|_| is_inside)?, of, memory)
 }
 
 /// The lines of a table as HotSpot writes it: for each, how much further in bytecode

@@ -34,7 +34,9 @@ mod interpreter;
 mod layout;
 mod method;
 mod numbers;
+mod objects;
 mod tables;
+mod threads;
 
 pub(crate) use binary::{Build, find};
 pub(crate) use engine::{At, Engine};

@@ -203,6 +203,9 @@ impl Tracker {
         thread.name = name.to_owned();
         let (thread, time_ns, name) = (thread.id, event.time_ns, name.to_owned());
         self.found.records.push(Record::ThreadName(ThreadName { thread, time_ns, name }));
+        if let Some(process) = self.processes.get_mut(&event.pid) {
+            process.names_due.soon();
+        }
     }
 
     pub(super) fn fork(&mut self, event: &RawEvent<'_>, pid: u32, tid: u32) {
@@ -318,6 +321,7 @@ impl Tracker {
         self.threads.insert(tid, Thread { id, pid, owner, start_ns, name, stack });
         if let Some(process) = self.processes.get_mut(&pid) {
             process.live_threads += 1;
+            process.names_due.soon();
         }
     }
 }

@@ -13,6 +13,7 @@ mod process;
 pub(crate) mod procfs;
 mod python_stack;
 mod stacks;
+mod thread_names;
 
 use std::sync::Arc;
 
@@ -380,6 +381,7 @@ impl Tracker {
             add(rz_unwind::names::vdso_symbols(vdso_offsets, module), "vDSO functions");
         }
         self.finish_generated_code();
+        self.finish_thread_names();
     }
 
     fn sample(

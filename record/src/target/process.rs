@@ -16,6 +16,7 @@ use crate::python::Interpreter;
 use crate::target::modules::{Modules, open_mapped};
 use crate::target::procfs::{self, MapEntry};
 use crate::target::python_stack::PythonStack;
+use crate::target::thread_names::NamesDue;
 use crate::v8::Engine;
 
 /// How often a process's mappings are looked up again because of an address
@@ -40,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) v8: Option<Engine>,
     /// The HotSpot that it runs. What it forks runs no Java.
     pub(crate) hotspot: Option<Box<hotspot::Engine>>,
+    /// When the names of its threads are to be read.
+    pub(crate) names_due: NamesDue,
     /// Whether it writes down what code it generates: source maps and lines go by that.
     pub(crate) publishes: bool,
     /// Threads that have not ended.
@@ -116,6 +119,7 @@ impl Process {
             python: None,
             v8: None,
             hotspot: None,
+            names_due: NamesDue::default(),
             publishes: false,
             live_threads: 0,
             start_ns,

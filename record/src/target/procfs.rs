@@ -139,7 +139,7 @@ pub(crate) fn is_running(pid: u32) -> bool {
     stat(pid).is_ok_and(|stat| !stat.is_zombie || threads(pid).is_ok_and(|all| all.len() > 1))
 }
 
-/// Who a process is to itself, and to others.
+/// Who a process or thread is to itself, and to others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// Its number in its own pid namespace.
@@ -148,10 +148,10 @@ pub(crate) struct Identity {
     pub(crate) uids: Vec<u32>,
 }
 
-/// Reads `/proc/PID/status`.
-pub(crate) fn identity(pid: u32) -> io::Result<Identity> {
-    let text = fs::read(format!("/proc/{pid}/status"))?;
-    Ok(parse_identity(&String::from_utf8_lossy(&text), pid))
+/// Reads `/proc/PID/task/TID/status`.
+pub(crate) fn identity(pid: u32, tid: u32) -> io::Result<Identity> {
+    let text = fs::read(format!("/proc/{pid}/task/{tid}/status"))?;
+    Ok(parse_identity(&String::from_utf8_lossy(&text), tid))
 }
 
 fn parse_identity(text: &str, pid: u32) -> Identity {

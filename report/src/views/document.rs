@@ -4,14 +4,12 @@
 use std::io::{self, Write};
 
 use rustc_hash::FxHashSet;
-use rz_profile::model::{
-    EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass, TruncatedReason,
-};
+use rz_profile::model::{EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass};
 use serde::Serialize;
 
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
-use crate::model::truncated::truncated;
+use crate::model::truncated::{Truncated, truncated};
 use crate::render::format::hex;
 use crate::views::annotate::AnnotatedPage;
 use crate::views::heap::HeapPage;
@@ -191,13 +189,25 @@ struct Quality {
     /// What should be in the trace and is not.
     lost: Vec<Lost>,
     /// Samples of the event whose stack does not reach its root, by reason.
-    truncated: Vec<Counted>,
+    truncated: Vec<Cut>,
     /// Samples of the event whose innermost function has no name; `null` if
     /// none is shown, or names were not looked for.
     unnamed_samples: Option<u64>,
     /// Classes whose exact sums are missing, left out, or replaced by sums of
     /// what was recorded one by one.
     inexact_sums: Vec<Inexact>,
+}
+
+/// Why stacks do not reach their roots.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Cut {
+    /// Why, in words.
+    what: &'static str,
+    /// How many samples have such a stack.
+    count: u64,
+    /// What makes such stacks whole in the next recording; `null` if nothing is known to.
+    help: Option<&'static str>,
 }
 
 /// A class without exact sums.
@@ -245,12 +255,13 @@ impl Counted {
     }
 }
 
-fn counted(truncated: Vec<(TruncatedReason, u64)>) -> Vec<Counted> {
-    let one = |(reason, count): (TruncatedReason, u64)| Counted {
-        what: reason.describe().to_owned(),
-        count: Some(count),
+fn cuts(profile: &Profile, event: EventId) -> Vec<Cut> {
+    let one = |Truncated { why, samples }| Cut {
+        what: why.describe(),
+        count: samples,
+        help: why.help(&profile.info.tiers),
     };
-    truncated.into_iter().map(one).collect()
+    truncated(profile, event).into_iter().map(one).collect()
 }
 
 fn text(text: &str) -> String {
@@ -429,7 +440,7 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
     };
     Quality {
         lost: lost.collect(),
-        truncated: event.map_or_else(Vec::new, |event| counted(truncated(profile, event))),
+        truncated: event.map_or_else(Vec::new, |event| cuts(profile, event)),
         unnamed_samples: event.map(|event| unnamed(profile, event)),
         inexact_sums: profile.inexact.iter().map(inexact).collect(),
     }
@@ -561,7 +572,8 @@ pub(crate) mod tests {
         let lost = serde_json::json!([{"what": "samples", "count": 4,
             "reasons": [{"what": "kernel buffer full", "count": 4}]}]);
         check("/quality/lost", lost);
-        let truncated = serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2}]);
+        let truncated =
+            serde_json::json!([{"what": NoUnwindInfo.describe(), "count": 2, "help": null}]);
         check("/quality/truncated", truncated);
         check("/quality/unnamed_samples", 2.into());
         check("/quality/inexact_sums/0/what", "waits".into());

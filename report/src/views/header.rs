@@ -14,7 +14,7 @@ use rz_profile::select::can_add_wall;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::threads;
-use crate::model::truncated::truncated;
+use crate::model::truncated::{Truncated, truncated};
 use crate::render::format::{
     bytes, count, counted, duration, percent, percent_of, shorten, weight,
 };
@@ -55,10 +55,11 @@ pub fn write_header(
     }
     let kind = event.map_or(EventKind::Cpu, |id| profile.events[id].kind);
     line("lost", &lost(info, kind))?;
+    let cuts = event.map_or_else(Vec::new, |event| truncated(profile, event));
     let (truncated, all) = match event {
         Some(event) if kind != EventKind::Cpu || info.filter.is_active() => {
-            let truncated = truncated(profile, event).into_iter().map(|(_, count)| count);
-            (truncated.fold(0, u64::saturating_add), Amount::of_event(profile, event).samples)
+            let sum = cuts.iter().fold(0_u64, |sum, cut| sum.saturating_add(cut.samples));
+            (sum, Amount::of_event(profile, event).samples)
         }
         None if info.filter.is_active() => (0, 0),
         _ => (info.truncated, info.samples),
@@ -69,6 +70,11 @@ pub fn write_header(
         let (does, their) = if truncated == 1 { ("does", "its") } else { ("do", "their") };
         let text = format!("{stacks} ({share}) {does} not reach {their} outermost function");
         line("truncated", &text)?;
+    }
+    for Truncated { why, samples } in cuts {
+        let share = percent(percent_of(samples, all));
+        let help = why.help(&info.tiers).map_or_else(String::new, |help| format!(": {help}"));
+        line("", &format!("{share} {}{help}", why.describe()))?;
     }
     if let Some(also) = also(profile, event) {
         line("also", &also)?;
@@ -407,7 +413,8 @@ trace.rz: app (pid 4242) and 1 other process
             header.contains("\n  samples   4 = 20.0 ns off the CPU, in 1 thread\n"),
             "{header}"
         );
-        let line = "\n  truncated 1 stack (25.0%) does not reach its outermost function\n";
+        let line = "\n  truncated 1 stack (25.0%) does not reach its outermost function\n            \
+                    25.0% unknown reason\n";
         assert!(header.contains(line), "{header}");
     }
 

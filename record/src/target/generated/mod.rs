@@ -186,7 +186,7 @@ impl Publisher {
         let mut refuse = |what: &str, error: Refusal| {
             refused = Some(format!("{what} {error}"));
         };
-        let who = procfs::identity(pid).unwrap_or_default();
+        let who = procfs::identity(pid, pid).unwrap_or_default();
         let root = Root::of(pid).map_err(|error| refuse("its root directory", error)).ok();
         let mut this = Publisher {
             process: process.id,
