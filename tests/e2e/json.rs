@@ -129,12 +129,19 @@ fn what_is_known_of_processes(trace: &Trace) {
 #[test]
 fn truncated_stacks_say_why() {
     let cases = [
-        ("deep", &["0", "5000"][..], "stack deeper than what was copied", Some("--stack-size")),
-        ("sigframe", &["0", "raise", "alt"], "on another stack", None),
+        (
+            "deep",
+            &["0", "200"][..],
+            "1K",
+            "stack deeper than what was copied",
+            Some("--stack-size"),
+        ),
+        ("deep", &["0", "5000"], "63K", "too many frames", None),
+        ("sigframe", &["0", "raise", "alt"], "32K", "on another stack", None),
     ];
-    for (program, args, why, help) in cases {
+    for (program, args, size, why, help) in cases {
         let target = Target::start(program, args);
-        let trace = Trace::of(target.pid(), "1.5", &["-q"]);
+        let trace = Trace::of(target.pid(), "1.5", &["-q", "--stack-size", size]);
         let summary = shown(&trace, &[]);
         let first = &summary["quality"]["truncated"][0];
         assert_eq!(first["what"], why, "{summary:#}");
