@@ -10,8 +10,10 @@ use rz_tests::{binary, temp_dir, text};
 
 mod bombs;
 
-/// Memory that a command may ask for.
-const MEMORY_KIB: u32 = 256 << 10;
+/// Memory that a command may ask for. Most take less than half of it.
+const MEMORY_KIB: u32 = 512 << 10;
+/// The same of a page, which has up to a million samples one by one.
+const PAGE_KIB: u32 = 2 << 20;
 /// How long it may take. It takes a second or two when it is optimized and has a
 /// machine for itself; this tells what is bounded from what is not.
 const TIME: Duration = Duration::from_secs(60);
@@ -49,9 +51,9 @@ const CONVERSIONS: &[&[&str]] = &[
     &["--to", "folded"],
     &["--to", "pprof"],
     &["--to", "speedscope"],
-    &["--to", "rz"],
-    &["--to", "rz", "--embed"],
-    &["--to", "rz", "--redact"],
+    &["--to", "rz", "--keep-going"],
+    &["--to", "rz", "--keep-going", "--embed"],
+    &["--to", "rz", "--keep-going", "--redact"],
 ];
 
 /// Sends a file through everything.
@@ -70,17 +72,18 @@ fn check(bytes: &[u8]) {
     for conversion in CONVERSIONS {
         bounded(dir.path(), "conv", &[&[path], *conversion, &["-o", "-"]].concat());
     }
-    bounded(dir.path(), "conv", &[path, path, "--to", "rz", "-o", "-"]);
+    bounded(dir.path(), "conv", &[path, path, "--to", "rz", "--keep-going", "-o", "-"]);
 }
 
 /// Runs a command, which must end by itself with success or one line of error.
 #[track_caller]
 fn bounded(dir: &Path, program: &str, args: &[&str]) {
     let [out, err] = ["out", "err"].map(|name| dir.join(name));
+    let memory = if args.contains(&"--html") { PAGE_KIB } else { MEMORY_KIB };
     let started = Instant::now();
     let mut child = Command::new("sh")
         .arg("-c")
-        .arg(format!("ulimit -d {MEMORY_KIB}; exec \"$@\""))
+        .arg(format!("ulimit -d {memory}; exec \"$@\""))
         .arg("sh")
         .arg(binary(program))
         .args(args)

@@ -21,7 +21,7 @@ const DEEPEST: usize = 4096;
 const SHALLOWEST: usize = 16;
 /// Functions of all distinct stacks together that any file may have, and that it may have
 /// more for each byte.
-const FUNCTIONS: (u64, u64) = (1 << 21, 4);
+const FUNCTIONS: (u64, u64) = (1 << 19, 4);
 /// What part of the depth functions may have that are inlined into each other.
 const INLINED_PART: usize = 8;
 

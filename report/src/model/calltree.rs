@@ -15,7 +15,7 @@ use crate::model::symbols::{SymbolId, Symbols};
 
 /// Nodes that an inverted tree has before callers are left out: it may have as many as
 /// all stacks have frames together, in each of which a function could be another's caller.
-const MAX_INVERTED: usize = 1 << 19;
+const MAX_INVERTED: usize = 1 << 18;
 
 /// Index into [`CallTree::nodes`].
 pub type NodeId = usize;
