@@ -58,10 +58,14 @@ pub(super) fn cut(profile: &mut Profile, file_size: u64) {
         let cut = Cut::new(profile, &leaves, &depths, limit, left_out);
         cut.apply(profile);
     }
-    profile.info.notes.push(format!(
-        "{too_deep} stacks are deeper than {limit} functions or {too_long} places have more than \
-         {inlined} inlined ones: the middle is left out, shown as {LEFT_OUT}"
-    ));
+    let notes = [
+        (too_deep, format!("{too_deep} stacks of more than {limit} functions")),
+        (too_long, format!("{too_long} places with more than {inlined} functions inlined")),
+    ];
+    let what = notes.into_iter().filter(|(count, _)| *count > 0);
+    profile.info.notes.extend(
+        what.map(|(_, what)| format!("{what} are without their middle, shown as {LEFT_OUT}")),
+    );
 }
 
 /// The stacks that anything refers to, ascending.
