@@ -37,9 +37,35 @@ pub enum Block {
     Names(Vec<Name>),
 }
 
+impl Block {
+    /// How many rows or records it has; of stacks those of both tables.
+    pub fn rows(&self) -> usize {
+        match self {
+            Block::Records(records) => records.len(),
+            Block::Stacks(definitions) => definitions.frames.len() + definitions.stacks.len(),
+            Block::Samples(rows) => rows.len(),
+            Block::Waits(rows) => rows.len(),
+            Block::Calls(rows) => rows.len(),
+            Block::Texts(definitions) => definitions.texts.len(),
+            Block::Totals(rows) => rows.len(),
+            Block::Allocations(rows) => rows.len(),
+            Block::HeapCounts(rows) => rows.len(),
+            Block::Names(rows) => rows.len(),
+        }
+    }
+}
+
 /// A part of the file that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
+    /// From here on the file is left out: it stands for more than one of its size
+    /// may.
+    TooMuch {
+        /// Where the first block that is left out starts.
+        offset: u64,
+        /// What it should hold.
+        kind: BlockKind,
+    },
     /// The file ends inside a block.
     CutOff {
         /// Where the unfinished block starts.
@@ -78,7 +104,8 @@ impl Damage {
     /// Where it is; behind everything for what is about the end.
     pub(crate) fn offset(&self) -> u64 {
         match *self {
-            Damage::CutOff { offset, .. }
+            Damage::TooMuch { offset, .. }
+            | Damage::CutOff { offset, .. }
             | Damage::Skipped { offset, .. }
             | Damage::MissingBlocks { offset, .. }
             | Damage::BadBlock { offset, .. } => offset,
@@ -90,6 +117,11 @@ impl Damage {
 impl std::fmt::Display for Damage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Damage::TooMuch { offset, kind } => write!(
+                f,
+                "the file stands for more than one of its size may, so that all from the {kind} \
+                 block at offset {offset} on was left out"
+            ),
             Damage::CutOff { offset, length } => write!(
                 f,
                 "the file is cut off: its last block, at offset {offset}, has only {length} bytes"

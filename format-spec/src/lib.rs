@@ -19,6 +19,7 @@ mod column;
 mod content;
 mod cursor;
 mod error;
+mod expansion;
 mod header;
 mod heap_counts;
 mod index;

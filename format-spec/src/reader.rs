@@ -6,6 +6,7 @@ use crate::block::{BLOCK_HEADER_LEN, BlockHeader, SYNC, block_checksum, stored_c
 use crate::block_kind::BlockKind;
 use crate::content::{Block, Damage};
 use crate::error::FormatError;
+use crate::expansion::Expansion;
 use crate::header::{FileHeader, HEADER_LEN};
 use crate::index::{IndexEntry, TRAILER_LEN, TRAILER_MAGIC, decode_index, find_index};
 use crate::stored_block::{StoredBlock, decompress};
@@ -32,6 +33,10 @@ pub struct Reader<R> {
     damage: Vec<Damage>,
     unknown: Vec<BlockKind>,
     unwanted: Vec<BlockKind>,
+    /// What the blocks up to here stand for.
+    expansion: Expansion,
+    /// Whether that was too much, and nothing more is read.
+    too_much: bool,
     /// What the writer left, once it was needed; empty if it left none.
     index: Option<Vec<IndexEntry>>,
 }
@@ -58,6 +63,8 @@ impl<R: Read + Seek> Reader<R> {
             damage: Vec::new(),
             unknown: Vec::new(),
             unwanted: Vec::new(),
+            expansion: Expansion::default(),
+            too_much: false,
             index: None,
         })
     }
@@ -91,6 +98,9 @@ impl<R: Read + Seek> Reader<R> {
     /// Earliest time of what comes next, which is not read yet; `None` at the
     /// end of the file and in front of damage.
     pub fn next_time(&mut self) -> Result<Option<u64>, FormatError> {
+        if self.too_much {
+            return Ok(None);
+        }
         let header = header_at(&mut self.file, self.offset, self.length)?;
         Ok(header.filter(|(h, _)| h.kind != BlockKind::INDEX).map(|(header, _)| header.first_ns))
     }
@@ -131,19 +141,21 @@ impl<R: Read + Seek> Reader<R> {
     ) -> Result<Option<Block>, FormatError> {
         while let Some(stored) = self.next_stored_if(&wanted)? {
             match stored.decode() {
-                Ok(block) => return Ok(Some(block)),
+                Ok(block) if self.admit(&stored, block.rows()) => return Ok(Some(block)),
+                Ok(_) => break,
                 Err(damage) => self.add_damage(damage),
             }
         }
         Ok(None)
     }
 
-    /// The same as it is stored, to be decoded at another time or elsewhere.
+    /// The same as it is stored, to be decoded at another time or elsewhere. Once it
+    /// is known how many rows it has, [`Reader::admit`] says whether it may be used.
     pub fn next_stored_if(
         &mut self,
         wanted: impl Fn(&BlockHeader) -> bool,
     ) -> Result<Option<StoredBlock>, FormatError> {
-        loop {
+        while !self.too_much {
             while self.pass_over(&wanted)? {}
             let Some((header, payload)) = self.next_valid()? else { return Ok(None) };
             let offset = self.offset - (BLOCK_HEADER_LEN + payload.len()) as u64;
@@ -157,11 +169,30 @@ impl<R: Read + Seek> Reader<R> {
             if !header.kind.is_known() {
                 add_kind(&mut self.unknown, header.kind);
             } else if wanted(&header) {
-                return Ok(Some(StoredBlock::new(header, offset, payload)));
+                let stored = StoredBlock::new(header, offset, payload);
+                let more = self.expansion.with_bytes(header.kind, stored.raw_len());
+                return Ok(self.expand(more, &stored).then_some(stored));
             } else {
                 add_kind(&mut self.unwanted, header.kind);
             }
         }
+        Ok(None)
+    }
+
+    /// Counts the rows of a block, to be called in the order of the file. If it says
+    /// no, neither this one nor what comes after it may be used: the file stands for
+    /// more than one of its size may. The reader is at its end then.
+    pub fn admit(&mut self, stored: &StoredBlock, rows: usize) -> bool {
+        !self.too_much && self.expand(self.expansion.with_rows(stored.kind(), rows), stored)
+    }
+
+    fn expand(&mut self, more: Expansion, stored: &StoredBlock) -> bool {
+        self.expansion = more;
+        if !more.fits(stored.end()) {
+            (self.too_much, self.closed) = (true, true);
+            self.add_damage(Damage::TooMuch { offset: stored.offset(), kind: stored.kind() });
+        }
+        !self.too_much
     }
 
     /// Adds what a [`StoredBlock`] turned out to be, in its place.

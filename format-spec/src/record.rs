@@ -19,6 +19,8 @@ pub use process::*;
 pub use recording::*;
 pub use runtime::*;
 
+/// Most records in a block.
+pub(crate) const MAX_RECORDS: usize = 1 << 18;
 /// Upper limit of one record's body in bytes, which also bounds what decoding
 /// it may allocate.
 const MAX_BODY: usize = 1 << 20;
@@ -172,6 +174,10 @@ fn config() -> impl bincode::config::Config {
 pub(crate) fn read_records(mut payload: &[u8]) -> Result<Vec<Record>, FormatError> {
     let mut records = Vec::new();
     while !payload.is_empty() {
+        if records.len() >= MAX_RECORDS {
+            let value = MAX_RECORDS as u64 + 1;
+            return Err(FormatError::InvalidValue { what: "number of records", value });
+        }
         let tag = read_bytes(&mut payload, 1, "record tag")?[0];
         let length = read_varint(&mut payload, "record length")?;
         let body = read_bytes(&mut payload, length as usize, "record body")?;

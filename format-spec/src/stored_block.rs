@@ -5,7 +5,7 @@ use std::io::Read;
 use zstd::stream::read::Decoder;
 
 use crate::allocations::decode_allocations;
-use crate::block::{BlockHeader, Codec};
+use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec};
 use crate::block_kind::BlockKind;
 use crate::calls::{Call, CallNumbers, decode_bare_calls, decode_calls, decode_chosen_calls};
 use crate::content::{Block, Damage};
@@ -43,6 +43,16 @@ pub struct Spare {
 impl StoredBlock {
     pub(crate) fn new(header: BlockHeader, offset: u64, payload: Vec<u8>) -> Self {
         StoredBlock { header, offset, payload }
+    }
+
+    /// Where it starts in the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Where the next one starts.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + (BLOCK_HEADER_LEN + self.payload.len()) as u64
     }
 
     /// Bytes of its payload after decompression.

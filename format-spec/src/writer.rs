@@ -7,11 +7,12 @@ use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec, check_payload_len};
 use crate::block_kind::BlockKind;
 use crate::calls::{Call, MAX_CALLS, encode_calls};
 use crate::error::FormatError;
+use crate::expansion::Expansion;
 use crate::header::FileHeader;
 use crate::heap_counts::{HeapCounts, MAX_HEAP_COUNTS, encode_heap_counts};
 use crate::index::{IndexEntry, encode_index, trailer};
 use crate::names::{self, Name, encode_names};
-use crate::record::{Record, write_record};
+use crate::record::{MAX_RECORDS, Record, write_record};
 use crate::samples::{Sample, encode_samples};
 use crate::stacks::StackDefs;
 use crate::texts::TextDefs;
@@ -56,6 +57,8 @@ pub struct TraceWriter<W> {
     compressor: zstd::bulk::Compressor<'static>,
     /// Whether speed counts for more than size.
     fast: bool,
+    /// What the blocks up to here stand for.
+    expansion: Expansion,
 }
 
 impl<W: Write> TraceWriter<W> {
@@ -70,6 +73,7 @@ impl<W: Write> TraceWriter<W> {
             entries: Vec::new(),
             compressor: zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?,
             fast: false,
+            expansion: Expansion::default(),
         })
     }
 
@@ -89,22 +93,26 @@ impl<W: Write> TraceWriter<W> {
     /// are if a [`Record::OfSource`] does.
     pub fn write_records(&mut self, time_ns: u64, records: &[Record]) -> Result<(), FormatError> {
         let mut payload = Vec::new();
+        let mut count = 0;
         let mut source = None;
         for record in records {
             if let Record::OfSource(_) = record {
                 source = Some(record);
             } else if let Some(source) = source.filter(|_| payload.is_empty()) {
                 write_record(&mut payload, source)?;
+                count += 1;
             }
             write_record(&mut payload, record)?;
-            if payload.len() >= RECORDS_BLOCK {
-                self.write_block(BlockKind::RECORDS, time_ns, time_ns, &payload)?;
+            count += 1;
+            if payload.len() >= RECORDS_BLOCK || count >= MAX_RECORDS - 1 {
+                self.write_block(BlockKind::RECORDS, (time_ns, time_ns), count, &payload)?;
                 payload.clear();
+                count = 0;
             }
         }
         match payload.as_slice() {
             [] => Ok(()),
-            payload => self.write_block(BlockKind::RECORDS, time_ns, time_ns, payload),
+            payload => self.write_block(BlockKind::RECORDS, (time_ns, time_ns), count, payload),
         }
     }
 
@@ -114,7 +122,8 @@ impl<W: Write> TraceWriter<W> {
         if defs.is_empty() {
             return Ok(());
         }
-        self.write_block(BlockKind::STACKS, time_ns, time_ns, &defs.encode())
+        let rows = defs.frames.len() + defs.stacks.len();
+        self.write_block(BlockKind::STACKS, (time_ns, time_ns), rows, &defs.encode())
     }
 
     /// Writes samples, in whatever order; they are sorted in place.
@@ -122,7 +131,8 @@ impl<W: Write> TraceWriter<W> {
         let Some((first, last)) = span(samples.iter().map(|s| (s.time_ns, s.time_ns))) else {
             return Ok(());
         };
-        self.write_block(BlockKind::SAMPLES, first, last, &encode_samples(samples))
+        let rows = samples.len();
+        self.write_block(BlockKind::SAMPLES, (first, last), rows, &encode_samples(samples))
     }
 
     /// Writes intervals off the CPU, in whatever order; they are sorted in
@@ -130,7 +140,8 @@ impl<W: Write> TraceWriter<W> {
     pub fn write_waits(&mut self, waits: &mut [Wait]) -> Result<(), FormatError> {
         let times = waits.iter().map(|w| (w.end_ns.saturating_sub(w.duration_ns), w.end_ns));
         let Some((first, last)) = span(times) else { return Ok(()) };
-        self.write_block(BlockKind::WAITS, first, last, &encode_waits(waits))
+        let rows = waits.len();
+        self.write_block(BlockKind::WAITS, (first, last), rows, &encode_waits(waits))
     }
 
     /// Writes definitions of texts; must come before what refers to them.
@@ -138,7 +149,8 @@ impl<W: Write> TraceWriter<W> {
         if defs.is_empty() {
             return Ok(());
         }
-        self.write_block(BlockKind::TEXTS, time_ns, time_ns, &defs.encode())
+        let rows = defs.texts.len();
+        self.write_block(BlockKind::TEXTS, (time_ns, time_ns), rows, &defs.encode())
     }
 
     /// Writes system calls, in whatever order; they are sorted in place.
@@ -147,7 +159,8 @@ impl<W: Write> TraceWriter<W> {
             let end = |call: &Call| call.start_ns.saturating_add(call.duration_ns);
             let times = calls.iter().map(|call| (call.start_ns, end(call)));
             let Some((first, last)) = span(times) else { continue };
-            self.write_block(BlockKind::CALLS, first, last, &encode_calls(calls))?;
+            let rows = calls.len();
+            self.write_block(BlockKind::CALLS, (first, last), rows, &encode_calls(calls))?;
         }
         Ok(())
     }
@@ -156,7 +169,8 @@ impl<W: Write> TraceWriter<W> {
     /// place.
     pub fn write_totals(&mut self, time_ns: u64, totals: &mut [Total]) -> Result<(), FormatError> {
         for totals in totals.chunks_mut(MAX_TOTALS) {
-            self.write_block(BlockKind::TOTALS, time_ns, time_ns, &encode_totals(totals))?;
+            let (rows, times) = (totals.len(), (time_ns, time_ns));
+            self.write_block(BlockKind::TOTALS, times, rows, &encode_totals(totals))?;
         }
         Ok(())
     }
@@ -170,8 +184,8 @@ impl<W: Write> TraceWriter<W> {
             };
             self.write_block(
                 BlockKind::ALLOCATIONS,
-                first,
-                last,
+                (first, last),
+                rows.len(),
                 &encode_allocations(rows, self.fast),
             )?;
         }
@@ -186,7 +200,8 @@ impl<W: Write> TraceWriter<W> {
             else {
                 continue;
             };
-            self.write_block(BlockKind::HEAP_COUNTS, first, last, &encode_heap_counts(rows))?;
+            let (count, times) = (rows.len(), (first, last));
+            self.write_block(BlockKind::HEAP_COUNTS, times, count, &encode_heap_counts(rows))?;
         }
         Ok(())
     }
@@ -195,7 +210,8 @@ impl<W: Write> TraceWriter<W> {
     /// and all given at once.
     pub fn write_names(&mut self, time_ns: u64, names: &[Name]) -> Result<(), FormatError> {
         for names in names::blocks(names) {
-            self.write_block(BlockKind::NAMES, time_ns, time_ns, &encode_names(names))?;
+            let (rows, times) = (names.len(), (time_ns, time_ns));
+            self.write_block(BlockKind::NAMES, times, rows, &encode_names(names))?;
         }
         Ok(())
     }
@@ -206,7 +222,7 @@ impl<W: Write> TraceWriter<W> {
         let first = self.entries.iter().map(|e| e.first_ns).min().unwrap_or(0);
         let last = self.entries.iter().map(|e| e.last_ns).max().unwrap_or(0);
         let payload = encode_index(&self.entries);
-        self.write_block(BlockKind::INDEX, first, last, &payload)?;
+        self.write_block(BlockKind::INDEX, (first, last), 0, &payload)?;
         self.out.write_all(&trailer(index_offset))?;
         self.out.flush()?;
         Ok(self.out)
@@ -215,13 +231,16 @@ impl<W: Write> TraceWriter<W> {
     fn write_block(
         &mut self,
         kind: BlockKind,
-        first_ns: u64,
-        last_ns: u64,
+        (first_ns, last_ns): (u64, u64),
+        rows: usize,
         raw: &[u8],
     ) -> Result<(), FormatError> {
         check_payload_len(raw.len())?;
         let compressed = self.compressor.compress(raw)?;
-        let (codec, stored) = if compressed.len() < raw.len() {
+        self.expansion = self.expansion.with_bytes(kind, raw.len()).with_rows(kind, rows);
+        let end = self.offset + (BLOCK_HEADER_LEN + compressed.len()) as u64;
+        // A row takes a byte at least before compression.
+        let (codec, stored) = if compressed.len() < raw.len() && self.expansion.fits(end) {
             (Codec::Zstd, compressed.as_slice())
         } else {
             (Codec::None, raw)

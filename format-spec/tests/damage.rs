@@ -45,6 +45,32 @@ fn every_vector_of_a_released_version_stays_readable() {
     assert_eq!(good.len(), 24);
 }
 
+/// Eighteen blocks of 2²⁰ samples each, in 62 bytes; 2²⁴ and a few may be there.
+#[test]
+fn a_file_that_stands_for_too_much_is_read_up_to_its_limit() {
+    let vector = include_bytes!("../vectors/bad/too-many-rows.rz");
+    let (blocks, damage) = read_all(vector).unwrap();
+    assert_eq!(blocks.iter().map(Block::rows).sum::<usize>(), 16 << 20);
+    let [Damage::TooMuch { offset, kind: BlockKind::SAMPLES }] = damage[..] else {
+        panic!("{damage:?}")
+    };
+    let length = (vector.len() - rz_format::HEADER_LEN) as u64 / 18;
+    assert_eq!(offset, rz_format::HEADER_LEN as u64 + 16 * length);
+}
+
+/// As many equal samples as no recording has are stored without compression.
+#[test]
+fn what_a_writer_makes_is_within_the_limits() {
+    let header = rz_format::FileHeader::new([1; 16], 0, 0);
+    let mut writer = rz_format::TraceWriter::new(Vec::new(), &header).unwrap();
+    let mut samples = vec![rz_format::Sample::default(); rz_format::MAX_ROWS];
+    for _ in 0..20 {
+        writer.write_samples(&mut samples).unwrap();
+    }
+    let (blocks, damage) = read_all(&writer.finish().unwrap()).unwrap();
+    assert_eq!((blocks.len(), damage), (20, vec![]));
+}
+
 #[test]
 fn cut_off_anywhere_gives_a_prefix_and_says_so() {
     let trace = common::small_trace();

@@ -4,6 +4,7 @@ mod alloc_attach;
 mod annotate;
 mod attach;
 mod bad_input;
+mod bounds;
 mod calls;
 mod consumers;
 mod debuginfod;

@@ -26,6 +26,9 @@ use crate::filter::Filter;
 /// Calls that are kept, at most, unless it is said otherwise.
 pub const MAX_CALLS_KEPT: usize = 1 << 21;
 
+/// The same of any file, and for two bytes more of it one: a byte may stand for many.
+const FEWEST_CALLS: u64 = 1 << 18;
+
 /// Memory for what is known of open files, in bytes.
 const MAX_BYTES: usize = 256 << 20;
 
@@ -156,7 +159,10 @@ pub fn load_calls(
 ) -> Result<CallList, LoadError> {
     let selection = Selection::of(path, &Prelude::of(path)?, filter)?;
     let everything = Selection::default();
-    let whole = Kept::new(*options, selection);
+    let file_size = path.metadata().map_or(0, |file| file.len());
+    let most = usize::try_from(FEWEST_CALLS + file_size / 2).unwrap_or(usize::MAX);
+    let options = CallOptions { limit: options.limit.min(most), ..*options };
+    let whole = Kept::new(options, selection);
     let mut read = read_calls(path, &everything, whole.clone(), true)?;
     if whole.plain_tail().is_some() && !read.pass.reader.damage().is_empty() {
         // The index counts on calls that are damaged.

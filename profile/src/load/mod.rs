@@ -26,6 +26,7 @@ mod assemble;
 mod brought_names;
 mod call_counts;
 pub mod call_list;
+mod depth;
 mod dictionary;
 mod facts;
 mod generated;
@@ -244,7 +245,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let mut timeline = options.timeline.then(|| Timeline::new(options.coarse, start_ns));
     let mut totals = ThreadTotals::default();
     let mut calls = CallCounts::default();
-    let mut heap = HeapTables::new(&options.heap, selection.clone());
+    let mut heap = HeapTables::new(&options.heap, selection.clone(), pass.file_size);
     let mut sinks: Vec<&mut dyn Sink> = vec![&mut sums, &mut totals, &mut calls, &mut heap];
     sinks.extend(timeline.as_mut().map(|timeline| timeline as &mut dyn Sink));
     let wanted = |block: &BlockHeader| !options.without.has(block.kind);
@@ -262,6 +263,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     let in_window = !selection.window.is_everything();
     let inexact = tables.replace_missing_totals(in_window);
     let mut profile = assemble::assemble(&mut tables, &mut heap, options);
+    depth::cut(&mut profile, file_size);
     profile.inexact = inexact;
     let last_sample_ns = tables.sums.last_ns().max(heap.last_ns());
     let reading = Reading {

@@ -190,7 +190,8 @@ impl<'p> Pass<'p> {
                 push(&pool.calls, calls);
             }
         };
-        each_block(reader, wanted, |block| calls.decode(&block, &pool), take)?;
+        let rows = |(block, passed_over): &Decoded| block.rows() + *passed_over as usize;
+        each_block(reader, wanted, |block| calls.decode(block, &pool), rows, take)?;
         self.defined.found.add_kinds(self.reader.unwanted());
         Ok(())
     }
@@ -275,11 +276,13 @@ impl<'p> Defined<'p> {
 }
 
 /// Hands the blocks that are `wanted` to `take`, in the order of the file. What
-/// is damaged is left out, and is in the reader's list.
+/// is damaged is left out, as is what has more rows than the file may have; the reader
+/// has a list of both.
 fn each_block<T: Send>(
     reader: &mut Reader<impl Read + Seek>,
     wanted: impl Fn(&BlockHeader) -> bool,
-    decode: impl Fn(StoredBlock) -> Result<T, Damage> + Sync + Send,
+    decode: impl Fn(&StoredBlock) -> Result<T, Damage> + Sync + Send,
+    rows: impl Fn(&T) -> usize,
     mut take: impl FnMut(T) + Send,
 ) -> Result<(), FormatError> {
     let mut decoded: Vec<T> = Vec::new();
@@ -289,12 +292,13 @@ fn each_block<T: Send>(
             return Ok(());
         }
         let (next, ()) = rayon::join(
-            || stored.into_par_iter().map(&decode).collect::<Vec<_>>(),
+            || stored.par_iter().map(&decode).collect::<Vec<_>>(),
             || decoded.drain(..).for_each(&mut take),
         );
-        for block in next {
+        for (stored, block) in stored.iter().zip(next) {
             match block {
-                Ok(block) => decoded.push(block),
+                Ok(block) if reader.admit(stored, rows(&block)) => decoded.push(block),
+                Ok(_) => {}
                 Err(damage) => reader.add_damage(damage),
             }
         }

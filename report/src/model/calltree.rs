@@ -13,6 +13,10 @@ use serde::Serialize;
 
 use crate::model::symbols::{SymbolId, Symbols};
 
+/// Nodes that an inverted tree has before callers are left out: it may have as many as
+/// all stacks have frames together, in each of which a function could be another's caller.
+const MAX_INVERTED: usize = 1 << 18;
+
 /// Index into [`CallTree::nodes`].
 pub type NodeId = usize;
 
@@ -232,11 +236,13 @@ impl CallTree {
     /// Adds up callees before callers. Callers of a node whose weight is
     /// below `min_weight` are not followed, which keeps the tree of a deeply
     /// recursive program from growing with the square of its depth; such a
-    /// node keeps all its weight as its own.
+    /// node keeps all its weight as its own. Of a tree that is too large all the same,
+    /// callers are left out, which a node stands for.
     pub fn inverted(input: TreeInput<'_>, min_weight: u64, symbols: &mut Symbols) -> Self {
         let TreeInput { profile, event, .. } = input;
         let mut tree = Growing::new(symbols);
         let no_stack = symbols.intern("[no stack]", "");
+        let left_out = symbols.intern("[callers left out]", "");
         let mut at_root: Vec<(Amount, Cursor)> = Vec::new();
         for sample in samples_of(profile, event) {
             if sample.stack.is_none() {
@@ -266,7 +272,11 @@ impl CallTree {
             for (caller, here) in callers {
                 let mut sum = Amount::default();
                 here.iter().for_each(|&(amount, _)| sum.add(amount));
-                if sum.weight >= min_weight {
+                if sum.weight >= min_weight && tree.nodes.len() >= MAX_INVERTED {
+                    let frame = Frame::other(left_out, NodeKind::NoStack);
+                    let node = tree.child(caller, frame);
+                    tree.nodes[node].self_.add(sum);
+                } else if sum.weight >= min_weight {
                     pending.push((caller, here));
                 } else {
                     tree.nodes[caller].self_.add(sum);

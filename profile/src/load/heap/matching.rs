@@ -26,6 +26,12 @@ use crate::model::heap::{HeapOptions, Live, Peak, Rate, Slice, Slices, Sum, Sums
 /// Objects that are followed at a time, at most: a gigabyte or two.
 const MAX_OBJECTS: usize = 1 << 25;
 
+/// The same of a small file, in which a byte may stand for many: a hundred megabytes.
+const FEWEST_OBJECTS: usize = 7 << 18;
+
+/// Objects that are followed for each byte of a larger one.
+const OBJECTS_FOR_A_BYTE: u64 = 1;
+
 /// Sites that are kept apart, at most; further ones are one.
 const MAX_SITES: usize = 1 << 22;
 
@@ -99,6 +105,8 @@ pub(in super::super) struct Matching {
     /// Those of which rows may come yet, the earliest end first.
     pending_ends: BinaryHeap<Reverse<(u64, u32)>>,
     objects: usize,
+    /// How many there may be.
+    max_objects: usize,
     lifetimes: [f64; HISTOGRAM_BUCKETS],
     live: Option<LiveBytes>,
     rate: Option<Slices<Rate>>,
@@ -133,7 +141,14 @@ pub(super) struct Matched {
 }
 
 impl Matching {
-    pub(in super::super) fn new(options: &HeapOptions, selection: Selection) -> Self {
+    /// Of a file of so many bytes.
+    pub(in super::super) fn new(
+        options: &HeapOptions,
+        selection: Selection,
+        file_size: u64,
+    ) -> Self {
+        let max_objects = file_size.saturating_mul(OBJECTS_FOR_A_BYTE);
+        let max_objects = usize::try_from(max_objects).unwrap_or(MAX_OBJECTS);
         let all_time = selection.window.from_ns == 0;
         let mut ledger = Ledger::default();
         for _ in 0..HISTOGRAM_BUCKETS {
@@ -151,6 +166,7 @@ impl Matching {
             ends: FxHashMap::default(),
             pending_ends: BinaryHeap::new(),
             objects: 0,
+            max_objects: max_objects.clamp(FEWEST_OBJECTS, MAX_OBJECTS),
             lifetimes: [0.0; HISTOGRAM_BUCKETS],
             live: None,
             rate: None,
@@ -262,7 +278,7 @@ impl Matching {
                     self.missing_frees += 1;
                 }
             }
-            None if self.objects >= MAX_OBJECTS => {
+            None if self.objects >= self.max_objects => {
                 self.unfollowed += u64::from(buckets.is_some());
                 return value;
             }

@@ -47,9 +47,10 @@ impl Sink for HeapTables {
 }
 
 impl HeapTables {
-    /// What is looked at, and of which rows.
-    pub(super) fn new(options: &HeapOptions, selection: Selection) -> Self {
-        HeapTables { matching: Matching::new(options, selection), counts: Counts::default() }
+    /// What is looked at, and of which rows of a file of so many bytes.
+    pub(super) fn new(options: &HeapOptions, selection: Selection, file_size: u64) -> Self {
+        let matching = Matching::new(options, selection, file_size);
+        HeapTables { matching, counts: Counts::default() }
     }
 
     /// Ids of the threads that the heap refers to.

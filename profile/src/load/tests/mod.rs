@@ -2,6 +2,7 @@
 
 mod calls;
 mod damage;
+mod depth;
 mod filters;
 mod generated;
 mod growing;
