@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test: prerequisites, target programs, cargo test.
 #
-#   tests/run.sh              all but a few kernels and versions of Java and Python, of
-#                             binaries that are built in haste, as quickstart.sh does
+#   tests/run.sh              all but a few kernels, versions of Java and Python, and tests
+#                             that take long, of binaries that are built in haste, as
+#                             quickstart.sh does
 #   tests/run.sh --all        these as well, and of releases
 #   tests/run.sh --unit       only what needs neither root, nor anything of the
 #                             kernel, nor programs besides Rust's
@@ -65,7 +66,9 @@ case "${1:-}" in
     "" | --all)
         run_tests --workspace
         test_hook
-        if [ "${1:-}" = --all ]; then run_tests --workspace --test kernels -- --ignored; fi
+        if [ "${1:-}" = --all ]; then
+            run_tests --workspace --test kernels --test e2e -- --ignored
+        fi
         ;;
     *) run_tests --workspace "$@" ;;
 esac

@@ -5,7 +5,7 @@
 # they run one by one. All but those below, which need what is right, but do not mind
 # how long it takes: as many of them run at a time as there are processors. Virtual
 # machines need all there is.
-together='bad_input:: consumers:: embed:: files:: go:: import:: java:: jit:: json:: merge::
+together='bad_input:: bounds:: consumers:: embed:: files:: go:: import:: java:: jit:: json:: merge::
     node:: page:: pipes:: python:: quickstart:: redact:: source_maps:: stacks:: workspace::'
 
 case ${1##*/} in
