@@ -20,8 +20,9 @@ const DEEPEST: usize = 4096;
 /// What stacks are cut to where there are too many functions, at least.
 const SHALLOWEST: usize = 16;
 /// Functions of all distinct stacks together that any file may have, and that it may have
-/// more for each byte.
-const FUNCTIONS: (u64, u64) = (1 << 19, 4);
+/// more for each byte. Four million are an hour of samples of a program that recurses a
+/// thousand deep, if it is somewhere else each second.
+const FUNCTIONS: (u64, u64) = (1 << 22, 16);
 /// What part of the depth functions may have that are inlined into each other.
 const INLINED_PART: usize = 8;
 

@@ -56,7 +56,7 @@ fn stacks_in_each_other_are_cut_to_what_fits() {
     trace.samples(&stacks);
     let profile = load_bytes(&trace.finish());
     let all: usize = (0..profile.samples.len()).map(|at| functions(&profile, at).len()).sum();
-    assert!(all < 1 << 20, "{all}");
+    assert!(all < 5 << 20, "{all}");
     assert!(says_so(&profile));
     assert_eq!(profile.samples.iter().map(|sample| sample.count).sum::<u64>(), DEPTH);
 }
