@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::locate::{temp_dir, text, tool};
+use crate::locate::{text, tool};
 use crate::run::run;
 
 /// A small file system on a disk of its own, gone when this is dropped. While it is
@@ -21,7 +21,9 @@ impl FrozenDisk {
     /// Makes a disk, which is not frozen yet.
     #[expect(clippy::new_without_default, reason = "it mounts something")]
     pub fn new() -> Self {
-        let dir = temp_dir();
+        // In memory: on a real disk, whatever else waits to be written to that has to be
+        // written first.
+        let dir = tempfile::tempdir_in("/dev/shm").expect("memory takes files");
         let (image, mounted_at) = (dir.path().join("image"), dir.path().join("disk"));
         let file = File::create_new(&image).expect("the folder is writable");
         file.set_len(32 << 20).expect("a file with a hole takes no room");
