@@ -22,9 +22,13 @@ fn check(program: &str, args: &[&str], tree: &str) -> Folded {
 fn record(program: &str, args: &[&str]) -> Folded {
     let target = Target::start(program, args);
     let mut folded = Trace::of(target.pid(), "1.5", &["-q"]).folded(&[]);
-    // A known limit: the kernel may have set one of the two registers for a signal
-    // handler, and not the other one yet.
-    folded.stacks.retain(|stack, _| !stack.ends_with(";x64_setup_rt_frame_[k]"));
+    // Known limits: the kernel may have set one of the two registers for a signal handler,
+    // and not the other one yet; and where an exception goes to its handler, that may seem
+    // to be a caller.
+    folded.stacks.retain(|stack, _| {
+        !stack.ends_with(";x64_setup_rt_frame_[k]")
+            && !stack.contains(";shapes::guarded(int);_Unwind_RaiseException")
+    });
     folded
 }
 
@@ -113,7 +117,8 @@ fn deeper_than_what_is_copied() {
     let tree = "deep_thread > descend now_ns\n descend > descend bottom\n bottom > work";
     let checked = CallTree::parse(tree).check(&folded, short_name);
     assert!(checked.truncated > 40, "{checked:?}");
-    assert!(folded.share(";[truncated];descend;descend;descend") > 0.9, "{}", folded.head(2));
+    // The others are of the first thousand calls on the way down and up.
+    assert!(folded.share(";[truncated];descend;descend;descend") > 0.7, "{checked:?}");
 }
 
 /// The page that a frame has not used is not there to be copied.
