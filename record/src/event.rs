@@ -32,11 +32,24 @@ pub(crate) struct RawEvent<'a> {
 impl RawEvent<'_> {
     /// What is lost without it, and how many of these; `None` if it is no measurement.
     pub(crate) fn class(&self) -> Option<(LossClass, u64)> {
+        self.measured().map(|(class, count, _)| (class, count))
+    }
+
+    /// When what is measured began; 0 for what processes do, and for what is said of the
+    /// measuring, which may matter however late it is.
+    pub(crate) fn begins_ns(&self) -> u64 {
+        self.measured().map_or(0, |(.., begins_ns)| begins_ns)
+    }
+
+    /// What is measured, how many of these, and when it began.
+    fn measured(&self) -> Option<(LossClass, u64, u64)> {
         match &self.what {
-            What::Sample { .. } => Some((LossClass::Samples, 1)),
-            What::Waited(_) => Some((LossClass::Waits, 1)),
-            What::Called(call) => Some((LossClass::Calls, call.count)),
-            What::Allocated(_) => Some((LossClass::Allocations, 1)),
+            What::Sample { .. } => Some((LossClass::Samples, 1, self.time_ns)),
+            What::Waited(wait) => {
+                Some((LossClass::Waits, 1, self.time_ns.saturating_sub(wait.duration_ns)))
+            }
+            What::Called(call) => Some((LossClass::Calls, call.count, call.start_ns)),
+            What::Allocated(_) => Some((LossClass::Allocations, 1, self.time_ns)),
             What::Counted(_)
             | What::Mapped { .. }
             | What::Named { .. }
@@ -45,24 +58,6 @@ impl RawEvent<'_> {
             | What::Lost { .. }
             | What::Throttled
             | What::Unthrottled => None,
-        }
-    }
-
-    /// When what is measured began; 0 for what processes do, and for what is said of the
-    /// measuring, which may matter however late it is.
-    pub(crate) fn begins_ns(&self) -> u64 {
-        match &self.what {
-            What::Sample { .. } | What::Allocated(_) => self.time_ns,
-            What::Waited(wait) => self.time_ns.saturating_sub(wait.duration_ns),
-            What::Called(call) => call.start_ns,
-            What::Counted(_)
-            | What::Mapped { .. }
-            | What::Named { .. }
-            | What::Forked { .. }
-            | What::Exited
-            | What::Lost { .. }
-            | What::Throttled
-            | What::Unthrottled => 0,
         }
     }
 }
