@@ -69,18 +69,22 @@ static long take_end(struct task_struct *task, struct vm_area_struct *area, __u6
 #endif
 
 // Bytes of a user stack that are worth copying: up to its end as far as the
-// recorder knows it, or else to the end of the memory area that it is in.
+// recorder knows it, or else to the end of the memory area that it is in. C libraries
+// keep what they know of a thread at the end of its stack, from its thread pointer on:
+// often more than all of its frames.
 static __always_inline __u64 used_bytes(const struct where *where, struct task_struct *task)
 {
 	__u64 pointer = where->slots[SP_SLOT];
 	__u32 tid = FIELD(task, pid);
 	__u64 *known = bpf_map_lookup_elem(&stack_ends, &tid);
-	__u64 end = known ? *known : 0;
+	__u64 end = known ? *known : 0, thread = thread_pointer(task);
 
 #ifndef OLD_KERNEL
 	if (end <= pointer)
 		bpf_find_vma(task, pointer, take_end, &end, 0);
 #endif
+	if (pointer < thread && (thread < end || end <= pointer))
+		end = thread;
 	if (pointer < end && end - pointer < settings.stack_bytes)
 		return end - pointer;
 	return settings.stack_bytes;

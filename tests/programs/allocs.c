@@ -3,7 +3,8 @@
  *   allocs functions N   each function N times, when SIGUSR1 comes
  *   allocs child N       the same in a child
  *   allocs threads N     the same in four threads
- *   allocs sizes N       N objects of each of three sizes, likewise
+ *   allocs sizes N       N objects of each of three sizes, likewise, with pauses so
+ *                        that whoever listens can keep up
  *   allocs steady MS     an object every MS milliseconds, for ever
  *   allocs hot MS        nothing else, after MS milliseconds; says how fast
  */
@@ -83,6 +84,8 @@ static void sizes(void) {
         give_back(small(64));
         give_back(medium(1000));
         give_back(large(100000));
+        if (i % 200 == 0)
+            usleep(5000);
     }
 }
 
