@@ -178,7 +178,7 @@ mod tests {
             time_ns,
             event,
             thread: 0,
-            stack: Some(event),
+            stack: Some(event).into(),
             weight: 10,
             count: 1,
             ..TimedSample::default()

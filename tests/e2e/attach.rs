@@ -161,7 +161,7 @@ fn tells_the_programs_before_and_after_exec_apart() {
     // Each life belongs to the file that was run.
     let profile = trace.profile();
     for sample in profile.timeline.as_ref().unwrap() {
-        for location in profile.locations_of(sample.stack) {
+        for location in profile.locations_of(sample.stack.get()) {
             let outermost = location.lines.last().unwrap();
             let life = &profile.functions[outermost.function].name;
             let module = location.module.map(|module| profile.modules[module].path.as_str());

@@ -208,7 +208,8 @@ fn one_address_over_time() {
         let mut names = locations.map(|line| &*profile.functions[line.function].name);
         names.find(|name| ["even", "odd"].contains(name)).map(str::to_owned)
     };
-    let names: Vec<String> = timeline.iter().filter_map(|sample| name(sample.stack)).collect();
+    let names: Vec<String> =
+        timeline.iter().filter_map(|sample| name(sample.stack.get())).collect();
     let turns = names.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!((10..=25).contains(&turns), "{turns}");
     let part = trace.folded(&["--from", "0.5s", "--to", "1.5s"]);

@@ -161,7 +161,7 @@ fn timeline_series(profile: &Profile, tree: &Tree, event: EventId) -> Option<Ser
     }
     let mut series = Series { all: vec![], of_thread: vec![vec![]; profile.threads.len()] };
     for sample in here {
-        let entry = (sample.stack.map(|stack| tree.node_of(stack)), sample.weight);
+        let entry = (sample.stack.get().map(|stack| tree.node_of(stack)), sample.weight);
         for entries in [&mut series.all, &mut series.of_thread[sample.thread]] {
             match entries.last_mut() {
                 Some(last) if last.0 == entry.0 => last.1 += entry.1,

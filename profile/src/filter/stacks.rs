@@ -39,8 +39,8 @@ pub(crate) fn apply(profile: &mut Profile, filter: &Filter) {
     add_up_equal(&mut profile.samples);
     if let Some(timeline) = &mut profile.timeline {
         timeline.retain_mut(|sample| {
-            let new = stacks.of(sample.stack);
-            sample.stack = new.flatten();
+            let new = stacks.of(sample.stack.get());
+            sample.stack = new.flatten().into();
             new.is_some()
         });
     }

@@ -52,6 +52,7 @@ pub(super) fn assemble(
     let mut samples: Vec<Sample> = sums.amounts().map(sum).collect();
     let timed = |moment: Moment| {
         let (event, thread, stack) = resolve(moment.entry.key);
+        let stack = stack.into();
         let Entry { time_ns, duration_ns, weight, .. } = moment.entry;
         let count = moment.count;
         TimedSample { time_ns, duration_ns, count, event, thread, stack, weight }
@@ -107,13 +108,16 @@ pub(super) fn assemble(
     profile
 }
 
-/// All classes in order of time. There may be millions: each class is let go of as soon
-/// as it was gone through, and only times are sorted.
+/// All classes in order of time. There may be millions: the first class makes room for
+/// its own samples, the others are let go of as soon as they were gone through, and only
+/// times are sorted.
 fn in_order(
     classes: [Vec<Moment>; 3],
     mut timed: impl FnMut(Moment) -> TimedSample,
 ) -> Vec<TimedSample> {
-    let mut timeline = Vec::with_capacity(classes.iter().map(Vec::len).sum());
+    let mut classes = classes.into_iter().filter(|moments| !moments.is_empty());
+    let first = classes.next().unwrap_or_default();
+    let mut timeline: Vec<_> = first.into_iter().map(&mut timed).collect();
     for moments in classes {
         timeline.extend(moments.into_iter().map(&mut timed));
     }

@@ -71,7 +71,7 @@ pub(super) fn cut(profile: &mut Profile, file_size: u64) {
 
 /// The stacks that anything refers to, ascending.
 fn leaves(profile: &Profile) -> Vec<StackId> {
-    let timeline = profile.timeline.iter().flatten().filter_map(|sample| sample.stack);
+    let timeline = profile.timeline.iter().flatten().filter_map(|sample| sample.stack.get());
     let sites = profile.heap.iter().flat_map(|heap| &heap.sites).filter_map(|site| site.stack);
     let samples = profile.samples.iter().filter_map(|sample| sample.stack);
     let distinct: FxHashSet<StackId> = samples.chain(sites).chain(timeline).collect();
@@ -170,13 +170,13 @@ impl Cut {
 
     fn apply(self, profile: &mut Profile) {
         let Cut { nodes, now } = self;
-        let replace = |stack: &mut Option<StackId>| {
-            *stack = stack.and_then(|stack| now.get(&stack).copied());
-        };
+        let place = |stack: Option<StackId>| stack.and_then(|stack| now.get(&stack).copied());
+        let replace = |stack: &mut Option<StackId>| *stack = place(*stack);
         profile.stacks = nodes;
         profile.samples.iter_mut().for_each(|sample| replace(&mut sample.stack));
         add_up_equal(&mut profile.samples);
-        profile.timeline.iter_mut().flatten().for_each(|sample| replace(&mut sample.stack));
+        let timeline = profile.timeline.iter_mut().flatten();
+        timeline.for_each(|sample| sample.stack = place(sample.stack.get()).into());
         if let Some(heap) = &mut profile.heap {
             heap.sites.iter_mut().for_each(|site| replace(&mut site.stack));
             add_up_equal_sites(&mut heap.sites);

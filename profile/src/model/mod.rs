@@ -496,10 +496,27 @@ pub struct TimedSample {
     pub event: EventId,
     /// The thread that ran.
     pub thread: ThreadId,
-    /// Where it ran; `None` if the sample has no stack at all.
-    pub stack: Option<StackId>,
+    /// Where it ran; none if the sample has no stack at all.
+    pub stack: SmallStackId,
     /// Its weight, in the event's unit.
     pub weight: u64,
+}
+
+/// An `Option<StackId>` in half of its room, where there may be millions of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SmallStackId(Option<u32>);
+
+impl SmallStackId {
+    /// The same in full.
+    pub fn get(self) -> Option<StackId> {
+        self.0.map(|id| id as StackId)
+    }
+}
+
+impl From<Option<StackId>> for SmallStackId {
+    fn from(id: Option<StackId>) -> Self {
+        SmallStackId(id.map(|id| u32::try_from(id).expect("there is no memory for more stacks")))
+    }
 }
 
 impl Unit {

@@ -87,7 +87,7 @@ fn run(load: Load, seed: u64) -> Profile {
                         time_ns: (due * 1e9) as u64,
                         event: 0,
                         thread,
-                        stack: Some(stacks[function]),
+                        stack: Some(stacks[function]).into(),
                         weight: period,
                         count: 1,
                         ..TimedSample::default()

@@ -52,7 +52,7 @@ impl Series {
         let times = times.iter().filter(|sample| sample.event == event);
         let mut rows: Vec<Row> = times
             .filter_map(|sample| {
-                let node = stacks.leaf(counted, sample.thread, sample.stack)?;
+                let node = stacks.leaf(counted, sample.thread, sample.stack.get())?;
                 let amount = Amount { samples: sample.count, weight: sample.weight };
                 let (time_ns, duration_ns) = (sample.time_ns, sample.duration_ns);
                 Some(Row { thread: sample.thread, time_ns, duration_ns, node, amount })

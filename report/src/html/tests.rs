@@ -35,7 +35,7 @@ fn timed() -> Profile {
             count: 1,
             event: sample.event,
             thread: sample.thread,
-            stack: sample.stack,
+            stack: sample.stack.into(),
             weight: 1 + (mixed >> 52),
             ..TimedSample::default()
         }

@@ -54,7 +54,7 @@ pub fn profile() -> Profile {
             time_ns,
             event: 0,
             thread: sample.thread,
-            stack: sample.stack,
+            stack: sample.stack.into(),
             weight: sample.weight / sample.count,
             count: 1,
             ..TimedSample::default()

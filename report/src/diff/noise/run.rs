@@ -95,7 +95,7 @@ impl RunSamples<'_> {
         let timed = timeline.filter_map(|sample| {
             let slice = sample.time_ns.saturating_sub(info.start_ns) / length;
             Some(TimedLeaf {
-                node: *nodes.get(&(sample.thread, sample.stack))?,
+                node: *nodes.get(&(sample.thread, sample.stack.get()))?,
                 slice: (slice as usize).min(SLICES - 1),
                 weight: sample.weight as f64,
             })
