@@ -186,8 +186,10 @@ impl<'p> Pass<'p> {
             if passed_over > 0 {
                 sinks.iter_mut().for_each(|sink| sink.calls_passed_over(passed_over));
             }
-            if let Some(calls) = defined.take(block, sinks) {
-                push(&pool.calls, calls);
+            let memory = defined.take(block, sinks);
+            // Nothing else would take it out of the pool again.
+            if let (CallRows::Bare, Some(memory)) = (calls, memory) {
+                push(&pool.calls, memory);
             }
         };
         let rows = |(block, passed_over): &Decoded| block.rows() + *passed_over as usize;
