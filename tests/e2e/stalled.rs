@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rz_format::Record;
@@ -37,10 +37,12 @@ fn attached(rec: &Child) -> usize {
 }
 
 /// Waits until `rec` has attached itself and then let go, while it is still held up in
-/// this function of the kernel.
+/// this function of the kernel, and long before it gives up the output.
 #[track_caller]
 fn lets_go_while_it_waits_in(rec: &mut Child, function: &str) {
+    let began = Instant::now();
     wait_until("rec to have let go of its targets", || attached(rec) == 0);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(waits_in(rec, function) && rec.try_wait().unwrap().is_none());
 }
 

@@ -104,7 +104,7 @@ pub(super) struct Attachment {
     pub(super) control: Table<4, { size_of::<Control>() }>,
     pub(super) pressure: Pressure,
     /// Keep the set of processes.
-    _tracking: Vec<Link>,
+    tracking: Vec<Link>,
     /// Take down waits and calls; the last ones attached are those that begin.
     links: Vec<Link>,
     pub(super) heap: Option<HeapProbes>,
@@ -313,7 +313,7 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         lost: [0; LOSSES.len()],
         looked_ns: now_ns(),
         pressure: Pressure::default(),
-        _tracking: tracking,
+        tracking,
         links,
         heap: heap_probes,
         last_looks,
@@ -454,6 +454,7 @@ impl Attachment {
             self.looking = None;
         }
         self.links.clear();
+        self.tracking.clear();
         if let Some(heap) = &mut self.heap {
             heap.detach();
         }
