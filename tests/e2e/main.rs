@@ -33,6 +33,7 @@ mod quickstart;
 mod real;
 mod rebuilt;
 mod redact;
+mod repair;
 mod source_maps;
 mod stacks;
 mod stalled;

@@ -104,16 +104,17 @@ const KERNEL: &[&str] = &[
 const SAID: &[&str] = &[
     "CPU", "IDs", "a", "all", "allocate", "allocated", "allocates", "allocations", "allocator",
     "an", "and", "are", "as", "at", "be", "been", "before", "behind", "block", "blocks", "bpf",
-    "but", "by", "bytes", "call", "callers", "calls", "cannot", "children", "closed", "could", "cut",
-    "damaged", "did", "due", "environments", "events", "fewer", "file", "files", "first", "for",
-    "found", "from", "functions", "had", "has", "have", "in", "into", "is", "its", "kernel",
-    "killed", "kind", "known", "last", "left", "lengths", "limits", "lost", "may", "memory",
-    "missing", "more", "names", "newer", "no", "not", "number", "of", "off", "offset", "on", "one",
-    "only", "or", "out", "page", "perf", "process", "processes", "programs", "read", "recorded",
-    "recorder", "recording", "reports", "rz", "sampled", "samples", "skipped", "so", "stack",
-    "stacks", "system", "take", "than", "that", "the", "their", "there", "these", "they", "this",
-    "threads", "time", "times", "to", "too", "traced", "unknown", "use", "users", "was", "were",
-    "what", "when", "which", "with", "without", "would", "written",
+    "but", "by", "bytes", "call", "callers", "calls", "cannot", "children", "closed", "could",
+    "counts", "cut", "damaged", "did", "due", "environments", "events", "fewer", "file", "files",
+    "first", "for", "found", "from", "functions", "had", "has", "have", "header", "heap", "in",
+    "index", "into", "is", "its", "kernel", "killed", "kind", "known", "last", "left", "lengths",
+    "limits", "lost", "may", "memory", "missing", "more", "names", "newer", "no", "not", "number",
+    "of", "off", "offset", "on", "one", "only", "or", "out", "page", "perf", "process", "processes",
+    "programs", "read", "recorded", "recorder", "recording", "records", "reports", "rz", "s",
+    "sampled", "samples", "skipped", "so", "stack", "stacks", "system", "take", "texts", "than",
+    "that", "the", "their", "there", "these", "they", "this", "threads", "time", "times", "to",
+    "too", "totals", "traced", "unknown", "use", "users", "waits", "was", "were", "what", "when",
+    "which", "with", "without", "would", "written",
 ];
 
 #[cfg(test)]
