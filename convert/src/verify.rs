@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use rz_command::clean::clean;
 use rz_command::stdin;
 use rz_convert::trace::merge::MergeError;
 use rz_convert::trace::missing::Missing;
@@ -156,7 +157,7 @@ fn describe(path: &Path, verified: &Verified, text: &mut String) -> std::fmt::Re
         writeln!(text, "  unknown blocks of kind {kind}: a newer rz knows them")?;
     }
     for note in notes {
-        writeln!(text, "  note    {note}")?;
+        writeln!(text, "  note    {}", clean(note))?;
     }
     if *state != State::Whole {
         writeln!(text, "  repair  conv --repair {} -o FILE", path.display())?;

@@ -7,7 +7,9 @@ use std::process::{Command, Output};
 
 use rz_convert::trace::repair::repair;
 use rz_convert::trace::verify::{State, verify};
-use rz_format::{Block, FormatError, HEADER_LEN, Note, Reader, Record, rebuild_index};
+use rz_format::{
+    Block, FileHeader, FormatError, HEADER_LEN, Note, Reader, Record, TraceWriter, rebuild_index,
+};
 use rz_profile::load::{LoadOptions, load};
 
 fn vector() -> Vec<u8> {
@@ -208,6 +210,18 @@ fn the_exit_status_says_how_it_is() {
     assert!(text.contains("\n  whole   records "), "{text}");
     assert!(text.contains("\n  missing the file is cut off: "), "{text}");
     assert!(text.ends_with("\n  repair  conv --repair cut.rz -o FILE\n"), "{text}");
+}
+
+#[test]
+fn notes_cannot_drive_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let header = FileHeader::new([1; 16], 0, 0);
+    let mut writer = TraceWriter::new(Vec::new(), &header).unwrap();
+    let note = Record::Note(Note { text: "a\u{1b}[2Jb".into() });
+    writer.write_records(0, &[note]).unwrap();
+    fs::write(directory.path().join("t.rz"), writer.finish().unwrap()).unwrap();
+    let text = String::from_utf8(conv(directory.path(), "--verify t.rz").stdout).unwrap();
+    assert!(text.contains("  note    a?[2Jb\n"), "{text}");
 }
 
 /// Text is about traces; what is none is an error. JSON is about all.

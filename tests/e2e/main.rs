@@ -34,6 +34,7 @@ mod real;
 mod rebuilt;
 mod redact;
 mod repair;
+mod second_reader;
 mod source_maps;
 mod stacks;
 mod stalled;

@@ -6,9 +6,9 @@
 //! address, for all processes that run the file.
 
 use gimli::{
-    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, Evaluation,
-    EvaluationResult, FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule,
-    UnwindContext, UnwindSection, Value,
+    BaseAddresses, CfaRule, DW_EH_PE_udata4, DebugFrame, EhFrame, EhFrameHdr, EhFrameOffset,
+    EndianSlice, Evaluation, EvaluationResult, FrameDescriptionEntry, LittleEndian, Location,
+    Register, RegisterRule, UnwindContext, UnwindSection, Value,
 };
 use rustc_hash::FxHashMap;
 use rz_format::TruncatedReason;
@@ -135,7 +135,7 @@ impl Cfi {
     /// do not understand all entries.
     fn has_search_table(&self) -> bool {
         let header = eh_frame_hdr(&self.image).parse(&self.bases, 8);
-        header.is_ok_and(|header| header.table().is_some())
+        header.is_ok_and(|header| header.table().is_some()) && has_short_count(&self.image)
     }
 
     /// Unwinds the frame at `file_offset`, which is inside its instruction. `code` reads
@@ -390,16 +390,31 @@ fn debug_frame(image: &Image) -> DebugFrame<Slice<'_>> {
     section
 }
 
+/// Whether `.eh_frame_hdr` counts its entries in 32 bits, as all linkers write it: with
+/// more, places in its table may be beyond any number.
+fn has_short_count(image: &Image) -> bool {
+    image.eh_frame_hdr.data.get(2) == Some(&DW_EH_PE_udata4.0)
+}
+
 fn find_in_search_table(
     image: &Image,
     bases: &BaseAddresses,
     context: &mut UnwindContext<usize>,
     svma: u64,
 ) -> gimli::Result<Rule> {
+    use gimli::Error::NoUnwindInfoForAddress;
     let section = eh_frame(image);
     let header = eh_frame_hdr(image).parse(bases, 8)?;
-    let table = header.table().ok_or(gimli::Error::NoUnwindInfoForAddress)?;
-    let entry = table.fde_for_address(&section, bases, svma, EhFrame::cie_from_offset)?;
+    let table = header.table().filter(|_| has_short_count(image)).ok_or(NoUnwindInfoForAddress)?;
+    // As `fde_for_address` does it, which subtracts without looking.
+    let entry = table.lookup(svma, bases)?.direct()?;
+    let offset = entry.checked_sub(header.eh_frame_ptr().direct()?);
+    let offset = offset.and_then(|offset| usize::try_from(offset).ok());
+    let offset = EhFrameOffset(offset.ok_or(NoUnwindInfoForAddress)?);
+    let entry = section.fde_from_offset(bases, offset, EhFrame::cie_from_offset)?;
+    if !entry.contains(svma) {
+        return Err(NoUnwindInfoForAddress);
+    }
     rule_from_entry(&section, bases, &entry, context, svma)
 }
 
@@ -606,5 +621,40 @@ mod tests {
         assert!(matches!(cfi.find_rule(entry, || None), Rule::Root));
         // Where it goes on after its first call.
         assert!(matches!(cfi.find_rule(entry + 8, || None), Rule::Root));
+    }
+
+    /// What a table is asked for that is there, in all of a small file.
+    fn ask_everywhere(file: &[u8]) {
+        let Ok(image) = Image::from_bytes(file) else { return };
+        let mut cfi = Cfi::new(image);
+        let registers = Registers::with_pointers(0x1000, 0x7000, false);
+        let stack: Vec<u8> = (0..512u64).flat_map(|at| (0x7000 + at).to_le_bytes()).collect();
+        for offset in (0..file.len() as u64).step_by(61) {
+            let code = || CodeBytes::from_bytes(file);
+            let _ = cfi.step(offset, &registers, &StackMemory::new(0x7000, &stack), code);
+        }
+    }
+
+    /// A search table that leads in front of `.eh_frame`, and one of more entries than
+    /// there are numbers for their places.
+    #[test]
+    fn search_tables_that_lead_nowhere() {
+        let file = crate::own_vdso().unwrap();
+        let image = Image::from_bytes(&file).unwrap();
+        let header = &image.eh_frame_hdr.data;
+        let at = file.windows(header.len()).position(|window| window == header).unwrap();
+        let mut changed = file.clone();
+        // The pointer to `.eh_frame`, a difference to where it stands itself.
+        changed[at + 4..at + 8].copy_from_slice(&i32::MAX.to_le_bytes());
+        ask_everywhere(&changed);
+        let mut changed = file.clone();
+        changed[at + 2] = 4;
+        changed[at + 8..at + 16].fill(0xff);
+        ask_everywhere(&changed);
+    }
+
+    #[test]
+    fn fuzz_unwind_tables() {
+        rz_fuzz::fuzz("unwind tables of the vDSO", &[crate::own_vdso().unwrap()], ask_everywhere);
     }
 }
