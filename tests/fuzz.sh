@@ -12,4 +12,4 @@ mkdir -p "$RZ_FUZZ_KEEP"
 tests/setup.sh
 make --silent --jobs="$(nproc)" -C tests/programs
 # The crates whose readers are tried, one after the other, and what is printed.
-cargo test --locked --workspace --lib --test fuzz -- fuzz_ --nocapture | grep -E "inputs in|failed"
+cargo test --locked --no-fail-fast --workspace --lib --test fuzz -- fuzz_ --nocapture | grep -E "inputs in|failed"

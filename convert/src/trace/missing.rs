@@ -123,10 +123,12 @@ impl<R: Read + Seek> Walk<R> {
         let mut all: Vec<Missing> = Vec::new();
         for damage in damage {
             // Numbers are missing because bytes were skipped.
-            if let (Damage::MissingBlocks { offset, count }, Some(last)) = (&damage, all.last_mut())
-                && matches!(last.damage, Damage::Skipped { offset: start, length } if start + length == *offset)
+            if let Damage::MissingBlocks { offset, count } = damage
+                && let Some(last) = all.last_mut()
+                && let Damage::Skipped { offset: start, length } = last.damage
+                && start + length == offset
             {
-                last.blocks = Some((*count).into());
+                last.blocks = Some(count.into());
                 continue;
             }
             let expected = self.reader.expected(&damage)?;

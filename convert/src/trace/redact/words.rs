@@ -111,10 +111,10 @@ const SAID: &[&str] = &[
     "limits", "lost", "may", "memory", "missing", "more", "names", "newer", "no", "not", "number",
     "of", "off", "offset", "on", "one", "only", "or", "out", "page", "perf", "process", "processes",
     "programs", "read", "recorded", "recorder", "recording", "records", "reports", "rz", "s",
-    "sampled", "samples", "skipped", "so", "stack", "stacks", "system", "take", "texts", "than",
-    "that", "the", "their", "there", "these", "they", "this", "threads", "time", "times", "to",
-    "too", "totals", "traced", "unknown", "use", "users", "waits", "was", "were", "what", "when",
-    "which", "with", "without", "would", "written",
+    "sampled", "samples", "size", "skipped", "so", "stack", "stacks", "stands", "system", "take",
+    "texts", "than", "that", "the", "their", "there", "these", "they", "this", "threads", "time",
+    "times", "to", "too", "totals", "traced", "unknown", "use", "users", "waits", "was", "were",
+    "what", "when", "which", "with", "without", "would", "written",
 ];
 
 #[cfg(test)]
@@ -134,6 +134,14 @@ mod tests {
             ("the file was not closed: the recorder may have been killed", true),
             ("417 damaged bytes at offset 1,024 were skipped", true),
             ("3 blocks are missing before offset 99", true),
+            (
+                "9 damaged bytes at offset 5 were skipped (a block of heap counts, 2 more, from 0.500 to 1.000 s)",
+                true,
+            ),
+            (
+                "the file is cut off: its last block, at offset 9, has only 2 bytes (the index)",
+                true,
+            ),
             ("", true),
             ("the files of process 7 cannot be read: Permission denied", false),
             ("the file secret was not closed", false),
