@@ -212,7 +212,7 @@ struct Args {
     verify: bool,
 
     /// With --verify, print JSON
-    #[arg(long, requires = "verify")]
+    #[arg(long, requires = "verify", conflicts_with_all = NOT_FOR_VERIFY)]
     json: bool,
 
     /// Make a whole trace of a damaged or unfinished one, with notes of what was left
@@ -221,7 +221,7 @@ struct Args {
     repair: bool,
 
     /// With --repair, replace FILE if it exists
-    #[arg(long, requires = "repair")]
+    #[arg(long, requires = "repair", conflicts_with_all = NOT_FOR_REPAIR)]
     force: bool,
 
     /// Print nothing but errors
@@ -295,7 +295,7 @@ unfinished, 4 no trace, the worst of several.";
 pub fn parse() -> Result<Config, StdinError> {
     let asked = Asked::of(Args::parse()).unwrap_or_else(|error| error.exit());
     let asked = match asked {
-        Asked::AsItIs(config) => return Ok(config),
+        Asked::AsItIs(config) => return Ok(*config),
         Asked::Conversion(asked) => asked,
     };
     if asked.depends_on_content() {
@@ -307,9 +307,9 @@ pub fn parse() -> Result<Config, StdinError> {
 /// What was typed, as far as it can be told without looking at the inputs.
 enum Asked {
     /// To take traces as they are.
-    AsItIs(Config),
+    AsItIs(Box<Config>),
     /// To make something else of them.
-    Conversion(Conversion),
+    Conversion(Box<Conversion>),
 }
 
 /// What is to be made.
@@ -343,12 +343,14 @@ impl Asked {
         }
         if args.verify {
             let Args { inputs, json, quiet, .. } = args;
-            return Ok(Asked::AsItIs(Config::Verify(VerifyConfig { inputs, json, quiet })));
+            let config = Config::Verify(VerifyConfig { inputs, json, quiet });
+            return Ok(Asked::AsItIs(Box::new(config)));
         }
         if args.repair {
-            return repair_config(args).map(|config| Asked::AsItIs(Config::Repair(config)));
+            let config = Config::Repair(repair_config(args)?);
+            return Ok(Asked::AsItIs(Box::new(config)));
         }
-        Conversion::of(args).map(Asked::Conversion)
+        Conversion::of(args).map(|asked| Asked::Conversion(Box::new(asked)))
     }
 }
 

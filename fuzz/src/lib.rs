@@ -113,7 +113,7 @@ fn changed(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 pub fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     let length = bytes.len() as u64;
     if length == 0 {
-        bytes.push(random.next() as u8);
+        bytes.push(random.any() as u8);
         return;
     }
     let at = random.below(length) as usize;
@@ -122,7 +122,7 @@ pub fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     let end = (at + 1 + random.below(most) as usize).min(bytes.len());
     match random.below(10) {
         0..3 => bytes[at] ^= 1 << random.below(8),
-        3 => bytes[at] = random.next() as u8,
+        3 => bytes[at] = random.any() as u8,
         4 => {
             let value = random.number().to_le_bytes();
             let width = 1 << random.below(4);
@@ -140,7 +140,7 @@ pub fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
             let to = (from + end - at).min(other.len());
             bytes.splice(at..end, other[from..to].iter().copied());
         }
-        8 => bytes[at..end].fill(random.next() as u8),
+        8 => bytes[at..end].fill(random.any() as u8),
         _ => bytes.truncate(at),
     }
 }
@@ -151,7 +151,7 @@ pub struct Random(u64);
 
 impl Random {
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn any(&mut self) -> u64 {
         // SplitMix64, by Vigna.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -161,13 +161,13 @@ impl Random {
 
     /// A number below this one, which is above 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.any() % limit
     }
 
     /// A number near the end of a range, a small one, or any.
     pub fn number(&mut self) -> u64 {
         match self.below(6) {
-            0 => self.next(),
+            0 => self.any(),
             1 => u64::MAX - self.below(3),
             2 => (1 << self.below(64)) - self.below(2),
             3 => u64::from(u32::MAX) - self.below(3),

@@ -6,9 +6,9 @@
 //! address, for all processes that run the file.
 
 use gimli::{
-    BaseAddresses, CfaRule, DW_EH_PE_udata4, DebugFrame, EhFrame, EhFrameHdr, EhFrameOffset,
-    EndianSlice, Evaluation, EvaluationResult, FrameDescriptionEntry, LittleEndian, Location,
-    Register, RegisterRule, UnwindContext, UnwindSection, Value,
+    BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, Evaluation, EvaluationResult,
+    FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule, UnwindContext,
+    UnwindSection, Value,
 };
 use rustc_hash::FxHashMap;
 use rz_format::TruncatedReason;
@@ -22,6 +22,7 @@ use crate::go::{self, Program};
 use crate::image::Image;
 use crate::kept::Simple;
 use crate::memory::StackMemory;
+use crate::search_table::SearchTable;
 use crate::step::Step;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -134,8 +135,7 @@ impl Cfi {
     /// Whether `.eh_frame` can be searched; linkers leave the table out if they
     /// do not understand all entries.
     fn has_search_table(&self) -> bool {
-        let header = eh_frame_hdr(&self.image).parse(&self.bases, 8);
-        header.is_ok_and(|header| header.table().is_some()) && has_short_count(&self.image)
+        search_table(&self.image, &self.bases).is_some()
     }
 
     /// Unwinds the frame at `file_offset`, which is inside its instruction. `code` reads
@@ -380,8 +380,8 @@ fn eh_frame(image: &Image) -> EhFrame<Slice<'_>> {
     section
 }
 
-fn eh_frame_hdr(image: &Image) -> EhFrameHdr<Slice<'_>> {
-    EhFrameHdr::new(&image.eh_frame_hdr.data, LittleEndian)
+fn search_table<'i>(image: &'i Image, bases: &BaseAddresses) -> Option<SearchTable<'i>> {
+    SearchTable::new(&image.eh_frame_hdr.data, bases)
 }
 
 fn debug_frame(image: &Image) -> DebugFrame<Slice<'_>> {
@@ -390,31 +390,15 @@ fn debug_frame(image: &Image) -> DebugFrame<Slice<'_>> {
     section
 }
 
-/// Whether `.eh_frame_hdr` counts its entries in 32 bits, as all linkers write it: with
-/// more, places in its table may be beyond any number.
-fn has_short_count(image: &Image) -> bool {
-    image.eh_frame_hdr.data.get(2) == Some(&DW_EH_PE_udata4.0)
-}
-
 fn find_in_search_table(
     image: &Image,
     bases: &BaseAddresses,
     context: &mut UnwindContext<usize>,
     svma: u64,
 ) -> gimli::Result<Rule> {
-    use gimli::Error::NoUnwindInfoForAddress;
     let section = eh_frame(image);
-    let header = eh_frame_hdr(image).parse(bases, 8)?;
-    let table = header.table().filter(|_| has_short_count(image)).ok_or(NoUnwindInfoForAddress)?;
-    // As `fde_for_address` does it, which subtracts without looking.
-    let entry = table.lookup(svma, bases)?.direct()?;
-    let offset = entry.checked_sub(header.eh_frame_ptr().direct()?);
-    let offset = offset.and_then(|offset| usize::try_from(offset).ok());
-    let offset = EhFrameOffset(offset.ok_or(NoUnwindInfoForAddress)?);
-    let entry = section.fde_from_offset(bases, offset, EhFrame::cie_from_offset)?;
-    if !entry.contains(svma) {
-        return Err(NoUnwindInfoForAddress);
-    }
+    let table = search_table(image, bases).ok_or(gimli::Error::NoUnwindInfoForAddress)?;
+    let entry = table.find(&section, bases, svma)?;
     rule_from_entry(&section, bases, &entry, context, svma)
 }
 

@@ -7,7 +7,7 @@ use super::*;
 fn any_config(line: &str) -> Result<Config, clap::Error> {
     let words = ["conv"].into_iter().chain(line.split_whitespace());
     match Args::try_parse_from(words).and_then(Asked::of)? {
-        Asked::AsItIs(config) => Ok(config),
+        Asked::AsItIs(config) => Ok(*config),
         Asked::Conversion(asked) => asked.config(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rustc_hash::FxHashSet;
-use rz_format::{Block, BlockKind, Damage, FileHeader, Loss, LossClass, LossReason, Record};
+use rz_format::{Block, BlockKind, Damage, FileHeader, Loss, LossClass, LossReason, Note, Record};
 
 use super::merge::{MergeError, open};
 use super::missing::{Missing, Walk};
@@ -133,10 +133,10 @@ impl Verified {
     fn add(&mut self, record: &Record) {
         match record {
             Record::Loss(loss) => self.add_loss(loss),
-            Record::Note(note) if self.notes.len() < MAX_NOTES => {
-                if !self.notes.contains(&note.text) {
-                    self.notes.push(note.text.clone());
-                }
+            Record::Note(Note { text })
+                if self.notes.len() < MAX_NOTES && !self.notes.contains(text) =>
+            {
+                self.notes.push(text.clone());
             }
             _ => {}
         }
