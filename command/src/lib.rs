@@ -1,8 +1,9 @@
 //! What the command lines of `conv` and `report` have in common: options of
 //! filters and names, the standard input as a file, output that is whole or
-//! not there.
+//! not there, recorded text on a terminal.
 #![forbid(unsafe_code)]
 
+pub mod clean;
 pub mod filters;
 pub mod output;
 pub mod stdin;

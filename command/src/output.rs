@@ -18,6 +18,13 @@ pub enum Destination {
     File(PathBuf),
 }
 
+/// What becomes of a file that is there already.
+#[derive(Debug, Clone, Copy)]
+enum Existing {
+    Replaced,
+    Kept,
+}
+
 impl Destination {
     /// What `-o` asked for (`-` is standard output); without it standard
     /// output when that is redirected or the input is standard input, else a
@@ -46,7 +53,7 @@ impl Destination {
         produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
         // What the process's umask leaves of these.
-        self.write_with(0o666, produce)
+        self.write_with(0o666, Existing::Replaced, produce)
     }
 
     /// The same, for the owner only, as recordings are: what was recorded may
@@ -55,12 +62,21 @@ impl Destination {
         &self,
         produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.write_with(0o600, produce)
+        self.write_with(0o600, Existing::Replaced, produce)
+    }
+
+    /// The same, but a file that is there already stays, which is an error.
+    pub fn write_new_private<E: From<io::Error>>(
+        &self,
+        produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.write_with(0o600, Existing::Kept, produce)
     }
 
     fn write_with<E: From<io::Error>>(
         &self,
         mode: u32,
+        existing: Existing,
         produce: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<(), E> {
         match self {
@@ -89,8 +105,11 @@ impl Destination {
                 produce(&mut out)?;
                 out.flush()?;
                 drop(out);
-                file.persist(path).map_err(|e| E::from(e.error))?;
-                Ok(())
+                let persisted = match existing {
+                    Existing::Replaced => file.persist(path),
+                    Existing::Kept => file.persist_noclobber(path),
+                };
+                persisted.map(drop).map_err(|e| E::from(e.error))
             }
         }
     }
@@ -176,6 +195,19 @@ mod tests {
             Err(io::Error::other("no more"))
         });
         assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn new_output_does_not_take_the_place_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let write =
+            || Destination::File(path.clone()).write_new_private(|out| out.write_all(b"whole"));
+        write().unwrap();
+        fs::write(&path, "old").unwrap();
+        assert_eq!(write().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }

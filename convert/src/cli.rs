@@ -33,6 +33,34 @@ pub enum Config {
     Trace(TraceConfig),
     /// Make a trace of what another tool recorded.
     Import(ImportConfig),
+    /// Say what is whole of traces, and what is missing.
+    Verify(VerifyConfig),
+    /// Make a whole trace of a damaged one.
+    Repair(RepairConfig),
+}
+
+/// Which traces to look through.
+#[derive(Debug, PartialEq, Eq)]
+pub struct VerifyConfig {
+    /// The traces.
+    pub inputs: Vec<PathBuf>,
+    /// Print JSON.
+    pub json: bool,
+    /// Print nothing but errors: the exit status says it.
+    pub quiet: bool,
+}
+
+/// What to repair.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RepairConfig {
+    /// The damaged trace.
+    pub input: PathBuf,
+    /// Where the whole one goes; `-` is standard output.
+    pub output: PathBuf,
+    /// Replace the output if it exists.
+    pub force: bool,
+    /// Say nothing but errors.
+    pub quiet: bool,
 }
 
 /// How to make a trace.
@@ -178,6 +206,24 @@ struct Args {
     #[arg(long, requires = "redact")]
     no_build_ids: bool,
 
+    /// Say what is whole of each trace, and what is missing: when, of which kind, and
+    /// how much; the exit status says it, too
+    #[arg(long, conflicts_with_all = NOT_FOR_VERIFY)]
+    verify: bool,
+
+    /// With --verify, print JSON
+    #[arg(long, requires = "verify", conflicts_with_all = NOT_FOR_VERIFY)]
+    json: bool,
+
+    /// Make a whole trace of a damaged or unfinished one, with notes of what was left
+    /// out, which reports show
+    #[arg(long, conflicts_with_all = NOT_FOR_REPAIR)]
+    repair: bool,
+
+    /// With --repair, replace FILE if it exists
+    #[arg(long, requires = "repair", conflicts_with_all = NOT_FOR_REPAIR)]
+    force: bool,
+
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
@@ -187,6 +233,37 @@ struct Args {
     #[command(flatten)]
     filters: FilterArgs,
 }
+
+/// Options that say how to convert, of which looking through a trace has none.
+const NOT_FOR_VERIFY: [&str; 13] = [
+    "repair",
+    "output",
+    "to",
+    "input_format",
+    "threads",
+    "event",
+    "metric",
+    "source_maps",
+    "labels",
+    "embed",
+    "redact",
+    "SymbolArgs",
+    "FilterArgs",
+];
+/// The same of repairing, which has an output.
+const NOT_FOR_REPAIR: [&str; 11] = [
+    "to",
+    "input_format",
+    "threads",
+    "event",
+    "metric",
+    "source_maps",
+    "labels",
+    "embed",
+    "redact",
+    "SymbolArgs",
+    "FilterArgs",
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -204,8 +281,11 @@ Examples:
   conv perf.data --to rz                    writes perf.rz, for report and its --diff
   perf record -g -o - ./prog | conv - --to rz -o prog.rz
   ssh box rec -p 4242 -o - | conv - --to folded | inferno-flamegraph > flame.svg
+  conv --verify *.rz                        what is whole, and what is missing
+  conv --repair damaged.rz -o clean.rz      as much as is whole, with a note of the rest
 
-Exit status: 0 converted, 1 failed, 2 wrong usage.";
+Exit status: 0 converted, 1 failed, 2 wrong usage; of --verify, 0 whole, 3 damaged or
+unfinished, 4 no trace, the worst of several.";
 
 /// Parses the command line; prints help or what is wrong with it and exits if
 /// there is nothing to run.
@@ -214,6 +294,10 @@ Exit status: 0 converted, 1 failed, 2 wrong usage.";
 /// If what the input is must be known to go on, and it cannot be read.
 pub fn parse() -> Result<Config, StdinError> {
     let asked = Asked::of(Args::parse()).unwrap_or_else(|error| error.exit());
+    let asked = match asked {
+        Asked::AsItIs(config) => return Ok(*config),
+        Asked::Conversion(asked) => asked,
+    };
     if asked.depends_on_content() {
         stdin::keep(asked.args.inputs.iter().map(PathBuf::as_path))?;
     }
@@ -221,7 +305,15 @@ pub fn parse() -> Result<Config, StdinError> {
 }
 
 /// What was typed, as far as it can be told without looking at the inputs.
-struct Asked {
+enum Asked {
+    /// To take traces as they are.
+    AsItIs(Box<Config>),
+    /// To make something else of them.
+    Conversion(Box<Conversion>),
+}
+
+/// What is to be made.
+struct Conversion {
     args: Args,
     target: Target,
     until: Option<Moment>,
@@ -249,6 +341,21 @@ impl Asked {
             let message = "there is one standard input only: give - once".to_owned();
             return Err(usage_error(ErrorKind::TooManyValues, message));
         }
+        if args.verify {
+            let Args { inputs, json, quiet, .. } = args;
+            let config = Config::Verify(VerifyConfig { inputs, json, quiet });
+            return Ok(Asked::AsItIs(Box::new(config)));
+        }
+        if args.repair {
+            let config = Config::Repair(repair_config(args)?);
+            return Ok(Asked::AsItIs(Box::new(config)));
+        }
+        Conversion::of(args).map(|asked| Asked::Conversion(Box::new(asked)))
+    }
+}
+
+impl Conversion {
+    fn of(mut args: Args) -> Result<Conversion, clap::Error> {
         let (to, until) = split(std::mem::take(&mut args.to))?;
         if until.is_some() && args.filters.until.is_some() {
             let message = "--until and --to TIME are the same: give one".to_owned();
@@ -275,7 +382,7 @@ impl Asked {
                 return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
             }
         };
-        Ok(Asked { args, target, until })
+        Ok(Conversion { args, target, until })
     }
 
     /// Whether the input decides what is to be done with it.
@@ -284,7 +391,7 @@ impl Asked {
     }
 
     fn config(self) -> Result<Config, clap::Error> {
-        let Asked { args, target, until } = self;
+        let Conversion { args, target, until } = self;
         match target {
             Target::Format(format) => {
                 convert_config(args, until, format).map(|config| Config::Convert(Box::new(config)))
@@ -293,6 +400,20 @@ impl Asked {
             Target::Rz => trace_config(args, until).map(Config::Trace),
         }
     }
+}
+
+fn repair_config(args: Args) -> Result<RepairConfig, clap::Error> {
+    let Args { inputs, output, force, quiet, .. } = args;
+    let mut inputs = inputs.into_iter();
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        let message = "--repair is for one trace at a time".to_owned();
+        return Err(usage_error(ErrorKind::TooManyValues, message));
+    };
+    let Some(output) = output.or_else(|| is_stdin(&input).then(|| "-".into())) else {
+        let message = "--repair needs an output: name it with -o FILE".to_owned();
+        return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
+    };
+    Ok(RepairConfig { input, output, force, quiet })
 }
 
 /// Whether a trace is to be made of what is none. An input that cannot be read

@@ -17,15 +17,17 @@ use rz_profile::select::{cpu_event, events_with_samples, find_event, select_even
 
 mod cli;
 mod from_other;
+mod repair;
 mod to_rz;
 mod user;
+mod verify;
 
 use crate::user::{human_size, is_same_file, refuse_terminal, say};
 
 fn main() -> ExitCode {
     survive_size_limits();
     match cli::parse().map_err(Into::into).and_then(run) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say(format_args!("{error}"));
             ExitCode::FAILURE
@@ -33,12 +35,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: cli::Config) -> anyhow::Result<()> {
+fn run(config: cli::Config) -> anyhow::Result<ExitCode> {
     match config {
-        cli::Config::Convert(config) => convert(*config),
-        cli::Config::Trace(config) => to_rz::write(&config),
-        cli::Config::Import(config) => from_other::write(config),
+        cli::Config::Convert(config) => convert(*config)?,
+        cli::Config::Trace(config) => to_rz::write(&config)?,
+        cli::Config::Import(config) => from_other::write(config)?,
+        cli::Config::Repair(config) => repair::write(&config)?,
+        cli::Config::Verify(config) => return verify::run(&config),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {

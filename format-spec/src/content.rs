@@ -102,7 +102,7 @@ pub enum Damage {
 
 impl Damage {
     /// Where it is; behind everything for what is about the end.
-    pub(crate) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         match *self {
             Damage::TooMuch { offset, .. }
             | Damage::CutOff { offset, .. }

@@ -223,6 +223,14 @@ impl<R: Read + Seek> Reader<R> {
     /// Whether the index that the writer left has such a block where the next
     /// one is.
     fn is_in_index(&mut self, header: &BlockHeader) -> Result<bool, FormatError> {
+        let entry = IndexEntry::new(self.offset, header);
+        let entries = self.written_index()?;
+        let known = entries.binary_search_by_key(&entry.offset, |entry| entry.offset);
+        Ok(known.is_ok_and(|at| entries[at] == entry))
+    }
+
+    /// The index that the writer left; empty if it left none.
+    fn written_index(&mut self) -> Result<&[IndexEntry], FormatError> {
         if self.index.is_none() {
             let entries = match read_written_index(&mut self.file) {
                 Ok(entries) => entries.unwrap_or_default(),
@@ -231,10 +239,31 @@ impl<R: Read + Seek> Reader<R> {
             };
             self.index = Some(entries);
         }
-        let entries = self.index.as_deref().unwrap_or_default();
-        let entry = IndexEntry::new(self.offset, header);
-        let known = entries.binary_search_by_key(&self.offset, |entry| entry.offset);
-        Ok(known.is_ok_and(|at| entries[at] == entry))
+        Ok(self.index.as_deref().unwrap_or_default())
+    }
+
+    /// What should be where something is damaged: the blocks of the index that the
+    /// writer left; without one, the block whose header seems to begin there, of which
+    /// nothing is known to be right.
+    pub fn expected(&mut self, damage: &Damage) -> Result<Vec<IndexEntry>, FormatError> {
+        let (start, end) = match *damage {
+            Damage::Skipped { offset, length } => (offset, offset.saturating_add(length)),
+            Damage::BadBlock { offset, .. } => (offset, offset + 1),
+            Damage::CutOff { offset, .. } | Damage::TooMuch { offset, .. } => (offset, u64::MAX),
+            Damage::MissingBlocks { .. } | Damage::NotClosed => return Ok(Vec::new()),
+        };
+        let entries = self.written_index()?;
+        let from = entries.partition_point(|entry| entry.offset < start);
+        let to = entries.partition_point(|entry| entry.offset < end);
+        if let Some(expected @ [_, ..]) = entries.get(from..to) {
+            return Ok(expected.to_vec());
+        }
+        if self.length.saturating_sub(start) < BLOCK_HEADER_LEN as u64 {
+            return Ok(Vec::new());
+        }
+        let header = header_at(&mut self.file, start, u64::MAX)?;
+        let header = header.filter(|(header, _)| header.kind.is_known());
+        Ok(header.map(|(header, _)| IndexEntry::new(start, &header)).into_iter().collect())
     }
 
     /// The next block whose checksum is right.

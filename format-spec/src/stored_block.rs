@@ -45,8 +45,13 @@ impl StoredBlock {
         StoredBlock { header, offset, payload }
     }
 
+    /// What its header says.
+    pub fn header(&self) -> &BlockHeader {
+        &self.header
+    }
+
     /// Where it starts in the file.
-    pub(crate) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.offset
     }
 

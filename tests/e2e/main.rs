@@ -33,6 +33,8 @@ mod quickstart;
 mod real;
 mod rebuilt;
 mod redact;
+mod repair;
+mod second_reader;
 mod source_maps;
 mod stacks;
 mod stalled;

@@ -6,9 +6,9 @@
 //! address, for all processes that run the file.
 
 use gimli::{
-    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, Evaluation,
-    EvaluationResult, FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule,
-    UnwindContext, UnwindSection, Value,
+    BaseAddresses, CfaRule, DebugFrame, EhFrame, EndianSlice, Evaluation, EvaluationResult,
+    FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule, UnwindContext,
+    UnwindSection, Value,
 };
 use rustc_hash::FxHashMap;
 use rz_format::TruncatedReason;
@@ -22,6 +22,7 @@ use crate::go::{self, Program};
 use crate::image::Image;
 use crate::kept::Simple;
 use crate::memory::StackMemory;
+use crate::search_table::SearchTable;
 use crate::step::Step;
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -134,8 +135,7 @@ impl Cfi {
     /// Whether `.eh_frame` can be searched; linkers leave the table out if they
     /// do not understand all entries.
     fn has_search_table(&self) -> bool {
-        let header = eh_frame_hdr(&self.image).parse(&self.bases, 8);
-        header.is_ok_and(|header| header.table().is_some())
+        search_table(&self.image, &self.bases).is_some()
     }
 
     /// Unwinds the frame at `file_offset`, which is inside its instruction. `code` reads
@@ -380,8 +380,8 @@ fn eh_frame(image: &Image) -> EhFrame<Slice<'_>> {
     section
 }
 
-fn eh_frame_hdr(image: &Image) -> EhFrameHdr<Slice<'_>> {
-    EhFrameHdr::new(&image.eh_frame_hdr.data, LittleEndian)
+fn search_table<'i>(image: &'i Image, bases: &BaseAddresses) -> Option<SearchTable<'i>> {
+    SearchTable::new(&image.eh_frame_hdr.data, bases)
 }
 
 fn debug_frame(image: &Image) -> DebugFrame<Slice<'_>> {
@@ -397,9 +397,8 @@ fn find_in_search_table(
     svma: u64,
 ) -> gimli::Result<Rule> {
     let section = eh_frame(image);
-    let header = eh_frame_hdr(image).parse(bases, 8)?;
-    let table = header.table().ok_or(gimli::Error::NoUnwindInfoForAddress)?;
-    let entry = table.fde_for_address(&section, bases, svma, EhFrame::cie_from_offset)?;
+    let table = search_table(image, bases).ok_or(gimli::Error::NoUnwindInfoForAddress)?;
+    let entry = table.find(&section, bases, svma)?;
     rule_from_entry(&section, bases, &entry, context, svma)
 }
 
@@ -606,5 +605,40 @@ mod tests {
         assert!(matches!(cfi.find_rule(entry, || None), Rule::Root));
         // Where it goes on after its first call.
         assert!(matches!(cfi.find_rule(entry + 8, || None), Rule::Root));
+    }
+
+    /// What a table is asked for that is there, in all of a small file.
+    fn ask_everywhere(file: &[u8]) {
+        let Ok(image) = Image::from_bytes(file) else { return };
+        let mut cfi = Cfi::new(image);
+        let registers = Registers::with_pointers(0x1000, 0x7000, false);
+        let stack: Vec<u8> = (0..512u64).flat_map(|at| (0x7000 + at).to_le_bytes()).collect();
+        for offset in (0..file.len() as u64).step_by(61) {
+            let code = || CodeBytes::from_bytes(file);
+            let _ = cfi.step(offset, &registers, &StackMemory::new(0x7000, &stack), code);
+        }
+    }
+
+    /// A search table that leads in front of `.eh_frame`, and one of more entries than
+    /// there are numbers for their places.
+    #[test]
+    fn search_tables_that_lead_nowhere() {
+        let file = crate::own_vdso().unwrap();
+        let image = Image::from_bytes(&file).unwrap();
+        let header = &image.eh_frame_hdr.data;
+        let at = file.windows(header.len()).position(|window| window == header).unwrap();
+        let mut changed = file.clone();
+        // The pointer to `.eh_frame`, a difference to where it stands itself.
+        changed[at + 4..at + 8].copy_from_slice(&i32::MAX.to_le_bytes());
+        ask_everywhere(&changed);
+        let mut changed = file.clone();
+        changed[at + 2] = 4;
+        changed[at + 8..at + 16].fill(0xff);
+        ask_everywhere(&changed);
+    }
+
+    #[test]
+    fn fuzz_unwind_tables() {
+        rz_fuzz::fuzz("unwind tables of the vDSO", &[crate::own_vdso().unwrap()], ask_everywhere);
     }
 }

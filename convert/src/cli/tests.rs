@@ -6,7 +6,10 @@ use super::*;
 
 fn any_config(line: &str) -> Result<Config, clap::Error> {
     let words = ["conv"].into_iter().chain(line.split_whitespace());
-    Args::try_parse_from(words).and_then(Asked::of).and_then(Asked::config)
+    match Args::try_parse_from(words).and_then(Asked::of)? {
+        Asked::AsItIs(config) => Ok(*config),
+        Asked::Conversion(asked) => asked.config(),
+    }
 }
 
 fn config(line: &str) -> Result<ConvertConfig, clap::Error> {
@@ -171,4 +174,34 @@ fn a_time_is_no_format() {
 #[test]
 fn the_command_is_well_formed() {
     Args::command().debug_assert();
+}
+
+#[test]
+fn traces_are_verified_and_repaired() {
+    let Config::Verify(config) = any_config("--verify a.rz b.rz --json -q").unwrap() else {
+        panic!("not to be verified")
+    };
+    assert_eq!((config.inputs.len(), config.json, config.quiet), (2, true, true));
+    let Config::Repair(config) = any_config("--repair a.rz -o x --force").unwrap() else {
+        panic!("not to be repaired")
+    };
+    assert_eq!((config.output, config.force), ("x".into(), true));
+    let Config::Repair(config) = any_config("--repair -").unwrap() else { panic!("not repaired") };
+    assert_eq!(config.output, Path::new("-"));
+    for line in [
+        "--verify",
+        "--verify a.rz -o b",
+        "--verify a.rz --to rz",
+        "--verify a.rz --from 1s",
+        "--verify a.rz --debug-dir d",
+        "--verify --repair a.rz -o b",
+        "--repair a.rz",
+        "--repair a.rz b.rz -o c",
+        "--repair a.rz -o b --embed",
+        "--repair a.rz -o b --thread x",
+        "a.rz --to folded --json",
+        "a.rz --to folded --force",
+    ] {
+        assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
+    }
 }

@@ -2,5 +2,8 @@
 
 pub mod embed;
 pub mod merge;
+pub mod missing;
 pub mod redact;
+pub mod repair;
 mod rewrite;
+pub mod verify;

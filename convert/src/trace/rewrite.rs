@@ -7,12 +7,14 @@ use std::io::Write;
 use std::path::Path;
 
 use rz_format::{
-    Block, FileHeader, FormatError, MINOR, Name, Note, Record, TextDefs, TextId, TraceWriter,
+    Block, BlockHeader, FileHeader, FormatError, MINOR, Name, Note, Record, TextDefs, TextId,
+    TraceWriter,
 };
 
 use crate::trace::merge::{
     MAX_ROWS, MergeError, SPARE_IDS, left_out_of, open, stack_blocks, text_blocks,
 };
+use crate::trace::missing::Walk;
 use rz_profile::notes::limited;
 
 /// What is done with a trace while it is copied.
@@ -57,38 +59,28 @@ pub(crate) fn copy(
     edit: &mut dyn Edit,
 ) -> Result<Copied, MergeError> {
     let failed = |cause| MergeError::reading(path, cause);
-    let mut reader = open(path)?;
-    let header = *reader.header();
+    let mut walk = Walk::new(open(path)?);
+    let header = *walk.reader().header();
     let header_now = FileHeader { minor: MINOR, ..header };
     let mut writer = TraceWriter::new(out, &header_now).map_err(MergeError::Write)?;
     let mut next_text: u64 = 0;
-    let mut time_ns = header.created_ns;
-    loop {
-        // In front of damage there is no header to tell.
-        time_ns = reader.next_time().map_err(failed)?.unwrap_or(time_ns);
-        let Some(block) = reader.next_block().map_err(failed)? else { break };
-        match block {
-            Block::Texts(texts) => {
-                next_text = next_text.max(u64::from(texts.first) + texts.texts.len() as u64);
-                write_block(&mut writer, time_ns, Block::Texts(texts), edit)
-                    .map_err(MergeError::Write)?;
-            }
-            block => {
-                write_block(&mut writer, time_ns, block, edit).map_err(MergeError::Write)?;
-            }
+    while let Some((BlockHeader { first_ns, .. }, block)) = walk.next().map_err(failed)? {
+        if let Block::Texts(texts) = &block {
+            next_text = next_text.max(u64::from(texts.first) + texts.texts.len() as u64);
         }
+        write_block(&mut writer, first_ns, block, edit).map_err(MergeError::Write)?;
     }
 
     let mut copied = Copied::default();
-    if let [first, ..] = reader.damage() {
+    if let [first, ..] = walk.reader().damage() {
         if !keep_going {
-            let (path, places) = (path.to_owned(), reader.damage().len());
+            let (path, places) = (path.to_owned(), walk.reader().damage().len());
             return Err(MergeError::Damaged { path, first: first.clone(), places });
         }
-        copied.damage = limited(reader.damage(), "more damaged places");
+        copied.damage = limited(&walk.missing().map_err(failed)?, "more damaged places");
     }
-    copied.damage.extend(left_out_of(header.minor, reader.unknown()));
-    let end_ns = reader.last_ns();
+    copied.damage.extend(left_out_of(header.minor, walk.reader().unknown()));
+    let end_ns = walk.reader().last_ns();
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     let notes: Vec<Record> = copied.damage.iter().map(note).collect();
     writer.write_records(end_ns, &notes).map_err(MergeError::Write)?;

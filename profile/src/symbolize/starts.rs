@@ -2,15 +2,16 @@
 //! stripped files have: one function is then one entry in every view, not as
 //! many as it has addresses.
 
-use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, UnwindSection};
+use gimli::{BaseAddresses, EhFrame, EndianSlice, LittleEndian};
 use object::{Object, ObjectSection};
+use rz_unwind::SearchTable;
 
 type Slice<'d> = EndianSlice<'d, LittleEndian>;
 
 /// The unwind tables of a file.
 pub(super) struct FunctionStarts<'d> {
     eh_frame: EhFrame<Slice<'d>>,
-    search_table: gimli::ParsedEhFrameHdr<Slice<'d>>,
+    search_table: SearchTable<'d>,
     bases: BaseAddresses,
 }
 
@@ -27,7 +28,7 @@ impl<'d> FunctionStarts<'d> {
             .set_eh_frame(eh_frame_at)
             .set_eh_frame_hdr(header_at)
             .set_text(file.section_by_name(".text").map_or(0, |text| text.address()));
-        let search_table = EhFrameHdr::new(header, LittleEndian).parse(&bases, 8).ok()?;
+        let search_table = SearchTable::new(header, &bases)?;
         let mut eh_frame = EhFrame::new(eh_frame, LittleEndian);
         eh_frame.set_address_size(8);
         Some(FunctionStarts { eh_frame, search_table, bases })
@@ -40,10 +41,7 @@ impl<'d> FunctionStarts<'d> {
 
     /// Start and end of the function that holds `address`.
     pub(super) fn range(&self, address: u64) -> Option<(u64, u64)> {
-        let table = self.search_table.table()?;
-        let entry = table
-            .fde_for_address(&self.eh_frame, &self.bases, address, EhFrame::cie_from_offset)
-            .ok()?;
+        let entry = self.search_table.find(&self.eh_frame, &self.bases, address).ok()?;
         let start = entry.initial_address();
         Some((start, start.checked_add(entry.len())?))
     }

@@ -2,7 +2,6 @@
 
 pub mod calls;
 pub mod calltree;
-pub mod clean;
 pub mod estimated;
 pub mod frames;
 pub mod heap_places;
@@ -16,3 +15,5 @@ pub mod top;
 pub mod trees;
 pub mod truncated;
 pub mod waits;
+
+pub use rz_command::clean;

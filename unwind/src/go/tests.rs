@@ -1,6 +1,5 @@
 //! Tables that are made up, and damaged.
 
-use proptest::prelude::*;
 use rz_format::TruncatedReason;
 
 use super::*;
@@ -178,32 +177,26 @@ fn callers() {
     assert_eq!(registers.get(FP), None, "Go's functions do not preserve it for their callers");
 }
 
-proptest! {
-    /// Whatever is damaged, an answer comes, and of the functions that are there.
-    #[test]
-    fn damaged_tables(
-        is_1_20: bool,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
-        length in any::<prop::sample::Index>(),
-        svma in TEXT - 2..TEXT + 0x100,
-    ) {
-        let (mut table, mut data) = table(is_1_20, &["main.f", "runtime.systemstack", "g"], 2);
-        for (at, value) in changes {
-            *at.get_mut(&mut table) = value;
-            *at.get_mut(&mut data) = value;
-        }
-        table.truncate(length.index(table.len() * 2).max(72));
-        if let Some(parsed) = Table::parse(&table, TEXT) {
-            prop_assert!(parsed.functions().count() <= table.len());
+/// Whatever is damaged, an answer comes, and of the functions that are there.
+#[test]
+fn fuzz_pclntab() {
+    let tables: Vec<_> = [false, true]
+        .map(|is_1_20| table(is_1_20, &["main.f", "runtime.systemstack", "g"], 2))
+        .to_vec();
+    let seeds: Vec<Vec<u8>> = tables.iter().map(|(table, _)| table.clone()).collect();
+    rz_fuzz::fuzz_with("pclntab", &seeds, |table, random| {
+        let Some(parsed) = Table::parse(table, TEXT) else { return };
+        let mut data = random.pick(&tables).1.clone();
+        rz_fuzz::change(&mut data, &seeds, random);
+        assert!(parsed.functions().count() <= table.len());
+        for svma in [TEXT - 1, TEXT, TEXT + 0x12, TEXT + random.below(0x100)] {
             if let Some(function) = parsed.find(svma) {
-                prop_assert!((function.start..function.end).contains(&svma));
+                assert!((function.start..function.end).contains(&svma));
             }
             let rule = Program::new(&parsed, |_, _| Some(&[0x48, 0x8b, 0x62, 0x38])).rule(svma);
-            let is_there = |function: Function| {
-                (function.start - 1..function.end).contains(&svma)
-            };
-            prop_assert!(rule.is_none() || parsed.functions().any(is_there));
-            prop_assert!(Lines::new(parsed, &data).find(svma).len() <= 256);
+            let is_there = |function: Function| (function.start - 1..function.end).contains(&svma);
+            assert!(rule.is_none() || parsed.functions().any(is_there));
+            assert!(Lines::new(parsed, &data).find(svma).len() <= 256);
         }
-    }
+    });
 }

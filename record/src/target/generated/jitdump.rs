@@ -386,4 +386,16 @@ mod tests {
         let huge = [0, 0, u64::MAX, u64::MAX, u64::MAX];
         Made::new(9, 0).record(CODE_LOAD, 1, &huge, b"f\0").check(&[u64::MAX], &[]);
     }
+
+    #[test]
+    fn fuzz_jitdump() {
+        let lines = [(0x1000, 7, 1, &b"a.js"[..]), (0x1008, 8, 2, b"b.js")];
+        let one = Made::new(9, 0).lines(0x1000, &lines).load(50, 0x1000, 0x20, 1, "first");
+        let moved = [0, 0x5000, 0x1000, 0x5000, 0x20, 1];
+        let other =
+            Made::new(9, 1).load(60, 0x1000, 0x20, 1, "x").record(CODE_MOVE, 70, &moved, &[]);
+        rz_fuzz::fuzz("jitdump", &[one.0, other.0], |dump| {
+            drop(Made(dump.to_vec()).read(&[0x1000, 0x1008, 0x5004]));
+        });
+    }
 }

@@ -152,4 +152,15 @@ mod tests {
         let long = format!("30 10 g\n10 10 {}\n20 10 h\n", "x".repeat(CHUNK as usize));
         check(long.as_bytes(), &[0x10, 0x20, 0x30], "30+10 g; 20+10 h", &[0x10]);
     }
+
+    #[test]
+    fn fuzz_perf_map() {
+        let text = b"1000 10 old\n2000 20 JS:*f /a b.js:1:2\n0x1000 0x8 new\n3000 10 unused\n";
+        rz_fuzz::fuzz("perf map", &[text.to_vec()], |text| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text).unwrap();
+            let mut wanted = [0x1000, 0x2010, 0x3000].into_iter().collect();
+            drop(read(&file, &mut wanted, &mut Budget::for_tests()));
+        });
+    }
 }
