@@ -189,12 +189,13 @@ const timeline = {
     if (this.waits) await readSeries(this.waits);
     this.bins.clear();
     const weights = new Map();
-    for (const one of new Set([series(), this.waits].filter(Boolean))) {
-      for (const rows of partsOf(one)) {
-        for (const run of rows.runs) {
+    for (const one of this.shown()) {
+      for (const [section] of one.rows) {
+        const rows = rowsOf.get(section);
+        for (const run of rows?.runs ?? []) {
           const track = weights.get(run.thread) ?? { thread: run.thread, weight: 0, runs: [] };
           weights.set(run.thread, track);
-          track.runs.push({ one, rows, ...run });
+          track.runs.push({ one, section, rows, ...run });
           if (one === series()) for (let row = run.start; row < run.end; row++) track.weight += rows.weight[row];
         }
       }
@@ -212,6 +213,32 @@ const timeline = {
     this.nothing.hidden = Boolean(timed && this.tracks.length);
     this.nothing.textContent = nothingText(!timed);
     this.draw();
+  },
+  shown() {
+    return new Set([series(), this.waits].filter(Boolean));
+  },
+  // The rows of a track that show most of what is in view.
+  *near(track) {
+    for (const run of track.runs) {
+      const rows = closest(run.section, this.from, this.until);
+      rows.byThread ??= new Map(rows.runs.map((one) => [one.thread, one]));
+      const found = rows.byThread.get(run.thread);
+      if (found) yield { one: run.one, rows, ...found };
+    }
+  },
+  // Asks for more of what is in view, once that does not move any more.
+  lookCloser() {
+    clearTimeout(this.asking);
+    this.asking = setTimeout(async () => {
+      const window = [Math.floor(this.from), Math.ceil(this.until)];
+      try {
+        await Promise.all([...this.shown()].map((one) => readCloseUps(one, ...window)));
+        this.bins.clear();
+        this.redraw();
+      } catch (error) {
+        failed(error);
+      }
+    }, 150);
   },
   // Reasons with most time have colours of their own.
   reasonsOf() {
@@ -236,6 +263,7 @@ const timeline = {
     this.until = this.from + length;
     this.bins.clear();
     this.redraw();
+    if (length < allTicks()) this.lookCloser();
   },
   key(event) {
     const length = this.until - this.from;
@@ -262,7 +290,7 @@ const timeline = {
     const tick = this.from + (x / this.width) * (this.until - this.from);
     if (x >= 0) {
       lines.push(`at ${moment(tick * head.tick_ns, (this.until - this.from) * head.tick_ns)}`);
-      for (const run of track.runs) {
+      for (const run of this.near(track)) {
         if (run.one !== this.waits || !run.rows.time) continue;
         let row = firstAfter(run.rows.time, run.start, run.end, tick) - 1;
         if (row >= run.start && run.rows.time[row] + run.rows.duration[row] >= tick) {
@@ -308,7 +336,7 @@ const timeline = {
     const size = Math.max(1, Math.floor(this.width));
     if (bins?.length !== size) {
       bins = new Float64Array(size);
-      for (const run of track.runs) if (run.one === one && run.rows.time) addBins(bins, one, run.rows, run.start, run.end, this.from, this.until);
+      for (const run of this.near(track)) if (run.one === one && run.rows.time) addBins(bins, one, run.rows, run.start, run.end, this.from, this.until);
       this.bins.set(track.thread, bins);
     }
     const full = one.unit === 'nanoseconds' ? ((this.until - this.from) * head.tick_ns) / bins.length : bins.reduce((a, b) => Math.max(a, b), 1);
@@ -321,7 +349,7 @@ const timeline = {
       }
     });
     const scale = this.width / (this.until - this.from);
-    for (const run of track.runs) {
+    for (const run of this.near(track)) {
       if (run.one !== this.waits || !run.rows.duration) continue;
       const { time, duration: lasts, node } = run.rows;
       let right = 0;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::series::Series;
 use super::stacks::Stacks;
-use super::{PageOptions, PageSize, TICK_NS};
+use super::{Made, PageOptions, PageSize, TICK_NS};
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::threads::ShownThread;
@@ -33,6 +33,9 @@ pub(super) struct Head {
     threads: Vec<ShownThread>,
     /// What a reader should know of the page itself.
     notes: Vec<String>,
+    /// Whether the page asks a server for what is not in it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    served: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,7 +62,7 @@ impl Head {
         profile: &Profile,
         stacks: &Stacks,
         (series, span_ns): (&[Series], Nanos),
-        (options, size): (PageOptions<'_>, PageSize),
+        (options, made): (PageOptions<'_>, Made),
     ) -> Self {
         let info = &profile.info;
         let mut heads: Vec<SeriesHead> =
@@ -83,7 +86,11 @@ impl Head {
             series: heads,
             first,
             threads: (0..profile.threads.len()).map(thread).collect(),
-            notes: size_notes(options.limit, size),
+            notes: match made {
+                Made::File(size) => size_notes(options.limit, size),
+                Made::ToBeServed => served_notes(series),
+            },
+            served: matches!(made, Made::ToBeServed),
         }
     }
 }
@@ -107,6 +114,14 @@ fn size_notes(limit: u64, PageSize { bytes, slice_ns }: PageSize) -> Vec<String>
         )
     });
     [coarse, large].into_iter().flatten().collect()
+}
+
+/// That there is more to be had.
+fn served_notes(series: &[Series]) -> Vec<String> {
+    let is_coarse = series.iter().any(Series::is_coarse);
+    let note = "What is added up in slices of time here is read from the trace again where a \
+                range of time is selected: in shorter slices, or one by one.";
+    is_coarse.then(|| note.to_owned()).into_iter().collect()
 }
 
 impl SeriesHead {
