@@ -1,7 +1,7 @@
 //! What the page has to know before anything else: what was recorded, which events
 //! there are, and of which threads.
 
-use rz_profile::model::{EventId, EventKind, Nanos, Profile, ThreadId};
+use rz_profile::model::{EventId, EventKind, LossAt, LossClass, Nanos, Profile, ThreadId};
 use rz_profile::select::{can_add_wall, cpu_event, default_event};
 use serde::Serialize;
 
@@ -31,11 +31,45 @@ pub(super) struct Head {
     /// Index of the series that is shown first.
     first: usize,
     threads: Vec<ShownThread>,
+    /// What was lost when.
+    losses: Vec<ShownLoss>,
     /// What a reader should know of the page itself.
     notes: Vec<String>,
     /// Whether the page asks a server for what is not in it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     served: bool,
+}
+
+/// What was lost: between two ticks, of what how much, and why.
+#[derive(Debug, Serialize)]
+struct ShownLoss {
+    from: u64,
+    until: u64,
+    what: &'static str,
+    /// 0 if that is not known.
+    count: u64,
+    reason: &'static str,
+}
+
+impl ShownLoss {
+    fn of(loss: &LossAt, start_ns: Nanos) -> Self {
+        let ticks = |time_ns: Nanos| time_ns.saturating_sub(start_ns) / TICK_NS;
+        let what = match loss.class {
+            LossClass::Samples => "samples",
+            LossClass::Waits => "waits",
+            LossClass::Calls => "system calls",
+            LossClass::Totals => "waits and calls of totals",
+            LossClass::Allocations => "allocations and frees",
+            LossClass::Unknown => "events of an unknown kind",
+        };
+        ShownLoss {
+            from: ticks(loss.from_ns),
+            until: ticks(loss.to_ns) + 1,
+            what,
+            count: loss.count,
+            reason: loss.reason.describe(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -86,6 +120,7 @@ impl Head {
             series: heads,
             first,
             threads: (0..profile.threads.len()).map(thread).collect(),
+            losses: info.losses.iter().map(|loss| ShownLoss::of(loss, info.start_ns)).collect(),
             notes: match made {
                 Made::File(size) => size_notes(options.limit, size),
                 Made::ToBeServed => served_notes(series),

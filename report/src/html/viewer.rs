@@ -15,7 +15,7 @@ const INDEX: &str = include_str!("../../viewer/index.html");
 const STYLE: &str = include_str!("../../viewer/style.css");
 
 /// One script, in the order in which its parts need each other.
-const SCRIPT: [&str; 18] = [
+const SCRIPT: [&str; 19] = [
     include_str!("../../viewer/data.js"),
     include_str!("../../viewer/format.js"),
     include_str!("../../viewer/tree.js"),
@@ -23,6 +23,7 @@ const SCRIPT: [&str; 18] = [
     include_str!("../../viewer/canvas.js"),
     include_str!("../../viewer/flame.js"),
     include_str!("../../viewer/table.js"),
+    include_str!("../../viewer/lanes.js"),
     include_str!("../../viewer/timeline.js"),
     include_str!("../../viewer/chart.js"),
     include_str!("../../viewer/heatmap.js"),

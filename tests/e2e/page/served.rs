@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use rz_format::{
-    End, Event, FileHeader, Frame, Module, Process, Record, Recording, Sample, StackInterner,
+    End, Event, FileHeader, Frame, Loss, Module, Process, Record, Recording, Sample, StackInterner,
     Thread, TraceWriter,
 };
 use rz_tests::binary;
@@ -70,8 +70,9 @@ const MANY: u64 = 1_200_000;
 /// They are this far apart.
 const STEP_NS: u64 = 10_000;
 
-/// A trace of two threads and four stacks, which come in irregular turns.
-fn many_samples() -> (TempDir, PathBuf) {
+/// A trace of two threads and four stacks, which come in irregular turns. In its second
+/// second 5 samples are lost, and in its seventh and eighth sampling is throttled.
+pub(super) fn many_samples() -> (TempDir, PathBuf) {
     let dir = temp_dir();
     let path = dir.path().join("many.rz");
     let start_ns = 5_000_000_000;
@@ -107,7 +108,12 @@ fn many_samples() -> (TempDir, PathBuf) {
         writer.write_samples(&mut some.iter().map(|&at| sample(at)).collect::<Vec<_>>()).unwrap();
     }
     let time_ns = start_ns + MANY * STEP_NS;
-    writer.write_records(time_ns, &[Record::End(End { time_ns, reason: 0 })]).unwrap();
+    let loss = |reason, from: u64, to: u64, count| {
+        let [from_ns, to_ns] = [from, to].map(|second| start_ns + second * 1_000_000_000);
+        Record::Loss(Loss { reason, from_ns, to_ns, count, ..Loss::default() })
+    };
+    let end = Record::End(End { time_ns, reason: 0 });
+    writer.write_records(time_ns, &[loss(0, 1, 2, 5), loss(2, 6, 8, 0), end]).unwrap();
     writer.finish().unwrap();
     (dir, path)
 }
