@@ -42,7 +42,7 @@ function counterLane(name, { column_ns: length }, values, color, text) {
   const most = values.reduce((a, b) => Math.max(a, b), 0);
   const column = length / head.tick_ns;
   return {
-    title: `${name}, at most ${text(most)}`,
+    title: `${name} ≤ ${text(most)}`,
     draw(draw, left, y, width, from, until) {
       const scale = width / (until - from);
       draw.fillStyle = color;

@@ -53,11 +53,8 @@ fn memory_is_shown_over_time() {
     // If nothing was lost.
     let lost = usize::from(middle[0].starts_with("Lost"));
     let live = tip(&mut page, lost as u32, 0.5);
-    assert!(live.starts_with("Live heap, at most ") && live.contains("\nLive heap: "), "{live}");
+    assert!(live.starts_with("Live heap ≤ ") && live.contains("\nLive heap: "), "{live}");
     let rate = tip(&mut page, lost as u32 + 1, 0.5);
-    assert!(
-        rate.starts_with("Allocations, at most ") && rate.contains("/s\nAllocations: "),
-        "{rate}"
-    );
+    assert!(rate.starts_with("Allocations ≤ ") && rate.contains("/s\nAllocations: "), "{rate}");
     assert_nothing_amiss(&page);
 }
