@@ -8,9 +8,12 @@ async function unpack(name) {
   return unpacked.get(name);
 }
 
+// Whether there is such a section, in the page or at its server.
+const hasSection = (name) => Boolean(document.getElementById(name) ?? head?.served?.includes(name));
+
 async function unpackNow(name) {
   const element = document.getElementById(name);
-  if (!element && head?.served) return ask(name);
+  if (!element && hasSection(name)) return ask(name);
   if (!element) throw new Error(`the page has no section “${name}”`);
   const text = element.textContent;
   const packed = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text)

@@ -15,7 +15,7 @@ use crate::render::format::duration;
 use crate::render::wording::wording;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Head {
+pub(super) struct Head<'h> {
     generator: &'static str,
     name: String,
     start_unix_ns: u64,
@@ -35,9 +35,9 @@ pub(super) struct Head {
     losses: Vec<ShownLoss>,
     /// What a reader should know of the page itself.
     notes: Vec<String>,
-    /// Whether the page asks a server for what is not in it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    served: bool,
+    /// Sections that the page asks a server for.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    served: &'h [String],
 }
 
 /// What was lost: between two ticks, of what how much, and why.
@@ -90,13 +90,13 @@ struct SeriesHead {
     rows: Vec<(String, usize)>,
 }
 
-impl Head {
+impl<'h> Head<'h> {
     pub(super) fn new(
         name: &str,
         profile: &Profile,
         stacks: &Stacks,
         (series, span_ns): (&[Series], Nanos),
-        (options, made): (PageOptions<'_>, Made),
+        (options, made): (PageOptions<'_>, Made<'h>),
     ) -> Self {
         let info = &profile.info;
         let mut heads: Vec<SeriesHead> =
@@ -123,9 +123,12 @@ impl Head {
             losses: info.losses.iter().map(|loss| ShownLoss::of(loss, info.start_ns)).collect(),
             notes: match made {
                 Made::File(size) => size_notes(options.limit, size),
-                Made::ToBeServed => served_notes(series),
+                Made::Served(_) => served_notes(series),
             },
-            served: matches!(made, Made::ToBeServed),
+            served: match made {
+                Made::File(_) => &[],
+                Made::Served(sections) => sections,
+            },
         }
     }
 }

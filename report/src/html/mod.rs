@@ -95,7 +95,7 @@ pub fn write_page(
     }
 }
 
-fn packed_head(head: &Head) -> io::Result<Packed> {
+fn packed_head(head: &Head<'_>) -> io::Result<Packed> {
     let mut sections = Sections::default();
     sections.add_json(HEAD, head)?;
     sections.packed()
@@ -144,11 +144,11 @@ fn timed_sections(series: &[Series], ends: &Ends, start_ns: Nanos) -> Sections {
 
 /// What a page is made to be.
 #[derive(Debug, Clone, Copy)]
-enum Made {
+enum Made<'m> {
     /// A file with all of its data.
     File(PageSize),
-    /// One that asks for its data.
-    ToBeServed,
+    /// One that asks for these sections.
+    Served(&'m [String]),
 }
 
 /// What became of the data of a page.

@@ -136,6 +136,8 @@ fn every_view_is_served() {
         served.load(&mut page, &format!("#view=table{fragment}"));
         assert_eq!(functions_shown(&mut page), functions_of(&trace.path(), options), "{options:?}");
     }
+    served.load(&mut page, "#view=syscalls");
+    page.wait_for("document.querySelector('tr[data-call]')");
     assert_only_asks(&page, &served);
 }
 
