@@ -298,7 +298,7 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     if config.serve {
         let mut page = Vec::new();
         write_diff_page(&mut page, &diff, &checked)?;
-        serving::serve_page(&names.join(", "), &page)?;
+        serving::serve_page("the comparison", &page)?;
     }
     Ok(say_checked(&checked))
 }

@@ -79,7 +79,19 @@ async function follow() {
   try {
     await readSeries(series());
     if (turn !== following) return;
+    const [one, from, until] = [series(), selection.from, selection.until];
+    const asks = lacking(one, from, until).length > 0;
+    document.documentElement.toggleAttribute('data-asking', asks);
+    if (asks) say('Slices of time are shown while this range is read again …');
     await Promise.all(followers.map((follower) => follower()));
+    if (asks) {
+      await readCloseUps(one, from, until);
+      if (turn !== following) return;
+      lastSums.key = '';
+      document.documentElement.toggleAttribute('data-asking', false);
+      say(`${rangeText(from, until)} was read again.`);
+      await Promise.all(followers.map((follower) => follower()));
+    }
     if (turn === following) byId('message').hidden = true;
   } catch (error) {
     failed(error);
@@ -90,16 +102,21 @@ async function readSeries(one) {
   await Promise.all(one.rows.filter(([, rows]) => rows > 0).map(async ([section]) => {
     if (!rowsOf.has(section)) rowsOf.set(section, await readRows(await unpackColumns(section)));
   }));
-  if (selection.from !== null) await readCloseUps(one, selection.from, selection.until);
 }
 
-// Asks a server for rows of a window of time, where those that are here are added up in
-// slices of more than that.
-async function readCloseUps(one, from, until) {
-  if (!head.served) return;
-  await Promise.all(one.rows.map(async ([section]) => {
+// Sections of which a server may have more in a window of time: rows that are here are
+// added up in slices, which are not of just this window.
+function lacking(one, from, until) {
+  if (!head.served || from === null) return [];
+  return one.rows.map(([section]) => section).filter((section) => {
     const known = closest(section, from, until);
-    if (!known?.samples || (known.from === from && known.until === until)) return;
+    return known?.samples && !(known.from === from && known.until === until);
+  });
+}
+
+// Asks a server for those.
+async function readCloseUps(one, from, until) {
+  await Promise.all(lacking(one, from, until).map(async (section) => {
     const rows = await readRows(columnsOf(await ask(`${section}?time=${from}-${until}`)));
     const others = (closeUps.get(section) ?? []).slice(1 - MOST_CLOSE_UPS);
     closeUps.set(section, [...others, Object.assign(rows, { from, until })]);

@@ -35,6 +35,8 @@ impl Served {
     fn load(&self, page: &mut Page, fragment: &str) {
         page.visit(&self.address, fragment);
         page.wait_for("document.documentElement.dataset.ready");
+        // Until then there are slices of time.
+        page.wait_for("!document.documentElement.hasAttribute('data-asking')");
     }
 
     /// What is answered to a request with these headers.

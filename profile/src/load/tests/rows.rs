@@ -43,6 +43,7 @@ fn check(filter: Filter, samples: usize) {
     fs::write(&path, trace()).unwrap();
     let options = LoadOptions { timeline: true, coarse: true, filter, ..LoadOptions::default() };
     let (profile, mut rows) = open(&path, &options).unwrap();
+    let profile = &profile;
     let all = profile.timeline.as_ref().unwrap();
     let of_kind =
         |kind| all.iter().filter(move |sample| profile.events[sample.event].kind == kind).copied();
