@@ -139,7 +139,8 @@ fn size_notes(limit: u64, PageSize { bytes, slice_ns }: PageSize) -> Vec<String>
     let coarse = (slice_ns > 0).then(|| {
         format!(
             "This page would be larger than {} MB: rows of equal stacks are added up in slices of \
-             {}. --html-limit allows more.",
+             {}. --html-limit allows more; report --serve reads a range of time again when it is \
+             looked at.",
             megabytes(limit),
             duration(slice_ns)
         )
