@@ -114,8 +114,7 @@ impl Class {
             self.bounds = (self.bounds.0.min(first_ns), self.bounds.1.max(last_ns));
             match self.when_full {
                 WhenFull::Slices { slice_ns, .. } if slice_ns > 0 => {
-                    // The bounds may still grow.
-                    let slices = Slices::new(slice_ns, self.start_ns, [(0, u64::MAX)].into_iter());
+                    let slices = whole_slices(slice_ns, self.start_ns);
                     add_up(&mut self.moments, &mut self.latest, slices, moment);
                 }
                 WhenFull::GiveUp | WhenFull::GivenUp | WhenFull::Slices { .. } => {
@@ -135,10 +134,8 @@ impl Class {
             false => u64::MAX,
         };
         let shrinks = |moments: &[Moment], sums: &[Moment]| sums.len() <= moments.len() / 10 * 9;
-        let sums_in = |moments: &[Moment], slice_ns| {
-            let span = (first_ns, last_ns.saturating_sub(first_ns));
-            added_up(moments, Slices::new(slice_ns, self.start_ns, [span].into_iter()))
-        };
+        let sums_in =
+            |moments: &[Moment], slice_ns| added_up(moments, whole_slices(slice_ns, self.start_ns));
         // If not in these, then in none; that is soon known.
         let helps = slice_ns > 0 || shrinks(&self.moments, &sums_in(&self.moments, longest));
         let mut next = slice_ns.max(FIRST_SLICE_NS / 2);
@@ -205,6 +202,11 @@ impl Moment {
         let Moment { entry: Entry { time_ns, duration_ns, weight, .. }, count } = self;
         TimedSample { time_ns, duration_ns, count, event, thread, stack, weight }
     }
+}
+
+/// Slices that are cut in the end, as what happens may still go on.
+fn whole_slices(slice_ns: u64, start_ns: u64) -> Slices {
+    Slices::new(slice_ns, start_ns, [(0, u64::MAX)].into_iter())
 }
 
 /// One moment for each slice and key, at the slice's beginning, and those that are
