@@ -41,6 +41,8 @@ pub struct Config {
     pub html: Option<PathBuf>,
     /// How large that may be, in bytes.
     pub html_limit: u64,
+    /// Whether a page is served.
+    pub serve: bool,
     /// Where what is shown goes as JSON.
     pub json: Option<PathBuf>,
     /// Where the text goes; `None` if there is to be none.
@@ -247,7 +249,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     let other: Vec<&PathBuf> =
         [&svg, &html, &args.json, &args.markdown].into_iter().flatten().collect();
     let text = match args.output {
-        None if !other.is_empty() => None,
+        None if !other.is_empty() || args.serve => None,
         output => Some(output.unwrap_or_else(|| "-".into())),
     };
     let mut places: Vec<&PathBuf> = other.into_iter().chain(&text).collect();
@@ -268,6 +270,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         direction,
         svg,
         html,
+        serve: args.serve,
         html_limit: u64::from(args.html_limit) * 1_000_000,
         json: args.json,
         text,
@@ -437,6 +440,8 @@ mod tests {
         check("report --diff d/a.rz - --svg", Some("-"), None);
         check("report --diff a.rz b.rz --markdown - -o t.txt", None, Some("t.txt"));
         check("report --diff a.rz b.rz --markdown", None, None);
+        check("report d/t.rz --serve", None, None);
+        check("report --diff a.rz b.rz --serve", None, None);
     }
 
     #[test]
@@ -535,6 +540,8 @@ mod tests {
         check("report t.rz --info --tree", ArgumentConflict);
         check("report t.rz --source-dir d", ArgumentConflict);
         check("report --diff a.rz b.rz --source f", ArgumentConflict);
+        check("report t.rz --serve --html", ArgumentConflict);
+        check("report t.rz --serve -o t.txt", ArgumentConflict);
         check("report t.rz --from 5", ValueValidation);
         check("report t.rz --focus (", ValueValidation);
         check("report t.rz --syscalls --list --focus a", ArgumentConflict);

@@ -74,6 +74,9 @@ pub enum ReportError {
         /// Why there are none.
         why: &'static str,
     },
+    /// A trace that was read before cannot be read any more.
+    #[error(transparent)]
+    Load(#[from] rz_profile::load::LoadError),
     /// The report could not be written; the source says why.
     #[error("cannot write the report")]
     Io(#[from] std::io::Error),

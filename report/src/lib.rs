@@ -3,7 +3,7 @@
 //! Data flows one way: a [`Profile`](rz_profile::model::Profile) becomes trees
 //! and sums ([`model`]), of which [`views`] are made, and of those of several
 //! profiles a [`diff`]; [`render`] is how numbers, tables and colours look, and
-//! [`html`] the page that shows a profile in a browser.
+//! [`html`] the page that shows a profile in a browser, which [`serve`] may give it.
 //! Nothing here knows the command line, prints, or ends the process: every
 //! renderer writes to the writer it is given.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod error;
 pub mod html;
 pub mod model;
 pub mod render;
+pub mod serve;
 pub mod views;
 
 #[cfg(test)]

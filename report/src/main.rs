@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod serving;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use rz_profile::calls::{CallList, CallOptions, load_calls};
 use rz_profile::filter::Filter;
 use rz_profile::heap::Suppressions;
 use rz_profile::inventory::load_inventory;
-use rz_profile::load::{LoadOptions, Without, load};
+use rz_profile::load::{LoadOptions, Without, load, open};
 use rz_profile::model::{EventId, EventKind, Profile};
 use rz_profile::select::{EventName, default_event, find_event, select_event};
 use rz_report::diff::fail_if::{Checked, Outcome, check, worst};
@@ -26,7 +27,7 @@ use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
-use rz_report::html::{LAST_CALLS, PageOptions, write_diff_page, write_page};
+use rz_report::html::{LAST_CALLS, PageOptions, ServedPage, write_diff_page, write_page};
 use rz_report::model::calls::SortCalls;
 use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
@@ -66,8 +67,23 @@ fn show_one(config: &Config, trace: &Path) -> Result<()> {
     match &config.view {
         &View::List(options) => show_list(config, trace, options),
         &View::Info(options) => show_info(config, trace, options),
+        View::Samples(_) if config.serve => serve_one(config, trace),
         View::Samples(view) => show(config, trace, view),
     }
+}
+
+/// Serves the page of a trace.
+fn serve_one(config: &Config, trace: &Path) -> Result<()> {
+    let (mut profile, rows) = open(trace, &load_options(config))?;
+    say_notes_of(config, &profile, trace);
+    let event = event_of(&mut profile, config, trace)?;
+    let (suppressions, calls) = (read_suppressions(config)?, last_calls(config, trace)?);
+    let name = file_name(trace);
+    let (suppressions, calls) = (&suppressions, calls.as_ref());
+    let options = PageOptions { event, limit: config.html_limit, calls, suppressions };
+    let page = ServedPage::new(&name, &mut profile, rows, options)?;
+    drop(profile);
+    serving::serve_trace(&name, page)
 }
 
 fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
@@ -279,6 +295,11 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
     write_file(markdown, |out| Ok(write_diff_markdown(out, &diff, &checked)?))?;
     write_svg(config, |out| write_diff_flame_graph(out, &diff, *width))?;
     write_file(config.html.as_deref(), |out| write_diff_page(out, &diff, &checked))?;
+    if config.serve {
+        let mut page = Vec::new();
+        write_diff_page(&mut page, &diff, &checked)?;
+        serving::serve_page("the comparison", &page)?;
+    }
     Ok(say_checked(&checked))
 }
 
@@ -330,12 +351,12 @@ fn shows_cpu(profile: &Profile) -> bool {
     !has_others || default == Some(EventKind::Cpu)
 }
 
-fn read(config: &Config, path: &Path) -> Result<Profile> {
-    let Symbols { debug_dirs, options: symbols, verbose } = config.symbols.clone();
+fn load_options(config: &Config) -> LoadOptions {
+    let Symbols { debug_dirs, options: symbols, .. } = config.symbols.clone();
     // Of single runs, noise is taken from how they went on; that of allocations
     // is the error of sampling.
     let timeline = match &config.input {
-        Input::One(_) => config.html.is_some(),
+        Input::One(_) => has_page(config),
         Input::Sides([before, after]) => before.len() + after.len() == 2 && config.metric.is_none(),
     };
     let filter = config.filter.clone();
@@ -343,9 +364,9 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
     // A page shows everything there is, however much that is.
-    let coarse = config.html.is_some() && matches!(config.input, Input::One(_));
+    let coarse = has_page(config) && matches!(config.input, Input::One(_));
     let without = if coarse { Without::default() } else { not_shown(config.event.as_ref()) };
-    let mut options = LoadOptions {
+    LoadOptions {
         debug_dirs,
         symbols,
         source_maps,
@@ -355,22 +376,35 @@ fn read(config: &Config, path: &Path) -> Result<Profile> {
         heap,
         filter,
         without,
-    };
+    }
+}
+
+/// Whether a page for a browser is made.
+fn has_page(config: &Config) -> bool {
+    config.html.is_some() || config.serve
+}
+
+fn read(config: &Config, path: &Path) -> Result<Profile> {
+    let mut options = load_options(config);
     let mut profile = load(path, &options)?;
-    if config.event.is_none() && !coarse && !shows_cpu(&profile) {
+    if config.event.is_none() && !options.coarse && !shows_cpu(&profile) {
         options.without = Without::default();
         profile = load(path, &options)?;
     }
+    say_notes_of(config, &profile, path);
+    Ok(profile)
+}
+
+fn say_notes_of(config: &Config, profile: &Profile, path: &Path) {
     // With several traces, a note must say whose it is.
     let whose = match config.input {
         Input::One(_) => String::new(),
         Input::Sides(_) => format!("{}: ", path.display()),
     };
     say_notes(&profile.info.notes, &whose);
-    if verbose {
+    if config.symbols.verbose {
         say_notes(&profile.info.details, &whose);
     }
-    Ok(profile)
 }
 
 fn say_notes(notes: &[String], whose: &str) {

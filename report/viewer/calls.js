@@ -23,13 +23,13 @@ const callsFailed = element('input', { type: 'checkbox', onchange: () => fillCal
 const callsSaid = element('span', { class: 'quiet', role: 'status' });
 
 function callsList() {
-  if (!byId('calls')) return null;
+  if (!hasSection('calls')) return null;
   return element('section', {}, element('h2', {}, 'One by one'),
     element('div', { class: 'tools' }, callsText, element('label', {}, callsFailed, ' only failed'), callsSaid), callsTable.node);
 }
 
 async function showCalls() {
-  if (!byId('calls')) return;
+  if (!hasSection('calls')) return;
   calls ??= await unpackJson('calls');
   fillCalls();
 }

@@ -27,7 +27,7 @@ const chart = {
   update() {
     const one = series();
     const weights = new Map();
-    for (const rows of partsOf(one)) {
+    for (const rows of partsOf(one, selection.from, selection.until)) {
       for (const run of rows.runs) {
         if (selection.threads && !selection.threads.has(run.thread)) continue;
         let sum = weights.get(run.thread) ?? 0;
@@ -52,7 +52,7 @@ const chart = {
   },
   rowsIn(one, from, until) {
     const found = [];
-    for (const rows of partsOf(one)) {
+    for (const rows of partsOf(one, selection.from, selection.until)) {
       const run = rows.runs.find((run) => run.thread === this.thread);
       if (!run || !rows.time) continue;
       for (let row = run.start; row < run.end; row++) {

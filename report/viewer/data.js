@@ -8,8 +8,12 @@ async function unpack(name) {
   return unpacked.get(name);
 }
 
+// Whether there is such a section, in the page or at its server.
+const hasSection = (name) => Boolean(document.getElementById(name) ?? head?.served?.includes(name));
+
 async function unpackNow(name) {
   const element = document.getElementById(name);
+  if (!element && hasSection(name)) return ask(name);
   if (!element) throw new Error(`the page has no section “${name}”`);
   const text = element.textContent;
   const packed = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text)
@@ -23,13 +27,26 @@ async function unpackNow(name) {
   }
 }
 
+// A section that the server has which the page comes from.
+async function ask(name) {
+  let answer;
+  try {
+    answer = await fetch(name);
+  } catch {
+    throw new Error('report --serve, which this page comes from, does not answer: start it again, and open the address that it prints');
+  }
+  if (!answer.ok) throw new Error((await answer.text()).trim());
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
 async function unpackJson(name) {
   return JSON.parse(new TextDecoder().decode(await unpack(name)));
 }
 
+const unpackColumns = async (name) => columnsOf(await unpack(name));
+
 // Columns of a section, as bytes.
-async function unpackColumns(name) {
-  const bytes = await unpack(name);
+function columnsOf(bytes) {
   const view = new DataView(bytes.buffer);
   const columns = [];
   for (let at = 0; at < bytes.length;) {
@@ -71,15 +88,16 @@ async function readEnds() {
   return ends;
 }
 
-// Rows of a section, each thread's together and in order of time.
+// Rows of columns, each thread's together and in order of time.
 // Nodes are numbers of `ends`, in two columns: the low byte, and the rest.
-async function readRows(section, count) {
-  const [columns, ends] = await Promise.all([unpackColumns(section), readEnds()]);
+async function readRows(columns) {
+  const ends = await readEnds();
   const [threads, lengths, times, lows, highs, weights, durations, counts] = columns;
   let threadCount = 0;
   for (const byte of lengths) threadCount += byte < 128;
   const threadSteps = readNumbers(threads, new Float64Array(threadCount));
   const rowsOf = readNumbers(lengths, new Float64Array(threadCount));
+  const count = rowsOf.reduce((sum, rows) => sum + rows, 0);
   const column = (bytes, Type) => (bytes.length ? readNumbers(bytes, new Type(count)) : null);
   const rows = {
     count,

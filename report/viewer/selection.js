@@ -14,7 +14,9 @@ const selection = {
 };
 
 let head = null;
-const rowsOf = new Map(); // By section.
+const rowsOf = new Map(); // By section, of all the time.
+const closeUps = new Map(); // By section: rows of windows of time, the last ones that were asked for.
+const MOST_CLOSE_UPS = 8;
 const followers = [];
 
 const series = () => head.series[selection.series];
@@ -77,7 +79,19 @@ async function follow() {
   try {
     await readSeries(series());
     if (turn !== following) return;
+    const [one, from, until] = [series(), selection.from, selection.until];
+    const asks = lacking(one, from, until).length > 0;
+    document.documentElement.toggleAttribute('data-asking', asks);
+    if (asks) say('Slices of time are shown while this range is read again …');
     await Promise.all(followers.map((follower) => follower()));
+    if (asks) {
+      await readCloseUps(one, from, until);
+      if (turn !== following) return;
+      lastSums.key = '';
+      document.documentElement.toggleAttribute('data-asking', false);
+      say(`${rangeText(from, until)} was read again.`);
+      await Promise.all(followers.map((follower) => follower()));
+    }
     if (turn === following) byId('message').hidden = true;
   } catch (error) {
     failed(error);
@@ -85,13 +99,39 @@ async function follow() {
 }
 
 async function readSeries(one) {
-  await Promise.all(one.rows.filter(([, rows]) => rows > 0).map(async ([section, rows]) => {
-    if (!rowsOf.has(section)) rowsOf.set(section, await readRows(section, rows));
+  await Promise.all(one.rows.filter(([, rows]) => rows > 0).map(async ([section]) => {
+    if (!rowsOf.has(section)) rowsOf.set(section, await readRows(await unpackColumns(section)));
   }));
 }
 
-// The rows of an event, as far as they have been read.
-const partsOf = (one) => one.rows.map(([section]) => rowsOf.get(section)).filter(Boolean);
+// Sections of which a server may have more in a window of time: rows that are here are
+// added up in slices, which are not of just this window.
+function lacking(one, from, until) {
+  if (!head.served || from === null) return [];
+  return one.rows.map(([section]) => section).filter((section) => {
+    const known = closest(section, from, until);
+    return known?.samples && !(known.from === from && known.until === until);
+  });
+}
+
+// Asks a server for those.
+async function readCloseUps(one, from, until) {
+  await Promise.all(lacking(one, from, until).map(async (section) => {
+    const rows = await readRows(columnsOf(await ask(`${section}?time=${from}-${until}`)));
+    const others = (closeUps.get(section) ?? []).slice(1 - MOST_CLOSE_UPS);
+    closeUps.set(section, [...others, Object.assign(rows, { from, until })]);
+  }));
+}
+
+// Of the rows of a section those of the shortest time around a window.
+function closest(section, from, until) {
+  const around = from === null ? [] : (closeUps.get(section) ?? []).filter((rows) => rows.from <= from && rows.until >= until);
+  return around.sort((a, b) => a.until - a.from - b.until + b.from)[0] ?? rowsOf.get(section);
+}
+
+// The rows of an event, as far as they have been read: at least those in a window of time,
+// without one all there are.
+const partsOf = (one, from = null, until = null) => one.rows.map(([section]) => closest(section, from, until)).filter(Boolean);
 
 function firstAfter(times, start, end, time) {
   while (start < end) {
@@ -105,13 +145,15 @@ function firstAfter(times, start, end, time) {
 // Adds up the rows that a range of time and threads select. Of an interval, the part in
 // the range counts.
 function addUp(one, from, until, threads, own, samples) {
-  for (const rows of partsOf(one)) {
+  for (const rows of partsOf(one, from, until)) {
     const { time, duration, node, weight } = rows;
+    // Of just this window, and cut where it is.
+    const whole = from === null || (rows.from === from && rows.until === until);
     const counts = rows.samples;
     for (const run of rows.runs) {
       if (threads && !threads.has(run.thread)) continue;
       let { start, end } = run;
-      if (from === null || !time) {
+      if (whole || !time) {
         for (let row = start; row < end; row++) {
           own[node[row]] += weight[row];
           samples[node[row]] += counts ? counts[row] : 1;

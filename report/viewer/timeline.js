@@ -189,12 +189,13 @@ const timeline = {
     if (this.waits) await readSeries(this.waits);
     this.bins.clear();
     const weights = new Map();
-    for (const one of new Set([series(), this.waits].filter(Boolean))) {
-      for (const rows of partsOf(one)) {
-        for (const run of rows.runs) {
+    for (const one of this.shown()) {
+      for (const [section] of one.rows) {
+        const rows = rowsOf.get(section);
+        for (const run of rows?.runs ?? []) {
           const track = weights.get(run.thread) ?? { thread: run.thread, weight: 0, runs: [] };
           weights.set(run.thread, track);
-          track.runs.push({ one, rows, ...run });
+          track.runs.push({ one, section, rows, ...run });
           if (one === series()) for (let row = run.start; row < run.end; row++) track.weight += rows.weight[row];
         }
       }
@@ -205,13 +206,40 @@ const timeline = {
     if (found.length) this.tracks = found;
     const by = { weight: (a, b) => b.weight - a.weight, name: (a, b) => (threadText(a.thread) < threadText(b.thread) ? -1 : 1), thread: (a, b) => a.thread - b.thread }[this.sortedBy];
     this.tracks.sort(by);
+    this.lanes = lanes();
     this.reasons = this.waits ? this.reasonsOf() : new Map();
     this.legend.replaceChildren(...(this.reasons.size ? ['Below each track, off the CPU: '] : []), ...Array.from(this.reasons, ([name, color]) =>
       element('span', {}, element('i', { style: { background: color } }), name)));
     const timed = series().timed || this.waits;
-    this.nothing.hidden = Boolean(timed && this.tracks.length);
+    this.nothing.hidden = Boolean((timed && this.tracks.length) || this.lanes.length);
     this.nothing.textContent = nothingText(!timed);
     this.draw();
+  },
+  shown() {
+    return new Set([series(), this.waits].filter(Boolean));
+  },
+  // The rows of a track that show most of what is in view.
+  *near(track) {
+    for (const run of track.runs) {
+      const rows = closest(run.section, this.from, this.until);
+      rows.byThread ??= new Map(rows.runs.map((one) => [one.thread, one]));
+      const found = rows.byThread.get(run.thread);
+      if (found) yield { one: run.one, rows, ...found };
+    }
+  },
+  // Asks for more of what is in view, once that does not move any more.
+  lookCloser() {
+    clearTimeout(this.asking);
+    this.asking = setTimeout(async () => {
+      const window = [Math.floor(this.from), Math.ceil(this.until)];
+      try {
+        await Promise.all([...this.shown()].map((one) => readCloseUps(one, ...window)));
+        this.bins.clear();
+        this.redraw();
+      } catch (error) {
+        failed(error);
+      }
+    }, 150);
   },
   // Reasons with most time have colours of their own.
   reasonsOf() {
@@ -236,6 +264,7 @@ const timeline = {
     this.until = this.from + length;
     this.bins.clear();
     this.redraw();
+    if (length < allTicks()) this.lookCloser();
   },
   key(event) {
     const length = this.until - this.from;
@@ -250,19 +279,28 @@ const timeline = {
     act?.();
     return Boolean(act);
   },
-  trackAt(event) {
+  // The number of what is there: lanes come before tracks.
+  numberAt(event) {
     const y = event.clientY - this.canvas.getBoundingClientRect().top + this.scroller.scrollTop - 16;
-    return y < 0 ? null : this.tracks[Math.floor(y / TRACK)];
+    return Math.floor(y / TRACK);
+  },
+  trackAt(event) {
+    return this.tracks[this.numberAt(event) - this.lanes.length];
   },
   hover(event) {
-    const track = this.trackAt(event);
-    if (!track || dragged) return hideTip();
-    const lines = [threadText(track.thread), `${amount(track.weight, series().unit)} ${series().spent}`];
+    const [lane, track] = [this.lanes[this.numberAt(event)], this.trackAt(event)];
+    if ((!lane && !track) || dragged) return hideTip();
     const x = event.clientX - this.canvas.getBoundingClientRect().left - this.left;
     const tick = this.from + (x / this.width) * (this.until - this.from);
+    if (lane) {
+      const known = x >= 0 ? lane.at(tick, this.width / (this.until - this.from)) : [];
+      showTip(event, [lane.title, ...known]);
+      return say([lane.title, ...known].join(' · '));
+    }
+    const lines = [threadText(track.thread), `${amount(track.weight, series().unit)} ${series().spent}`];
     if (x >= 0) {
       lines.push(`at ${moment(tick * head.tick_ns, (this.until - this.from) * head.tick_ns)}`);
-      for (const run of track.runs) {
+      for (const run of this.near(track)) {
         if (run.one !== this.waits || !run.rows.time) continue;
         let row = firstAfter(run.rows.time, run.start, run.end, tick) - 1;
         if (row >= run.start && run.rows.time[row] + run.rows.duration[row] >= tick) {
@@ -278,21 +316,23 @@ const timeline = {
     if (!clientWidth || !this.tracks) return;
     this.left = clientWidth < 600 ? 90 : 190;
     this.width = clientWidth - this.left;
-    this.spacer.style.height = `${this.tracks.length * TRACK + 18}px`;
+    const shown = [...this.lanes, ...this.tracks];
+    this.spacer.style.height = `${shown.length * TRACK + 18}px`;
     this.canvas.style.width = `${clientWidth}px`;
     this.canvas.style.height = `${height}px`;
     const draw = fitted(this.canvas, clientWidth, height);
     const text = styleOf('--text');
     const first = Math.max(0, Math.floor((scrollTop - 16) / TRACK));
-    for (let i = first; i < this.tracks.length && 16 + i * TRACK - scrollTop < height; i++) {
-      const track = this.tracks[i];
+    for (let i = first; i < shown.length && 16 + i * TRACK - scrollTop < height; i++) {
+      const track = shown[i];
       const y = 16 + i * TRACK - scrollTop;
-      this.drawTrack(draw, track, y);
+      if (track.draw) track.draw(draw, this.left, y, this.width, this.from, this.until);
+      else this.drawTrack(draw, track, y);
       draw.fillStyle = styleOf('--back');
       draw.fillRect(0, y, this.left, TRACK);
-      draw.globalAlpha = selection.threads && !selection.threads.has(track.thread) ? 0.45 : 1;
+      draw.globalAlpha = track.runs && selection.threads && !selection.threads.has(track.thread) ? 0.45 : 1;
       draw.fillStyle = text;
-      draw.fillText(fittingText(draw, threadText(track.thread), this.left - 8), 4, y + TRACK / 2);
+      draw.fillText(fittingText(draw, track.title ?? threadText(track.thread), this.left - 8), 4, y + TRACK / 2);
       draw.globalAlpha = 1;
       draw.fillStyle = styleOf('--line');
       draw.fillRect(0, y + TRACK - 1, clientWidth, 1);
@@ -308,7 +348,7 @@ const timeline = {
     const size = Math.max(1, Math.floor(this.width));
     if (bins?.length !== size) {
       bins = new Float64Array(size);
-      for (const run of track.runs) if (run.one === one && run.rows.time) addBins(bins, one, run.rows, run.start, run.end, this.from, this.until);
+      for (const run of this.near(track)) if (run.one === one && run.rows.time) addBins(bins, one, run.rows, run.start, run.end, this.from, this.until);
       this.bins.set(track.thread, bins);
     }
     const full = one.unit === 'nanoseconds' ? ((this.until - this.from) * head.tick_ns) / bins.length : bins.reduce((a, b) => Math.max(a, b), 1);
@@ -321,7 +361,7 @@ const timeline = {
       }
     });
     const scale = this.width / (this.until - this.from);
-    for (const run of track.runs) {
+    for (const run of this.near(track)) {
       if (run.one !== this.waits || !run.rows.duration) continue;
       const { time, duration: lasts, node } = run.rows;
       let right = 0;

@@ -1,6 +1,9 @@
 //! The page of `report --html`, in a real browser: every view is there, its numbers are
 //! those of `--json`, and no text of a trace becomes anything but text.
 
+mod lanes;
+mod served;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -108,10 +108,19 @@ impl Page {
     /// If it cannot be loaded, or not in time.
     #[track_caller]
     pub fn load(&mut self, file: &Path, fragment: &str) {
+        self.visit(&format!("file://{}", file.display()), fragment);
+    }
+
+    /// The same of an address.
+    ///
+    /// # Panics
+    /// If it cannot be loaded, or not in time.
+    #[track_caller]
+    pub fn visit(&mut self, address: &str, fragment: &str) {
         let deadline = Instant::now() + PATIENCE;
-        self.loaded.push(format!("file://{}", file.display()));
+        self.loaded.push(address.to_owned());
         // Going to another fragment alone would not load it again.
-        for address in ["about:blank", &format!("file://{}{fragment}", file.display())] {
+        for address in ["about:blank", &format!("{address}{fragment}")] {
             self.events.retain(|event| event["method"] != "Page.loadEventFired");
             let answer = self.command("Page.navigate", json!({"url": address}));
             assert!(answer["errorText"].is_null(), "{answer}");

@@ -29,7 +29,7 @@ mod time;
 pub use glob::Glob;
 pub use pattern::{Pattern, PatternError};
 pub use runtime::{NamedRuntime, RuntimeError};
-pub(crate) use stacks::apply;
+pub(crate) use stacks::{Stacks, apply};
 pub use time::{Moment, MomentError, Window, WindowError};
 
 use crate::model::Nanos;

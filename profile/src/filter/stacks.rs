@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 /// What becomes of stacks.
-pub(super) struct Stacks {
+pub(crate) struct Stacks {
     /// By the old stack: what takes its place, if it is not left out.
     new: Vec<Option<StackId>>,
     /// Whether what has no stack stays.
@@ -17,7 +17,7 @@ pub(super) struct Stacks {
 impl Stacks {
     /// What takes the place of a stack, which may be none; `None` if it is
     /// left out.
-    pub(super) fn of(&self, old: Option<StackId>) -> Option<Option<StackId>> {
+    pub(crate) fn of(&self, old: Option<StackId>) -> Option<Option<StackId>> {
         match old {
             Some(old) => self.new[old].map(Some),
             None => self.keeps_none.then_some(None),
@@ -25,10 +25,11 @@ impl Stacks {
     }
 }
 
-/// Applies what a filter says of stacks; the rest is done while loading.
-pub(crate) fn apply(profile: &mut Profile, filter: &Filter) {
+/// Applies what a filter says of stacks; the rest is done while loading. Gives what
+/// became of stacks, if anything did.
+pub(crate) fn apply(profile: &mut Profile, filter: &Filter) -> Option<Stacks> {
     if !filter.by_stack() {
-        return;
+        return None;
     }
     let stacks = select(profile, filter);
     profile.samples.retain_mut(|sample| {
@@ -50,6 +51,7 @@ pub(crate) fn apply(profile: &mut Profile, filter: &Filter) {
     if filter.drops_stacks() {
         leave_out_sums(profile);
     }
+    Some(stacks)
 }
 
 /// What has no stack cannot be selected by its stack.

@@ -7,7 +7,8 @@ use super::dictionary::StackDictionary;
 use super::facts::Facts;
 use super::heap::{HeapTables, SiteKey};
 use super::locations::{LOST, Locations};
-use super::sums::{Entry, Key, Sums, What};
+use super::rows::Places;
+use super::sums::{Key, Sums, What};
 use super::timeline::{Moment, Timeline};
 use super::{LoadOptions, Tables};
 use crate::model::heap::{self, Metric};
@@ -18,11 +19,12 @@ use crate::model::{
 use crate::reason::{Reason, WaitReason};
 
 /// Everything but [`Profile::info`], of which only the numbers of samples and
-/// the notes about names and stacks are set.
+/// the notes about names and stacks are set. `row_places` gets what rows are made into.
 pub(super) fn assemble(
     tables: &mut Tables,
     heap: &mut HeapTables,
     options: &LoadOptions,
+    row_places: Option<&mut Places>,
 ) -> Profile {
     let moments = tables.timeline.as_mut().and_then(Timeline::take_moments);
     let tables = &*tables;
@@ -50,14 +52,11 @@ pub(super) fn assemble(
         Sample { event, thread, stack, count: amount.count, weight: amount.weight }
     };
     let mut samples: Vec<Sample> = sums.amounts().map(sum).collect();
-    let timed = |moment: Moment| {
-        let (event, thread, stack) = resolve(moment.entry.key);
-        let stack = stack.into();
-        let Entry { time_ns, duration_ns, weight, .. } = moment.entry;
-        let count = moment.count;
-        TimedSample { time_ns, duration_ns, count, event, thread, stack, weight }
-    };
+    let timed = |moment: Moment| Some(moment.at(resolve(moment.entry.key)));
     profile.timeline = moments.map(|classes| in_order(classes, timed));
+    if let Some(places) = row_places {
+        places.extend(sums.amounts().map(|(&key, _)| (key, resolve(key))));
+    }
     let place = |site: &SiteKey| {
         let stack = site.stack.map(|id| stacks.of_id(id, dictionary, &mut locations));
         (thread_index(site.thread), stack)
@@ -111,15 +110,15 @@ pub(super) fn assemble(
 /// All classes in order of time. There may be millions: the first class makes room for
 /// its own samples, the others are let go of as soon as they were gone through, and only
 /// times are sorted.
-fn in_order(
+pub(super) fn in_order(
     classes: [Vec<Moment>; 3],
-    mut timed: impl FnMut(Moment) -> TimedSample,
+    mut timed: impl FnMut(Moment) -> Option<TimedSample>,
 ) -> Vec<TimedSample> {
     let mut classes = classes.into_iter().filter(|moments| !moments.is_empty());
     let first = classes.next().unwrap_or_default();
-    let mut timeline: Vec<_> = first.into_iter().map(&mut timed).collect();
+    let mut timeline: Vec<_> = first.into_iter().filter_map(&mut timed).collect();
     for moments in classes {
-        timeline.extend(moments.into_iter().map(&mut timed));
+        timeline.extend(moments.into_iter().filter_map(&mut timed));
     }
     if !timeline.is_sorted_by_key(|sample| sample.time_ns) {
         timeline.sort_by_cached_key(|sample| sample.time_ns);

@@ -84,6 +84,8 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
         };
         of_class.add(loss_sum(reason, amount));
     }
+    info.losses = facts.sources.iter().flat_map(|source| &source.losses_at).copied().collect();
+    info.losses.sort_by_key(|loss| loss.from_ns);
     info.captured = facts.sources.captured().unwrap_or_default();
     info.file_size = reading.file_size;
     info.redacted = facts.redacted.clone();

@@ -38,6 +38,7 @@ mod locations;
 mod naming;
 mod pass;
 mod prelude;
+pub mod rows;
 mod selection;
 mod sources;
 mod sums;
@@ -50,6 +51,7 @@ mod totals;
 use std::io;
 use std::mem::take;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 use rz_format::{BlockHeader, BlockKind, CallDetail, FormatError, TotalClass};
@@ -73,6 +75,7 @@ pub use info::label_of;
 pub use naming::{CodeNames, MappedCode, Naming};
 use pass::{CallRows, Defined, Pass, Sink};
 use prelude::Prelude;
+use rows::{Places, Rows};
 use selection::{Found, Selection};
 use sums::Sums;
 pub use texts::Texts;
@@ -136,7 +139,7 @@ struct Tables {
     totals: ThreadTotals,
     calls: CallCounts,
     found: Found,
-    generated: GeneratedCode,
+    generated: Arc<GeneratedCode>,
     /// Frames and stacks that were made up for code that came and went.
     made: Made,
 }
@@ -232,13 +235,41 @@ impl LoadError {
 /// program understands, or has nothing in the window of time. Damage inside it
 /// costs what was damaged, and is described in the profile's notes.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
+    read(path, options, None).map(|(profile, _)| profile)
+}
+
+/// The same, and what reads windows of time of it again.
+///
+/// # Errors
+/// As of [`load`].
+pub fn open(path: &Path, options: &LoadOptions) -> Result<(Profile, Rows), LoadError> {
+    let mut places = Places::default();
+    let (profile, read) = read(path, options, Some(&mut places))?;
+    Ok((profile, Rows::new(path, read, places)))
+}
+
+/// What rows need that are read again.
+#[derive(Debug)]
+struct Read {
+    selection: Selection,
+    stacks: StackDictionary,
+    versions: Option<Versions>,
+    start_ns: u64,
+}
+
+/// `places` gets what each row was made into.
+fn read(
+    path: &Path,
+    options: &LoadOptions,
+    mut places: Option<&mut Places>,
+) -> Result<(Profile, Read), LoadError> {
     let mut prelude = Prelude::of(path)?;
     let selection = Selection::of(path, &prelude, &options.filter)?;
-    let generated = GeneratedCode::new(take(&mut prelude.facts.generated));
+    let generated = Arc::new(GeneratedCode::new(take(&mut prelude.facts.generated)));
     let start_ns = prelude.facts.sources.start_ns().unwrap_or(0);
     drop(prelude);
     let changes = generated.changes_after(start_ns);
-    let versions = changes.then(|| Versions::new(&generated, start_ns));
+    let versions = changes.then(|| Versions::new(Arc::clone(&generated), start_ns));
 
     let mut pass = Pass::open(path, &selection, versions)?;
     let mut sums = Sums::default();
@@ -252,7 +283,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     pass.run(wanted, CallRows::Bare, &mut sinks).map_err(|cause| LoadError::of(path, cause))?;
     let Pass { reader, file_size, mut defined } = pass;
     let made = defined.finish_versions();
-    let Defined { mut facts, names, stacks, found, .. } = defined;
+    let Defined { mut facts, names, stacks, found, versions, .. } = defined;
     facts.generated = Vec::new();
     let mut tables =
         Tables { facts, names, stacks, sums, timeline, totals, calls, found, generated, made };
@@ -262,7 +293,8 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     }
     let in_window = !selection.window.is_everything();
     let inexact = tables.replace_missing_totals(in_window);
-    let mut profile = assemble::assemble(&mut tables, &mut heap, options);
+    let places_of = places.as_deref_mut();
+    let mut profile = assemble::assemble(&mut tables, &mut heap, options, places_of);
     depth::cut(&mut profile, file_size);
     profile.inexact = inexact;
     let last_sample_ns = tables.sums.last_ns().max(heap.last_ns());
@@ -281,23 +313,27 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Profile, LoadError> {
     if !options.unnamed {
         source_map::apply(&mut profile, &options.source_maps);
     }
-    let (start_ns, _) = info::start(&tables.facts, reader.header());
-    let window = selection.span(start_ns).unwrap_or_default();
-    finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));
+    let (first_ns, _) = info::start(&tables.facts, reader.header());
+    let window = selection.span(first_ns).unwrap_or_default();
+    let changed = finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));
+    if let (Some(places), Some(stacks)) = (places, changed) {
+        places.change(&stacks);
+    }
     if let Some(timeline) = &tables.timeline {
         profile.info.notes.extend(timeline.notes());
     }
-    Ok(profile)
+    Ok((profile, Read { selection, stacks: tables.stacks, versions, start_ns }))
 }
 
 /// Applies what is left of a filter, and says what it selected: `window` is
-/// since the start of the recording, and known if it was asked for.
+/// since the start of the recording, and known if it was asked for. Gives what became of
+/// stacks, if anything did.
 fn finish_filter(
     profile: &mut Profile,
     found: &Found,
     filter: &Filter,
     (window, in_window): ((u64, u64), bool),
-) {
+) -> Option<filter::Stacks> {
     profile.info.filter = Applied {
         text: filter.describe(filter.by_time().then_some(window)),
         window: in_window.then_some(window),
@@ -308,5 +344,5 @@ fn finish_filter(
         heap.selected.by_time = in_window;
     }
     profile.info.notes.extend(found.notes().map(str::to_owned));
-    filter::apply(profile, filter);
+    filter::apply(profile, filter)
 }

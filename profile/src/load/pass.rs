@@ -141,7 +141,7 @@ pub(super) struct Defined<'p> {
     pub(super) stacks: StackDictionary,
     pub(super) found: Found,
     selection: &'p Selection,
-    versions: Option<Versions<'p>>,
+    pub(super) versions: Option<Versions>,
 }
 
 impl<'p> Pass<'p> {
@@ -150,7 +150,7 @@ impl<'p> Pass<'p> {
     pub(super) fn open(
         path: &Path,
         selection: &'p Selection,
-        versions: Option<Versions<'p>>,
+        versions: Option<Versions>,
     ) -> Result<Self, LoadError> {
         let io = |cause| LoadError::Io { path: path.to_owned(), cause };
         let meta = fs::metadata(path).map_err(io)?;
@@ -270,8 +270,8 @@ impl<'p> Defined<'p> {
     /// What was made up for code that came and went, which is put into the
     /// dictionary; nothing comes after that.
     pub(super) fn finish_versions(&mut self) -> Made {
-        let Some(versions) = self.versions.take() else { return Made::default() };
-        let mut made = versions.finish();
+        let Some(versions) = &mut self.versions else { return Made::default() };
+        let mut made = versions.take_made();
         made.put_into(&mut self.stacks);
         made
     }

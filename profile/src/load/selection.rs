@@ -104,6 +104,13 @@ impl Selection {
         self.has_thread(call.thread) && self.window.touches(call.start_ns, end_ns)
     }
 
+    /// What is in a window of time besides.
+    pub(super) fn within(&self, window: Window) -> Selection {
+        let from_ns = self.window.from_ns.max(window.from_ns);
+        let to_ns = self.window.to_ns.min(window.to_ns);
+        Selection { window: Window { from_ns, to_ns }, ..self.clone() }
+    }
+
     /// Whether all there is is looked at.
     pub(super) fn is_everything(&self) -> bool {
         self.threads.is_none() && self.window.is_everything()

@@ -8,6 +8,8 @@ use rz_format::{
     Process, Record, Recording, Source,
 };
 
+use crate::model::LossAt;
+
 /// Sources that are kept apart, at most; what is about further ones is left
 /// out.
 const MAX_SOURCES: usize = 1 << 16;
@@ -40,6 +42,8 @@ pub(super) struct SourceFacts {
     pub(super) end: Option<End>,
     /// By class and reason.
     pub(super) losses: BTreeMap<(LossClass, LossReason), LossAmount>,
+    /// The same by time.
+    pub(super) losses_at: Vec<LossAt>,
     pub(super) notes: Vec<String>,
     /// Whether anything was said that is about a recording.
     used: bool,
@@ -72,6 +76,7 @@ impl SourceFacts {
     }
 
     fn add_loss(&mut self, loss: &Loss) {
+        LossAt::add(&mut self.losses_at, loss);
         let key = (loss.class.into(), loss.reason.into());
         self.losses.entry(key).or_default().add(LossAmount {
             count: loss.count,

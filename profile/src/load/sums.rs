@@ -36,7 +36,7 @@ pub(super) struct Key {
 
 impl Key {
     /// Ids that nothing has, and so are shown as lost.
-    fn others(self) -> Key {
+    pub(super) fn others(self) -> Key {
         let what = match self.what {
             What::Sample(_) => What::Sample(u32::MAX),
             What::Wait(..) => What::Wait(WaitState::Unknown, None),

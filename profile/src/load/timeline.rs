@@ -4,7 +4,9 @@ use rustc_hash::FxHashMap;
 use rz_format::{Call, Sample, Wait};
 
 use super::pass::Sink;
+use super::rows::Place;
 use super::sums::{Entry, Key, WeightLeft, weighted_calls};
+use crate::model::TimedSample;
 use crate::slices::{Slices, bounds};
 
 /// Entries of each class that are kept, at most: programs that show them one by
@@ -17,6 +19,9 @@ const MAX_TIMED: usize = 8 * MAX_ENTRIES;
 
 /// Slices that are left of the time in which something happened, at least.
 const FEWEST_SLICES: u64 = 16;
+
+/// One in so many moments is looked at to find out whether slices are long enough.
+const LOOKED_AT_FIRST: usize = 16;
 
 /// The shortest slice of time in which entries are added up.
 const FIRST_SLICE_NS: u64 = 1 << 20;
@@ -45,6 +50,12 @@ struct Class {
     start_ns: u64,
     moments: Vec<Moment>,
     when_full: WhenFull,
+    /// When the first began and the last ended.
+    bounds: (u64, u64),
+    /// Of each key the latest slice, and the moment that has its sum. Rows come in order
+    /// of time, but for a few: those have another moment until the next time that
+    /// moments are added up.
+    latest: FxHashMap<Key, (u64, usize)>,
 }
 
 /// What becomes of a class that has too many moments.
@@ -79,7 +90,8 @@ impl Class {
             true => WhenFull::Slices { slice_ns: 0, limit: MAX_ENTRIES },
             false => WhenFull::GiveUp,
         };
-        Class { name, start_ns, moments: Vec::new(), when_full }
+        let (bounds, latest) = ((u64::MAX, 0), FxHashMap::default());
+        Class { name, start_ns, moments: Vec::new(), when_full, bounds, latest }
     }
 
     fn add(&mut self, entries: impl Iterator<Item = Entry>, left: &mut WeightLeft) {
@@ -97,7 +109,18 @@ impl Class {
                 }
                 WhenFull::GiveUp | WhenFull::Slices { .. } => {}
             }
-            self.moments.push(Moment { entry: Entry { weight, ..entry }, count: 1 });
+            let moment = Moment { entry: Entry { weight, ..entry }, count: 1 };
+            let (first_ns, last_ns) = moment.bounds();
+            self.bounds = (self.bounds.0.min(first_ns), self.bounds.1.max(last_ns));
+            match self.when_full {
+                WhenFull::Slices { slice_ns, .. } if slice_ns > 0 => {
+                    let slices = whole_slices(slice_ns, self.start_ns);
+                    add_up(&mut self.moments, &mut self.latest, slices, moment);
+                }
+                WhenFull::GiveUp | WhenFull::GivenUp | WhenFull::Slices { .. } => {
+                    self.moments.push(moment);
+                }
+            }
         }
     }
 
@@ -105,25 +128,33 @@ impl Class {
     /// There may be more distinct stacks than that; then more are kept, in the
     /// longest slices that made them fewer.
     fn coarsen(&mut self, mut slice_ns: u64) {
-        let (first_ns, last_ns) = bounds(self.moments.iter().map(Moment::span));
+        let (first_ns, last_ns) = self.bounds;
         let longest = match self.moments.len() < MAX_TIMED {
             true => (last_ns.saturating_sub(first_ns) / FEWEST_SLICES).max(FIRST_SLICE_NS),
             false => u64::MAX,
         };
         let shrinks = |moments: &[Moment], sums: &[Moment]| sums.len() <= moments.len() / 10 * 9;
+        let sums_in =
+            |moments: &[Moment], slice_ns| added_up(moments, whole_slices(slice_ns, self.start_ns));
         // If not in these, then in none; that is soon known.
-        let helps = shrinks(&self.moments, &added_up(&self.moments, longest, self.start_ns));
+        let helps = slice_ns > 0 || shrinks(&self.moments, &sums_in(&self.moments, longest));
         let mut next = slice_ns.max(FIRST_SLICE_NS / 2);
         while helps && self.moments.len() > MAX_ENTRIES / 2 {
             next = match next.checked_mul(2) {
                 Some(next) if next <= longest => next,
                 _ => break,
             };
-            let sums = added_up(&self.moments, next, self.start_ns);
+            // A part of the time tells soon that a slice is too short for all of it.
+            let some = &self.moments[..self.moments.len() / LOOKED_AT_FIRST];
+            if next < longest / LOOKED_AT_FIRST as u64 && !shrinks(some, &sums_in(some, next)) {
+                continue;
+            }
+            let sums = sums_in(&self.moments, next);
             if shrinks(&self.moments, &sums) {
                 (self.moments, slice_ns) = (sums, next);
             }
         }
+        self.latest.clear();
         let limit = MAX_ENTRIES.max(self.moments.len() * 2);
         self.when_full = WhenFull::Slices { slice_ns, limit };
     }
@@ -149,31 +180,66 @@ impl Moment {
     fn span(&self) -> (u64, u64) {
         (self.entry.time_ns, self.entry.duration_ns)
     }
+
+    /// When it began and ended.
+    fn bounds(&self) -> (u64, u64) {
+        bounds([self.span()].into_iter())
+    }
+
+    /// What of it is in these bounds, which is all but empty parts of slices.
+    fn cut(&mut self, (first_ns, last_ns): (u64, u64)) {
+        if self.entry.duration_ns > 0 {
+            let (begin_ns, end_ns) = self.bounds();
+            self.entry.time_ns = begin_ns.max(first_ns);
+            let length_ns = end_ns.min(last_ns).saturating_sub(self.entry.time_ns);
+            // What has a length is no moment.
+            self.entry.duration_ns = length_ns.max(1);
+        }
+    }
+
+    /// The same of a profile, in which it has this place.
+    pub(super) fn at(self, (event, thread, stack): Place) -> TimedSample {
+        let Moment { entry: Entry { time_ns, duration_ns, weight, .. }, count } = self;
+        let stack = stack.into();
+        TimedSample { time_ns, duration_ns, count, event, thread, stack, weight }
+    }
+}
+
+/// Slices that are cut in the end, as what happens may still go on.
+fn whole_slices(slice_ns: u64, start_ns: u64) -> Slices {
+    Slices::new(slice_ns, start_ns, [(0, u64::MAX)].into_iter())
 }
 
 /// One moment for each slice and key, at the slice's beginning, and those that are
 /// longer than a slice as they are.
-fn added_up(moments: &[Moment], slice_ns: u64, start_ns: u64) -> Vec<Moment> {
-    let slices = Slices::new(slice_ns, start_ns, moments.iter().map(Moment::span));
-    let mut sums: Vec<Moment> = Vec::new();
-    let mut index_of: FxHashMap<(u64, Key), usize> = FxHashMap::default();
-    for moment in moments {
-        let Moment { entry, count } = *moment;
-        let Some(slice) = slices.number(entry.time_ns, entry.duration_ns) else {
-            sums.push(*moment);
-            continue;
-        };
-        let index = *index_of.entry((slice, entry.key)).or_insert_with(|| {
-            let (time_ns, duration_ns) = slices.span(slice);
-            let entry = Entry { time_ns, weight: 0, duration_ns, ..entry };
-            sums.push(Moment { entry, count: 0 });
-            sums.len() - 1
-        });
-        let sum = &mut sums[index];
-        sum.entry.weight += entry.weight;
-        sum.count += count;
-    }
+fn added_up(moments: &[Moment], slices: Slices) -> Vec<Moment> {
+    let (mut sums, mut latest) = (Vec::new(), FxHashMap::default());
+    moments.iter().for_each(|moment| add_up(&mut sums, &mut latest, slices, *moment));
     sums
+}
+
+/// Adds a moment to the sum of its slice and key.
+fn add_up(
+    sums: &mut Vec<Moment>,
+    latest: &mut FxHashMap<Key, (u64, usize)>,
+    slices: Slices,
+    Moment { entry, count }: Moment,
+) {
+    let Some(slice) = slices.number(entry.time_ns, entry.duration_ns) else {
+        sums.push(Moment { entry, count });
+        return;
+    };
+    match latest.get(&entry.key) {
+        Some(&(known, index)) if known == slice => {
+            sums[index].entry.weight += entry.weight;
+            sums[index].count += count;
+        }
+        _ => {
+            let (time_ns, duration_ns) = slices.span(slice);
+            latest.insert(entry.key, (slice, sums.len()));
+            sums.push(Moment { entry: Entry { time_ns, duration_ns, ..entry }, count });
+        }
+    }
 }
 
 impl Timeline {
@@ -197,7 +263,13 @@ impl Timeline {
     pub(super) fn take_moments(&mut self) -> Option<[Vec<Moment>; 3]> {
         let any = self.classes().iter().any(|class| class.when_full != WhenFull::GivenUp);
         let Timeline { samples, waits, calls, .. } = self;
-        any.then(|| [samples, waits, calls].map(|class| std::mem::take(&mut class.moments)))
+        any.then(|| {
+            [samples, waits, calls].map(|class| {
+                let mut moments = std::mem::take(&mut class.moments);
+                moments.iter_mut().for_each(|moment| moment.cut(class.bounds));
+                moments
+            })
+        })
     }
 
     /// What became of classes that have too much, one sentence each.

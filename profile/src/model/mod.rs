@@ -27,11 +27,11 @@ use heap::{Heap, Metric};
 use crate::reason::Reason;
 
 pub use applied::Applied;
-pub use losses::{LossSum, Losses};
+pub use losses::{LossAt, LossSum, Losses};
 
 pub use rz_format::{
-    CallDetail, Captured, CodeTier, Execution, Histogram, LossReason, Runtime, Tier, Total,
-    TotalClass, TruncatedReason, WaitState,
+    CallDetail, Captured, CodeTier, Execution, Histogram, LossClass, LossReason, Runtime, Tier,
+    Total, TotalClass, TruncatedReason, WaitState,
 };
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
@@ -226,6 +226,8 @@ pub struct Info {
     pub lost_allocations: Losses,
     /// What this program does not know, and is missing.
     pub lost_others: Losses,
+    /// When all of this was lost, in order of time.
+    pub losses: Vec<LossAt>,
     /// CPU time the recorder itself used.
     pub recorder_cpu_ns: Nanos,
     /// Peak resident memory of the recorder, in bytes; of several sources, the

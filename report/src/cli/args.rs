@@ -20,6 +20,7 @@ Examples:
   report trace.rz --inverted               what was running, and who called it
   report trace.rz --svg                    a flame graph in trace.svg
   report trace.rz --html                   a page to look around in, trace.html
+  report trace.rz --serve                  the same of a large trace, on this machine
   report trace.rz --inverted --svg -       an icicle graph to standard output
   ssh box rec -d 10 -p 4242 -o - | report -
   report --diff before.rz after.rz         what changed, per second of wall time
@@ -100,6 +101,11 @@ pub(super) struct Args {
     /// file that needs no network
     #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with_all = ["info", "source", "asm", "list"], help_heading = "View")]
     pub(super) html: Option<Option<PathBuf>>,
+    /// Serve that page to a browser on this machine instead, at an address that is
+    /// printed, until Ctrl-C: for traces that are too large for a file. Ranges of time
+    /// are read again when they are looked at, in all detail
+    #[arg(long, conflicts_with_all = NOT_WITH_SERVE, help_heading = "View")]
+    pub(super) serve: bool,
     /// With --html: when the page would be larger, what happened is added up in
     /// slices of time
     #[arg(long, value_name = "MB", default_value = "50", requires = "html", help_heading = "View")]
@@ -274,6 +280,12 @@ pub(super) enum PerWhat {
 
 /// What makes no sense with one function.
 const NOT_WITH_ONE_FUNCTION: [&str; 6] = ["diff", "tree", "inverted", "svg", "list", "places"];
+
+/// What else may be made of a trace.
+const NOT_WITH_SERVE: [&str; 13] = [
+    "tree", "inverted", "source", "asm", "info", "list", "places", "svg", "html", "json",
+    "markdown", "output", "fail_if",
+];
 
 /// What makes no sense with a list of places.
 const NOT_WITH_SITES: [&str; 5] = ["diff", "tree", "inverted", "svg", "metric"];

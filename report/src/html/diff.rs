@@ -9,7 +9,7 @@ use super::columns::Column;
 use super::names::Naming;
 use super::sections::Sections;
 use super::stacks::columns_of;
-use super::viewer::{HEAD, write_viewer};
+use super::viewer::{DataIn, HEAD, write_viewer};
 use crate::diff::Diff;
 use crate::diff::change::Verdict;
 use crate::diff::fail_if::Checked;
@@ -77,10 +77,10 @@ pub fn write_diff_page(
     let mut sections = Sections::default();
     sections.add_json(HEAD, &serde_json::json!({ "diff": head }))?;
     sections.add_json("names", &names.finish())?;
-    sections.add("stacks", &columns_of(nodes.into_iter()))?;
-    sections.add("sums", &sums)?;
-    sections.add_bytes("comparison", &json)?;
-    Ok(write_viewer(out, &sections)?)
+    sections.add("stacks", &columns_of(nodes.into_iter()));
+    sections.add("sums", &sums);
+    sections.add_bytes("comparison", json);
+    Ok(write_viewer(out, &sections.packed()?, DataIn::Page)?)
 }
 
 /// It is gone or new here, and new or gone elsewhere.

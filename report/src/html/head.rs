@@ -1,13 +1,13 @@
 //! What the page has to know before anything else: what was recorded, which events
 //! there are, and of which threads.
 
-use rz_profile::model::{EventId, EventKind, Nanos, Profile, ThreadId};
+use rz_profile::model::{EventId, EventKind, LossAt, LossClass, Nanos, Profile, ThreadId};
 use rz_profile::select::{can_add_wall, cpu_event, default_event};
 use serde::Serialize;
 
 use super::series::Series;
 use super::stacks::Stacks;
-use super::{PageOptions, PageSize, TICK_NS};
+use super::{Made, PageOptions, PageSize, TICK_NS};
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::threads::ShownThread;
@@ -15,7 +15,7 @@ use crate::render::format::duration;
 use crate::render::wording::wording;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Head {
+pub(super) struct Head<'h> {
     generator: &'static str,
     name: String,
     start_unix_ns: u64,
@@ -31,8 +31,45 @@ pub(super) struct Head {
     /// Index of the series that is shown first.
     first: usize,
     threads: Vec<ShownThread>,
+    /// What was lost when.
+    losses: Vec<ShownLoss>,
     /// What a reader should know of the page itself.
     notes: Vec<String>,
+    /// Sections that the page asks a server for.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    served: &'h [String],
+}
+
+/// What was lost: between two ticks, of what how much, and why.
+#[derive(Debug, Serialize)]
+struct ShownLoss {
+    from: u64,
+    until: u64,
+    what: &'static str,
+    /// 0 if that is not known.
+    count: u64,
+    reason: &'static str,
+}
+
+impl ShownLoss {
+    fn of(loss: &LossAt, start_ns: Nanos) -> Self {
+        let ticks = |time_ns: Nanos| time_ns.saturating_sub(start_ns) / TICK_NS;
+        let what = match loss.class {
+            LossClass::Samples => "samples",
+            LossClass::Waits => "waits",
+            LossClass::Calls => "system calls",
+            LossClass::Totals => "waits and calls of totals",
+            LossClass::Allocations => "allocations and frees",
+            LossClass::Unknown => "events of an unknown kind",
+        };
+        ShownLoss {
+            from: ticks(loss.from_ns),
+            until: ticks(loss.to_ns) + 1,
+            what,
+            count: loss.count,
+            reason: loss.reason.describe(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -53,13 +90,13 @@ struct SeriesHead {
     rows: Vec<(String, usize)>,
 }
 
-impl Head {
+impl<'h> Head<'h> {
     pub(super) fn new(
         name: &str,
         profile: &Profile,
         stacks: &Stacks,
         (series, span_ns): (&[Series], Nanos),
-        (options, size): (PageOptions<'_>, PageSize),
+        (options, made): (PageOptions<'_>, Made<'h>),
     ) -> Self {
         let info = &profile.info;
         let mut heads: Vec<SeriesHead> =
@@ -83,7 +120,15 @@ impl Head {
             series: heads,
             first,
             threads: (0..profile.threads.len()).map(thread).collect(),
-            notes: size_notes(options.limit, size),
+            losses: info.losses.iter().map(|loss| ShownLoss::of(loss, info.start_ns)).collect(),
+            notes: match made {
+                Made::File(size) => size_notes(options.limit, size),
+                Made::Served(_) => served_notes(series),
+            },
+            served: match made {
+                Made::File(_) => &[],
+                Made::Served(sections) => sections,
+            },
         }
     }
 }
@@ -94,7 +139,8 @@ fn size_notes(limit: u64, PageSize { bytes, slice_ns }: PageSize) -> Vec<String>
     let coarse = (slice_ns > 0).then(|| {
         format!(
             "This page would be larger than {} MB: rows of equal stacks are added up in slices of \
-             {}. --html-limit allows more.",
+             {}. --html-limit allows more; report --serve reads a range of time again when it is \
+             looked at.",
             megabytes(limit),
             duration(slice_ns)
         )
@@ -107,6 +153,14 @@ fn size_notes(limit: u64, PageSize { bytes, slice_ns }: PageSize) -> Vec<String>
         )
     });
     [coarse, large].into_iter().flatten().collect()
+}
+
+/// That there is more to be had.
+fn served_notes(series: &[Series]) -> Vec<String> {
+    let is_coarse = series.iter().any(Series::is_coarse);
+    let note = "What is added up in slices of time here is read from the trace again where a \
+                range of time is selected: in shorter slices, or one by one.";
+    is_coarse.then(|| note.to_owned()).into_iter().collect()
 }
 
 impl SeriesHead {

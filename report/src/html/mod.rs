@@ -6,6 +6,9 @@
 //! time, and the views whose sums need no samples, as `--json` writes them. The page
 //! sums rows up itself, so that whatever is selected on it needs nothing from here.
 //!
+//! A page may be served instead (`served`): then it has no more than its head, and asks for
+//! the other sections, and for rows of windows of time that are finer than those of all of it.
+//!
 //! Texts of a trace are data only: the page shows them as text, and its policy lets
 //! nothing run but the script that is written here, and nothing be fetched.
 
@@ -16,11 +19,12 @@ mod head;
 mod names;
 mod sections;
 mod series;
+mod served;
 mod stacks;
 mod viewer;
 mod views;
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use rz_profile::calls::CallList;
 use rz_profile::heap::Suppressions;
@@ -31,10 +35,11 @@ use crate::views::list::{CallsPage, ListOptions};
 pub use diff::write_diff_page;
 use ends::Ends;
 use head::Head;
-use sections::Sections;
+use sections::{Packed, Sections};
 use series::Series;
+pub use served::ServedPage;
 use stacks::Stacks;
-use viewer::{HEAD, write_viewer};
+use viewer::{DataIn, HEAD, write_viewer};
 
 /// Times on the page count microseconds: no screen shows less.
 const TICK_NS: u64 = 1_000;
@@ -66,31 +71,12 @@ pub fn write_page(
     profile: &mut Profile,
     options: PageOptions<'_>,
 ) -> Result<(), ReportError> {
-    let views = views::views(name, profile, options.suppressions);
-    let stacks = Stacks::of(profile);
-    let mut fixed = Sections::default();
-    fixed.add_json("names", &stacks.names)?;
-    fixed.add("stacks", &stacks.columns())?;
-    fixed.add_json("views", &views)?;
-    if let Some(calls) = options.calls {
-        let last = ListOptions { tail: Some(LAST_CALLS), ..ListOptions::default() };
-        fixed.add_json("calls", &CallsPage::new(calls, last))?;
-    }
-
-    let mut series = Series::all(profile, &stacks);
-    let ends = Ends::of(series.iter().flat_map(Series::nodes), stacks.len());
-    fixed.add("ends", &[ends.column()])?;
+    let Data { fixed, stacks, mut series, ends, span_ns } = Data::of(name, profile, options)?;
     let start_ns = profile.info.start_ns;
-    for one in series.iter().filter(|one| one.has_rows() && !one.timed) {
-        fixed.add(&one.section(), &one.columns(start_ns, &ends))?;
-    }
-    let span_ns = span_ns(profile, &series);
+    let fixed = fixed.packed()?;
     let mut slice_ns = 0;
     loop {
-        let mut timed = Sections::default();
-        for one in series.iter().filter(|one| one.has_rows() && one.timed) {
-            timed.add(&one.section(), &one.columns(start_ns, &ends))?;
-        }
+        let timed = timed_sections(&series, &ends, start_ns).packed()?;
         let bytes = fixed.size() + timed.size();
         // Less of the times does not help if what has none is too much.
         let may_fit = bytes > options.limit && fixed.size() <= options.limit;
@@ -100,14 +86,69 @@ pub fn write_page(
             series.iter_mut().for_each(|one| one.coarsen(slice_ns, start_ns));
             continue;
         }
-        let size = PageSize { bytes, slice_ns };
-        let head = Head::new(name, profile, &stacks, (&series[..], span_ns), (options, size));
-        let mut all = Sections::default();
-        all.add_json(HEAD, &head)?;
+        let made = Made::File(PageSize { bytes, slice_ns });
+        let head = Head::new(name, profile, &stacks, (&series[..], span_ns), (options, made));
+        let mut all = packed_head(&head)?;
         all.extend(fixed);
         all.extend(timed);
-        return Ok(write_viewer(out, &all)?);
+        return Ok(write_viewer(out, &all, DataIn::Page)?);
     }
+}
+
+fn packed_head(head: &Head<'_>) -> io::Result<Packed> {
+    let mut sections = Sections::default();
+    sections.add_json(HEAD, head)?;
+    sections.packed()
+}
+
+/// What the sections of a page are made of, apart from its head.
+struct Data {
+    /// Sections without times.
+    fixed: Sections,
+    stacks: Stacks,
+    series: Vec<Series>,
+    ends: Ends,
+    span_ns: Nanos,
+}
+
+impl Data {
+    fn of(name: &str, profile: &mut Profile, options: PageOptions<'_>) -> io::Result<Self> {
+        let views = views::views(name, profile, options.suppressions);
+        let stacks = Stacks::of(profile);
+        let mut fixed = Sections::default();
+        fixed.add_json("names", &stacks.names)?;
+        fixed.add("stacks", &stacks.columns());
+        fixed.add_json("views", &views)?;
+        if let Some(calls) = options.calls {
+            let last = ListOptions { tail: Some(LAST_CALLS), ..ListOptions::default() };
+            fixed.add_json("calls", &CallsPage::new(calls, last))?;
+        }
+        let series = Series::all(profile, &stacks);
+        let ends = Ends::of(series.iter().flat_map(Series::nodes), stacks.len());
+        fixed.add("ends", &[ends.column()]);
+        for one in series.iter().filter(|one| one.has_rows() && !one.timed) {
+            fixed.add(&one.section(), &one.columns(profile.info.start_ns, &ends));
+        }
+        let span_ns = span_ns(profile, &series);
+        Ok(Data { fixed, stacks, series, ends, span_ns })
+    }
+}
+
+fn timed_sections(series: &[Series], ends: &Ends, start_ns: Nanos) -> Sections {
+    let mut timed = Sections::default();
+    for one in series.iter().filter(|one| one.has_rows() && one.timed) {
+        timed.add(&one.section(), &one.columns(start_ns, ends));
+    }
+    timed
+}
+
+/// What a page is made to be.
+#[derive(Debug, Clone, Copy)]
+enum Made<'m> {
+    /// A file with all of its data.
+    File(PageSize),
+    /// One that asks for these sections.
+    Served(&'m [String]),
 }
 
 /// What became of the data of a page.

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use rz_profile::heap::{Metric, show};
-use rz_profile::model::{EventId, Nanos, Profile, ThreadId};
+use rz_profile::model::{EventId, Nanos, Profile, ThreadId, TimedSample};
 use rz_profile::slices::{Slices, bounds};
 
 use super::TICK_NS;
@@ -48,16 +48,7 @@ impl Series {
         if let Some(metric) = metric {
             show(profile, metric);
         }
-        let times = profile.timeline.as_deref().unwrap_or_default();
-        let times = times.iter().filter(|sample| sample.event == event);
-        let mut rows: Vec<Row> = times
-            .filter_map(|sample| {
-                let node = stacks.leaf(counted, sample.thread, sample.stack.get())?;
-                let amount = Amount { samples: sample.count, weight: sample.weight };
-                let (time_ns, duration_ns) = (sample.time_ns, sample.duration_ns);
-                Some(Row { thread: sample.thread, time_ns, duration_ns, node, amount })
-            })
-            .collect();
+        let mut rows = timed_rows(profile.timeline.as_deref().unwrap_or_default(), stacks, counted);
         let timed = !rows.is_empty();
         if !timed {
             let samples = profile.samples.iter().filter(|sample| sample.event == event);
@@ -70,6 +61,18 @@ impl Series {
         rows.sort_by_key(|row| (row.thread, row.time_ns));
         let total = Amount::of_event(profile, event);
         Series { counted, timed, total, rows }
+    }
+
+    /// Of what happened in a window of time.
+    pub(super) fn of_window(times: &[TimedSample], stacks: &Stacks, counted: Counted) -> Self {
+        let mut rows = timed_rows(times, stacks, counted);
+        rows.sort_by_key(|row| (row.thread, row.time_ns));
+        Series { counted, timed: true, total: Amount::default(), rows }
+    }
+
+    /// Whether rows are added up in slices of time.
+    pub(super) fn is_coarse(&self) -> bool {
+        self.timed && self.rows.iter().any(|row| row.amount.samples != 1)
     }
 
     /// Name of its section.
@@ -161,6 +164,17 @@ impl Series {
         }
         columns
     }
+}
+
+fn timed_rows(times: &[TimedSample], stacks: &Stacks, counted: Counted) -> Vec<Row> {
+    let of_event = times.iter().filter(|sample| sample.event == counted.0);
+    let row = |sample: &TimedSample| {
+        let node = stacks.leaf(counted, sample.thread, sample.stack.get())?;
+        let amount = Amount { samples: sample.count, weight: sample.weight };
+        let (time_ns, duration_ns) = (sample.time_ns, sample.duration_ns);
+        Some(Row { thread: sample.thread, time_ns, duration_ns, node, amount })
+    };
+    of_event.filter_map(row).collect()
 }
 
 /// Ticks since the start; negative of what began before.

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::sections::Sections;
+use super::sections::Packed;
 
 /// Name of the section that says what the others are.
 pub(super) const HEAD: &str = "head";
@@ -15,7 +15,7 @@ const INDEX: &str = include_str!("../../viewer/index.html");
 const STYLE: &str = include_str!("../../viewer/style.css");
 
 /// One script, in the order in which its parts need each other.
-const SCRIPT: [&str; 18] = [
+const SCRIPT: [&str; 19] = [
     include_str!("../../viewer/data.js"),
     include_str!("../../viewer/format.js"),
     include_str!("../../viewer/tree.js"),
@@ -23,6 +23,7 @@ const SCRIPT: [&str; 18] = [
     include_str!("../../viewer/canvas.js"),
     include_str!("../../viewer/flame.js"),
     include_str!("../../viewer/table.js"),
+    include_str!("../../viewer/lanes.js"),
     include_str!("../../viewer/timeline.js"),
     include_str!("../../viewer/chart.js"),
     include_str!("../../viewer/heatmap.js"),
@@ -36,8 +37,17 @@ const SCRIPT: [&str; 18] = [
     include_str!("../../viewer/main.js"),
 ];
 
-/// Writes the page with its data.
-pub(super) fn write_viewer(out: &mut dyn Write, sections: &Sections) -> io::Result<()> {
+/// Where the data of a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DataIn {
+    /// All of it is in the page.
+    Page,
+    /// The page asks the server for it that it comes from.
+    Server,
+}
+
+/// Writes the page with the data that is in it.
+pub(super) fn write_viewer(out: &mut dyn Write, sections: &Packed, data: DataIn) -> io::Result<()> {
     let script = SCRIPT.concat();
     let parts = INDEX.split("{{").flat_map(|part| match part.split_once("}}") {
         Some((name, text)) => [Part::Named(name), Part::Text(text)],
@@ -46,7 +56,7 @@ pub(super) fn write_viewer(out: &mut dyn Write, sections: &Sections) -> io::Resu
     for part in parts {
         match part {
             Part::Text(text) => out.write_all(text.as_bytes())?,
-            Part::Named("policy") => out.write_all(policy(&script).as_bytes())?,
+            Part::Named("policy") => out.write_all(policy(&script, data).as_bytes())?,
             Part::Named("style") => out.write_all(STYLE.as_bytes())?,
             Part::Named("script") => out.write_all(script.as_bytes())?,
             Part::Named(_) => write_sections(out, sections)?,
@@ -60,18 +70,19 @@ enum Part<'p> {
     Named(&'p str),
 }
 
-/// Nothing is fetched, and nothing runs but this script.
-fn policy(script: &str) -> String {
+/// Nothing is fetched but a server's data, and nothing runs but this script.
+fn policy(script: &str, data: DataIn) -> String {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
     let (script, style) = (hash(script), hash(STYLE));
+    let connect = if data == DataIn::Server { "; connect-src 'self'" } else { "" };
     format!(
         "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; base-uri \
-         'none'; form-action 'none'"
+         'none'; form-action 'none'{connect}"
     )
 }
 
 /// A browser takes scripts of a type that it does not know for data.
-fn write_sections(out: &mut dyn Write, sections: &Sections) -> io::Result<()> {
+fn write_sections(out: &mut dyn Write, sections: &Packed) -> io::Result<()> {
     for (name, packed) in sections.iter() {
         writeln!(out, r#"<script type="application/gzip" id="{name}">{packed}</script>"#)?;
     }
@@ -91,8 +102,15 @@ mod tests {
             assert!(!text.contains("</") && !text.contains("<!--"));
         }
         // Names could become code, or something to be fetched, by these alone.
-        for never in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "fetch("] {
+        for never in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval("] {
             assert!(!script.contains(never), "{never}");
         }
+        assert_eq!(script.matches("fetch(").count(), 1);
+    }
+
+    #[test]
+    fn only_a_page_that_is_served_may_ask_for_anything() {
+        assert!(!policy("", DataIn::Page).contains("connect-src"));
+        assert!(policy("", DataIn::Server).contains("connect-src 'self'"));
     }
 }

@@ -11,6 +11,7 @@
 //! ```
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use rz_format::{Allocation, Call, Frame, FrameId, Sample, StackId, StackNode, Wait};
@@ -34,14 +35,16 @@ const ALLOCATION_CUT_NS: u64 = 999;
 
 /// Stacks by the time of rows.
 #[derive(Debug)]
-pub(in super::super) struct Versions<'c> {
-    code: &'c GeneratedCode,
+pub(in super::super) struct Versions {
+    code: Arc<GeneratedCode>,
     /// Code from before this time was there all the time.
     start_ns: u64,
     /// For each known frame and stack whether it depends on the time.
     frames_vary: Vec<bool>,
     stacks_vary: Vec<bool>,
     made: Made,
+    /// Whether what was made up was taken: nothing is added to it any more.
+    is_complete: bool,
     frames: FxHashMap<(FrameId, Option<CodeId>), FrameId>,
     stacks: FxHashMap<(Option<StackId>, FrameId), StackId>,
     /// What a stack was made into last, and from when to when.
@@ -76,15 +79,16 @@ impl Made {
     }
 }
 
-impl<'c> Versions<'c> {
+impl Versions {
     /// Of code that has changed since the recording began.
-    pub(in super::super) fn new(code: &'c GeneratedCode, start_ns: u64) -> Self {
+    pub(in super::super) fn new(code: Arc<GeneratedCode>, start_ns: u64) -> Self {
         Versions {
             code,
             start_ns,
             frames_vary: Vec::new(),
             stacks_vary: Vec::new(),
             made: Made::default(),
+            is_complete: false,
             frames: FxHashMap::default(),
             stacks: FxHashMap::default(),
             known: FxHashMap::default(),
@@ -165,9 +169,15 @@ impl<'c> Versions<'c> {
         }
     }
 
-    /// What was made up.
-    pub(in super::super) fn finish(self) -> Made {
-        self.made
+    /// What was made up. Rows that are read again get what was made up for them.
+    pub(in super::super) fn take_made(&mut self) -> Made {
+        self.is_complete = true;
+        std::mem::take(&mut self.made)
+    }
+
+    /// What rows that are read again may look at is counted anew.
+    pub(in super::super) fn start_again(&mut self) {
+        self.looked_at = 0;
     }
 
     fn apply(&mut self, stack: &mut Option<StackId>, time_ns: u64, dictionary: &StackDictionary) {
@@ -243,7 +253,7 @@ impl<'c> Versions<'c> {
         if let Some(known) = self.frames.get(&(id, code)) {
             return Some(*known);
         }
-        let made = made_id(self.made.frames.len())?;
+        let made = self.made_id(self.made.frames.len())?;
         self.made.frames.push(frame);
         self.made.codes.push(code);
         self.frames.insert((id, code), made);
@@ -254,14 +264,14 @@ impl<'c> Versions<'c> {
         if let Some(known) = self.stacks.get(&(parent, frame)) {
             return Some(*known);
         }
-        let made = made_id(self.made.stacks.len())?;
+        let made = self.made_id(self.made.stacks.len())?;
         self.made.stacks.push(StackNode { parent, frame });
         self.stacks.insert((parent, frame), made);
         Some(made)
     }
-}
 
-/// The number of the next thing that is made up, if there is room for it.
-fn made_id(count: usize) -> Option<u32> {
-    (count < MAX_MADE).then_some(FIRST_MADE + count as u32)
+    /// The number of the next thing that is made up, if there is room for it.
+    fn made_id(&self, count: usize) -> Option<u32> {
+        (count < MAX_MADE && !self.is_complete).then_some(FIRST_MADE + count as u32)
+    }
 }

@@ -11,6 +11,7 @@ mod heap_estimates;
 mod heap_views;
 mod inventory;
 mod names;
+mod rows;
 mod runtimes;
 mod sums;
 mod waits;
