@@ -201,8 +201,11 @@ fn waits_in_a_system_call() {
     let sums = waiter.totals_of(naps).filter(|total| total.state == WaitState::Sleeping);
     let sums: Vec<_> = sums.collect();
     assert_eq!(sums.len(), 1, "{sums:?}");
-    assert_eq!((sums[0].count, sums[0].number), (over, Some(CLOCK_NANOSLEEP)));
-    assert_eq!(sums[0].histogram.0.iter().sum::<u64>(), over);
+    assert_eq!(sums[0].number, Some(CLOCK_NANOSLEEP));
+    assert_eq!(sums[0].histogram.0.iter().sum::<u64>(), sums[0].count);
+    // Programs are there for a moment longer than the recording, and add up what begins
+    // and ends in it.
+    assert!((over..=over + 1).contains(&sums[0].count), "{over}, {:?}", sums[0]);
 }
 
 /// What began before the recording and was not over at its end.
