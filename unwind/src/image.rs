@@ -104,7 +104,7 @@ impl Image {
         let segment = self.segments.iter().find(|segment| {
             file_offset.checked_sub(segment.file_offset).is_some_and(|at| at < segment.length)
         })?;
-        Some(file_offset - segment.file_offset + segment.svma)
+        (file_offset - segment.file_offset).checked_add(segment.svma)
     }
 }
 
@@ -121,6 +121,13 @@ fn debug_frame<'data, R: ReadRef<'data>>(data: R) -> Option<Section> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_segment_at_the_end_of_all_addresses() {
+        let segment = Segment { file_offset: 0, length: 16, svma: u64::MAX - 4 };
+        let image = Image { segments: vec![segment], ..Image::default() };
+        assert_eq!((image.svma_of(4), image.svma_of(5)), (Some(u64::MAX), None));
+    }
 
     #[test]
     fn a_made_up_size_is_not_read() {
