@@ -217,11 +217,11 @@ struct Args {
 
     /// Make a whole trace of a damaged or unfinished one, with notes of what was left
     /// out, which reports show
-    #[arg(long, conflicts_with_all = NOT_FOR_REPAIR)]
+    #[arg(long, conflicts_with_all = NOT_FOR_REPAIR.iter())]
     repair: bool,
 
     /// With --repair, replace FILE if it exists
-    #[arg(long, requires = "repair", conflicts_with_all = NOT_FOR_REPAIR)]
+    #[arg(long, requires = "repair", conflicts_with_all = NOT_FOR_REPAIR.iter())]
     force: bool,
 
     /// Print nothing but errors
@@ -234,7 +234,8 @@ struct Args {
     filters: FilterArgs,
 }
 
-/// Options that say how to convert, of which looking through a trace has none.
+/// Options of which looking through a trace has none: those of repairing, which come
+/// first, and those that say how to convert.
 const NOT_FOR_VERIFY: [&str; 13] = [
     "repair",
     "output",
@@ -250,20 +251,7 @@ const NOT_FOR_VERIFY: [&str; 13] = [
     "SymbolArgs",
     "FilterArgs",
 ];
-/// The same of repairing, which has an output.
-const NOT_FOR_REPAIR: [&str; 11] = [
-    "to",
-    "input_format",
-    "threads",
-    "event",
-    "metric",
-    "source_maps",
-    "labels",
-    "embed",
-    "redact",
-    "SymbolArgs",
-    "FilterArgs",
-];
+const NOT_FOR_REPAIR: &[&str] = NOT_FOR_VERIFY.split_at(2).1;
 
 const EXAMPLES: &str = "\
 Examples:

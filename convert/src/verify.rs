@@ -125,9 +125,10 @@ fn describe(path: &Path, verified: &Verified, text: &mut String) -> std::fmt::Re
     for (kind, Part { blocks, rows, first_ns, last_ns }) in parts {
         let kind = kind.to_string();
         let (first, last) = (seconds(*first_ns), seconds(*last_ns));
+        let of = if *blocks == 1 { "block" } else { "blocks" };
         writeln!(
             text,
-            "  {head:<8}{kind:<12} {rows:>10} in {blocks} blocks, from {first:.3} to {last:.3} s"
+            "  {head:<8}{kind:<12} {rows:>10} in {blocks} {of}, from {first:.3} to {last:.3} s"
         )?;
         head = "";
     }

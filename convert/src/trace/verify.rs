@@ -131,14 +131,15 @@ impl Verified {
     }
 
     fn add(&mut self, record: &Record) {
-        match record {
-            Record::Loss(loss) => self.add_loss(loss),
-            Record::Note(Note { text })
-                if self.notes.len() < MAX_NOTES && !self.notes.contains(text) =>
-            {
-                self.notes.push(text.clone());
-            }
-            _ => {}
+        // Of what is said in records, this is about what is missing.
+        if let Record::Loss(loss) = record {
+            self.add_loss(loss);
+        }
+        if let Record::Note(Note { text }) = record
+            && self.notes.len() < MAX_NOTES
+            && !self.notes.contains(text)
+        {
+            self.notes.push(text.clone());
         }
     }
 
