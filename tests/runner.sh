@@ -5,8 +5,9 @@
 # they run one by one. All but those below, which need what is right, but do not mind
 # how long it takes: as many of them run at a time as there are processors. Virtual
 # machines need all there is.
-together='bad_input:: bounds:: consumers:: embed:: files:: go:: import:: java:: jit:: json:: merge::
-    node:: page:: pipes:: python:: quickstart:: redact:: source_maps:: stacks:: workspace::'
+together='annotate:: bad_input:: bounds:: consumers:: debuginfod:: embed:: facts:: files:: go::
+    heap:: import:: info:: java:: jit:: json:: merge:: node:: page:: pipes:: python:: quickstart::
+    redact:: repair:: second_reader:: source_maps:: stacks:: workspace::'
 
 case ${1##*/} in
     e2e-*)

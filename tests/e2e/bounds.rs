@@ -131,9 +131,10 @@ bombs! {
     deep_and_wide
     inlined_chain
     inlined_chains
-    equal_totals
     long_names
     many_code_objects
+    #[ignore = "it takes long, for tests/run.sh --all"]
+    equal_totals
     #[ignore = "it takes long, for tests/run.sh --all"]
     deep_stacks
     #[ignore = "it takes long, for tests/run.sh --all"]

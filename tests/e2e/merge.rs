@@ -44,26 +44,25 @@ fn weights(profile: &Profile) -> BTreeMap<(String, String, String), (u64, u64)> 
     weights
 }
 
-/// Two runs of one program and one of another, with system calls and
+/// Three runs of one program and one of another, with system calls, waits and
 /// allocations: what is in the merged trace is what is in them.
 #[test]
 fn recordings_of_several_runs() {
     let calls = program_path("callmaker");
     let heap = program_path("heap");
-    let of_calls = || {
+    let of_calls = |which, code| {
         let trace =
-            Recorder::spawn(&["-q", "--syscalls", "--off-cpu", "--", text(&calls), "calls"])
-                .finish();
-        assert_eq!(trace.output.status.code(), Some(7), "{}", trace.output);
+            Recorder::spawn(&["-q", "--syscalls", "--off-cpu", "--", text(&calls), which]).finish();
+        assert_eq!(trace.output.status.code(), Some(code), "{}", trace.output);
         trace
     };
     let of_heap = || Trace::record(&["-q", "--alloc=full", "--", text(&heap), "2"]);
-    let traces = [of_calls(), of_calls(), of_heap()];
+    let traces = [of_calls("calls", 7), of_calls("slow", 0), of_calls("slow", 0), of_heap()];
     let dir = temp_dir();
     let all = dir.path().join("all.rz");
     let paths: Vec<PathBuf> = traces.iter().map(Trace::path).collect();
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    let labels = ["--label", "one", "--label", "two", "--label", "heap"];
+    let labels = ["--label", "one", "--label", "two", "--label", "three", "--label", "heap"];
     merge(&paths, &all, &labels).success();
 
     let parts: Vec<Profile> = paths.iter().map(|path| profile(path)).collect();
@@ -76,7 +75,7 @@ fn recordings_of_several_runs() {
     assert_eq!(weights(&whole), expected);
     let sources: Vec<(&str, i64)> =
         whole.sources.iter().map(|source| (&*source.label, source.clock_shift_ns)).collect();
-    assert_eq!(sources, [("one", 0), ("two", 0), ("heap", 0)]);
+    assert_eq!(sources, [("one", 0), ("two", 0), ("three", 0), ("heap", 0)]);
     let durations: u64 = parts.iter().map(|part| part.info.duration_ns).sum();
     assert_eq!(whole.info.duration_ns, durations);
 
@@ -90,7 +89,7 @@ fn recordings_of_several_runs() {
         assert_eq!(sum(&whole, class), expected);
     }
     assert_eq!(whole.inexact, []);
-    let (found, expected) = (whole.heap.as_ref().unwrap(), parts[2].heap.as_ref().unwrap());
+    let (found, expected) = (whole.heap.as_ref().unwrap(), parts[3].heap.as_ref().unwrap());
     assert_eq!((found.total, found.counts), (expected.total, expected.counts));
     assert_eq!((found.peak, found.missing_frees), (expected.peak, expected.missing_frees));
 
@@ -114,15 +113,18 @@ fn recordings_of_several_runs() {
     // In whatever order they are named.
     let again = dir.path().join("again.rz");
     let turned: Vec<&Path> = paths.iter().rev().copied().collect();
-    merge(&turned, &again, &["--label", "heap", "--label", "two", "--label", "one"]).success();
+    let turned_labels = ["--label", "heap", "--label", "three", "--label", "two", "--label", "one"];
+    merge(&turned, &again, &turned_labels).success();
     assert!(fs::read(&again).unwrap() == fs::read(&all).unwrap());
 
     let shown = report(&[text(&all)]).success();
-    for expected in [" in 3 recordings", "\nSOURCES  on one clock\n", "  one  ", "  heap  "] {
+    for expected in [" in 4 recordings", "\nSOURCES  on one clock\n", "  one  ", "  heap  "] {
         assert!(shown.stdout.contains(expected), "{expected:?}: {shown}");
     }
     let tree = report(&[text(&all), "--off-cpu", "--tree"]).success();
-    assert!(tree.stdout.contains("two (recording)"), "{tree}");
+    for expected in ["two (recording)", "three (recording)"] {
+        assert!(tree.stdout.contains(expected), "{expected:?}: {tree}");
+    }
 }
 
 /// A small trace of one of very many hosts, which has stacks in common with

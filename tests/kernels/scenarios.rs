@@ -138,7 +138,7 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "waits for memory have a reason of their own",
         how: How::Ends,
         target: "short_of_memory",
-        rec: "--off-cpu --follow -d 4 -p TARGET -o trace.rz",
+        rec: "--off-cpu --follow -d 2 -p TARGET -o trace.rz",
         check: waits::for_memory,
     },
     Scenario {
@@ -163,7 +163,7 @@ pub const SCENARIOS: &[Scenario] = &[
         how: How::Ends,
         target: "allocs hot 0",
         // The default is above what a virtual machine can allocate with probes.
-        rec: "--alloc --alloc-limit 1 -d 3 -p TARGET -o trace.rz",
+        rec: "--alloc --alloc-limit 1 -d 2 -p TARGET -o trace.rz",
         check: memory::too_many,
     },
     Scenario {
