@@ -157,6 +157,31 @@ proptest! {
         }
     }
 
+    /// Any sectors behind the header are zeros, or have what belongs to another one, and
+    /// the file may be shorter.
+    #[test]
+    fn a_loss_of_power_changes_no_value(
+        length in 64usize..4000,
+        fates in proptest::collection::vec((0u8..8, any::<proptest::sample::Index>()), 64),
+    ) {
+        const SECTOR: usize = 64;
+        let whole = common::small_trace();
+        let sectors: Vec<&[u8]> = whole[SECTOR..].chunks(SECTOR).collect();
+        let mut trace = whole[..SECTOR].to_vec();
+        for (sector, (fate, other)) in sectors.iter().zip(fates) {
+            match fate {
+                0 => trace.extend(vec![0; sector.len()]),
+                1 => trace.extend(*other.get(&sectors)),
+                _ => trace.extend(*sector),
+            }
+        }
+        trace.truncate(length);
+        let (blocks, damage) = read_all(&trace).unwrap();
+        let good = good_blocks();
+        prop_assert!(blocks.iter().all(|block| good.contains(block)));
+        prop_assert!(blocks.len() == good.len() || !damage.is_empty());
+    }
+
     #[test]
     fn noise_never_panics(mut noise: Vec<u8>) {
         noise.splice(0..0, common::small_trace()[..64].iter().copied());
