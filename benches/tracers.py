@@ -73,7 +73,9 @@ def _calls_of_bpftrace(output: str, _log: str) -> int:
 
 
 def _rec(rec: str, *options: str) -> Callable[[int, str], list[str]]:
-    return lambda pid, output: [rec, "-d", "1h", "-p", str(pid), *options, "-o", output]
+    return lambda pid, output: [
+        # Every call is asked for, whatever that costs.
+        rec, "-d", "1h", "--max-cpu", "100000", "-p", str(pid), *options, "-o", output]
 
 
 def _perf_record(pid: int, output: str) -> list[str]:

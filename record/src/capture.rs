@@ -16,7 +16,8 @@ use rz_format::Tier;
 use crate::event::{RawEvent, Source};
 use crate::host::now_ns;
 use crate::learned::Learned;
-use crate::queue::{Batch, QueueGauge};
+use crate::limits::{Governor, Use, Verdict};
+use crate::queue::{Batch, QueueGauge, Room};
 use crate::shared::Shared;
 
 /// How often buffers are emptied when nothing asks for it sooner.
@@ -155,6 +156,7 @@ pub(crate) fn drain(
     empty: &Receiver<Batch>,
 ) {
     let started = Instant::now();
+    let mut governor = Governor::new(shared.limits, now_ns(), Use::now());
     // Whether it is over, and whether that was noticed late.
     let (mut is_over, mut is_late) = (false, false);
     let mut notes = Vec::new();
@@ -173,6 +175,9 @@ pub(crate) fn drain(
                     ));
                 }
                 shared.set_end_ns(now_ns().min(stop.due_ns));
+                // From here on there is only what is left.
+                governor.look(now_ns(), Use::now());
+                notes.extend(governor.sum());
             }
             // Whatever holds up the output, targets are left alone first.
             let is_all = capture.disable();
@@ -186,7 +191,15 @@ pub(crate) fn drain(
             capture.wait(stop.wake.as_fd(), interval.min(stop.left()));
             false
         };
+        if !is_over && governor.is_due(now_ns()) {
+            match governor.look(now_ns(), Use::now()) {
+                Verdict::GoOn(note) => notes.extend(note),
+                // What is in the queue may never get any further.
+                Verdict::End(why) => shared.end_early(&why),
+            }
+        }
         let mut batch = reusable(empty);
+        (batch.room, batch.restraint) = (Room::within(shared.limits.max_rss), governor.restraint());
         batch.horizon_ns =
             if is_last { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
         batch.backlog = queue.bytes();

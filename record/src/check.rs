@@ -17,6 +17,7 @@ use rz_format::CallDetail;
 use crate::bpf;
 use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions};
+use crate::confinement;
 use crate::event::What;
 use crate::learned::Learned;
 use crate::perf;
@@ -32,7 +33,10 @@ const FREQUENCY_HZ: u32 = 499;
 /// What the process that is looked at does between two breaks.
 const WORK: Duration = Duration::from_millis(2);
 
-/// Something that `rec` can record, on the right machine.
+/// The ability that is no kind of event: that rec gives up what it has no use for.
+pub const CONFINED: &str = "confined";
+
+/// Something that `rec` can record, or else do, on the right machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ability {
     /// Its name for programs, which stays the same.
@@ -111,8 +115,12 @@ pub fn check(types: Option<PathBuf>, pids: &[u32]) -> io::Result<Vec<Ability>> {
             "while it lasts, each allocation and each free takes longer",
         ),
     ];
+    let records_something = abilities.iter().any(|ability| ability.verdict.is_ok());
+    // Other processes are looked at as in a recording.
+    let what = "rec itself gives up rights".to_owned();
+    abilities.push(Ability { id: CONFINED, what, verdict: confinement::try_out() });
     // Where nothing can be recorded, there are no frames either.
-    if !pids.is_empty() && abilities.iter().any(|ability| ability.verdict.is_ok()) {
+    if !pids.is_empty() && records_something {
         let attached = bpf::attach(&samples).map_err(|error| error.to_string());
         let python_is_followed = attached.map(|attached| attached.follows_python);
         for pid in pids {

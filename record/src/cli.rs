@@ -7,13 +7,18 @@ use std::time::Duration;
 use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
-    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, MAX_STACK_BYTES,
-    Target, TierChoice,
+    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Limits,
+    MAX_STACK_BYTES, Target, TierChoice,
 };
 
 /// How long an attached recording lasts if nothing is said: a profiler that
 /// was left attached by mistake has caused outages.
 const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
+
+/// Percent of a CPU that recording running processes may take.
+const USUAL_CPU_PERCENT: u32 = 25;
+/// Least memory that there has to be.
+const LEAST_MEMORY: u64 = 128 << 20;
 
 /// Bytes between samples of allocations.
 const DEFAULT_INTERVAL: u64 = 512 << 10;
@@ -136,14 +141,37 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) btf: Option<PathBuf>,
 
+    /// Take no more of the CPU than so many percent of one, on average over some seconds
+    /// (bpf programs not included): first, stacks are cut to 8 KiB, and fewer of the short waits and system
+    /// calls are kept; then one sample in 2, 4, 8 or 16 stands for all of them; then
+    /// there are only exact sums and what processes do. It is said where that happens
+    /// [default: 25, of a program that is started no limit]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=100_000),
+          help_heading = "Limits")]
+    max_cpu: Option<u32>,
+
+    /// Take no more memory than this: what does not fit is left out, or the recording
+    /// ends. What is above 96M is mostly for events that wait to be dealt with; what is
+    /// mapped twice counts once
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_memory,
+          help_heading = "Limits")]
+    max_rss: u64,
+
     /// Stop when the file reaches this size: bytes, or with K, M or G
-    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size,
+          help_heading = "Limits")]
     max_size: u64,
+
+    /// Stop when the file system has less than this left [default: 1 % of it, and no
+    /// more than 256M]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Limits")]
+    min_free: Option<u64>,
 
     /// When the recording is over, give up writing after this time what the disk or
     /// the reader of a pipe has not taken: targets are left alone by then (the kernel
     /// may keep a process until a disk that hangs answers)
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time,
+          help_heading = "Limits")]
     drain_timeout: Duration,
 
     /// Say what can be recorded here, and what to change where something cannot:
@@ -267,7 +295,12 @@ impl Arguments {
                 .map(|interval| AllocationOptions { interval, limit_percent: self.alloc_limit }),
             stack_threshold_ns: nanos(self.stack_threshold),
             types: self.btf,
-            max_size: self.max_size,
+            limits: Limits {
+                max_rss: self.max_rss,
+                max_cpu_percent: self.max_cpu.or((!starts).then_some(USUAL_CPU_PERCENT)),
+                max_size: self.max_size,
+                min_free: self.min_free,
+            },
             drain_timeout: self.drain_timeout,
             command_line,
             target: match (starts, self.all) {
@@ -326,6 +359,13 @@ fn parse_stack_size(text: &str) -> Result<u32, String> {
     }
 }
 
+fn parse_memory(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size if size < LEAST_MEMORY => Err("must be at least 128M".to_owned()),
+        size => Ok(size),
+    }
+}
+
 fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
@@ -363,6 +403,9 @@ mod tests {
         assert_eq!((started.duration, started.frequency_hz), (None, 50));
         assert!(started.follow && !started.kernel);
         assert_eq!(started.command_line.last().unwrap(), "prog");
+        assert_eq!(attached.limits.max_cpu_percent, Some(25));
+        assert_eq!(started.limits.max_cpu_percent, None);
+        assert_eq!((started.limits.max_rss, started.limits.min_free), (256 << 20, None));
         assert!(!parse("rec --no-follow -- prog").unwrap().follow);
         assert!(parse("rec -p 7 --follow").unwrap().follow);
         assert_eq!(attached.facts, FactOptions::default());
@@ -384,6 +427,8 @@ mod tests {
         check("rec --json -p 7");
         check("rec --check -a");
         check("rec --max-size 99999999999G -p 7");
+        check("rec --max-cpu 0 -p 7");
+        check("rec --max-rss 127M -p 7");
     }
 
     #[test]

@@ -47,13 +47,36 @@ pub struct Config {
     pub stack_threshold_ns: u64,
     /// A description of the kernel's types, for one that has none of its own.
     pub types: Option<PathBuf>,
-    /// Bytes of file at which the recording ends.
-    pub max_size: u64,
+    /// What it may use of the machine.
+    pub limits: Limits,
     /// How long what is still to be written may take when the recording is over. The
     /// rest is lost then.
     pub drain_timeout: Duration,
     /// The command line, as it is written into the trace.
     pub command_line: Vec<String>,
+}
+
+/// What a recording may use of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Resident memory in bytes. Most of what is above 96 MiB is for events that wait to be
+    /// dealt with.
+    pub max_rss: u64,
+    /// CPU time, in percent of one CPU; `None` for as much as there is to do. What bpf
+    /// programs take is the time of those whom they interrupt.
+    pub max_cpu_percent: Option<u32>,
+    /// Bytes of file at which the recording ends.
+    pub max_size: u64,
+    /// Bytes that are left free where the file is, or the recording ends; `None` for
+    /// 1 % of the file system, and no more than 256 MiB.
+    pub min_free: Option<u64>,
+}
+
+impl Default for Limits {
+    /// 256 MiB of memory, and nothing else.
+    fn default() -> Self {
+        Limits { max_rss: 256 << 20, max_cpu_percent: None, max_size: u64::MAX, min_free: None }
+    }
 }
 
 /// What to record.

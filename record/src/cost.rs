@@ -16,7 +16,7 @@ pub(crate) fn now(queued: usize, written: u64) -> Cost {
 }
 
 /// CPU time in user mode and in the kernel, in nanoseconds.
-fn cpu_ns() -> (u64, u64) {
+pub(crate) fn cpu_ns() -> (u64, u64) {
     let ns = |time: TimeVal| time.tv_sec() as u64 * 1_000_000_000 + time.tv_usec() as u64 * 1000;
     getrusage(UsageWho::RUSAGE_SELF)
         .map_or((0, 0), |usage| (ns(usage.user_time()), ns(usage.system_time())))

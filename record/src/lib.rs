@@ -15,6 +15,7 @@ mod check;
 mod chunk;
 mod code_objects;
 mod config;
+mod confinement;
 mod cost;
 mod cursor;
 mod descriptors;
@@ -27,6 +28,7 @@ mod kernel_names;
 mod launch;
 mod learned;
 mod libbpf_log;
+mod limits;
 mod output;
 mod perf;
 mod program;
@@ -52,10 +54,10 @@ compile_error!("rec runs on x86-64 only: another processor takes a folder like s
 
 pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
-pub use check::{Ability, be_looked_at, check};
+pub use check::{Ability, CONFINED, be_looked_at, check};
 pub use config::{
-    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, MAX_STACK_BYTES, Progress,
-    Summary, Target, TierChoice,
+    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Limits, MAX_STACK_BYTES,
+    Progress, Summary, Target, TierChoice,
 };
 pub use error::RecordError;
 pub use host::release;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Parser;
-use rz_record::{Ability, EndReason, Progress, RecordError, Summary};
+use rz_record::{Ability, CONFINED, EndReason, Progress, RecordError, Summary};
 
 /// Takes the progress line away.
 const CLEAR_LINE: &str = "\r\x1b[K";
@@ -78,7 +78,8 @@ fn check(types: Option<PathBuf>, pids: &[u32], json: bool) -> ExitCode {
         true => print_json(&abilities),
         false => print_abilities(&abilities),
     }
-    ExitCode::from(u8::from(abilities.iter().all(|ability| ability.verdict.is_err())))
+    let mut kinds = abilities.iter().filter(|ability| ability.id != CONFINED);
+    ExitCode::from(u8::from(kinds.all(|ability| ability.verdict.is_err())))
 }
 
 /// For programs. `schema` is 1 more with each change that is no addition.
@@ -145,7 +146,7 @@ fn print_summary(summary: &Summary) {
     let why = match summary.end {
         EndReason::TargetsExited if summary.status.is_none() => " (the target exited)",
         EndReason::Interrupted => " (interrupted)",
-        EndReason::Limit => " (ended early: the file or the disk reached its limit)",
+        EndReason::Limit => " (ended early)",
         _ => "",
     };
     let truncated = match summary.truncated {

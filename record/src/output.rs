@@ -296,12 +296,13 @@ impl TraceFile {
         &self.path
     }
 
-    /// Whether the disk has no more room than a recording has to leave.
-    pub(crate) fn is_disk_nearly_full(&self) -> bool {
+    /// Whether the disk has no more room than a recording has to leave: `min_free`
+    /// bytes, or what is usual.
+    pub(crate) fn is_disk_nearly_full(&self, min_free: Option<u64>) -> bool {
         let Ok(disk) = fstatvfs(&self.file) else { return false };
         let total = disk.blocks() * disk.fragment_size();
         let free = disk.blocks_available() * disk.fragment_size();
-        free < (total / RESERVE_PART).min(MAX_RESERVE)
+        free < min_free.unwrap_or((total / RESERVE_PART).min(MAX_RESERVE))
     }
 
     /// Cuts off what was written behind the last whole block, and says what

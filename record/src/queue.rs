@@ -6,21 +6,58 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rz_format::{Loss, LossClass, LossReason, NO_CPU, Record};
 
 use crate::chunk::Chunk;
+use crate::config::Limits;
 use crate::event::RawTotal;
+use crate::limits::Restraint;
 
-/// Bytes waiting to be unwound beyond which stacks are shortened.
-const SHORTEN_ABOVE: usize = 48 << 20;
-/// What they are shortened to.
+/// What stacks are shortened to.
 const SHORT_STACK: u64 = 8 << 10;
-/// Bytes waiting to be unwound beyond which samples, waits and calls are
-/// dropped: what there may be most of first, so that it cannot crowd out the
-/// rest.
-const DROP_CALLS_ABOVE: usize = 64 << 20;
-const DROP_WAITS_ABOVE: usize = 80 << 20;
-const DROP_SAMPLES_ABOVE: usize = 96 << 20;
-/// Bytes waiting to be unwound beyond which even reports of what processes do
-/// are dropped; `/proc` has to tell then.
-const DROP_ALL_ABOVE: usize = 128 << 20;
+
+/// Memory for what does not wait to be unwound: programs, buffers, tables, what is about
+/// to be written.
+const ALL_ELSE: u64 = 96 << 20;
+
+/// How many bytes may wait to be unwound before less is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    eighth: usize,
+}
+
+impl Room {
+    /// Four fifths of the memory that is left when all else has had its part.
+    pub(crate) fn within(max_rss: u64) -> Room {
+        let bytes = max_rss.saturating_sub(ALL_ELSE) / 5 * 4;
+        Room { eighth: usize::try_from(bytes / 8).unwrap_or(usize::MAX / 8) }
+    }
+
+    /// Beyond this, stacks are shortened.
+    fn for_whole_stacks(self) -> usize {
+        3 * self.eighth
+    }
+
+    /// Beyond this, events are dropped: what there may be most of first, so that it
+    /// cannot crowd out the rest.
+    fn for_events(self, class: LossClass) -> usize {
+        self.eighth
+            * match class {
+                LossClass::Calls | LossClass::Allocations => 4,
+                LossClass::Waits => 5,
+                LossClass::Samples | LossClass::Totals | LossClass::Unknown => 6,
+            }
+    }
+
+    /// Beyond this, even reports of what processes do are dropped; `/proc` has to tell
+    /// then.
+    fn for_reports(self) -> usize {
+        8 * self.eighth
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room::within(Limits::default().max_rss)
+    }
+}
 
 /// Records copied out of the kernel's buffers at one time.
 #[derive(Debug, Default)]
@@ -33,6 +70,10 @@ pub(crate) struct Batch {
     pub(crate) horizon_ns: u64,
     /// Bytes in batches that were not dealt with when this one was begun.
     pub(crate) backlog: usize,
+    /// How many there may be.
+    pub(crate) room: Room,
+    /// What is left out so that the recorder uses no more than it may.
+    pub(crate) restraint: Restraint,
     /// Events that are missing.
     pub(crate) losses: Vec<Loss>,
     /// Reports of what processes do that were dropped for lack of room.
@@ -59,27 +100,21 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Whether there is room for an event of `class` that happened at
-    /// `time_ns`, and for how many bytes of its stack. If not, it is counted
-    /// as lost.
-    pub(crate) fn admit(&mut self, class: LossClass, time_ns: u64) -> Option<u64> {
-        let drop_above = match class {
-            LossClass::Calls | LossClass::Allocations => DROP_CALLS_ABOVE,
-            LossClass::Waits => DROP_WAITS_ABOVE,
-            LossClass::Samples | LossClass::Totals | LossClass::Unknown => DROP_SAMPLES_ABOVE,
-        };
+    /// Whether there is room for an event of `class`, and for how many bytes of its
+    /// stack. If not, it is lost.
+    pub(crate) fn admit(&self, class: LossClass) -> Option<u64> {
         let waiting = self.backlog + self.bytes.len();
-        if waiting > drop_above {
-            self.lose(LossReason::QueueFull, class, time_ns, time_ns, 1);
+        if self.restraint.drops() || waiting > self.room.for_events(class) {
             return None;
         }
-        Some(if waiting > SHORTEN_ABOVE { SHORT_STACK } else { u64::MAX })
+        let is_short = self.restraint.shortens() || waiting > self.room.for_whole_stacks();
+        Some(if is_short { SHORT_STACK } else { u64::MAX })
     }
 
     /// Whether there is room for a report of what a process does. If not, it
     /// is counted.
     pub(crate) fn admit_report(&mut self) -> bool {
-        let admitted = self.backlog + self.bytes.len() <= DROP_ALL_ABOVE;
+        let admitted = self.backlog + self.bytes.len() <= self.room.for_reports();
         self.dropped_reports += u64::from(!admitted);
         admitted
     }
@@ -180,17 +215,16 @@ mod tests {
     #[test]
     fn calls_are_the_first_to_go() {
         let check = |backlog: usize, expected: [Option<u64>; 3]| {
-            let mut batch = Batch { backlog, ..Batch::default() };
+            let batch = Batch { backlog, ..Batch::default() };
             let classes = [LossClass::Samples, LossClass::Waits, LossClass::Calls];
-            assert_eq!(classes.map(|class| batch.admit(class, 5)), expected, "{backlog}");
-            let lost: u64 = batch.losses.iter().map(|loss| loss.count).sum();
-            assert_eq!(lost, expected.iter().filter(|limit| limit.is_none()).count() as u64);
+            assert_eq!(classes.map(|class| batch.admit(class)), expected, "{backlog}");
         };
         let (all, short) = (Some(u64::MAX), Some(SHORT_STACK));
         check(0, [all, all, all]);
-        check(SHORTEN_ABOVE + 1, [short, short, short]);
-        check(DROP_CALLS_ABOVE + 1, [short, short, None]);
-        check(DROP_WAITS_ABOVE + 1, [short, None, None]);
-        check(DROP_SAMPLES_ABOVE + 1, [None, None, None]);
+        let room = Room::default();
+        check((48 << 20) + 1, [short, short, short]);
+        check(room.for_events(LossClass::Calls) + 1, [short, short, None]);
+        check(room.for_events(LossClass::Waits) + 1, [short, None, None]);
+        check(room.for_events(LossClass::Samples) + 1, [None, None, None]);
     }
 }

@@ -51,6 +51,7 @@ pub(crate) fn resolve(
     };
     while let Ok(mut batch) = batches.recv() {
         let size = batch.size();
+        tracker.keep_one_sample_in(batch.restraint.samples());
         tracker.add_records(&batch.records);
         for text in batch.notes.drain(..) {
             tracker.add_records(&[Record::Note(Note { text: text.clone() })]);
@@ -100,6 +101,7 @@ pub(crate) fn resolve(
         return;
     }
     tracker.finish(now_ns());
+    shared.set_counts(tracker.counts());
     // If the writer has failed, it has said why.
     let _ = findings.send(tracker.take_findings(Findings::default()));
 }

@@ -27,6 +27,7 @@ use rz_format::{
 use crate::alloc::{Hook, Rings};
 use crate::capture::{Attached, Stop, drain};
 use crate::config::{Config, MAX_STACK_BYTES, Progress, Summary, Target};
+use crate::confinement::{Stage, confine};
 use crate::error::RecordError;
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::learned::Learned;
@@ -74,7 +75,7 @@ pub fn record(
         }
     };
     let started = start(config, file, program, hook, &signals, notice)?;
-    let shared = Arc::new(Shared::new(config.drain_timeout));
+    let shared = Arc::new(Shared::new(config.limits, config.drain_timeout));
     let mut watch = |progress| {
         shared.tell(notice);
         watch(progress);
@@ -136,6 +137,8 @@ fn start(
         hook.memory.set_target(pids[0]);
         attached.capture = Box::new(Rings::new(attached.capture, hook));
     }
+    // What targets say of themselves comes after this.
+    give_up_rights(Stage::Attached);
     let learned = Arc::new(Learned::default());
     let policy = Policy {
         scope: match &config.target {
@@ -181,7 +184,9 @@ fn start(
     if let Some(program) = &mut program {
         program.begin()?;
     }
-    match file.publish() {
+    let published = file.publish();
+    give_up_rights(Stage::Published);
+    match published {
         Ok(file) => Ok(Started { attached, tracker, learned, writer, file, program }),
         Err(error) => {
             // The program runs already, and is the user's.
@@ -190,6 +195,13 @@ fn start(
             }
             Err(error.into())
         }
+    }
+}
+
+/// Gives up what is not needed from now on. Without that, it records as well.
+fn give_up_rights(stage: Stage) {
+    if let Err(error) = confine(stage) {
+        log::info!("rec keeps rights that it has no use for: {error}");
     }
 }
 
@@ -236,9 +248,9 @@ fn run(
             resolve(tracker, attached.parse, due_ns, channels, &queue, &shared);
         })?
     };
-    let (ours, max_size) = (Arc::clone(shared), config.max_size);
+    let (ours, limits) = (Arc::clone(shared), config.limits);
     spawn("store", move || {
-        let length = store(writer, file, &findings, &written_sender, &queue, &ours, max_size);
+        let length = store(writer, file, &findings, &written_sender, &queue, &ours, limits);
         // If it took too long, nobody waits any more.
         let _ = result_sender.send(length);
     })?;

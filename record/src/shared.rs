@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rz_format::EndReason;
 
-use crate::config::Summary;
+use crate::config::{Limits, Summary};
 use crate::cost;
 use crate::host::now_ns;
 use crate::target::Counts;
@@ -28,7 +28,9 @@ pub(crate) struct Shared {
     pub(crate) live_processes: AtomicU64,
     /// Bytes written to the file.
     pub(crate) written: AtomicU64,
-    /// Whether the file or the disk has reached its limit.
+    /// What the recorder may use.
+    pub(crate) limits: Limits,
+    /// Whether it would use more.
     pub(crate) limit_reached: AtomicBool,
     end_ns: AtomicU64,
     end_reason: AtomicU8,
@@ -49,9 +51,10 @@ pub(crate) struct Shared {
 // All but the notices are single numbers that stand for themselves: whoever reads an
 // old one acts a moment later.
 impl Shared {
-    /// For a recording whose output may take so long for what is left in the end.
-    pub(crate) fn new(patience: Duration) -> Self {
-        Shared { patience, ..Shared::default() }
+    /// For a recording with these limits, whose output may take so long for what is left
+    /// in the end.
+    pub(crate) fn new(limits: Limits, patience: Duration) -> Self {
+        Shared { limits, patience, ..Shared::default() }
     }
 
     /// Publishes what the tracker counted.
@@ -71,6 +74,14 @@ impl Shared {
     pub(crate) fn say(&self, notice: String) {
         // A list is whole whatever happened to who held it.
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+    }
+
+    /// Has the recording end, and the user told why.
+    pub(crate) fn end_early(&self, why: &str) {
+        // Once is enough.
+        if !self.limit_reached.swap(true, Ordering::Relaxed) {
+            self.say(format!("the recording ends early: {why}"));
+        }
     }
 
     /// Tells what there is to be told.

@@ -9,6 +9,7 @@ use rz_format::{
     Clock, End, FileHeader, FormatError, Loss, LossClass, LossReason, NO_CPU, Record, TraceWriter,
 };
 
+use crate::config::Limits;
 use crate::cost;
 use crate::host::{clocks, now_ns};
 use crate::output::{Counted, OutputError, TraceFile, Unpublished};
@@ -51,13 +52,13 @@ pub(crate) fn store(
     written: &Sender<Findings>,
     queue: &QueueGauge,
     shared: &Shared,
-    max_size: u64,
+    limits: Limits,
 ) -> Result<u64, OutputError> {
     let failed = |whole_len, error| match error {
         FormatError::Io(error) => file.give_up(whole_len, error),
         other => file.give_up(whole_len, io::Error::other(other)),
     };
-    let result = write_all(&mut writer, &file, findings, written, queue, shared, max_size);
+    let result = write_all(&mut writer, &file, findings, written, queue, shared, limits);
     let whole_len = writer.bytes_written();
     result.map_err(|error| failed(whole_len, error))?;
     let finished = shared.writing(|| writer.finish());
@@ -72,7 +73,7 @@ fn write_all(
     written: &Sender<Findings>,
     queue: &QueueGauge,
     shared: &Shared,
-    max_size: u64,
+    limits: Limits,
 ) -> Result<(), FormatError> {
     let mut cost_at = now_ns();
     loop {
@@ -96,8 +97,10 @@ fn write_all(
         // The resolver may be gone.
         let _ = written.send(found);
         shared.written.store(writer.bytes_written(), Ordering::Relaxed);
-        if writer.bytes_written() >= max_size || file.is_disk_nearly_full() {
-            shared.limit_reached.store(true, Ordering::Relaxed);
+        if writer.bytes_written() >= limits.max_size {
+            shared.end_early("the file has the size that it may have (--max-size)");
+        } else if file.is_disk_nearly_full(limits.min_free) {
+            shared.end_early("the disk has no more room than is to be left free (--min-free)");
         }
     }
     let (time_ns, reason) = shared.end();

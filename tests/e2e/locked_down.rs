@@ -4,7 +4,10 @@
 use std::fs;
 use std::process::Command;
 
-use rz_tests::{Contents, Output, Target, binary, program_path, run, temp_dir, text, tool};
+use nix::sys::signal::Signal;
+use rz_tests::{
+    Contents, Output, Recorder, Target, binary, program_path, run, temp_dir, text, tool, wait_until,
+};
 use serde_json::Value;
 
 /// Numbers of system calls.
@@ -48,13 +51,14 @@ fn assert_works(abilities: &[(String, bool, String)], expected: &[(&str, bool)])
     assert_eq!(found, expected, "{abilities:#?}");
 }
 
-const EVERYTHING: [(&str, bool); 6] = [
+const EVERYTHING: [(&str, bool); 7] = [
     ("own", true),
     ("samples", true),
     ("all", true),
     ("off-cpu", true),
     ("syscalls", true),
     ("alloc", true),
+    ("confined", true),
 ];
 
 #[test]
@@ -66,7 +70,7 @@ fn everything_is_tried_out_here() {
     assert!(how("off-cpu").contains("sched_exit_tp"), "{found:#?}");
     assert!(how("alloc").contains("uprobe sessions"), "{found:#?}");
     let plain = rz_tests::rec(&["--check"]).success().stdout;
-    assert_eq!(plain.lines().filter(|line| line.starts_with("yes ")).count(), 6, "{plain}");
+    assert_eq!(plain.lines().filter(|line| line.starts_with("yes ")).count(), 7, "{plain}");
 }
 
 /// What is said of processes by whose functions there are frames.
@@ -153,7 +157,7 @@ fn a_seccomp_profile() {
     // What was recorded before is still there.
     assert!(Contents::read(&trace).samples.len() > 100);
     let output = sealed(&[PERF_EVENT_OPEN, BPF], &["--check", "--json"]);
-    assert_works(&abilities(&output.code(1)), &EVERYTHING.map(|(id, _)| (id, false)));
+    assert_works(&abilities(&output.code(1)), &EVERYTHING.map(|(id, _)| (id, id == "confined")));
 }
 
 #[test]
@@ -162,6 +166,40 @@ fn a_container_without_the_capabilities() {
     command.args(["--bounding-set=-sys_admin,-bpf,-perfmon", "--inh-caps=-all"]);
     let output = run(command.arg(binary("rec")).args(["--check", "--json"])).success();
     let found = abilities(&output);
-    assert_works(&found, &EVERYTHING.map(|(id, _)| (id, id == "own")));
+    assert_works(&found, &EVERYTHING.map(|(id, _)| (id, ["own", "confined"].contains(&id))));
     assert!(found[1].2.contains("--cap-add BPF --cap-add PERFMON"), "{found:#?}");
+}
+
+/// While it records, it can do little else: each of its threads.
+#[test]
+fn a_recorder_gives_up_its_rights() {
+    // kill, ipc_lock, dac_read_search, sys_ptrace, sys_resource, syslog, perfmon, bpf,
+    // checkpoint_restore: see capabilities(7).
+    let kept = [5, 14, 2, 19, 24, 34, 38, 39, 40].into_iter().fold(0_u64, |all, it| all | 1 << it);
+    let target = Target::start("split", &[]);
+    for tier in ["bpf", "perf"] {
+        let args = ["--tier", tier, "-d", "100", "-p", &target.pid_text()];
+        let recorder = Recorder::start(&args);
+        let before = recorder.blocks();
+        wait_until("samples", || recorder.blocks() > before);
+        let tasks = fs::read_dir(format!("/proc/{}/task", recorder.pid())).unwrap();
+        let states: Vec<String> = tasks
+            .map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+            .collect();
+        assert_eq!(states.len(), 4, "{states:?}");
+        for state in &states {
+            let of = |key: &str| {
+                let line = state.lines().find_map(|line| line.strip_prefix(key));
+                line.expect("a line of that name").trim().to_owned()
+            };
+            for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+                let held = u64::from_str_radix(&of(set), 16).unwrap();
+                assert_eq!(held & !kept, 0, "{tier}: {set} {held:x}");
+            }
+            assert_eq!((&*of("NoNewPrivs:"), &*of("Seccomp:")), ("1", "2"), "{tier}: {state}");
+        }
+        recorder.signal(Signal::SIGINT);
+        let trace = recorder.finish();
+        assert!(!trace.contents().samples.is_empty());
+    }
 }

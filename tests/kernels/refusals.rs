@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::machine::Recorded;
 
 /// What can be recorded, as `rec --check --json` names it.
-const ABILITIES: [&str; 6] = ["own", "samples", "all", "off-cpu", "syscalls", "alloc"];
+const ABILITIES: [&str; 7] = ["own", "samples", "all", "off-cpu", "syscalls", "alloc", "confined"];
 
 pub fn nothing_is_missing(recorded: &Recorded) {
     assert_eq!(recorded.code, Some(0), "exit code of rec");

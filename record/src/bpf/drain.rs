@@ -10,6 +10,7 @@ use super::rings::Taken;
 use crate::capture::Capture;
 use crate::host::now_ns;
 use crate::learned::Learned;
+use crate::limits::Restraint;
 use crate::perf::drain_ring;
 use crate::queue::Batch;
 
@@ -34,6 +35,8 @@ pub(super) struct Pressure {
     thin: u32,
     /// The threshold of waits is multiplied by so much.
     wait_scale: u32,
+    /// The least that both may be, for the recorder's own sake.
+    least: u32,
     /// When it was last too much.
     pressed_ns: u64,
     waits: u64,
@@ -42,26 +45,27 @@ pub(super) struct Pressure {
 
 impl Default for Pressure {
     fn default() -> Self {
-        Pressure { thin: 1, wait_scale: 1, pressed_ns: 0, waits: 0, waits_since_ns: 0 }
+        Pressure { thin: 1, wait_scale: 1, least: 1, pressed_ns: 0, waits: 0, waits_since_ns: 0 }
     }
 }
 
 impl Pressure {
     /// One call in how many is asked for, and the factor of the waits' threshold.
     pub(super) fn scales(&self) -> [u32; 2] {
-        [self.thin, self.wait_scale]
+        [self.thin.max(self.least), self.wait_scale.max(self.least)]
     }
 
-    /// Takes in how much came at one time. Returns what to set if that has
-    /// changed: one call in how many, and the factor of the waits' threshold.
+    /// Takes in how much came at one time. Returns the scales if they have changed.
     fn adjust(
         &mut self,
         now_ns: u64,
         call_bytes: usize,
         waits: u64,
         backlog: usize,
-    ) -> Option<(u32, u32)> {
-        let before = (self.thin, self.wait_scale);
+        restraint: Restraint,
+    ) -> Option<[u32; 2]> {
+        let before = self.scales();
+        self.least = restraint.short_ones().min(MAX_SCALE);
         self.waits += waits;
         if call_bytes > MANY_CALL_BYTES || backlog > LONG_BACKLOG {
             self.thin = (self.thin * 2).min(MAX_SCALE);
@@ -81,7 +85,7 @@ impl Pressure {
             self.wait_scale = (self.wait_scale / 2).max(1);
             self.pressed_ns = now_ns;
         }
-        let after = (self.thin, self.wait_scale);
+        let after = self.scales();
         (before != after).then_some(after)
     }
 }
@@ -106,10 +110,9 @@ impl Capture for Attachment {
 
         let now_ns = now_ns();
         self.report_losses(batch, now_ns);
-        if let Some((thin, wait_scale)) =
-            self.pressure.adjust(now_ns, call_bytes, waits, batch.backlog)
-        {
-            self.set_control([thin, wait_scale], self.records_allocations(), false);
+        let (backlog, restraint) = (batch.backlog, batch.restraint);
+        if let Some(scales) = self.pressure.adjust(now_ns, call_bytes, waits, backlog, restraint) {
+            self.set_control(scales, self.records_allocations(), false);
         }
         self.learn(learned);
     }
@@ -176,24 +179,26 @@ mod tests {
     #[test]
     fn calls_are_thinned_under_pressure_and_come_back() {
         let mut pressure = Pressure::default();
-        let mut at = |second, bytes| pressure.adjust(second * SECOND, bytes, 0, 0);
+        let mut at =
+            |second, bytes| pressure.adjust(second * SECOND, bytes, 0, 0, Restraint::default());
         assert_eq!(at(10, MANY_CALL_BYTES), None);
-        assert_eq!(at(11, MANY_CALL_BYTES + 1), Some((2, 1)));
-        assert_eq!(at(12, MANY_CALL_BYTES + 1), Some((4, 1)));
+        assert_eq!(at(11, MANY_CALL_BYTES + 1), Some([2, 1]));
+        assert_eq!(at(12, MANY_CALL_BYTES + 1), Some([4, 1]));
         assert_eq!(at(13, 0), None);
-        assert_eq!(at(15, 0), Some((2, 1)));
+        assert_eq!(at(15, 0), Some([2, 1]));
         assert_eq!(at(16, 0), None);
-        assert_eq!(at(18, 0), Some((1, 1)));
+        assert_eq!(at(18, 0), Some([1, 1]));
         assert_eq!(at(30, 0), None);
     }
 
     #[test]
     fn many_waits_are_sampled_more_rarely() {
         let mut pressure = Pressure::default();
-        let mut at = |second, waits| pressure.adjust(second * SECOND, 0, waits, 0);
+        let mut at =
+            |second, waits| pressure.adjust(second * SECOND, 0, waits, 0, Restraint::default());
         assert_eq!(at(10, 5), None);
         assert_eq!(at(11, MANY_WAITS), None);
-        assert_eq!(at(12, MANY_WAITS + 1), Some((1, 2)));
-        assert_eq!(at(15, 0), Some((1, 1)));
+        assert_eq!(at(12, MANY_WAITS + 1), Some([1, 2]));
+        assert_eq!(at(15, 0), Some([1, 1]));
     }
 }

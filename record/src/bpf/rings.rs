@@ -9,11 +9,11 @@ use std::time::Duration;
 use libbpf_rs::{RingBuffer, RingBufferBuilder};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use rz_format::LossClass;
+use rz_format::{LossClass, LossReason};
 
 use super::error::{BpfError, refused};
 use super::events::CpuEvents;
-use super::layout::{is_heap_counts, shortened_len, time_of};
+use super::layout::{is_heap_counts, parse, shortened_len, time_of};
 use super::programs::Loaded;
 use super::waiting;
 use crate::capture::whole_millis;
@@ -138,7 +138,7 @@ impl Taking {
         // Counts are few, and their sum is to be exact.
         let limit = match is_heap_counts(record) {
             true => Some(u64::MAX),
-            false => self.batch.admit(class, time_ns),
+            false => self.batch.admit(class),
         };
         if let Some(limit) = limit {
             if let Some(whole) = waiting::with_stack(record, limit) {
@@ -150,6 +150,10 @@ impl Taking {
                 };
                 self.batch.push(time_ns, |out| out.extend_from_slice(&record[..length]));
             }
+        } else {
+            // It may stand for several.
+            let count = parse(record).and_then(|event| event.class()).map_or(1, |(_, count)| count);
+            self.batch.lose(LossReason::QueueFull, class, time_ns, time_ns, count);
         }
         if time_ns > self.deadline_ns { STOP } else { 0 }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, poll};
 use perf_event_open_sys::bindings::PERF_RECORD_SAMPLE;
-use rz_format::LossClass;
+use rz_format::{LossClass, LossReason};
 
 use crate::capture::{Capture, whole_millis};
 use crate::learned::{Learned, StackEnds};
@@ -69,13 +69,17 @@ pub(crate) fn drain_ring(ring: &mut Ring, batch: &mut Batch, stack_ends: &StackE
     let made_sense = ring.drain(|header, record| {
         let time_ns = time_of(header, record);
         let stack_limit = match header.kind {
-            PERF_RECORD_SAMPLE => batch.admit(LossClass::Samples, time_ns),
+            PERF_RECORD_SAMPLE => batch.admit(LossClass::Samples),
             _ => batch.admit_report().then_some(0),
         };
-        if let Some(limit) = stack_limit {
-            batch.push(time_ns, |out| {
+        match stack_limit {
+            Some(limit) => batch.push(time_ns, |out| {
                 copy_record(header, record, out, limit, |tid| stack_ends.get(tid));
-            });
+            }),
+            None if header.kind == PERF_RECORD_SAMPLE => {
+                batch.lose(LossReason::QueueFull, LossClass::Samples, time_ns, time_ns, 1);
+            }
+            None => {}
         }
     });
     batch.malformed += u64::from(!made_sense);

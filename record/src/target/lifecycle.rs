@@ -8,7 +8,7 @@ use rz_format::{
 };
 
 use super::facts::{completed, process_facts};
-use super::process::{Origin, Process, Thread, ThreadStack};
+use super::process::{LeftOut, Origin, Process, Thread, ThreadStack};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
 use super::{Launched, MAX_FACTS, Scope, Tracker};
@@ -248,6 +248,7 @@ impl Tracker {
         // own.
         self.direct.remove(&tid);
         let Some(thread) = self.threads.remove(&tid) else { return };
+        self.lose_left_out(&thread.left_out, time_ns);
         self.stacks.forget_end(tid);
         if self.policy.scope != Scope::Opened || self.policy.hooked {
             self.ended.add(tid, time_ns, thread.id);
@@ -317,8 +318,8 @@ impl Tracker {
         let name = name.to_owned();
         let record = rz_format::Thread { id, process, tid, start_ns, name: name.clone() };
         self.found.records.push(Record::Thread(record));
-        let stack = ThreadStack::default();
-        self.threads.insert(tid, Thread { id, pid, owner, start_ns, name, stack });
+        let (stack, left_out) = (ThreadStack::default(), LeftOut::default());
+        self.threads.insert(tid, Thread { id, pid, owner, start_ns, name, stack, left_out });
         if let Some(process) = self.processes.get_mut(&pid) {
             process.live_threads += 1;
             process.names_due.soon();

@@ -15,6 +15,7 @@ mod python_stack;
 mod stacks;
 mod thread_names;
 
+use std::mem::take;
 use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
@@ -32,7 +33,7 @@ use heap::Unsettled;
 use identity::EndedThreads;
 pub(crate) use modules::{RuntimesOfFile, open_mapped};
 pub(crate) use process::read_memory;
-use process::{Process, Thread};
+use process::{LeftOut, Process, Thread};
 pub(crate) use procfs::device;
 use procfs::{Belongings, MapEntry};
 use stacks::{Moment, Stacks};
@@ -172,6 +173,8 @@ pub(crate) struct Tracker {
     last_seen: FxHashMap<(u32, bool), u64>,
     /// Since when an event is throttled on a CPU.
     throttled: FxHashMap<(u64, u32), u64>,
+    /// One sample of a thread in how many is kept.
+    one_sample_in: u32,
 }
 
 impl Tracker {
@@ -198,6 +201,7 @@ impl Tracker {
             weight: 0,
             last_seen: FxHashMap::default(),
             throttled: FxHashMap::default(),
+            one_sample_in: 1,
         }
     }
 
@@ -205,6 +209,11 @@ impl Tracker {
     pub(crate) fn add_sources(&mut self, sources: FxHashMap<u64, Source>) {
         self.direct.extend(sources.values().map(|source| source.thread));
         self.sources.extend(sources);
+    }
+
+    /// From now on keeps one sample of a thread in so many, which stands for all of them.
+    pub(crate) fn keep_one_sample_in(&mut self, count: u32) {
+        self.one_sample_in = count;
     }
 
     /// Takes in one event. Events must come in order of time.
@@ -311,6 +320,14 @@ impl Tracker {
         self.lose(Loss { cpu, class, reason, from_ns, to_ns, count });
     }
 
+    /// Notes samples that no other one stands for.
+    fn lose_left_out(&mut self, left_out: &LeftOut, until_ns: u64) {
+        if left_out.count > 0 {
+            let (from_ns, count) = (left_out.from_ns, left_out.count.into());
+            self.lose_samples(NO_CPU, LossReason::QueueFull, from_ns, until_ns, count);
+        }
+    }
+
     /// Notes an event that made no sense.
     pub(crate) fn malformed(&mut self, time_ns: u64) {
         self.lose_samples(NO_CPU, LossReason::Malformed, time_ns, time_ns, 1);
@@ -356,9 +373,12 @@ impl Tracker {
     /// and the names of the kernel's, the vDSO's and generated code that was
     /// seen. Findings must have been taken, so that all frames are known.
     pub(crate) fn finish(&mut self, time_ns: u64) {
-        for ((_, cpu), from_ns) in std::mem::take(&mut self.throttled) {
+        for ((_, cpu), from_ns) in take(&mut self.throttled) {
             self.lose_samples(cpu, LossReason::Throttled, from_ns, time_ns, 0);
         }
+        let mut left_out = Vec::new();
+        left_out.extend(self.threads.values_mut().map(|thread| take(&mut thread.left_out)));
+        left_out.iter().for_each(|left_out| self.lose_left_out(left_out, time_ns));
 
         let mut add = |symbols: std::io::Result<Vec<Record>>, of: &str| match symbols {
             Ok(symbols) => self.found.records.extend(symbols),
@@ -394,6 +414,11 @@ impl Tracker {
     ) {
         let moment = Moment::of(event);
         self.find_if_unannounced(moment, owner);
+        let left_out = self.threads.get_mut(&moment.tid).map(|thread| &mut thread.left_out);
+        let Some(weight) = LeftOut::add(left_out, moment.time_ns, weight, self.one_sample_in)
+        else {
+            return;
+        };
         let stack = self.stack(moment, place);
         self.counts.samples += 1;
         self.weight += weight;

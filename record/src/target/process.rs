@@ -90,6 +90,38 @@ pub(crate) struct Thread {
     pub(crate) name: String,
     /// What is known of its stack.
     pub(crate) stack: ThreadStack,
+    /// Samples that the next one stands for, too.
+    pub(crate) left_out: LeftOut,
+}
+
+/// Samples of a thread that were not kept since the last one that was.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOut {
+    /// How many.
+    pub(crate) count: u32,
+    /// What they stand for, in the event's unit.
+    weight: u64,
+    /// When the first one was taken.
+    pub(crate) from_ns: u64,
+}
+
+impl LeftOut {
+    /// Takes in a sample of the thread, of which one in `one_in` is kept. Returns what
+    /// it stands for if that is this one.
+    pub(crate) fn add(
+        left_out: Option<&mut LeftOut>,
+        time_ns: u64,
+        weight: u64,
+        one_in: u32,
+    ) -> Option<u64> {
+        let Some(left_out) = left_out else { return Some(weight) };
+        if left_out.count == 0 {
+            left_out.from_ns = time_ns;
+        }
+        left_out.weight = left_out.weight.saturating_add(weight);
+        left_out.count += 1;
+        (left_out.count >= one_in).then(|| std::mem::take(left_out).weight)
+    }
 }
 
 /// What is known of a thread's stack from samples before.

@@ -2,6 +2,7 @@
 //! as `crate::arch`.
 
 pub(crate) mod bpf_objects;
+pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod java;
 pub(crate) mod probe_point;

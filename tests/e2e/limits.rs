@@ -1,0 +1,128 @@
+//! What the recorder may use of the machine: it stays within that, and says what it has
+//! left out for it.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+
+use rz_format::{EndReason, LossClass, Record, TotalClass};
+use rz_tests::{
+    Contents, Folded, Target, Trace, binary, conv, rec, report, temp_dir, text, wait_until,
+};
+
+fn notes(contents: &Contents) -> Vec<&str> {
+    let notes = contents.records.iter().filter_map(|record| match record {
+        Record::Note(note) => Some(note.text.as_str()),
+        _ => None,
+    });
+    notes.collect()
+}
+
+/// How many events of a class are lost.
+fn lost(contents: &Contents, class: LossClass) -> u64 {
+    let losses = contents.losses().into_iter();
+    losses.filter(|loss| LossClass::from(loss.class) == class).map(|loss| loss.count).sum()
+}
+
+/// Few samples that stand for many are as good as these, but for their number.
+#[test]
+fn samples_stand_for_those_that_are_left_out() {
+    const HZ: u64 = 19997;
+    let targets = [Target::start("split", &[]), Target::start("split", &[])];
+    let [one, other] = targets.each_ref().map(Target::pid_text);
+    for tier in ["bpf", "perf"] {
+        let dir = temp_dir();
+        let path = dir.path().join("t.rz");
+        let args = ["-F", "19997", "-d", "4", "--tier", tier, "--max-cpu", "1"];
+        rec(&[&args[..], &["-p", &one, "-p", &other, "-o", text(&path)]].concat()).success();
+        let contents = Contents::read(&path);
+        assert_eq!(contents.damage, []);
+        let said = notes(&contents);
+        let first = said.iter().find(|note| note.contains("more than 1 % of a CPU (--max-cpu)"));
+        assert!(first.is_some_and(|note| note.ends_with("system calls")), "{tier}: {said:?}");
+        let sum = said.last().expect("a note");
+        assert!(sum.contains(" of 4.0 s to stay within its limits: "), "{tier}: {sum}");
+        assert!(sum.contains("one sample in 2 for all of them for "), "{tier}: {sum}");
+        let shown = report(&[text(&path)]).success();
+        assert!(shown.stderr.contains("to stay within its limits"), "{shown}");
+
+        let taken = contents.samples.len() as u64;
+        let weight: u64 = contents.samples.iter().map(|sample| sample.weight).sum();
+        let period = 1_000_000_000 / HZ;
+        let generated = weight / period + lost(&contents, LossClass::Samples);
+        assert!(taken * 10 < generated * 9, "{tier}: {taken} for {generated}");
+        // Each has a CPU for itself, more or less.
+        assert!(generated > 4 * HZ && generated < 2 * 4 * HZ * 21 / 20, "{tier}: {generated}");
+        let folded = conv(&[text(&path), "--to", "folded", "-o", "-"]).success();
+        let folded = Folded::parse(&folded.stdout);
+        for (function, share) in [("run;hot", 0.7), ("run;warm", 0.2), ("run;cold", 0.1)] {
+            folded.assert_share(function, share, 0.06);
+        }
+    }
+}
+
+/// Sums stay what they are, however few calls there are one by one.
+#[test]
+fn sums_are_exact_whatever_is_left_out() {
+    let target = Target::start("flood", &["60"]);
+    let trace = Trace::of(target.pid(), "3", &["--syscalls", "--max-cpu", "1"]);
+    let contents = trace.contents();
+    let said = notes(&contents);
+    assert!(said.last().is_some_and(|note| note.contains("within its limits")), "{said:?}");
+    let totals = contents.totals.iter().filter(|total| total.class == TotalClass::Calls);
+    let counted: u64 = totals.map(|total| total.count).sum();
+    let rows: u64 = contents.calls.iter().map(|call| call.count).sum();
+    // Which calls stand for others is left to chance.
+    let all = rows + lost(&contents, LossClass::Calls);
+    assert!(all.abs_diff(counted) <= counted / 10, "{all} of {counted}");
+    assert!((contents.calls.len() as u64) < counted / 10, "{counted}");
+}
+
+/// What waits for an output that takes nothing does not take all memory.
+#[test]
+fn a_queue_has_its_share_of_the_memory() {
+    let target = Target::start("flood", &["60"]);
+    let mut rec = Command::new(binary("rec"));
+    rec.args(["-d", "30", "--syscalls", "--syscall-stacks=all", "--max-cpu", "10000"]);
+    rec.args(["--max-rss", "128M", "-q", "-o", "-", "-p", &target.pid_text()]);
+    let rec = rec.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut rec = rec.spawn().expect("rec runs");
+    // Nobody reads what it writes: it drops what there is no room for.
+    wait_until("the queue to be full", || is_as_large_as_it_gets(&rec));
+    let took = peak_rss(&rec);
+    // Buffers count twice here: 2 MiB of samples and 8 of calls for two CPUs.
+    assert!(took < (128 << 20) + (10 << 20), "{took}");
+    assert!(rec.try_wait().unwrap().is_none(), "it has ended");
+    rec.kill().unwrap();
+    rec.wait().unwrap();
+}
+
+/// Whether its memory has not grown for a second.
+fn is_as_large_as_it_gets(rec: &Child) -> bool {
+    let before = peak_rss(rec);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    before > 40 << 20 && peak_rss(rec) == before
+}
+
+/// The most memory that it has had, in bytes.
+fn peak_rss(rec: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", rec.id())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kib: String = line.chars().filter(char::is_ascii_digit).collect();
+    kib.parse::<u64>().unwrap_or(0) * 1024
+}
+
+#[test]
+fn a_disk_is_left_what_it_is_to_have() {
+    let target = Target::start("split", &[]);
+    let dir = temp_dir();
+    let path = dir.path().join("t.rz");
+    let args = ["-d", "30", "--min-free", "1000000G", "-p", &target.pid_text(), "-o", text(&path)];
+    let output = rec(&args).success();
+    assert!(output.stderr.contains("ends early: the disk has no more room"), "{output}");
+    assert!(output.stderr.contains("(--min-free)") && output.stderr.contains("(ended early)"));
+    let ends = Contents::read(&path).records.into_iter().filter_map(|record| match record {
+        Record::End(end) => Some(end.reason),
+        _ => None,
+    });
+    assert_eq!(ends.collect::<Vec<_>>(), [u8::from(EndReason::Limit)]);
+}
