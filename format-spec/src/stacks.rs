@@ -333,7 +333,9 @@ impl<S: BuildHasher> StackInterner<S> {
     /// comes again gets a new one.
     pub fn forget(&mut self) {
         self.frames.clear();
+        self.frames.shrink_to_fit();
         self.stacks.clear();
+        self.stacks.shrink_to_fit();
     }
 
     /// Numbers of the frames and stacks that are known.

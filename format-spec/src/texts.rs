@@ -106,6 +106,7 @@ impl<S: BuildHasher> TextInterner<S> {
     /// gets a new one.
     pub fn forget(&mut self) {
         self.known.clear();
+        self.known.shrink_to_fit();
         self.known_bytes = 0;
     }
 

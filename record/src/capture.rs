@@ -191,6 +191,7 @@ pub(crate) fn drain(
             capture.wait(stop.wake.as_fd(), interval.min(stop.left()));
             false
         };
+        let memory_was_short = governor.memory_is_short();
         if !is_over && governor.is_due(now_ns()) {
             match governor.look(now_ns(), Use::now()) {
                 Verdict::GoOn(note) => notes.extend(note),
@@ -200,6 +201,7 @@ pub(crate) fn drain(
         }
         let mut batch = reusable(empty);
         (batch.room, batch.restraint) = (Room::within(shared.limits.max_rss), governor.restraint());
+        batch.memory_is_short = governor.memory_is_short() && !memory_was_short;
         batch.horizon_ns =
             if is_last { u64::MAX } else { now_ns().saturating_sub(COMMIT_DELAY_NS) };
         batch.backlog = queue.bytes();

@@ -150,6 +150,11 @@ impl Governor {
         self.now
     }
 
+    /// Whether there was more memory in use than there may be, and still is nearly as much.
+    pub(crate) fn memory_is_short(&self) -> bool {
+        self.too_large_since.is_some()
+    }
+
     /// Whether it is time for another look.
     pub(crate) fn is_due(&self, now_ns: u64) -> bool {
         now_ns.saturating_sub(self.looked_ns) >= LOOK_NS

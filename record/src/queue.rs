@@ -74,6 +74,8 @@ pub(crate) struct Batch {
     pub(crate) room: Room,
     /// What is left out so that the recorder uses no more than it may.
     pub(crate) restraint: Restraint,
+    /// Whether it has just been found to take too much memory.
+    pub(crate) memory_is_short: bool,
     /// Events that are missing.
     pub(crate) losses: Vec<Loss>,
     /// Reports of what processes do that were dropped for lack of room.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rz_format::{LossReason, Note, Record};
 
 use crate::event::RawEvent;
-use crate::host::now_ns;
+use crate::host::{give_back_free_memory, now_ns};
 use crate::queue::{Batch, QueueGauge};
 use crate::shared::Shared;
 use crate::target::{Findings, Tracker};
@@ -52,6 +52,10 @@ pub(crate) fn resolve(
     while let Ok(mut batch) = batches.recv() {
         let size = batch.size();
         tracker.keep_one_sample_in(batch.restraint.samples());
+        if batch.memory_is_short {
+            tracker.forget();
+            give_back_free_memory();
+        }
         tracker.add_records(&batch.records);
         for text in batch.notes.drain(..) {
             tracker.add_records(&[Record::Note(Note { text: text.clone() })]);

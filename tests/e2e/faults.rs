@@ -80,5 +80,5 @@ fn system_calls_fail_here_and_there() {
 #[test]
 #[ignore = "it takes long, for tests/run.sh --all"]
 fn each_system_call_fails() {
-    inject(1..100);
+    inject(1..40);
 }

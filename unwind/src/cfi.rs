@@ -160,6 +160,11 @@ impl Cfi {
         step
     }
 
+    /// Gives back the memory of what it has found out and can find out again.
+    pub fn forget(&mut self) {
+        self.rules = FxHashMap::default();
+    }
+
     fn find_rule(&mut self, svma: u64, code: impl FnOnce() -> Option<CodeBytes>) -> Rule {
         if let Some(rule) = self.image.go.as_ref().and_then(|go| go.rule(svma)) {
             return Rule::Go(rule);

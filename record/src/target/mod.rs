@@ -216,6 +216,12 @@ impl Tracker {
         self.one_sample_in = count;
     }
 
+    /// Gives back the memory of what can be found out, or described, again.
+    pub(crate) fn forget(&mut self) {
+        self.stacks.forget();
+        self.texts.forget();
+    }
+
     /// Takes in one event. Events must come in order of time.
     pub(crate) fn handle(&mut self, event: &RawEvent<'_>) {
         let source = self.sources.get(&event.source).copied();

@@ -126,6 +126,11 @@ impl Modules {
         std::mem::take(&mut self.generating)
     }
 
+    /// Gives back the memory of what can be found out again.
+    pub(crate) fn forget(&mut self) {
+        self.list.iter_mut().filter_map(|module| module.cfi.as_mut()).for_each(Cfi::forget);
+    }
+
     /// A module's unwind tables.
     pub(crate) fn cfi(&mut self, module: u32) -> Option<&mut Cfi> {
         self.list[module as usize].cfi.as_mut()

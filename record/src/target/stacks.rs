@@ -128,6 +128,12 @@ impl Stacks {
         self.interner.take_new()
     }
 
+    /// Gives back the memory of what can be found out again.
+    pub(super) fn forget(&mut self) {
+        self.interner.forget();
+        self.modules.forget();
+    }
+
     /// Forgets where a thread's stack ends.
     pub(super) fn forget_end(&self, tid: u32) {
         self.learned.stack_ends.remove(tid);

@@ -1,7 +1,7 @@
 //! The frames of all functions of a file that could be followed.
 
 use iced_x86::{Instruction, Mnemonic, Register};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::code::CodeBytes;
 use super::state::FrameState;
@@ -16,12 +16,14 @@ const MAX_STEPS: usize = 8 << 20;
 /// of one are found.
 const ENDLESS_ROUNDS: usize = 3;
 
-/// Where the frames are, by address.
+/// Where the frames are, by address. There may be millions of instructions, with few
+/// states among them.
 #[derive(Debug, Default)]
 pub struct KnownFrames {
-    /// First address, the one behind the last, and the state before each instruction in
+    /// First address, length, and the number of the state before each instruction in
     /// between; sorted.
-    ranges: Vec<(u64, u64, FrameState)>,
+    ranges: Vec<(u64, u32, u32)>,
+    states: Vec<FrameState>,
 }
 
 impl KnownFrames {
@@ -37,14 +39,18 @@ impl KnownFrames {
     /// All of them.
     #[cfg(test)]
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64, FrameState)> {
-        self.ranges.iter().copied()
+        let state = |number: u32| self.states[number as usize];
+        let end = |start: u64, length: u32| start.saturating_add(length.into());
+        self.ranges
+            .iter()
+            .map(move |&(start, length, number)| (start, end(start, length), state(number)))
     }
 
     /// The state before the instruction that an address is in.
     pub fn at(&self, svma: u64) -> Option<FrameState> {
         let after = self.ranges.partition_point(|(start, ..)| *start <= svma);
-        let (_, end, state) = self.ranges[..after].last()?;
-        (svma < *end).then_some(*state)
+        let (start, length, number) = *self.ranges[..after].last()?;
+        (svma - start < length.into()).then(|| self.states[number as usize])
     }
 }
 
@@ -149,32 +155,43 @@ impl Search<'_> {
             endless.retain(|start| self.is_endless(*start));
             self.starts.endless.extend(endless);
         }
-        let mut frames: Vec<(u64, u8, FrameState)> = Vec::new();
+        let mut states: Vec<FrameState> = Vec::new();
+        let mut numbers: FxHashMap<FrameState, u32> = FxHashMap::default();
+        let mut frames: Vec<(u64, u32, u8)> = Vec::new();
         for start in starts {
             let walk = self.walk(start);
             if walk.is_contradictory {
                 continue;
             }
-            let walked = walk.instructions.into_iter();
-            frames.extend(walked.map(|(at, (length, state))| (at, length, state)));
+            frames.extend(walk.instructions.into_iter().map(|(at, (length, state))| {
+                let number = *numbers.entry(state).or_insert_with(|| {
+                    states.push(state);
+                    states.len() as u32 - 1
+                });
+                (at, number, length)
+            }));
         }
         if self.budget == 0 {
             return None;
         }
         frames.sort_unstable_by_key(|(at, ..)| *at);
-        let mut ranges: Vec<(u64, u64, FrameState)> = Vec::new();
+        let mut ranges: Vec<(u64, u32, u32)> = Vec::new();
         for same_place in frames.chunk_by(|a, b| a.0 == b.0) {
-            let (at, length, state) = same_place[0];
-            if same_place.iter().any(|(.., other)| *other != state) {
+            let (at, number, length) = same_place[0];
+            if same_place.iter().any(|(_, other, _)| *other != number) {
                 continue;
             }
-            let end = at.saturating_add(length.into());
+            let length = u32::from(length);
             match ranges.last_mut() {
-                Some((_, last, same)) if *last == at && *same == state => *last = end,
-                _ => ranges.push((at, end, state)),
+                Some((start, so_far, same))
+                    if at - *start == u64::from(*so_far) && *same == number =>
+                {
+                    *so_far = so_far.saturating_add(length);
+                }
+                _ => ranges.push((at, length, number)),
             }
         }
         ranges.shrink_to_fit();
-        Some(KnownFrames { ranges })
+        Some(KnownFrames { ranges, states })
     }
 }

@@ -6,7 +6,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 const WORD: i64 = 8;
 
 /// What is in the frame pointer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FramePointer {
     /// What the caller had there.
     Callers,
@@ -17,7 +17,7 @@ pub enum FramePointer {
 }
 
 /// Where a function has its frame, before one of its instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FrameState {
     /// How far below the CFA the stack pointer is, if that is known.
     pub sp: Option<i64>,
