@@ -6,7 +6,7 @@
 # how long it takes: as many of them run at a time as there are processors. Virtual
 # machines need all there is.
 together='annotate:: bad_input:: bounds:: consumers:: debuginfod:: embed:: facts:: files:: go::
-    heap:: import:: info:: java:: jit:: json:: merge:: node:: page:: pipes:: python:: quickstart::
+    heap:: import:: info:: java:: jit:: json:: merge:: names:: node:: page:: pipes:: python:: quickstart::
     redact:: repair:: second_reader:: source_maps:: stacks:: workspace::'
 
 case ${1##*/} in

@@ -65,7 +65,7 @@ fn explains(output: &Output, fault: &str) -> bool {
     match (output.status.code(), output.status.signal()) {
         (Some(0), _) => !said.contains("panicked"),
         // What it says is written, too.
-        (Some(1), _) if fault.starts_with("inject=write") && fault.ends_with('+') => true,
+        (Some(1), _) if fault.starts_with("inject=write") => !said.contains("panicked"),
         (Some(1), _) => has_line && !said.contains("panicked"),
         (_, Some(signal)) => is_out_of_memory && signal == Signal::SIGABRT as i32,
         _ => is_out_of_memory,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rz_tests::{
@@ -68,7 +68,11 @@ impl Victim {
         rec.wait().unwrap();
 
         // What the kernel lets go of is not gone at once.
-        wait_until("nothing to be left of rec", || self.left() == before);
+        let ended = Instant::now();
+        while self.left() != before && ended.elapsed() < Duration::from_secs(10) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(self.left(), before, "{mode:?} after {moment:?}");
         let state = self.state();
         assert!(self.states.contains(state), "{mode:?} after {moment:?}: {state}");
         if !trace.exists() {

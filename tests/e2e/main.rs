@@ -28,6 +28,7 @@ mod launch;
 mod limits;
 mod locked_down;
 mod merge;
+mod names;
 mod node;
 mod page;
 mod pipes;
