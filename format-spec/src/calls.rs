@@ -33,8 +33,9 @@ pub struct Call {
     pub stack: Option<StackId>,
     /// Time in system calls that the stack stands for, in nanoseconds.
     pub stack_weight: u64,
-    /// Calls that this row stands for: more than 1 where only one in so many
-    /// was written.
+    /// Calls that this row stands for: itself, and those of its thread since the one
+    /// before that were not written, of whatever number. Which are written is left to
+    /// chance.
     pub count: u64,
     /// Whether all of it was seen.
     pub seen: Seen,

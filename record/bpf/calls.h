@@ -235,6 +235,20 @@ static __always_inline bool may_fail_with_stack(struct thread *thread, __u64 now
 	return true;
 }
 
+// No other call will stand for those of the thread that were not written. In the end, it
+// may be about to say so itself.
+static __always_inline void lose_left_out(struct thread *thread)
+{
+#ifdef OLD_KERNEL
+	__u32 count = thread->calls_left_out;
+
+	thread->calls_left_out = 0;
+#else
+	__u32 count = __sync_lock_test_and_set(&thread->calls_left_out, 0);
+#endif
+	lose_many(LOST_CALLS, count);
+}
+
 // What the stack of a call stands for; `*wanted` says whether to take one.
 static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u64 duration,
 					  bool failed, bool *wanted)
@@ -264,7 +278,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	__s64 result = ctx->args[1];
 	bool failed = result < 0 && result >= -MAX_ERRNO;
 	bool with_stack;
-	__u32 only = 0, thin = 1;
+	__u32 only = 0, count = 1;
 	struct in_call in;
 
 	if (!thread || (again && !thread->in_call))
@@ -297,11 +311,19 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	weight = stack_weight(thread, now, duration, failed, &with_stack);
 	values = bpf_map_lookup_elem(&control, &only);
 	// A call that stands for time is always written, and for itself alone;
-	// the others stand for those among them that are not.
-	if (values && values->thin > 1 && !weight && duration < settings.stack_threshold_ns) {
-		thin = values->thin;
-		if (bpf_get_prandom_u32() % thin)
+	// the others stand for those of the thread that came before and were not.
+	if (values && (values->thin > 1 || thread->calls_left_out) && !weight &&
+	    duration < settings.stack_threshold_ns) {
+		count = ++thread->calls_left_out;
+		if (!values->ending && values->thin > 1 &&
+		    bpf_get_prandom_u32() % values->thin)
 			return 0;
+		// The thread may have been looked at for the last time.
+		if (values->ending) {
+			lose_left_out(thread);
+			return 0;
+		}
+		thread->calls_left_out = 0;
 	}
 #ifdef OLD_KERNEL
 	// Their type is not known here, so that they cannot be read where they are.
@@ -315,12 +337,12 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 		struct call *call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
 
 		if (!call) {
-			lose(LOST_CALLS);
+			lose_many(LOST_CALLS, count);
 			return 0;
 		}
 		describe_call(call, task, &in, regs, info, now);
 		call->result = result;
-		call->count = thin;
+		call->count = count;
 		// Looking how full the ring is would take a tenth of what a call costs.
 		bpf_ringbuf_submit(call, total && total->count % CALLS_BETWEEN_WAKEUPS
 						 ? BPF_RB_NO_WAKEUP : wakeup(&calls));
@@ -328,7 +350,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	}
 	room = call_room();
 	if (!room) {
-		lose(LOST_CALLS);
+		lose_many(LOST_CALLS, count);
 		return 0;
 	}
 	describe_call(&room->record.call, task, &in, regs, info, now);
@@ -338,7 +360,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 			room->record.call.args[i] = i < info->args ? thread->exec_args[i] : 0;
 	}
 	room->record.call.result = result;
-	room->record.call.count = thin;
+	room->record.call.count = count;
 	room->record.call.stack_weight = weight;
 	room->record.call.text_len[0] =
 		read_text(room->record.texts[0], &room->record.call, info, thread, 0);
@@ -357,7 +379,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&calls, &room->record, sizeof(room->record) + length,
 			       wakeup(&calls)))
-		lose(LOST_CALLS);
+		lose_many(LOST_CALLS, count);
 	leave_room(&room->busy);
 	return 0;
 }
@@ -374,7 +396,8 @@ int on_return_again(struct bpf_raw_tracepoint_args *ctx)
 	return end_call(ctx, true);
 }
 
-// Hands over a call that ends with its thread, or with the recording.
+// Hands over a call that ends with its thread, or with the recording. What was left out
+// until then is lost: no other call will stand for it.
 static __always_inline void hand_over_unfinished(struct task_struct *task, struct thread *thread)
 {
 	struct pt_regs regs;
@@ -382,6 +405,7 @@ static __always_inline void hand_over_unfinished(struct task_struct *task, struc
 	struct call *call;
 	struct in_call in;
 
+	lose_left_out(thread);
 	if (!take_call(thread, &in) || settings.calls < 2)
 		return;
 	info = info_of(in.number);

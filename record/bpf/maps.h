@@ -63,6 +63,7 @@ struct thread {
 	__u32 in_call;			// that has not returned
 	__u32 call_number;
 	__u32 late_number;
+	__u32 calls_left_out;		// that the next one written stands for, too
 	__u16 off_seen;
 	__u64 failed_until;		// the time that stacks of failed calls have used up
 	// Allocations: the function that the thread is in, if its return matters.
@@ -114,12 +115,17 @@ struct {
 } threads SEC(".maps");
 #endif
 
-static __always_inline void lose(__u32 what)
+static __always_inline void lose_many(__u32 what, __u64 number)
 {
 	__u64 *count = bpf_map_lookup_elem(&losses, &what);
 
 	if (count)
-		__sync_fetch_and_add(count, 1);
+		__sync_fetch_and_add(count, number);
+}
+
+static __always_inline void lose(__u32 what)
+{
+	lose_many(what, 1);
 }
 
 static __always_inline __u32 tracking_of(__u32 pid)
