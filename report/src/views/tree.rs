@@ -35,6 +35,9 @@ pub struct TreeOptions {
     pub min_percent: f64,
 }
 
+/// Most nodes that are shown.
+const MAX_NODES: usize = 250_000;
+
 /// A call tree in lines, callers before what they called; upside down, functions
 /// before their callers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -45,7 +48,7 @@ pub struct TreePage {
     /// The nodes that are heavy enough, each after its parent, siblings by
     /// weight.
     pub nodes: Vec<TreeNode>,
-    /// What was left out because it is lighter.
+    /// What was left out because it is lighter, or there is too much of it.
     pub left_out: LeftOut,
 }
 
@@ -65,7 +68,7 @@ pub struct TreeNode {
     pub total: Amount,
 }
 
-/// Subtrees that are lighter than what is shown.
+/// Subtrees that are lighter than what is shown, or one function too many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LeftOut {
@@ -74,6 +77,13 @@ pub struct LeftOut {
     /// What they add up to. Upside down, a sample is in the subtrees of all
     /// functions that ran.
     pub weight: u64,
+}
+
+impl LeftOut {
+    fn add(&mut self, weight: u64) {
+        self.subtrees += 1;
+        self.weight = self.weight.saturating_add(weight);
+    }
 }
 
 /// The call tree of `event` of `profile`; empty without samples of it.
@@ -85,6 +95,10 @@ pub fn tree(profile: &Profile, event: Option<EventId>, options: TreeOptions) -> 
     let mut pending: Vec<(NodeId, Option<usize>)> = vec![(ROOT, None)];
     while let Some((id, parent)) = pending.pop() {
         let node = &tree.nodes[id];
+        if page.nodes.len() == MAX_NODES {
+            page.left_out.add(node.total.weight);
+            continue;
+        }
         let shown = (id != ROOT).then(|| {
             let (frame, self_, total) = (ShownFrame::of(node, &symbols), node.self_, node.total);
             page.nodes.push(TreeNode { parent, frame, self_, total });
@@ -93,9 +107,7 @@ pub fn tree(profile: &Profile, event: Option<EventId>, options: TreeOptions) -> 
         // Children are sorted, heaviest first.
         let heavy = node.children.partition_point(|&child| tree.nodes[child].total.weight >= least);
         for &child in &node.children[heavy..] {
-            page.left_out.subtrees += 1;
-            let weight = &mut page.left_out.weight;
-            *weight = weight.saturating_add(tree.nodes[child].total.weight);
+            page.left_out.add(tree.nodes[child].total.weight);
         }
         pending.extend(node.children[..heavy].iter().rev().map(|&child| (child, shown)));
     }
@@ -120,11 +132,17 @@ pub fn write_tree_report(
     write_tree(out, style, page, options)
 }
 
+/// Branches within branches that are told by where their lines begin. Those further in have
+/// the number of their level.
+const MAX_LEVELS: usize = 64;
+
 /// Where the children of a node stand.
 #[derive(Default)]
 struct Place {
     /// What stands before the lines below it.
     below: String,
+    /// Branches that they are within.
+    level: usize,
     /// Children that are still to be written.
     left: usize,
     /// Whether it has several.
@@ -155,14 +173,20 @@ fn write_tree(
             (true, 0) => ("└─ ", "   "),
             (true, _) => ("├─ ", "│  "),
         };
+        let level = above.level + usize::from(above.joined);
         // The last one needs it no more.
         let before = match above.left {
             0 => std::mem::take(&mut above.below),
             _ => above.below.clone(),
         };
-        let lead = format!("{before}{branch}");
+        let is_deep = level > MAX_LEVELS;
+        let lead = match is_deep {
+            false => format!("{before}{branch}"),
+            true => format!("{before}[{level}] {branch}"),
+        };
         if places[id + 1].left > 0 {
-            places[id + 1].below = format!("{before}{under}");
+            places[id + 1].level = level;
+            places[id + 1].below = if is_deep { before } else { format!("{before}{under}") };
         }
         let mut used = lead.chars().count();
         for (weight, shown) in [(node.total.weight, true), (node.self_.weight, with_self)] {
@@ -185,7 +209,12 @@ fn write_tree(
     if subtrees > 0 {
         let subtrees = counted(subtrees, "subtree");
         let least = options.min_percent;
-        write!(out, "\nnot shown: {subtrees} below {least}% each")?;
+        match page.nodes.len() {
+            MAX_NODES => {
+                write!(out, "\nnot shown: {subtrees}, as there are more than {MAX_NODES} lines")?;
+            }
+            _ => write!(out, "\nnot shown: {subtrees} below {least}% each")?,
+        }
         // Upside down, a sample is in the subtrees of all functions that ran.
         if with_self {
             let share = percent(percent_of(weight, all));
@@ -238,6 +267,35 @@ mod tests {
 not shown: 2 subtrees below 2% each, in which 2.0% of samples end
 ";
         check(&STACKS, Direction::TopDown, 2.0, expected);
+    }
+
+    #[test]
+    fn branches_far_inside_have_a_number() {
+        let stack = |depth: usize| {
+            let names: Vec<String> = (0..depth).map(|at| format!("f{at}")).collect();
+            format!("{};leaf{depth}", names.join(";"))
+        };
+        let stacks: Vec<String> = (1..100).map(stack).collect();
+        let stacks: Vec<(&str, u64)> = stacks.iter().map(|stack| (&**stack, 1)).collect();
+        let profile = Builder::of(&stacks);
+        let options = TreeOptions { direction: Direction::TopDown, min_percent: 0.0 };
+        let report = text(|out| {
+            let page = tree(&profile, Some(0), options);
+            write_tree_report(out, Style::default(), "t.rz", &profile, Some(0), &page, options)
+        });
+        let line = |name: &str| {
+            let line = report.lines().find(|line| line.ends_with(name)).unwrap();
+            line.chars().skip(16).collect::<String>()
+        };
+        let blanks = |text: &str| text.chars().filter(|c| "│ ".contains(*c)).count();
+        assert!(
+            line(" f64").ends_with("├─ f64") && !line(" f64").contains('['),
+            "{}",
+            line(" f64")
+        );
+        assert!(line(" f65").ends_with("[65] ├─ f65"), "{}", line(" f65"));
+        assert!(line(" leaf80").ends_with("[80] └─ leaf80"), "{}", line(" leaf80"));
+        assert_eq!(blanks(&line(" f65")), blanks(&line(" f98")));
     }
 
     #[test]
