@@ -27,6 +27,7 @@ mod locked_down;
 mod merge;
 mod node;
 mod page;
+mod parts;
 mod pipes;
 mod python;
 mod quickstart;
