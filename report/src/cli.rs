@@ -1,6 +1,7 @@
 //! What the command line of `report` asks for.
 
 mod args;
+mod sides;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ use rz_report::views::heap::sites::{SiteKind, SortSites};
 use rz_report::views::info::InfoOptions;
 use rz_report::views::list::ListOptions;
 use rz_report::views::tree::TreeOptions;
+pub use sides::Sides;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ pub struct Config {
     pub symbols: Symbols,
     /// Where to look for source maps first.
     pub source_maps: Vec<PathBuf>,
-    /// Which part of the traces to show.
+    /// Which part of the trace, or of all traces, to show.
     pub filter: Filter,
     /// What to do with a comparison besides the text and the flame graph.
     pub comparison: Comparison,
@@ -88,7 +90,7 @@ pub enum Input {
     /// One, to be shown.
     One(PathBuf),
     /// One or more on each side, to be compared.
-    Sides([Vec<PathBuf>; 2]),
+    Sides(Box<Sides>),
 }
 
 /// What is shown of one trace.
@@ -216,17 +218,34 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.into()));
     let event = chosen.or(named);
     let input = match args.trace {
+        Some(_) if !args.before.is_empty() || !args.after.is_empty() => {
+            let message = "--before and --after are parts to compare: report --diff TRACE \
+                           --before PART --after PART";
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
         Some(trace) => Input::One(trace),
-        None => Input::Sides(sides(args.diff, args.against)?),
+        None => {
+            let parts = [args.before, args.after];
+            Input::Sides(Box::new(Sides::new(args.diff, args.against, parts, &filter)?))
+        }
     };
-    let work = match &input {
-        Input::One(_) => Work::default(),
-        Input::Sides(sides) => work(args.work, args.work_name, sides)?,
+    let (work, one_trace, own_threads) = match &input {
+        Input::One(_) => (Work::default(), false, false),
+        Input::Sides(sides) => {
+            let (work, one_trace) =
+                (sides.work(args.work, args.work_name)?, sides.are_of_one_trace());
+            if one_trace && !args.rename.is_empty() {
+                let message = "--rename is for two traces: in one, a function has one name";
+                return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+            }
+            (work, one_trace, sides.have_own_threads())
+        }
     };
     let diff = DiffOptions {
         by,
         per: args.per.map(|per| match per {
             PerWhat::Wall => Per::Wall,
+            PerWhat::Thread => Per::Thread,
             PerWhat::Work => Per::Work,
             PerWhat::Share => Per::Share,
             PerWhat::Raw => Per::Raw,
@@ -236,11 +255,13 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         fdr: args.fdr / 100.0,
         min_effect: args.min_effect / 100.0,
         renames: args.rename,
+        one_trace,
+        own_threads,
     };
     let beside = |extension: &str| {
         let (trace, extension) = match &input {
             Input::One(trace) => (trace, extension.to_owned()),
-            Input::Sides([_, after]) => (&after[0], format!("diff.{extension}")),
+            Input::Sides(sides) => (&sides.traces[1][0], format!("diff.{extension}")),
         };
         if is_stdin(trace) { "-".into() } else { trace.with_extension(extension) }
     };
@@ -366,35 +387,6 @@ fn sort_functions(by: Option<By>, view: &View, compares_sums: bool) -> Result<So
         }
         _ => SortBy::SelfWeight,
     })
-}
-
-/// The traces before and after; none is empty.
-fn sides(diff: Vec<PathBuf>, against: Vec<PathBuf>) -> Result<[Vec<PathBuf>; 2], clap::Error> {
-    if !against.is_empty() {
-        return Ok([diff, against]);
-    }
-    match <[PathBuf; 2]>::try_from(diff) {
-        Ok([before, after]) => Ok([vec![before], vec![after]]),
-        Err(_) => {
-            let message = "--diff needs two traces, or any number and --against others";
-            Err(Args::command().error(ErrorKind::WrongNumberOfValues, message))
-        }
-    }
-}
-
-/// Work by side: given once for each, or once for each trace.
-fn work(units: Vec<f64>, name: String, sides: &[Vec<PathBuf>; 2]) -> Result<Work, clap::Error> {
-    let [before, after] = [sides[0].len(), sides[1].len()];
-    let units = match units.len() {
-        0 => Default::default(),
-        2 => [vec![units[0]], vec![units[1]]],
-        n if n == before + after => [units[..before].to_vec(), units[before..].to_vec()],
-        _ => {
-            let message = "--work is given once for each side, or once for each trace";
-            return Err(Args::command().error(ErrorKind::WrongNumberOfValues, message));
-        }
-    };
-    Ok(Work { name, units })
 }
 
 fn site_kind(args: &Args) -> Option<SiteKind> {
@@ -555,6 +547,9 @@ mod tests {
         check("report --diff a.rz b.rz --rename a", ValueValidation);
         check("report --diff a.rz b.rz --json - --markdown -", ArgumentConflict);
         check("report --diff a.rz b.rz --json - -o -", ArgumentConflict);
+        check("report t.rz --before ..1s --after 1s..", ArgumentConflict);
+        check("report --diff a.rz --before ..1s --after 1s.. --rename a=b", ArgumentConflict);
+        check("report --before ..1s", MissingRequiredArgument);
     }
 
     #[test]
@@ -577,21 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn sides_and_work() {
-        let check = |line: &str, runs: [usize; 2], work: [&[f64]; 2]| {
-            let config = config_of(line).unwrap();
-            let Input::Sides(sides) = &config.input else { panic!("{line}") };
-            assert_eq!(sides.each_ref().map(Vec::len), runs, "{line}");
-            assert_eq!(config.diff.work.units.each_ref().map(|units| &units[..]), work, "{line}");
-        };
-        check("report --diff a.rz b.rz", [1, 1], [&[], &[]]);
-        check("report --diff a.rz --against b.rz", [1, 1], [&[], &[]]);
-        check("report --diff a.rz b.rz --against c.rz", [2, 1], [&[], &[]]);
-        check("report --diff a.rz b.rz --work 10 --work 20", [1, 1], [&[10.0], &[20.0]]);
-        let two = "report --diff a.rz b.rz --against c.rz d.rz";
-        check(&format!("{two} --work 10 --work 20"), [2, 2], [&[10.0], &[20.0]]);
-        let each = format!("{two} --work 1 --work 2 --work 3 --work 4.5");
-        check(&each, [2, 2], [&[1.0, 2.0], &[3.0, 4.5]]);
+    fn how_to_compare() {
         let config = config_of("report --diff a.rz b.rz --fdr 1% --min-effect 2 --per share");
         let diff = config.unwrap().diff;
         assert_eq!((diff.fdr, diff.min_effect, diff.per), (0.01, 0.02, Some(Per::Share)));

@@ -4,12 +4,13 @@
 mod cli;
 mod serving;
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use cli::{Comparison, Config, Input, SampleView, View};
+use cli::{Comparison, Config, Input, SampleView, Sides, View};
 use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
 use rz_command::symbols::Symbols;
@@ -74,8 +75,8 @@ fn show_one(config: &Config, trace: &Path) -> Result<()> {
 
 /// Serves the page of a trace.
 fn serve_one(config: &Config, trace: &Path) -> Result<()> {
-    let (mut profile, rows) = open(trace, &load_options(config))?;
-    say_notes_of(config, &profile, trace);
+    let (mut profile, rows) = open(trace, &load_options(config, &config.filter))?;
+    say_notes(notes_of(config, &profile));
     let event = event_of(&mut profile, config, trace)?;
     let (suppressions, calls) = (read_suppressions(config)?, last_calls(config, trace)?);
     let name = file_name(trace);
@@ -87,7 +88,8 @@ fn serve_one(config: &Config, trace: &Path) -> Result<()> {
 }
 
 fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
-    let (mut profile, name) = (read(config, trace)?, file_name(trace));
+    let (mut profile, name) = (read(config, trace, &config.filter)?, file_name(trace));
+    say_notes(notes_of(config, &profile));
     let event = event_of(&mut profile, config, trace)?;
     let suppressions = read_suppressions(config)?;
     if let (SampleView::Annotated(options), Some(event)) = (view, event) {
@@ -235,7 +237,7 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
         "{}: no system calls were recorded: record with rec --syscalls",
         trace.display()
     );
-    say_notes(&list.notes, "");
+    say_notes(&list.notes);
     write_text(config, |out, _| write_list(out, &list, options))?;
     if config.json.is_none() {
         return Ok(());
@@ -256,38 +258,48 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
 
 fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> {
     let inventory = load_inventory(trace, &config.filter)?;
-    let (mut profile, name) = (read(config, trace)?, file_name(trace));
+    let (mut profile, name) = (read(config, trace, &config.filter)?, file_name(trace));
+    say_notes(notes_of(config, &profile));
     let event = event_of(&mut profile, config, trace)?;
     let page = info((&inventory, &profile), event, options);
     write_text(config, |out, style| write_info(out, style, &name, &profile, event, &page))?;
     write_json(config, || Document::new(&name, &profile, event, Page::Info(page)).without_names())
 }
 
-fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
-    let paths: Vec<&Path> = sides.iter().flatten().map(PathBuf::as_path).collect();
+fn show_diff(config: &Config, sides: &Sides) -> Result<Outcome> {
+    let paths: Vec<&Path> = sides.traces.iter().flatten().map(PathBuf::as_path).collect();
     refuse_to_overwrite(config, &paths)?;
     stdin::keep(paths.iter().copied())?;
     let mut profiles = Vec::with_capacity(paths.len());
-    for path in &paths {
-        let mut profile = read(config, path)?;
-        let event = event_of(&mut profile, config, path)?;
-        profiles.push((profile, event));
+    let mut notes: Vec<String> = Vec::new();
+    for (side, traces) in sides.traces.iter().enumerate() {
+        for path in traces {
+            let mut profile = read(config, path, &sides.filters[side])?;
+            ensure!(
+                profile.info.filter.threads != Some(0) || !sides.have_own_threads(),
+                "{}: no thread is in {} {}; report {} --threads lists them",
+                path.display(),
+                ["--before", "--after"][side],
+                sides.parts[side],
+                path.display()
+            );
+            // A note must say whose it is. Of two parts of a trace it may be the same.
+            let of_path = |note: &String| format!("{}: {note}", path.display());
+            notes.extend(notes_of(config, &profile).map(of_path));
+            let event = event_of(&mut profile, config, path)?;
+            profiles.push((profile, event));
+        }
     }
-    // Files of the same name in several directories are told apart by their paths.
-    let names: Vec<String> = paths.iter().map(|path| file_name(path)).collect();
-    let is_unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
-    let same = !names.iter().all(is_unique);
-    let name = |index: usize| match same {
-        true => paths[index].display().to_string(),
-        false => names[index].clone(),
-    };
-    let names: Vec<String> = (0..paths.len()).map(name).collect();
+    let mut said = HashSet::new();
+    notes.retain(|note| said.insert(note.clone()));
+    say_notes(&notes);
+    let names = names_of(sides);
     let Comparison { width, markdown, fail_if } = &config.comparison;
     let (json, markdown) = (config.json.as_deref(), markdown.as_deref());
     let runs = profiles.iter().zip(&names);
     let runs: Vec<Run<'_>> =
         runs.map(|((profile, event), name)| Run { profile, name, event: *event }).collect();
-    let (before, after) = runs.split_at(sides[0].len());
+    let (before, after) = runs.split_at(sides.traces[0].len());
     let diff = compare([before, after], &config.diff)?;
     let checked = check(fail_if, &diff)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
@@ -301,6 +313,22 @@ fn show_diff(config: &Config, sides: &[Vec<PathBuf>; 2]) -> Result<Outcome> {
         serving::serve_page("the comparison", &page)?;
     }
     Ok(say_checked(&checked))
+}
+
+/// What to call each trace: files of the same name in several directories are told apart
+/// by their paths, and parts of one trace by what they are.
+fn names_of(sides: &Sides) -> Vec<String> {
+    let paths: Vec<&PathBuf> = sides.traces.iter().flatten().collect();
+    let names: Vec<String> = paths.iter().map(|path| file_name(path)).collect();
+    if sides.are_of_one_trace() {
+        let parts = names.iter().zip(&sides.parts);
+        return parts.map(|(name, part)| format!("{name} {part}").trim_end().to_owned()).collect();
+    }
+    let is_unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
+    match names.iter().all(is_unique) {
+        true => names,
+        false => paths.iter().map(|path| path.display().to_string()).collect(),
+    }
 }
 
 /// Says what became of conditions, and the worst of it.
@@ -351,15 +379,17 @@ fn shows_cpu(profile: &Profile) -> bool {
     !has_others || default == Some(EventKind::Cpu)
 }
 
-fn load_options(config: &Config) -> LoadOptions {
+fn load_options(config: &Config, filter: &Filter) -> LoadOptions {
     let Symbols { debug_dirs, options: symbols, .. } = config.symbols.clone();
     // Of single runs, noise is taken from how they went on; that of allocations
     // is the error of sampling.
     let timeline = match &config.input {
         Input::One(_) => has_page(config),
-        Input::Sides([before, after]) => before.len() + after.len() == 2 && config.metric.is_none(),
+        Input::Sides(sides) => {
+            sides.traces.iter().flatten().count() == 2 && config.metric.is_none()
+        }
     };
-    let filter = config.filter.clone();
+    let filter = filter.clone();
     let unnamed = matches!(config.view, View::Info(_));
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
@@ -384,32 +414,26 @@ fn has_page(config: &Config) -> bool {
     config.html.is_some() || config.serve
 }
 
-fn read(config: &Config, path: &Path) -> Result<Profile> {
-    let mut options = load_options(config);
+/// What a filter leaves of a trace.
+fn read(config: &Config, path: &Path, filter: &Filter) -> Result<Profile> {
+    let mut options = load_options(config, filter);
     let mut profile = load(path, &options)?;
     if config.event.is_none() && !options.coarse && !shows_cpu(&profile) {
         options.without = Without::default();
         profile = load(path, &options)?;
     }
-    say_notes_of(config, &profile, path);
     Ok(profile)
 }
 
-fn say_notes_of(config: &Config, profile: &Profile, path: &Path) {
-    // With several traces, a note must say whose it is.
-    let whose = match config.input {
-        Input::One(_) => String::new(),
-        Input::Sides(_) => format!("{}: ", path.display()),
-    };
-    say_notes(&profile.info.notes, &whose);
-    if config.symbols.verbose {
-        say_notes(&profile.info.details, &whose);
-    }
+/// What there is to know of a profile, details only if they are asked for.
+fn notes_of<'p>(config: &Config, profile: &'p Profile) -> impl Iterator<Item = &'p String> {
+    let details = profile.info.details.iter().filter(|_| config.symbols.verbose);
+    profile.info.notes.iter().chain(details)
 }
 
-fn say_notes(notes: &[String], whose: &str) {
+fn say_notes<'n>(notes: impl IntoIterator<Item = &'n String>) {
     for note in notes {
-        eprintln!("report: note: {whose}{}", rz_report::model::clean::clean(note));
+        eprintln!("report: note: {}", rz_report::model::clean::clean(note));
     }
 }
 
@@ -464,7 +488,10 @@ fn write_svg(
     config: &Config,
     produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
 ) -> Result<()> {
-    let filtered = config.filter != Filter::default();
+    let filtered = match &config.input {
+        Input::One(_) => config.filter != Filter::default(),
+        Input::Sides(sides) => sides.filters.iter().any(|filter| *filter != Filter::default()),
+    };
     write_file(config.svg.as_deref(), produce).or_else(|error| {
         let nothing = matches!(error.downcast_ref(), Some(ReportError::NothingToDraw { .. }));
         if !(nothing && filtered) {

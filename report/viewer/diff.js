@@ -1,128 +1,199 @@
-// The page of a comparison: both call trees as one, as wide as one of four things.
+// Both sides of a comparison over one tree: of the page of a comparison, or of what is
+// selected on the page of a trace and what was kept there before.
 
+const larger = (before, after) => Math.max(before, after);
 const WIDTHS = {
-  larger: ['the larger of both sides', (before, after) => Math.max(before, after)],
+  larger: ['the larger of both sides', larger],
   before: ['before', (before) => before],
   after: ['after', (before, after) => after],
   delta: ['the change, more or less', (before, after) => Math.abs(after - before)],
+  share: ['the larger share of its side', larger],
 };
 // As in Verdict of report, and what is only elsewhere.
 const VERDICTS = ['no evidence of a change', 'more', 'less', 'new', 'gone', 'elsewhere'];
 const ELSEWHERE = 5;
 
-const comparison = { head: null, document: null, width: 'larger', before: null, after: null, verdict: null, sums: new Map() };
+// What the page of a comparison has.
+const comparison = { head: null, document: null, compared: null };
+
+const isComparing = () => comparison.head !== null || selection.before !== null;
+
+class Compared {
+  // Sums of each side in one unit, and what is said of the change of each node's total,
+  // if anything.
+  constructor(sides, unit, verdicts = null) {
+    Object.assign(this, { sides, unit, verdicts, known: new Map() });
+  }
+
+  // As wide as what was chosen of both sides.
+  get widths() {
+    const { width } = selection;
+    if (!this.known.has(width)) {
+      const [before, after] = this.sides;
+      const wide = before.own.map((own, node) => WIDTHS[width][1](own, after.own[node]));
+      this.known.set(width, new Sums(before.tree, wide, wide.map((value) => (value > 0 ? 1 : 0))));
+    }
+    return this.known.get(width);
+  }
+
+  // Of which verdicts say nothing.
+  get shares() {
+    this.shared ??= new Compared(this.sides.map((side) => scaledBy(side, side.all > 0 ? 100 / side.all : 0)), '% of its side');
+    return this.shared;
+  }
+
+  values(box) {
+    if (box.comparedIn !== this) {
+      box.comparedIn = this;
+      box.values = this.sides.map((side) => box.of(side[box.which]));
+    }
+    return box.values;
+  }
+
+  // null if nothing is known.
+  verdict(box) {
+    return this.verdicts && box.which === 'total' && box.nodes.length === 1 ? this.verdicts[box.nodes[0]] : null;
+  }
+
+  // Functions with values of both sides, what changed most first.
+  functions(which) {
+    const rows = new Map();
+    this.sides.forEach((side, i) => {
+      for (const { symbol, frame, own, total } of side.functions) {
+        let row = rows.get(symbol);
+        if (!row) {
+          const nothing = () => ({ before: 0, after: 0 });
+          row = { symbol, frame, name: code.names[symbol], module: code.modules[symbol], self: nothing(), total: nothing() };
+          rows.set(symbol, row);
+        }
+        const key = ['before', 'after'][i];
+        [row.self[key], row.total[key]] = [own, total];
+      }
+    });
+    for (const row of rows.values()) for (const of of [row.self, row.total]) of.delta = of.after - of.before;
+    return [...rows.values()].sort((a, b) => Math.abs(b[which].delta) - Math.abs(a[which].delta));
+  }
+}
+
+const scaledBy = (sums, factor) => new Sums(sums.tree, sums.own.map((weight) => weight * factor), sums.samples);
+
+function compared() {
+  const one = comparison.compared ?? comparedParts();
+  return selection.width === 'share' ? one.shares : one;
+}
 
 async function readComparison(diff) {
   comparison.head = diff;
   const [columns, document] = await Promise.all([unpackColumns('sums'), unpackJson('comparison'), readCode(diff.nodes)]);
   comparison.document = document;
   const { size } = code.tree;
-  const values = (column, scale) => readNumbers(column, new Float64Array(size)).map((weight) => weight * scale);
-  const own = [0, 1].map((side) => values(columns[side], diff.scale[side]));
-  comparison.own = own;
-  const none = new Float64Array(size);
-  [comparison.before, comparison.after] = own.map((one) => new Sums(code.tree, one, none).total);
-  comparison.verdict = readNumbers(columns[2], new Uint8Array(size));
-}
-
-function comparedSums() {
-  const { width, own, sums } = comparison;
-  if (!sums.has(width)) {
-    const of = WIDTHS[width][1];
-    const wide = own[0].map((before, node) => of(before, own[1][node]));
-    sums.set(width, new Sums(code.tree, wide, wide.map((value) => (value > 0 ? 1 : 0))));
-  }
-  return sums.get(width);
+  const sides = [0, 1].map((side) => {
+    const own = readNumbers(columns[side], new Float64Array(size)).map((weight) => weight * diff.scale[side]);
+    return new Sums(code.tree, own, own.map((value) => (value > 0 ? 1 : 0)));
+  });
+  comparison.compared = new Compared(sides, diff.unit, readNumbers(columns[2], new Uint8Array(size)));
 }
 
 const value = (number) => (number == null ? '–' : number === 0 ? '0' : Math.abs(number) >= 0.01 ? digits(number) : number.toPrecision(2));
 const change = (number) => (number > 0 ? '+' : '') + value(number);
 const interval = (of) => (of.interval ? `${change(of.interval[0])} to ${change(of.interval[1])}` : '–');
 
+const [MORE, LESS, SAME, MOVED] = [[238, 126, 32], [80, 150, 214], [228, 228, 228], [182, 182, 182]];
+const colorText = (color) => `rgb(${color.join(' ')})`;
+
 // Orange is more and blue is less, the deeper the more of what there was.
 function changeColor(box) {
-  const node = box.nodes[0];
-  if (!box.above) return 'rgb(228 228 228)';
-  const verdict = comparison.verdict[node];
-  if (verdict === ELSEWHERE) return 'rgb(182 182 182)';
-  if (verdict === 0) return 'rgb(228 228 228)';
-  const [before, after] = [comparison.before[node], comparison.after[node]];
-  const depth = Math.abs(after - before) / Math.max(before, after, Number.MIN_VALUE);
-  const [pale, deep] = after > before ? [[254, 227, 200], [238, 126, 32]] : [[209, 228, 246], [80, 150, 214]];
-  return `rgb(${pale.map((from, i) => Math.round(from + (deep[i] - from) * depth)).join(' ')})`;
+  const [before, after] = compared().values(box);
+  const verdict = compared().verdict(box);
+  if (verdict === ELSEWHERE && box.above) return colorText(MOVED);
+  if (!box.above || verdict === 0 || before === after) return colorText(SAME);
+  const depth = Math.abs(after - before) / Math.max(before, after);
+  const [evident, deep] = after > before ? [[254, 227, 200], MORE] : [[209, 228, 246], LESS];
+  const pale = verdict === null ? SAME : evident; // Small changes do not stand out without a verdict.
+  return colorText(pale.map((from, i) => Math.round(from + (deep[i] - from) * depth)));
 }
 
 function describeChange(box) {
-  const node = box.nodes[0];
-  const [before, after] = [comparison.before[node], comparison.after[node]];
+  const [before, after] = compared().values(box);
+  const verdict = compared().verdict(box);
   const home = box.above ? moduleOf(box.frame) : '';
   return [
     box.above ? labelOf(box.frame) : 'all',
     ...(home ? [home] : []),
-    `before ${value(before)}, after ${value(after)}, ${change(after - before)} ${comparison.head.unit}`,
-    VERDICTS[comparison.verdict[node]],
+    `before ${value(before)}, after ${value(after)}, ${change(after - before)} ${compared().unit}`,
+    ...(verdict === null ? [] : [VERDICTS[verdict]]),
   ];
 }
 
-const changeGraph = new FlameGraph('Both call trees, coloured by change', () => topDown(comparedSums()), {
-  color: changeColor, describe: describeChange, rootText: () => comparison.head.name,
-});
-
-function changeGraphView() {
-  lastGraph = changeGraph;
+// What is above graphs and tables of a comparison: how to draw it, and what colours say.
+function comparisonBar() {
   const widths = Object.entries(WIDTHS).map(([key, [text]]) => [key, text]);
-  const wide = choice('Width', comparison.width, widths, (width) => {
-    comparison.width = width;
-    changeGraph.update();
-  });
-  const shade = (color, text) => element('span', {}, element('i', { style: { background: color } }), text);
+  const tools = element('div', { class: 'tools' }, choice('Width', selection.width, widths, (width) => select({ width })),
+    selection.before ? element('button', { onclick: () => select({ before: null }) }, 'End comparison (Esc)') : null);
+  const legend = element('div', { class: 'legend' });
+  const said = element('div', { class: 'legend' });
   return {
-    node: element('div', { class: 'fill' },
-      element('div', { class: 'tools' }, wide, element('button', { onclick: () => changeGraph.zoom(changeGraph.root) }, 'Whole graph (0)')),
-      element('div', { class: 'legend' }, shade('rgb(238 126 32)', 'more'), shade('rgb(80 150 214)', 'less'),
-        shade('rgb(228 228 228)', 'no evidence of a change'), comparison.verdict.includes(ELSEWHERE) ? shade('rgb(182 182 182)', 'elsewhere: renamed, inlined or moved') : null),
-      changeGraph.node),
-    update: () => changeGraph.update(),
+    node: element('div', {}, tools, legend, said),
+    update() {
+      const { verdicts } = compared();
+      const shade = (color, text) => element('span', {}, element('i', { style: { background: colorText(color) } }), text);
+      legend.replaceChildren(shade(MORE, 'more'), shade(LESS, 'less'), shade(SAME, verdicts ? 'no evidence of a change' : 'as before'),
+        ...(verdicts?.includes(ELSEWHERE) ? [shade(MOVED, 'elsewhere: renamed, inlined or moved')] : []));
+      said.replaceChildren(...(selection.before ? saidOfParts() : []));
+    },
   };
 }
 
-function changeTable(which) {
+function changeTable(which, { verdicts, act }) {
   const of = (row) => row[which];
+  const judged = (column) => (verdicts ? [column] : []);
   return new Table([
     { title: 'Change', numeric: true, value: (row) => Math.abs(of(row).delta ?? 0), text: (row) => change(of(row).delta) },
-    { title: '95 % interval', numeric: true, value: (row) => of(row).interval?.[0] ?? 0, text: (row) => interval(of(row)) },
-    { title: 'Before', numeric: true, bar: true, value: (row) => of(row).before, text: (row) => value(of(row).before) },
-    { title: 'After', numeric: true, bar: true, value: (row) => of(row).after, text: (row) => value(of(row).after) },
-    { title: 'Verdict', value: (row) => of(row).verdict },
+    ...judged({ title: '95 % interval', numeric: true, value: (row) => of(row).interval?.[0] ?? 0, text: (row) => interval(of(row)) }),
+    { title: 'Before', numeric: true, bar: 'sides', value: (row) => of(row).before, text: (row) => value(of(row).before) },
+    { title: 'After', numeric: true, bar: 'sides', value: (row) => of(row).after, text: (row) => value(of(row).after) },
+    ...judged({ title: 'Verdict', value: (row) => of(row).verdict }),
     { title: 'Function', value: (row) => row.name },
     { title: 'Module', value: (row) => row.module },
   ], {
-    caption: `Functions by ${which}: what there is evidence of first.`,
-    attributes: (row) => ({ 'data-function': row.name, 'data-delta': of(row).delta, 'data-verdict': of(row).verdict, class: `verdict-${of(row).verdict.replace(' ', '-')}` }),
+    caption: `Functions by ${which}: ${verdicts ? 'what there is evidence of' : 'what changed most'} first.`,
+    empty: 'No function is in what is selected.',
+    act,
+    attributes: (row) => ({
+      'data-function': row.name, 'data-module': row.module, 'data-before': of(row).before, 'data-after': of(row).after,
+      'data-delta': of(row).delta, 'data-verdict': of(row).verdict, class: verdicts ? `verdict-${of(row).verdict.replace(' ', '-')}` : '',
+    }),
   });
 }
 
-function changesView() {
+// Functions by self or total, as is chosen. `rowsBy` gives all of them.
+function changesTable(rowsBy, options) {
   let which = 'self';
+  let table = null;
+  const holder = element('div');
+  const update = () => {
+    const pattern = selection.search.toLowerCase();
+    const matches = options.verdicts ? null : searched();
+    table.update(rowsBy(which).filter((row) => (matches ? matches[row.frame] : `${row.name} ${row.module}`.toLowerCase().includes(pattern))));
+  };
+  const show = (chosen) => {
+    which = chosen;
+    table = changeTable(which, options);
+    holder.replaceChildren(table.node);
+  };
+  const by = choice('Of functions', which, [['self', 'self'], ['total', 'total']], (chosen) => {
+    show(chosen);
+    update();
+  });
+  show(which);
+  return { by, node: holder, update };
+}
+
+function changesView() {
   const { document, head: diff } = comparison;
   const { total, before, after } = document;
   const side = (title, one, name) => [title, `${name}: ${count(one.samples)} samples in ${duration(one.duration_ns)}, ${count(one.lost)} lost${one.runs.length > 1 ? `, ${one.runs.length} runs` : ''}`];
-  const holder = element('div');
-  let table = null;
-  const by = choice('Of functions', which, [['self', 'self'], ['total', 'total']], (chosen) => {
-    which = chosen;
-    show();
-  });
-  const show = () => {
-    table = changeTable(which);
-    holder.replaceChildren(table.node);
-    fill();
-  };
-  const fill = () => {
-    const pattern = selection.search.toLowerCase();
-    table.update(document.functions.filter(({ name, module }) => `${name} ${module}`.toLowerCase().includes(pattern)));
-  };
-  show();
+  const table = changesTable(() => document.functions, { verdicts: true });
   return {
     node: element('div', { class: 'scroll page' },
       ...notesBox(document.notes),
@@ -132,12 +203,12 @@ function changesView() {
         side('Before', before, diff.sides[0]), side('After', after, diff.sides[1]),
         ['Change', `${value(total.before)} → ${value(total.after)}, ${change(total.delta)} (95 % interval ${interval(total)}): ${total.verdict}`],
       ]),
-      element('div', { class: 'tools' }, by), holder),
-    update: fill,
+      element('div', { class: 'tools' }, table.by), table.node),
+    update: table.update,
   };
 }
 
 const diffViews = new Map([
   ['changes', ['Changes', changesView]],
-  ['flame', ['Flame graph', changeGraphView]],
+  ['flame', ['Flame graph', flameView]],
 ]);

@@ -2,7 +2,7 @@
 
 // Stacks with own weight, root first, ordered by their nodes.
 function* selectedStacks() {
-  const { tree, own, samples } = sums();
+  const { tree, own, samples } = selectedSums();
   for (let node = 1; node < tree.size; node++) {
     if (own[node] <= 0) continue;
     const path = [];
@@ -21,8 +21,8 @@ const FORMATS = {
     title: 'Functions as JSON', extension: 'json', type: 'application/json',
     make: () => JSON.stringify({
       schema: 'rz-page-functions', trace: head.name, event: series().name, unit: series().unit, address: toFragment(),
-      total: { samples: sums().allSamples, weight: sums().all },
-      functions: sums().functions.slice().sort((a, b) => b.own - a.own).map((row) => ({
+      total: { samples: selectedSums().allSamples, weight: selectedSums().all },
+      functions: selectedSums().functions.slice().sort((a, b) => b.own - a.own).map((row) => ({
         function: code.names[row.symbol], module: code.modules[row.symbol],
         self: { samples: row.ownSamples, weight: row.own }, total: { samples: row.totalSamples, weight: row.total },
       })),
@@ -65,8 +65,9 @@ function svg() {
     const label = box.above ? labelOf(box.frame) : 'all';
     const letters = Math.floor((width - 6) / 7.3);
     const shown = label.length <= letters ? label : letters < 2 ? '' : label.slice(0, letters - 1) + '…';
-    parts.push(`<g><title>${escaped(`${label}: ${amount(box.total, series().unit)} (${percent(box.total, flameGraph.root.total)})`)}<\/title>`
-      + `<rect x="${x.toFixed(2)}" y="${depth * ROW}" width="${Math.max(width - 0.5, 0.5).toFixed(2)}" height="${ROW - 1}" fill="${colorOf(box.frame)}"/>`
+    const title = isComparing() ? flameGraph.describe(box).join(', ') : `${label}: ${amount(box.total, series().unit)} (${percent(box.total, flameGraph.root.total)})`;
+    parts.push(`<g><title>${escaped(title)}<\/title>`
+      + `<rect x="${x.toFixed(2)}" y="${depth * ROW}" width="${Math.max(width - 0.5, 0.5).toFixed(2)}" height="${ROW - 1}" fill="${flameGraph.color(box)}"/>`
       + `<text x="${(x + 3).toFixed(2)}" y="${depth * ROW + 13}">${escaped(shown)}<\/text><\/g>`);
   }
   return parts.join('\n') + '<\/svg>\n';
@@ -93,6 +94,6 @@ function exportDialog() {
     save(format.make(), format.type, `${head.name.replace(/[^\w.-]/g, '_')}.${format.extension}`);
     byId('dialog').close();
   } }, format.title);
-  openDialog('Export what is selected', element('p', {}, `${amount(sums().all, series().unit)} of ${series().title}, ${count(sums().allSamples)} samples.`),
+  openDialog('Export what is selected', element('p', {}, `${amount(selectedSums().all, series().unit)} of ${series().title}, ${count(selectedSums().allSamples)} samples.`),
     element('div', { class: 'choices' }, ...Object.entries(FORMATS).map(button), element('button', { onclick: savePicture }, 'This picture as PNG')));
 }

@@ -5,9 +5,8 @@ const INK = '#16181d'; // Of labels, on frames of any colour.
 
 class FlameGraph {
   // `makeRoot` gives the root box of what is selected.
-  constructor(name, makeRoot, options = {}) {
+  constructor(name, makeRoot) {
     this.makeRoot = makeRoot;
-    this.options = options;
     this.canvas = element('canvas', { tabindex: 0, role: 'img', 'aria-label': name, class: 'flame-canvas' });
     this.spacer = element('div', { class: 'flame-spacer' }, this.canvas);
     this.scroller = element('div', { class: 'flame' }, this.spacer);
@@ -91,13 +90,12 @@ class FlameGraph {
     const matches = searched();
     const [faded, text] = [styleOf('--faded'), styleOf('--text')];
     const zoomDepth = this.zoomed.path.length;
-    const color = this.options.color ?? ((box) => colorOf(box.frame));
     this.eachShown((depth, y) => {
       draw.globalAlpha = depth < zoomDepth ? 0.5 : 1;
       for (const { box, x, width: wide } of this.rows[depth]) {
         const isFaded = matches !== null && !matches[box.frame] && box.above !== null;
         const gap = wide > 3 ? 1 : 0;
-        draw.fillStyle = isFaded ? faded : color(box);
+        draw.fillStyle = isFaded ? faded : this.color(box);
         draw.fillRect(x, y, wide - gap, ROW - 1);
         if (wide > 20) {
           draw.fillStyle = isFaded ? text : INK;
@@ -138,12 +136,17 @@ class FlameGraph {
     });
   }
 
+  color(box) {
+    return isComparing() ? changeColor(box) : colorOf(box.frame);
+  }
+
   describe(box) {
-    return (this.options.describe ?? describeBox)(box, this.root);
+    return isComparing() ? describeChange(box) : describeBox(box, this.root);
   }
 
   rootText() {
-    return this.options.rootText?.() ?? `all: ${amount(this.root.total, series().unit)}`;
+    if (comparison.head) return comparison.head.name;
+    return isComparing() ? `all: ${describeChange(this.root)[1]}` : `all: ${amount(this.root.total, series().unit)}`;
   }
 
   at(event) {
@@ -258,6 +261,7 @@ function describeBox(box, root) {
 // Why there is nothing to see.
 function nothingText(asksForTimes = false) {
   const one = series();
+  if (selection.before && !canCompare()) return `${one.title} has no times here, so that ranges of time cannot be compared.`;
   if (one.total.samples === 0) return `There are no samples of ${one.title}: ${one.none}.`;
   if (asksForTimes) return `${one.title} has no times: choose another event.`;
   if (selection.filters.length) return `What is selected has no samples of ${one.title}. Take back a filter above, or press Esc.`;
@@ -281,9 +285,14 @@ function flameView() {
   const direction = choice('Order', selection.inverted ? '1' : '', [['', 'callers first'], ['1', 'inverted: own time first']],
     (value) => select({ inverted: value === '1' }));
   const reset = element('button', { onclick: () => flameGraph.zoom(flameGraph.root) }, 'Whole graph (0)');
+  const bar = isComparing() ? comparisonBar() : null;
+  const tools = comparison.head ? [reset] : [direction, bar ? null : colorChoice(() => flameGraph.draw()), reset, filterButtons()];
   return {
-    node: element('div', { class: 'fill' }, element('div', { class: 'tools' }, direction, colorChoice(() => flameGraph.draw()), reset, filterButtons()), flameGraph.node),
-    update: () => flameGraph.update(),
+    node: element('div', { class: 'fill' }, element('div', { class: 'tools' }, ...tools), bar?.node, flameGraph.node),
+    update() {
+      bar?.update();
+      flameGraph.update();
+    },
   };
 }
 

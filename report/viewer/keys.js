@@ -13,7 +13,8 @@ const KEYS = [
   ['m', 'merge the function into its callers'],
   ['s', 'the function’s callers and callees'],
   ['r', 'close direct recursion'],
-  ['Esc', 'back: search, zoom, last filter, threads, time'],
+  ['b', 'keep the selected time and threads as before, to compare others with it'],
+  ['Esc', 'back: search, zoom, comparison, last filter, threads, time'],
   ['w a s d, f', 'on the timeline: zoom, pan, fit the selection'],
   ['drag', 'select a range of time; double click on the strip for all'],
   ['?', 'these keys'],
@@ -66,6 +67,7 @@ function functionAtHand() {
 function back() {
   if (lastGraph && ['flame', 'sandwich'].includes(selection.view) && lastGraph.back()) return;
   if (selection.search) select({ search: '' });
+  else if (selection.before) select({ before: null });
   else if (selection.filters.length) select({ filters: selection.filters.slice(0, -1) });
   else if (selection.threads) select({ threads: null });
   else if (selection.from !== null) select({ from: null, until: null });
@@ -87,8 +89,9 @@ function onKey(event) {
     const symbol = functionAtHand();
     if (symbol === null) say('Choose a frame of a graph first, or point at it.');
     else addFilter({ op: filter, arg: symbol });
-  } else if (comparison.head && ['s', 'r', 'i'].includes(event.key)) return;
+  } else if (comparison.head && ['s', 'r', 'i', 'b'].includes(event.key)) return;
   else if (event.key === 's' && functionAtHand() !== null) select({ view: 'sandwich', symbol: functionAtHand() });
+  else if (event.key === 'b') keepAsBefore();
   else if (event.key === 'r') addFilter({ op: 'recursion', arg: null });
   else if (event.key === 'i') select({ view: 'flame', inverted: !selection.inverted });
   else if (event.key === '0') lastGraph?.zoom(lastGraph.root);

@@ -75,12 +75,13 @@ function updateHeader() {
   }
   const chip = (text, remove) => element('span', { class: 'chip', role: 'listitem' }, text, element('button', { 'aria-label': `take back: ${text}`, onclick: remove }, '×'));
   const chips = [];
+  if (selection.before) chips.push(chip(`before: ${partText(selection.before)}`, () => select({ before: null })));
   const untimed = series().timed || comparison.head ? '' : `, but ${series().title} has no times`;
-  if (selection.from !== null) chips.push(chip(rangeText(selection.from, selection.until) + untimed, () => select({ from: null, until: null })));
-  if (selection.threads) chips.push(chip(byId('threads-button').textContent, () => select({ threads: null })));
+  const after = selection.before ? 'after: ' : '';
+  if (selection.from !== null) chips.push(chip(after + rangeText(selection.from, selection.until) + untimed, () => select({ from: null, until: null })));
+  if (selection.threads) chips.push(chip(after + threadsText(selection.threads), () => select({ threads: null })));
   selection.filters.forEach((filter, i) => {
-    const name = filter.arg === null ? '' : filter.op === 'module' ? code.moduleNames[filter.arg] : code.names[filter.arg];
-    chips.push(chip(`${FILTERS[filter.op]} ${name}`.trim(), () => select({ filters: selection.filters.toSpliced(i, 1) })));
+    chips.push(chip(filterText(filter), () => select({ filters: selection.filters.toSpliced(i, 1) })));
   });
   byId('filters').replaceChildren(...chips);
   byId('filters').hidden = chips.length === 0;
@@ -88,8 +89,10 @@ function updateHeader() {
 
 async function update() {
   updateHeader();
-  if (shownName !== selection.view) {
-    shownName = selection.view;
+  // Compared with something, views are others.
+  const name = [selection.view, isComparing()].join();
+  if (shownName !== name) {
+    shownName = name;
     hideTip();
     shownView = views.get(selection.view)[1]();
     byId('view').replaceChildren(shownView.node);
@@ -124,7 +127,7 @@ async function start() {
   await follow();
 }
 
-const NOTHING = { name: 'none', title: 'anything', spent: '', unit: 'count', kind: 'cpu', none: 'the trace has no events', timed: false, total: { samples: 0, weight: 0 }, rows: [] };
+const NOTHING = { name: 'none', title: 'anything', spent: '', unit: 'count', kind: 'cpu', none: 'the trace has no events', timed: false, rates: [], total: { samples: 0, weight: 0 }, rows: [] };
 
 async function startTrace() {
   if (!head.series.length) head.series.push(NOTHING);

@@ -18,7 +18,7 @@ function overview() {
   const { trace, quality, notes, filter } = exact.summary;
   const range = selection.from === null ? '' : ` from ${rangeText(selection.from, selection.until)}`;
   const only = range || selection.threads || selection.filters.length ? `, of what is selected${range}` : '';
-  const top = sums().functions.slice().sort((a, b) => b.own - a.own).slice(0, 10);
+  const top = selectedSums().functions.slice().sort((a, b) => b.own - a.own).slice(0, 10);
   return [
     ...notesBox([...head.notes, ...notes]),
     missing(quality, trace),

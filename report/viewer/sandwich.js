@@ -10,9 +10,23 @@ function sandwiched() {
 const callers = new FlameGraph('Callers of the function', () => callersOf(sums(), sandwiched()));
 const callees = new FlameGraph('What the function called', () => calleesOf(sums(), sandwiched()));
 
+// What it is in what is selected, or in both sides of a comparison.
+function aboutFunction(symbol) {
+  const isIt = (row) => row.symbol === symbol;
+  const row = isComparing() ? compared().functions('total').find(isIt) : selectedSums().functions.find(isIt);
+  if (!row) return `${code.names[symbol]} is not in what is selected.`;
+  if (isComparing()) {
+    const [own, total] = [row.self, row.total].map(({ before, after }) => `${value(before)} → ${value(after)}`);
+    return `${labelOf(row.frame)} — self ${own}, total ${total} ${compared().unit}`;
+  }
+  const { unit } = series();
+  return `${labelOf(row.frame)} — self ${amount(row.own, unit)}, total ${amount(row.total, unit)} (${percent(row.total, selectedSums().all)})`;
+}
+
 function sandwichView() {
-  const table = functionTable('Functions');
-  table.columns.splice(4, 1);
+  const bar = isComparing() ? comparisonBar() : null;
+  const table = bar ? changesTable((which) => compared().functions(which), { act: lookAt }) : functionTable('Functions');
+  if (!bar) table.columns.splice(4, 1);
   const title = element('h2');
   const act = (op, text) => element('button', { onclick: () => {
     const symbol = sandwiched();
@@ -20,25 +34,20 @@ function sandwichView() {
   } }, text);
   const tools = element('div', { class: 'tools' }, act('focus', 'Focus (f)'), act('keep', 'Only with it (F)'),
     act('collapse', 'Close (c)'), act('drop', 'Drop (d)'), act('merge', 'Merge (m)'), act('module', 'Only its module'));
-  const both = element('div', { class: 'sandwich' }, title, tools,
+  const both = element('div', { class: 'sandwich' }, bar?.node, title, tools,
     element('h3', {}, 'Callers'), callers.node, element('h3', {}, 'Callees'), callees.node);
   lastGraph = callees;
   return {
-    node: element('div', { class: 'sides' }, element('div', { class: 'scroll side' }, table.node), both),
+    node: element('div', { class: 'sides' }, element('div', { class: 'scroll side' }, bar ? element('div', { class: 'tools' }, table.by) : null, table.node), both),
     update() {
-      const rows = searchedFunctions();
-      table.update(rows);
+      bar?.update();
+      table.update(bar ? null : searchedFunctions());
       const symbol = sandwiched();
       if (symbol === null) {
         title.textContent = nothingText();
         return;
       }
-      const row = sums().functions.find((row) => row.symbol === symbol);
-      const name = code.names[symbol];
-      const unit = series().unit;
-      title.textContent = row
-        ? `${labelOf(row.frame)} — self ${amount(row.own, unit)}, total ${amount(row.total, unit)} (${percent(row.total, sums().all)})`
-        : `${name} is not in what is selected.`;
+      title.textContent = aboutFunction(symbol);
       callers.update();
       callees.update();
     },

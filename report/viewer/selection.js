@@ -11,6 +11,8 @@ const selection = {
   search: '',
   inverted: false,
   symbol: null, // The function that is looked at.
+  before: null, // What is compared with it: { from, until, threads }.
+  width: 'larger', // What frames of a comparison are as wide as.
 };
 
 let head = null;
@@ -22,6 +24,10 @@ const followers = [];
 const series = () => head.series[selection.series];
 const allTicks = () => Math.max(1, Math.ceil(head.span_ns / head.tick_ns));
 
+// Of what time and which threads the sums are that are shown, and those compared with them.
+const selectedPart = () => ({ from: selection.from, until: selection.until, threads: selection.threads });
+const selectedParts = () => (selection.before ? [selection.before, selectedPart()] : [selectedPart()]);
+
 function toFragment() {
   const parts = new URLSearchParams();
   parts.set('view', selection.view);
@@ -32,6 +38,12 @@ function toFragment() {
   if (selection.search) parts.set('search', selection.search);
   if (selection.inverted) parts.set('inverted', '1');
   if (selection.symbol !== null) parts.set('function', selection.symbol);
+  if (selection.before) {
+    const { from, until, threads } = selection.before;
+    parts.set('before', from === null ? 'all' : `${from}-${until}`);
+    if (threads) parts.set('before-threads', [...threads].join('.'));
+  }
+  if (selection.width !== 'larger') parts.set('width', selection.width);
   return '#' + parts;
 }
 
@@ -45,20 +57,25 @@ function fromFragment(text) {
   selection.view = views.has(parts.get('view')) ? parts.get('view') : views.keys().next().value;
   const event = head.series.findIndex((one) => one.name === parts.get('event'));
   selection.series = event < 0 ? head.first : event;
-  // A comparison is of all times and stacks.
-  const time = comparison.head ? '' : parts.get('time') ?? '';
-  const [from, until] = time.split('-').map((part) => number(part, allTicks() + 1));
-  const valid = from != null && until != null && from < until;
-  [selection.from, selection.until] = valid ? [from, until] : [null, null];
-  const threads = (parts.get('threads') ?? '').split('.').map((part) => number(part, head.threads.length));
-  selection.threads = threads.some((thread) => thread !== null) ? new Set(threads.filter((thread) => thread !== null)) : null;
+  const part = (time, threads) => {
+    const [from, until] = (parts.get(time) ?? '').split('-').map((tick) => number(tick, allTicks() + 1));
+    const valid = from != null && until != null && from < until;
+    const known = (parts.get(threads) ?? '').split('.').map((thread) => number(thread, head.threads.length)).filter((thread) => thread !== null);
+    return { from: valid ? from : null, until: valid ? until : null, threads: known.length ? new Set(known) : null };
+  };
+  // A comparison of traces is of all times and stacks.
+  Object.assign(selection, comparison.head ? { from: null, until: null, threads: null } : part('time', 'threads'));
+  const before = part('before', 'before-threads');
+  const isKept = !comparison.head && (before.from !== null || parts.get('before') === 'all');
+  selection.before = isKept ? before : null;
+  selection.width = Object.hasOwn(WIDTHS, parts.get('width') ?? '') ? parts.get('width') : 'larger';
   const filters = comparison.head ? [] : parts.getAll('filter');
   selection.filters = filters.map((part) => {
     const [op, arg] = part.split('.');
     return { op, arg: number(arg, op === 'module' ? code.moduleNames.length : code.names.length) };
   }).filter(({ op, arg }) => Object.hasOwn(FILTERS, op) && (arg !== null || ['recursion', 'runtime', 'nokernel'].includes(op)));
   selection.search = parts.get('search') ?? '';
-  selection.inverted = parts.has('inverted');
+  selection.inverted = parts.has('inverted') && !comparison.head;
   selection.symbol = number(parts.get('function'), code.names.length);
 }
 
@@ -79,17 +96,19 @@ async function follow() {
   try {
     await readSeries(series());
     if (turn !== following) return;
-    const [one, from, until] = [series(), selection.from, selection.until];
-    const asks = lacking(one, from, until).length > 0;
-    document.documentElement.toggleAttribute('data-asking', asks);
-    if (asks) say('Slices of time are shown while this range is read again …');
+    const one = series();
+    const asked = selectedParts().filter(({ from, until }) => lacking(one, from, until).length > 0);
+    document.documentElement.toggleAttribute('data-asking', asked.length > 0);
+    if (asked.length) say('Slices of time are shown while this range is read again …');
+    forgetCompared();
     await Promise.all(followers.map((follower) => follower()));
-    if (asks) {
-      await readCloseUps(one, from, until);
+    if (asked.length) {
+      await Promise.all(asked.map(({ from, until }) => readCloseUps(one, from, until)));
       if (turn !== following) return;
-      lastSums.key = '';
+      knownSums.clear();
+      forgetCompared();
       document.documentElement.toggleAttribute('data-asking', false);
-      say(`${rangeText(from, until)} was read again.`);
+      say(`${asked.map(({ from, until }) => rangeText(from, until)).join(' and ')} was read again.`);
       await Promise.all(followers.map((follower) => follower()));
     }
     if (turn === following) byId('message').hidden = true;
@@ -100,7 +119,9 @@ async function follow() {
 
 async function readSeries(one) {
   await Promise.all(one.rows.filter(([, rows]) => rows > 0).map(async ([section]) => {
-    if (!rowsOf.has(section)) rowsOf.set(section, await readRows(await unpackColumns(section)));
+    if (rowsOf.has(section)) return;
+    rowsOf.set(section, await readRows(await unpackColumns(section)));
+    knownSums.clear();
   }));
 }
 
@@ -176,18 +197,25 @@ function addUp(one, from, until, threads, own, samples) {
   }
 }
 
-let lastSums = { key: '', sums: null };
+// What graphs are as wide as.
+const sums = () => (isComparing() ? compared().widths : selectedSums());
 
 // Sums of what is selected, over the tree that filters leave.
-function sums() {
-  if (comparison.head) return comparedSums();
-  const { from, until, threads, filters } = selection;
-  const key = JSON.stringify([selection.series, from, until, threads && [...threads], filters]);
-  if (lastSums.key !== key) lastSums = { key, sums: sumsOf(from, until, threads, filters) };
-  return lastSums.sums;
+const selectedSums = () => sumsOf(selectedPart(), selection.filters);
+
+const knownSums = new Map(); // The last ones: of what is selected and of what is compared with it.
+const MOST_SUMS = 3;
+
+function sumsOf(part, filters) {
+  const key = JSON.stringify([selection.series, part.from, part.until, part.threads && [...part.threads], filters]);
+  const known = knownSums.get(key) ?? addedUp(part, filters);
+  knownSums.delete(key);
+  knownSums.set(key, known);
+  if (knownSums.size > MOST_SUMS) knownSums.delete(knownSums.keys().next().value);
+  return known;
 }
 
-function sumsOf(from, until, threads, filters) {
+function addedUp({ from, until, threads }, filters) {
   const { tree, steps } = filteredTree(filters);
   let own = new Float64Array(code.tree.size);
   let samples = new Float64Array(code.tree.size);

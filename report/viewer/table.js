@@ -3,7 +3,7 @@
 const FIRST_ROWS = 200;
 
 // Columns: { title, value, text, bar, numeric, cell }. What a value is sorted by need not
-// be what is shown.
+// be what is shown. Bars of one name have one scale.
 class Table {
   constructor(columns, options = {}) {
     this.columns = columns;
@@ -44,7 +44,9 @@ class Table {
       return element('th', { scope: 'col', class: column.numeric ? 'numeric' : '', 'aria-sort': order },
         element('button', { onclick: sort }, column.title + (here ? (this.sorted.down ? ' ▾' : ' ▴') : '')));
     }));
-    const largest = columns.map((column) => (column.bar ? this.rows.reduce((most, row) => Math.max(most, column.value(row)), 0) : 0));
+    const largestOf = (column) => (column.bar ? this.rows.reduce((most, row) => Math.max(most, column.value(row)), 0) : 0);
+    const alone = columns.map(largestOf);
+    const largest = columns.map(({ bar }, i) => (typeof bar === 'string' ? Math.max(...alone.filter((_, other) => columns[other].bar === bar)) : alone[i]));
     this.body.replaceChildren(...rows.slice(0, this.shown).map((row) => {
       const cells = columns.map((column, i) => {
         const shown = column.text ? column.text(row) : String(column.value(row) ?? '–');
@@ -70,9 +72,11 @@ class Table {
   }
 }
 
+const lookAt = ({ symbol }) => select({ view: 'sandwich', symbol });
+
 function functionTable(caption) {
   const unit = () => series().unit;
-  const all = () => sums().all;
+  const all = () => selectedSums().all;
   return new Table([
     { title: 'Self', numeric: true, bar: true, value: (row) => row.own, text: (row) => amount(row.own, unit()) },
     { title: '%', numeric: true, value: (row) => row.own, text: (row) => percent(row.own, all()) },
@@ -85,7 +89,7 @@ function functionTable(caption) {
     caption,
     sorted: { column: 0, down: true },
     empty: 'No function is in what is selected.',
-    act: (row) => select({ view: 'sandwich', symbol: row.symbol }),
+    act: lookAt,
     attributes: (row) => ({
       'data-function': code.names[row.symbol], 'data-module': code.modules[row.symbol], 'data-self': row.own, 'data-total': row.total,
       'data-self-samples': row.ownSamples, 'data-total-samples': row.totalSamples,
@@ -95,11 +99,21 @@ function functionTable(caption) {
 
 function searchedFunctions() {
   const matches = searched();
-  const rows = sums().functions;
+  const rows = selectedSums().functions;
   return matches ? rows.filter((row) => matches[row.frame]) : rows;
 }
 
 function tableView() {
+  if (isComparing()) {
+    const [bar, changes] = [comparisonBar(), changesTable((which) => compared().functions(which), { act: lookAt })];
+    return {
+      node: element('div', { class: 'scroll' }, element('div', { class: 'tools' }, changes.by, filterButtons()), bar.node, changes.node),
+      update() {
+        bar.update();
+        changes.update();
+      },
+    };
+  }
   const table = functionTable('Functions: what they did themselves, and with all that they called. Click one for its callers and callees.');
   return {
     node: element('div', { class: 'scroll' }, element('div', { class: 'tools' }, filterButtons()), table.node),

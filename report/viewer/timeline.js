@@ -88,13 +88,19 @@ function drawAxis(draw, left, width, height, from, until) {
 
 function drawSelected(draw, left, width, height, from, until) {
   const range = selectedRange();
-  if (!range) return;
   const x = (tick) => left + width * Math.min(Math.max((tick - from) / (until - from), 0), 1);
-  draw.fillStyle = styleOf('--veil');
-  draw.fillRect(left, 0, x(range[0]) - left, height);
-  draw.fillRect(x(range[1]), 0, left + width - x(range[1]), height);
-  draw.fillStyle = styleOf('--accent');
-  for (const tick of range) if (tick >= from && tick <= until) draw.fillRect(x(tick) - 1, 0, 2, height);
+  if (range) {
+    draw.fillStyle = styleOf('--veil');
+    draw.fillRect(left, 0, x(range[0]) - left, height);
+    draw.fillRect(x(range[1]), 0, left + width - x(range[1]), height);
+    draw.fillStyle = styleOf('--accent');
+    for (const tick of range) if (tick >= from && tick <= until) draw.fillRect(x(tick) - 1, 0, 2, height);
+  }
+  if (!selection.before) return;
+  // What was kept has a line above.
+  const [a, b] = [x(selection.before.from ?? 0), x(selection.before.until ?? allTicks())];
+  draw.fillStyle = styleOf('--kept');
+  draw.fillRect(a, 0, b - a, 3);
 }
 
 // The strip above all views.
@@ -402,7 +408,8 @@ function timelineView() {
   const button = (key, text) => element('button', { onclick: () => timeline.key({ key }) }, text);
   return {
     node: element('div', { class: 'fill' },
-      element('div', { class: 'tools' }, sort, button('w', 'Closer (W)'), button('s', 'Further (S)'), button('a', '← (A)'), button('d', '→ (D)'), button('f', 'Fit (F)')),
+      element('div', { class: 'tools' }, sort, button('w', 'Closer (W)'), button('s', 'Further (S)'), button('a', '← (A)'), button('d', '→ (D)'), button('f', 'Fit (F)'),
+        element('button', { onclick: keepAsBefore, title: 'Compare what is selected next with what is selected now' }, 'Keep as before (B)')),
       timeline.legend, timeline.nothing, timeline.scroller),
     update: () => timeline.update(),
     key: (event) => timeline.key(event),

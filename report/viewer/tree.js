@@ -88,6 +88,11 @@ const FILTERS = {
   nokernel: 'without kernel',
 };
 
+function filterText({ op, arg }) {
+  const name = arg === null ? '' : op === 'module' ? code.moduleNames[arg] : code.names[arg];
+  return `${FILTERS[op]} ${name}`.trim();
+}
+
 function filtered(tree, { op, arg }) {
   const { parent, frame, size } = tree;
   const target = new Int32Array(size);
@@ -130,6 +135,7 @@ function filtered(tree, { op, arg }) {
         into = kept || code.moduleNumber[code.symbol[f]] === arg ? child(target[above], f) : target[above];
         break;
       case 'runtime': into = kept || code.runtime[f] ? child(target[above], f) : target[above]; break;
+      case 'kind': into = code.kind[f] === arg ? target[above] : child(target[above], f); break;
       case 'nokernel': into = code.kind[f] === 'kernel' ? target[above] : child(target[above], f); break;
       default: into = child(target[above], f);
     }
@@ -221,10 +227,17 @@ class Sums {
   }
 }
 
-// A box of a graph: nodes with the same frame and the same boxes above them.
+// A box of a graph: nodes with the same frame and the same boxes above them, of which it
+// stands for the `own` or the `total` weights.
 class Box {
-  constructor(above, frame, total, samples) {
-    Object.assign(this, { above, frame, total, samples, own: 0, kids: null });
+  constructor(above, frame, sums, nodes, which) {
+    Object.assign(this, { above, frame, sums, nodes, which, own: 0, kids: null });
+    this.total = this.of(sums[which]);
+    this.samples = this.of(which === 'own' ? sums.samples : sums.totalSamples);
+  }
+
+  of(values) {
+    return this.nodes.reduce((sum, node) => sum + values[node], 0);
   }
 
   // Boxes below, the largest first; made when they are asked for.
@@ -247,10 +260,7 @@ class Box {
 // Callers above what they called.
 class CalleeBox extends Box {
   constructor(above, frame, sums, nodes) {
-    super(above, frame, nodes.reduce((sum, node) => sum + sums.total[node], 0),
-      nodes.reduce((sum, node) => sum + sums.totalSamples[node], 0));
-    this.sums = sums;
-    this.nodes = nodes;
+    super(above, frame, sums, nodes, 'total');
   }
 
   make() {
@@ -278,27 +288,25 @@ class CalleeBox extends Box {
   }
 }
 
-// Functions above their callers. Each node of the tree that is begun from has come up to
-// a caller, with a weight.
+// Functions above their callers. Each of its nodes has come up to a caller, `at`.
 class CallerBox extends Box {
-  constructor(above, frame, tree, at, weights, samples) {
-    super(above, frame, weights.reduce((a, b) => a + b, 0), samples.reduce((a, b) => a + b, 0));
-    Object.assign(this, { tree, at, weights, counts: samples });
+  constructor(above, frame, sums, nodes, which, at) {
+    super(above, frame, sums, nodes, which);
+    this.at = at;
   }
 
   make() {
-    const { parent, frame } = this.tree;
+    const { parent, frame } = this.sums.tree;
     const groups = new Map();
     this.at.forEach((node, i) => {
       const caller = this.above ? parent[node] : node;
       if (caller === ROOT || code.kind[frame[caller]] === 'process' || code.kind[frame[caller]] === 'recording') return;
       let group = groups.get(frame[caller]);
-      if (!group) groups.set(frame[caller], (group = [[], [], []]));
-      group[0].push(caller);
-      group[1].push(this.weights[i]);
-      group[2].push(this.counts[i]);
+      if (!group) groups.set(frame[caller], (group = [[], []]));
+      group[0].push(this.nodes[i]);
+      group[1].push(caller);
     });
-    return Array.from(groups, ([f, [at, weights, counts]]) => new CallerBox(this, f, this.tree, at, weights, counts));
+    return Array.from(groups, ([f, [nodes, at]]) => new CallerBox(this, f, this.sums, nodes, this.which, at));
   }
 }
 
@@ -307,32 +315,20 @@ function topDown(sums) {
 }
 
 function inverted(sums) {
-  const at = [];
-  const weights = [];
-  const samples = [];
-  for (let node = 1; node < sums.tree.size; node++) {
-    if (sums.own[node] > 0) {
-      at.push(node);
-      weights.push(sums.own[node]);
-      samples.push(sums.samples[node]);
-    }
-  }
-  return new CallerBox(null, sums.tree.frame[ROOT], sums.tree, at, weights, samples);
+  const nodes = [];
+  for (let node = 1; node < sums.tree.size; node++) if (sums.own[node] > 0) nodes.push(node);
+  return new CallerBox(null, sums.tree.frame[ROOT], sums, nodes, 'own', nodes);
 }
 
 // What a function called, and who called it.
 function calleesOf(sums, symbol) {
   const nodes = sums.nodesOf(symbol);
-  const root = new CalleeBox(null, sums.tree.frame[ROOT], sums, []);
-  const box = new CalleeBox(root, nodes.length ? sums.tree.frame[nodes[0]] : 0, sums, nodes);
-  root.kids = [box];
-  root.total = box.total;
-  root.samples = box.samples;
+  const root = new CalleeBox(null, sums.tree.frame[ROOT], sums, nodes);
+  root.kids = [new CalleeBox(root, nodes.length ? sums.tree.frame[nodes[0]] : 0, sums, nodes)];
   return root;
 }
 
 function callersOf(sums, symbol) {
   const nodes = sums.nodesOf(symbol);
-  return new CallerBox(null, sums.tree.frame[ROOT], sums.tree, nodes,
-    nodes.map((node) => sums.total[node]), nodes.map((node) => sums.totalSamples[node]));
+  return new CallerBox(null, sums.tree.frame[ROOT], sums, nodes, 'total', nodes);
 }

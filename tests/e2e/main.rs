@@ -31,6 +31,7 @@ mod merge;
 mod names;
 mod node;
 mod page;
+mod parts;
 mod pipes;
 mod python;
 mod quickstart;

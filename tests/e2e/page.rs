@@ -2,6 +2,7 @@
 //! those of `--json`, and no text of a trace becomes anything but text.
 
 mod lanes;
+mod parts;
 mod served;
 
 use std::fs;
@@ -31,13 +32,18 @@ fn page_of(trace: &Path, options: &[&str]) -> (TempDir, PathBuf) {
     (dir, html)
 }
 
-/// The page of a profile in folded stacks.
-fn page_of_folded(folded: &str) -> (TempDir, PathBuf) {
-    let dir = temp_dir();
-    let (stacks, trace) = (dir.path().join("a.folded"), dir.path().join("a.rz"));
+/// A trace of folded stacks.
+fn trace_of_folded(dir: &TempDir, name: &str, folded: &str) -> PathBuf {
+    let stacks = dir.path().join(format!("{name}.folded"));
+    let trace = stacks.with_extension("rz");
     fs::write(&stacks, folded).unwrap();
     conv(&[text(&stacks), "--to", "rz", "-o", text(&trace)]).success();
-    page_of(&trace, &[])
+    trace
+}
+
+/// The page of a profile in folded stacks.
+fn page_of_folded(folded: &str) -> (TempDir, PathBuf) {
+    page_of(&trace_of_folded(&temp_dir(), "a", folded), &[])
 }
 
 /// Opens a page at a view.
@@ -558,13 +564,7 @@ fn a_comparison_has_the_verdicts_of_its_json() {
         ("before", CALLS),
         ("after", "app;main;parse 400\napp;main;receive 900\napp;main;send 41\n"),
     ]
-    .map(|(name, folded)| {
-        let (stacks, trace) =
-            (dir.path().join(format!("{name}.folded")), dir.path().join(format!("{name}.rz")));
-        fs::write(&stacks, folded).unwrap();
-        conv(&[text(&stacks), "--to", "rz", "-o", text(&trace)]).success();
-        trace
-    });
+    .map(|(name, folded)| trace_of_folded(&dir, name, folded));
     let html = dir.path().join("diff.html");
     let sides = ["--diff", text(&traces[0]), text(&traces[1]), "--per", "raw"];
     report(&[&sides[..], &["--html", text(&html)]].concat()).success();

@@ -314,8 +314,8 @@ fn read(
         source_map::apply(&mut profile, &options.source_maps);
     }
     let (first_ns, _) = info::start(&tables.facts, reader.header());
-    let window = selection.span(first_ns).unwrap_or_default();
-    let changed = finish_filter(&mut profile, &tables.found, &options.filter, (window, in_window));
+    let selected = (&selection, first_ns);
+    let changed = finish_filter(&mut profile, &tables.found, &options.filter, selected);
     if let (Some(places), Some(stacks)) = (places, changed) {
         places.change(&stacks);
     }
@@ -325,19 +325,20 @@ fn read(
     Ok((profile, Read { selection, stacks: tables.stacks, versions, start_ns }))
 }
 
-/// Applies what is left of a filter, and says what it selected: `window` is
-/// since the start of the recording, and known if it was asked for. Gives what became of
-/// stacks, if anything did.
+/// Applies what is left of a filter, and says what it selected of a recording that began
+/// at `first_ns`. Gives what became of stacks, if anything did.
 fn finish_filter(
     profile: &mut Profile,
     found: &Found,
     filter: &Filter,
-    (window, in_window): ((u64, u64), bool),
+    (selection, first_ns): (&Selection, u64),
 ) -> Option<filter::Stacks> {
+    let window = selection.span(first_ns).unwrap_or_default();
+    let in_window = !selection.window.is_everything();
     profile.info.filter = Applied {
         text: filter.describe(filter.by_time().then_some(window)),
         window: in_window.then_some(window),
-        by_thread: filter.by_thread(),
+        threads: selection.thread_count(),
         drops_stacks: filter.drops_stacks(),
     };
     if let Some(heap) = &mut profile.heap {

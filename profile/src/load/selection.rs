@@ -93,6 +93,11 @@ impl Selection {
         Some((from_ns.saturating_sub(start_ns), to_ns.saturating_sub(start_ns)))
     }
 
+    /// How many threads are looked at; `None` if all are.
+    pub(super) fn thread_count(&self) -> Option<usize> {
+        self.threads.as_ref().map(FxHashSet::len)
+    }
+
     /// Whether all threads are looked at.
     pub(super) fn has_all_threads(&self) -> bool {
         self.threads.is_none()

@@ -10,8 +10,8 @@ pub struct Applied {
     /// The window of time, since the start of the recording, if it is not all
     /// of it.
     pub window: Option<(Nanos, Nanos)>,
-    /// Whether threads were selected.
-    pub by_thread: bool,
+    /// How many threads were selected; `None` if all were.
+    pub threads: Option<usize>,
     /// Whether stacks were left out, so that what has no stack is unknown.
     pub drops_stacks: bool,
 }

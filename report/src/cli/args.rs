@@ -12,6 +12,8 @@ use rz_report::render::change_color::Width;
 use rz_command::filters::FilterArgs;
 use rz_command::symbols::SymbolArgs;
 
+use super::sides::Part;
+
 const EXAMPLES: &str = "\
 Examples:
   report trace.rz                          what was recorded, and what was hot
@@ -27,6 +29,9 @@ Examples:
   report --diff before.rz after.rz --svg diff.svg
   report --diff before.rz after.rz --html diff.html
   report --diff b1.rz b2.rz b3.rz --against a1.rz a2.rz a3.rz
+  report --diff trace.rz --before 0s..10s --after 20s..30s
+                                           what changed within one trace
+  report --diff trace.rz --before 'thread=old*' --after 'thread=new*'
   report --diff before.rz after.rz --work 1000 --work 1200 --work-name requests
   report --diff before.rz after.rz --fail-if 'total>5%' --markdown -
   report trace.rz --off-cpu                why threads waited, where, and which
@@ -63,12 +68,22 @@ pub(super) struct Args {
     #[arg(value_name = "TRACE", required_unless_present = "diff", conflicts_with = "diff")]
     pub(super) trace: Option<PathBuf>,
     /// Compare two traces, BEFORE and AFTER; or, with --against, several runs
-    /// with several others. One of them may be standard input (`-`)
+    /// with several others; or, with --before and --after, parts of one. One of
+    /// them may be standard input (`-`)
     #[arg(long, num_args = 1.., value_name = "TRACE")]
     pub(super) diff: Vec<PathBuf>,
     /// With --diff BEFORE...: the runs to compare them with
     #[arg(long, num_args = 1.., value_name = "AFTER", requires = "diff", conflicts_with = "trace")]
     pub(super) against: Vec<PathBuf>,
+    /// With --diff: of the first side, look only at this part: a range of time
+    /// as 10s..20s, ..50% or -5s.. (written as with --from), or thread=GLOB, or
+    /// process=GLOB; may be repeated. With --after, --diff TRACE compares two
+    /// parts of one trace
+    #[arg(long, value_name = "PART", allow_hyphen_values = true)]
+    pub(super) before: Vec<Part>,
+    /// The same of the second side
+    #[arg(long, value_name = "PART", allow_hyphen_values = true)]
+    pub(super) after: Vec<Part>,
 
     /// Show the call tree, callers above what they called
     #[arg(long, conflicts_with = "diff", help_heading = "View")]
@@ -214,9 +229,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent, help_heading = "Detail")]
     pub(super) min_percent: f64,
 
-    /// What to divide by: wall time, work done, the total of the side, or
-    /// nothing [default: work if it is given, else wall; of what was there at
-    /// the end or the peak nothing]
+    /// What to divide by: wall time, that of each thread, work done, the total
+    /// of the side, or nothing [default: work if it is given, else thread if
+    /// each side has threads of its own, else wall; of what was there at the
+    /// end or the peak nothing]
     #[arg(long, value_enum, conflicts_with = "trace", help_heading = "Comparison")]
     pub(super) per: Option<PerWhat>,
     /// How much each run did; once for each side, before and after, or once
@@ -273,6 +289,7 @@ pub(super) enum By {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum PerWhat {
     Wall,
+    Thread,
     Work,
     Share,
     Raw,

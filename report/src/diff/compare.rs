@@ -12,6 +12,7 @@ use crate::diff::change::{Change, Pair};
 use crate::diff::matching::{Findings, Matched, ScaledTree, match_functions};
 use crate::diff::noise::{Items, NoiseOf, RunSamples, between_runs, permutations, within_runs};
 use crate::diff::normalize::{Exposure, Per, Scale};
+use crate::diff::parts;
 use crate::diff::stats;
 use crate::diff::sums::{class_of, compare_sums, has_exact, named};
 use crate::diff::verdicts::{Confirm, Limits, judge};
@@ -34,7 +35,10 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
     let event = common_event(sides)?;
     let mut symbols = Symbols::default();
     let profiles = sides.map(|runs| runs.iter().map(|run| run.profile).collect::<Vec<_>>());
-    let matched = match_functions([&profiles[0], &profiles[1]], &options.renames, &mut symbols)?;
+    let matched = match options.one_trace {
+        true => parts::matched(sides, &mut symbols),
+        false => match_functions([&profiles[0], &profiles[1]], &options.renames, &mut symbols)?,
+    };
     let trees = call_trees(sides, &matched, &mut symbols);
     let described = [0, 1].map(|side| describe(sides[side], side, &trees[side], event, options));
     let class = class_of(event.kind);
@@ -47,7 +51,10 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
         let one = scale.value(side, 1.0);
         trees[side].iter().map(|tree| (tree, one)).collect::<Vec<ScaledTree<'_>>>()
     });
-    let findings = Findings::new([&scaled[0], &scaled[1]], &symbols);
+    let findings = match options.one_trace {
+        true => Findings::default(),
+        false => Findings::new([&scaled[0], &scaled[1]], &symbols),
+    };
 
     let laid = LaidOver::new(sides, &trees, &scale);
     let mut functions = function_nodes(&laid.merged.tree, is_function);
@@ -99,6 +106,7 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
         event,
         scale,
         work_name: options.work.name.clone(),
+        one_trace: options.one_trace,
         noise,
         fdr: options.fdr,
         min_effect: [options.min_effect, least],
@@ -152,6 +160,7 @@ fn describe<'a>(
         info: &run.profile.info,
         event: run.event.map_or(event, |id| &run.profile.events[id]),
         total: trees[index].total(),
+        threads: run.profile.info.filter.threads.unwrap_or(run.profile.threads.len()),
         work: work.get(index).copied(),
         heap: run.event.and_then(|event| run.profile.heap_of(event)),
     };
@@ -162,7 +171,8 @@ fn describe<'a>(
 }
 
 /// By what values are divided: what was asked for, else work if it is known.
-/// What was there at a moment does not grow with time.
+/// What was there at a moment does not grow with time. Of threads, one side may
+/// have more than the other.
 fn choose_scale(
     sides: &[Side<'_>; 2],
     event: &Event,
@@ -172,11 +182,13 @@ fn choose_scale(
         (Some(per), _) => per,
         (None, true) => Per::Work,
         (None, false) if event.metric.is_some_and(|metric| !metric.is_rate()) => Per::Raw,
+        (None, false) if options.own_threads => Per::Thread,
         (None, false) => Per::Wall,
     };
     let exposures = [0, 1].map(|side| {
         let exposure = |run: &SideRun<'_>| Exposure {
             wall_ns: run.info.duration_ns,
+            threads: run.threads,
             weight: run.total.weight,
             work: run.work,
         };

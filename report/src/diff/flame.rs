@@ -41,9 +41,14 @@ pub fn write_diff_flame_graph(
     // Inferno writes whole numbers, which must not be too coarse.
     let width_of = wording(Some(diff.event)).width;
     let one = 1.0 / (diff.scale.multiplier * WIDTHS);
-    let (unit, factor) = match (diff.scale.per, diff.event.unit) {
-        (Per::Wall, Unit::Nanoseconds) => (format!("{width_of} per s"), 1e6 * one),
-        (Per::Wall, _) if is_of_heap => (format!("{width_of} per s"), 1e9 * one),
+    let per_second = match diff.scale.per {
+        Per::Wall => Some(format!("{width_of} per s")),
+        Per::Thread => Some(format!("{width_of} per s and thread")),
+        Per::Work | Per::Share | Per::Raw => None,
+    };
+    let (unit, factor) = match (diff.scale.per, per_second) {
+        (_, Some(unit)) if diff.event.unit == Unit::Nanoseconds => (unit, 1e6 * one),
+        (_, Some(unit)) if is_of_heap => (unit, 1e9 * one),
         (Per::Raw, _) if is_of_heap => (width_of.to_owned(), one),
         _ => (format!("× 0.001 {}", diff.scale.unit), 1e3 / WIDTHS),
     };

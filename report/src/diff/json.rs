@@ -81,6 +81,10 @@ struct SideFacts<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct RunFacts<'a> {
     pub trace: &'a str,
+    /// What was selected of it, in words; empty if all of it was.
+    pub filter: &'a str,
+    /// How many threads were.
+    pub threads: usize,
     pub host: &'a str,
     pub start_unix_ns: u64,
     pub duration_ns: u64,
@@ -253,6 +257,8 @@ fn side_facts<'a>(side: &'a Side<'_>) -> SideFacts<'a> {
 fn run_facts<'a>(run: &'a SideRun<'_>) -> RunFacts<'a> {
     RunFacts {
         trace: run.name,
+        filter: &run.info.filter.text,
+        threads: run.threads,
         host: &run.info.host,
         start_unix_ns: run.info.start_unix_ns,
         duration_ns: run.info.duration_ns,

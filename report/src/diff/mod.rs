@@ -13,6 +13,7 @@ pub mod matching;
 pub mod noise;
 pub mod normalize;
 pub mod notes;
+mod parts;
 #[cfg(test)]
 mod simulation;
 pub mod stats;
@@ -58,7 +59,8 @@ pub struct Run<'a> {
 pub struct DiffOptions {
     /// Whether rows are sorted by the change of self or total.
     pub by: SortBy,
-    /// What to divide by; `None`: work if it is known, else wall time.
+    /// What to divide by; `None`: work if it is known, else wall time, that of each
+    /// thread if sides have their own.
     pub per: Option<Per>,
     /// How much was done.
     pub work: Work,
@@ -71,14 +73,19 @@ pub struct DiffOptions {
     pub min_effect: f64,
     /// What functions are called on the two sides: `old=new`.
     pub renames: Vec<String>,
+    /// Whether both sides are parts of one trace, in which a function has one name.
+    pub one_trace: bool,
+    /// Whether each side has threads of its own.
+    pub own_threads: bool,
 }
 
 impl Default for DiffOptions {
     fn default() -> Self {
         let (by, per, work) = (SortBy::default(), None, Work::default());
         let sums_by = SortCalls::default();
-        let renames = Vec::new();
-        DiffOptions { by, per, work, sums_by, fdr: 0.05, min_effect: 0.005, renames }
+        let (one_trace, own_threads) = (false, false);
+        let (fdr, min_effect, renames) = (0.05, 0.005, Vec::new());
+        DiffOptions { by, per, work, sums_by, fdr, min_effect, renames, one_trace, own_threads }
     }
 }
 
@@ -93,6 +100,8 @@ pub struct SideRun<'a> {
     pub event: &'a Event,
     /// All its samples.
     pub total: Amount,
+    /// How many threads are looked at.
+    pub threads: usize,
     /// Units of work that it did, if known.
     pub work: Option<f64>,
     /// Its allocations if they are compared.
@@ -112,6 +121,11 @@ impl Side<'_> {
     /// For how long it was recorded, in all runs together.
     pub fn wall_ns(&self) -> u64 {
         self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.info.duration_ns))
+    }
+
+    /// How many threads are looked at, in all runs together.
+    pub fn threads(&self) -> usize {
+        self.runs.iter().map(|run| run.threads).sum()
     }
 
     /// How many samples are missing.
@@ -192,6 +206,8 @@ pub struct Diff<'a> {
     pub scale: Scale,
     /// What a unit of work is called, in the plural.
     pub work_name: String,
+    /// Whether both sides are parts of one trace.
+    pub one_trace: bool,
     /// What noise was taken from.
     pub noise: Noise,
     /// Share of false changes among those that are called one, at most.

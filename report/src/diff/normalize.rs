@@ -1,5 +1,5 @@
-//! Makes weights of two sides comparable: per second, per unit of work, as
-//! shares, or as they are.
+//! Makes weights of two sides comparable: per second, of all or of each thread, per
+//! unit of work, as shares, or as they are.
 //!
 //! Recordings differ in length and rate, so neither samples nor shares can be
 //! compared: a share changes whenever anything else does. The default is
@@ -17,6 +17,8 @@ pub enum Per {
     /// Wall time for which it was recorded.
     #[default]
     Wall,
+    /// The same, of each thread: sides may have more or fewer of them.
+    Thread,
     /// Work that was done.
     Work,
     /// All of the event's weight: the total is the same on both sides.
@@ -30,6 +32,7 @@ impl Per {
     pub fn name(self) -> &'static str {
         match self {
             Per::Wall => "wall",
+            Per::Thread => "thread",
             Per::Work => "work",
             Per::Share => "share",
             Per::Raw => "raw",
@@ -62,6 +65,8 @@ impl Work {
 pub struct Exposure {
     /// For how long it was recorded.
     pub wall_ns: u64,
+    /// How many threads are looked at.
+    pub threads: usize,
     /// Weight of all samples.
     pub weight: u64,
     /// Units of work done, if known.
@@ -102,10 +107,12 @@ impl Scale {
         for (side, runs) in runs.iter().enumerate() {
             for run in runs {
                 exposures[side].push(match per {
-                    Per::Wall if run.wall_ns == 0 => {
+                    Per::Wall | Per::Thread if run.wall_ns == 0 => {
                         return Err(ReportError::NoDuration { side: side_name(side) });
                     }
                     Per::Wall => run.wall_ns as f64,
+                    // Without threads there is nothing to divide.
+                    Per::Thread => run.wall_ns as f64 * run.threads.max(1) as f64,
                     Per::Work => match run.work {
                         Some(units) if units > 0.0 && units.is_finite() => units,
                         _ => return Err(ReportError::NoWork { side: side_name(side) }),
@@ -121,15 +128,12 @@ impl Scale {
         let quotient =
             |side: usize| -> f64 { f64::max(weights[side], 0.0) / f64::max(totals[side], 1e-300) };
         let (multiplier, short, unit) = match per {
-            Per::Wall if event.unit == Unit::Bytes => {
+            Per::Wall | Per::Thread if event.unit == Unit::Bytes => {
                 let typical = 1e9 * quotient(0).max(quotient(1));
                 let (factor, short, long) = sized(event.unit, typical);
-                (1e9 * factor, format!("{short}/s"), format!("{long} per second"))
+                (1e9 * factor, format!("{short}/s"), format!("{long} {}", per_second(per)))
             }
-            Per::Wall => {
-                let (factor, short, unit) = rate_scale(event);
-                (factor, short.to_owned(), unit.to_owned())
-            }
+            Per::Wall | Per::Thread => rate_scale(per, event),
             Per::Share => (100.0, "%".to_owned(), format!("% of all {spent}")),
             Per::Work | Per::Raw => {
                 let (factor, short, long) = sized(event.unit, quotient(0).max(quotient(1)));
@@ -148,6 +152,10 @@ impl Scale {
         };
         let factors = [0, 1].map(|side| match per {
             Per::Wall => format!("÷ {}", duration(totals[side] as u64)),
+            Per::Thread => {
+                let threads = runs[side].iter().map(|run| run.threads as u64).sum();
+                format!("÷ {} of {}", duration(totals[side] as u64), counted(threads, "thread"))
+            }
             Per::Work => format!("÷ {} {work_name}", number(totals[side])),
             Per::Share => format!("÷ {}", weight(event.unit, totals[side] as u64)),
             Per::Raw if runs[side].len() == 1 => "as it is".to_owned(),
@@ -160,7 +168,7 @@ impl Scale {
     /// Names what is counted, in the plural, where that is no weight of an event.
     pub(crate) fn count(&mut self, noun: &str) {
         self.unit = match self.per {
-            Per::Wall => format!("{noun} per second"),
+            Per::Wall | Per::Thread => counted_rate(self.per, noun),
             Per::Share => format!("% of all {noun}"),
             Per::Work | Per::Raw => self.unit.replacen("count", noun, 1),
         };
@@ -180,15 +188,31 @@ impl Scale {
 
 /// What a rate per nanosecond is multiplied by to be shown, and what it is in
 /// then, in short and at length.
-fn rate_scale(event: &Event) -> (f64, &'static str, &'static str) {
-    match (event.unit, event.kind) {
+pub(crate) fn rate_scale(per: Per, event: &Event) -> (f64, String, String) {
+    let (factor, short, what) = match (event.unit, event.kind) {
+        (Unit::Nanoseconds, _) if per == Per::Thread => (100.0, "%", "% of each thread's time"),
         (Unit::Nanoseconds, EventKind::OffCpu | EventKind::Syscalls | EventKind::Wall) => {
             (100.0, "%", "% of one thread")
         }
         (Unit::Nanoseconds, _) => (100.0, "%", "% of one core"),
-        (Unit::Count, _) => (1e9, "/s", "per second"),
-        _ => (1e3, "M/s", "million cycles per second"),
-    }
+        (Unit::Count, _) => (1e9, "/s", ""),
+        (Unit::Bytes, _) => (1e9, " B/s", "bytes"),
+        _ => (1e3, "M/s", "million cycles"),
+    };
+    let unit = match event.unit {
+        Unit::Nanoseconds => what.to_owned(),
+        _ => format!("{what} {}", per_second(per)).trim_start().to_owned(),
+    };
+    (factor, short.to_owned(), unit)
+}
+
+/// How many of what there are in a time.
+pub(crate) fn counted_rate(per: Per, noun: &str) -> String {
+    format!("{noun} {}", per_second(per))
+}
+
+fn per_second(per: Per) -> &'static str {
+    if per == Per::Thread { "per second and thread" } else { "per second" }
 }
 
 /// A unit in which `typical` is a number of few digits: its factor, short and
@@ -224,8 +248,10 @@ mod tests {
 
     fn scale(per: Per, runs: [&[(u64, u64, Option<f64>)]; 2]) -> Result<Scale, ReportError> {
         let event = Event::default();
-        let run =
-            |&(seconds, weight, work): &_| Exposure { wall_ns: seconds * SECOND, weight, work };
+        let run = |&(seconds, weight, work): &_| {
+            let (wall_ns, threads) = (seconds * SECOND, 4);
+            Exposure { wall_ns, threads, weight, work }
+        };
         let runs = runs.map(|runs| runs.iter().map(run).collect());
         Scale::new(per, &event, &runs, "requests")
     }
@@ -244,6 +270,8 @@ mod tests {
             }
         };
         check(Per::Wall, "% of one core", ["÷ 10.0 s", "÷ 10.0 s"], [50.0, 20.0]);
+        let of_threads = ["÷ 40.0 s of 4 threads", "÷ 40.0 s of 8 threads"];
+        check(Per::Thread, "% of each thread's time", of_threads, [12.5, 5.0]);
         let of_work = ["÷ 1,000 requests", "÷ 500 requests"];
         check(Per::Work, "ms of CPU time per request", of_work, [5.0, 4.0]);
         check(Per::Share, "% of all CPU time", ["÷ 5.00 s", "÷ 2.00 s"], [100.0, 100.0]);

@@ -121,6 +121,7 @@ pub(crate) fn compare_sums(
         let runs = sides[side].runs.iter().enumerate();
         let exposure = |(index, run): (usize, &crate::diff::SideRun<'_>)| Exposure {
             wall_ns: run.info.duration_ns,
+            threads: run.threads,
             weight: all[side].get(index).map_or(0, value),
             work: run.work,
         };

@@ -58,6 +58,9 @@ fn write_sides(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         ("recorded", of_both(&|side| first_and_more(side, &|run| start_time(run.info)))),
         ("wall time", of_both(&|side| duration(side.wall_ns()))),
     ];
+    if diff.scale.per == Per::Thread {
+        lines.push(("threads", of_both(&|side| count(side.threads() as u64))));
+    }
     if diff.sides.iter().flat_map(|side| &side.runs).any(|run| run.info.filter.is_active()) {
         let filter = |run: &SideRun<'_>| clean(&run.info.filter.text).into_owned();
         lines.push(("filter", of_both(&|side| first_and_more(side, &filter))));
@@ -129,6 +132,7 @@ fn write_total(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
     let event = clean(diff.event.title());
     let per = match scale.per {
         Per::Wall => "per wall time",
+        Per::Thread => "per wall time of each thread",
         Per::Work => "per unit of work",
         Per::Share => "as a share of all",
         Per::Raw => "as it is",
@@ -207,10 +211,17 @@ pub fn noise_text(diff: &Diff<'_>) -> String {
                     )
                 }
             };
-            format!(
-                "{what}\nHow much one run differs from the next is not known from one run on each \
-                 side: differences may be between these two runs only."
-            )
+            let unknown = match diff.one_trace {
+                true => {
+                    "How much such parts differ at other times or in other threads is not \
+                         known from one on each side: differences may be between these two only."
+                }
+                false => {
+                    "How much one run differs from the next is not known from one run on \
+                          each side: differences may be between these two runs only."
+                }
+            };
+            format!("{what}\n{unknown}")
         }
     }
 }

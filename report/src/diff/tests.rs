@@ -176,3 +176,46 @@ fn what_has_no_common_scale_is_refused() {
         "cannot compare: the after trace has no recorded duration; compare shares with --per share"
     );
 }
+
+/// Code is the same in both parts, so that what is gone is not called otherwise now.
+#[test]
+fn parts_of_one_trace_are_of_the_same_code() {
+    let mut before = Builder::of(&[("main;parse_row;trim", 100), ("main;emit", 50)]);
+    let mut after = Builder::of(&[("main;parse_line;trim", 100), ("main;emit", 50)]);
+    let compared = |before: &Profile, after: &Profile, one_trace| {
+        let options = DiffOptions { one_trace, ..DiffOptions::default() };
+        let diff = compare([&[run(before)], &[run(after)]], &options).unwrap();
+        (diff.findings.renames.len(), diff.notes.join("\n"))
+    };
+    assert_eq!(compared(&before, &after, false).0, 1);
+    let (renames, notes) = compared(&before, &after, true);
+    assert_eq!(renames, 0);
+    assert!(notes.starts_with("before and after overlap"), "{notes}");
+    // Parts that touch have nothing in common.
+    before.info.filter.window = Some((0, 5));
+    after.info.filter.window = Some((5, 9));
+    assert_eq!(compared(&before, &after, true).1, "");
+    after.info.filter.window = Some((4, 9));
+    assert_ne!(compared(&before, &after, true).1, "");
+    after.threads.push(after.threads[0].clone());
+    after.samples.iter_mut().for_each(|sample| sample.thread = 1);
+    assert_eq!(compared(&before, &after, true).1, "");
+}
+
+/// The same of every thread is no change, however many there are.
+#[test]
+fn threads_of_a_side_are_divided_by() {
+    let before = Builder::of(&[("main;work", 100)]);
+    let mut after = Builder::of(&[("main;work", 400)]);
+    after.info.filter.threads = Some(4);
+    let values = |options: DiffOptions| {
+        let diff = compare([&[run(&before)], &[run(&after)]], &options).unwrap();
+        (diff.scale.per, diff.scale.unit, diff.total.values.map(f64::round))
+    };
+    let own_threads = DiffOptions { own_threads: true, ..DiffOptions::default() };
+    let of_threads = (Per::Thread, "% of each thread's time".to_owned(), [10.0, 10.0]);
+    assert_eq!(values(own_threads.clone()), of_threads);
+    let of_all = (Per::Wall, "% of one core".to_owned(), [10.0, 40.0]);
+    assert_eq!(values(DiffOptions::default()), of_all);
+    assert_eq!(values(DiffOptions { per: Some(Per::Wall), ..own_threads }), of_all);
+}

@@ -1,13 +1,16 @@
 //! What the page has to know before anything else: what was recorded, which events
 //! there are, and of which threads.
 
-use rz_profile::model::{EventId, EventKind, LossAt, LossClass, Nanos, Profile, ThreadId};
+use rz_profile::model::{
+    Event, EventId, EventKind, LossAt, LossClass, Nanos, Profile, ThreadId, Unit,
+};
 use rz_profile::select::{can_add_wall, cpu_event, default_event};
 use serde::Serialize;
 
 use super::series::Series;
 use super::stacks::Stacks;
 use super::{Made, PageOptions, PageSize, TICK_NS};
+use crate::diff::normalize::{Per, counted_rate, rate_scale};
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::threads::ShownThread;
@@ -85,9 +88,34 @@ struct SeriesHead {
     /// What is said if there is nothing.
     none: &'static str,
     timed: bool,
+    /// By what weights are compared per time: of all threads together, and of each.
+    /// Empty of what does not grow with time.
+    rates: Vec<Rate>,
     total: Amount,
     /// Sections with its rows, and how many each has.
     rows: Vec<(String, usize)>,
+}
+
+/// What a weight is per time.
+#[derive(Debug, Clone, Serialize)]
+struct Rate {
+    /// What weight per nanosecond is to be multiplied by, to be in `unit`.
+    factor: f64,
+    unit: String,
+}
+
+/// Rates of an event as [`compare`](crate::diff::compare) has them.
+fn rates(event: &Event) -> Vec<Rate> {
+    let rate = |per: Per| {
+        let (factor, _, unit) = rate_scale(per, event);
+        let counted = (event.kind, event.unit) == (EventKind::Alloc, Unit::Count);
+        let noun = wording(Some(event)).time;
+        Rate { factor, unit: if counted { counted_rate(per, noun) } else { unit } }
+    };
+    match event.metric {
+        Some(metric) if !metric.is_rate() => Vec::new(),
+        _ => [Per::Wall, Per::Thread].map(rate).into(),
+    }
 }
 
 impl<'h> Head<'h> {
@@ -182,6 +210,7 @@ impl SeriesHead {
             kind: kind(event.kind),
             none: words.none,
             timed: series.timed,
+            rates: rates(&event),
             total: series.total,
             rows: vec![(series.section(), series.len())],
         }
@@ -196,7 +225,7 @@ fn wall(profile: &Profile, heads: &[SeriesHead], series: &[Series]) -> Option<Se
     let of = |event| series.iter().position(|one| one.counted.0 == event);
     let cpu = of(cpu_event(profile)?)?;
     let off_cpu = heads.iter().position(|head| head.kind == kind(EventKind::OffCpu))?;
-    let event = rz_profile::model::Event { kind: EventKind::Wall, ..Default::default() };
+    let event = Event { kind: EventKind::Wall, ..Event::default() };
     let words = wording(Some(&event));
     let mut total = heads[cpu].total;
     total.add(heads[off_cpu].total);
@@ -208,6 +237,7 @@ fn wall(profile: &Profile, heads: &[SeriesHead], series: &[Series]) -> Option<Se
         kind: kind(EventKind::Wall),
         none: words.none,
         timed: heads[cpu].timed || heads[off_cpu].timed,
+        rates: rates(&event),
         total,
         rows: [cpu, off_cpu].iter().flat_map(|&id| heads[id].rows.clone()).collect(),
     })

@@ -15,7 +15,7 @@ const INDEX: &str = include_str!("../../viewer/index.html");
 const STYLE: &str = include_str!("../../viewer/style.css");
 
 /// One script, in the order in which its parts need each other.
-const SCRIPT: [&str; 19] = [
+const SCRIPT: [&str; 20] = [
     include_str!("../../viewer/data.js"),
     include_str!("../../viewer/format.js"),
     include_str!("../../viewer/tree.js"),
@@ -34,6 +34,7 @@ const SCRIPT: [&str; 19] = [
     include_str!("../../viewer/export.js"),
     include_str!("../../viewer/keys.js"),
     include_str!("../../viewer/diff.js"),
+    include_str!("../../viewer/parts.js"),
     include_str!("../../viewer/main.js"),
 ];
 

@@ -277,7 +277,7 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
         let Losses { count, reasons } = &info.lost_totals;
         parts.extend(with_reasons(reasons, interval(*count, "event") + " in no total"));
     }
-    let of_all = match info.filter.by_thread || info.filter.drops_stacks {
+    let of_all = match info.filter.threads.is_some() || info.filter.drops_stacks {
         true => ", whatever the filter selects",
         false => "",
     };
@@ -499,7 +499,7 @@ trace.rz: app (pid 4242) and 1 other process
         let mut profile = Builder::of(&[("main;work", 90)]);
         let info = &mut profile.info;
         info.filter.text = "10s to 20s, thread worker*".into();
-        info.filter.by_thread = true;
+        info.filter.threads = Some(1);
         // Other threads had as many samples.
         info.samples = 180;
         (info.lost_samples.count, info.lost_samples.reasons) =

@@ -217,6 +217,8 @@ fn threads_and_processes_by_name_and_number() {
         });
         let expected: Vec<_> = expected.iter().map(|&(name, n)| (name.to_owned(), n)).collect();
         assert_eq!(found.collect::<Vec<_>>(), expected, "{words}");
+        let selected = (!words.is_empty()).then_some(expected.len());
+        assert_eq!(profile.info.filter.threads, selected, "{words}");
         let counts: Vec<u64> = profile.totals.iter().map(|t| t.count).collect();
         assert_eq!(counts, totals, "{words}");
         // Exact sums stay exact.
