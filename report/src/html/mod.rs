@@ -12,6 +12,7 @@
 //! Texts of a trace are data only: the page shows them as text, and its policy lets
 //! nothing run but the script that is written here, and nothing be fetched.
 
+mod calls;
 mod columns;
 mod diff;
 mod ends;
@@ -31,7 +32,7 @@ use rz_profile::heap::Suppressions;
 use rz_profile::model::{EventId, Nanos, Profile};
 
 use crate::error::ReportError;
-use crate::views::list::{CallsPage, ListOptions};
+use calls::Calls;
 pub use diff::write_diff_page;
 use ends::Ends;
 use head::Head;
@@ -120,8 +121,7 @@ impl Data {
         fixed.add("stacks", &stacks.columns());
         fixed.add_json("views", &views)?;
         if let Some(calls) = options.calls {
-            let last = ListOptions { tail: Some(LAST_CALLS), ..ListOptions::default() };
-            fixed.add_json("calls", &CallsPage::new(calls, last))?;
+            fixed.add_json("calls", &Calls::of(calls))?;
         }
         let series = Series::all(profile, &stacks);
         let ends = Ends::of(series.iter().flat_map(Series::nodes), stacks.len());
