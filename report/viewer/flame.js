@@ -26,6 +26,7 @@ class FlameGraph {
     this.canvas.addEventListener('mousemove', (event) => this.hover(event));
     this.canvas.addEventListener('mouseleave', () => this.leave());
     this.canvas.addEventListener('click', (event) => this.click(event));
+    this.canvas.addEventListener('dblclick', () => views.has('source') && openSource());
     this.canvas.addEventListener('keydown', (event) => this.key(event));
   }
 
@@ -282,7 +283,7 @@ function flameView() {
     (value) => select({ inverted: value === '1' }));
   const reset = element('button', { onclick: () => flameGraph.zoom(flameGraph.root) }, 'Whole graph (0)');
   return {
-    node: element('div', { class: 'fill' }, element('div', { class: 'tools' }, direction, colorChoice(() => flameGraph.draw()), reset, filterButtons()), flameGraph.node),
+    node: element('div', { class: 'fill' }, element('div', { class: 'tools' }, direction, colorChoice(() => flameGraph.draw()), reset, sourceButton(), filterButtons()), flameGraph.node),
     update: () => flameGraph.update(),
   };
 }

@@ -70,7 +70,7 @@ class Table {
   }
 }
 
-function functionTable(caption) {
+function functionTable(caption, act = (row) => select({ view: 'sandwich', symbol: row.symbol })) {
   const unit = () => series().unit;
   const all = () => sums().all;
   return new Table([
@@ -85,9 +85,9 @@ function functionTable(caption) {
     caption,
     sorted: { column: 0, down: true },
     empty: 'No function is in what is selected.',
-    act: (row) => select({ view: 'sandwich', symbol: row.symbol }),
+    act,
     attributes: (row) => ({
-      'data-function': code.names[row.symbol], 'data-module': code.modules[row.symbol], 'data-self': row.own, 'data-total': row.total,
+      'data-symbol': row.symbol, 'data-function': code.names[row.symbol], 'data-module': code.modules[row.symbol], 'data-self': row.own, 'data-total': row.total,
       'data-self-samples': row.ownSamples, 'data-total-samples': row.totalSamples,
     }),
   });

@@ -3,6 +3,7 @@
 
 mod lanes;
 mod served;
+mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,9 @@ use rz_tests::{Page, Trace, conv, program_path, report, temp_dir, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const VIEWS: [&str; 10] = [
-    "overview", "flame", "table", "timeline", "chart", "heatmap", "sandwich", "waits", "syscalls",
-    "heap",
+const VIEWS: [&str; 11] = [
+    "overview", "flame", "table", "timeline", "chart", "heatmap", "sandwich", "source", "waits",
+    "syscalls", "heap",
 ];
 
 /// 64 threads that compute and yield, with all that can be recorded of them.

@@ -16,13 +16,13 @@ use rz_tests::binary;
 use super::*;
 
 /// A `report` that serves.
-struct Served {
+pub(super) struct Served {
     report: Child,
-    address: String,
+    pub(super) address: String,
 }
 
 impl Served {
-    fn start(arguments: &[&str]) -> Self {
+    pub(super) fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(binary("report"));
         let mut report =
             command.args(arguments).arg("--serve").stdout(Stdio::piped()).spawn().unwrap();
@@ -32,7 +32,7 @@ impl Served {
         Served { report, address: address.trim().to_owned() }
     }
 
-    fn load(&self, page: &mut Page, fragment: &str) {
+    pub(super) fn load(&self, page: &mut Page, fragment: &str) {
         page.visit(&self.address, fragment);
         page.wait_for("document.documentElement.dataset.ready");
         // Until then there are slices of time.
@@ -40,7 +40,7 @@ impl Served {
     }
 
     /// What is answered to a request with these headers.
-    fn answer(&self, path: &str, headers: &str) -> String {
+    pub(super) fn answer(&self, path: &str, headers: &str) -> String {
         let host = self.address.split('/').nth(2).unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
         let headers = headers.replace("HOST", host);
@@ -59,7 +59,7 @@ impl Drop for Served {
 }
 
 /// Nothing went wrong, and nobody else was asked for anything.
-fn assert_only_asks(page: &Page, served: &Served) {
+pub(super) fn assert_only_asks(page: &Page, served: &Served) {
     assert_eq!(page.problems(), Vec::<String>::new());
     let foreign = |request: &String| !request.starts_with(&served.address);
     let requests = page.requests();
