@@ -21,7 +21,7 @@ use rz_report::model::calls::SortCalls;
 use rz_report::model::top::SortBy;
 use rz_report::model::trees::Direction;
 use rz_report::render::change_color::Width;
-use rz_report::views::annotate::AnnotateOptions;
+use rz_report::views::annotate::{AnnotateOptions, SourcePlaces};
 use rz_report::views::heap::sites::{SiteKind, SortSites};
 use rz_report::views::info::InfoOptions;
 use rz_report::views::list::ListOptions;
@@ -45,6 +45,8 @@ pub struct Config {
     pub html_limit: u64,
     /// Whether a page is served.
     pub serve: bool,
+    /// Where to look for the texts of sources that a page is to have, if any.
+    pub embed_source: Option<SourcePlaces>,
     /// Where what is shown goes as JSON.
     pub json: Option<PathBuf>,
     /// Where the text goes; `None` if there is to be none.
@@ -166,10 +168,15 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         }
         (None, None) => None,
     };
-    if function.is_none() && !args.source_dir.is_empty() {
-        let message = "--source-dir is for --source and --asm";
+    if args.embed_source && args.html.is_none() && !args.serve {
+        let message = "--embed-source is for the page of a trace: --html or --serve";
+        return Err(Args::command().error(ErrorKind::MissingRequiredArgument, message));
+    }
+    if function.is_none() && !args.embed_source && !args.source_dir.is_empty() {
+        let message = "--source-dir is for --source, --asm and --embed-source";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
+    let embed_source = args.embed_source.then(|| source_places(&args));
     let symbols = args.symbols.symbols()?;
     let view = if args.info {
         let (processes, rows) = (args.limit.unwrap_or(10), args.limit.unwrap_or(25));
@@ -292,6 +299,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         svg,
         html,
         serve: args.serve,
+        embed_source,
         html_limit: u64::from(args.html_limit) * 1_000_000,
         json: args.json,
         text,
@@ -321,8 +329,7 @@ fn sample_view(
         SampleView::Annotated(AnnotateOptions {
             function,
             asm: args.asm.is_some(),
-            source_dirs: args.source_dir.clone(),
-            source_maps: args.source_map.clone(),
+            sources: source_places(args),
             debug_dirs: symbols.debug_dirs.clone(),
             symbols: symbols.options.clone(),
             min_percent: args.min_percent,
@@ -345,6 +352,10 @@ fn sample_view(
     } else {
         SampleView::Summary { threads }
     }
+}
+
+fn source_places(args: &Args) -> SourcePlaces {
+    SourcePlaces { dirs: args.source_dir.clone(), maps: args.source_map.clone() }
 }
 
 fn sort_calls(by: Option<By>) -> SortCalls {
@@ -531,6 +542,10 @@ mod tests {
         check("report t.rz --source f --tree", ArgumentConflict);
         check("report t.rz --info --tree", ArgumentConflict);
         check("report t.rz --source-dir d", ArgumentConflict);
+        check("report t.rz --html --source-dir d", ArgumentConflict);
+        check("report t.rz --embed-source", MissingRequiredArgument);
+        check("report t.rz --svg --embed-source", MissingRequiredArgument);
+        check("report --diff a.rz b.rz --html --embed-source", ArgumentConflict);
         check("report --diff a.rz b.rz --source f", ArgumentConflict);
         check("report t.rz --serve --html", ArgumentConflict);
         check("report t.rz --serve -o t.txt", ArgumentConflict);
@@ -569,6 +584,16 @@ mod tests {
         let filter = config_of("report t.rz --to 50%").unwrap().filter;
         assert_eq!(filter.to, "50%".parse().ok());
         config_of("report t.rz --to 50% --until 50%").unwrap_err();
+    }
+
+    #[test]
+    fn sources_are_embedded_where_there_is_a_page() {
+        let places = |line: &str| config_of(line).unwrap().embed_source;
+        let here = SourcePlaces { dirs: vec!["d".into()], maps: vec!["m".into()] };
+        let options = "--embed-source --source-dir d --source-map m";
+        assert_eq!(places(&format!("report t.rz --html {options}")), Some(here.clone()));
+        assert_eq!(places(&format!("report t.rz --serve {options}")), Some(here));
+        assert_eq!(places("report t.rz --html --source-map m"), None);
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn serve_one(config: &Config, trace: &Path) -> Result<()> {
     let (suppressions, calls) = (read_suppressions(config)?, last_calls(config, trace)?);
     let name = file_name(trace);
     let (suppressions, calls) = (&suppressions, calls.as_ref());
-    let options = PageOptions { event, limit: config.html_limit, calls, suppressions };
+    let (limit, sources) = (config.html_limit, config.embed_source.as_ref());
+    let options = PageOptions { event, limit, calls, suppressions, sources };
     let page = ServedPage::new(&name, &mut profile, rows, options)?;
     drop(profile);
     serving::serve_trace(&name, page)
@@ -110,7 +111,8 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
     }
     let calls = last_calls(config, trace)?;
     let (limit, calls) = (config.html_limit, calls.as_ref());
-    let options = PageOptions { event, limit, calls, suppressions };
+    let sources = config.embed_source.as_ref();
+    let options = PageOptions { event, limit, calls, suppressions, sources };
     write_file(config.html.as_deref(), |out| write_page(out, &name, &mut profile, options))
 }
 

@@ -2,6 +2,18 @@
 
 let calls = null; // Once they were asked for.
 
+// Rows of columns.
+function callsOf({ left_out: left, after_ns: after, ...columns }) {
+  let now = 0;
+  const rows = after.map((distance, i) => {
+    now += distance ?? 0;
+    const row = { at_ns: distance === null ? null : now };
+    for (const [name, column] of Object.entries(columns)) row[name] = column[i];
+    return row;
+  });
+  return { rows, left };
+}
+
 // Calls count from the start of the recording, and all else on the page from that of the
 // window of time that it was made of.
 const callStart = (call) => call.at_ns - head.window_start_ns;
@@ -30,7 +42,7 @@ function callsList() {
 
 async function showCalls() {
   if (!hasSection('calls')) return;
-  calls ??= await unpackJson('calls');
+  calls ??= callsOf(await unpackJson('calls'));
   fillCalls();
 }
 
@@ -39,9 +51,9 @@ function fillCalls() {
   const text = callsText.value.toLowerCase();
   const keys = threads && new Set([...threads].map((thread) => threadKey(head.threads[thread])));
   const isIn = (call) => call.at_ns !== null && callStart(call) >= from * head.tick_ns && callStart(call) < until * head.tick_ns;
-  const shown = calls.calls.filter((call) => (!keys || keys.has(threadKey(call))) && (from === null || isIn(call))
+  const shown = calls.rows.filter((call) => (!keys || keys.has(threadKey(call))) && (from === null || isIn(call))
     && (!callsFailed.checked || call.error) && (!text || call.text.toLowerCase().includes(text)));
-  callsSaid.textContent = `${count(shown.length)} of ${count(calls.calls.length)} calls`
-    + (calls.left_out ? `; ${count(calls.left_out)} earlier ones are not on this page: report --syscalls --list has them` : '');
+  callsSaid.textContent = `${count(shown.length)} of ${count(calls.rows.length)} calls`
+    + (calls.left ? `; ${count(calls.left)} earlier ones are not on this page: report --syscalls --list has them` : '');
   callsTable.update(shown);
 }

@@ -89,7 +89,7 @@ async function readEnds() {
 }
 
 // Rows of columns, each thread's together and in order of time.
-// Nodes are numbers of `ends`, in two columns: the low byte, and the rest.
+// Where they end are numbers of `ends`, in two columns: the low byte, and the rest.
 async function readRows(columns) {
   const ends = await readEnds();
   const [threads, lengths, times, lows, highs, weights, durations, counts] = columns;
@@ -99,11 +99,14 @@ async function readRows(columns) {
   const rowsOf = readNumbers(lengths, new Float64Array(threadCount));
   const count = rowsOf.reduce((sum, rows) => sum + rows, 0);
   const column = (bytes, Type) => (bytes.length ? readNumbers(bytes, new Type(count)) : null);
+  const end = readNumbers(highs, new Uint32Array(count));
+  for (let row = 0; row < count; row++) end[row] = end[row] * 256 + lows[row];
   const rows = {
     count,
     runs: [],
     time: column(times, Float64Array),
-    node: readNumbers(highs, new Uint32Array(count)).map((high, row) => ends[high * 256 + lows[row]]),
+    end,
+    node: end.map((number) => ends[number]),
     weight: column(weights, Float64Array),
     duration: column(durations, Float64Array),
     samples: column(counts, Float64Array),

@@ -25,6 +25,7 @@ class FlameGraph {
     this.canvas.addEventListener('mousemove', (event) => this.hover(event));
     this.canvas.addEventListener('mouseleave', () => this.leave());
     this.canvas.addEventListener('click', (event) => this.click(event));
+    this.canvas.addEventListener('dblclick', () => views.has('source') && openSource());
     this.canvas.addEventListener('keydown', (event) => this.key(event));
   }
 
@@ -286,7 +287,7 @@ function flameView() {
     (value) => select({ inverted: value === '1' }));
   const reset = element('button', { onclick: () => flameGraph.zoom(flameGraph.root) }, 'Whole graph (0)');
   const bar = isComparing() ? comparisonBar() : null;
-  const tools = comparison.head ? [reset] : [direction, bar ? null : colorChoice(() => flameGraph.draw()), reset, filterButtons()];
+  const tools = comparison.head ? [reset] : [direction, bar ? null : colorChoice(() => flameGraph.draw()), reset, sourceButton(), filterButtons()];
   return {
     node: element('div', { class: 'fill' }, element('div', { class: 'tools' }, ...tools), bar?.node, flameGraph.node),
     update() {

@@ -12,6 +12,7 @@ const KEYS = [
   ['d', 'drop stacks with the function'],
   ['m', 'merge the function into its callers'],
   ['s', 'the function’s callers and callees'],
+  ['l, double click', 'the function’s source, line by line'],
   ['r', 'close direct recursion'],
   ['b', 'keep the selected time and threads as before, to compare others with it'],
   ['Esc', 'back: search, zoom, comparison, last filter, threads, time'],
@@ -56,8 +57,11 @@ function threadsDialog() {
       } }, 'All threads')));
 }
 
-// The function that keys are about: that of the frame that is chosen or pointed at.
+// The function that keys are about: that of the row or frame that is chosen or pointed at.
 function functionAtHand() {
+  const row = ['focus', 'hover'].map((how) => byId('view').querySelector(`tr[data-symbol]:${how}`)).find(Boolean);
+  if (row) return Number(row.dataset.symbol);
+  if (selection.view === 'source') return sourceSymbol();
   const box = lastGraph?.chosen ?? lastGraph?.hovered?.box;
   if (box?.above && code.isFunction[box.frame]) return code.symbol[box.frame];
   return selection.view === 'sandwich' ? sandwiched() : null;
@@ -87,9 +91,10 @@ function onKey(event) {
   if (filter && comparison.head) say('Stacks of a comparison cannot be filtered here: report --diff --focus and the like do.');
   else if (filter) {
     const symbol = functionAtHand();
-    if (symbol === null) say('Choose a frame of a graph first, or point at it.');
+    if (symbol === null) say('Choose a frame or a function first, or point at it.');
     else addFilter({ op: filter, arg: symbol });
-  } else if (comparison.head && ['s', 'r', 'i', 'b'].includes(event.key)) return;
+  } else if (comparison.head && ['s', 'l', 'r', 'i', 'b'].includes(event.key)) return;
+  else if (event.key === 'l') openSource();
   else if (event.key === 's' && functionAtHand() !== null) select({ view: 'sandwich', symbol: functionAtHand() });
   else if (event.key === 'b') keepAsBefore();
   else if (event.key === 'r') addFilter({ op: 'recursion', arg: null });

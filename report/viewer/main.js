@@ -8,6 +8,7 @@ const traceViews = new Map([
   ['chart', ['Flame chart', chartView]],
   ['heatmap', ['Heat map', heatmapView]],
   ['sandwich', ['Sandwich', sandwichView]],
+  ['source', ['Source', sourceView]],
   ['waits', ['Waits', waitsView]],
   ['syscalls', ['Syscalls', syscallsView]],
   ['heap', ['Heap', heapView]],

@@ -33,7 +33,7 @@ function sandwichView() {
     if (symbol !== null) addFilter({ op, arg: op === 'module' ? code.moduleNumber[symbol] : symbol });
   } }, text);
   const tools = element('div', { class: 'tools' }, act('focus', 'Focus (f)'), act('keep', 'Only with it (F)'),
-    act('collapse', 'Close (c)'), act('drop', 'Drop (d)'), act('merge', 'Merge (m)'), act('module', 'Only its module'));
+    act('collapse', 'Close (c)'), act('drop', 'Drop (d)'), act('merge', 'Merge (m)'), act('module', 'Only its module'), sourceButton());
   const both = element('div', { class: 'sandwich' }, bar?.node, title, tools,
     element('h3', {}, 'Callers'), callers.node, element('h3', {}, 'Callees'), callees.node);
   lastGraph = callees;

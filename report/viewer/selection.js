@@ -163,11 +163,11 @@ function firstAfter(times, start, end, time) {
   return start;
 }
 
-// Adds up the rows that a range of time and threads select. Of an interval, the part in
-// the range counts.
-function addUp(one, from, until, threads, own, samples) {
+// Adds up the rows that a range of time and threads select, by node or by end. Of an
+// interval, the part in the range counts.
+function addUp(one, from, until, threads, own, samples, by = 'node') {
   for (const rows of partsOf(one, from, until)) {
-    const { time, duration, node, weight } = rows;
+    const { time, duration, [by]: node, weight } = rows;
     // Of just this window, and cut where it is.
     const whole = from === null || (rows.from === from && rows.until === until);
     const counts = rows.samples;
@@ -217,21 +217,10 @@ function sumsOf(part, filters) {
 
 function addedUp({ from, until, threads }, filters) {
   const { tree, steps } = filteredTree(filters);
-  let own = new Float64Array(code.tree.size);
-  let samples = new Float64Array(code.tree.size);
+  const own = new Float64Array(code.tree.size);
+  const samples = new Float64Array(code.tree.size);
   addUp(series(), from, until, threads, own, samples);
-  steps.forEach((step, i) => {
-    const size = i + 1 < steps.length ? steps[i + 1].length : tree.size;
-    const [newOwn, newSamples] = [new Float64Array(size), new Float64Array(size)];
-    for (let node = 0; node < step.length; node++) {
-      if (step[node] >= 0) {
-        newOwn[step[node]] += own[node];
-        newSamples[step[node]] += samples[node];
-      }
-    }
-    [own, samples] = [newOwn, newSamples];
-  });
-  return new Sums(tree, own, samples);
+  return new Sums(tree, ...passedOn(steps, tree, own, samples));
 }
 
 // Which frames the search finds; null without one.

@@ -74,7 +74,7 @@ class Table {
 
 const lookAt = ({ symbol }) => select({ view: 'sandwich', symbol });
 
-function functionTable(caption) {
+function functionTable(caption, act = lookAt) {
   const unit = () => series().unit;
   const all = () => selectedSums().all;
   return new Table([
@@ -89,9 +89,9 @@ function functionTable(caption) {
     caption,
     sorted: { column: 0, down: true },
     empty: 'No function is in what is selected.',
-    act: lookAt,
+    act,
     attributes: (row) => ({
-      'data-function': code.names[row.symbol], 'data-module': code.modules[row.symbol], 'data-self': row.own, 'data-total': row.total,
+      'data-symbol': row.symbol, 'data-function': code.names[row.symbol], 'data-module': code.modules[row.symbol], 'data-self': row.own, 'data-total': row.total,
       'data-self-samples': row.ownSamples, 'data-total-samples': row.totalSamples,
     }),
   });

@@ -42,9 +42,11 @@ function labelOf(frame) {
 }
 
 class Tree {
-  constructor(parent, frame) {
+  // Of nodes that are lines, `place` says which.
+  constructor(parent, frame, place = null) {
     this.parent = parent;
     this.frame = frame;
+    this.place = place;
     this.size = parent.length;
     const start = new Uint32Array(this.size + 1);
     for (let node = 1; node < this.size; node++) start[parent[node] + 1]++;
@@ -94,20 +96,23 @@ function filterText({ op, arg }) {
 }
 
 function filtered(tree, { op, arg }) {
-  const { parent, frame, size } = tree;
+  const { parent, frame, place, size } = tree;
   const target = new Int32Array(size);
   const own = new Int32Array(size);
   const inside = new Uint8Array(size);
   const parents = [0];
   const frames = [frame[ROOT]];
+  const places = [place?.[ROOT]];
   const known = new Map();
-  const child = (above, ofFrame) => {
-    const key = above * code.frames + ofFrame;
+  const [kinds, kindOf] = place ? [lines.place.size, place] : [code.frames, frame];
+  const child = (above, like) => {
+    const key = above * kinds + kindOf[like];
     let node = known.get(key);
     if (node === undefined) {
       node = parents.length;
       parents.push(above);
-      frames.push(ofFrame);
+      frames.push(frame[like]);
+      places.push(place?.[like]);
       known.set(key, node);
     }
     return node;
@@ -123,45 +128,59 @@ function filtered(tree, { op, arg }) {
     let into;
     switch (op) {
       case 'focus':
-        into = was ? child(target[above], f) : inside[node] ? child(ROOT, f) : ROOT;
+        into = was ? child(target[above], node) : inside[node] ? child(ROOT, node) : ROOT;
         break;
-      case 'merge': into = isIt(f) ? target[above] : child(target[above], f); break;
-      case 'collapse': into = was ? target[above] : child(target[above], f); break;
+      case 'merge': into = isIt(f) ? target[above] : child(target[above], node); break;
+      case 'collapse': into = was ? target[above] : child(target[above], node); break;
       case 'recursion':
         into = code.symbol[frames[target[above]]] === code.symbol[f] && target[above] !== ROOT
-          ? target[above] : child(target[above], f);
+          ? target[above] : child(target[above], node);
         break;
       case 'module':
-        into = kept || code.moduleNumber[code.symbol[f]] === arg ? child(target[above], f) : target[above];
+        into = kept || code.moduleNumber[code.symbol[f]] === arg ? child(target[above], node) : target[above];
         break;
-      case 'runtime': into = kept || code.runtime[f] ? child(target[above], f) : target[above]; break;
-      case 'kind': into = code.kind[f] === arg ? target[above] : child(target[above], f); break;
-      case 'nokernel': into = code.kind[f] === 'kernel' ? target[above] : child(target[above], f); break;
-      default: into = child(target[above], f);
+      case 'runtime': into = kept || code.runtime[f] ? child(target[above], node) : target[above]; break;
+      case 'kind': into = code.kind[f] === arg ? target[above] : child(target[above], node); break;
+      case 'nokernel': into = code.kind[f] === 'kernel' ? target[above] : child(target[above], node); break;
+      default: into = child(target[above], node);
     }
     target[node] = into;
     const selected = op === 'focus' || op === 'keep' ? inside[node] : op === 'drop' ? !inside[node] : true;
     own[node] = selected ? into : -1;
   }
-  return { tree: new Tree(Uint32Array.from(parents), Uint32Array.from(frames)), own };
+  return { tree: new Tree(Uint32Array.from(parents), Uint32Array.from(frames), place && Uint32Array.from(places)), own };
 }
 
-let lastFiltered = { key: '', steps: [], tree: null };
-
-// The tree that all filters leave, and what each makes of the one before.
-function filteredTree(filters) {
+// The tree that all filters leave of one, and what each makes of the one before.
+function filteredTree(filters, whole = code.tree) {
   const key = JSON.stringify(filters);
-  if (lastFiltered.key !== key || !lastFiltered.tree) {
+  if (whole.filtered?.key !== key) {
     const steps = [];
-    let tree = code.tree;
+    let tree = whole;
     for (const filter of filters) {
       const step = filtered(tree, filter);
       steps.push(step.own);
       tree = step.tree;
     }
-    lastFiltered = { key, steps, tree };
+    whole.filtered = { key, steps, tree };
   }
-  return lastFiltered;
+  return whole.filtered;
+}
+
+// Sums of a whole tree, as those of the tree that is left of it.
+function passedOn(steps, tree, own, samples) {
+  steps.forEach((step, i) => {
+    const size = i + 1 < steps.length ? steps[i + 1].length : tree.size;
+    const [newOwn, newSamples] = [new Float64Array(size), new Float64Array(size)];
+    for (let node = 0; node < step.length; node++) {
+      if (step[node] >= 0) {
+        newOwn[step[node]] += own[node];
+        newSamples[step[node]] += samples[node];
+      }
+    }
+    [own, samples] = [newOwn, newSamples];
+  });
+  return [own, samples];
 }
 
 // Own and total weights of nodes.

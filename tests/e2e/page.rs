@@ -4,6 +4,7 @@
 mod lanes;
 mod parts;
 mod served;
+mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,9 @@ use rz_tests::{Page, Trace, conv, program_path, report, temp_dir, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const VIEWS: [&str; 10] = [
-    "overview", "flame", "table", "timeline", "chart", "heatmap", "sandwich", "waits", "syscalls",
-    "heap",
+const VIEWS: [&str; 11] = [
+    "overview", "flame", "table", "timeline", "chart", "heatmap", "sandwich", "source", "waits",
+    "syscalls", "heap",
 ];
 
 /// 64 threads that compute and yield, with all that can be recorded of them.
@@ -238,19 +239,18 @@ fn single_calls_are_searched(page: &mut Page, trace: &Trace) {
     let list = report(&[text(&trace.path()), "--syscalls", "--list", "--tail", "10000", "--json"]);
     let json: Value = serde_json::from_str(&list.success().stdout).unwrap();
     let listed = json["data"]["calls"].as_array().unwrap();
-    let unmapped = listed.iter().filter(|call| call["syscall"] == "munmap").count();
-    assert!(unmapped > 0 && unmapped < 200, "{unmapped}");
+    let unmapped = listed.iter().filter(|call| call["syscall"] == "munmap");
+    let unmapped: Vec<Value> = unmapped.map(|call| json!(["munmap", call["at_ns"]])).collect();
+    assert!(!unmapped.is_empty() && unmapped.len() < 200, "{unmapped:?}");
     page.wait_for("document.querySelector('tr[data-call]')");
     page.evaluate(
         "((field) => { field.value = 'munmap('; field.dispatchEvent(new Event('input')); })(\
          document.querySelector('[aria-label=\"Search system calls\"]'))",
     );
     let shown = page.evaluate(
-        "Array.from(document.querySelectorAll('tr[data-call]'), (row) => [row.dataset.call, row.innerText])",
+        "Array.from(document.querySelectorAll('tr[data-call]'), ({dataset: d}) => [d.call, +d.at])",
     );
-    let shown = shown.as_array().unwrap();
-    assert!(shown.iter().all(|row| row[0] == "munmap"), "{shown:?}");
-    assert_eq!(shown.len(), unmapped, "{shown:?}");
+    assert_eq!(shown.as_array(), Some(&unmapped));
 }
 
 /// `main` calls `parse` (60), which calls `scan` (20) and itself, and `send` (40).

@@ -33,14 +33,16 @@ const MAIN: &str = "\
 import { coldLoop, hotLoop } from \"./math\";
 
 const steps = [hotLoop, coldLoop];
-const end = performance.now() + 1500;
+// On a busy machine it takes as long as it takes.
+const spent = () => process.cpuUsage().user / 1000;
+const end = spent() + 1500;
 let total = 0;
-while (performance.now() < end) for (const step of steps) total += step(100000);
+while (spent() < end) for (const step of steps) total += step(100000);
 console.log(total > 0);
 ";
 
 /// Writes the sources, and bundles and minifies them into `dist/app.js`.
-fn bundle(root: &Path, map: &str) -> PathBuf {
+pub fn bundle(root: &Path, map: &str) -> PathBuf {
     fs::create_dir_all(root.join("src")).unwrap();
     fs::write(root.join("src/math.ts"), MATH).unwrap();
     fs::write(root.join("src/main.ts"), MAIN).unwrap();
@@ -57,7 +59,7 @@ fn record(app: &Path, how: &str) -> Trace {
 }
 
 /// The same, with all that node is told.
-fn record_with(app: &Path, options: &[&str]) -> Trace {
+pub fn record_with(app: &Path, options: &[&str]) -> Trace {
     let (env, node) = (tool("env"), tool("node"));
     // Logs and dumps are left where node runs.
     let there = app.parent().expect("it is in a folder");

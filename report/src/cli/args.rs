@@ -22,6 +22,8 @@ Examples:
   report trace.rz --inverted               what was running, and who called it
   report trace.rz --svg                    a flame graph in trace.svg
   report trace.rz --html                   a page to look around in, trace.html
+  report trace.rz --html --embed-source --source-dir src
+                                           with the text of the lines that were hot
   report trace.rz --serve                  the same of a large trace, on this machine
   report trace.rz --inverted --svg -       an icicle graph to standard output
   ssh box rec -d 10 -p 4242 -o - | report -
@@ -99,7 +101,8 @@ pub(super) struct Args {
     /// be given with --source
     #[arg(long, value_name = "FUNCTION", num_args = 0..=1, conflicts_with_all = NOT_WITH_ONE_FUNCTION, help_heading = "View")]
     pub(super) asm: Option<Option<String>>,
-    /// With --source and --asm: look here first for sources; may be repeated
+    /// With --source, --asm and --embed-source: look here first for sources; may be
+    /// repeated
     #[arg(long, value_name = "DIR", help_heading = "View")]
     pub(super) source_dir: Vec<PathBuf>,
     /// Show what is known besides samples: of the recording, of the file, and
@@ -125,6 +128,12 @@ pub(super) struct Args {
     /// slices of time
     #[arg(long, value_name = "MB", default_value = "50", requires = "html", help_heading = "View")]
     pub(super) html_limit: u32,
+
+    /// With --html and --serve: put the text of the lines that were sampled into the
+    /// page, with those around them, found as --source finds it; whoever has the page
+    /// can read them
+    #[arg(long, conflicts_with = "diff", help_heading = "View")]
+    pub(super) embed_source: bool,
 
     /// With --diff: the second side calls OLD now NEW; may be repeated
     #[arg(long, value_name = "OLD=NEW", requires = "diff", conflicts_with = "trace", value_parser = parse_rename, help_heading = "Comparison")]

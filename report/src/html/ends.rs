@@ -2,19 +2,19 @@
 //! and take least room.
 
 use super::columns::Column;
-use crate::model::calltree::NodeId;
+use super::lines::{LineNode, Lines};
 
 pub(super) struct Ends {
-    nodes: Vec<NodeId>,
+    nodes: Vec<LineNode>,
     number_of: Vec<usize>,
 }
 
 impl Ends {
     /// `nodes`: those of all rows; there are `size` in the tree.
-    pub(super) fn of(nodes: impl Iterator<Item = NodeId>, size: usize) -> Self {
+    pub(super) fn of(nodes: impl Iterator<Item = LineNode>, size: usize) -> Self {
         let mut counts = vec![0_u64; size];
         nodes.for_each(|node| counts[node] += 1);
-        let mut nodes: Vec<NodeId> = (0..size).filter(|&node| counts[node] > 0).collect();
+        let mut nodes: Vec<LineNode> = (0..size).filter(|&node| counts[node] > 0).collect();
         nodes.sort_by_key(|&node| std::cmp::Reverse(counts[node]));
         let mut number_of = vec![0; size];
         nodes.iter().enumerate().for_each(|(number, &node)| number_of[node] = number);
@@ -22,14 +22,19 @@ impl Ends {
     }
 
     /// The number of a node that rows end in.
-    pub(super) fn number(&self, node: NodeId) -> usize {
+    pub(super) fn number(&self, node: LineNode) -> usize {
         self.number_of[node]
     }
 
     /// The nodes, by number.
-    pub(super) fn column(&self) -> Column {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = LineNode> {
+        self.nodes.iter().copied()
+    }
+
+    /// The nodes of the call tree that they stand for, by number.
+    pub(super) fn column(&self, lines: &Lines) -> Column {
         let mut column = Column::default();
-        self.nodes.iter().for_each(|&node| column.push(node as u64));
+        self.nodes().for_each(|node| column.push(lines.node_of(node) as u64));
         column
     }
 }

@@ -125,6 +125,7 @@ impl<'h> Head<'h> {
         stacks: &Stacks,
         (series, span_ns): (&[Series], Nanos),
         (options, made): (PageOptions<'_>, Made<'h>),
+        mut notes: Vec<String>,
     ) -> Self {
         let info = &profile.info;
         let mut heads: Vec<SeriesHead> =
@@ -136,6 +137,10 @@ impl<'h> Head<'h> {
         let first = series.iter().position(|one| Some(one.counted.0) == event);
         let first = first.or_else(|| event.and_then(of_event)).unwrap_or(0);
         let window = info.filter.window;
+        notes.extend(match made {
+            Made::File(size) => size_notes(options.limit, size),
+            Made::Served(_) => served_notes(series),
+        });
         let thread = |id: ThreadId| ShownThread::of(profile, Some(id));
         Head {
             generator: concat!("report ", env!("CARGO_PKG_VERSION")),
@@ -149,10 +154,7 @@ impl<'h> Head<'h> {
             first,
             threads: (0..profile.threads.len()).map(thread).collect(),
             losses: info.losses.iter().map(|loss| ShownLoss::of(loss, info.start_ns)).collect(),
-            notes: match made {
-                Made::File(size) => size_notes(options.limit, size),
-                Made::Served(_) => served_notes(series),
-            },
+            notes,
             served: match made {
                 Made::File(_) => &[],
                 Made::Served(sections) => sections,

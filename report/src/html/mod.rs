@@ -12,14 +12,17 @@
 //! Texts of a trace are data only: the page shows them as text, and its policy lets
 //! nothing run but the script that is written here, and nothing be fetched.
 
+mod calls;
 mod columns;
 mod diff;
 mod ends;
 mod head;
+mod lines;
 mod names;
 mod sections;
 mod series;
 mod served;
+mod sources;
 mod stacks;
 mod viewer;
 mod views;
@@ -31,13 +34,15 @@ use rz_profile::heap::Suppressions;
 use rz_profile::model::{EventId, Nanos, Profile};
 
 use crate::error::ReportError;
-use crate::views::list::{CallsPage, ListOptions};
+use crate::views::annotate::SourcePlaces;
+use calls::Calls;
 pub use diff::write_diff_page;
 use ends::Ends;
 use head::Head;
 use sections::{Packed, Sections};
 use series::Series;
 pub use served::ServedPage;
+use sources::Sources;
 use stacks::Stacks;
 use viewer::{DataIn, HEAD, write_viewer};
 
@@ -55,6 +60,8 @@ pub struct PageOptions<'c> {
     pub calls: Option<&'c CallList>,
     /// Leaks that are not shown.
     pub suppressions: &'c Suppressions,
+    /// Where to look for texts of sources that the page is to have.
+    pub sources: Option<&'c SourcePlaces>,
 }
 
 /// How many system calls a page shows one by one: the last ones.
@@ -71,7 +78,8 @@ pub fn write_page(
     profile: &mut Profile,
     options: PageOptions<'_>,
 ) -> Result<(), ReportError> {
-    let Data { fixed, stacks, mut series, ends, span_ns } = Data::of(name, profile, options)?;
+    let Data { fixed, stacks, mut series, ends, span_ns, notes } =
+        Data::of(name, profile, options)?;
     let start_ns = profile.info.start_ns;
     let fixed = fixed.packed()?;
     let mut slice_ns = 0;
@@ -87,7 +95,8 @@ pub fn write_page(
             continue;
         }
         let made = Made::File(PageSize { bytes, slice_ns });
-        let head = Head::new(name, profile, &stacks, (&series[..], span_ns), (options, made));
+        let of = (&series[..], span_ns);
+        let head = Head::new(name, profile, &stacks, of, (options, made), notes);
         let mut all = packed_head(&head)?;
         all.extend(fixed);
         all.extend(timed);
@@ -109,6 +118,8 @@ struct Data {
     series: Vec<Series>,
     ends: Ends,
     span_ns: Nanos,
+    /// What a reader should know of it.
+    notes: Vec<String>,
 }
 
 impl Data {
@@ -120,17 +131,26 @@ impl Data {
         fixed.add("stacks", &stacks.columns());
         fixed.add_json("views", &views)?;
         if let Some(calls) = options.calls {
-            let last = ListOptions { tail: Some(LAST_CALLS), ..ListOptions::default() };
-            fixed.add_json("calls", &CallsPage::new(calls, last))?;
+            fixed.add_json("calls", &Calls::of(calls))?;
         }
         let series = Series::all(profile, &stacks);
-        let ends = Ends::of(series.iter().flat_map(Series::nodes), stacks.len());
-        fixed.add("ends", &[ends.column()]);
+        let ends = Ends::of(series.iter().flat_map(Series::ends), stacks.lines.len());
+        fixed.add("ends", &[ends.column(&stacks.lines)]);
+        let mut notes = Vec::new();
+        if stacks.lines.any() {
+            fixed.add("lines", &stacks.lines_of(ends.nodes()));
+            let mut samples = vec![0; stacks.lines.len()];
+            series.iter().for_each(|one| one.count(&mut samples));
+            let weights = stacks.lines.by_file(samples);
+            let sources = Sources::of(profile, &stacks.lines, &weights, options.sources);
+            fixed.add_json("sources", &sources)?;
+            notes = sources.notes();
+        }
         for one in series.iter().filter(|one| one.has_rows() && !one.timed) {
             fixed.add(&one.section(), &one.columns(profile.info.start_ns, &ends));
         }
         let span_ns = span_ns(profile, &series);
-        Ok(Data { fixed, stacks, series, ends, span_ns })
+        Ok(Data { fixed, stacks, series, ends, span_ns, notes })
     }
 }
 

@@ -16,6 +16,18 @@ pub(super) struct Names {
     frames: Vec<(usize, ShownKind, Option<RuntimeFrame>)>,
 }
 
+impl Names {
+    /// How many functions have names.
+    pub(super) fn functions(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The function of a frame.
+    pub(super) fn function(&self, frame: usize) -> usize {
+        self.frames[frame].0
+    }
+}
+
 /// Collects them in order of appearance, each once.
 #[derive(Default)]
 pub(super) struct Naming {

@@ -8,8 +8,9 @@ use rz_profile::slices::{Slices, bounds};
 use super::TICK_NS;
 use super::columns::Column;
 use super::ends::Ends;
+use super::lines::LineNode;
 use super::stacks::{Counted, Stacks, all_counted};
-use crate::model::calltree::{Amount, NodeId};
+use crate::model::calltree::Amount;
 
 /// The rows of one event, or of one metric of allocations.
 pub(super) struct Series {
@@ -26,7 +27,7 @@ struct Row {
     thread: ThreadId,
     time_ns: Nanos,
     duration_ns: Nanos,
-    node: NodeId,
+    end: LineNode,
     amount: Amount,
 }
 
@@ -53,9 +54,9 @@ impl Series {
         if !timed {
             let samples = profile.samples.iter().filter(|sample| sample.event == event);
             rows.extend(samples.filter_map(|sample| {
-                let node = stacks.leaf(counted, sample.thread, sample.stack)?;
+                let end = stacks.end(counted, sample.thread, sample.stack)?;
                 let amount = Amount { samples: sample.count, weight: sample.weight };
-                Some(Row { thread: sample.thread, time_ns: 0, duration_ns: 0, node, amount })
+                Some(Row { thread: sample.thread, time_ns: 0, duration_ns: 0, end, amount })
             }));
         }
         rows.sort_by_key(|row| (row.thread, row.time_ns));
@@ -89,8 +90,15 @@ impl Series {
     }
 
     /// The nodes in which rows end.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
-        self.rows.iter().map(|row| row.node)
+    pub(super) fn ends(&self) -> impl Iterator<Item = LineNode> {
+        self.rows.iter().map(|row| row.end)
+    }
+
+    /// Counts samples by where they end.
+    pub(super) fn count(&self, samples: &mut [u64]) {
+        for row in &self.rows {
+            samples[row.end] = samples[row.end].saturating_add(row.amount.samples);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -110,13 +118,13 @@ impl Series {
         }
         let slices = Slices::new(slice_ns, start_ns, self.rows.iter().map(Row::span));
         let mut sums: Vec<Row> = Vec::new();
-        let mut index_of: FxHashMap<(ThreadId, u64, NodeId), usize> = FxHashMap::default();
+        let mut index_of: FxHashMap<(ThreadId, u64, LineNode), usize> = FxHashMap::default();
         for row in &self.rows {
             let Some(slice) = slices.number(row.time_ns, row.duration_ns) else {
                 sums.push(*row);
                 continue;
             };
-            let index = *index_of.entry((row.thread, slice, row.node)).or_insert_with(|| {
+            let index = *index_of.entry((row.thread, slice, row.end)).or_insert_with(|| {
                 let ((time_ns, duration_ns), amount) = (slices.span(slice), Amount::default());
                 sums.push(Row { time_ns, duration_ns, amount, ..*row });
                 sums.len() - 1
@@ -150,7 +158,7 @@ impl Series {
                     times.push_signed(now - last);
                 }
                 last = now;
-                let end = ends.number(row.node);
+                let end = ends.number(row.end);
                 lows.push_byte(end as u8);
                 highs.push((end >> 8) as u64);
                 weights.push(row.amount.weight);
@@ -169,10 +177,10 @@ impl Series {
 fn timed_rows(times: &[TimedSample], stacks: &Stacks, counted: Counted) -> Vec<Row> {
     let of_event = times.iter().filter(|sample| sample.event == counted.0);
     let row = |sample: &TimedSample| {
-        let node = stacks.leaf(counted, sample.thread, sample.stack.get())?;
+        let end = stacks.end(counted, sample.thread, sample.stack.get())?;
         let amount = Amount { samples: sample.count, weight: sample.weight };
         let (time_ns, duration_ns) = (sample.time_ns, sample.duration_ns);
-        Some(Row { thread: sample.thread, time_ns, duration_ns, node, amount })
+        Some(Row { thread: sample.thread, time_ns, duration_ns, end, amount })
     };
     of_event.filter_map(row).collect()
 }

@@ -38,14 +38,15 @@ impl ServedPage {
         rows: Rows,
         options: PageOptions<'_>,
     ) -> Result<Self, ReportError> {
-        let Data { fixed, stacks, series, ends, span_ns } = Data::of(name, profile, options)?;
+        let Data { fixed, stacks, series, ends, span_ns, notes } =
+            Data::of(name, profile, options)?;
         let start_ns = profile.info.start_ns;
         let with_times = timed_sections(&series, &ends, start_ns);
         let sections: FxHashMap<String, Vec<u8>> =
             fixed.into_iter().chain(with_times.into_iter()).collect();
         let names: Vec<String> = sections.keys().cloned().collect();
         let of = (&series[..], span_ns);
-        let head = Head::new(name, profile, &stacks, of, (options, Made::Served(&names)));
+        let head = Head::new(name, profile, &stacks, of, (options, Made::Served(&names)), notes);
         let mut html = Vec::new();
         write_viewer(&mut html, &packed_head(&head)?, DataIn::Server)?;
         let kind = |one: &Series| profile.events[one.counted.0].kind;

@@ -1,17 +1,20 @@
-//! The call trees of all events as one, whose nodes rows of any event end in.
+//! The call trees of all events as one, and lines of its nodes, in which rows of any event
+//! end.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_profile::heap::{Metric, show};
 use rz_profile::model::{EventId, EventKind, Profile, ThreadId};
 
 use super::columns::Column;
+use super::lines::{Growing, LineNode, Lines};
 use super::names::{Names, Naming};
 use crate::model::calltree::{CallTree, Node, NodeId, ROOT, Roots, TreeInput};
 use crate::model::merged::Merged;
 use crate::model::symbols::Symbols;
 
-/// Where samples end, by their thread and stack.
-type Leaves = FxHashMap<(ThreadId, Option<usize>), NodeId>;
+/// Where samples end, by their thread and stack: in nodes of the call tree at first, then
+/// in those of lines.
+type Leaves = FxHashMap<(ThreadId, Option<usize>), usize>;
 
 /// All nodes, a caller's callees behind it.
 pub(super) struct Stacks {
@@ -19,6 +22,8 @@ pub(super) struct Stacks {
     pub(super) names: Names,
     /// Of each node, its parent and frame; the root is its own parent.
     nodes: Vec<(NodeId, usize)>,
+    /// Where in their sources nodes are.
+    pub(super) lines: Lines,
     leaves: FxHashMap<(EventId, Option<Metric>), Leaves>,
 }
 
@@ -67,27 +72,40 @@ impl Stacks {
             let node = &merged.tree.nodes[id];
             (place_of[node.parent], names.frame((node.symbol, node.kind, node.how), &symbols))
         };
-        let nodes = order.iter().map(node).collect();
-        let leaves = ends.into_iter().zip(&merged.ids).map(|((counted, mut leaves), ids)| {
-            leaves.values_mut().for_each(|node| *node = place_of[ids[*node]]);
-            (counted, leaves)
-        });
-        Stacks { leaves: leaves.collect(), nodes, names: names.finish() }
+        let nodes: Vec<(NodeId, usize)> = order.iter().map(node).collect();
+        let parents: Vec<NodeId> = nodes.iter().map(|&(parent, _)| parent).collect();
+        let mut growing = Growing::new(profile, &parents);
+        for ((_, leaves), ids) in ends.iter_mut().zip(&merged.ids) {
+            for (&(_, stack), end) in leaves {
+                *end = growing.end(place_of[ids[*end]], stack);
+            }
+        }
+        let (lines, number_of) = growing.finish();
+        let all = ends.iter_mut().flat_map(|(_, leaves)| leaves.values_mut());
+        all.for_each(|end| *end = number_of[*end]);
+        Stacks { names: names.finish(), nodes, lines, leaves: ends.into_iter().collect() }
     }
 
-    /// The node in which samples of a thread with a stack end.
-    pub(super) fn leaf(
+    /// Where samples of a thread with a stack end.
+    pub(super) fn end(
         &self,
         counted: Counted,
         thread: ThreadId,
         stack: Option<usize>,
-    ) -> Option<NodeId> {
+    ) -> Option<LineNode> {
         self.leaves.get(&counted)?.get(&(thread, stack)).copied()
     }
 
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Where in their sources they are, and which node each of `ends` is.
+    pub(super) fn lines_of(&self, ends: impl Iterator<Item = LineNode>) -> [Column; 7] {
+        let function = |&(_, frame): &(NodeId, usize)| self.names.function(frame);
+        let functions: Vec<usize> = self.nodes.iter().map(function).collect();
+        self.lines.columns(&functions, self.names.functions(), ends)
     }
 
     /// How far before a node its parent is, and which frame it is.

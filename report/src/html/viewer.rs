@@ -15,11 +15,12 @@ const INDEX: &str = include_str!("../../viewer/index.html");
 const STYLE: &str = include_str!("../../viewer/style.css");
 
 /// One script, in the order in which its parts need each other.
-const SCRIPT: [&str; 20] = [
+const SCRIPT: [&str; 22] = [
     include_str!("../../viewer/data.js"),
     include_str!("../../viewer/format.js"),
     include_str!("../../viewer/tree.js"),
     include_str!("../../viewer/selection.js"),
+    include_str!("../../viewer/lines.js"),
     include_str!("../../viewer/canvas.js"),
     include_str!("../../viewer/flame.js"),
     include_str!("../../viewer/table.js"),
@@ -28,6 +29,7 @@ const SCRIPT: [&str; 20] = [
     include_str!("../../viewer/chart.js"),
     include_str!("../../viewer/heatmap.js"),
     include_str!("../../viewer/sandwich.js"),
+    include_str!("../../viewer/source.js"),
     include_str!("../../viewer/overview.js"),
     include_str!("../../viewer/calls.js"),
     include_str!("../../viewer/exact.js"),

@@ -21,7 +21,7 @@ use crate::model::calls::SortCalls;
 use crate::model::top::SortBy;
 use crate::model::trees::Direction;
 use crate::render::style::Style;
-use crate::views::annotate::{AnnotateOptions, annotated};
+use crate::views::annotate::{AnnotateOptions, SourcePlaces, annotated};
 use crate::views::flame::write_flame_graph;
 use crate::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_sites};
 use crate::views::heap::{HeapPageOptions, heap, write_heap};
@@ -112,8 +112,7 @@ fn lines_of_python() {
     let options = AnnotateOptions {
         function: "crunch".into(),
         asm: false,
-        source_dirs: Vec::new(),
-        source_maps: Vec::new(),
+        sources: SourcePlaces::default(),
         debug_dirs: Vec::new(),
         symbols: Default::default(),
         min_percent: 1.0,

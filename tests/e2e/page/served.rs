@@ -18,7 +18,7 @@ use super::*;
 /// A `report` that serves.
 pub(super) struct Served {
     report: Child,
-    address: String,
+    pub(super) address: String,
 }
 
 impl Served {
@@ -40,7 +40,7 @@ impl Served {
     }
 
     /// What is answered to a request with these headers.
-    fn answer(&self, path: &str, headers: &str) -> String {
+    pub(super) fn answer(&self, path: &str, headers: &str) -> String {
         let host = self.address.split('/').nth(2).unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
         let headers = headers.replace("HOST", host);

@@ -255,7 +255,7 @@ impl<'v> Lines<'v> {
         let calls = self.symbols.calls.get((*self.rows.get(row)?)?)?;
         let FunctionLine { name, file, line, .. } = calls.first()?;
         let file = file.as_deref().filter(|_| *line > 0)?;
-        let (dirs, binary) = (&self.options.source_dirs, &self.binary);
+        let (dirs, binary) = (&self.options.sources.dirs, &self.binary);
         let source = self
             .files
             .entry(file.to_owned())

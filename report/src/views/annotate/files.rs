@@ -13,9 +13,18 @@ use crate::model::clean::clean;
 /// Largest source that is read, in bytes.
 const MAX_SIZE: u64 = 16 << 20;
 
+/// Where texts of sources are looked for first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourcePlaces {
+    /// Folders with sources.
+    pub dirs: Vec<PathBuf>,
+    /// Folders with source maps, which may carry sources.
+    pub maps: Vec<PathBuf>,
+}
+
 /// The text of a source.
 #[derive(Debug)]
-pub(super) struct SourceFile {
+pub(crate) struct SourceFile {
     /// Where it is: its path, or what to call the source map that carries it.
     pub(super) path: PathBuf,
     /// When it was written, if that is known.
@@ -100,12 +109,17 @@ impl SourceFile {
     }
 
     /// A line, counted from 1; `None` behind the end.
-    pub(super) fn line(&self, number: u32) -> Option<&str> {
+    pub(crate) fn line(&self, number: u32) -> Option<&str> {
         self.lines.get(usize::try_from(number).ok()?.checked_sub(1)?).map(String::as_str)
     }
 
+    /// How large it is, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.lines.iter().map(|line| line.len() as u64 + 1).sum()
+    }
+
     /// The number of the last line.
-    pub(super) fn last_line(&self) -> u32 {
+    pub(crate) fn last_line(&self) -> u32 {
         u32::try_from(self.lines.len()).unwrap_or(u32::MAX)
     }
 }

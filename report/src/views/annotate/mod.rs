@@ -25,8 +25,10 @@ use crate::views::header::write_header;
 use crate::views::summary::{with_samples, write_no_samples};
 use choose::Candidate;
 pub use choose::{Choice, choose};
+pub use files::SourcePlaces;
 pub use page::*;
 use places::Places;
+pub(crate) use source::{FoundText, find_text, shown_text};
 use text::write_page;
 use x86_64::disassemble;
 
@@ -38,9 +40,7 @@ pub struct AnnotateOptions {
     /// Whether to show instructions, not lines of the source.
     pub asm: bool,
     /// Where to look for sources first.
-    pub source_dirs: Vec<PathBuf>,
-    /// Where to look for source maps first, whose texts of sources are shown.
-    pub source_maps: Vec<PathBuf>,
+    pub sources: SourcePlaces,
     /// Where to look for binaries first.
     pub debug_dirs: Vec<PathBuf>,
     /// How to find names in what is there.
@@ -141,8 +141,7 @@ mod tests {
         AnnotateOptions {
             function: function.to_owned(),
             asm,
-            source_dirs: vec![dir.to_owned()],
-            source_maps: Vec::new(),
+            sources: SourcePlaces { dirs: vec![dir.to_owned()], maps: Vec::new() },
             debug_dirs: Vec::new(),
             symbols: SymbolizeOptions::default(),
             min_percent: 1.0,

@@ -118,6 +118,20 @@ pub struct SourceText {
     pub other_text: Option<OtherText>,
 }
 
+impl SourceText {
+    /// What is to be said of it.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let from = self.is_elsewhere.then(|| format!("from {}", self.path));
+        let other = self.other_text.as_ref().map(OtherText::to_string);
+        let newer = (self.is_newer == Some(true))
+            .then(|| "the source is newer than the binary: lines may have moved".to_owned());
+        let shorter = self
+            .is_shorter
+            .then(|| "the source has fewer lines than the one that was compiled".to_owned());
+        [from, other, newer, shorter].into_iter().flatten().collect()
+    }
+}
+
 /// There is another text of a source: at `path`, and `what` it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -9,7 +9,7 @@ use rz_profile::model::{FunctionId, Profile};
 use rz_profile::source_map::{Content, NoContent, contents};
 
 use super::AnnotateOptions;
-use super::files::{AboutMap, SourceFile};
+use super::files::{AboutMap, SourceFile, SourcePlaces};
 use super::page::{SourceLine, SourcePart, SourceText};
 use super::places::{Places, Weights};
 use crate::model::calltree::Amount;
@@ -43,7 +43,7 @@ pub(super) fn sources(
     let shown: Vec<&Part> = parts.iter().filter(is_shown).take(options.limit).collect();
     let with_lines = shown.iter().filter(|part| part.lines.keys().any(|&line| line > 0));
     let functions: Vec<FunctionId> = with_lines.map(|part| part.function).collect();
-    let carried = contents(profile, &functions, &options.source_maps);
+    let carried = contents(profile, &functions, &options.sources.maps);
     let left_out = (parts.len() - shown.len()) as u64;
     let shown_part = |part: &&Part| {
         let carried = carried.get(&profile.functions[part.function].file);
@@ -82,29 +82,11 @@ fn source_part(
 ) -> SourcePart {
     let function = &profile.functions[part.function];
     let module = function.module.map(|id| &profile.modules[id]);
-    let binary = module.map_or("", |module| &module.path);
     let mut lines = part.lines.clone();
     let unknown = lines.remove(&0);
     let last = lines.keys().next_back().copied();
-    let (file, about_map) = match last {
-        None => (None, None),
-        Some(_) => {
-            let file = SourceFile::find(&function.file, &options.source_dirs, binary);
-            SourceFile::or_carried(file, carried)
-        }
-    };
-    let (other_text, no_text_cause) = match about_map {
-        None => (None, None),
-        Some(AboutMap::Other(other)) => (Some(other), None),
-        Some(AboutMap::NoText(cause)) => (None, Some(clean(&cause.to_string()).into_owned())),
-    };
-    let text = file.as_ref().map(|file| SourceText {
-        path: file.shown_path(),
-        is_elsewhere: file.path.as_os_str() != function.file.as_str(),
-        is_newer: is_newer(file.modified, binary),
-        is_shorter: last.is_some_and(|last| last > file.last_line()),
-        other_text,
-    });
+    let found = last.map(|last| find_text(profile, part.function, last, carried, &options.sources));
+    let FoundText { file, about, no_text_cause } = found.unwrap_or_default();
     SourcePart {
         symbol: Symbol {
             name: clean(&function.name).into_owned(),
@@ -113,11 +95,50 @@ fn source_part(
         inlined: part.inlined,
         amounts: part.weights.into(),
         file: (!function.file.is_empty()).then(|| clean(&function.file).into_owned()),
-        text,
+        text: about,
         no_text_cause,
         lines: last.map(|_| source_lines(&lines, least, file.as_ref())),
         unknown_lines: unknown.map(Into::into),
     }
+}
+
+/// The text of a source, if it is found.
+#[derive(Default)]
+pub(crate) struct FoundText {
+    /// The text.
+    pub(crate) file: Option<SourceFile>,
+    /// Where it is from.
+    pub(crate) about: Option<SourceText>,
+    /// Why a source map, which should carry it, has no text either.
+    pub(crate) no_text_cause: Option<String>,
+}
+
+/// Finds the text of a function's source, of which `last` is the last line that is
+/// known; a source map has `carried` of it.
+pub(crate) fn find_text(
+    profile: &Profile,
+    function: FunctionId,
+    last: u32,
+    carried: Option<&Result<Content, NoContent>>,
+    places: &SourcePlaces,
+) -> FoundText {
+    let function = &profile.functions[function];
+    let binary = function.module.map_or("", |id| &profile.modules[id].path);
+    let file = SourceFile::find(&function.file, &places.dirs, binary);
+    let (file, about_map) = SourceFile::or_carried(file, carried);
+    let (other_text, no_text_cause) = match about_map {
+        None => (None, None),
+        Some(AboutMap::Other(other)) => (Some(other), None),
+        Some(AboutMap::NoText(cause)) => (None, Some(clean(&cause.to_string()).into_owned())),
+    };
+    let about = file.as_ref().map(|file| SourceText {
+        path: file.shown_path(),
+        is_elsewhere: file.path.as_os_str() != function.file.as_str(),
+        is_newer: is_newer(file.modified, binary),
+        is_shorter: last > file.last_line(),
+        other_text,
+    });
+    FoundText { file, about, no_text_cause }
 }
 
 /// Whether a source was written after the binary; `None` if that is not known
@@ -144,7 +165,7 @@ fn source_lines(
 }
 
 /// A line of a source as it is shown.
-pub(super) fn shown_text(text: &str) -> String {
+pub(crate) fn shown_text(text: &str) -> String {
     clean(&text.replace('\t', "    ")).trim_end().to_owned()
 }
 

@@ -144,19 +144,7 @@ impl Writer<'_> {
             let cause = cause.unwrap_or_default();
             return self.note(&format!("the source is not here: see --source-dir{cause}"));
         };
-        if text.is_elsewhere {
-            self.note(&format!("from {}", text.path))?;
-        }
-        if let Some(other) = &text.other_text {
-            self.note(&other.to_string())?;
-        }
-        if text.is_newer == Some(true) {
-            self.note("the source is newer than the binary: lines may have moved")?;
-        }
-        if text.is_shorter {
-            self.note("the source has fewer lines than the one that was compiled")?;
-        }
-        Ok(())
+        text.notes().iter().try_for_each(|note| self.note(note))
     }
 
     fn line(&mut self, line: &SourceLine) -> io::Result<()> {

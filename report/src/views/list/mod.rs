@@ -105,24 +105,24 @@ impl Serialize for CallsPage<'_> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ShownCall {
     /// The thread; `null` if it is not known.
-    tid: Option<u32>,
+    pub(crate) tid: Option<u32>,
     /// Its process.
-    pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// When it began, since the Unix epoch.
     start_unix_ns: u64,
     /// When it began, since the start of the recording, as `--from` counts;
     /// `null` if it had begun before.
-    at_ns: Option<u64>,
+    pub(crate) at_ns: Option<u64>,
     /// How long it took; `null` if it was not over at the end.
-    duration_ns: Option<u64>,
+    pub(crate) duration_ns: Option<u64>,
     /// The call's name.
-    syscall: Cow<'static, str>,
+    pub(crate) syscall: Cow<'static, str>,
     /// With its arguments and its result, as `strace` has them.
-    text: String,
+    pub(crate) text: String,
     /// What it returned; `null` if it did not.
     result: Option<i64>,
     /// The error's name, if it failed.
-    error: Option<Cow<'static, str>>,
+    pub(crate) error: Option<Cow<'static, str>>,
     /// Calls that it stands for: more than 1 where only one in so many was
     /// recorded.
     stands_for: u64,
@@ -147,7 +147,7 @@ pub fn write_list(out: &mut dyn Write, list: &CallList, options: ListOptions) ->
 }
 
 /// Goes through the calls that are listed.
-fn for_each_call<E>(
+pub(crate) fn for_each_call<E>(
     list: &CallList,
     options: ListOptions,
     mut take: impl FnMut(&ShownCall) -> Result<(), E>,
