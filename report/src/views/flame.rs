@@ -17,7 +17,7 @@ use crate::model::clean::clean;
 use crate::model::frames::{ShownKind, kind_of};
 use crate::model::trees::{Direction, call_tree, min_weight};
 use crate::render::change_color::GREY;
-use crate::render::format::{count, duration};
+use crate::render::format::{count, duration, percent, percent_of};
 use crate::render::legend::{Entry, add_legend};
 use crate::render::wording::wording;
 use crate::views::heap::how_recorded;
@@ -25,6 +25,9 @@ use crate::views::heap::how_recorded;
 /// Frames narrower than this share of the picture, in percent, are not drawn:
 /// they are a quarter of a pixel, and would make most of the file.
 const MIN_WIDTH_PERCENT: f64 = 0.02;
+
+/// Most frames that are drawn; of more, the narrowest are left out.
+const MAX_FRAMES: usize = 250_000;
 
 /// Colour of frames that are no function.
 const REASON: Color = Color { r: 190, g: 190, b: 190 };
@@ -72,18 +75,30 @@ pub fn write_flame_graph(
         return Err(nothing);
     };
     let (tree, symbols) = call_tree(profile, event, direction, MIN_WIDTH_PERCENT);
-    let frames: Vec<Frame> = tree
-        .nodes
-        .iter()
-        .map(|node| {
-            let label = label(&symbols[node.symbol].name, node.kind, node.how.inlined);
-            let color = match node.kind {
-                NodeKind::Frame(FrameKind::Reason(_)) => REASON,
-                kind => color_of(&label, kind),
-            };
-            Frame { parent: node.parent, label, self_width: node.self_.weight, color }
-        })
-        .collect();
+    let least = least_drawn(&tree);
+    let mut frames: Vec<Frame> = Vec::new();
+    let mut numbers: Vec<Option<usize>> = Vec::with_capacity(tree.nodes.len());
+    for node in &tree.nodes {
+        // The root's parent is itself.
+        let parent = numbers.get(node.parent).copied().unwrap_or(Some(0));
+        if node.total.weight < least && !frames.is_empty() {
+            // It keeps its room.
+            if let Some(parent) = parent {
+                let width = &mut frames[parent].self_width;
+                *width = width.saturating_add(node.total.weight);
+            }
+            numbers.push(None);
+            continue;
+        }
+        let label = label(&symbols[node.symbol].name, node.kind, node.how.inlined);
+        let color = match node.kind {
+            NodeKind::Frame(FrameKind::Reason(_)) => REASON,
+            kind => color_of(&label, kind),
+        };
+        numbers.push(Some(frames.len()));
+        let parent = parent.unwrap_or(0);
+        frames.push(Frame { parent, label, self_width: node.self_.weight, color });
+    }
     let (unit, factor) = match profile.events[event].unit {
         Unit::Nanoseconds => (words.width, 1e-3),
         Unit::Bytes | Unit::Count => (words.width, 1.0),
@@ -95,7 +110,7 @@ pub fn write_flame_graph(
     };
     let caption = Caption {
         title: format!("{} {what}: {}", words.graph, clean(name)),
-        subtitle: subtitle(profile, event, &tree),
+        subtitle: subtitle(profile, event, &tree, least),
         unit,
         factor,
         none: words.none,
@@ -105,7 +120,19 @@ pub fn write_flame_graph(
     draw(out, &frames, &caption, direction)
 }
 
-fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
+/// The least weight that a frame has to have to be drawn: there may be so many that no
+/// browser shows them.
+fn least_drawn(tree: &CallTree) -> u64 {
+    let mut weights: Vec<u64> = tree.nodes.iter().map(|node| node.total.weight).collect();
+    if weights.len() <= MAX_FRAMES {
+        return 0;
+    }
+    let (.., first_left_out, _) =
+        weights.select_nth_unstable_by_key(MAX_FRAMES, |weight| std::cmp::Reverse(*weight));
+    first_left_out.saturating_add(1)
+}
+
+fn subtitle(profile: &Profile, event: EventId, tree: &CallTree, least: u64) -> String {
     let info = &profile.info;
     let mut parts = Vec::new();
     if !info.host.is_empty() {
@@ -124,6 +151,10 @@ fn subtitle(profile: &Profile, event: EventId, tree: &CallTree) -> String {
         0 => format!("{samples} samples"),
         hz => format!("{samples} samples at {hz} Hz"),
     });
+    if least > 0 {
+        let share = percent(percent_of(least, tree.total().weight));
+        parts.push(format!("frames below {share} are not drawn"));
+    }
     let has = |shown| tree.nodes.iter().any(|node| kind_of(node.kind, false) == shown);
     let mut legend = Vec::new();
     if has(ShownKind::Kernel) {
