@@ -118,7 +118,7 @@ fn a_difference_is_found() {
         "| 1 | event id | 0 |\n| 2 | thread id | 0 |",
         "| 2 | thread id | 0 |\n| 1 | event id | 0 |",
     );
-    check("only one in so many was written | 1 |", "only one in so many was written | 0 |");
+    check("but for what is counted as lost | 1 |", "but for what is counted as lost | 0 |");
     check("others are unknown | unknown |", "others are unknown | 0 |");
     // A table in another place, and one more.
     check("## 7. Samples", "## 7. Records");

@@ -86,7 +86,8 @@ fn sums_are_exact_whatever_is_left_out() {
     let rows = contents.calls.iter().filter(|call| call.seen == Seen::default());
     let written: u64 = rows.map(|call| call.count).sum();
     assert_eq!(written + lost(&contents, LossClass::Calls), counted, "{written} written");
-    assert!((contents.calls.len() as u64) < counted / 10, "{counted}");
+    // Before the first step, all are written that there is room for.
+    assert!((contents.calls.len() as u64) < counted / 2, "{counted}");
 }
 
 /// What waits for an output that takes nothing does not take all memory.
