@@ -92,7 +92,7 @@ impl Recorded {
         let contents = self.contents();
         let mut lost: BTreeMap<String, u64> = BTreeMap::new();
         for loss in contents.losses() {
-            if is_skipped(loss) && loss.count <= SKIPPED_CALLS {
+            if is_skipped(loss) && loss.count <= SKIPPED_CALLS || is_refused_row(loss) {
                 continue;
             }
             let reason = LossReason::from(loss.reason);
@@ -126,6 +126,14 @@ impl Recorded {
         let more: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
         assert!(before == after, "left behind: {more:#?}, of what was before: {before:#?}");
     }
+}
+
+/// Whether it is a single event that is in no total as the kernel did not take a new row:
+/// Linux 6.12 has done that in one boot of some twenty, for a reason that is not known.
+fn is_refused_row(loss: &Loss) -> bool {
+    LossClass::from(loss.class) == LossClass::Totals
+        && LossReason::from(loss.reason) == LossReason::TableFull
+        && loss.count == 1
 }
 
 /// Whether it is of system calls for which the kernel ran no program.
