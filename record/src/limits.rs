@@ -9,7 +9,7 @@ use crate::cost;
 use crate::host::page_size;
 
 /// How often the recorder looks at what it uses.
-pub(crate) const LOOK_NS: u64 = 250_000_000;
+const LOOK_NS: u64 = 250_000_000;
 /// How much of what it may use it may have saved, and use at once, as when it begins.
 const SAVED_NS: i64 = 4_000_000_000;
 /// How much of that it must have saved before it leaves out less again.
