@@ -20,6 +20,9 @@ const FAULTS: [&str; 7] = [
     "ioctl:error=EIO",
     "process_vm_readv:error=EFAULT",
 ];
+/// What Rust's own library says where there is no memory: for the program, or before it
+/// begins.
+const MEMORY: [&str; 2] = ["memory allocation of", "failed to allocate an alternative stack"];
 /// A call of these that rec makes when it is about to begin.
 const FEW: usize = 10;
 
@@ -61,7 +64,7 @@ fn explains(output: &Output, fault: &str) -> bool {
     let said = &output.stderr;
     let has_line = said.lines().any(|line| line.starts_with("rec: "));
     let is_out_of_memory = fault.contains("mmap")
-        && (said.contains("memory allocation of") || output.status.code() == Some(127));
+        && (MEMORY.iter().any(|words| said.contains(words)) || output.status.code() == Some(127));
     match (output.status.code(), output.status.signal()) {
         (Some(0), _) => !said.contains("panicked"),
         // What it says is written, too.
