@@ -112,12 +112,12 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// For a recording that begins now.
-    pub(crate) fn new(duration: Option<Duration>) -> io::Result<Self> {
+    /// For a recording that began at this time, on the trace's clock.
+    pub(crate) fn new(start_ns: u64, duration: Option<Duration>) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let wake = EventFd::from_value_and_flags(0, flags)?;
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let due_ns = now_ns().saturating_add(duration.map_or(u64::MAX, nanoseconds));
+        let due_ns = start_ns.saturating_add(duration.map_or(u64::MAX, nanoseconds));
         Ok(Stop { is_set: AtomicBool::new(false), wake, due_ns })
     }
 
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn what_a_program_runs_that_is_started_is_looked_for_sooner() {
-        let stop = Arc::new(Stop::new(None).unwrap());
+        let stop = Arc::new(Stop::new(now_ns(), None).unwrap());
         let (waits, waited) = channel();
         let (batches, taken) = channel();
         let (_back, empty) = channel();

@@ -109,6 +109,8 @@ fn create(config: &Config) -> Result<Unpublished, OutputError> {
 /// A recording that has begun.
 struct Started {
     attached: Attached,
+    /// When the recording began, on the trace's clock.
+    start_ns: u64,
     tracker: Tracker,
     learned: Arc<Learned>,
     writer: TraceWriter<Counted>,
@@ -179,7 +181,9 @@ fn start(
         attached.notes.extend(attached.capture.enable()?);
     }
     attached.notes.iter().for_each(|note| notice(note));
-    let first = first_records(config, &pids, &attached, now_ns());
+    // However long the file takes, the recording's time is counted from here.
+    let start_ns = now_ns();
+    let first = first_records(config, &pids, &attached, start_ns);
     let writer = store::begin(&file, &first)?;
     if let Some(program) = &mut program {
         program.begin()?;
@@ -187,7 +191,7 @@ fn start(
     let published = file.publish();
     give_up_rights(Stage::Published);
     match published {
-        Ok(file) => Ok(Started { attached, tracker, learned, writer, file, program }),
+        Ok(file) => Ok(Started { attached, start_ns, tracker, learned, writer, file, program }),
         Err(error) => {
             // The program runs already, and is the user's.
             if let Some(program) = program {
@@ -222,9 +226,9 @@ fn run(
     signals: &Signals,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Ended, RecordError> {
-    let Started { attached, tracker, learned, writer, file, mut program } = started;
+    let Started { attached, start_ns, tracker, learned, writer, file, mut program } = started;
     let queue = Arc::new(QueueGauge::default());
-    let stop = Arc::new(Stop::new(config.duration)?);
+    let stop = Arc::new(Stop::new(start_ns, config.duration)?);
     let (batch_sender, batches) = mpsc::channel();
     let (empty_sender, empty) = mpsc::channel();
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
