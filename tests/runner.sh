@@ -19,6 +19,6 @@ case ${1##*/} in
         # shellcheck disable=SC2086,SC2046
         RUST_TEST_THREADS=1 "$tests" $(printf -- '--skip %s ' $together) && exit $first
         ;;
-    kernels-*) RUST_TEST_THREADS=1 exec "$@" ;;
+    kernels-*) RUST_TEST_THREADS=$(nproc) exec "$@" ;;
     *) exec "$@" ;;
 esac

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rz_tests::{Target, Trace, conv, program, rec, report, run, screenshot, temp_dir, text, tool};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The same load at another rate, for another time, has not changed.
 #[test]
 fn the_same_load_at_another_rate() {
     let dir = temp_dir();
-    let target = favoured("split");
+    let target = favoured("split", &[]);
     let before = recorded(&dir, "before.rz", &[&target], &["-F", "99", "-d", "2"]);
     let after = recorded(&dir, "after.rz", &[&target], &["-F", "499", "-d", "3"]);
     // What is favoured leaves no CPU to others.
@@ -35,7 +36,7 @@ fn the_same_load_at_another_rate() {
 #[test]
 fn twice_the_load_is_more_and_half_of_it_less() {
     let dir = temp_dir();
-    let targets = [favoured("split"), favoured("split")];
+    let targets = [favoured("split", &[]), favoured("split", &[])];
     let options = ["-F", "499", "-d", "1"];
     let one = recorded(&dir, "one.rz", &[&targets[0]], &options);
     let two = recorded(&dir, "two.rz", &[&targets[0], &targets[1]], &options);
@@ -48,6 +49,46 @@ fn twice_the_load_is_more_and_half_of_it_less() {
             assert!(total.is_change() && total.delta * sign > 5.0, "{name}: {diff}");
         }
     }
+}
+
+/// The one thing that takes longer is named first, by the function that somebody would
+/// look at, in a program that has no time left, so that everything else gets less.
+#[test]
+fn what_changed_is_named_first() {
+    let dir = temp_dir();
+    let recorded = |what: &str| {
+        let target = favoured("planted", &[what]);
+        recorded(&dir, &format!("{what}.rz"), &[&target], &["-F", "997", "-d", "2"])
+    };
+    let before = recorded("nothing");
+    for (what, expected) in [
+        ("inlined", "beta, called by left"),
+        ("shared", "delta, called by left"),
+        ("slower", "step"),
+        ("path", "store, called by right"),
+        ("thread", "poll_, called by poller"),
+    ] {
+        let after = recorded(what);
+        let diff = report(&["--diff", text(&before), text(&after)]).success();
+        let first = diff.stdout.split("\nWHAT CHANGED").nth(1).and_then(|text| text.lines().nth(1));
+        assert!(
+            first.is_some_and(|first| first.contains(&format!("  {expected}"))),
+            "{what}: {diff}"
+        );
+        let json = report(&["--diff", text(&before), text(&after), "--json"]).success().stdout;
+        let json: Value = serde_json::from_str(&json).unwrap();
+        let place = &json["what_changed"][0];
+        assert!(place["text"].as_str().unwrap().starts_with(expected), "{what}: {place}");
+        assert!(place["change"]["delta"].as_f64().unwrap() > 1.0, "{what}: {place}");
+        let markdown = report(&["--diff", text(&before), text(&after), "--markdown"]).success();
+        let first = markdown.stdout.lines().find(|line| line.starts_with("- **+")).unwrap();
+        assert!(first.replace('\\', "").contains(expected), "{what}: {first}");
+    }
+    // It grew in a leaf which all others call, and which is not more in all.
+    let after = dir.path().join("inlined.rz");
+    let fails = report(&["--diff", text(&before), text(&after), "--fail-if", "function>2%"]);
+    let fails = fails.code(3);
+    assert!(fails.stderr.contains("of the whole: beta, called by left"), "{fails}");
 }
 
 #[test]
@@ -146,8 +187,9 @@ fn allocations_of_several_runs() {
 
 /// A target that gets what it can of a CPU even if something else is at work on
 /// this machine: what is compared is CPU time per time of day. Needs root.
-fn favoured(name: &str) -> Target {
-    Target::spawn(Command::new(tool("nice")).args(["-n", "-20"]).args(program(name)))
+fn favoured(name: &str, args: &[&str]) -> Target {
+    let mut nice = Command::new(tool("nice"));
+    Target::spawn(nice.args(["-n", "-20"]).args(program(name)).args(args))
 }
 
 fn recorded(dir: &TempDir, name: &str, targets: &[&Target], options: &[&str]) -> PathBuf {

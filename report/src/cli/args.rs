@@ -156,8 +156,8 @@ pub(super) struct Args {
     pub(super) markdown: Option<PathBuf>,
     /// With --diff: exit with 3 if this grew by more than the limit, or with 4
     /// if that cannot be told: total>5%, self:NAME>5%, total:NAME>5% (of what
-    /// it was), function>2% (any function's self, of the whole); may be
-    /// repeated
+    /// it was), function>2% (any function's self, or a place that explains the
+    /// comparison, of the whole); may be repeated
     #[arg(
         long,
         value_name = "CONDITION",

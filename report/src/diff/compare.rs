@@ -9,6 +9,7 @@ use rz_profile::model::{Event, EventId, EventKind, FrameKind, TotalClass, Unit};
 
 use super::{Diff, DiffOptions, FunctionChange, Node, Noise, Run, Side, SideRun};
 use crate::diff::change::{Change, Pair};
+use crate::diff::explain::{Compared, Explanation, Folded, are_full, explain};
 use crate::diff::matching::{Findings, Matched, ScaledTree, match_functions};
 use crate::diff::noise::{Items, NoiseOf, RunSamples, between_runs, permutations, within_runs};
 use crate::diff::normalize::{Exposure, Per, Scale};
@@ -84,6 +85,21 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
     };
     let nodes = judges.nodes(&laid);
     let rows = judges.rows(&laid, &items, &functions);
+    let explanation = explanation(
+        &Compared {
+            tree: &laid.merged.tree,
+            owners: &owners,
+            own: &|node| laid.pairs[node].0,
+            functions: &functions,
+            rows: &rows,
+            findings: &findings,
+            scale: &scale,
+            fdr: options.fdr,
+            least,
+            full: are_full(sides, &described, scale.per),
+        },
+        samples,
+    );
 
     let sums = match (named_sums, class) {
         (Some(named), Some(class)) => {
@@ -115,6 +131,7 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
         rows,
         sorted_by: options.by,
         nodes,
+        explanation,
         sums,
         findings,
         old_names: matched.old_names,
@@ -239,6 +256,32 @@ impl<'a> LaidOver<'a> {
         }
         sum
     }
+}
+
+/// What explains the comparison. Its places are judged as what they are part of is.
+fn explanation(compared: &Compared<'_>, samples: [&[RunSamples<'_>]; 2]) -> Explanation {
+    let scale = compared.scale;
+    let is_small = |pair: &Pair| {
+        let of_side = |side: usize| scale.value(side, pair[side].weight as f64);
+        of_side(0) + of_side(1) < compared.least
+    };
+    let folded = Folded::new(compared.tree, compared.owners, compared.own, is_small);
+    let runs = samples.map(|runs| runs.iter().map(|run| folded.samples(run)).collect::<Vec<_>>());
+    let samples = [&runs[0][..], &runs[1][..]];
+    let owners: Vec<NodeId> = (0..folded.tree.nodes.len()).collect();
+    let items = Items::new(&folded.tree, &[], &owners);
+    let of_share = scale.per == Per::Share;
+    let (noise, several) = match samples {
+        [[before], [after]] => (within_runs(&items, [before, after], of_share).0, false),
+        _ => (between_runs(&items, samples, of_share), true),
+    };
+    let confirm = |found: &[usize], level: f64| permutations(&items, samples, found, level);
+    let confirm = several.then_some(&confirm as &Confirm<'_>);
+    let limits = Limits { fdr: compared.fdr, least: compared.least, multiplier: scale.multiplier };
+    let total_of = |node: usize| folded.totals[node];
+    let mut judged = judge(&noise, ROOT..ROOT + 1, total_of, limits, confirm);
+    judged.extend(judge(&noise, ROOT + 1..folded.tree.nodes.len(), total_of, limits, confirm));
+    explain(compared, &folded, &judged)
 }
 
 /// What changes are judged by.

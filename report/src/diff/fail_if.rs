@@ -8,6 +8,7 @@
 use std::str::FromStr;
 
 use crate::diff::change::Change;
+use crate::diff::explain::text::words;
 use crate::diff::matching::named;
 use crate::diff::normalize::Per;
 use crate::diff::{Diff, FunctionChange};
@@ -23,8 +24,8 @@ pub enum Subject {
     SelfOf(String),
     /// What a function and all it called cost, likewise.
     TotalOf(String),
-    /// What any function cost itself, by how much it grew of what all of the
-    /// event was.
+    /// What any function cost itself, or with all it called in a place that explains the
+    /// comparison, by how much it grew of what all of the event was.
     AnyFunction,
 }
 
@@ -212,6 +213,15 @@ fn of_any(diff: &Diff<'_>, limit: f64) -> (Outcome, String) {
     if let Some((name, _, delta, interval)) = beyond {
         let text = format!("{} of the whole: {name}", grown(*delta, *interval));
         return (Outcome::Regression, text);
+    }
+    // What it calls may be what everything calls, and has not grown itself.
+    let place = diff.explanation.causes().find_map(|place| {
+        let interval = place.change.test.filter(|_| whole > 0.0)?.interval.map(share);
+        is_beyond(&place.change, interval[0]).then_some((place, interval))
+    });
+    if let Some((place, interval)) = place {
+        let grown = grown(share(place.change.delta()), interval);
+        return (Outcome::Regression, format!("{grown} of the whole: {}", words(diff, place)));
     }
     let widest = rows.iter().max_by(|a, b| a.3[1].total_cmp(&b.3[1]));
     match widest {

@@ -9,7 +9,6 @@
 use std::io::Write;
 
 use inferno::flamegraph::TextTruncateDirection;
-use rustc_hash::FxHashSet;
 use rz_profile::model::{EventKind, Unit};
 
 use crate::diff::normalize::Per;
@@ -67,29 +66,11 @@ pub fn write_diff_flame_graph(
 /// Widths are whole numbers: values times this.
 const WIDTHS: f64 = 1e6;
 
-/// Of each node, whether it is gone or new only because a function has another
-/// name or another caller, or is inlined: what it is, or is below.
+/// Of each node of the comparison, whether it is elsewhere on the other side.
 pub(crate) fn elsewhere(diff: &Diff<'_>) -> Vec<bool> {
-    let mut found = vec![false; diff.nodes.len()];
-    let moved = diff.findings.moved.iter();
-    let moved: [FxHashSet<_>; 2] = [
-        moved.clone().map(|moved| (moved.symbol, moved.from)).collect(),
-        moved.map(|moved| (moved.symbol, moved.to)).collect(),
-    ];
-    for (id, node) in diff.nodes.iter().enumerate().skip(1) {
-        let call = (node.symbol, diff.nodes[node.parent].symbol);
-        let is_side = |node: &Node| node.total.amounts.map(|amount| amount.samples > 0);
-        found[id] = match is_side(node) {
-            [true, true] | [false, false] => false,
-            sides => {
-                let inherited = found[node.parent] && is_side(&diff.nodes[node.parent]) == sides;
-                inherited
-                    || diff.findings.explains(node.symbol)
-                    || moved[usize::from(!sides[0])].contains(&call)
-            }
-        };
-    }
-    found
+    let is_side = |node: &Node| node.total.amounts.map(|amount| amount.samples > 0);
+    let nodes = diff.nodes.iter().map(|node| (node.symbol, node.parent, is_side(node)));
+    diff.findings.elsewhere(nodes)
 }
 
 fn frame(diff: &Diff<'_>, node: &Node, elsewhere: bool, width: Width) -> Frame {

@@ -78,13 +78,17 @@ All: 4.22 → 5.29, +1.07 (+25.4%), exact: more
 Every allocation was recorded, so that numbers are exact.
 How much one run differs from the next is not known from one run on each side: differences may be between these two runs only.
 
+WHAT CHANGED  in KiB per second
+    +4.00  cache, called by run: 0.80 → 4.80, more, exact
+    -2.93  parse, called by run: 2.93 → 0.00, gone, exact
+
 FUNCTIONS  in KiB per second, by change of self, 5 of 6
-self before  after  delta  95% interval      verdict  total before  after  delta  95% interval      verdict  function
-       0.80   4.80  +4.00         exact         more          0.80   4.80  +4.00         exact         more  cache  app
-       3.42   0.49  -2.93         exact         less          3.42   0.49  -2.93         exact         less  parse  app
-          -   0.00   0.00             -  no evidence             -   0.00   0.00             -  no evidence  log  app
-          -      -      -             -            -          3.73   4.80  +1.07         exact         more  run  app
-          -      -      -             -            -          4.22   5.29  +1.07         exact         more  _start  app
+self before  after  delta  95% interval  verdict  total before  after  delta  95% interval  verdict  function
+       0.80   4.80  +4.00         exact     more          0.80   4.80  +4.00         exact     more  cache  app
+       3.42   0.49  -2.93         exact     less          3.42   0.49  -2.93         exact     less  parse  app
+          -      -      -             -        -          3.73   4.80  +1.07         exact     more  run  app
+          -      -      -             -        -          4.22   5.29  +1.07         exact     more  _start  app
+          -      -      -             -        -          4.22   5.29  +1.07         exact     more  main  app
 
 verdict: of the changes named, at most 5.0% are false on average; no evidence: chance explains it, or it is below 0.5% of all (0.02)
 ";
@@ -99,13 +103,16 @@ All: 8.00 → 24.02, +16.02 (+200.2%), exact: more
 Every allocation was recorded, so that numbers are exact.
 How much one run differs from the next is not known from one run on each side: differences may be between these two runs only.
 
+WHAT CHANGED  in KiB
+   +16.00  cache, called by run: 8.00 → 24.00, more, exact
+
 FUNCTIONS  in KiB, by change of self
 self before  after   delta  95% interval      verdict  total delta  function
        8.00  24.00  +16.00         exact         more       +16.00  cache  app
-          -   0.02   +0.02             -  no evidence        +0.02  log  app
           -      -       -             -            -       +16.02  _start  app
           -      -       -             -            -       +16.02  main  app
           -      -       -             -            -       +16.02  run  app
+          -   0.02   +0.02             -  no evidence        +0.02  log  app
 
 verdict: of the changes named, at most 5.0% are false on average; no evidence: chance explains it, or it is below 0.5% of all (0.04)
 ";
@@ -121,6 +128,9 @@ All: 5.00 → 79.00, +74.00 (+1480.0%), interval -0.06 to +329.53: no evidence
 A difference of 148.18 (2963.5%) would have been found in 4 of 5 cases.
 Noise is that of sampling.
 How much one run differs from the next is not known from one run on each side: differences may be between these two runs only.
+
+WHAT CHANGED  in objects
+    +9.00  cache, called by run: 5.00 → 14.00, more, +5.63 to +12.55
 
 FUNCTIONS  in objects, by change of self
 self before  after   delta        95% interval      verdict  total before  after   delta        95% interval      verdict  function
@@ -257,9 +267,13 @@ fn short_enough_for_a_pull_request() {
         heap.profile()
     });
     let expected = "
-**bytes never freed: 11.72 → 16.60 KiB**, +41.7%: more. 3 functions by self: 1 more, 0 less, 2 without evidence of a change.
+**bytes never freed: 11.72 → 16.60 KiB**, +41.7%: more. 3 functions, by self and total: 2 more, 0 less, 1 without evidence of a change.
 
 - **total>5%: regression: +41.7% (+41.7% to +41.7%)**
+
+What changed, in KiB:
+
+- **+4.88** cache\\|x, called by main: 9.77 → 14.65, more, exact
 
 | | runs | wall time | lost | allocated | objects | at peak | at end |
 |---|--:|--:|--:|--:|--:|--:|--:|
@@ -269,6 +283,7 @@ fn short_enough_for_a_pull_request() {
 | function | self before | after | delta | 95% interval | verdict |
 |---|--:|--:|--:|--:|---|
 | `cache\\|x` | 9.77 | 14.65 | +4.88 | exact | more |
+| `main` | 11.72 | 16.60 | +4.88 | exact | more, of total |
 
 In KiB.
 

@@ -6,6 +6,8 @@ use rz_profile::model::EventKind;
 use serde::Serialize;
 
 use crate::diff::change::Change;
+use crate::diff::explain::text::words;
+use crate::diff::explain::{At, Follows, PlaceChange};
 use crate::diff::fail_if::{Checked, worst};
 use crate::diff::heap::HeapFacts;
 use crate::diff::matching::Inlining;
@@ -17,6 +19,7 @@ use crate::diff::table::noise_text;
 use crate::diff::verdicts::{CONFIDENCE, POWER};
 use crate::diff::{Diff, FunctionChange, Noise, Side, SideRun};
 use crate::model::calls::SortCalls;
+use crate::model::calltree::ROOT;
 use crate::model::symbols::SymbolId;
 use crate::views::header::{lost_count, lost_percent};
 
@@ -41,6 +44,9 @@ struct Document<'a> {
     pub after: SideFacts<'a>,
     pub statistics: Statistics,
     pub total: Numbers,
+    /// The few places in the call tree that explain the comparison: those that changed
+    /// most first, what only follows from them last.
+    pub what_changed: Vec<Place<'a>>,
     pub functions: Vec<Function<'a>>,
     pub likely_renames: Vec<Rename<'a>>,
     pub moved: Vec<Moved<'a>>,
@@ -140,6 +146,34 @@ struct Function<'a> {
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Place<'a> {
+    /// The place in words.
+    pub text: String,
+    /// The function; `null` if everything changed alike.
+    pub function: Option<&'a str>,
+    pub module: Option<&'a str>,
+    /// The caller, if it is a place in the tree and not a function everywhere.
+    pub called_by: Option<&'a str>,
+    /// Whether it is the function wherever it is called.
+    pub everywhere: bool,
+    /// Whether it is only what the function costs itself.
+    pub only_self: bool,
+    /// The function in which most of the change is, and which share of it.
+    pub inside: Option<Inside<'a>>,
+    /// Whether it only follows from what others changed: "yes", "perhaps" or `null`.
+    pub follows: Option<&'static str>,
+    pub change: Numbers,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Inside<'a> {
+    pub function: &'a str,
+    pub share: f64,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Rename<'a> {
     pub old: &'a str,
     pub new: &'a str,
@@ -203,6 +237,12 @@ pub fn write_diff_json(
         after,
         statistics: statistics(diff),
         total: numbers(&diff.total, diff.total.test.map(|test| test.p)),
+        what_changed: diff
+            .explanation
+            .places
+            .iter()
+            .map(|place| self::place(diff, place))
+            .collect(),
         functions: functions(diff),
         likely_renames: diff
             .findings
@@ -227,6 +267,29 @@ pub fn write_diff_json(
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
+}
+
+fn place<'a>(diff: &'a Diff<'_>, place: &PlaceChange) -> Place<'a> {
+    let symbol = (place.symbol != diff.nodes[ROOT].symbol).then(|| &diff.symbols[place.symbol]);
+    let name = |id: SymbolId| diff.symbols[id].name.as_str();
+    Place {
+        text: words(diff, place),
+        function: symbol.map(|symbol| symbol.name.as_str()),
+        module: symbol.map(|symbol| symbol.module.as_str()),
+        called_by: match place.at {
+            At::CalledBy(caller) => caller.map(name),
+            At::Everywhere(_) | At::EverywhereItself(_) => None,
+        },
+        everywhere: !matches!(place.at, At::CalledBy(_)),
+        only_self: matches!(place.at, At::EverywhereItself(_)),
+        inside: place.inside.map(|(id, share)| Inside { function: name(id), share }),
+        follows: place.follows.map(|follows| match follows {
+            Follows::Certainly => "yes",
+            Follows::Perhaps => "perhaps",
+        }),
+        // It was tested together with all functions, of which none has this one's rank.
+        change: numbers(&place.change, None),
+    }
 }
 
 fn conditions<'c>(checked: &'c [Checked]) -> Vec<Condition<'c>> {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use rz_profile::model::{EventKind, TotalClass};
 
 use crate::diff::change::Change;
+use crate::diff::explain::text::{change_words, why_they_follow, words};
 use crate::diff::fail_if::{Checked, Outcome};
 use crate::diff::heap::amounts;
 use crate::diff::notes::{Counts, counts, is_change, notes, shown};
@@ -31,13 +32,14 @@ pub fn write_diff_markdown(
 ) -> io::Result<()> {
     writeln!(out, "{}\n", summary(diff))?;
     write_checked(out, checked)?;
+    write_what_changed(out, diff)?;
     write_totals(out, diff)?;
     if let Some(sums) = diff.sums.as_ref().filter(|sums| !sums.rows.is_empty()) {
         write_sums(out, diff, sums)?;
     }
     // What is too little to be tested says nothing, unless it tells of a name.
     let says = |row: &&FunctionChange| {
-        shown(diff, row).test.is_some()
+        shown(diff, row).0.test.is_some()
             || diff.findings.describe(row.symbol, &diff.symbols).is_some()
     };
     let (changed, rest): (Vec<&FunctionChange>, Vec<&FunctionChange>) =
@@ -47,6 +49,24 @@ pub fn write_diff_markdown(
         writeln!(out, "- {}", escaped(&note))?;
     }
     Ok(())
+}
+
+/// The few places that explain the comparison.
+fn write_what_changed(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
+    let places = &diff.explanation.places;
+    if places.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "What changed, in {}:\n", diff.scale.unit)?;
+    for place in places.iter().take(SHOWN) {
+        let delta = signed(place.change.delta());
+        let what = format!("{}: {}", words(diff, place), change_words(diff, place));
+        writeln!(out, "- **{delta}** {}", escaped(&what))?;
+    }
+    if let Some(why) = why_they_follow(diff) {
+        writeln!(out, "\n{why}")?;
+    }
+    writeln!(out)
 }
 
 fn write_checked(out: &mut dyn Write, checked: &[Checked]) -> io::Result<()> {
@@ -100,9 +120,9 @@ fn summary(diff: &Diff<'_>) -> String {
     let [more, less, unclear] = [more, less, unclear].map(|n| count(n as u64));
     let functions = counted(diff.rows.len() as u64, "function");
     text + &format!(
-        ": {}. {functions} by {}: {more} more, {less} less, {unclear} without evidence of a change.",
+        ": {}. {functions}, by self and total: {more} more, {less} less, {unclear} without \
+         evidence of a change.",
         verdict_word(diff, diff.total.verdict),
-        sorted_by(diff)
     )
 }
 
@@ -139,12 +159,14 @@ fn write_functions(
     diff: &Diff<'_>,
     rows: &[&FunctionChange],
 ) -> io::Result<()> {
-    let title = format!("function | {} before", sorted_by(diff));
+    let title = format!("function | {} before", by(diff.sorted_by));
     let lines = rows.iter().map(|row| {
         let note = diff.findings.describe(row.symbol, &diff.symbols);
         let old = diff.old_names.get(&row.symbol).map(|old| format!("was {old}"));
         let notes = old.into_iter().chain(note).map(|note| format!(", {}", escaped(&note)));
-        (diff.symbols[row.symbol].name.as_str(), shown(diff, row), notes.collect())
+        let (change, of) = shown(diff, row);
+        let other = (of != diff.sorted_by).then(|| format!(", of {}", by(of)));
+        (diff.symbols[row.symbol].name.as_str(), change, other.into_iter().chain(notes).collect())
     });
     write_table(out, diff, &title, lines)?;
     writeln!(out, "\nIn {}.\n", diff.scale.unit)
@@ -187,8 +209,8 @@ fn write_table<'a>(
     Ok(())
 }
 
-fn sorted_by(diff: &Diff<'_>) -> &'static str {
-    match diff.sorted_by {
+fn by(sorted: SortBy) -> &'static str {
+    match sorted {
         SortBy::SelfWeight => "self",
         SortBy::TotalWeight => "total",
     }
@@ -239,9 +261,13 @@ mod tests {
         let after =
             Builder::of(&[("main;grow", 2_000), ("main;same|`", 505), ("main;new_name", 92)]);
         let expected = "
-**cpu-clock: 159.00 → 259.70 % of one core**, +63.3% (+53.4% to +73.8%): more. 5 functions by self: 1 more, 0 less, 4 without evidence of a change.
+**cpu-clock: 159.00 → 259.70 % of one core**, +63.3% (+53.4% to +73.8%): more. 5 functions, by self and total: 2 more, 0 less, 3 without evidence of a change.
 
 - **total>5%: regression: +63.3% (+53.4% to +73.8%)**
+
+What changed, in % of one core:
+
+- **+100.00** grow, called by main: 100.00 → 200.00, more, +89.23 to +110.84
 
 | | runs | wall time | lost | samples | CPU time |
 |---|--:|--:|--:|--:|--:|
@@ -251,6 +277,7 @@ mod tests {
 | function | self before | after | delta | 95% interval | verdict |
 |---|--:|--:|--:|--:|---|
 | `grow` | 100.00 | 200.00 | +100.00 | +89.23 to +110.84 | more |
+| `main` | 159.00 | 259.70 | +100.70 | +87.97 to +113.48 | more, of total |
 
 In % of one core.
 
@@ -283,10 +310,11 @@ In % of one core.
             Builder::of(&stacks.iter().map(|(s, n)| (s.as_str(), *n)).collect::<Vec<_>>())
         };
         let text = markdown(&profile(500), &profile(900), &[]);
-        assert!(text.contains("15 more, 0 less, 86 without evidence"), "{text}");
+        assert!(text.contains("16 more, 0 less, 85 without evidence"), "{text}");
         let (at_once, folded) = text.split_once("<details>").unwrap();
         assert_eq!(at_once.matches("| `f").count(), 10);
-        assert_eq!(folded.matches("| `f").count(), FOLDED);
+        // One of them is main.
+        assert_eq!(folded.matches("| `f").count(), FOLDED - 1);
         assert!(text.len() < 10_000);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod change;
 mod compare;
+pub mod explain;
 pub mod fail_if;
 pub mod flame;
 mod heap;
@@ -29,6 +30,7 @@ use rz_profile::heap::Heap;
 use rz_profile::model::{Event, EventId, Info, Profile};
 
 use crate::diff::change::{Change, Pair};
+use crate::diff::explain::Explanation;
 use crate::diff::matching::Findings;
 use crate::diff::noise::Within;
 use crate::diff::normalize::{Per, Scale, Work};
@@ -219,12 +221,15 @@ pub struct Diff<'a> {
     pub total: Change,
     /// The names of functions.
     pub symbols: Symbols,
-    /// Every function of any run: changes first, then the largest difference.
+    /// Every function of any run: those that changed, themselves or in total, come first,
+    /// then the largest difference.
     pub rows: Vec<FunctionChange>,
     /// Whether rows are sorted by the change of self or total.
     pub sorted_by: SortBy,
     /// Every node of any call tree; the first one is the root.
     pub nodes: Vec<Node>,
+    /// The few places that explain it.
+    pub explanation: Explanation,
     /// Exact sums of waits or system calls by name, if all runs have them.
     pub sums: Option<SumsDiff>,
     /// Functions that were probably renamed, were inlined, or moved.
@@ -249,10 +254,11 @@ impl Diff<'_> {
                 let symbol = &self.symbols[row.symbol];
                 (&symbol.name, &symbol.module)
             };
-            b_first
-                .verdict
-                .is_change()
-                .cmp(&a_first.verdict.is_change())
+            let is_change = |change: Change| change.verdict.is_change();
+            let any = |first, second| is_change(first) || is_change(second);
+            any(b_first, b_second)
+                .cmp(&any(a_first, a_second))
+                .then_with(|| is_change(b_first).cmp(&is_change(a_first)))
                 .then_with(|| size(b_first).total_cmp(&size(a_first)))
                 .then_with(|| size(b_second).total_cmp(&size(a_second)))
                 .then_with(|| name(a).cmp(&name(b)))

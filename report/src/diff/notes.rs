@@ -1,5 +1,6 @@
 //! Says what a reader of a comparison should know besides its numbers.
 
+use crate::diff::change::Change;
 use crate::diff::matching::{LikelyRename, Moved};
 use crate::diff::{Diff, FunctionChange};
 use crate::model::clean::clean;
@@ -25,19 +26,22 @@ pub struct Counts {
     pub unclear: usize,
 }
 
-/// What can be said of a row, by what rows are sorted by.
+/// Whether a function changed, itself or in total.
 pub(crate) fn is_change(diff: &Diff<'_>, row: &FunctionChange) -> bool {
-    shown(diff, row).verdict.is_change() && !diff.findings.explains(row.symbol)
+    shown(diff, row).0.verdict.is_change() && !diff.findings.explains(row.symbol)
 }
 
-/// The change that a row is sorted by.
-pub(crate) fn shown<'r>(
-    diff: &Diff<'_>,
-    row: &'r FunctionChange,
-) -> &'r crate::diff::change::Change {
-    match diff.sorted_by {
-        SortBy::SelfWeight => &row.self_,
-        SortBy::TotalWeight => &row.total,
+/// The change of a row, and of what it is: what rows are sorted by, but for functions of
+/// which only the other one is more than noise.
+pub(crate) fn shown<'r>(diff: &Diff<'_>, row: &'r FunctionChange) -> (&'r Change, SortBy) {
+    let (own, total) = ((&row.self_, SortBy::SelfWeight), (&row.total, SortBy::TotalWeight));
+    let (first, other) = match diff.sorted_by {
+        SortBy::SelfWeight => (own, total),
+        SortBy::TotalWeight => (total, own),
+    };
+    match other.0.verdict.is_change() && !first.0.verdict.is_change() {
+        true => other,
+        false => first,
     }
 }
 
@@ -45,7 +49,7 @@ pub(crate) fn shown<'r>(
 pub fn counts(diff: &Diff<'_>) -> Counts {
     let mut counts = Counts::default();
     for row in &diff.rows {
-        match shown(diff, row).verdict.is_more() {
+        match shown(diff, row).0.verdict.is_more() {
             _ if !is_change(diff, row) => counts.unclear += 1,
             true => counts.more += 1,
             false => counts.less += 1,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use rz_profile::model::{Event, EventKind, Unit};
 
 use crate::diff::change::{Change, Test, Verdict};
+use crate::diff::explain::text::write_explanation;
 use crate::diff::heap::amounts;
 use crate::diff::noise::Within;
 use crate::diff::normalize::Per;
@@ -42,6 +43,7 @@ pub fn write_diff(
             return writeln!(out, "\nStacks are not compared: {name} {has} none.");
         }
     }
+    write_explanation(out, style, diff)?;
     write_rows(out, style, diff, limit)
 }
 
@@ -482,12 +484,17 @@ A difference of 13.46 (20.5%) would have been found in 4 of 5 cases.
 Noise is that of the number of samples alone, since their times are not known; bursts add to it.
 How much one run differs from the next is not known from one run on each side: differences may be between these two runs only.
 
+WHAT CHANGED  in % of one core
+   +10.00  grow, called by main: 10.00 → 20.00, more, +5.69 to +14.71
+    +8.00  add, called by main: 0.00 → 8.00, new, +5.69 to +10.89
+    -5.00  old, called by main: 5.00 → 0.00, gone, -6.59 to -3.52
+
 FUNCTIONS  in % of one core, by change of self, 4 of 6
-self before  after   delta     95% interval      verdict  total before  after   delta     95% interval      verdict  function
-      10.00  20.00  +10.00  +5.69 to +14.71         more         10.00  20.00  +10.00  +5.69 to +14.71         more  grow  app
-          -   8.00   +8.00  +5.69 to +10.89          new             -   8.00   +8.00  +5.69 to +10.89          new  add  app
-       5.00      -   -5.00   -6.59 to -3.52         gone          5.00      -   -5.00   -6.59 to -3.52         gone  old  app
-      50.00  51.00   +1.00   -6.60 to +8.92  no evidence         50.00  51.00   +1.00   -6.60 to +8.92  no evidence  same  app
+self before  after   delta     95% interval      verdict  total before  after   delta     95% interval  verdict  function
+      10.00  20.00  +10.00  +5.69 to +14.71         more         10.00  20.00  +10.00  +5.69 to +14.71     more  grow  app
+          -   8.00   +8.00  +5.69 to +10.89          new             -   8.00   +8.00  +5.69 to +10.89      new  add  app
+       5.00      -   -5.00   -6.59 to -3.52         gone          5.00      -   -5.00   -6.59 to -3.52     gone  old  app
+       0.40   0.60   +0.20   -0.59 to +1.39  no evidence         65.70  79.60  +13.90  +4.65 to +23.48     more  main  app
 
 verdict: of the changes named, at most 5.0% are false on average; no evidence: chance explains it, or it is below 0.5% of all (0.33)
 A difference of 1.81 to 12.38, depending on the function, would have been found in 4 of 5 cases.
@@ -516,7 +523,7 @@ self before  after   delta     95% interval      verdict  total delta  function
       10.00  20.00  +10.00  +5.69 to +14.71         more       +10.00  grow  app
           -   8.00   +8.00  +5.69 to +10.89          new        +8.00  add  app
        5.00      -   -5.00   -6.59 to -3.52         gone        -5.00  old  app
-      50.00  51.00   +1.00   -6.60 to +8.92  no evidence        +1.00  same  app
+       0.40   0.60   +0.20   -0.59 to +1.39  no evidence       +13.90  main  app
 
 verdict: of the changes named, at most 5.0% are false on average; no evidence: chance explains it, or it is below 0.5% of all (0.33)
 A difference of 1.81 to 12.38, depending on the function, would have been found in 4 of 5 cases.

@@ -5,6 +5,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::moves::{Inlining, Moved, inlining, moved};
 use super::relations::{Relations, ScaledTree};
 use super::renames::{LikelyRename, likely_renames};
+use crate::model::calltree::NodeId;
 use crate::model::symbols::{SymbolId, Symbols};
 
 /// What differs between two sides without costing more or less.
@@ -41,6 +42,33 @@ impl Findings {
     /// less.
     pub fn explains(&self, symbol: SymbolId) -> bool {
         self.explained.contains(&symbol)
+    }
+
+    /// Of each node of a call tree that has both sides, whether it is gone or new only
+    /// because a function has another name or another caller, or is inlined: what it is,
+    /// or is below. Nodes are given as function, parent, and on which sides there is any.
+    pub fn elsewhere(
+        &self,
+        nodes: impl Iterator<Item = (SymbolId, NodeId, [bool; 2])>,
+    ) -> Vec<bool> {
+        let moved = self.moved.iter();
+        let moved: [FxHashSet<_>; 2] = [
+            moved.clone().map(|moved| (moved.symbol, moved.from)).collect(),
+            moved.map(|moved| (moved.symbol, moved.to)).collect(),
+        ];
+        let mut known: Vec<(SymbolId, [bool; 2], bool)> = Vec::new();
+        for (symbol, parent, sides) in nodes {
+            let found = match (known.get(parent), sides) {
+                (None, _) | (_, [true, true] | [false, false]) => false,
+                (Some(&(caller, of_caller, is_elsewhere)), sides) => {
+                    is_elsewhere && of_caller == sides
+                        || self.explains(symbol)
+                        || moved[usize::from(!sides[0])].contains(&(symbol, caller))
+                }
+            };
+            known.push((symbol, sides, found));
+        }
+        known.into_iter().map(|(_, _, found)| found).collect()
     }
 
     /// What became of a function, in a few words.
