@@ -3,8 +3,8 @@
 #
 # The end-to-end tests compare how much CPU time programs get, and how long they wait:
 # they run one by one. All but those below, which need what is right, but do not mind
-# how long it takes: as many of them run at a time as there are processors. Virtual
-# machines need all there is.
+# how long it takes: as many of them run at a time as there are processors. So do
+# virtual machines, which take one each.
 together='annotate:: bad_input:: bounds:: consumers:: debuginfod:: embed:: facts:: files:: go::
     heap:: import:: info:: java:: jit:: json:: merge:: names:: node:: page:: pipes:: python:: quickstart::
     redact:: repair:: second_reader:: source_maps:: stacks:: workspace::'
