@@ -41,17 +41,28 @@ if [ "${1:-}" = --unit ]; then
     end
 fi
 
-heading "prerequisites"
-tests/setup.sh
-
-heading "target programs"
-make --silent --jobs="$(nproc)" -C tests/programs
+# What only tests need comes while the compiler works.
+heading "prerequisites, target programs, binaries"
+./build-tools.sh
+mkdir -p target
+prepare() {
+    tests/setup.sh
+    make --silent --jobs="$(nproc)" -C tests/programs
+    make --silent -C tests/kernels
+}
+prepare >target/prepare.log 2>&1 &
+preparing=$!
+trap wait EXIT
 
 # All of the workspace, always: of other sets of packages, some are built with other
 # features, and all that uses them again.
-heading "binaries"
-./build-tools.sh
 cargo test --locked --workspace --no-run
+heading "prerequisites and target programs (target/prepare.log)"
+if ! wait $preparing; then
+    cat target/prepare.log
+    exit 1
+fi
+cat target/prepare.log
 export RZ_BIN_DIR=$PWD/target/dist-tested
 mkdir -p "$RZ_BIN_DIR"
 install "${CARGO_TARGET_DIR:-target}"/debug/{rec,conv,report} "$RZ_BIN_DIR"

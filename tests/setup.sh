@@ -205,7 +205,18 @@ mount_tracefs() {
     [ -d /sys/kernel/tracing/events ] || as_root mount -t tracefs tracefs /sys/kernel/tracing
 }
 
+# Those that the tests boot every time; tests/kernels/boot.sh fetches the others.
+fetch_kernels() {
+    local kernel
+    for kernel in 6.1 6.12 newest; do
+        [ -e "target/kernels/$kernel/vmlinuz" ] || tests/kernels/fetch.sh "$kernel"
+    done
+}
+
 mkdir -p $TOOLS
+# Who comes second waits, and finds everything there.
+exec 9>$TOOLS/lock
+flock 9
 ./build-tools.sh
 mount_tracefs
 install_packages
@@ -217,3 +228,4 @@ install_zstandard
 install_javas
 install_named_python
 install_pythons
+fetch_kernels
