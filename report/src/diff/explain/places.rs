@@ -100,7 +100,15 @@ impl<'s> Search<'s> {
 
     /// The places, those that changed most first.
     pub fn run(mut self) -> Vec<PlaceChange> {
-        let mut places = self.places_in_the_tree();
+        let in_tree = self.places_in_the_tree();
+        let all: Vec<NodeId> = in_tree.iter().flat_map(|(_, nodes)| nodes).copied().collect();
+        self.explain_below(&all);
+        let words = |(place, nodes): (PlaceChange, Vec<NodeId>)| PlaceChange {
+            inside: self.inside(&nodes, place.symbol),
+            ..place
+        };
+        let mut places: Vec<PlaceChange> =
+            in_tree.into_iter().take(MAX_PLACES).map(words).collect();
         self.add_functions_themselves(&mut places);
         self.add_functions(&mut places);
         if self.compared.full {
@@ -119,8 +127,9 @@ impl<'s> Search<'s> {
         &self.folded.tree.nodes[id]
     }
 
-    /// What changed in one place, or in all places of a function.
-    fn places_in_the_tree(&mut self) -> Vec<PlaceChange> {
+    /// What changed in one place, or in all places of a function, each with its nodes;
+    /// what changed most comes first.
+    fn places_in_the_tree(&self) -> Vec<(PlaceChange, Vec<NodeId>)> {
         let mut changed = self.changed_nodes();
         let mut places = Vec::new();
         for (symbol, nodes) in self.in_common(&changed) {
@@ -132,19 +141,19 @@ impl<'s> Search<'s> {
             if let Some(place) = self.everywhere(symbol, &still) {
                 let all = 0..self.folded.tree.nodes.len();
                 let all = all.filter(|&id| self.node(id).symbol == symbol);
-                self.explain_below(&all.collect::<Vec<_>>());
                 changed.retain(|id| !nodes.iter().any(|(from, _)| from == id));
-                places.push(place);
+                places.push((place, all.collect()));
             }
         }
         let mut taken: FxHashSet<NodeId> = FxHashSet::default();
         for id in changed {
             let responsible = self.responsible(id);
             if taken.insert(responsible) {
-                self.explain_below(&[responsible]);
-                places.push(self.place(responsible));
+                places.push((self.place(responsible), vec![responsible]));
             }
         }
+        let size = |place: &PlaceChange| place.change.delta().abs();
+        places.sort_by(|(a, _), (b, _)| size(b).total_cmp(&size(a)));
         places
     }
 
@@ -268,7 +277,7 @@ impl<'s> Search<'s> {
             symbol,
             at: if own { At::EverywhereItself(callers) } else { At::Everywhere(callers) },
             change: if own { row.self_ } else { row.total },
-            inside: self.inside(nodes, symbol),
+            inside: None,
             follows: None,
         })
     }
@@ -302,7 +311,7 @@ impl<'s> Search<'s> {
             symbol: node.symbol,
             at: At::CalledBy(caller),
             change: self.judged[id],
-            inside: self.inside(&[id], node.symbol),
+            inside: None,
             follows: None,
         }
     }
@@ -361,16 +370,18 @@ impl<'s> Search<'s> {
                 unexplained[row] += self.own_delta[id];
             }
         }
+        let mut is_place = vec![false; compared.rows.len()];
         for (row, unexplained) in unexplained.into_iter().enumerate() {
             let FunctionChange { symbol, self_: change, .. } = compared.rows[row];
             if !self.is_changed(symbol, &change) || !self.is_most(unexplained, &change) {
                 continue;
             }
-            for (id, &owner) in compared.owners.iter().enumerate() {
-                self.explained[id] |= row_of_node[owner] == Some(row);
-            }
+            is_place[row] = true;
             let at = At::EverywhereItself(self.callers(symbol));
             places.push(PlaceChange { symbol, at, change, inside: None, follows: None });
+        }
+        for (id, &owner) in compared.owners.iter().enumerate() {
+            self.explained[id] |= row_of_node[owner].is_some_and(|row| is_place[row]);
         }
     }
 
@@ -395,24 +406,29 @@ impl<'s> Search<'s> {
             let size = |change: &Change| change.delta().abs();
             factor(b).total_cmp(&factor(a)).then_with(|| size(b).total_cmp(&size(a)))
         });
-        for row in rows {
-            if places.len() >= MAX_PLACES {
-                return;
+        while places.len() < MAX_PLACES {
+            // By node, what nothing explains of what ends there or below.
+            let mut unexplained: Vec<f64> = (0..nodes.len())
+                .map(|id| if self.explained[id] { 0.0 } else { self.own_delta[id] })
+                .collect();
+            for id in (ROOT + 1..nodes.len()).rev() {
+                unexplained[nodes[id].parent] += unexplained[id];
             }
+            let found = rows.iter().find(|&&row| {
+                let outermost = compared.functions[row].outermost.iter();
+                let sum = outermost.map(|&id| unexplained[id]).sum();
+                self.is_most(sum, &compared.rows[row].total)
+            });
+            let Some(&row) = found else { return };
             let mut is_below = vec![false; nodes.len()];
             compared.functions[row].outermost.iter().for_each(|&id| is_below[id] = true);
             for id in ROOT + 1..nodes.len() {
                 is_below[id] |= is_below[nodes[id].parent];
+                self.explained[id] |= is_below[id];
             }
-            let below = (0..nodes.len()).filter(|&id| is_below[id]);
-            let unexplained =
-                below.clone().filter(|&id| !self.explained[id]).map(|id| self.own_delta[id]);
             let FunctionChange { symbol, total: change, .. } = compared.rows[row];
-            if self.is_most(unexplained.sum(), &change) {
-                below.for_each(|id| self.explained[id] = true);
-                let at = At::Everywhere(self.callers(symbol));
-                places.push(PlaceChange { symbol, at, change, inside: None, follows: None });
-            }
+            let at = At::Everywhere(self.callers(symbol));
+            places.push(PlaceChange { symbol, at, change, inside: None, follows: None });
         }
     }
 
