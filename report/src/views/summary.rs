@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use rz_profile::model::{EventId, Profile, Unit};
+use rz_profile::model::{EventId, EventKind, Profile, Unit};
 use serde::Serialize;
 
 use crate::model::calltree::{Amount, CallTree, NodeId};
@@ -19,7 +19,7 @@ use crate::render::style::{Paint, Style};
 use crate::render::table::{MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::render::wording::wording;
-use crate::views::header::write_header;
+use crate::views::header::{lost, lost_count, write_header};
 
 /// Parts of the last function of the hot path that the text has.
 const SHOWN_PARTS: usize = 3;
@@ -185,12 +185,16 @@ pub(crate) fn write_no_samples(
     profile: &Profile,
     event: Option<EventId>,
 ) -> io::Result<()> {
+    let info = &profile.info;
     let event = event.map(|event| &profile.events[event]);
-    let why = match profile.info.filter.is_active() {
-        true => "the filter leaves none",
-        false => wording(event).none,
-    };
-    writeln!(out, "no samples: {why}")
+    let kind = event.map_or(EventKind::Cpu, |event| event.kind);
+    if info.filter.is_active() {
+        writeln!(out, "no samples: the filter leaves none")
+    } else if lost_count(info, kind) > 0 {
+        writeln!(out, "no samples: all that were due are lost, {}", lost(info, kind))
+    } else {
+        writeln!(out, "no samples: {}", wording(event).none)
+    }
 }
 
 /// Writes the summary of `event` of `profile`; `name` is what to call the
@@ -350,6 +354,8 @@ mod tests {
             ("_start;main;run;parse;next_[i]", 500),
             ("_start;main;run;render", 300),
             ("_start;main;run", 198),
+    use rz_profile::model::{LossReason, LossSum, Losses};
+
             ("_start;main;run;read;sys_read_[k]", 2),
         ]);
         let expected = "
@@ -462,9 +468,15 @@ total    time  samples   tid  thread
         });
         assert!(report.starts_with("trace.rz: app (pid 4242)\n"));
         assert!(
-            report.ends_with(
-                "\n\nno samples: the target did not run on a CPU while it was recorded\n"
-            )
+            report
+                .ends_with("\n\nno samples: none was taken of the target while it was recorded\n")
         );
     }
 }
+        let mut lost = Builder::new().profile;
+        let reason = LossSum { reason: LossReason::RingFull, count: 7, duration_ns: 0 };
+        lost.info.lost_samples = Losses { count: 7, reasons: vec![reason] };
+        let said = text(|out| write_no_samples(out, &lost, None));
+        let expected = "no samples: all that were due are lost, 7 (100.0% of what was due): 7 kernel \
+                        buffer full\n";
+        assert_eq!(said, expected);
