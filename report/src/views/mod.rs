@@ -7,6 +7,7 @@ pub mod header;
 pub mod heap;
 pub mod info;
 pub mod list;
+pub mod markdown;
 pub mod off_cpu;
 #[cfg(test)]
 mod runtime_tests;
