@@ -9,6 +9,7 @@ pub mod info;
 pub mod list;
 pub mod markdown;
 pub mod off_cpu;
+pub mod overview;
 #[cfg(test)]
 mod runtime_tests;
 mod sources;
