@@ -3,6 +3,7 @@
 mod args;
 mod sides;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use args::{Args, By, PerWhat};
@@ -294,8 +295,14 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         let message = "text, flame graph, page, JSON and Markdown cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let default_limit =
-        if matches!(view, View::Samples(SampleView::Heap { .. })) { 10 } else { 25 };
+    let on_terminal = text.as_ref().is_some_and(|text| text.as_os_str() == "-")
+        && std::io::stdout().is_terminal();
+    let default_limit = match (&view, &input) {
+        (View::Samples(SampleView::Heap { .. }), _) => 10,
+        // The first page fits it.
+        (View::Samples(SampleView::Summary { .. }), Input::One(_)) if on_terminal => 10,
+        _ => 25,
+    };
     let limit = args.limit.unwrap_or(default_limit);
     for condition in &args.fail_if {
         let fits = match &input {

@@ -202,7 +202,7 @@ pub(super) struct Args {
     pub(super) temporary_within: u64,
 
     /// How many functions, stacks, places or system calls a table has
-    /// [default: 25; 10 in the summary of --heap]
+    /// [default: 25; 10 in the summary on a terminal and in that of --heap]
     #[arg(long, value_name = "N", help_heading = "Detail")]
     pub(super) limit: Option<usize>,
     /// Sort functions by self or total [default: self; total of what waited],

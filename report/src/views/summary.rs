@@ -43,7 +43,7 @@ pub struct SummaryOptions {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SummaryPage {
     /// What the process did besides what the event counts.
-    pub overview: Overview,
+    pub overview: Box<Overview>,
     /// All samples of the event.
     pub total: Amount,
     /// Functions by self or total.
@@ -118,7 +118,7 @@ pub struct ThreadAmount {
 /// The summary of `event` of `profile`; empty without an event, or without
 /// samples of it.
 pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOptions) -> SummaryPage {
-    let overview = overview(profile);
+    let overview = Box::new(overview(profile));
     let Some(event) = with_samples(profile, event) else {
         return SummaryPage { overview, ..SummaryPage::default() };
     };

@@ -88,7 +88,10 @@ fn write_item(
     fields: &[&str],
     unit: Unit,
 ) -> io::Result<()> {
-    let one = |name: &&str| Some(shown(name, value.get(name)?, unit));
+    let one = |name: &&str| {
+        let text = shown(name, value.get(name)?, unit);
+        Some(if matches!(*name, "cpus" | "samples") { format!("{text} {name}") } else { text })
+    };
     let parts: Vec<String> = fields.iter().filter_map(one).collect();
     match parts.is_empty() {
         true => Ok(()),
@@ -102,7 +105,7 @@ fn write_fields(out: &mut dyn Write, value: &Value, unit: Unit, level: usize) ->
     let (single, rest): (Vec<_>, Vec<_>) = value
         .fields()
         .iter()
-        .filter(|(_, value)| *value != Value::Null)
+        .filter(|(name, value)| *value != Value::Null && is_shown(name, value))
         .partition(|(_, value)| is_scalar(value));
     for (name, value) in &single {
         writeln!(out, "- **{}**: {}", title(name), shown(name, value, unit))?;
@@ -138,6 +141,12 @@ fn write_fields(out: &mut dyn Write, value: &Value, unit: Unit, level: usize) ->
         }
     }
     Ok(())
+}
+
+/// Whether a field is for people. Classes of a histogram are for programs, and that nothing
+/// is left out need not be said.
+fn is_shown(name: &str, value: &Value) -> bool {
+    name != "durations" && !(name.ends_with("left_out") && value.whole() == Some(0))
 }
 
 /// Markdown has six levels.
@@ -238,7 +247,7 @@ mod tests {
         let written = written(&profile, page);
         let has = |part: &str| assert!(written.contains(part), "{part}\n{written}");
         has("## t\\|1.rz: summary\n\n- **recorded**: 2026-11-21 03:50:12 UTC, 10.0 s\n");
-        has("- **event**: cpu-clock, 100\n- **samples**: 100, 1.00 s\n");
+        has("- **event**: cpu-clock, 100 Hz\n- **samples**: 100 samples, 1.00 s\n");
         has("- **lost samples**: 4\n- &lt;b>mind&lt;/b>\n");
         has("### functions\n\n| function | module | kind | self samples | self weight | total \
              samples | total weight |\n");

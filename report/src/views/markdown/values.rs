@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 100;
 const MAX_FRAMES: usize = 8;
 
 /// Numbers that are names and not amounts.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 11] = [
     "pid",
     "tid",
     "number",
@@ -28,7 +28,6 @@ const NAMES: [&str; 12] = [
     "fd",
     "inode",
     "format_minor",
-    "frequency_hz",
 ];
 
 /// What a weight of the document is counted in.
@@ -117,6 +116,7 @@ pub(super) fn has_tables(value: &Value) -> bool {
 
 fn whole(name: &str, number: u64, unit: model::Unit) -> String {
     match name {
+        "frequency_hz" => format!("{number} Hz"),
         name if NAMES.contains(&name) => number.to_string(),
         "address" | "start" | "end" => format!("{number:#x}"),
         name if name.ends_with("_unix_ns") => {
