@@ -164,6 +164,7 @@ fn start(
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
     tracker.add_sources(take(&mut attached.sources));
     for pid in &attached.pids {
+        tracker.note_cpu_time(*pid, program.is_some());
         match program {
             None => tracker.adopt(*pid),
             Some(_) => tracker.expect(*pid, arguments(&config.target)),

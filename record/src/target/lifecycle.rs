@@ -22,7 +22,6 @@ impl Tracker {
     /// Takes in a process that runs already, as `/proc` shows it. If events
     /// belong to threads, other threads than theirs will be reported.
     pub(crate) fn adopt(&mut self, pid: u32) {
-        self.note_cpu_time(pid, false);
         let (name, exe) = (procfs::thread_name(pid, pid), procfs::executable(pid));
         let id = self.new_process(pid, 0, Origin { name, exe, parent_pid: None, argv0: None });
         for entry in procfs::executable_maps(pid).unwrap_or_default() {
@@ -44,7 +43,6 @@ impl Tracker {
     /// Takes in a process that is going to execute the first program, with these
     /// arguments. What it has open now is what that one has.
     pub(crate) fn expect(&mut self, pid: u32, args: Vec<String>) {
-        self.note_cpu_time(pid, true);
         let limit = self.policy.open_files;
         let mut belongings =
             limit.map_or_else(Belongings::default, |limit| procfs::belongings(pid, limit));

@@ -44,8 +44,8 @@ impl Before {
 }
 
 impl Tracker {
-    /// Notes how long a target has run by now.
-    pub(super) fn note_cpu_time(&mut self, pid: u32, is_launched: bool) {
+    /// Notes how long a target has run before it is recorded.
+    pub(crate) fn note_cpu_time(&mut self, pid: u32, is_launched: bool) {
         if matches!(self.policy.scope, Scope::AllBut(_)) {
             return;
         }
