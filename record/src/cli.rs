@@ -1,5 +1,6 @@
 //! The command line of `rec`.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,10 +28,19 @@ const DEFAULT_INTERVAL: u64 = 512 << 10;
 #[derive(Debug, Parser)]
 #[command(name = "rec", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
-    /// Attach to this process; may be given more than once
-    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["command", "all", "check", "be_looked_at"],
-          conflicts_with_all = ["command", "all"], value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) pid: Vec<u32>,
+    /// Attach to these processes, in a list (1,2) or as `pidof` prints them; may be
+    /// given more than once. The number of a thread stands for its process
+    #[arg(short, long = "pid", value_name = "PID", num_args = 0.., default_missing_value = "",
+          required_unless_present_any = ["tid", "command", "all", "check", "be_looked_at"],
+          conflicts_with_all = ["command", "all"], value_parser = parse_numbers)]
+    pid: Vec<Numbers>,
+
+    /// Attach to these threads only, as `top -H` shows them. The rest of their process
+    /// is watched at the same cost and left out
+    #[arg(long, value_name = "TID", num_args = 0.., default_missing_value = "",
+          conflicts_with_all = ["pid", "command", "all", "check", "follow", "alloc"],
+          value_parser = parse_numbers)]
+    tid: Vec<Numbers>,
 
     /// Record all processes of the machine
     #[arg(short, long, conflicts_with = "command")]
@@ -205,7 +215,9 @@ const AFTER_HELP: &str = "\
 Examples:
   rec -p 4242                      30 s of a running process, 99 samples a second
   rec -d 10 -F 997 -p 4242 -o t.rz
-  rec -p $(pidof nginx) -p $(pidof php-fpm) --follow
+  rec -p $(pidof nginx php-fpm) --follow
+  rec -p 4242,4250                 several processes in one trace
+  rec --tid 4243 --off-cpu         one thread, as top -H shows it
   rec -o build.rz -- make -j8      a command and its children until it exits
   rec -p 4242 --off-cpu            where its threads wait, too
   rec -p 4242 --syscalls=network,!poll --slower-than 1ms
@@ -247,6 +259,11 @@ pub(crate) struct Verbosity {
 }
 
 impl Arguments {
+    /// The processes that are named.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        distinct(&self.pid)
+    }
+
     /// What the arguments ask for.
     pub(crate) fn into_config(self, typed: &[OsString]) -> (Config, Verbosity) {
         let starts = !self.command.is_empty();
@@ -306,11 +323,39 @@ impl Arguments {
             target: match (starts, self.all) {
                 (true, _) => Target::Program(self.command),
                 (false, true) => Target::Machine,
-                (false, false) => Target::Processes(self.pid),
+                (false, false) if !self.tid.is_empty() => Target::Threads(distinct(&self.tid)),
+                (false, false) => Target::Processes(distinct(&self.pid)),
             },
         };
         (config, verbosity)
     }
+}
+
+/// Numbers of processes or threads, written as one word.
+#[derive(Debug, Clone)]
+struct Numbers(Vec<u32>);
+
+/// All of them, each once, in the order in which they were given.
+fn distinct(lists: &[Numbers]) -> Vec<u32> {
+    let mut seen = HashSet::new();
+    lists.iter().flat_map(|list| &list.0).copied().filter(|number| seen.insert(*number)).collect()
+}
+
+/// As people write lists, and as `pidof` and `pgrep` print them.
+fn parse_numbers(text: &str) -> Result<Numbers, String> {
+    let words: Vec<&str> =
+        text.split([',', ' ', '\n', '\t']).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        return Err(
+            "it is empty: if it comes from pidof or pgrep, nothing runs by that name".to_owned()
+        );
+    }
+    let number = |word: &&str| match word.parse::<u32>() {
+        // The system's are below 2^22.
+        Ok(number @ 1..=0x7fff_ffff) => Ok(number),
+        _ => Err(format!("{word} is no process id; `pidof {word}` finds those of a program")),
+    };
+    words.iter().map(number).collect::<Result<_, _>>().map(Numbers)
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -411,6 +456,33 @@ mod tests {
         assert_eq!(attached.facts, FactOptions::default());
         let asked = parse("rec --args --env -p 7").unwrap().facts;
         assert_eq!(asked, FactOptions { args: true, values: true });
+    }
+
+    #[test]
+    fn processes_are_named_in_lists() {
+        let check = |line: &[&str], expected: &[u32]| {
+            let typed: Vec<OsString> = line.iter().map(OsString::from).collect();
+            let arguments = Arguments::try_parse_from(&typed).unwrap();
+            assert_eq!(arguments.pids(), expected, "{line:?}");
+        };
+        check(&["rec", "-p", "7,8"], &[7, 8]);
+        check(&["rec", "-p", "9 7 8\n"], &[9, 7, 8]);
+        check(&["rec", "-p", "7,8", "-p", "8, 9", "-o", "t.rz"], &[7, 8, 9]);
+        // As a shell gives what pidof prints.
+        check(&["rec", "-d", "5", "-p", "7", "8", "-o", "t.rz"], &[7, 8]);
+        check(&["rec", "--check", "-p7"], &[7]);
+        let threads = parse("rec --tid 7,8").unwrap();
+        assert!(matches!(threads.target, Target::Threads(tids) if tids == [7, 8]));
+        let error = |line: &[&str], part: &str| {
+            let error = Arguments::try_parse_from(line).unwrap_err().to_string();
+            assert!(error.contains(part), "{line:?}: {error}");
+        };
+        error(&["rec", "-p", ""], "nothing runs by that name");
+        error(&["rec", "-p", " \n", "-o", "t.rz"], "nothing runs by that name");
+        error(&["rec", "-p", "-o", "t.rz"], "nothing runs by that name");
+        error(&["rec", "-p", "7,nginx"], "`pidof nginx` finds");
+        error(&["rec", "-p", "7", "--tid", "8"], "cannot be used with");
+        error(&["rec", "--tid", "8", "--alloc"], "cannot be used with");
     }
 
     #[test]

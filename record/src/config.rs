@@ -82,8 +82,10 @@ impl Default for Limits {
 /// What to record.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// Processes that run already.
+    /// Processes that run already, by their numbers or those of their threads.
     Processes(Vec<u32>),
+    /// Threads of such processes.
+    Threads(Vec<u32>),
     /// A program to start.
     Program(Vec<OsString>),
     /// All processes of the machine but this one.

@@ -17,9 +17,17 @@ pub(crate) fn now(queued: usize, written: u64) -> Cost {
 
 /// CPU time in user mode and in the kernel, in nanoseconds.
 pub(crate) fn cpu_ns() -> (u64, u64) {
+    used_ns(UsageWho::RUSAGE_SELF)
+}
+
+/// The same of a program that was started, if it has ended.
+pub(crate) fn cpu_ns_of_children() -> (u64, u64) {
+    used_ns(UsageWho::RUSAGE_CHILDREN)
+}
+
+fn used_ns(who: UsageWho) -> (u64, u64) {
     let ns = |time: TimeVal| time.tv_sec() as u64 * 1_000_000_000 + time.tv_usec() as u64 * 1000;
-    getrusage(UsageWho::RUSAGE_SELF)
-        .map_or((0, 0), |usage| (ns(usage.user_time()), ns(usage.system_time())))
+    getrusage(who).map_or((0, 0), |usage| (ns(usage.user_time()), ns(usage.system_time())))
 }
 
 /// Peak resident memory in bytes. Not from `getrusage`, whose figure survives

@@ -44,6 +44,7 @@ mod target;
 mod ticks;
 mod tier;
 mod v8;
+mod whom;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

@@ -24,7 +24,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if arguments.check {
-        return check(arguments.btf, &arguments.pid, arguments.json);
+        let pids = arguments.pids();
+        return check(arguments.btf, &pids, arguments.json);
     }
     let (config, verbosity) = arguments.into_config(&typed);
     env_logger::Builder::new().filter_level(verbosity.level).format_timestamp(None).init();

@@ -104,6 +104,10 @@ pub(crate) fn resolve(
     if hand_on(&mut tracker).is_err() {
         return;
     }
+    if let Some(text) = tracker.why_nothing() {
+        tracker.add_records(&[Record::Note(Note { text: text.clone() })]);
+        shared.say(text);
+    }
     tracker.finish(now_ns());
     shared.set_counts(tracker.counts());
     // If the writer has failed, it has said why.

@@ -24,7 +24,7 @@ use rz_format::{
     Tier, TraceWriter,
 };
 
-use crate::alloc::{Hook, Rings};
+use crate::alloc::{Hook, Rings, privileged};
 use crate::capture::{Attached, Stop, drain};
 use crate::config::{Config, MAX_STACK_BYTES, Progress, Summary, Target};
 use crate::confinement::{Stage, confine};
@@ -39,8 +39,9 @@ use crate::resolve::{Channels, resolve};
 use crate::shared::Shared;
 use crate::signals::Signals;
 use crate::store::{self, store};
-use crate::target::{Policy, Scope, Tracker, procfs};
+use crate::target::{Policy, Sampling, Scope, Tracker, procfs};
 use crate::tier::attach;
+use crate::whom::Whom;
 
 /// How often the recording looks whether it should end.
 const TICK: Duration = Duration::from_millis(100);
@@ -61,10 +62,11 @@ pub fn record(
     check_frequency(config.frequency_hz)?;
     // Before any thread is started, so that all leave signals to this one.
     let signals = Signals::block()?;
-    let file = create(config)?;
+    let whom = Whom::of(&config.target);
+    let file = create(config, &whom)?;
     let path = file.path().to_owned();
     let (program, hook) = match &config.target {
-        Target::Processes(_) | Target::Machine => (None, None),
+        Target::Processes(_) | Target::Threads(_) | Target::Machine => (None, None),
         Target::Program(command) => {
             let prepare =
                 |options| Hook::prepare(command, options, config.stack_bytes, config.follow);
@@ -74,13 +76,13 @@ pub fn record(
             (Some(Program::start(command, environment, &signals)?), hook)
         }
     };
-    let started = start(config, file, program, hook, &signals, notice)?;
+    let started = start(config, &whom, file, program, hook, &signals, notice)?;
     let shared = Arc::new(Shared::new(config.limits, config.drain_timeout));
     let mut watch = |progress| {
         shared.tell(notice);
         watch(progress);
     };
-    let ended = run(config, started, &shared, &signals, &mut watch);
+    let ended = run(config, &whom, started, &shared, &signals, &mut watch);
     shared.tell(notice);
     let ended = ended?;
     let status = ended.program.map(|program| program.wait(&signals)).transpose()?.flatten();
@@ -97,12 +99,12 @@ pub fn record(
 }
 
 /// Creates the file that was asked for, or takes standard output.
-fn create(config: &Config) -> Result<Unpublished, OutputError> {
+fn create(config: &Config, whom: &Whom) -> Result<Unpublished, OutputError> {
     match (&config.output, &config.target) {
         (Some(path), Target::Program(_)) if is_stdout(path) => Err(OutputError::SharedWithProgram),
         (Some(path), _) if is_stdout(path) => Unpublished::stdout(),
         (Some(path), _) => Unpublished::create(path, config.force),
-        (None, target) => Unpublished::create(&default_name(target), config.force),
+        (None, target) => Unpublished::create(&default_name(target, whom), config.force),
     }
 }
 
@@ -122,18 +124,16 @@ struct Started {
 /// name.
 fn start(
     config: &Config,
+    whom: &Whom,
     file: Unpublished,
     mut program: Option<Program>,
     hook: Option<Hook>,
     signals: &Signals,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Started, RecordError> {
-    let pids = match (&config.target, &program) {
-        (Target::Processes(pids), _) => pids.clone(),
-        (_, Some(program)) => vec![program.pid],
-        (_, None) => Vec::new(),
-    };
+    let pids = program.as_ref().map_or(whom.pids.clone(), |program| vec![program.pid]);
     let mut attached = attach(config, &pids, program.is_some())?;
+    attached.notes.extend_from_slice(&whom.notes);
     let hooked = hook.is_some();
     if let Some(mut hook) = hook {
         hook.memory.set_target(pids[0]);
@@ -146,7 +146,15 @@ fn start(
         scope: match &config.target {
             _ if !attached.reports_others => Scope::Opened,
             Target::Machine => Scope::AllBut(std::process::id()),
-            Target::Processes(_) | Target::Program(_) => Scope::Processes(pids.clone()),
+            Target::Processes(_) | Target::Threads(_) | Target::Program(_) => {
+                Scope::Processes(pids.clone())
+            }
+        },
+        tids: whom.tids.clone(),
+        sampling: Sampling {
+            period: Duration::from_secs(1) / config.frequency_hz,
+            kernel: attached.kernel,
+            by_thread: attached.tier == Tier::Perf,
         },
         follow: config.follow,
         usual_weight: attached.usual_weight,
@@ -158,6 +166,7 @@ fn start(
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
     tracker.add_sources(take(&mut attached.sources));
     for pid in &attached.pids {
+        tracker.note_cpu_time(*pid, program.is_some());
         match program {
             None => tracker.adopt(*pid),
             Some(_) => tracker.expect(*pid, arguments(&config.target)),
@@ -173,6 +182,18 @@ fn start(
              kernel.perf_event_paranoid at 1 or less"
                 .to_owned(),
         );
+    }
+
+    if attached.tier == Tier::Perf
+        && let Target::Program(command) = &config.target
+        && let Some(path) = privileged(command)
+    {
+        attached.notes.push(format!(
+            "{} runs with the rights of another user or group (setuid, setgid or file \
+             capabilities): the kernel takes the events of the perf tier from such programs \
+             as they begin; root records them by the bpf tier",
+            path.display()
+        ));
     }
 
     // In the perf tier the program itself enables the events when it begins.
@@ -221,6 +242,7 @@ struct Ended {
 /// output which takes nothing are left behind.
 fn run(
     config: &Config,
+    whom: &Whom,
     started: Started,
     shared: &Arc<Shared>,
     signals: &Signals,
@@ -260,7 +282,7 @@ fn run(
     })?;
 
     let is_over = || resolver.is_finished();
-    let reason = wait_for_end(config, &stop, signals, program.as_mut(), shared, is_over, watch);
+    let reason = wait_for_end(whom, &stop, signals, program.as_mut(), shared, is_over, watch);
     shared.set_end_reason(reason);
     drop(stopping);
     let longest = config.drain_timeout.saturating_add(LAST_WORDS);
@@ -306,7 +328,7 @@ impl Drop for StopInTheEnd<'_> {
 
 /// Waits until there is a reason to end, and returns it.
 fn wait_for_end(
-    config: &Config,
+    whom: &Whom,
     stop: &Stop,
     signals: &Signals,
     mut program: Option<&mut Program>,
@@ -356,11 +378,9 @@ fn wait_for_end(
             let over = stop.left().is_zero();
             return if over { EndReason::Duration } else { EndReason::Limit };
         }
-        let Target::Processes(pids) = &config.target else { continue };
         // Events may be lost, so what they say about the end is checked.
-        let nobody_known = count(&shared.live_processes) == 0;
-        let is_gone = |pid: &u32| !procfs::is_running(*pid);
-        if nobody_known && elapsed > TICK && pids.iter().all(is_gone) {
+        let may_be_over = !whom.tids.is_empty() || count(&shared.live_processes) == 0;
+        if may_be_over && elapsed > TICK && whom.has_ended() {
             return EndReason::TargetsExited;
         }
     }
@@ -433,7 +453,7 @@ fn allocations(config: &Config) -> Option<Allocations> {
     let source = match &config.target {
         Target::Program(_) => AllocationSource::Hook,
         Target::Processes(_) => AllocationSource::Probes,
-        Target::Machine => return None,
+        Target::Threads(_) | Target::Machine => return None,
     };
     Some(Allocations { source: source.into(), interval: config.allocations?.interval })
 }
@@ -447,10 +467,10 @@ fn check_frequency(asked: u32) -> Result<(), RecordError> {
 }
 
 /// A name for the trace: command, pid and UTC time.
-fn default_name(target: &Target) -> PathBuf {
+fn default_name(target: &Target, whom: &Whom) -> PathBuf {
     let (command, pid) = match target {
-        Target::Processes(pids) => {
-            let pid = pids.first().copied().unwrap_or(0);
+        Target::Processes(_) | Target::Threads(_) => {
+            let pid = whom.pids.first().copied().unwrap_or(0);
             (procfs::thread_name(pid, pid), pid)
         }
         Target::Program(command) => {

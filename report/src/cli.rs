@@ -3,6 +3,7 @@
 mod args;
 mod sides;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use args::{Args, By, PerWhat};
@@ -14,8 +15,8 @@ use rz_profile::filter::Filter;
 use rz_profile::heap::{HeapOptions, Metric};
 use rz_profile::model::{ALLOC, EventKind, OFF_CPU, SYSCALLS, WALL};
 use rz_profile::select::EventName;
+use rz_report::condition::Condition;
 use rz_report::diff::DiffOptions;
-use rz_report::diff::fail_if::Condition;
 use rz_report::diff::normalize::{Per, Work};
 use rz_report::model::calls::SortCalls;
 use rz_report::model::top::SortBy;
@@ -71,16 +72,11 @@ pub struct Config {
     pub source_maps: Vec<PathBuf>,
     /// Which part of the trace, or of all traces, to show.
     pub filter: Filter,
-    /// What to do with a comparison besides the text and the flame graph.
-    pub comparison: Comparison,
-}
-
-/// What to do with a comparison besides the text and the flame graph.
-#[derive(Debug)]
-pub struct Comparison {
-    /// How wide frames of the flame graph are.
+    /// How wide frames of the flame graph of a comparison are.
     pub width: Width,
-    /// Where a short report goes as Markdown.
+    /// Whether names are whole wherever the text goes.
+    pub full_names: bool,
+    /// Where what is shown goes as Markdown.
     pub markdown: Option<PathBuf>,
     /// When it fails.
     pub fail_if: Vec<Condition>,
@@ -144,9 +140,22 @@ pub enum SampleView {
     },
 }
 
+/// What is to be done.
+#[derive(Debug)]
+pub enum Asked {
+    /// To say how to ask.
+    Guide,
+    /// To show something.
+    Report(Box<Config>),
+}
+
 /// Reads the command line; ends the process if it is wrong or asks for help.
-pub fn parse() -> Config {
-    config(Args::parse()).unwrap_or_else(|error| error.exit())
+pub fn parse() -> Asked {
+    let args = Args::parse();
+    if args.guide {
+        return Asked::Guide;
+    }
+    config(args).map(|config| Asked::Report(Box::new(config))).unwrap_or_else(|error| error.exit())
 }
 
 fn config(mut args: Args) -> Result<Config, clap::Error> {
@@ -286,11 +295,26 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         let message = "text, flame graph, page, JSON and Markdown cannot go to the same place";
         return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let default_limit =
-        if matches!(view, View::Samples(SampleView::Heap { .. })) { 10 } else { 25 };
+    let on_terminal = text.as_ref().is_some_and(|text| text.as_os_str() == "-")
+        && std::io::stdout().is_terminal();
+    let default_limit = match (&view, &input) {
+        (View::Samples(SampleView::Heap { .. }), _) => 10,
+        // The first page fits it.
+        (View::Samples(SampleView::Summary { .. }), Input::One(_)) if on_terminal => 10,
+        _ => 25,
+    };
     let limit = args.limit.unwrap_or(default_limit);
-    let comparison =
-        Comparison { width: args.width, markdown: args.markdown, fail_if: args.fail_if };
+    for condition in &args.fail_if {
+        let fits = match &input {
+            Input::One(_) => condition.for_one_trace(),
+            Input::Sides(_) => condition.for_comparisons(),
+        };
+        fits.map_err(|why| Args::command().error(ErrorKind::ArgumentConflict, why))?;
+    }
+    if args.list && args.markdown.is_some() && args.tail.is_none() {
+        let message = "a ticket has no room for every call: --list --tail N --markdown";
+        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    }
     let heap = HeapOptions { temporary_within: args.temporary_within };
     Ok(Config {
         input,
@@ -313,7 +337,10 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         symbols,
         source_maps: args.source_map,
         filter,
-        comparison,
+        width: args.width,
+        full_names: args.full_names,
+        markdown: args.markdown,
+        fail_if: args.fail_if,
     })
 }
 
@@ -443,6 +470,8 @@ mod tests {
         check("report --diff d/a.rz - --svg", Some("-"), None);
         check("report --diff a.rz b.rz --markdown - -o t.txt", None, Some("t.txt"));
         check("report --diff a.rz b.rz --markdown", None, None);
+        check("report d/t.rz --markdown", None, None);
+        check("report d/t.rz --markdown t.md -o -", None, Some("-"));
         check("report d/t.rz --serve", None, None);
         check("report --diff a.rz b.rz --serve", None, None);
     }
@@ -556,6 +585,12 @@ mod tests {
         check("report t.rz --json - -o -", ArgumentConflict);
         check("report t.rz --svg - --json", ArgumentConflict);
         check("report t.rz --fail-if total>5%", ArgumentConflict);
+        check("report t.rz --info --fail-if function>5%", ArgumentConflict);
+        check("report --diff a.rz b.rz --fail-if leak>5MB", ArgumentConflict);
+        check("report t.rz --fail-if leak>5%", ValueValidation);
+        check("report t.rz --syscalls --list --markdown", ArgumentConflict);
+        check("report t.rz --markdown --json", ArgumentConflict);
+        check("report t.rz --guide", ArgumentConflict);
         check("report --diff a.rz b.rz --width after", MissingRequiredArgument);
         check("report --diff a.rz b.rz --svg s.svg --width wide", InvalidValue);
         check("report --diff a.rz b.rz --fail-if total", ValueValidation);
@@ -594,6 +629,26 @@ mod tests {
         assert_eq!(places(&format!("report t.rz --html {options}")), Some(here.clone()));
         assert_eq!(places(&format!("report t.rz --serve {options}")), Some(here));
         assert_eq!(places("report t.rz --html --source-map m"), None);
+    }
+
+    /// The commands of the guide are as they are typed, up to two spaces or a pipe.
+    #[test]
+    fn the_guide_is_right() {
+        let guide = include_str!("guide.txt");
+        let lines = guide.lines().filter_map(|line| line.find("report ").map(|at| &line[at..]));
+        let mut commands = 0;
+        for line in lines.filter(|line| line.starts_with("report t.rz") || line.contains("--diff"))
+        {
+            let command = line.split("  ").next().unwrap().split(" | ").next().unwrap();
+            let words = command.split(' ').map(|word| word.trim_matches('\''));
+            let parsed = Args::try_parse_from(words).and_then(config);
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+            commands += 1;
+        }
+        assert!(commands > 20, "{commands}");
+        assert!(guide.lines().all(|line| line.chars().count() <= 92));
+        // A first answer for a program that reads it: some 4 characters are a token.
+        assert!(guide.len() < 4 * 2_000, "{}", guide.len());
     }
 
     #[test]

@@ -68,6 +68,14 @@ pub enum ReportError {
         /// The function.
         name: String,
     },
+    /// A condition is about what is not known of one trace.
+    #[error("--fail-if {condition}: {why}")]
+    CannotCheck {
+        /// The condition.
+        condition: String,
+        /// Why it cannot be checked.
+        why: String,
+    },
     /// There is nothing that a picture could show.
     #[error("no samples to draw: {why}")]
     NothingToDraw {

@@ -8,8 +8,10 @@
 //! renderer writes to the writer it is given.
 #![forbid(unsafe_code)]
 
+pub mod condition;
 pub mod diff;
 pub mod error;
+pub mod fail_if;
 pub mod html;
 pub mod model;
 pub mod render;

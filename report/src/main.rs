@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use cli::{Comparison, Config, Input, SampleView, Sides, View};
+use cli::{Asked, Config, Input, SampleView, Sides, View};
 use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
 use rz_command::symbols::Symbols;
@@ -21,13 +21,15 @@ use rz_profile::inventory::load_inventory;
 use rz_profile::load::{LoadOptions, Without, load, open};
 use rz_profile::model::{EventId, EventKind, Profile};
 use rz_profile::select::{EventName, default_event, find_event, select_event};
-use rz_report::diff::fail_if::{Checked, Outcome, check, worst};
+use rz_report::condition::{Checked, Outcome, Subject, worst};
+use rz_report::diff::fail_if::check;
 use rz_report::diff::flame::write_diff_flame_graph;
 use rz_report::diff::json::write_diff_json;
 use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
+use rz_report::fail_if::{self, Subjects};
 use rz_report::html::{LAST_CALLS, PageOptions, ServedPage, write_diff_page, write_page};
 use rz_report::model::calls::SortCalls;
 use rz_report::render::style::Style;
@@ -38,14 +40,22 @@ use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_
 use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
 use rz_report::views::info::{InfoOptions, info, write_info};
 use rz_report::views::list::{CallsPage, ListOptions, write_list};
+use rz_report::views::markdown::write_markdown;
 use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
 use rz_report::views::summary::{SummaryOptions, summary, write_summary};
 use rz_report::views::syscalls::{SyscallOptions, syscalls, write_syscalls};
 use rz_report::views::tree::{tree, write_tree_report};
 
+/// How to ask, for programs and people.
+const GUIDE: &str = include_str!("guide.txt");
+
 fn main() -> ExitCode {
     survive_size_limits();
-    match run(&cli::parse()) {
+    let result = match cli::parse() {
+        Asked::Guide => write_guide(),
+        Asked::Report(config) => run(&config),
+    };
+    match result {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {
             eprintln!("report: {}", format!("{error:#}").replace('\n', " "));
@@ -54,23 +64,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says how to ask.
+fn write_guide() -> Result<Outcome> {
+    Destination::Stdout.write(|out| out.write_all(GUIDE.as_bytes()))?;
+    Ok(Outcome::Fine)
+}
+
 /// What was asked for, and how that ends.
 fn run(config: &Config) -> Result<Outcome> {
     match &config.input {
-        Input::One(trace) => show_one(config, trace).map(|()| Outcome::Fine),
+        Input::One(trace) => show_one(config, trace),
         Input::Sides(sides) => show_diff(config, sides),
     }
 }
 
-fn show_one(config: &Config, trace: &Path) -> Result<()> {
+fn show_one(config: &Config, trace: &Path) -> Result<Outcome> {
     refuse_to_overwrite(config, &[trace])?;
     stdin::keep([trace])?;
     match &config.view {
-        &View::List(options) => show_list(config, trace, options),
-        &View::Info(options) => show_info(config, trace, options),
-        View::Samples(_) if config.serve => serve_one(config, trace),
-        View::Samples(view) => show(config, trace, view),
+        &View::List(options) => show_list(config, trace, options)?,
+        &View::Info(options) => show_info(config, trace, options)?,
+        View::Samples(_) if config.serve => serve_one(config, trace)?,
+        View::Samples(view) => return show(config, trace, view),
     }
+    Ok(Outcome::Fine)
 }
 
 /// Serves the page of a trace.
@@ -88,7 +105,7 @@ fn serve_one(config: &Config, trace: &Path) -> Result<()> {
     serving::serve_trace(&name, page)
 }
 
-fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
+fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<Outcome> {
     let (mut profile, name) = (read(config, trace, &config.filter)?, file_name(trace));
     say_notes(notes_of(config, &profile));
     let event = event_of(&mut profile, config, trace)?;
@@ -103,17 +120,19 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<()> {
         );
     }
     let suppressions = &suppressions;
+    let subjects = Subjects { profile: &profile, event, suppressions };
+    let checked = fail_if::check(&config.fail_if, subjects)?;
     let shown = Shown { config, view, name: &name, profile: &profile, event, suppressions };
     shown.write()?;
     write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))?;
-    if config.html.is_none() {
-        return Ok(());
+    if config.html.is_some() {
+        let calls = last_calls(config, trace)?;
+        let (limit, calls) = (config.html_limit, calls.as_ref());
+        let sources = config.embed_source.as_ref();
+        let options = PageOptions { event, limit, calls, suppressions, sources };
+        write_file(config.html.as_deref(), |out| write_page(out, &name, &mut profile, options))?;
     }
-    let calls = last_calls(config, trace)?;
-    let (limit, calls) = (config.html_limit, calls.as_ref());
-    let sources = config.embed_source.as_ref();
-    let options = PageOptions { event, limit, calls, suppressions, sources };
-    write_file(config.html.as_deref(), |out| write_page(out, &name, &mut profile, options))
+    Ok(say_checked(&checked))
 }
 
 /// The last system calls, if any were recorded one by one and can be told from those
@@ -154,7 +173,7 @@ impl Shown<'_> {
         SiteList { kind, by, limit: self.config.limit }
     }
 
-    /// Writes text and JSON, as far as they are wanted.
+    /// Writes text, JSON and Markdown, as far as they are wanted.
     fn write(&self) -> Result<()> {
         let &Shown { view, name, profile, event, suppressions, config } = self;
         match view {
@@ -199,7 +218,9 @@ impl Shown<'_> {
                 write_text(config, |out, style| {
                     write_heap(out, style, name, profile, event, options)
                 })?;
-                write_json(config, || self.document(Page::Heap(Box::new(heap(profile, options)))))
+                write_document(config, || {
+                    self.document(Page::Heap(Box::new(heap(profile, options))))
+                })
             }
             &SampleView::Sites { kind, by } => {
                 let page = || sites(profile, self.site_list(kind, by), suppressions);
@@ -211,19 +232,19 @@ impl Shown<'_> {
         }
     }
 
-    /// Writes a page that is the same for text and JSON.
+    /// Writes a page that is the same for text, JSON and Markdown.
     fn write_page<P>(
         &self,
         page: impl FnOnce() -> P,
         text: impl FnOnce(&mut dyn Write, Style, &P) -> io::Result<()>,
         of_view: fn(P) -> Page<'static>,
     ) -> Result<()> {
-        if self.config.text.is_none() && self.config.json.is_none() {
+        if self.config.text.is_none() && !has_document(self.config) {
             return Ok(());
         }
         let page = page();
         write_text(self.config, |out, style| text(out, style, &page))?;
-        write_json(self.config, || self.document(of_view(page)))
+        write_document(self.config, || self.document(of_view(page)))
     }
 
     fn document(&self, page: Page<'static>) -> Document<'static> {
@@ -241,7 +262,7 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     );
     say_notes(&list.notes);
     write_text(config, |out, _| write_list(out, &list, options))?;
-    if config.json.is_none() {
+    if !has_document(config) {
         return Ok(());
     }
     // Of the profile, only what says where the calls are from is needed.
@@ -252,7 +273,7 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
         ..LoadOptions::default()
     };
     let profile = load(trace, &unneeded)?;
-    write_json(config, || {
+    write_document(config, || {
         let page = Page::Calls(CallsPage::new(&list, options));
         Document::new(&file_name(trace), &profile, None, page).with_notes(&list.notes)
     })
@@ -265,7 +286,9 @@ fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> 
     let event = event_of(&mut profile, config, trace)?;
     let page = info((&inventory, &profile), event, options);
     write_text(config, |out, style| write_info(out, style, &name, &profile, event, &page))?;
-    write_json(config, || Document::new(&name, &profile, event, Page::Info(page)).without_names())
+    write_document(config, || {
+        Document::new(&name, &profile, event, Page::Info(page)).without_names()
+    })
 }
 
 fn show_diff(config: &Config, sides: &Sides) -> Result<Outcome> {
@@ -296,18 +319,17 @@ fn show_diff(config: &Config, sides: &Sides) -> Result<Outcome> {
     notes.retain(|note| said.insert(note.clone()));
     say_notes(&notes);
     let names = names_of(sides);
-    let Comparison { width, markdown, fail_if } = &config.comparison;
-    let (json, markdown) = (config.json.as_deref(), markdown.as_deref());
+    let (json, markdown) = (config.json.as_deref(), config.markdown.as_deref());
     let runs = profiles.iter().zip(&names);
     let runs: Vec<Run<'_>> =
         runs.map(|((profile, event), name)| Run { profile, name, event: *event }).collect();
     let (before, after) = runs.split_at(sides.traces[0].len());
     let diff = compare([before, after], &config.diff)?;
-    let checked = check(fail_if, &diff)?;
+    let checked = check(&config.fail_if, &diff)?;
     write_text(config, |out, style| write_diff(out, style, &diff, config.limit))?;
     write_file(json, |out| Ok(write_diff_json(out, &diff, &checked)?))?;
     write_file(markdown, |out| Ok(write_diff_markdown(out, &diff, &checked)?))?;
-    write_svg(config, |out| write_diff_flame_graph(out, &diff, *width))?;
+    write_svg(config, |out| write_diff_flame_graph(out, &diff, config.width))?;
     write_file(config.html.as_deref(), |out| write_diff_page(out, &diff, &checked))?;
     if config.serve {
         let mut page = Vec::new();
@@ -397,7 +419,9 @@ fn load_options(config: &Config, filter: &Filter) -> LoadOptions {
     let heap = config.heap;
     // A page shows everything there is, however much that is.
     let coarse = has_page(config) && matches!(config.input, Input::One(_));
-    let without = if coarse { Without::default() } else { not_shown(config.event.as_ref()) };
+    let mut without = if coarse { Without::default() } else { not_shown(config.event.as_ref()) };
+    // Waits that were not over, and sums where exact ones are missing, are made of rows.
+    without.waits &= !config.fail_if.iter().any(|c| matches!(c.subject, Subject::Waits(_)));
     LoadOptions {
         debug_dirs,
         symbols,
@@ -442,8 +466,7 @@ fn say_notes<'n>(notes: impl IntoIterator<Item = &'n String>) {
 /// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`
 /// reads `a.rz` as the name of the picture.
 fn refuse_to_overwrite(config: &Config, inputs: &[&Path]) -> Result<()> {
-    let outputs =
-        [&config.svg, &config.html, &config.text, &config.json, &config.comparison.markdown];
+    let outputs = [&config.svg, &config.html, &config.text, &config.json, &config.markdown];
     for output in outputs.into_iter().flatten() {
         let is_trace = output.extension().is_some_and(|extension| extension == "rz");
         let is_input = |input: &&Path| match (output.canonicalize(), input.canonicalize()) {
@@ -472,18 +495,28 @@ fn write_text(
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let style = Style {
         color: terminal && !set("NO_COLOR") && !dumb,
-        width: terminal_size::terminal_size().filter(|_| terminal).map(|size| size.0.0.into()),
+        width: terminal_size::terminal_size()
+            .filter(|_| terminal && !config.full_names)
+            .map(|size| size.0.0.into()),
     };
     destination
         .write(|out| produce(out, style))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn write_json<'l>(config: &Config, document: impl FnOnce() -> Document<'l>) -> Result<()> {
-    match &config.json {
-        Some(path) => write_file(Some(path), |out| Ok(document().write(out)?)),
-        None => Ok(()),
+/// Whether what is shown goes anywhere but to the text.
+fn has_document(config: &Config) -> bool {
+    config.json.is_some() || config.markdown.is_some()
+}
+
+/// Writes JSON and Markdown, as far as they are wanted.
+fn write_document<'l>(config: &Config, document: impl FnOnce() -> Document<'l>) -> Result<()> {
+    if !has_document(config) {
+        return Ok(());
     }
+    let document = document();
+    write_file(config.json.as_deref(), |out| Ok(document.write(out)?))?;
+    write_file(config.markdown.as_deref(), |out| Ok(write_markdown(out, &document)?))
 }
 
 fn write_svg(

@@ -5,6 +5,8 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use rz_format::EndReason;
+use rz_profile::load::{LoadOptions, load};
+use rz_profile::model::Sample;
 use rz_tests::{
     CallTree, Folded, Recorder, Target, Trace, program_path, rec, temp_dir, text, wait_until,
 };
@@ -30,6 +32,84 @@ fn finds_every_thread() {
     // All of them ran, and none was missed.
     let sampled: BTreeSet<usize> = profile.samples.iter().map(|sample| sample.thread).collect();
     assert!(sampled.len() >= 60, "{} threads have samples", sampled.len());
+}
+
+/// Of `threads`, the first and another one, by their numbers.
+fn two_threads(target: &Target) -> (u32, u32) {
+    let tasks = fs::read_dir(format!("/proc/{}/task", target.pid())).unwrap();
+    let tids = tasks.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap());
+    let mut others = tids.filter(|&tid| tid != target.pid());
+    let named = others.find(|tid| {
+        let name = fs::read_to_string(format!("/proc/{}/task/{tid}/comm", target.pid()));
+        name.unwrap().starts_with("store-")
+    });
+    (target.pid(), named.unwrap())
+}
+
+#[test]
+fn the_number_of_a_thread_stands_for_its_process() {
+    let target = Target::start("threads", &[]);
+    let (pid, tid) = two_threads(&target);
+    let dir = temp_dir();
+    for tier in ["bpf", "perf"] {
+        let path = dir.path().join(tier);
+        let number = tid.to_string();
+        let rate = ["-d", "1", "-F", "997", "--tier", tier];
+        let args = [&rate[..], &["-p", &number, "-o", text(&path)]].concat();
+        let recorded = rec(&args).success();
+        let note = format!("{tid} is a thread of process {pid}, all of which is recorded; --tid");
+        assert!(recorded.stderr.contains(&note), "{recorded}");
+        assert!(!recorded.stderr.contains(" 0 samples"), "{recorded}");
+        let profile = load(&path, &LoadOptions::default()).unwrap();
+        let sampled: BTreeSet<usize> = profile.samples.iter().map(|s| s.thread).collect();
+        assert!(sampled.len() > 10, "{tier}: {} threads", sampled.len());
+        assert!(profile.processes.iter().all(|process| process.pid == pid), "{tier}");
+    }
+}
+
+#[test]
+fn one_thread_alone() {
+    let target = Target::start("threads", &[]);
+    let (pid, tid) = two_threads(&target);
+    let dir = temp_dir();
+    let sampled = |name: &str, args: &[&str]| {
+        let path = dir.path().join(name);
+        let number = tid.to_string();
+        let always = ["-d", "1", "-F", "997", "--tid", &number, "-o", text(&path)];
+        let recorded = rec(&[&always, args].concat()).success();
+        let note = format!("of process {pid}, only thread {tid} is recorded");
+        assert!(recorded.stderr.contains(&note), "{recorded}");
+        let profile = load(&path, &LoadOptions::default()).unwrap();
+        let sampled: BTreeSet<u32> =
+            profile.samples.iter().map(|s| profile.threads[s.thread].tid).collect();
+        assert_eq!(sampled, BTreeSet::from([tid]), "{name}");
+        // What is not asked for is not missing.
+        assert_eq!(profile.info.lost_samples.count, 0, "{:?}", profile.info.lost_samples);
+        profile
+    };
+    sampled("perf", &["--tier", "perf"]);
+    let profile = sampled("bpf", &["--off-cpu", "--syscalls"]);
+    let whose = profile.totals.iter().map(|total| total.thread);
+    let whose: BTreeSet<Option<u32>> =
+        whose.map(|thread| thread.map(|id| profile.threads[id as usize].tid)).collect();
+    assert_eq!(whose, BTreeSet::from([Some(tid)]));
+}
+
+#[test]
+fn several_processes_in_a_list() {
+    let (one, other) = (Target::start("split", &[]), Target::start("split", &[]));
+    let dir = temp_dir();
+    let (one, other) = (one.pid(), other.pid());
+    let lists = [format!("{one},{other}"), format!("{other} {one}\n")];
+    for (number, list) in lists.iter().enumerate() {
+        let path = dir.path().join(format!("{number}.rz"));
+        rec(&["-q", "-d", "1", "-p", list, "-o", text(&path)]).success();
+        let profile = load(&path, &LoadOptions::default()).unwrap();
+        let process = |sample: &Sample| profile.threads[sample.thread].process;
+        let sampled: BTreeSet<u32> =
+            profile.samples.iter().map(|s| profile.processes[process(s)].pid).collect();
+        assert_eq!(sampled, BTreeSet::from([one, other]), "{list}");
+    }
 }
 
 #[test]

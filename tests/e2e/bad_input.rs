@@ -231,6 +231,8 @@ fn rec_used_wrongly() {
         (&["-F", "0", "-p", "1"], "invalid value '0'"),
         (&["-d", "soon", "-p", "1"], "invalid value 'soon'"),
         (&["-p", "init"], "invalid value 'init'"),
+        (&["-p", ""], "nothing runs by that name"),
+        (&["-p", "-o", "t.rz"], "nothing runs by that name"),
         (&["--sudo"], "unexpected argument"),
     ] {
         let output = run(rec_in(&dir).args(args)).code(2);
@@ -366,9 +368,14 @@ fn a_trace_without_samples_is_no_error() {
     let recorded = rec(&["-d", "0.2", "-p", &pid, "-o", text(&path)]);
     sleeper.kill().unwrap();
     sleeper.wait().unwrap();
-    assert!(recorded.success().stderr.contains(" 0 samples"));
+    let recorded = recorded.success();
+    assert!(recorded.stderr.contains(" 0 samples"), "{recorded}");
+    // It is known that it did not run, and whoever gets the trace is told.
+    let why = "note: nothing was sampled: the target did not run on a CPU; rec --off-cpu records";
+    assert!(recorded.stderr.contains(why), "{recorded}");
     let shown = report(&[text(&path)]).success();
-    assert!(shown.stdout.contains("no samples"), "{shown}");
+    assert!(shown.stdout.contains("no samples: none was taken"), "{shown}");
+    assert!(shown.stderr.contains(why), "{shown}");
     report(&[text(&path), "--tree"]).success();
     for format in ["folded", "pprof", "speedscope"] {
         let out = dir.path().join(format);
@@ -377,9 +384,20 @@ fn a_trace_without_samples_is_no_error() {
     }
     report(&["--diff", text(&path), text(&path)]).success();
     let svg = dir.path().join("t.svg");
-    report(&[text(&path), "--svg", text(&svg)])
-        .refused(1, &["no samples to draw: the target did not run on a CPU"]);
+    let refused = report(&[text(&path), "--svg", text(&svg)]).code(1);
+    assert!(refused.stderr.contains(why), "{refused}");
+    assert!(refused.stderr.contains("no samples to draw: none was taken of"), "{refused}");
     assert!(!svg.exists());
+}
+
+#[test]
+fn a_program_that_hardly_ran_says_for_how_long() {
+    let dir = temp_dir();
+    let path = dir.path().join("t.rz");
+    let recorded = rec(&["-F", "1", "-o", text(&path), "--", "true"]).success();
+    let said = recorded.stderr.as_str();
+    assert!(said.contains("nothing was sampled: the target ran for "), "{recorded}");
+    assert!(said.contains("a sample is taken for every 1.0s of CPU time"), "{recorded}");
 }
 
 #[test]

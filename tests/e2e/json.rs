@@ -35,6 +35,43 @@ fn every_view_of_a_recording() {
     waits_have_reasons(&trace);
     a_function_has_lines_and_instructions(&trace);
     what_is_known_of_processes(&trace);
+    each_view_is_markdown(&trace);
+}
+
+/// With the numbers of the text, and tables whose rows have all columns.
+fn each_view_is_markdown(trace: &Trace) {
+    let path = trace.path();
+    let views: [&[&str]; 8] = [
+        &[],
+        &["--tree"],
+        &["--off-cpu"],
+        &["--syscalls"],
+        &["--syscalls", "--list", "--tail", "20"],
+        &["--source", "loop_until_deadline"],
+        &["--wall"],
+        &["--info"],
+    ];
+    for view in views {
+        let shown = report(&[&[text(&path)], view, &["--markdown"]].concat()).success();
+        assert!(shown.stdout.starts_with("## trace.rz: "), "{view:?}: {shown}");
+        assert!(shown.stdout.contains("\n- **recorded**: "), "{view:?}: {shown}");
+        let mut columns = None;
+        let mut rows = 0;
+        for line in shown.stdout.lines() {
+            let bars = line.replace("\\|", "").matches('|').count();
+            match (bars, columns) {
+                (0, _) => columns = None,
+                (bars, None) => columns = Some(bars),
+                (bars, Some(columns)) => {
+                    assert_eq!(bars, columns, "{view:?}: {line}");
+                    rows += 1;
+                }
+            }
+        }
+        assert!(rows > 2, "{view:?}: {shown}");
+    }
+    let calls = report(&[text(&path), "--syscalls", "--markdown"]).success();
+    assert!(calls.stdout.contains("| sched\\_yield | "), "{calls}");
 }
 
 fn samples_are_those_that_are_exported(trace: &Trace) {

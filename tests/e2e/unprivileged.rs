@@ -42,6 +42,25 @@ fn a_plain_user_records_a_program() {
     check_split(&user.home().join("t.rz"), 100);
 }
 
+/// The kernel takes perf events from a program that gets other rights, which looks as
+/// if it did not run.
+#[test]
+fn a_setuid_program_takes_its_events_away() {
+    let user = PlainUser::new();
+    let _sysctl = Sysctl::set("kernel.perf_event_paranoid", "2");
+    let program = user.program("split").get_args().last().unwrap().to_owned();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o4755))
+        .unwrap();
+    let args = ["-F", "499", "-o", "t.rz", "--"];
+    let output = run(user.binary("rec").args(args).arg(&program).arg("0.5")).success();
+    let note = "runs with the rights of another user or group (setuid";
+    assert!(output.stderr.contains(note), "{output}");
+    assert!(output.stderr.contains("nothing was sampled: the target ran for "), "{output}");
+    assert!(!output.stderr.contains("did not run"), "{output}");
+    let shown = report(&[text(&user.home().join("t.rz"))]).success();
+    assert!(shown.stderr.contains("nothing was sampled: the target ran for "), "{shown}");
+}
+
 #[test]
 fn root_is_not_bound_by_the_setting() {
     let dir = temp_dir();

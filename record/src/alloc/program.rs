@@ -53,17 +53,25 @@ pub enum Unfit {
 /// Fails if `command` cannot be started with a library of ours. What cannot be
 /// found or read is not looked at: starting it will tell.
 pub(super) fn check(command: &[OsString]) -> Result<(), Unfit> {
-    let Some(mut path) = command.first().and_then(find) else { return Ok(()) };
-    for _ in 0..MAX_INTERPRETERS {
-        if is_privileged(&path) {
-            return Err(Unfit::Privileged(path.display().to_string()));
-        }
-        match interpreter_of_script(&path) {
-            Some(interpreter) => path = interpreter,
-            None => break,
-        }
+    if let Some(path) = privileged(command) {
+        return Err(Unfit::Privileged(path.display().to_string()));
     }
-    check_elf(&path)
+    executed(command).last().map_or(Ok(()), |path| check_elf(path))
+}
+
+/// The program that runs for `command` with the rights of another user or group, if
+/// there is one.
+pub(crate) fn privileged(command: &[OsString]) -> Option<PathBuf> {
+    executed(command).into_iter().find(|path| is_privileged(path))
+}
+
+/// The file that is executed for `command`, and the interpreters that it asks for, up
+/// to what is no script.
+fn executed(command: &[OsString]) -> Vec<PathBuf> {
+    let first = command.first().and_then(find);
+    std::iter::successors(first, |path| interpreter_of_script(path))
+        .take(MAX_INTERPRETERS + 1)
+        .collect()
 }
 
 /// The file that is executed for `word`, as `execvp` finds it.

@@ -9,6 +9,7 @@ mod identity;
 mod lifecycle;
 pub(crate) mod link_map;
 mod modules;
+mod nothing;
 mod process;
 pub(crate) mod procfs;
 mod python_stack;
@@ -32,6 +33,8 @@ use generated::Publishers;
 use heap::Unsettled;
 use identity::EndedThreads;
 pub(crate) use modules::{RuntimesOfFile, open_mapped};
+use nothing::Before;
+pub(crate) use nothing::Sampling;
 pub(crate) use process::read_memory;
 use process::{LeftOut, Process, Thread};
 pub(crate) use procfs::device;
@@ -120,6 +123,10 @@ pub(crate) struct Counts {
 pub(crate) struct Policy {
     /// Whose events are recorded.
     pub(crate) scope: Scope,
+    /// Of which of their threads; of all if there is none.
+    pub(crate) tids: Vec<u32>,
+    /// How samples are taken.
+    pub(crate) sampling: Sampling,
     /// Whether children are recorded.
     pub(crate) follow: bool,
     /// What a sample should stand for; 0 if that varies.
@@ -155,6 +162,7 @@ pub(crate) struct Tracker {
     threads: FxHashMap<u32, Thread>,
     ended: EndedThreads,
     launched: Option<Launched>,
+    before: Before,
     /// Processes whose facts may still be taken down.
     facts_left: u32,
     next_process: u32,
@@ -188,6 +196,7 @@ impl Tracker {
             threads: FxHashMap::default(),
             ended: EndedThreads::default(),
             launched: None,
+            before: Before::default(),
             facts_left: MAX_FACTS,
             next_process: 0,
             next_thread: 0,
@@ -238,6 +247,8 @@ impl Tracker {
         let owner = source.map_or(event.tid, |source| source.thread);
         match &event.what {
             What::Sample { .. } if self.is_of_other(event.pid) => {}
+            What::Sample { .. } | What::Waited(_) | What::Called(_)
+                if !self.is_recorded(event.tid) => {}
             What::Sample { event: number, weight, place } => {
                 self.sample(event, owner, *number, *weight, place);
             }
@@ -296,9 +307,18 @@ impl Tracker {
         }
     }
 
+    /// Whether a thread of the targets is one of those that are asked for.
+    fn is_recorded(&self, tid: u32) -> bool {
+        self.policy.tids.is_empty() || self.policy.tids.contains(&tid)
+    }
+
     /// Notes CPU time that no sample stands for, though it should: timers of
     /// threads that live shorter than one period never fire.
     pub(crate) fn account_for(&mut self, counted: u64, from_ns: u64, to_ns: u64) {
+        // What was counted is of all threads.
+        if !self.policy.tids.is_empty() {
+            return;
+        }
         let average =
             self.weight.checked_div(self.counts.samples).unwrap_or(self.policy.usual_weight);
         let missing = counted.saturating_sub(self.weight + self.counts.lost * average);
@@ -369,6 +389,9 @@ impl Tracker {
     /// Takes in sums of threads that have been reported.
     pub(crate) fn add_totals(&mut self, totals: &[RawTotal]) {
         for RawTotal { tid, epoch_ns, total } in totals {
+            if !self.is_recorded(*tid) {
+                continue;
+            }
             let goes_on = || self.threads.get(tid).map(|thread| thread.id);
             let thread = self.ended.find(*tid, *epoch_ns).or_else(goes_on);
             self.found.totals.push(Total { thread, ..total.clone() });

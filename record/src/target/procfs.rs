@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rz_unwind::Extent;
 
@@ -112,8 +113,56 @@ pub(crate) struct Stat {
     pub(crate) parent_pid: u32,
     /// Clock ticks after boot at which it started: with the pid, its identity.
     pub(crate) start_ticks: u64,
+    /// Clock ticks that its threads have run, in user and kernel mode.
+    pub(crate) cpu_ticks: u64,
     /// Whether it has ended and waits to be collected.
     pub(crate) is_zombie: bool,
+}
+
+/// The process that a thread is of.
+pub(crate) fn process_of(tid: u32) -> Option<u32> {
+    let text = fs::read(format!("/proc/{tid}/status")).ok()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("Tgid:"))?.trim().parse().ok()
+}
+
+/// How long a process has run, as the kernel counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    /// With the pid, the process's identity.
+    pub(crate) start_ticks: u64,
+    /// Of threads that are there, in nanoseconds.
+    threads_ns: u64,
+    /// Of all threads that were ever there, in whole ticks; 0 if only some are asked for.
+    all_ticks: u64,
+}
+
+impl CpuTime {
+    /// How long it has run since; `None` if it is another process now.
+    pub(crate) fn since(&self, before: &CpuTime) -> Option<Duration> {
+        const NS_PER_TICK: u64 = 10_000_000;
+        let ns = self.threads_ns.saturating_sub(before.threads_ns);
+        let ticks = self.all_ticks.saturating_sub(before.all_ticks);
+        let least = u64::from(self != before);
+        let ran = Duration::from_nanos(ns.max(ticks.saturating_mul(NS_PER_TICK)).max(least));
+        (self.start_ticks == before.start_ticks).then_some(ran)
+    }
+}
+
+/// How long a process has run, or only these of its threads if there are any.
+pub(crate) fn cpu_time(pid: u32, tids: &[u32]) -> io::Result<CpuTime> {
+    let Stat { start_ticks, cpu_ticks, .. } = stat(pid)?;
+    let mut all = threads(pid)?;
+    all.retain(|tid| tids.is_empty() || tids.contains(tid));
+    let mut threads_ns = 0_u64;
+    for tid in all {
+        // A thread may end meanwhile; its time is in that of the process.
+        let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat"));
+        let ran = text.unwrap_or_default().split(' ').next().and_then(|ran| ran.parse().ok());
+        threads_ns = threads_ns.saturating_add(ran.unwrap_or(0));
+    }
+    let all_ticks = if tids.is_empty() { cpu_ticks } else { 0 };
+    Ok(CpuTime { start_ticks, threads_ns, all_ticks })
 }
 
 /// Reads `/proc/PID/stat`.
@@ -126,9 +175,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     // The name is in parentheses and may hold anything, parentheses too.
     let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
     let state = fields.next()?;
+    let parent_pid = fields.next()?.parse().ok()?;
+    let (user, system): (u64, u64) = (fields.nth(9)?.parse().ok()?, fields.next()?.parse().ok()?);
     Some(Stat {
-        parent_pid: fields.next()?.parse().ok()?,
-        start_ticks: fields.nth(17)?.parse().ok()?,
+        parent_pid,
+        start_ticks: fields.nth(6)?.parse().ok()?,
+        cpu_ticks: user.saturating_add(system),
         is_zombie: matches!(state, "Z" | "X"),
     })
 }
@@ -262,7 +314,7 @@ mod tests {
     #[test]
     fn stat_with_a_hostile_name() {
         let text = "12 (a) S ) (b) S 7 12 12 0 -1 4194304 1 0 0 0 1 2 0 0 20 0 1 0 4711 0 0";
-        let expected = Stat { parent_pid: 7, start_ticks: 4711, is_zombie: false };
+        let expected = Stat { parent_pid: 7, start_ticks: 4711, cpu_ticks: 3, is_zombie: false };
         assert_eq!(parse_stat(text), Some(expected));
     }
 
@@ -272,6 +324,22 @@ mod tests {
         let expected = Identity { number: 3, uids: vec![1, 2, 3, 4] };
         assert_eq!(parse_identity(text, 4711), expected);
         assert_eq!(parse_identity("", 9), Identity { number: 9, uids: Vec::new() });
+    }
+
+    #[test]
+    fn our_own_time_goes_on() {
+        let pid = std::process::id();
+        let before = cpu_time(pid, &[]).unwrap();
+        assert_eq!(before.since(&before), Some(Duration::ZERO));
+        let ran = || cpu_time(pid, &[]).unwrap().since(&before).unwrap();
+        let mut sum = 0_u64;
+        while ran() < Duration::from_millis(20) {
+            sum = (0..100_000).fold(sum, |sum, n| std::hint::black_box(sum ^ n));
+        }
+        let another = CpuTime { start_ticks: 1, ..before };
+        assert_eq!(cpu_time(pid, &[]).unwrap().since(&another), None);
+        let [ours, none] = [vec![pid], vec![u32::MAX]].map(|tids| cpu_time(pid, &tids).unwrap());
+        assert_eq!((ours.all_ticks, none.threads_ns), (0, 0));
     }
 
     #[test]

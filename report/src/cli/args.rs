@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 use rz_profile::filter::Moment;
 use rz_profile::heap::Metric;
-use rz_report::diff::fail_if::Condition;
+use rz_report::condition::Condition;
 use rz_report::render::change_color::Width;
 
 use rz_command::filters::FilterArgs;
@@ -48,6 +48,9 @@ Examples:
   report trace.rz --asm parse --event off-cpu
   report trace.rz --info                   processes as recorded, and the file
   report trace.rz --json                   any of these as JSON, for programs
+  report trace.rz --markdown               any of these for a ticket
+  report trace.rz --fail-if 'self:parse>5%' --fail-if 'waits:futex>1s'
+  report --guide                           how to ask, for programs
   report --diff before.rz after.rz --event off-cpu
   report trace.rz --from 10s --until 20s --thread 'worker*' --focus ^parse
   report --diff before.rz after.rz --heap --metric live
@@ -55,10 +58,10 @@ Examples:
 self: samples in which a function ran itself. total: self and all it called.
 
 Exit codes:
-  0  done; with --fail-if, nothing grew by more than its limit, or it shrank
+  0  done; with --fail-if, nothing is beyond its limit, or grew by more, or it shrank
   1  failed
   2  wrong usage
-  3  --fail-if: a regression, the whole 95 % interval is beyond the limit
+  3  --fail-if: the whole 95 % interval is beyond the limit, a regression
   4  --fail-if: too noisy to tell, the interval is on both sides of the limit";
 
 /// Shows what an rz trace recorded: top functions, call trees, flame graphs,
@@ -67,7 +70,7 @@ Exit codes:
 #[command(name = "report", version, after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The trace to show; `-` is standard input
-    #[arg(value_name = "TRACE", required_unless_present = "diff", conflicts_with = "diff")]
+    #[arg(value_name = "TRACE", required_unless_present_any = ["diff", "guide"], conflicts_with = "diff")]
     pub(super) trace: Option<PathBuf>,
     /// Compare two traces, BEFORE and AFTER; or, with --against, several runs
     /// with several others; or, with --before and --after, parts of one. One of
@@ -142,30 +145,6 @@ pub(super) struct Args {
     /// sides, before, after, or delta (how much it changed)
     #[arg(long, value_name = "SIDE", default_value = "larger", requires_all = ["diff", "svg"], conflicts_with = "trace", value_parser = width_parser(), hide_possible_values = true, help_heading = "Comparison")]
     pub(super) width: Width,
-    /// With --diff: write a short report for a pull request to FILE instead of
-    /// standard output (`-`)
-    #[arg(
-        long,
-        value_name = "FILE",
-        num_args = 0..=1,
-        default_missing_value = "-",
-        requires = "diff",
-        conflicts_with = "trace",
-        help_heading = "Comparison"
-    )]
-    pub(super) markdown: Option<PathBuf>,
-    /// With --diff: exit with 3 if this grew by more than the limit, or with 4
-    /// if that cannot be told: total>5%, self:NAME>5%, total:NAME>5% (of what
-    /// it was), function>2% (any function's self, or a place that explains the
-    /// comparison, of the whole); may be repeated
-    #[arg(
-        long,
-        value_name = "CONDITION",
-        requires = "diff",
-        conflicts_with = "trace",
-        help_heading = "Comparison"
-    )]
-    pub(super) fail_if: Vec<Condition>,
 
     /// Show why and where threads waited; with --tree, --inverted or --svg
     /// the call tree of waiting
@@ -223,7 +202,7 @@ pub(super) struct Args {
     pub(super) temporary_within: u64,
 
     /// How many functions, stacks, places or system calls a table has
-    /// [default: 25; 10 in the summary of --heap]
+    /// [default: 25; 10 in the summary on a terminal and in that of --heap]
     #[arg(long, value_name = "N", help_heading = "Detail")]
     pub(super) limit: Option<usize>,
     /// Sort functions by self or total [default: self; total of what waited],
@@ -231,6 +210,10 @@ pub(super) struct Args {
     /// of --heap by bytes or count [default: bytes; count of --temporary]
     #[arg(long, value_enum, hide_possible_values = true, help_heading = "Detail")]
     pub(super) by: Option<By>,
+    /// Show whole names on a terminal too, where tables shorten them to fit; files and
+    /// JSON have whole ones
+    #[arg(long, help_heading = "Detail")]
+    pub(super) full_names: bool,
     /// List every thread, not only the ten busiest
     #[arg(long, help_heading = "Detail")]
     pub(super) threads: bool,
@@ -268,9 +251,25 @@ pub(super) struct Args {
     /// no text unless -o is given; docs/JSON.md says what it contains
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub(super) json: Option<PathBuf>,
+    /// Write what is shown as Markdown, for a ticket, to FILE instead of standard
+    /// output (`-`), and no text unless -o is given; of --diff a short report for a
+    /// pull request
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub(super) markdown: Option<PathBuf>,
+    /// Exit with 3 if this is beyond the limit, or with 4 if that cannot be told. Of
+    /// one trace: self:NAME>5%, total:NAME>5% (of the samples), function>20% (any
+    /// function's self), waits:REASON>1s, leak>10MB. With --diff, of what grew:
+    /// total>5%, self:NAME>5%, total:NAME>5% (of what it was), function>2% (any
+    /// function's self, or a place that explains it, of the whole). May be repeated
+    #[arg(long, value_name = "CONDITION", conflicts_with_all = ["info", "list"])]
+    pub(super) fail_if: Vec<Condition>,
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+    /// Say how to ask: what there is to be asked for, how to go from an answer to the
+    /// next question, and what numbers mean; a page, for programs and people
+    #[arg(long, exclusive = true)]
+    pub(super) guide: bool,
     /// Look here first for source maps of JavaScript (FILE.js.map), then beside
     /// the files and in them; may be repeated
     #[arg(long, value_name = "DIR")]

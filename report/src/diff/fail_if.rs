@@ -5,8 +5,8 @@
 //! interval is below, it did not; and else the data is too noisy to tell,
 //! which is neither good nor bad news.
 
-use std::str::FromStr;
-
+pub use crate::condition::{Checked, Condition, Outcome, worst};
+use crate::condition::{Limit, Subject};
 use crate::diff::change::Change;
 use crate::diff::explain::text::words;
 use crate::diff::matching::named;
@@ -14,104 +14,6 @@ use crate::diff::normalize::Per;
 use crate::diff::{Diff, FunctionChange};
 use crate::error::ReportError;
 use crate::model::symbols::SymbolId;
-
-/// What a condition looks at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// All of the event, by how much it grew of what it was.
-    Total,
-    /// What a function cost itself, by how much it grew of what it was.
-    SelfOf(String),
-    /// What a function and all it called cost, likewise.
-    TotalOf(String),
-    /// What any function cost itself, or with all it called in a place that explains the
-    /// comparison, by how much it grew of what all of the event was.
-    AnyFunction,
-}
-
-/// When a comparison fails: `total>5%`, `self:NAME>10%`, `total:NAME>10%`,
-/// `function>2%`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
-    /// What it looks at.
-    pub subject: Subject,
-    /// By how much it may grow, in percent.
-    pub percent: f64,
-    /// The condition as it was written.
-    pub text: String,
-}
-
-impl FromStr for Condition {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wanted = "total>5%, self:NAME>5%, total:NAME>5% or function>5% is needed";
-        // Names may contain `>`.
-        let (subject, limit) = text.rsplit_once('>').ok_or(wanted)?;
-        let subject = match (subject.trim(), subject.split_once(':')) {
-            ("total", _) => Subject::Total,
-            ("function", _) => Subject::AnyFunction,
-            (_, Some((kind, name))) if !name.trim().is_empty() => match kind.trim() {
-                "self" => Subject::SelfOf(name.trim().to_owned()),
-                "total" => Subject::TotalOf(name.trim().to_owned()),
-                _ => return Err(wanted.to_owned()),
-            },
-            _ => return Err(wanted.to_owned()),
-        };
-        let number = limit.trim().strip_suffix('%').ok_or("the limit is in %")?;
-        match number.trim().parse() {
-            Ok(percent) if (0.0..=1e9).contains(&percent) => {
-                Ok(Condition { subject, percent, text: text.trim().to_owned() })
-            }
-            _ => Err("the limit is a number of 0 or more".to_owned()),
-        }
-    }
-}
-
-/// What became of a condition; the worst is the largest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// It shrank.
-    Improvement,
-    /// It did not grow by more than the limit.
-    Fine,
-    /// It may have grown by more than the limit, or not.
-    TooNoisy,
-    /// It grew by more than the limit.
-    Regression,
-}
-
-impl Outcome {
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Outcome::Improvement => "improvement",
-            Outcome::Fine => "fine",
-            Outcome::TooNoisy => "too noisy to tell",
-            Outcome::Regression => "regression",
-        }
-    }
-
-    /// The exit code that says so.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Outcome::Improvement | Outcome::Fine => 0,
-            Outcome::Regression => 3,
-            Outcome::TooNoisy => 4,
-        }
-    }
-}
-
-/// A condition and what became of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Checked {
-    /// The condition, as it was written.
-    pub condition: String,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// The same with numbers, as a line for people.
-    pub text: String,
-}
 
 /// Checks conditions against a comparison.
 ///
@@ -122,14 +24,14 @@ pub fn check(conditions: &[Condition], diff: &Diff<'_>) -> Result<Vec<Checked>, 
     conditions.iter().map(|condition| check_one(condition, diff)).collect()
 }
 
-/// The worst outcome; fine without any.
-pub fn worst(checked: &[Checked]) -> Outcome {
-    checked.iter().map(|checked| checked.outcome).max().unwrap_or(Outcome::Fine)
-}
-
 fn check_one(condition: &Condition, diff: &Diff<'_>) -> Result<Checked, ReportError> {
-    let limit = condition.percent;
+    let unsupported = |what| {
+        let why = "only changes in percent can be; a condition of one trace is for that one";
+        Err(ReportError::Unsupported { what, why })
+    };
+    let Limit::Percent(limit) = condition.limit else { return unsupported("waits and leaks") };
     let (outcome, text) = match &condition.subject {
+        Subject::Waits(_) | Subject::Leak => return unsupported("waits and leaks"),
         Subject::Total => {
             if diff.scale.per == Per::Share {
                 let what = "total with --per share";
@@ -260,33 +162,6 @@ mod tests {
     use super::*;
     use crate::diff::{DiffOptions, Run, compare};
     use crate::fixture::Builder;
-
-    #[test]
-    fn conditions_are_read() {
-        let check = |text: &str, subject: Subject, percent: f64| {
-            let condition: Condition = text.parse().unwrap();
-            assert_eq!((condition.subject, condition.percent), (subject, percent), "{text}");
-        };
-        check("total>5%", Subject::Total, 5.0);
-        check(" total > 0.5 % ", Subject::Total, 0.5);
-        check("function>2%", Subject::AnyFunction, 2.0);
-        check("self:main>10%", Subject::SelfOf("main".into()), 10.0);
-        check("total:<A as B>::f>0%", Subject::TotalOf("<A as B>::f".into()), 0.0);
-        check("self:std::operator>>(int)>1%", Subject::SelfOf("std::operator>>(int)".into()), 1.0);
-        let error = |text: &str, part: &str| {
-            let error = text.parse::<Condition>().unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
-        };
-        error("total", "is needed");
-        error("total<5%", "is needed");
-        error("wall>5%", "is needed");
-        error("self:>5%", "is needed");
-        error("mean:f>5%", "is needed");
-        error("total>5", "the limit is in %");
-        error("total>x%", "a number");
-        error("total>-5%", "a number");
-        error("total>NaN%", "a number");
-    }
 
     fn checked(before: &Profile, after: &Profile, condition: &str, per: Per) -> String {
         let run = |profile, name| Run { profile, name, event: Some(0) };

@@ -14,6 +14,7 @@ use crate::diff::table::{interval, noise_text, signed, verdict_word, weight_labe
 use crate::diff::{Diff, FunctionChange, Side};
 use crate::model::clean::clean;
 use crate::model::top::SortBy;
+use crate::render::escape::escaped;
 use crate::render::format::{count, counted, duration, percent, shorten, weight};
 
 /// How many functions are shown at once, and how many in what unfolds.
@@ -220,20 +221,6 @@ fn by(sorted: SortBy) -> &'static str {
 fn code(name: &str) -> String {
     let name = shorten(name, NAME);
     format!("`{}`", clean(&name).replace('`', "'").replace('|', "\\|"))
-}
-
-/// Text without what Markdown or HTML would take for its own.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in clean(text).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '&' => out.push_str("&amp;"),
-            '*' | '_' | '`' | '|' | '[' | ']' | '\\' | '#' | '@' => out.extend(['\\', c]),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

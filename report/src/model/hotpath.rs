@@ -19,6 +19,26 @@ pub fn hot_path(tree: &CallTree) -> Vec<NodeId> {
     path
 }
 
+/// Whether a function only begins a program or a thread: it is on every stack, and nobody
+/// chose it.
+pub fn is_startup(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "_start",
+        "__libc_start_main",
+        "__libc_start_call_main",
+        "__libc_start_main_impl",
+        "__libc_start_main_stage2",
+        "start_thread",
+        "clone",
+        "clone3",
+        "__clone",
+        "__clone3",
+        "runtime.goexit",
+        "std::sys::backtrace::__rust_begin_short_backtrace",
+    ];
+    NAMES.contains(&name) || name.starts_with("std::rt::lang_start")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +55,12 @@ mod tests {
         let path = hot_path(&tree);
         let names = path.iter().map(|&id| symbols[tree.nodes[id].symbol].name.as_str());
         assert_eq!(names.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_start_is_told_from_what_was_chosen() {
+        assert!(is_startup("__libc_start_main") && is_startup("std::rt::lang_start::{closure#0}"));
+        assert!(!is_startup("main") && !is_startup("start") && !is_startup("clone_row"));
     }
 
     #[test]

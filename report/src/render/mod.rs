@@ -1,6 +1,7 @@
 //! How numbers, names, tables and colours look.
 
 pub mod change_color;
+pub(crate) mod escape;
 pub mod format;
 pub mod histogram;
 pub mod legend;

@@ -26,7 +26,7 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "off CPU",
             graph: "Off-CPU",
             width: "µs off the CPU",
-            none: "no thread of the target waited while it was recorded",
+            none: "no wait of the target was recorded",
         },
         EventKind::Syscalls => Wording {
             spent: "in system calls",
@@ -40,7 +40,7 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "wall time",
             graph: "Wall-clock",
             width: "µs on and off the CPU",
-            none: "no thread of the target ran or waited while it was recorded",
+            none: "none was taken of the target, and no wait was recorded",
         },
         EventKind::Growth => Wording {
             spent: "of memory made resident",
@@ -55,7 +55,7 @@ pub fn wording(event: Option<&Event>) -> Wording {
             time: "CPU time",
             graph: "CPU",
             width: "µs of CPU time",
-            none: "the target did not run on a CPU while it was recorded",
+            none: "none was taken of the target while it was recorded",
         },
     }
 }

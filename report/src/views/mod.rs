@@ -7,7 +7,9 @@ pub mod header;
 pub mod heap;
 pub mod info;
 pub mod list;
+pub mod markdown;
 pub mod off_cpu;
+pub mod overview;
 #[cfg(test)]
 mod runtime_tests;
 mod sources;

@@ -56,6 +56,13 @@ pub struct ReasonSum {
     pub sum: Sum,
 }
 
+impl ReasonSum {
+    /// What is shown of such waits.
+    pub(crate) fn of(WaitsFor { reason, sum }: WaitsFor) -> Self {
+        ReasonSum { reason: reason.to_string(), sum: Sum::of_waits(sum) }
+    }
+}
+
 /// Where the time of a thread went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -75,17 +82,13 @@ pub struct ThreadTimes {
 
 /// What is known of waits: sums are exact, stacks and functions are sampled.
 pub fn off_cpu(profile: &Profile, event: Option<EventId>, options: SummaryOptions) -> OffCpuPage {
-    let reason = |WaitsFor { reason, sum }| ReasonSum {
-        reason: reason.to_string(),
-        sum: Sum::of_waits(sum),
-    };
     let reasons = by_reason(profile);
     let mut waits = Total::default();
     reasons.iter().for_each(|reason| waits.add(&reason.sum));
     let mut page = OffCpuPage {
         waits: (!profile.info.filter.drops_stacks).then(|| Sum::of_waits(waits)),
-        reasons: Rows::first(options.limit, reasons, reason),
-        still_waiting: Rows::first(options.limit, open_by_reason(profile), reason),
+        reasons: Rows::first(options.limit, reasons, ReasonSum::of),
+        still_waiting: Rows::first(options.limit, open_by_reason(profile), ReasonSum::of),
         threads: thread_times(profile, options.threads),
         ..OffCpuPage::default()
     };

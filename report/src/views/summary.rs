@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use rz_profile::model::{EventId, Profile, Unit};
+use rz_profile::model::{EventId, EventKind, Profile, Unit};
 use serde::Serialize;
 
 use crate::model::calltree::{Amount, CallTree, NodeId};
 use crate::model::frames::{RuntimeFrame, ShownFrame, ShownKind, kind_of, of_runtime};
-use crate::model::hotpath::hot_path;
+use crate::model::hotpath::{hot_path, is_startup};
 use crate::model::rows::Rows;
 use crate::model::symbols::{Symbol, Symbols};
 use crate::model::threads::{ShownThread, ThreadSamples, threads};
@@ -19,7 +19,8 @@ use crate::render::style::{Paint, Style};
 use crate::render::table::{MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::render::wording::wording;
-use crate::views::header::write_header;
+use crate::views::header::{lost, lost_count, write_header};
+use crate::views::overview::{Overview, overview, write_overview};
 
 /// Parts of the last function of the hot path that the text has.
 const SHOWN_PARTS: usize = 3;
@@ -38,9 +39,11 @@ pub struct SummaryOptions {
 }
 
 /// What a summary shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SummaryPage {
+    /// What the process did besides what the event counts.
+    pub overview: Box<Overview>,
     /// All samples of the event.
     pub total: Amount,
     /// Functions by self or total.
@@ -85,6 +88,8 @@ pub struct PathStep {
     /// How often it calls itself directly, and so stands on the path one after the
     /// other; 1 if it does not.
     pub times: usize,
+    /// Whether it only begins a program or a thread, and nobody chose it.
+    pub is_startup: bool,
     /// Samples that go through the outermost of these on this path.
     pub total: Amount,
 }
@@ -113,7 +118,10 @@ pub struct ThreadAmount {
 /// The summary of `event` of `profile`; empty without an event, or without
 /// samples of it.
 pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOptions) -> SummaryPage {
-    let Some(event) = with_samples(profile, event) else { return SummaryPage::default() };
+    let overview = Box::new(overview(profile));
+    let Some(event) = with_samples(profile, event) else {
+        return SummaryPage { overview, ..SummaryPage::default() };
+    };
     let (tree, symbols) = joined_tree(profile, event);
     let node = |id: usize| &tree.nodes[id];
     let path = hot_path(&tree);
@@ -133,6 +141,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
         total: row.amount,
     };
     SummaryPage {
+        overview,
         total: tree.total(),
         functions: shown_functions(top::functions(&tree), &symbols, options),
         hot_path,
@@ -153,7 +162,8 @@ fn shown_path(tree: &CallTree, symbols: &Symbols, path: &[NodeId]) -> (Vec<PathS
     let step = |run: &[NodeId]| {
         let first = &tree.nodes[run[0]];
         let frame = ShownFrame::of(first, symbols);
-        PathStep { frame, times: run.len(), total: first.total }
+        let is_startup = is_startup(&frame.name);
+        PathStep { frame, times: run.len(), is_startup, total: first.total }
     };
     (runs.into_iter().map(step).collect(), left_out)
 }
@@ -185,12 +195,16 @@ pub(crate) fn write_no_samples(
     profile: &Profile,
     event: Option<EventId>,
 ) -> io::Result<()> {
+    let info = &profile.info;
     let event = event.map(|event| &profile.events[event]);
-    let why = match profile.info.filter.is_active() {
-        true => "the filter leaves none",
-        false => wording(event).none,
-    };
-    writeln!(out, "no samples: {why}")
+    let kind = event.map_or(EventKind::Cpu, |event| event.kind);
+    if info.filter.is_active() {
+        writeln!(out, "no samples: the filter leaves none")
+    } else if lost_count(info, kind) > 0 {
+        writeln!(out, "no samples: all that were due are lost, {}", lost(info, kind))
+    } else {
+        writeln!(out, "no samples: {}", wording(event).none)
+    }
 }
 
 /// Writes the summary of `event` of `profile`; `name` is what to call the
@@ -206,6 +220,7 @@ pub fn write_summary(
     by: SortBy,
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
+    write_overview(out, style, &page.overview)?;
     let Some(event) = with_samples(profile, event) else {
         writeln!(out)?;
         return write_no_samples(out, profile, event);
@@ -252,7 +267,10 @@ pub(crate) fn share(amount: Amount, all: u64, unit: Unit) -> [(String, Paint); 2
 fn write_hot_path(out: &mut dyn Write, style: Style, page: &SummaryPage) -> io::Result<()> {
     let note = "each function has at least half of the samples of the one before";
     write_title(out, style, "HOT PATH", note)?;
-    for (depth, step) in page.hot_path.iter().enumerate() {
+    let mut depth = 0;
+    let mut shown = 0;
+    for steps in page.hot_path.chunk_by(|one, next| one.is_startup && next.is_startup) {
+        let step = &steps[0];
         let share = percent_of(step.total.weight, page.total.weight);
         let number = format!("{:>6}", percent(share));
         let indent = indent(style, depth);
@@ -263,10 +281,15 @@ fn write_hot_path(out: &mut dyn Write, style: Style, page: &SummaryPage) -> io::
         let times =
             if step.times > 1 { format!(" ×{}", count(step.times as u64)) } else { String::new() };
         let room = room.saturating_sub(times.chars().count());
-        let text = step.frame.text();
+        let texts: Vec<Cow<'_, str>> = steps.iter().map(|step| step.frame.text()).collect();
+        let text = texts.join(" › ");
         let name = shorten(&text, room);
+        let paint = if step.is_startup { Paint::Dim } else { Paint::Plain };
+        let name = style.paint(paint, &name);
         writeln!(out, "{number}  {:indent$}{name}{}", "", style.paint(Paint::Dim, &times))?;
-        if depth + 1 == PATH_END && page.hot_path_left_out > 0 {
+        depth += 1;
+        shown += steps.len();
+        if (shown - steps.len() + 1..=shown).contains(&PATH_END) && page.hot_path_left_out > 0 {
             let left_out = format!("… {} more", count(page.hot_path_left_out as u64));
             writeln!(
                 out,
@@ -283,7 +306,7 @@ fn write_hot_path(out: &mut dyn Write, style: Style, page: &SummaryPage) -> io::
     if page.then.is_empty() {
         return Ok(());
     }
-    let indent = 8 + indent(style, page.hot_path.len());
+    let indent = 8 + indent(style, depth);
     // Up to three names with their shares, after `then`.
     let taken = indent + "then 12.3%, 12.3%, 12.3%, …".len();
     let width = style.width.map_or(usize::MAX, |width| width.saturating_sub(taken) / 3);
@@ -331,6 +354,8 @@ fn write_threads(
 
 #[cfg(test)]
 mod tests {
+    use rz_profile::model::{LossReason, LossSum, Losses};
+
     use super::*;
     use crate::fixture::{Builder, text};
 
@@ -399,6 +424,14 @@ HOT PATH  each function has at least half of the samples of the one before
             let (_, path) = report.split_once("HOT PATH").unwrap();
             path.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
         };
+        let started = hot_path("_start;__libc_start_main;main;__clone;work");
+        let expected = [
+            "100.0%  _start › __libc_start_main",
+            "100.0%   main",
+            "100.0%    __clone",
+            "100.0%     work",
+        ];
+        assert_eq!(started, expected);
         let expected = ["100.0%  main", "100.0%   rec ×3", "100.0%    leaf", "100.0%     rec"];
         assert_eq!(hot_path("main;rec;rec;rec;leaf;rec"), expected);
 
@@ -462,9 +495,15 @@ total    time  samples   tid  thread
         });
         assert!(report.starts_with("trace.rz: app (pid 4242)\n"));
         assert!(
-            report.ends_with(
-                "\n\nno samples: the target did not run on a CPU while it was recorded\n"
-            )
+            report
+                .ends_with("\n\nno samples: none was taken of the target while it was recorded\n")
         );
+        let mut lost = Builder::new().profile;
+        let reason = LossSum { reason: LossReason::RingFull, count: 7, duration_ns: 0 };
+        lost.info.lost_samples = Losses { count: 7, reasons: vec![reason] };
+        let said = text(|out| write_no_samples(out, &lost, None));
+        let expected = "no samples: all that were due are lost, 7 (100.0% of what was due): 7 kernel \
+                        buffer full\n";
+        assert_eq!(said, expected);
     }
 }

@@ -78,6 +78,17 @@ pub struct CallSum {
     pub sum: Sum,
 }
 
+impl CallSum {
+    /// What is shown of calls of this number.
+    pub(crate) fn of((number, sum): (u32, Total)) -> Self {
+        CallSum {
+            syscall: call_name(number).into_owned(),
+            number: Some(number).filter(|number| *number != u32::MAX),
+            sum: Sum::of_calls(sum),
+        }
+    }
+}
+
 /// What was recorded one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -163,11 +174,7 @@ pub fn syscalls(
     SyscallsPage {
         total: (!profile.info.filter.drops_stacks)
             .then(|| Sum::of_calls(all(calls.iter().map(|(_, sum)| sum)))),
-        calls: Rows::first(limit, calls, |(number, sum)| CallSum {
-            syscall: call_name(number).into_owned(),
-            number: Some(number).filter(|number| *number != u32::MAX),
-            sum: Sum::of_calls(sum),
-        }),
+        calls: Rows::first(limit, calls, CallSum::of),
         detail: detail(profile),
         io_uring_total: all(requests.iter().map(|(_, sum)| sum)).count,
         io_uring: Rows::first(limit, requests, |(number, sum)| Requests {

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::diff::change::Pair;
 use crate::diff::noise::RunSamples;
-use crate::model::calltree::{Amount, CallTree, Node, NodeId, ROOT};
+use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT};
 use crate::model::symbols::SymbolId;
 use crate::model::top::is_function;
 
@@ -35,7 +35,8 @@ impl Folded {
         own: impl Fn(NodeId) -> Pair,
         is_small: impl Fn(&Pair) -> bool,
     ) -> Self {
-        let (nodes, place_of) = without_recursion(whole);
+        let own_of: Vec<Pair> = (0..owners.len()).map(&own).collect();
+        let (nodes, place_of) = without_recursion(whole, &totals(&whole.nodes, &own_of));
         let mut own_of = vec![Pair::default(); nodes.len()];
         for (id, &owner) in owners.iter().enumerate() {
             add(&mut own_of[place_of[owner]], &own(id));
@@ -90,14 +91,20 @@ impl Folded {
     }
 }
 
-/// The nodes of a tree without those that are below their own function, and which of
-/// them each has become. They have neither children nor sums yet.
-fn without_recursion(whole: &CallTree) -> (Vec<Node>, Vec<NodeId>) {
+/// The nodes of a tree without those that are below their own function, and without
+/// processes that are on one side only, which have another name on the other one; and
+/// which of them each has become. They have neither children nor sums yet.
+fn without_recursion(whole: &CallTree, totals: &[Pair]) -> (Vec<Node>, Vec<NodeId>) {
     let mut nodes: Vec<Node> = Vec::new();
     let mut place_of: Vec<NodeId> = Vec::with_capacity(whole.nodes.len());
     let mut known: FxHashMap<(NodeId, SymbolId, bool), NodeId> = FxHashMap::default();
     for (id, node) in whole.nodes.iter().enumerate() {
         let parent = if id == ROOT { ROOT } else { place_of[node.parent] };
+        let on_both_sides = totals[id].iter().all(|amount| amount.samples > 0);
+        if matches!(node.kind, NodeKind::Process | NodeKind::Source) && !on_both_sides {
+            place_of.push(parent);
+            continue;
+        }
         let folds = is_function(node.kind);
         let above = || above(&nodes, parent, node.symbol);
         let place = match folds.then(above).flatten() {

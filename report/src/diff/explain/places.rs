@@ -62,8 +62,20 @@ impl<'s> Search<'s> {
             let node = &nodes[id];
             elsewhere[id] || is_own_part(nodes, node) && compared.findings.explains(node.symbol)
         };
+        // What is below a node that only has another name or caller is no change of it.
+        let mut only_named = vec![0.0; nodes.len()];
+        for id in (ROOT + 1..nodes.len()).rev() {
+            if is_only_named(id) {
+                only_named[id] = judged[id].delta();
+            }
+            only_named[nodes[id].parent] += only_named[id];
+        }
+        let is_real = |id: NodeId| {
+            let delta = judged[id].delta();
+            (delta - only_named[id]) * delta.signum() >= MOST * delta.abs()
+        };
         let found = judged.iter().enumerate();
-        let found = found.map(|(id, change)| is_found(change, level) && !is_only_named(id));
+        let found = found.map(|(id, change)| is_found(change, level) && is_real(id));
         let found: Vec<bool> = found.collect();
         let mut found_below = found.clone();
         for id in (ROOT + 1..nodes.len()).rev() {
@@ -83,7 +95,11 @@ impl<'s> Search<'s> {
             after - before
         });
         let own_delta: Vec<f64> = own_delta.collect();
-        let explained = vec![false; own_delta.len()];
+        let mut is_below_named: Vec<bool> = (0..nodes.len()).map(is_only_named).collect();
+        for id in ROOT + 1..nodes.len() {
+            is_below_named[id] |= is_below_named[nodes[id].parent];
+        }
+        let explained = folded.ends_in.iter().map(|&end| is_below_named[end]).collect();
         Search {
             compared,
             folded,
@@ -109,6 +125,7 @@ impl<'s> Search<'s> {
         };
         let mut places: Vec<PlaceChange> =
             in_tree.into_iter().take(MAX_PLACES).map(words).collect();
+        self.add_moved(&mut places);
         self.add_functions_themselves(&mut places);
         self.add_functions(&mut places);
         if self.compared.full {
@@ -353,6 +370,18 @@ impl<'s> Search<'s> {
         let is_below = self.below(nodes);
         for (explained, &end) in self.explained.iter_mut().zip(&self.folded.ends_in) {
             *explained |= is_below[end];
+        }
+    }
+
+    /// Adds functions that are called from elsewhere, and cost more or less as well.
+    fn add_moved(&self, places: &mut Vec<PlaceChange>) {
+        for moved in &self.compared.findings.moved {
+            let Some(&row) = self.row_of.get(&moved.symbol) else { continue };
+            let FunctionChange { symbol, total: change, .. } = self.compared.rows[row];
+            if self.is_changed(symbol, &change) {
+                let at = At::Everywhere(self.callers(symbol));
+                places.push(PlaceChange { symbol, at, change, inside: None, follows: None });
+            }
         }
     }
 

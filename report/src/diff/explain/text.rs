@@ -85,12 +85,6 @@ pub fn words(diff: &Diff<'_>, place: &PlaceChange) -> String {
             true => format!("; {share} of it its own"),
             false => format!("; {share} of it in {}", name(function)),
         };
-        let moved = diff.findings.moved.iter().find(|moved| {
-            moved.symbol == function && [moved.from, moved.to].contains(&place.symbol)
-        });
-        if let Some(moved) = moved {
-            text += &format!(", which moved from {} to {}", name(moved.from), name(moved.to));
-        }
     }
     text
 }

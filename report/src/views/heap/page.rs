@@ -104,6 +104,11 @@ pub(super) fn known_heap(profile: &Profile) -> Option<&Heap> {
     profile.heap.as_ref().filter(|heap| has_any(heap))
 }
 
+/// What all allocations of a profile add up to, if anything is known of them.
+pub(crate) fn totals_of(profile: &Profile) -> Option<Totals> {
+    known_heap(profile).map(|heap| totals(profile, heap))
+}
+
 /// Whether anything is known of allocations.
 pub(crate) fn has_any(heap: &Heap) -> bool {
     heap.counts.is_some() || !heap.total.allocated.is_zero()
