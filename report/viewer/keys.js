@@ -93,7 +93,7 @@ function onKey(event) {
     const symbol = functionAtHand();
     if (symbol === null) say('Choose a frame or a function first, or point at it.');
     else addFilter({ op: filter, arg: symbol });
-  } else if (comparison.head && ['s', 'l', 'r', 'i', 'b'].includes(event.key)) return;
+  } else if (comparison.head && ['l', 'r', 'i', 'b'].includes(event.key)) return;
   else if (event.key === 'l') openSource();
   else if (event.key === 's' && functionAtHand() !== null) select({ view: 'sandwich', symbol: functionAtHand() });
   else if (event.key === 'b') keepAsBefore();
