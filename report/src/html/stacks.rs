@@ -108,18 +108,21 @@ impl Stacks {
         self.lines.columns(&functions, self.names.functions(), ends)
     }
 
-    /// How far before a node its parent is, and which frame it is.
+    /// See [`columns_of`].
     pub(super) fn columns(&self) -> [Column; 2] {
         columns_of(self.nodes.iter().copied())
     }
 }
 
-/// How far before each node its parent is, and which frame it is.
+/// How far before each node its parent is, and how far before the first frame that no node
+/// before has its frame is: frames are numbered as they appear.
 pub(super) fn columns_of(nodes: impl Iterator<Item = (NodeId, usize)>) -> [Column; 2] {
     let mut columns = [Column::default(), Column::default()];
+    let mut next = 0;
     for (id, (parent, frame)) in nodes.enumerate() {
         columns[0].push((id - parent) as u64);
-        columns[1].push(frame as u64);
+        columns[1].push((next - frame) as u64);
+        next = next.max(frame + 1);
     }
     columns
 }
