@@ -16,7 +16,7 @@ const KEYS = [
   ['r', 'close direct recursion'],
   ['b', 'keep the selected time and threads as before, to compare others with it'],
   ['Esc', 'back: search, zoom, comparison, last filter, threads, time'],
-  ['w a s d, f', 'on the timeline: zoom, pan, fit the selection'],
+  ['w a s d, f', 'on the timeline: zoom, pan, fit the selection; Ctrl and the wheel zoom'],
   ['drag', 'select a range of time; double click on the strip for all'],
   ['?', 'these keys'],
 ];
