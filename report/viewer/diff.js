@@ -156,10 +156,10 @@ function comparisonBar() {
   };
 }
 
-function changeTable(which) {
+function changeTable(which, { brief }) {
   const verdicts = comparison.head !== null;
   const of = (row) => row[which];
-  const judged = (column) => (verdicts ? [column] : []);
+  const judged = (column) => (verdicts && !brief ? [column] : []);
   return new Table([
     { title: 'Change', numeric: true, value: (row) => Math.abs(of(row).delta ?? 0), text: (row) => change(of(row).delta) },
     ...judged({ title: '95 % interval', numeric: true, value: (row) => of(row).interval?.[0] ?? 0, text: (row) => interval(of(row)) }),
@@ -179,8 +179,9 @@ function changeTable(which) {
   });
 }
 
-// Functions by self or total, as is chosen, with verdicts if there are any.
-function changesTable() {
+// Functions by self or total, as is chosen, with verdicts if there are any and there is
+// room for them.
+function changesTable(options = {}) {
   let which = 'self';
   let table = null;
   const holder = element('div');
@@ -191,7 +192,7 @@ function changesTable() {
   };
   const show = (chosen) => {
     which = chosen;
-    table = changeTable(which);
+    table = changeTable(which, options);
     holder.replaceChildren(table.node);
   };
   const by = choice('Of functions', which, [['self', 'self'], ['total', 'total']], (chosen) => {

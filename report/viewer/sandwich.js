@@ -18,7 +18,7 @@ function aboutFunction(symbol) {
   if (isComparing()) {
     const [own, total] = [row.self, row.total].map(({ before, after }) => `${value(before)} → ${value(after)}`);
     const verdict = comparison.document?.functions.find(isIt)?.total.verdict;
-    return `${labelOf(row.frame)} — self ${own}, total ${total} ${compared().unit}${verdict ? `: ${verdict}` : ''}`;
+    return `${labelOf(row.frame)} — self ${own}, total ${total} ${compared().unit}${verdict ? `: ${verdict === 'no evidence' ? VERDICTS[0] : verdict}` : ''}`;
   }
   const { unit } = series();
   return `${labelOf(row.frame)} — self ${amount(row.own, unit)}, total ${amount(row.total, unit)} (${percent(row.total, selectedSums().all)})`;
@@ -26,7 +26,7 @@ function aboutFunction(symbol) {
 
 function sandwichView() {
   const bar = isComparing() ? comparisonBar() : null;
-  const table = bar ? changesTable() : functionTable('Functions');
+  const table = bar ? changesTable({ brief: true }) : functionTable('Functions');
   if (!bar) table.columns.splice(4, 1);
   const title = element('h2');
   const act = (op, text) => element('button', { onclick: () => {
