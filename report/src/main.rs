@@ -28,7 +28,9 @@ use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
-use rz_report::html::{LAST_CALLS, PageOptions, ServedPage, write_diff_page, write_page};
+use rz_report::html::{
+    LAST_CALLS, MOST_SERVED_SAMPLES, PageOptions, ServedPage, write_diff_page, write_page,
+};
 use rz_report::model::calls::SortCalls;
 use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
@@ -397,6 +399,7 @@ fn load_options(config: &Config, filter: &Filter) -> LoadOptions {
     let heap = config.heap;
     // A page shows everything there is, however much that is.
     let coarse = has_page(config) && matches!(config.input, Input::One(_));
+    let most_samples = (coarse && config.serve).then_some(MOST_SERVED_SAMPLES);
     let without = if coarse { Without::default() } else { not_shown(config.event.as_ref()) };
     LoadOptions {
         debug_dirs,
@@ -404,6 +407,7 @@ fn load_options(config: &Config, filter: &Filter) -> LoadOptions {
         source_maps,
         timeline,
         coarse,
+        most_samples,
         unnamed,
         heap,
         filter,

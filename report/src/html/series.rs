@@ -71,7 +71,7 @@ impl Series {
         Series { counted, timed: true, total: Amount::default(), rows }
     }
 
-    /// Whether rows are added up in slices of time.
+    /// Whether rows are added up in slices of time, or stand for several samples.
     pub(super) fn is_coarse(&self) -> bool {
         self.timed && self.rows.iter().any(|row| row.amount.samples != 1)
     }
