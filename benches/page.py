@@ -26,7 +26,7 @@ from measure import spread
 # Of the traces; two places next to each other have one stack. The rate is the example's.
 THREADS, PLACES, RATE = 64, 100_000, 997
 STEPS = 40
-EVENTS = {"mousemove": "the pointer moves", "wheel": "the wheel turns", "click": "a click zooms"}
+EVENTS = {"mousemove": "the pointer moves", "wheel": "the wheel zooms", "click": "a click zooms"}
 RANGES = 20
 
 SHOWN = "document.documentElement?.dataset.ready"
@@ -37,14 +37,14 @@ READY = """new Promise((done) => {
   look();
 })"""
 
-# Something that the mouse does at some place of the largest canvas.
+# Something that the mouse does at some place of the largest canvas. With Ctrl, wheels zoom.
 STEP = """new Promise((done) => {
   const canvases = [...document.querySelectorAll('canvas')];
   const area = (canvas) => canvas.clientWidth * canvas.clientHeight;
   const canvas = canvases.reduce((a, b) => area(a) >= area(b) ? a : b);
   const place = canvas.getBoundingClientRect();
   const at = {
-    bubbles: true, cancelable: true, view: window, deltaY: AMOUNT,
+    bubbles: true, cancelable: true, view: window, deltaY: AMOUNT, ctrlKey: true,
     clientX: place.left + place.width * AT_X, clientY: place.top + Math.min(place.height, 600) * AT_Y,
   };
   const kind = 'EVENT';
@@ -52,13 +52,22 @@ STEP = """new Promise((done) => {
   requestAnimationFrame(() => setTimeout(done, 0));
 })"""
 
-# Selects a range by the page's address, as a link does.
+# Selects a range by the page's address, as a link does: until it is shown, and until it
+# has been read again, where a server is asked to.
 SELECT = """new Promise((done) => {
   const page = document.documentElement, before = page.dataset.ready;
   const begun = performance.now();
   location.hash = 'HASH';
-  const look = () => page.dataset.ready !== before
-    ? requestAnimationFrame(() => done(performance.now() - begun)) : setTimeout(look, 1);
+  let shown = null;
+  const look = () => {
+    if (page.dataset.ready === before || (shown !== null && page.hasAttribute('data-asking'))) setTimeout(look, 1);
+    else requestAnimationFrame(() => {
+      const took = performance.now() - begun;
+      shown ??= took;
+      if (page.hasAttribute('data-asking')) look();
+      else done([shown, took]);
+    });
+  };
   look();
 })"""
 
@@ -86,7 +95,8 @@ def steps_ms(page: Browser, event: str) -> list[float]:
     return took
 
 
-def ranges_ms(page: Browser, view: str, span_us: int) -> list[float]:
+def ranges_ms(page: Browser, view: str, span_us: int) -> list[list[float]]:
+    """Of each range, how long it took until it was shown, and read again."""
     took = []
     for number in range(RANGES):
         start = span_us * number // (2 * RANGES)
@@ -115,7 +125,8 @@ def measure_page(path: str, span_us: int, rounds: int) -> None:
             first_view(page, f"{address}#view={view}", SHOWN)
             row(f"rz, {view}: {EVENTS[event]}, ms", steps_ms(page, event), "{:.1f}")
         for view in ("overview", "flame", "table", "timeline", "sandwich"):
-            row(f"rz, {view}: a range is selected, ms", ranges_ms(page, view, span_us), "{:.0f}")
+            shown = [times[0] for times in ranges_ms(page, view, span_us)]
+            row(f"rz, {view}: a range is selected, ms", shown, "{:.0f}")
 
 
 def measure_speedscope(profile: str, folder: str, rounds: int) -> None:
@@ -166,8 +177,9 @@ def serve(report: str, trace: str, span_us: int) -> None:
             row("report --serve: first view after that, s", [first_view(page, address, SHOWN)],
                 "{:.2f}")
             for view in ("flame", "table", "timeline"):
-                row(f"report --serve, {view}: a range is selected, ms",
-                    ranges_ms(page, view, span_us), "{:.0f}")
+                shown, read = zip(*ranges_ms(page, view, span_us))
+                row(f"report --serve, {view}: a range is selected, ms", list(shown), "{:.0f}")
+                row(f"report --serve, {view}: and is read again, ms", list(read), "{:.0f}")
     finally:
         server.terminate()
         server.wait()

@@ -30,7 +30,9 @@ use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::error::ReportError;
 use rz_report::fail_if::{self, Subjects};
-use rz_report::html::{LAST_CALLS, PageOptions, ServedPage, write_diff_page, write_page};
+use rz_report::html::{
+    LAST_CALLS, MOST_SERVED_SAMPLES, PageOptions, ServedPage, write_diff_page, write_page,
+};
 use rz_report::model::calls::SortCalls;
 use rz_report::render::style::Style;
 use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
@@ -422,12 +424,14 @@ fn load_options(config: &Config, filter: &Filter) -> LoadOptions {
     let mut without = if coarse { Without::default() } else { not_shown(config.event.as_ref()) };
     // Waits that were not over, and sums where exact ones are missing, are made of rows.
     without.waits &= !config.fail_if.iter().any(|c| matches!(c.subject, Subject::Waits(_)));
+    let most_samples = (coarse && config.serve).then_some(MOST_SERVED_SAMPLES);
     LoadOptions {
         debug_dirs,
         symbols,
         source_maps,
         timeline,
         coarse,
+        most_samples,
         unnamed,
         heap,
         filter,

@@ -89,10 +89,11 @@ async function readEnds() {
 }
 
 // Rows of columns, each thread's together and in order of time.
-// Where they end are numbers of `ends`, in two columns: the low byte, and the rest.
+// Where they end are numbers of `ends`, in two columns: the low byte, and the rest. So are
+// weights, above the least one, which comes first.
 async function readRows(columns) {
   const ends = await readEnds();
-  const [threads, lengths, times, lows, highs, weights, durations, counts] = columns;
+  const [threads, lengths, times, lows, highs, weightLows, weights, durations, counts] = columns;
   let threadCount = 0;
   for (const byte of lengths) threadCount += byte < 128;
   const threadSteps = readNumbers(threads, new Float64Array(threadCount));
@@ -101,13 +102,16 @@ async function readRows(columns) {
   const column = (bytes, Type) => (bytes.length ? readNumbers(bytes, new Type(count)) : null);
   const end = readNumbers(highs, new Uint32Array(count));
   for (let row = 0; row < count; row++) end[row] = end[row] * 256 + lows[row];
+  const [least] = readNumbers(weights, new Float64Array(1));
+  const weight = readNumbers(weights, new Float64Array(count + 1)).subarray(1);
+  for (let row = 0; row < count; row++) weight[row] = least + weight[row] * 256 + weightLows[row];
   const rows = {
     count,
     runs: [],
     time: column(times, Float64Array),
     end,
     node: end.map((number) => ends[number]),
-    weight: column(weights, Float64Array),
+    weight,
     duration: column(durations, Float64Array),
     samples: column(counts, Float64Array),
   };

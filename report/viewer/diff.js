@@ -86,12 +86,24 @@ async function readComparison(diff) {
   comparison.head = diff;
   const [columns, document] = await Promise.all([unpackColumns('sums'), unpackJson('comparison'), readCode(diff.nodes)]);
   comparison.document = document;
+  nameRows(document.functions);
   const { size } = code.tree;
   const sides = [0, 1].map((side) => {
     const own = readNumbers(columns[side], new Float64Array(size)).map((weight) => weight * diff.scale[side]);
     return new Sums(code.tree, own, own.map((value) => (value > 0 ? 1 : 0)));
   });
   comparison.compared = new Compared(sides, diff.unit, readNumbers(columns[2], new Uint8Array(size)));
+}
+
+// Which functions of the page rows of `--diff --json` are.
+function nameRows(rows) {
+  const key = (name, module) => `${name}\0${module}`;
+  const symbols = new Map(code.names.map((name, symbol) => [key(name, code.modules[symbol]), symbol]));
+  const frames = new Map(Array.from(code.symbol, (symbol, frame) => [symbol, frame]));
+  for (const row of rows) {
+    row.symbol = symbols.get(key(row.name, row.module));
+    row.frame = frames.get(row.symbol);
+  }
 }
 
 const value = (number) => (number == null ? '–' : number === 0 ? '0' : Math.abs(number) >= 0.01 ? digits(number) : number.toPrecision(2));
@@ -144,9 +156,10 @@ function comparisonBar() {
   };
 }
 
-function changeTable(which, { verdicts, act }) {
+function changeTable(which, { brief }) {
+  const verdicts = comparison.head !== null;
   const of = (row) => row[which];
-  const judged = (column) => (verdicts ? [column] : []);
+  const judged = (column) => (verdicts && !brief ? [column] : []);
   return new Table([
     { title: 'Change', numeric: true, value: (row) => Math.abs(of(row).delta ?? 0), text: (row) => change(of(row).delta) },
     ...judged({ title: '95 % interval', numeric: true, value: (row) => of(row).interval?.[0] ?? 0, text: (row) => interval(of(row)) }),
@@ -158,23 +171,24 @@ function changeTable(which, { verdicts, act }) {
   ], {
     caption: `Functions by ${which}: ${verdicts ? 'what there is evidence of' : 'what changed most'} first.`,
     empty: 'No function is in what is selected.',
-    act,
+    act: lookAt,
     attributes: (row) => ({
-      'data-function': row.name, 'data-module': row.module, 'data-before': of(row).before, 'data-after': of(row).after,
-      'data-delta': of(row).delta, 'data-verdict': of(row).verdict, class: verdicts ? `verdict-${of(row).verdict.replace(' ', '-')}` : '',
+      'data-symbol': row.symbol, 'data-function': row.name, 'data-module': row.module, 'data-before': of(row).before,
+      'data-after': of(row).after, 'data-delta': of(row).delta, 'data-verdict': of(row).verdict,
     }),
   });
 }
 
-// Functions by self or total, as is chosen. `rowsBy` gives all of them.
-function changesTable(rowsBy, options) {
+// Functions by self or total, as is chosen, with verdicts if there are any and there is
+// room for them.
+function changesTable(options = {}) {
   let which = 'self';
   let table = null;
   const holder = element('div');
   const update = () => {
-    const pattern = selection.search.toLowerCase();
-    const matches = options.verdicts ? null : searched();
-    table.update(rowsBy(which).filter((row) => (matches ? matches[row.frame] : `${row.name} ${row.module}`.toLowerCase().includes(pattern))));
+    const rows = comparison.document?.functions ?? compared().functions(which);
+    const matches = searched();
+    table.update(matches ? rows.filter((row) => matches[row.frame]) : rows);
   };
   const show = (chosen) => {
     which = chosen;
@@ -193,7 +207,7 @@ function changesView() {
   const { document, head: diff } = comparison;
   const { total, before, after } = document;
   const side = (title, one, name) => [title, `${name}: ${count(one.samples)} samples in ${duration(one.duration_ns)}, ${count(one.lost)} lost${one.runs.length > 1 ? `, ${one.runs.length} runs` : ''}`];
-  const table = changesTable(() => document.functions, { verdicts: true });
+  const table = changesTable();
   return {
     node: element('div', { class: 'scroll page' },
       ...notesBox(document.notes),
@@ -211,4 +225,5 @@ function changesView() {
 const diffViews = new Map([
   ['changes', ['Changes', changesView]],
   ['flame', ['Flame graph', flameView]],
+  ['sandwich', ['Sandwich', sandwichView]],
 ]);

@@ -186,9 +186,9 @@ function memoryOverTime(over) {
     const pen = fitted(canvas, width, height);
     pen.fillStyle = styleOf('--activity');
     over.live_bytes.forEach((value, i) => {
-      const [a, b] = [i, i + 1].map((column) => Math.min((column * over.column_ns) / over.length_ns, 1) * width);
+      const [a, b] = [i, i + 1].map((column) => Math.round(Math.min((column * over.column_ns) / over.length_ns, 1) * width));
       const tall = ((height - 16) * value) / most;
-      pen.fillRect(a, height - tall, b - a, tall);
+      pen.fillRect(a, height - tall, Math.max(b - a, 1), tall);
     });
     drawAxis(pen, 0, width, height, 0, over.length_ns / head.tick_ns);
   };

@@ -165,6 +165,7 @@ class FlameGraph {
     }
     this.canvas.classList.toggle('pointing', Boolean(place));
     if (place) {
+      lastGraph = this;
       const lines = this.describe(place.box);
       showTip(event, lines);
       say(lines.join(' · '));
@@ -262,6 +263,7 @@ function describeBox(box, root) {
 // Why there is nothing to see.
 function nothingText(asksForTimes = false) {
   const one = series();
+  if (comparison.head && compared().sides.some((side) => side.all > 0)) return 'With this width of frames there is nothing to draw: choose another one.';
   if (selection.before && !canCompare()) return `${one.title} has no times here, so that ranges of time cannot be compared.`;
   if (one.total.samples === 0) return `There are no samples of ${one.title}: ${one.none}.`;
   if (asksForTimes) return `${one.title} has no times: choose another event.`;

@@ -16,7 +16,7 @@ const KEYS = [
   ['r', 'close direct recursion'],
   ['b', 'keep the selected time and threads as before, to compare others with it'],
   ['Esc', 'back: search, zoom, comparison, last filter, threads, time'],
-  ['w a s d, f', 'on the timeline: zoom, pan, fit the selection'],
+  ['w a s d, f', 'on the timeline: zoom, pan, fit the selection; Ctrl and the wheel zoom'],
   ['drag', 'select a range of time; double click on the strip for all'],
   ['?', 'these keys'],
 ];
@@ -93,7 +93,7 @@ function onKey(event) {
     const symbol = functionAtHand();
     if (symbol === null) say('Choose a frame or a function first, or point at it.');
     else addFilter({ op: filter, arg: symbol });
-  } else if (comparison.head && ['s', 'l', 'r', 'i', 'b'].includes(event.key)) return;
+  } else if (comparison.head && ['l', 'r', 'i', 'b'].includes(event.key)) return;
   else if (event.key === 'l') openSource();
   else if (event.key === 's' && functionAtHand() !== null) select({ view: 'sandwich', symbol: functionAtHand() });
   else if (event.key === 'b') keepAsBefore();

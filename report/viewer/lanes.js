@@ -48,8 +48,9 @@ function counterLane(name, { column_ns: length }, values, color, text) {
       draw.fillStyle = color;
       const last = Math.min(values.length, Math.ceil(until / column));
       for (let i = Math.max(0, Math.floor(from / column)); i < last; i++) {
-        const a = Math.max((i * column - from) * scale, 0);
-        const b = Math.min(((i + 1) * column - from) * scale, width);
+        // Whole pixels: between parts of them, what is behind would shine through.
+        const a = Math.round(Math.max((i * column - from) * scale, 0));
+        const b = Math.max(Math.round(Math.min(((i + 1) * column - from) * scale, width)), a + 1);
         const tall = (values[i] / most) * (TRACK - 3);
         if (tall > 0) draw.fillRect(left + a, y + TRACK - 2 - tall, b - a, tall);
       }

@@ -17,7 +17,8 @@ function aboutFunction(symbol) {
   if (!row) return `${code.names[symbol]} is not in what is selected.`;
   if (isComparing()) {
     const [own, total] = [row.self, row.total].map(({ before, after }) => `${value(before)} → ${value(after)}`);
-    return `${labelOf(row.frame)} — self ${own}, total ${total} ${compared().unit}`;
+    const verdict = comparison.document?.functions.find(isIt)?.total.verdict;
+    return `${labelOf(row.frame)} — self ${own}, total ${total} ${compared().unit}${verdict ? `: ${verdict === 'no evidence' ? VERDICTS[0] : verdict}` : ''}`;
   }
   const { unit } = series();
   return `${labelOf(row.frame)} — self ${amount(row.own, unit)}, total ${amount(row.total, unit)} (${percent(row.total, selectedSums().all)})`;
@@ -25,14 +26,14 @@ function aboutFunction(symbol) {
 
 function sandwichView() {
   const bar = isComparing() ? comparisonBar() : null;
-  const table = bar ? changesTable((which) => compared().functions(which), { act: lookAt }) : functionTable('Functions');
+  const table = bar ? changesTable({ brief: true }) : functionTable('Functions');
   if (!bar) table.columns.splice(4, 1);
   const title = element('h2');
   const act = (op, text) => element('button', { onclick: () => {
     const symbol = sandwiched();
     if (symbol !== null) addFilter({ op, arg: op === 'module' ? code.moduleNumber[symbol] : symbol });
   } }, text);
-  const tools = element('div', { class: 'tools' }, act('focus', 'Focus (f)'), act('keep', 'Only with it (F)'),
+  const tools = comparison.head ? null : element('div', { class: 'tools' }, act('focus', 'Focus (f)'), act('keep', 'Only with it (F)'),
     act('collapse', 'Close (c)'), act('drop', 'Drop (d)'), act('merge', 'Merge (m)'), act('module', 'Only its module'), sourceButton());
   const both = element('div', { class: 'sandwich' }, bar?.node, title, tools,
     element('h3', {}, 'Callers'), callers.node, element('h3', {}, 'Callees'), callees.node);

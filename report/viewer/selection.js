@@ -99,7 +99,7 @@ async function follow() {
     const one = series();
     const asked = selectedParts().filter(({ from, until }) => lacking(one, from, until).length > 0);
     document.documentElement.toggleAttribute('data-asking', asked.length > 0);
-    if (asked.length) say('Slices of time are shown while this range is read again …');
+    if (asked.length) say('This range is read again; until then it is as coarse as the whole …');
     forgetCompared();
     await Promise.all(followers.map((follower) => follower()));
     if (asked.length) {
@@ -107,11 +107,14 @@ async function follow() {
       if (turn !== following) return;
       knownSums.clear();
       forgetCompared();
-      document.documentElement.toggleAttribute('data-asking', false);
-      say(`${asked.map(({ from, until }) => rangeText(from, until)).join(' and ')} was read again.`);
+      const isPart = asked.some(({ from, until }) => partsOf(one, from, until).some((rows) => rows.samples && !rows.duration));
+      const rest = isPart ? ': as there are so many samples in it, some stand for others' : '';
+      say(`${asked.map(({ from, until }) => rangeText(from, until)).join(' and ')} was read again${rest}.`);
       await Promise.all(followers.map((follower) => follower()));
     }
-    if (turn === following) byId('message').hidden = true;
+    if (turn !== following) return;
+    document.documentElement.toggleAttribute('data-asking', false);
+    byId('message').hidden = true;
   } catch (error) {
     failed(error);
   }

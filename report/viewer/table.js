@@ -105,7 +105,7 @@ function searchedFunctions() {
 
 function tableView() {
   if (isComparing()) {
-    const [bar, changes] = [comparisonBar(), changesTable((which) => compared().functions(which), { act: lookAt })];
+    const [bar, changes] = [comparisonBar(), changesTable()];
     return {
       node: element('div', { class: 'scroll' }, element('div', { class: 'tools' }, changes.by, filterButtons()), bar.node, changes.node),
       update() {

@@ -9,11 +9,8 @@ function spanOf(rows, row, one) {
 
 // Adds rows up by pixel. Weight is spread over what a row covers.
 function addBins(bins, one, rows, start, end, from, until) {
+  if (!rows.duration) return addMoments(bins, one, rows, start, end, from, until);
   const scale = bins.length / (until - from);
-  if (rows.duration === null && rows.time) {
-    // Rows in order of time; the period before `from` is looked at as well.
-    start = firstAfter(rows.time, start, end, from - 2e9 / head.tick_ns);
-  }
   end = firstAfter(rows.time, start, end, until + 2e9 / head.tick_ns);
   for (let row = start; row < end; row++) {
     const [begin, stop] = spanOf(rows, row, one);
@@ -24,6 +21,39 @@ function addBins(bins, one, rows, start, end, from, until) {
     if (first === last) bins[first] += each * (Math.min(b, bins.length) - Math.max(a, 0));
     else for (let bin = first; bin <= last; bin++) bins[bin] += each * (Math.min(b, bin + 1) - Math.max(a, bin));
   }
+}
+
+// The same of rows that end when they have their times, by sums of all rows before: the
+// time that takes does not grow with them.
+function addMoments(bins, one, rows, start, end, from, until) {
+  const { time, weight } = rows;
+  const before = sumsBefore(rows);
+  const perWeight = one.unit === 'nanoseconds' ? 1 / head.tick_ns : 0;
+  let [row, last] = [start, 0];
+  for (let bin = 0; bin <= bins.length; bin++) {
+    const tick = from + ((until - from) * bin) / bins.length;
+    // The next edge is a few rows away, or very many.
+    const near = Math.min(row + 8, end);
+    while (row < near && time[row] < tick) row++;
+    if (row === near) row = firstAfter(time, row, end, tick);
+    let sum = before[row] - before[start];
+    if (row < end) {
+      const length = weight[row] * perWeight;
+      const begun = tick - time[row] + length;
+      if (begun > 0) sum += (weight[row] * begun) / length;
+    }
+    if (bin > 0) bins[bin - 1] += sum - last;
+    last = sum;
+  }
+}
+
+// The weight of all rows before each one, and of all.
+function sumsBefore(rows) {
+  if (!rows.before) {
+    rows.before = new Float64Array(rows.count + 1);
+    for (let row = 0; row < rows.count; row++) rows.before[row + 1] = rows.before[row] + rows.weight[row];
+  }
+  return rows.before;
 }
 
 // Lets a range of time be dragged on a canvas. `range` gives what the canvas shows and
@@ -360,12 +390,14 @@ const timeline = {
     const full = one.unit === 'nanoseconds' ? ((this.until - this.from) * head.tick_ns) / bins.length : bins.reduce((a, b) => Math.max(a, b), 1);
     const room = this.waits ? TRACK - 8 : TRACK - 2;
     draw.fillStyle = styleOf('--activity');
-    bins.forEach((value, x) => {
-      if (value > 0) {
-        const tall = Math.max(1, Math.min(value / full, 1) * room);
-        draw.fillRect(this.left + x, y + room - tall, 1, tall);
-      }
-    });
+    const heightOf = (value) => (value > 0 ? Math.max(1, Math.round(Math.min(value / full, 1) * room)) : 0);
+    // Neighbours of one height are one bar: drawing is what takes the time.
+    for (let x = 0, height = heightOf(bins[0]); x < bins.length;) {
+      let [end, next] = [x + 1, 0];
+      while (end < bins.length && (next = heightOf(bins[end])) === height) end++;
+      if (height > 0) draw.fillRect(this.left + x, y + room - height, end - x, height);
+      [x, height] = [end, next];
+    }
     const scale = this.width / (this.until - this.from);
     for (const run of this.near(track)) {
       if (run.one !== this.waits || !run.rows.duration) continue;

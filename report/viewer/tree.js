@@ -11,17 +11,24 @@ async function readCode(nodes) {
   const [texts, columns] = await Promise.all([unpackJson('names'), unpackColumns('stacks')]);
   code.names = texts.names;
   code.modules = texts.modules;
-  code.frames = texts.frames.length;
-  code.symbol = Uint32Array.from(texts.frames, (frame) => frame[0]);
-  code.kind = texts.frames.map((frame) => frame[1]);
-  code.runtime = texts.frames.map((frame) => frame[2]);
+  code.kind = texts.kinds;
+  code.runtime = texts.runtimes;
+  code.frames = texts.kinds.length;
+  let symbol = 0;
+  code.symbol = Uint32Array.from(texts.steps, (step) => (symbol += step));
   code.isFunction = Uint8Array.from(code.kind, (kind) => !NOT_FUNCTIONS.has(kind));
   code.moduleNames = [...new Set(code.modules)];
   const numbers = new Map(code.moduleNames.map((name, number) => [name, number]));
   code.moduleNumber = code.modules.map((name) => numbers.get(name));
   const parent = readNumbers(columns[0], new Uint32Array(nodes));
   for (let node = 0; node < nodes; node++) parent[node] = node - parent[node];
-  code.tree = new Tree(parent, readNumbers(columns[1], new Uint32Array(nodes)));
+  const frame = readNumbers(columns[1], new Uint32Array(nodes));
+  let next = 0; // The first one that no node before has.
+  for (let node = 0; node < nodes; node++) {
+    frame[node] = next - frame[node];
+    next = Math.max(next, frame[node] + 1);
+  }
+  code.tree = new Tree(parent, frame);
 }
 
 const nameOf = (frame) => code.names[code.symbol[frame]];

@@ -1,6 +1,7 @@
 //! The page of `report --html`, in a real browser: every view is there, its numbers are
 //! those of `--json`, and no text of a trace becomes anything but text.
 
+mod comparison;
 mod lanes;
 mod parts;
 mod served;
@@ -554,53 +555,6 @@ fn dark_narrow_and_printed() {
     }
     let pdf = page.command("Page.printToPDF", json!({}));
     assert!(pdf["data"].as_str().unwrap().len() > 1000);
-    assert_nothing_amiss(&page);
-}
-
-#[test]
-fn a_comparison_has_the_verdicts_of_its_json() {
-    let dir = temp_dir();
-    let traces = [
-        ("before", CALLS),
-        ("after", "app;main;parse 400\napp;main;receive 900\napp;main;send 41\n"),
-    ]
-    .map(|(name, folded)| trace_of_folded(&dir, name, folded));
-    let html = dir.path().join("diff.html");
-    let sides = ["--diff", text(&traces[0]), text(&traces[1]), "--per", "raw"];
-    report(&[&sides[..], &["--html", text(&html)]].concat()).success();
-    let output = report(&[&sides[..], &["--json"]].concat()).success();
-    let json: Value = serde_json::from_str(&output.stdout).unwrap();
-    let mut page = open(&html, "");
-    let shown = page.evaluate(
-        "Array.from(document.querySelectorAll('#view tr[data-function]'), ({dataset: d}) => \
-         [d.function, +d.delta, d.verdict])",
-    );
-    let row =
-        |row: &Value| json!([row["name"], row["self"]["delta"].as_f64(), row["self"]["verdict"]]);
-    let expected: Vec<Value> = json["functions"].as_array().unwrap().iter().map(row).collect();
-    let verdict = |name: &str| expected.iter().find(|row| row[0] == name).unwrap()[2].clone();
-    assert_eq!([verdict("receive"), verdict("scan")], ["new", "gone"]);
-    let numbers = |rows: &[Value]| {
-        let text = |row: &Value| (row[0].to_string(), row[1].as_f64(), row[2].to_string());
-        rows.iter().map(text).collect::<Vec<_>>()
-    };
-    assert_eq!(numbers(shown.as_array().unwrap()), numbers(&expected));
-    and_follow(&mut page, |page| page.key("2"));
-    // No evidence of a change, and all of it new.
-    for color in ["r === 228 && g === 228 && b === 228", "r === 238 && g === 126 && b === 32"] {
-        wait_for_color(&mut page, ".flame-canvas", color);
-    }
-    let bounds =
-        page.evaluate("document.querySelector('.flame-canvas').getBoundingClientRect().top");
-    page.point(20.0, bounds.as_f64().unwrap() + 45.0);
-    let tip = page.evaluate("document.querySelector('#tip').innerText");
-    assert!(
-        tip.as_str().unwrap().starts_with("receive\n[names]\nbefore 0, after 900, +900"),
-        "{tip}"
-    );
-    // It is of all times and stacks, whatever an address says.
-    load(&mut page, &html, "#view=changes&filter=nokernel&time=0-1");
-    assert_eq!(page.evaluate("document.querySelector('#filters').hidden"), true);
     assert_nothing_amiss(&page);
 }
 

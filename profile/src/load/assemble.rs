@@ -55,7 +55,15 @@ pub(super) fn assemble(
     let timed = |moment: Moment| Some(moment.at(resolve(moment.entry.key)));
     profile.timeline = moments.map(|classes| in_order(classes, timed));
     if let Some(places) = row_places {
-        places.extend(sums.amounts().map(|(&key, _)| (key, resolve(key))));
+        let recorded = facts.threads.values().iter().map(|thread| thread.id);
+        for id in recorded.chain(sums.amounts().map(|(key, _)| key.thread)) {
+            let thread = thread_index(id);
+            places.add_thread(id, thread, threads[thread].process);
+        }
+        for (&key, _) in sums.amounts() {
+            let place = resolve(key);
+            places.add(key, threads[place.1].process, place);
+        }
     }
     let place = |site: &SiteKey| {
         let stack = site.stack.map(|id| stacks.of_id(id, dictionary, &mut locations));

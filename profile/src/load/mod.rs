@@ -45,6 +45,7 @@ mod sums;
 #[cfg(test)]
 pub(crate) mod tests;
 mod texts;
+mod thin;
 mod timeline;
 mod totals;
 
@@ -79,6 +80,7 @@ use rows::{Places, Rows};
 use selection::{Found, Selection};
 use sums::Sums;
 pub use texts::Texts;
+use thin::{SampleBlocks, Thin};
 use timeline::Timeline;
 use totals::ThreadTotals;
 
@@ -90,6 +92,9 @@ pub struct LoadOptions {
     /// Where single samples are too many for that, add up those of equal
     /// stacks in slices of time, instead of keeping none.
     pub coarse: bool,
+    /// Of samples that are far more than so many, take about so many, each of which
+    /// stands for several; `None` takes all.
+    pub most_samples: Option<u64>,
     /// Directories to look for binaries and debug files in, before the
     /// recorded paths. With any, better names are looked for than those that
     /// the trace brings with it.
@@ -255,6 +260,8 @@ struct Read {
     stacks: StackDictionary,
     versions: Option<Versions>,
     start_ns: u64,
+    samples: SampleBlocks,
+    most_samples: Option<u64>,
 }
 
 /// `places` gets what each row was made into.
@@ -267,11 +274,14 @@ fn read(
     let selection = Selection::of(path, &prelude, &options.filter)?;
     let generated = Arc::new(GeneratedCode::new(take(&mut prelude.facts.generated)));
     let start_ns = prelude.facts.sources.start_ns().unwrap_or(0);
+    let samples = take(&mut prelude.samples);
     drop(prelude);
     let changes = generated.changes_after(start_ns);
     let versions = changes.then(|| Versions::new(Arc::clone(&generated), start_ns));
 
     let mut pass = Pass::open(path, &selection, versions)?;
+    let each = samples.each(selection.window, options.most_samples);
+    pass.defined.thin = Thin::of_all_stacks(each);
     let mut sums = Sums::default();
     let mut timeline = options.timeline.then(|| Timeline::new(options.coarse, start_ns));
     let mut totals = ThreadTotals::default();
@@ -322,7 +332,14 @@ fn read(
     if let Some(timeline) = &tables.timeline {
         profile.info.notes.extend(timeline.notes());
     }
-    Ok((profile, Read { selection, stacks: tables.stacks, versions, start_ns }))
+    if each > 1 {
+        profile.info.notes.push(format!(
+            "samples are very many: one in {each}, at random, is shown and stands for all of \
+             these, so that sums of samples are estimates"
+        ));
+    }
+    let (stacks, most_samples) = (tables.stacks, options.most_samples);
+    Ok((profile, Read { selection, stacks, versions, start_ns, samples, most_samples }))
 }
 
 /// Applies what is left of a filter, and says what it selected of a recording that began

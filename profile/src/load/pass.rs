@@ -27,6 +27,7 @@ use super::dictionary::StackDictionary;
 use super::facts::Facts;
 use super::generated::{Made, Versions};
 use super::selection::{Found, Selection};
+use super::thin::Thin;
 
 /// Blocks that are decoded at a time, for each thread that there is.
 const BLOCKS_PER_THREAD: usize = 2;
@@ -40,8 +41,8 @@ const ROWS_AT_A_TIME: usize = 1024;
 pub(super) trait Sink: Send {
     /// A fact, which the others come before.
     fn record(&mut self, _record: &Record, _facts: &Facts) {}
-    /// CPU samples, by thread, then time.
-    fn samples(&mut self, _rows: &[Sample]) {}
+    /// CPU samples, by thread, then time. Each stands for so many.
+    fn samples(&mut self, _rows: &[Sample], _each: u64) {}
     /// Intervals off the CPU, by thread, then time.
     fn waits(&mut self, _rows: &[Wait]) {}
     /// System calls, by thread and number, then time.
@@ -141,6 +142,8 @@ pub(super) struct Defined<'p> {
     pub(super) stacks: StackDictionary,
     pub(super) found: Found,
     selection: &'p Selection,
+    /// What takes a part of samples, if not all are taken.
+    pub(super) thin: Option<Thin>,
     pub(super) versions: Option<Versions>,
 }
 
@@ -166,6 +169,7 @@ impl<'p> Pass<'p> {
             stacks: StackDictionary::default(),
             found: Found::default(),
             selection,
+            thin: None,
             versions,
         };
         Ok(Pass { reader, file_size: meta.len(), defined })
@@ -203,7 +207,7 @@ impl<'p> Defined<'p> {
     /// Gives the rows of a block to the sinks. What comes back is memory.
     #[deny(clippy::wildcard_enum_match_arm)]
     fn take(&mut self, block: Block, sinks: &mut [&mut dyn Sink]) -> Option<Vec<Call>> {
-        let Defined { facts, names, stacks, found, selection, versions } = self;
+        let Defined { facts, names, stacks, found, selection, thin, versions } = self;
         match block {
             Block::Records(records) => {
                 facts.start_block();
@@ -225,8 +229,16 @@ impl<'p> Defined<'p> {
                     versions.apply_to_samples(&mut rows, stacks);
                 }
                 selection.cut_samples(&mut rows, found);
-                for rows in rows.chunks(ROWS_AT_A_TIME) {
-                    sinks.iter_mut().for_each(|sink| sink.samples(rows));
+                let mut give = |rows: &[Sample], each| {
+                    for rows in rows.chunks(ROWS_AT_A_TIME) {
+                        sinks.iter_mut().for_each(|sink| sink.samples(rows, each));
+                    }
+                };
+                if let Some(thin) = thin {
+                    give(&thin.take(&mut rows, facts), 1);
+                    give(&rows, thin.each);
+                } else {
+                    give(&rows, 1);
                 }
             }
             Block::Waits(mut rows) => {

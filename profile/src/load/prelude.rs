@@ -1,6 +1,7 @@
 //! What has to be known of a trace before its first row is looked at: how long
 //! it is, the last names of threads, and which code was generated when.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::path::Path;
 
@@ -9,11 +10,13 @@ use rz_format::{BlockHeader, BlockKind, FileHeader};
 use super::facts::Facts;
 use super::pass::{CallRows, Pass};
 use super::selection::Selection;
+use super::thin::SampleBlocks;
 use super::{LoadError, info};
 
 /// All facts of a trace, and nothing of what happened.
 pub(super) struct Prelude {
     pub(super) facts: Facts,
+    pub(super) samples: SampleBlocks,
     header: FileHeader,
     last_ns: u64,
 }
@@ -23,10 +26,15 @@ impl Prelude {
     pub(super) fn of(path: &Path) -> Result<Prelude, LoadError> {
         let everything = Selection::default();
         let mut pass = Pass::open(path, &everything, None)?;
-        let records = |block: &BlockHeader| block.kind == BlockKind::RECORDS;
+        let samples = RefCell::new(SampleBlocks::default());
+        let records = |block: &BlockHeader| {
+            samples.borrow_mut().add(block);
+            block.kind == BlockKind::RECORDS
+        };
         pass.run(records, CallRows::Bare, &mut []).map_err(|cause| LoadError::of(path, cause))?;
         let (header, last_ns) = (*pass.reader.header(), pass.reader.last_ns());
-        Ok(Prelude { facts: pass.defined.facts, header, last_ns })
+        let (facts, samples) = (pass.defined.facts, samples.into_inner());
+        Ok(Prelude { facts, samples, header, last_ns })
     }
 
     /// When the recording began and ended, on the trace's clock.

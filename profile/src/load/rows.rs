@@ -12,38 +12,56 @@ use super::assemble::in_order;
 use super::dictionary::StackDictionary;
 use super::generated::Versions;
 use super::pass::{CallRows, Pass};
-use super::sums::Key;
+use super::sums::{Key, What};
+use super::thin::Thin;
 use super::timeline::Timeline;
 use super::{LoadError, Read};
 use crate::filter::{Stacks, Window};
-use crate::model::{EventId, EventKind, StackId, ThreadId, TimedSample};
+use crate::model::{EventId, EventKind, ProcessId, StackId, ThreadId, TimedSample};
 
 /// Event, thread and stack of a profile.
 pub(super) type Place = (EventId, ThreadId, Option<StackId>);
 
-/// What rows of a trace are in its profile.
+/// What happened in a process, with which stack of the trace.
+type Happened = (ProcessId, What, Option<u32>);
+
+/// What rows of a trace are in its profile. A thread need not have been seen with a stack,
+/// if another one of its process was.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// `None` if a filter leaves them out.
-    by_key: FxHashMap<Key, Option<Place>>,
+    /// By id, with the process.
+    threads: FxHashMap<u32, (ThreadId, ProcessId)>,
+    /// Events and stacks; `None` if a filter leaves them out.
+    stacks: FxHashMap<Happened, Option<(EventId, Option<StackId>)>>,
 }
 
 impl Places {
-    pub(super) fn extend(&mut self, places: impl Iterator<Item = (Key, Place)>) {
-        self.by_key.extend(places.map(|(key, place)| (key, Some(place))));
+    /// What a thread of the trace is.
+    pub(super) fn add_thread(&mut self, id: u32, thread: ThreadId, process: ProcessId) {
+        self.threads.insert(id, (thread, process));
+    }
+
+    /// What something is that happened in a process.
+    pub(super) fn add(&mut self, key: Key, process: ProcessId, (event, _, stack): Place) {
+        self.stacks.insert((process, key.what, key.stack), Some((event, stack)));
     }
 
     /// A filter has changed the profile's stacks.
     pub(super) fn change(&mut self, stacks: &Stacks) {
-        for place in self.by_key.values_mut() {
-            *place = place.and_then(|(event, thread, stack)| {
-                stacks.of(stack).map(|stack| (event, thread, stack))
-            });
+        for place in self.stacks.values_mut() {
+            *place = place.and_then(|(event, stack)| stacks.of(stack).map(|stack| (event, stack)));
         }
     }
 
     fn of(&self, key: Key) -> Option<Place> {
-        *self.by_key.get(&key).or_else(|| self.by_key.get(&key.others()))?
+        self.find(key).or_else(|| self.find(key.others()))?
+    }
+
+    /// `None` if it is not known, and in it if a filter leaves it out.
+    fn find(&self, key: Key) -> Option<Option<Place>> {
+        let &(thread, process) = self.threads.get(&key.thread)?;
+        let place = self.stacks.get(&(process, key.what, key.stack))?;
+        Some(place.map(|(event, stack)| (event, thread, stack)))
     }
 }
 
@@ -65,7 +83,8 @@ impl Rows {
     }
 
     /// What happened of a kind of event in a window of time, in order of time. If it is
-    /// too much to be kept one by one, what is equal is added up in slices of time.
+    /// too much to be kept one by one, what is equal is added up in slices of time, and
+    /// of very many samples a part stands for all, as far as the profile was loaded so.
     ///
     /// # Errors
     /// If the trace cannot be read any more.
@@ -81,6 +100,8 @@ impl Rows {
         let mut timeline = Timeline::new(true, self.read.start_ns);
         let mut pass = Pass::open(&self.path, &selection, None)?;
         let defined = &mut pass.defined;
+        let each = self.read.samples.each(selection.window, self.read.most_samples);
+        defined.thin = Thin::new(each);
         std::mem::swap(&mut defined.stacks, &mut self.read.stacks);
         std::mem::swap(&mut defined.versions, &mut self.read.versions);
         defined.versions.iter_mut().for_each(Versions::start_again);

@@ -8,7 +8,7 @@ use crate::reason::{UNKNOWN_CALL, checked_number};
 
 /// Sums that are kept apart, at most; further ones are added to
 /// [`Key::others`].
-const MAX_SUMS: usize = 1 << 24;
+pub(super) const MAX_SUMS: usize = 1 << 24;
 
 /// Sum of the weights of a trace, at most: exchange formats have signed
 /// numbers. Weights are cut where the sum would exceed it, so that nothing
@@ -121,20 +121,20 @@ pub(super) struct Sums {
 }
 
 impl Sink for Sums {
-    fn samples(&mut self, rows: &[Sample]) {
+    fn samples(&mut self, rows: &[Sample], each: u64) {
         self.saw(rows.iter().map(|sample| sample.time_ns).max());
-        self.add(rows.iter().map(Entry::from));
+        self.add(rows.iter().map(Entry::from), each);
     }
 
     fn waits(&mut self, rows: &[Wait]) {
         self.saw(rows.iter().map(|wait| wait.end_ns).max());
-        self.add(rows.iter().map(Entry::from));
+        self.add(rows.iter().map(Entry::from), 1);
     }
 
     fn calls(&mut self, rows: &[Call]) {
         let end = |call: &Call| call.start_ns.saturating_add(call.duration_ns);
         self.saw(rows.iter().map(end).max());
-        self.add(weighted_calls(rows));
+        self.add(weighted_calls(rows), 1);
     }
 }
 
@@ -143,19 +143,19 @@ impl Sums {
         self.last_ns = self.last_ns.max(time_ns.unwrap_or(0));
     }
 
-    /// Adds what happened. Neighbours often have all in common, because a block is
-    /// sorted by thread.
-    fn add(&mut self, entries: impl Iterator<Item = Entry>) {
+    /// Adds what happened, each so many times. Neighbours often have all in common,
+    /// because a block is sorted by thread.
+    fn add(&mut self, entries: impl Iterator<Item = Entry>, each: u64) {
         let mut run: Option<(Key, Amount)> = None;
         for entry in entries {
-            let weight = self.weight_left.take(entry.weight);
+            let weight = self.weight_left.take(entry.weight.saturating_mul(each));
             match &mut run {
                 Some((key, amount)) if *key == entry.key => {
-                    amount.count += 1;
+                    amount.count += each;
                     amount.weight += weight;
                 }
                 _ => {
-                    let next = (entry.key, Amount { count: 1, weight });
+                    let next = (entry.key, Amount { count: each, weight });
                     if let Some((key, amount)) = run.replace(next) {
                         self.add_amount(key, amount);
                     }
@@ -196,7 +196,7 @@ mod tests {
         let mut sums = Sums::default();
         let sample = Sample { weight: u64::MAX - 5, ..Sample::default() };
         let other = Sample { thread: 1, ..sample };
-        sums.samples(&[sample, sample, other]);
+        sums.samples(&[sample, sample, other], 1);
         sums.waits(&[Wait { weight: u64::MAX, end_ns: 1, duration_ns: 5, ..Wait::default() }]);
         sums.calls(&[Call { stack_weight: u64::MAX, duration_ns: u64::MAX, ..Call::default() }]);
         let total: u64 = sums.amounts().map(|(_, amount)| amount.weight).sum();

@@ -71,16 +71,16 @@ enum WhenFull {
 }
 
 impl Sink for Timeline {
-    fn samples(&mut self, rows: &[Sample]) {
-        self.samples.add(rows.iter().map(Entry::from), &mut self.weight_left);
+    fn samples(&mut self, rows: &[Sample], each: u64) {
+        self.samples.add(rows.iter().map(Entry::from), each, &mut self.weight_left);
     }
 
     fn waits(&mut self, rows: &[Wait]) {
-        self.waits.add(rows.iter().map(Entry::from), &mut self.weight_left);
+        self.waits.add(rows.iter().map(Entry::from), 1, &mut self.weight_left);
     }
 
     fn calls(&mut self, rows: &[Call]) {
-        self.calls.add(weighted_calls(rows), &mut self.weight_left);
+        self.calls.add(weighted_calls(rows), 1, &mut self.weight_left);
     }
 }
 
@@ -94,9 +94,10 @@ impl Class {
         Class { name, start_ns, moments: Vec::new(), when_full, bounds, latest }
     }
 
-    fn add(&mut self, entries: impl Iterator<Item = Entry>, left: &mut WeightLeft) {
+    /// Adds what happened, each so many times.
+    fn add(&mut self, entries: impl Iterator<Item = Entry>, each: u64, left: &mut WeightLeft) {
         for entry in entries {
-            let weight = left.take(entry.weight);
+            let weight = left.take(entry.weight.saturating_mul(each));
             match self.when_full {
                 WhenFull::GivenUp => continue,
                 WhenFull::GiveUp if self.moments.len() >= MAX_ENTRIES => {
@@ -109,7 +110,7 @@ impl Class {
                 }
                 WhenFull::GiveUp | WhenFull::Slices { .. } => {}
             }
-            let moment = Moment { entry: Entry { weight, ..entry }, count: 1 };
+            let moment = Moment { entry: Entry { weight, ..entry }, count: each };
             let (first_ns, last_ns) = moment.bounds();
             self.bounds = (self.bounds.0.min(first_ns), self.bounds.1.max(last_ns));
             match self.when_full {
@@ -287,12 +288,12 @@ mod tests {
         let mut timeline = Timeline::new(false, 0);
         let samples = vec![Sample::default(); MAX_ENTRIES / 2];
         let lengths = |timeline: &Timeline| timeline.classes().map(|class| class.moments.len());
-        timeline.samples(&samples);
-        timeline.samples(&samples);
+        timeline.samples(&samples, 1);
+        timeline.samples(&samples, 1);
         timeline.waits(&[Wait::default(); 2]);
         assert_eq!(lengths(&timeline), [MAX_ENTRIES, 2, 0]);
-        timeline.samples(&samples[..1]);
-        timeline.samples(&samples[..1]);
+        timeline.samples(&samples[..1], 1);
+        timeline.samples(&samples[..1], 1);
         assert_eq!(lengths(&timeline), [0, 2, 0]);
         assert!(timeline.take_moments().is_some());
         let notes: Vec<String> = timeline.notes().collect();
@@ -310,7 +311,7 @@ mod tests {
             ..Sample::default()
         };
         let samples: Vec<Sample> = (0..=MAX_ENTRIES as u64).map(sample).collect();
-        timeline.samples(&samples);
+        timeline.samples(&samples, 1);
         let [moments, ..] = timeline.take_moments().unwrap();
         assert!(moments.len() < MAX_ENTRIES / 2, "{}", moments.len());
         assert_eq!(moments.iter().map(|moment| moment.count).sum::<u64>(), samples.len() as u64);
@@ -333,7 +334,7 @@ mod tests {
             ..Sample::default()
         };
         let samples: Vec<Sample> = (0..=MAX_ENTRIES as u64).map(sample).collect();
-        timeline.samples(&samples);
+        timeline.samples(&samples, 1);
         let [moments, ..] = timeline.take_moments().unwrap();
         let times: Vec<u64> = moments.iter().map(|moment| moment.entry.time_ns).collect();
         let expected: Vec<u64> = samples.iter().map(|sample| sample.time_ns).collect();

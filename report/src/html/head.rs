@@ -188,8 +188,9 @@ fn size_notes(limit: u64, PageSize { bytes, slice_ns }: PageSize) -> Vec<String>
 /// That there is more to be had.
 fn served_notes(series: &[Series]) -> Vec<String> {
     let is_coarse = series.iter().any(Series::is_coarse);
-    let note = "What is added up in slices of time here is read from the trace again where a \
-                range of time is selected: in shorter slices, or one by one.";
+    let note = "What is added up in slices of time here, or stands for several samples, is read \
+                from the trace again where a range of time is selected: one by one if that is \
+                not too much, otherwise in shorter slices, or so that each stands for fewer.";
     is_coarse.then(|| note.to_owned()).into_iter().collect()
 }
 

@@ -67,6 +67,10 @@ pub struct PageOptions<'c> {
 /// How many system calls a page shows one by one: the last ones.
 pub const LAST_CALLS: usize = 10_000;
 
+/// Of far more samples than so many, a page that is served takes a part: more would neither
+/// be read nor shown at once.
+pub const MOST_SERVED_SAMPLES: u64 = 500_000;
+
 /// Writes a page that shows all events of `profile`; `name` is what to call the trace.
 /// Which metric its allocations show is another one afterwards.
 ///

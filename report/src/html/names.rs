@@ -12,8 +12,14 @@ use crate::model::symbols::{Symbol, SymbolId, Symbols};
 pub(super) struct Names {
     names: Vec<String>,
     modules: Vec<String>,
-    /// What each frame is: its name, its kind, and what else is known of it.
-    frames: Vec<(usize, ShownKind, Option<RuntimeFrame>)>,
+    /// Name of each frame, as a distance from that of the one before: mostly 1, which is
+    /// packed to next to nothing.
+    steps: Vec<isize>,
+    kinds: Vec<ShownKind>,
+    /// What else is known of frames.
+    runtimes: Vec<Option<RuntimeFrame>>,
+    #[serde(skip)]
+    of_frames: Vec<usize>,
 }
 
 impl Names {
@@ -24,7 +30,7 @@ impl Names {
 
     /// The function of a frame.
     pub(super) fn function(&self, frame: usize) -> usize {
-        self.frames[frame].0
+        self.of_frames[frame]
     }
 }
 
@@ -56,10 +62,14 @@ impl Naming {
     ) -> usize {
         let name = self.name(symbol, symbols);
         let (shown, runtime) = (kind_of(kind, how.inlined), RuntimeFrame::of(kind, how));
-        let frames = &mut self.names.frames;
+        let Names { steps, kinds, runtimes, of_frames, .. } = &mut self.names;
         *self.frames.entry((symbol, shown, runtime)).or_insert_with(|| {
-            frames.push((name, shown, runtime));
-            frames.len() - 1
+            let last = of_frames.last().copied().unwrap_or(0);
+            steps.push(name as isize - last as isize);
+            kinds.push(shown);
+            runtimes.push(runtime);
+            of_frames.push(name);
+            of_frames.len() - 1
         })
     }
 

@@ -71,7 +71,7 @@ impl Series {
         Series { counted, timed: true, total: Amount::default(), rows }
     }
 
-    /// Whether rows are added up in slices of time.
+    /// Whether rows are added up in slices of time, or stand for several samples.
     pub(super) fn is_coarse(&self) -> bool {
         self.timed && self.rows.iter().any(|row| row.amount.samples != 1)
     }
@@ -137,12 +137,16 @@ impl Series {
 
     /// Which threads there are, by how far each is behind the one before, and how many
     /// rows of each; and of the rows of each thread, how long after the one before
-    /// (the first one: after `start_ns`), the end in two columns, the weight, how long
-    /// it took, and how many samples it stands for. The last two are empty if they are 0
-    /// and 1.
-    pub(super) fn columns(&self, start_ns: Nanos, ends: &Ends) -> [Column; 8] {
-        let mut columns: [Column; 8] = Default::default();
-        let [threads, lengths, times, lows, highs, weights, durations, counts] = &mut columns;
+    /// (the first one: after `start_ns`), the end in two columns, the weight in two (before
+    /// them the least one, which they are more than), how long it took, and how many samples
+    /// it stands for. The last two are empty if they are 0 and 1. What is almost random has
+    /// its low byte apart: together with others it could be packed less.
+    pub(super) fn columns(&self, start_ns: Nanos, ends: &Ends) -> [Column; 9] {
+        let mut columns: [Column; 9] = Default::default();
+        let [threads, lengths, times, lows, highs, weight_lows, weights, durations, counts] =
+            &mut columns;
+        let least = self.rows.iter().map(|row| row.amount.weight).min().unwrap_or(0);
+        weights.push(least);
         let lasts = self.rows.iter().any(|row| row.duration_ns > 0);
         let several = self.rows.iter().any(|row| row.amount.samples != 1);
         let mut last_thread = 0;
@@ -161,7 +165,9 @@ impl Series {
                 let end = ends.number(row.end);
                 lows.push_byte(end as u8);
                 highs.push((end >> 8) as u64);
-                weights.push(row.amount.weight);
+                let weight = row.amount.weight - least;
+                weight_lows.push_byte(weight as u8);
+                weights.push(weight >> 8);
                 if lasts {
                     durations.push(row.duration_ns.div_ceil(TICK_NS));
                 }

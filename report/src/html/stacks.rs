@@ -12,9 +12,9 @@ use crate::model::calltree::{CallTree, Node, NodeId, ROOT, Roots, TreeInput};
 use crate::model::merged::Merged;
 use crate::model::symbols::Symbols;
 
-/// Where samples end, by their thread and stack: in nodes of the call tree at first, then
-/// in those of lines.
-type Leaves = FxHashMap<(ThreadId, Option<usize>), usize>;
+/// Where samples end, by what their tree begins with and their stack: in nodes of the call
+/// tree at first, then in those of lines.
+type Leaves = FxHashMap<(usize, Option<usize>), usize>;
 
 /// All nodes, a caller's callees behind it.
 pub(super) struct Stacks {
@@ -25,6 +25,8 @@ pub(super) struct Stacks {
     /// Where in their sources nodes are.
     pub(super) lines: Lines,
     leaves: FxHashMap<(EventId, Option<Metric>), Leaves>,
+    /// Of each thread, a number for what its trees begin with.
+    roots: Vec<usize>,
 }
 
 /// What samples a tree or a series is of.
@@ -47,6 +49,7 @@ impl Stacks {
         let mut symbols = Symbols::default();
         let functions = symbols.intern_functions(profile);
         let roots = roots(profile);
+        let root_of = root_numbers(profile, roots);
         let (mut trees, mut ends) = (Vec::new(), Vec::new());
         for counted in all_counted(profile) {
             let (event, metric) = counted;
@@ -57,7 +60,7 @@ impl Stacks {
             let input = TreeInput { profile, event, functions: &functions };
             let mut tree = CallTree::top_down(input, roots, &mut symbols);
             let samples = profile.samples.iter().filter(|sample| sample.event == event);
-            let keys = samples.map(|sample| (sample.thread, sample.stack));
+            let keys = samples.map(|sample| (root_of[sample.thread], sample.stack));
             let leaves: Leaves = keys.zip(std::mem::take(&mut tree.leaves)).collect();
             ends.push((counted, leaves));
             trees.push(tree);
@@ -83,7 +86,8 @@ impl Stacks {
         let (lines, number_of) = growing.finish();
         let all = ends.iter_mut().flat_map(|(_, leaves)| leaves.values_mut());
         all.for_each(|end| *end = number_of[*end]);
-        Stacks { names: names.finish(), nodes, lines, leaves: ends.into_iter().collect() }
+        let leaves = ends.into_iter().collect();
+        Stacks { names: names.finish(), nodes, lines, leaves, roots: root_of }
     }
 
     /// Where samples of a thread with a stack end.
@@ -93,7 +97,7 @@ impl Stacks {
         thread: ThreadId,
         stack: Option<usize>,
     ) -> Option<LineNode> {
-        self.leaves.get(&counted)?.get(&(thread, stack)).copied()
+        self.leaves.get(&counted)?.get(&(*self.roots.get(thread)?, stack)).copied()
     }
 
     /// How many nodes there are.
@@ -108,18 +112,21 @@ impl Stacks {
         self.lines.columns(&functions, self.names.functions(), ends)
     }
 
-    /// How far before a node its parent is, and which frame it is.
+    /// See [`columns_of`].
     pub(super) fn columns(&self) -> [Column; 2] {
         columns_of(self.nodes.iter().copied())
     }
 }
 
-/// How far before each node its parent is, and which frame it is.
+/// How far before each node its parent is, and how far before the first frame that no node
+/// before has its frame is: frames are numbered as they appear.
 pub(super) fn columns_of(nodes: impl Iterator<Item = (NodeId, usize)>) -> [Column; 2] {
     let mut columns = [Column::default(), Column::default()];
+    let mut next = 0;
     for (id, (parent, frame)) in nodes.enumerate() {
         columns[0].push((id - parent) as u64);
-        columns[1].push(frame as u64);
+        columns[1].push((next - frame) as u64);
+        next = next.max(frame + 1);
     }
     columns
 }
@@ -134,6 +141,24 @@ fn roots(profile: &Profile) -> Roots {
         (false, true) => Roots::Processes,
         (false, false) => Roots::Functions,
     }
+}
+
+/// Numbers threads by what their trees begin with: the same number, the same nodes.
+fn root_numbers(profile: &Profile, roots: Roots) -> Vec<usize> {
+    let mut numbers: FxHashMap<(Option<usize>, Option<&str>), usize> = FxHashMap::default();
+    let number = |thread: ThreadId| {
+        let (_, process) = profile.thread(thread);
+        let (source, name) = (Some(process.source), Some(process.name.as_str()));
+        let next = numbers.len();
+        *numbers
+            .entry(match roots {
+                Roots::Functions => (None, None),
+                Roots::Processes => (None, name),
+                Roots::Sources { processes } => (source, name.filter(|_| processes)),
+            })
+            .or_insert(next)
+    };
+    (0..profile.threads.len()).map(number).collect()
 }
 
 /// All nodes, each before what is below it and that before its neighbours.

@@ -73,3 +73,70 @@ fn rows_that_a_filter_leaves_out_stay_so() {
     let focus = vec!["second".parse().unwrap()];
     check(Filter { focus, ..Filter::default() }, 3);
 }
+
+#[test]
+fn a_part_of_very_many_samples_stands_for_all() {
+    let mut trace = Trace::new();
+    trace.records(&[Record::Thread(Thread { id: 1, tid: 8, ..Thread::default() })]);
+    let [often, seldom, once] = [0x10, 0x20, 0x30].map(|offset| trace.stack(&[code(0, offset)]));
+    trace.define_stacks();
+    let mut random = 1_u64;
+    let all: Vec<Sample> = (0..40_000)
+        .map(|at| {
+            random = random.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(at) | 1;
+            let stack = if at == 20_000 {
+                once
+            } else if at % 4 == 0 {
+                seldom
+            } else {
+                often
+            };
+            let (time_ns, weight) = (START + at * 10_000 + (random >> 51), 1_000 + (random >> 56));
+            // The other thread has this stack once, when it may not be looked at.
+            let thread = u32::from(at % 2 == 1 || at == 20_004);
+            Sample { time_ns, weight, thread, stack, ..Sample::default() }
+        })
+        .collect();
+    for some in all.chunks(10_000) {
+        trace.writer.write_samples(&mut some.to_vec()).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.rz");
+    fs::write(&path, trace.finish()).unwrap();
+    let most_samples = Some(2_000);
+    let options =
+        LoadOptions { timeline: true, coarse: true, most_samples, ..LoadOptions::default() };
+    let (profile, mut rows) = open(&path, &options).unwrap();
+    let notes = profile.info.notes.join("\n");
+    assert!(notes.contains("samples are very many: one in "), "{notes}");
+    let near = |got: u64, expected: u64| got.abs_diff(expected) < expected / 10;
+    let count = |stack: usize| {
+        let samples = profile.samples.iter().filter(move |sample| sample.stack == Some(stack));
+        samples.map(|sample| sample.count).sum::<u64>()
+    };
+    assert!(near(count(0), 30_000) && near(count(1), 10_000), "{} {}", count(0), count(1));
+    // What was seen only once is known all the same.
+    assert_eq!(count(2), 1);
+    let weight: u64 = profile.samples.iter().map(|sample| sample.weight).sum();
+    assert!(near(weight, all.iter().map(|sample| sample.weight).sum()), "{weight}");
+    let timeline = profile.timeline.as_ref().unwrap();
+    assert!((500..10_000).contains(&timeline.len()), "{}", timeline.len());
+    // A short window has all of its samples, whatever was taken of them before.
+    let mut of = |from_ns, to_ns| rows.of(EventKind::Cpu, Window { from_ns, to_ns }).unwrap();
+    let short = (START + 199_000_000, START + 201_000_000);
+    let expected: Vec<_> = all
+        .iter()
+        .filter(|sample| (short.0..short.1).contains(&sample.time_ns))
+        .map(|sample| (sample.time_ns, sample.thread as usize, sample.stack.map(|id| id as usize)))
+        .collect();
+    let got: Vec<_> = of(short.0, short.1)
+        .iter()
+        .map(|sample| (sample.time_ns, sample.thread, sample.stack.get()))
+        .collect();
+    assert!(got.len() > 150, "{}", got.len());
+    assert_eq!(got, expected);
+    // In a long one, some stand for others again.
+    let half = of(0, START + 200_000_000);
+    assert!(half.len() < 10_000, "{}", half.len());
+    assert!(near(half.iter().map(|sample| sample.count).sum(), 20_000));
+}
