@@ -29,7 +29,7 @@ fn of_profiles<T>(
 }
 
 fn named(before: &[(&str, u64)], after: &[(&str, u64)]) -> Vec<String> {
-    places(before, after, |diff, place| words(diff, place))
+    places(before, after, words)
 }
 
 #[test]
