@@ -87,6 +87,7 @@ async function readComparison(diff) {
   const [columns, document] = await Promise.all([unpackColumns('sums'), unpackJson('comparison'), readCode(diff.nodes)]);
   comparison.document = document;
   nameRows(document.functions);
+  nameRows(document.what_changed);
   const { size } = code.tree;
   const sides = [0, 1].map((side) => {
     const own = readNumbers(columns[side], new Float64Array(size)).map((weight) => weight * diff.scale[side]);
@@ -101,7 +102,7 @@ function nameRows(rows) {
   const symbols = new Map(code.names.map((name, symbol) => [key(name, code.modules[symbol]), symbol]));
   const frames = new Map(Array.from(code.symbol, (symbol, frame) => [symbol, frame]));
   for (const row of rows) {
-    row.symbol = symbols.get(key(row.name, row.module));
+    row.symbol = symbols.get(key(row.name ?? row.function, row.module));
     row.frame = frames.get(row.symbol);
   }
 }
@@ -182,7 +183,10 @@ function changeTable(which, { brief }) {
 // Functions by self or total, as is chosen, with verdicts if there are any and there is
 // room for them.
 function changesTable(options = {}) {
-  let which = 'self';
+  // Where no function changed itself, it is what they call.
+  const [first] = comparison.document?.functions ?? [];
+  const isChange = (of) => of.verdict !== 'no evidence';
+  let which = first && !isChange(first.self) && isChange(first.total) ? 'total' : 'self';
   let table = null;
   const holder = element('div');
   const update = () => {
@@ -203,6 +207,27 @@ function changesTable(options = {}) {
   return { by, node: holder, update };
 }
 
+// The few places that explain the comparison.
+function placesTable(places) {
+  const of = (row) => row.change;
+  const FOLLOWS = { yes: '; follows from the others', perhaps: '; may follow from the others' };
+  const table = new Table([
+    { title: 'Change', numeric: true, value: (row) => Math.abs(of(row).delta), text: (row) => change(of(row).delta) },
+    { title: '95 % interval', numeric: true, value: (row) => of(row).interval?.[0] ?? 0, text: (row) => interval(of(row)) },
+    { title: 'Before', numeric: true, bar: 'sides', value: (row) => of(row).before, text: (row) => value(of(row).before) },
+    { title: 'After', numeric: true, bar: 'sides', value: (row) => of(row).after, text: (row) => value(of(row).after) },
+    { title: 'Verdict', value: (row) => of(row).verdict + (FOLLOWS[row.follows] ?? '') },
+    { title: 'What changed', value: (row) => row.text },
+  ], {
+    caption: 'The few places in the call tree that explain the comparison.',
+    empty: 'Nothing that is more than noise: no function, and no place of one.',
+    act: (row) => row.symbol !== undefined && lookAt(row),
+    attributes: (row) => ({ 'data-place': row.text, 'data-delta': of(row).delta }),
+  });
+  table.update(places);
+  return table.node;
+}
+
 function changesView() {
   const { document, head: diff } = comparison;
   const { total, before, after } = document;
@@ -217,6 +242,7 @@ function changesView() {
         side('Before', before, diff.sides[0]), side('After', after, diff.sides[1]),
         ['Change', `${value(total.before)} → ${value(total.after)}, ${change(total.delta)} (95 % interval ${interval(total)}): ${total.verdict}`],
       ]),
+      placesTable(document.what_changed),
       element('div', { class: 'tools' }, table.by), table.node),
     update: table.update,
   };

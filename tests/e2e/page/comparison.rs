@@ -29,6 +29,17 @@ fn a_comparison_has_the_verdicts_of_its_json() {
     let row =
         |row: &Value| json!([row["name"], row["self"]["delta"].as_f64(), row["self"]["verdict"]]);
     let expected: Vec<Value> = json["functions"].as_array().unwrap().iter().map(row).collect();
+    let places = page.evaluate(
+        "Array.from(document.querySelectorAll('#view tr[data-place]'), ({dataset: d}) => \
+         [d.place, +d.delta])",
+    );
+    let places: Vec<(Option<&str>, Option<f64>)> =
+        places.as_array().unwrap().iter().map(|row| (row[0].as_str(), row[1].as_f64())).collect();
+    let place = |row: &Value| (row["text"].clone(), row["change"]["delta"].as_f64());
+    let explained: Vec<_> = json["what_changed"].as_array().unwrap().iter().map(place).collect();
+    let explained: Vec<_> = explained.iter().map(|(text, delta)| (text.as_str(), *delta)).collect();
+    assert_eq!(places, explained);
+    assert!(!explained.is_empty());
     let verdict = |name: &str| expected.iter().find(|row| row[0] == name).unwrap()[2].clone();
     assert_eq!([verdict("receive"), verdict("scan")], ["new", "gone"]);
     let numbers = |rows: &[Value]| {
