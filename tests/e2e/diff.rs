@@ -57,7 +57,7 @@ fn twice_the_load_is_more_and_half_of_it_less() {
 fn what_changed_is_named_first() {
     let dir = temp_dir();
     let recorded = |what: &str| {
-        let target = favoured("planted", &[what]);
+        let target = favoured("changed", &[what]);
         recorded(&dir, &format!("{what}.rz"), &[&target], &["-F", "997", "-d", "2"])
     };
     let before = recorded("nothing");

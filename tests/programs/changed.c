@@ -8,7 +8,7 @@
  *   path       hash takes three times as long for store, and not for load
  *   thread     only the thread "poller" does three times as much in poll_
  *
- * planted WHAT [SECONDS] */
+ * changed WHAT [SECONDS] */
 #include <pthread.h>
 #include <string.h>
 
