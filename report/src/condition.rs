@@ -56,7 +56,9 @@ impl Condition {
                                       total:REASON>5%"),
             Subject::Leak => Err("leaks of two traces are compared by --heap --metric live and \
                                   total>5%"),
-            _ => Ok(()),
+            Subject::Total | Subject::SelfOf(_) | Subject::TotalOf(_) | Subject::AnyFunction => {
+                Ok(())
+            }
         }
     }
 
@@ -68,7 +70,11 @@ impl Condition {
         match self.subject {
             Subject::Total => Err("total>5% is for --diff: of one trace, self:NAME>5%, \
                                    total:NAME>5%, function>5%, waits:REASON>1s or leak>10MB"),
-            _ => Ok(()),
+            Subject::SelfOf(_)
+            | Subject::TotalOf(_)
+            | Subject::AnyFunction
+            | Subject::Waits(_)
+            | Subject::Leak => Ok(()),
         }
     }
 }

@@ -115,16 +115,17 @@ fn write_fields(out: &mut dyn Write, value: &Value, unit: Unit, level: usize) ->
     }
     for (name, value) in rest {
         let rows = value.get("rows").unwrap_or(value).list();
-        let has_others =
-            value.fields().iter().any(|(name, _)| name != "rows" && name != "left_out");
-        if rows.is_empty() && !has_others {
+        let others = value
+            .fields()
+            .iter()
+            .filter(|(name, value)| name != "rows" && name != "left_out" && *value != Value::Null);
+        let others: Vec<_> = others.cloned().collect();
+        if rows.is_empty() && others.is_empty() {
             continue;
         }
         write_title(out, level, &title(name))?;
-        if has_others {
-            let others =
-                value.fields().iter().filter(|(name, _)| name != "rows" && name != "left_out");
-            write_fields(out, &Value::Fields(others.cloned().collect()), unit, level + 1)?;
+        if !others.is_empty() {
+            write_fields(out, &Value::Fields(others), unit, level + 1)?;
         }
         if rows.iter().any(has_tables) {
             for row in rows.iter().take(MAX_ROWS) {
