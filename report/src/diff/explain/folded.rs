@@ -35,11 +35,11 @@ impl Folded {
         own: impl Fn(NodeId) -> Pair,
         is_small: impl Fn(&Pair) -> bool,
     ) -> Self {
-        let own_of: Vec<Pair> = (0..owners.len()).map(&own).collect();
-        let (nodes, place_of) = without_recursion(whole, &totals(&whole.nodes, &own_of));
+        let own: Vec<Pair> = (0..owners.len()).map(own).collect();
+        let (nodes, place_of) = without_recursion(whole, &totals(&whole.nodes, &own));
         let mut own_of = vec![Pair::default(); nodes.len()];
-        for (id, &owner) in owners.iter().enumerate() {
-            add(&mut own_of[place_of[owner]], &own(id));
+        for (own, &owner) in own.iter().zip(owners) {
+            add(&mut own_of[place_of[owner]], own);
         }
         let totals = totals(&nodes, &own_of);
 

@@ -36,8 +36,8 @@ pub(crate) fn write_explanation(
         let numbers = style.paint(paint, &format!("{:>9}", signed(place.change.delta())));
         writeln!(out, "{numbers}  {}: {}", clean(&words(diff, place)), change_words(diff, place))?;
     }
-    if let Some(hidden) = places.len().checked_sub(SHOWN).filter(|&hidden| hidden > 0) {
-        writeln!(out, "           and {}", counted(hidden as u64, "smaller one"))?;
+    if places.len() > SHOWN {
+        writeln!(out, "           and others")?;
     }
     if let Some(why) = why_they_follow(diff) {
         writeln!(out, "{why}")?;
