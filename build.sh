@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds rec, conv and report, optimized, into target/dist/.
 #
-#   build.sh           releases
+#   build.sh           releases, each with what it is built from (sbom.sh)
 #   build.sh --quick   for a first look, sooner, and into target/dist-quick/: only
 #                      what records and decodes is optimized
 #
@@ -21,7 +21,8 @@ esac
 
 built=${CARGO_TARGET_DIR:-target}/$folder
 mkdir -p $dist
-RUSTC_WORKSPACE_WRAPPER=$PWD/build-rec.sh \
+# By its name alone: what cargo calls crates by depends on it, and must not on the folder.
+PATH=$PWD:$PATH RUSTC_WORKSPACE_WRAPPER=build-rec.sh \
     cargo build --locked --profile $profile -p rz-record -p rz-convert -p rz-report --bins
 install "$built/rec" "$built/conv" "$built/report" $dist/
 strip --strip-debug $dist/conv $dist/report
@@ -29,4 +30,10 @@ strip --strip-debug $dist/conv $dist/report
 if readelf --program-headers $dist/rec | grep -q INTERP; then
     echo "build.sh: $dist/rec is not statically linked" >&2
     exit 1
+fi
+
+if [ $profile = release ]; then
+    for program in rec conv report; do
+        ./sbom.sh $program >$dist/$program.cdx.json
+    done
 fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Records a real server under load and shows what rz makes of it.
 #
-# Builds rz, starts a Redis of its own (a free port on 127.0.0.1, no
+# Builds rz, starts a Redis of its own (on a socket of its own, no
 # persistence, a temporary folder) with redis-benchmark as the load, records
 # five seconds, and writes a report and the common formats to quickstart-out/.
 # With RZ_BIN_DIR, the binaries in that folder are taken, and none are built.
@@ -71,39 +71,25 @@ install_redis() {
     fi
 }
 
-# A port that nobody listens on right now.
-free_port() {
-    local port
-    for port in $(seq 16379 16478); do
-        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-            echo "$port"
-            return
-        fi
-    done
-    echo "no free port from 16379 to 16478" >&2
-    return 1
-}
-
 # Starts the server and its load; sets `target` to the server's process id.
 start_redis() {
-    local port tries
-    port=$(free_port)
-    redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no \
+    local socket=$scratch/redis.sock tries
+    redis-server --port 0 --unixsocket "$socket" --save '' --appendonly no \
         --dir "$scratch" >"$scratch/redis.log" &
     target=$!
     started+=("$target")
     for tries in $(seq 100); do
-        if redis-cli -p "$port" ping 2>/dev/null | grep -q PONG; then break; fi
+        if redis-cli -s "$socket" ping 2>/dev/null | grep -q PONG; then break; fi
         if [ "$tries" = 100 ]; then
             cat "$scratch/redis.log" >&2
             exit 1
         fi
         sleep 0.1
     done
-    redis-benchmark -h 127.0.0.1 -p "$port" -l -q -r 100000 -c 20 -P 8 \
+    redis-benchmark -s "$socket" -l -q -r 100000 -c 20 -P 8 \
         -t set,get,lpush,zadd,lrange_100 >/dev/null 2>&1 &
     started+=("$!")
-    echo "redis-server, process $target, port $port, under redis-benchmark"
+    echo "redis-server, process $target, under redis-benchmark"
 }
 
 start_demo_program() {

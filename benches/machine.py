@@ -51,8 +51,11 @@ def prepare() -> None:
     for name in ["rusage", "calls", "crowd", "pairs", "planted"]:
         source = os.path.join(ROOT, "benches", name + ".c")
         binary = os.path.join(BENCH_PROGRAMS, name)
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-D_GNU_SOURCE",
-                        "-I", programs, "-o", binary, source], check=True)
+        command = ["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-D_GNU_SOURCE", "-I", programs]
+        subprocess.run([*command, "-o", binary, source], check=True)
+        if name == "planted":
+            # What is inlined is known by debug information only.
+            subprocess.run([*command, "-g", "-o", binary + "-inlined", source], check=True)
 
 
 def describe(rec: str) -> None:

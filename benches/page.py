@@ -6,8 +6,9 @@ Writes a trace with the example write_traces of convert: a million samples in 50
 stacks of 64 threads. Its page is opened from disk in Chromium without a window. *First
 view* is from the beginning of loading to the first frame with the view in it. What a
 step of the mouse wheel or of the pointer takes is what the page's main thread has
-worked for it, frame included. A range of time is selected 20 times, in the view of all
-that takes longest. Prints medians with the smallest and largest.
+worked for it, frame included. A range of time is selected 20 times, in each view; in
+these that compare, with the first third of the time as before. For the source view it is
+a trace in which all code has a line. Prints medians with the smallest and largest.
 """
 
 import argparse
@@ -95,12 +96,12 @@ def steps_ms(page: Browser, event: str) -> list[float]:
     return took
 
 
-def ranges_ms(page: Browser, view: str, span_us: int) -> list[list[float]]:
+def ranges_ms(page: Browser, view: str, span_us: int, compared: str = "") -> list[list[float]]:
     """Of each range, how long it took until it was shown, and read again."""
     took = []
     for number in range(RANGES):
         start = span_us * number // (2 * RANGES)
-        hash = f"#view={view}&time={start}-{start + span_us // 3}"
+        hash = f"#view={view}&time={start}-{start + span_us // 3}{compared}"
         took.append(page.run(SELECT.replace("HASH", hash)))
     return took
 
@@ -120,13 +121,25 @@ def measure_page(path: str, span_us: int, rounds: int) -> None:
     row("rz: all of the page's process, MiB", processes, "{:.0f}")
     with Browser() as page:
         for view, event in [("flame", "mousemove"), ("flame", "click"), ("timeline", "mousemove"),
-                            ("timeline", "wheel"), ("chart", "mousemove"), ("chart", "wheel")]:
+                            ("timeline", "wheel"), ("chart", "mousemove"), ("chart", "wheel"),
+                            ("heatmap", "mousemove")]:
             first_view(page, "about:blank", "true")
             first_view(page, f"{address}#view={view}", SHOWN)
             row(f"rz, {view}: {EVENTS[event]}, ms", steps_ms(page, event), "{:.1f}")
-        for view in ("overview", "flame", "table", "timeline", "sandwich"):
+        for view in ("overview", "flame", "table", "timeline", "chart", "heatmap", "sandwich"):
             shown = [times[0] for times in ranges_ms(page, view, span_us)]
             row(f"rz, {view}: a range is selected, ms", shown, "{:.0f}")
+        for view in ("flame", "table"):
+            times = ranges_ms(page, view, span_us, f"&before=0-{span_us // 3}")
+            row(f"rz, {view}, compared: a range is selected, ms", [shown for shown, _ in times], "{:.0f}")
+
+
+def measure_source(path: str, span_us: int) -> None:
+    with Browser() as page:
+        first = [first_view(page, f"file://{path}#view=source", SHOWN)]
+        row("rz, source: first view, s", first, "{:.2f}")
+        shown = [times[0] for times in ranges_ms(page, "source", span_us)]
+        row("rz, source: a range is selected, ms", shown, "{:.0f}")
 
 
 def measure_speedscope(profile: str, folder: str, rounds: int) -> None:
@@ -190,11 +203,11 @@ def span_of(samples: int) -> int:
     return samples // THREADS * 1_000_000 // RATE
 
 
-def write_trace(folder: str, samples: int) -> str:
+def write_trace(folder: str, samples: int, *more: str) -> str:
     os.mkdir(folder)
     subprocess.run(["cargo", "run", "--release", "--quiet", "-p", "rz-convert", "--example",
-                    "write_traces", "--", folder, "1", str(samples), str(THREADS), str(PLACES)],
-                   cwd=ROOT, check=True)
+                    "write_traces", "--", folder, "1", str(samples), str(THREADS), str(PLACES),
+                    *more], cwd=ROOT, check=True)
     return os.path.join(folder, "0.rz")
 
 
@@ -211,6 +224,11 @@ def main() -> None:
         row("report --html, peak MiB", [cost.peak_mib for cost in costs], "{:.0f}")
         row("the page, MB", [os.path.getsize(page) / 1e6], "{:.2f}")
         measure_page(page, span_of(options.samples), options.rounds)
+        with_lines = write_trace(os.path.join(folder, "lines"), options.samples, "lines")
+        lines = os.path.join(folder, "lines.html")
+        run([beside("report"), with_lines, "--html", lines])
+        row("the page with lines, MB", [os.path.getsize(lines) / 1e6], "{:.2f}")
+        measure_source(lines, span_of(options.samples))
         run([beside("conv"), trace, "--quiet", "--to", "speedscope", "-o", profile])
         row("speedscope: the file, MB", [os.path.getsize(profile) / 1e6], "{:.2f}")
         measure_speedscope(profile, folder, options.rounds)

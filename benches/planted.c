@@ -6,20 +6,34 @@
  * that time goes in bursts, as it does in servers. At the end, prints how many
  * requests were served.
  *
- * planted SECONDS [PERCENT [THREADS]] */
+ * With "shared", all work is done in one function that all of them call.
+ *
+ * planted SECONDS [PERCENT [THREADS ["shared"]]] */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "program.h"
 
 static uint64_t deadline;
 static unsigned extra;
+static bool shared;
 static atomic_ulong served;
+
+FRAME void spend(unsigned units) { work(units); }
+
+/* In the caller's own frame, or in the shared one. */
+static inline __attribute__((always_inline)) void take(unsigned units) {
+    if (shared)
+        spend(units);
+    else
+        work(units);
+}
 
 #define STEP(name, units)       \
     FRAME void name(void) {     \
-        work(units);            \
+        take(units);            \
         NOT_A_TAIL_CALL();      \
     }
 
@@ -36,7 +50,7 @@ STEP(compress_page, 9)
 STEP(write_log, 3)
 
 FRAME void handle_body(void) {
-    work(20 + extra);
+    take(20 + extra);
     NOT_A_TAIL_CALL();
 }
 
@@ -92,6 +106,7 @@ int main(int argc, char **argv) {
         return 2;
     deadline = deadline_ns(argc > 1 ? argv[1] : NULL);
     extra = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
+    shared = argc > 4 && argv[4][0] == 's';
     for (int i = 0; i < threads; i++)
         if (pthread_create(&ids[i], NULL, worker, (void *)(uintptr_t)(i % 2)))
             return 1;

@@ -310,6 +310,8 @@ RECORDS = {
     28: ("code object", dict(id=u32, process_plus_one=u32, runtime=u8, kind=u8, name=text,
                              qualified_name=text, file=text, first_line=u32, first_column=u32,
                              positions=u8, lines=line_table)),
+    29: ("CPU times", dict(from_ns=u64, to_ns=u64, complete=boolean)),
+    30: ("call data", dict(bytes=u32)),
 }
 CODE_OBJECT = 28
 
@@ -394,7 +396,7 @@ def read_calls(data):
                 result=[unzigzag(value) for value in t.column(4)],
                 texts=[list(row) for row in zip(t.optional_ids(5), t.optional_ids(6))],
                 stack=t.optional_ids(7), stack_weight=t.column(8), count=t.column(9, 1),
-                seen=seen(t.column(10)),
+                seen=seen(t.column(10)), data=t.optional_ids(11),
                 args=[list(row) for row in zip(*(t.column(16 + at) for at in range(6)))])
 
 
@@ -466,6 +468,12 @@ def read_names(data):
                 inlined=[value != 0 for value in t.column(10)])
 
 
+def read_cpu_times(data):
+    t = Table(data, 2**15)
+    return rows(time_ns=t.column(0), thread=t.optional_ids(1), ran_ns=t.column(2),
+                ready_ns=t.column(3), runs=t.column(4))
+
+
 # Section 3: blocks
 
 RECORDS_KIND, INDEX_KIND = 0x8001, 0x0004
@@ -481,8 +489,10 @@ KINDS = {
     0x0009: ("allocations", read_allocations),
     0x000A: ("heap counts", read_heap_counts),
     0x000B: ("names", read_names),
+    0x000C: ("CPU times", read_cpu_times),
+    0x000D: ("call data", read_texts),
 }
-DEFINITIONS = ("records", "stacks", "texts", "names")
+DEFINITIONS = ("records", "stacks", "texts", "names", "call data")
 WIDE = ("totals", "heap counts")
 SYNC = b"\xf5RZB"
 HEADER = struct.Struct("<4sHBBIIIQQI")

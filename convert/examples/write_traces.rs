@@ -1,23 +1,34 @@
 //! Writes large traces, for measuring what is done with them:
 //! `cargo run --release -p rz-convert --example write_traces -- FOLDER [TRACES [SAMPLES
-//! [THREADS [PLACES]]]]`.
+//! [THREADS [PLACES [lines]]]]]`.
 //!
 //! Their stacks have 24 frames, and their modules are not on this machine. Without PLACES,
 //! most samples are in few of 4,096; otherwise half of them are in any. Two places next to
-//! each other have one stack.
+//! each other have one stack. With `lines`, the code next to each other is one function's.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::hash::RandomState;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
 use rz_format::{
-    Clock, End, Event, FileHeader, FormatError, Frame, Host, Module, Process, Record, Recording,
-    Sample, StackInterner, Thread, TraceWriter,
+    Clock, End, Event, FileHeader, FormatError, Frame, Host, Module, Name, Named, Process, Record,
+    Recording, Sample, StackInterner, TextInterner, Thread, TraceWriter,
 };
 
 /// Samples per second and thread.
 const RATE: u64 = 997;
+const MODULES: u32 = 4;
+/// Where code begins that is one frame deeper.
+const DEPTH: u64 = 1 << 20;
+/// How far code is from the next one.
+const CODE: u64 = 16;
+/// Pieces of code of a function, each of which is a line.
+const LINES: u64 = 16;
+
+/// Frames of code, by module and offset.
+type Code = BTreeSet<(u32, u64)>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,8 +38,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse());
     let (traces, samples) = (number(1, 2)?, number(2, 1_000_000)?);
     let (threads, places) = (number(3, 8)?, arguments.get(4).map(|it| it.parse()).transpose()?);
+    let with_lines = arguments.get(5).is_some_and(|it| it == "lines");
     for id in 0..traces {
-        write(&Path::new(folder).join(format!("{id}.rz")), id, samples, threads, places)?;
+        let path = Path::new(folder).join(format!("{id}.rz"));
+        let mut code = with_lines.then(Code::default);
+        write(&path, id, samples, (threads, places), &mut code)?;
     }
     Ok(())
 }
@@ -38,8 +52,8 @@ fn write(
     path: &Path,
     id: u64,
     samples: u64,
-    threads: u64,
-    places: Option<u64>,
+    (threads, places): (u64, Option<u64>),
+    code: &mut Option<Code>,
 ) -> Result<(), FormatError> {
     let start_ns = 5_000_000_000 + id * 1_000;
     let mut trace_id = [7; 16];
@@ -57,7 +71,7 @@ fn write(
     let all = (0..threads as u32).map(|id| Thread { id, tid: 7 + id, ..Thread::default() });
     records.extend(all.map(Record::Thread));
     let build = |id: u32| vec![id as u8; 20];
-    let modules = (0..4).map(|id| Module { id, build_id: build(id), ..Module::default() });
+    let modules = (0..MODULES).map(|id| Module { id, build_id: build(id), ..Module::default() });
     records.extend(modules.map(Record::Module));
     writer.write_records(start_ns, &records)?;
     let mut interner = StackInterner::<RandomState>::default();
@@ -75,13 +89,17 @@ fn write(
         let mut stack = None;
         for depth in 0..24_u64 {
             let way = place >> (24 - depth).min(12);
-            let offset = (depth << 20) + way * 16;
-            let frame = interner.frame(Frame::Code { module: (depth % 4) as u32, offset });
+            let (module, offset) = (depth as u32 % MODULES, depth * DEPTH + way * CODE);
+            if let Some(code) = code {
+                code.insert((module, offset));
+            }
+            let frame = interner.frame(Frame::Code { module, offset });
             stack = Some(interner.stack(stack, frame));
         }
         let time_ns = start_ns + at / threads * 1_000_000_000 / RATE + random % 10_000;
         let thread = (at % threads) as u32;
-        let weight = 1_003_009 + random % 5_000;
+        // Of `cpu-clock`, as the recorder has it.
+        let weight = 1_000_000_000 / RATE;
         block.push(Sample { time_ns, thread, stack, weight, cpu: thread % 4, event: 0 });
         if block.len() as u64 == RATE * threads || at + 1 == samples {
             writer.write_stacks(time_ns, &interner.take_new())?;
@@ -90,7 +108,30 @@ fn write(
         }
     }
     let time_ns = start_ns + samples / threads * 1_000_000_000 / RATE;
+    if let Some(code) = code {
+        write_names(&mut writer, time_ns, code)?;
+    }
     writer.write_records(time_ns, &[Record::End(End { time_ns, reason: 0 })])?;
     writer.finish()?;
     Ok(())
+}
+
+/// Writes which function and line each piece of code is.
+fn write_names(
+    writer: &mut TraceWriter<impl io::Write>,
+    time_ns: u64,
+    code: &Code,
+) -> Result<(), FormatError> {
+    let named = |module| Record::Named(Named { module, note: String::new() });
+    writer.write_records(time_ns, &(0..MODULES).map(named).collect::<Vec<_>>())?;
+    let mut texts = TextInterner::<RandomState>::default();
+    let name_of = |&(module, offset): &(u32, u64)| {
+        let (function, line) = (offset / CODE / LINES, offset / CODE % LINES);
+        let name = Some(texts.text(format!("function_{function}").as_bytes()));
+        let file = Some(texts.text(format!("/src/file_{}.cc", offset / DEPTH).as_bytes()));
+        Name { module, offset, name, file, line: (100 + line) as u32, ..Name::default() }
+    };
+    let names: Vec<Name> = code.iter().map(name_of).collect();
+    writer.write_texts(time_ns, &texts.take_new())?;
+    writer.write_names(time_ns, &names)
 }

@@ -13,15 +13,16 @@ use rz_command::filters::FilterArgs;
 use rz_command::stdin::{self, StdinError, is_stdin};
 use rz_command::symbols::{SymbolArgs, Symbols};
 use rz_convert::export::Format;
-use rz_convert::import::{ImportOptions, PerfOptions};
+use rz_convert::import::{FoldedRoots, ImportOptions, PerfOptions};
 use rz_convert::trace::embed::EmbedOptions;
 use rz_convert::trace::merge::MergeInput;
 use rz_convert::trace::redact::{RedactOptions, Sensitive};
 use rz_profile::filter::{Filter, Moment};
-use rz_profile::foreign::InputFormat;
+use rz_profile::foreign::{InputFormat, Recognized};
 use rz_profile::heap::Metric;
 use rz_profile::model::{ALLOC, EventKind};
 use rz_profile::select::EventName;
+use rz_text::usage::clean_error;
 use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
@@ -126,9 +127,9 @@ pub struct ConvertConfig {
 #[derive(Debug, Parser)]
 #[command(name = "conv", version, after_help = EXAMPLES)]
 struct Args {
-    /// The trace to convert, or traces to merge with --to rz, or perf.data,
-    /// folded stacks or a pprof profile to make a trace of with --to rz; `-` is
-    /// standard input
+    /// The trace to convert, or traces to merge with --to rz, or what another
+    /// tool recorded to make a trace of with --to rz, also if it is compressed
+    /// (--input-format lists the tools); `-` is standard input
     #[arg(value_name = "TRACE", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -147,14 +148,20 @@ struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = input_format_parser())]
     input_format: Option<InputFormat>,
 
+    /// What folded stacks begin with, for --to rz [default: functions if a first frame
+    /// has samples of its own or the name of no process]
+    #[arg(long, value_name = "WHAT", value_parser = folded_roots_parser())]
+    folded_roots: Option<FoldedRoots>,
+
     /// Keep threads apart in folded stacks (other formats always do)
     #[arg(long)]
     threads: bool,
 
     /// What to convert: `cpu` (or the event's own name), `off-cpu`,
     /// `syscalls`, `alloc`, or `wall`, which is cpu and off-cpu in one
-    /// [default: cpu; all for pprof]. Folded stacks count samples of cpu,
-    /// bytes or objects of memory, and microseconds of the others
+    /// [default: cpu; all for pprof, perfetto, csv and otlp]. Folded stacks
+    /// count samples of cpu, bytes or objects of memory, and microseconds of
+    /// the others; lcov counts samples
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
 
@@ -236,11 +243,12 @@ struct Args {
 
 /// Options of which looking through a trace has none: those of repairing, which come
 /// first, and those that say how to convert.
-const NOT_FOR_VERIFY: [&str; 13] = [
+const NOT_FOR_VERIFY: [&str; 14] = [
     "repair",
     "output",
     "to",
     "input_format",
+    "folded_roots",
     "threads",
     "event",
     "metric",
@@ -262,11 +270,19 @@ Examples:
   conv trace.rz --to pprof --event alloc    then: go tool pprof -sample_index=alloc_space -top
   conv trace.rz --to speedscope --event alloc --metric peak
   conv trace.rz --to folded --debug-dir ./target/release -o -
+  conv trace.rz --to firefox                then: open it on profiler.firefox.com
+  conv trace.rz --to perfetto               then: open it on ui.perfetto.dev
+  conv trace.rz --to chrome --event wall -o trace.chrome.json
+  conv trace.rz --to dot | dot -Tsvg > calls.svg
+  conv trace.rz --to csv -o samples.csv     a row for each event, thread and stack
+  conv trace.rz --to otlp -o profile.otlp.pb
+  conv trace.rz --to lcov -o seen.info      then: genhtml seen.info -o seen
   conv a.rz b.rz host3/*.rz --to rz -o all.rz
   conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
   conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --until 20s --thread 'worker*'
   conv perf.data --to rz                    writes perf.rz, for report and its --diff
+  conv app.cpuprofile --to rz               also Firefox, speedscope, trace events, callgrind, …
   perf record -g -o - ./prog | conv - --to rz -o prog.rz
   ssh box rec -p 4242 -o - | conv - --to folded | inferno-flamegraph > flame.svg
   conv --verify *.rz                        what is whole, and what is missing
@@ -281,7 +297,7 @@ unfinished, 4 no trace, the worst of several.";
 /// # Errors
 /// If what the input is must be known to go on, and it cannot be read.
 pub fn parse() -> Result<Config, StdinError> {
-    let asked = Asked::of(Args::parse()).unwrap_or_else(|error| error.exit());
+    let asked = Args::try_parse().and_then(Asked::of).unwrap_or_else(|error| refuse(error));
     let asked = match asked {
         Asked::AsItIs(config) => return Ok(*config),
         Asked::Conversion(asked) => asked,
@@ -289,7 +305,11 @@ pub fn parse() -> Result<Config, StdinError> {
     if asked.depends_on_content() {
         stdin::keep(asked.args.inputs.iter().map(PathBuf::as_path))?;
     }
-    Ok(asked.config().unwrap_or_else(|error| error.exit()))
+    Ok(asked.config().unwrap_or_else(|error| refuse(error)))
+}
+
+fn refuse(error: clap::Error) -> ! {
+    clean_error(error, std::env::args_os()).exit()
 }
 
 /// What was typed, as far as it can be told without looking at the inputs.
@@ -321,6 +341,14 @@ fn input_format_parser() -> impl TypedValueParser<Value = InputFormat> {
     let value = |format: InputFormat| PossibleValue::new(format.name()).help(format.description());
     PossibleValuesParser::new(InputFormat::ALL.map(value))
         .try_map(|name| name.parse::<InputFormat>())
+}
+
+fn folded_roots_parser() -> impl TypedValueParser<Value = FoldedRoots> {
+    let values = ["process", "function"].map(PossibleValue::new);
+    PossibleValuesParser::new(values).map(|value| match &value[..] {
+        "process" => FoldedRoots::Process,
+        _ => FoldedRoots::Function,
+    })
 }
 
 impl Asked {
@@ -407,12 +435,12 @@ fn repair_config(args: Args) -> Result<RepairConfig, clap::Error> {
 /// Whether a trace is to be made of what is none. An input that cannot be read
 /// is told of when it is.
 fn is_import(args: &Args) -> bool {
-    let by_content = |path: &PathBuf| matches!(InputFormat::of_file(path), Ok(Some(_)));
+    let by_content = |path: &PathBuf| matches!(Recognized::of_file(path), Ok(Some(_)));
     args.input_format.is_some() || matches!(&args.inputs[..], [only] if by_content(only))
 }
 
 fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap::Error> {
-    let Args { inputs, output, input_format, symbols, quiet, .. } = args;
+    let Args { inputs, output, input_format, folded_roots, symbols, quiet, .. } = args;
     let unused = [
         ("--threads", args.threads),
         ("--event", args.event.is_some()),
@@ -436,6 +464,7 @@ fn import_config(args: Args, until: Option<Moment>) -> Result<ImportConfig, clap
     };
     let options = ImportOptions {
         format: input_format,
+        folded_roots,
         perf: PerfOptions { debug_dirs: symbols.debug_dirs },
     };
     Ok(ImportConfig { input, output, options, quiet })

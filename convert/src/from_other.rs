@@ -45,7 +45,9 @@ pub fn write(config: ImportConfig) -> anyhow::Result<()> {
     }
     if let Destination::File(path) = &destination {
         let size = human_size(fs::metadata(path).map_or(0, |meta| meta.len()));
-        say(format_args!("wrote {} ({} samples, {size})", path.display(), imported.samples));
+        let Imported { samples, calls, .. } = imported;
+        let calls = if calls > 0 { format!("{calls} system calls, ") } else { String::new() };
+        say(format_args!("wrote {} ({samples} samples, {calls}{size})", path.display()));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use anyhow::{anyhow, ensure};
 use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
 use rz_convert::export::{ExportOptions, Format, export};
+use rz_convert::import::Opened;
 use rz_profile::heap;
 use rz_profile::load::{LoadOptions, load};
 use rz_profile::model::{EventKind, Profile};
@@ -72,7 +73,9 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
         filter: config.filter,
         ..LoadOptions::default()
     };
-    let mut profile = load(&config.input, &options)?;
+    let opened = Opened::of(&config.input);
+    let opened = opened.map_err(|error| anyhow!("{}: {error}", config.input.display()))?;
+    let mut profile = load(opened.path(), &options)?;
     if !config.quiet {
         let details = profile.info.details.iter().filter(|_| config.symbols.verbose);
         for note in profile.info.notes.iter().chain(details) {
@@ -82,7 +85,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
     }
     let event = match config.event.as_ref() {
         None => {
-            if !config.quiet && config.format != Format::Pprof {
+            if !config.quiet && !config.format.takes_all_events() {
                 say_what_is_left(&profile);
             }
             None
@@ -96,7 +99,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
     };
     if let Some(heap) = &profile.heap
         && !config.quiet
-        && event.map_or(config.format == Format::Pprof, |id| {
+        && event.map_or(config.format.takes_all_events(), |id| {
             profile.events[id].kind == EventKind::Alloc
         })
     {
@@ -120,7 +123,7 @@ fn convert(config: cli::ConvertConfig) -> anyhow::Result<()> {
 /// that is nothing.
 fn say_what_was_filtered(profile: &Profile, format: Format) {
     let filter = &profile.info.filter;
-    if filter.is_active() && format == Format::Folded {
+    if filter.is_active() && !format.tells_filter() {
         say(format_args!("note: filter: {}", filter.text));
     }
     if filter.is_active() && events_with_samples(profile).next().is_none() {

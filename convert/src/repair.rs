@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use anyhow::{anyhow, ensure};
 use rz_command::output::Destination;
 use rz_command::stdin;
+use rz_convert::import::expect_trace;
 use rz_convert::trace::merge::MergeError;
 use rz_convert::trace::repair::{Repaired, repair};
 
@@ -26,6 +27,7 @@ pub fn write(config: &RepairConfig) -> anyhow::Result<()> {
         ensure!(*force || !path.is_file(), "{}", exists(config));
     }
     stdin::keep([input.as_path()])?;
+    expect_trace(input).map_err(|error| anyhow!("{}: {error}", input.display()))?;
     let mut repaired = Repaired::default();
     let produce = |out: &mut dyn io::Write| {
         repaired = repair(input, out)?;

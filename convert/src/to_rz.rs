@@ -8,8 +8,9 @@ use std::path::Path;
 use anyhow::{anyhow, ensure};
 use rz_command::output::Destination;
 use rz_command::stdin;
+use rz_convert::import::expect_trace;
 use rz_convert::trace::embed::{Embedded, embed};
-use rz_convert::trace::merge::{self, MergeError, MergeOptions};
+use rz_convert::trace::merge::{self, MergeError, MergeInput, MergeOptions};
 use rz_convert::trace::redact::{Redacted, redact};
 use tempfile::NamedTempFile;
 
@@ -46,6 +47,9 @@ pub fn write(config: &TraceConfig) -> anyhow::Result<()> {
     }
     refuse_terminal(&destination, "a trace")?;
     stdin::keep(config.inputs.iter().map(|input| input.path.as_path()))?;
+    for MergeInput { path, .. } in &config.inputs {
+        expect_trace(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    }
     let mut summary = Summary::default();
     let written = run_all(config, &destination, &mut summary);
     written.map_err(|error| match error {

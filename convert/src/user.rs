@@ -7,10 +7,11 @@ use std::path::Path;
 
 use anyhow::ensure;
 use rz_command::output::Destination;
+use rz_text::clean::one_line;
 
 /// Prints a line on standard error; that nobody reads it is no reason to fail.
 pub fn say(message: std::fmt::Arguments) {
-    let _ = writeln!(io::stderr(), "conv: {message}");
+    let _ = writeln!(io::stderr(), "conv: {}", one_line(message));
 }
 
 /// Keeps what is no text off the screen.

@@ -6,12 +6,13 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use rz_command::clean::clean;
 use rz_command::stdin;
 use rz_convert::trace::merge::MergeError;
 use rz_convert::trace::missing::Missing;
 use rz_convert::trace::verify::{LossSum, Part, State, Unresolved, Verified, verify};
 use rz_format::{BlockKind, Damage, FormatError, LossClass, LossReason};
+use rz_text::clean::one_line;
+use rz_text::json::escaped;
 use serde_json::{Value, json};
 
 use crate::cli::VerifyConfig;
@@ -69,8 +70,8 @@ pub fn run(config: &VerifyConfig) -> anyhow::Result<ExitCode> {
         }
     }
     if config.json {
-        text = serde_json::to_string_pretty(&json!({ "schema_version": 1, "traces": documents }))?;
-        text.push('\n');
+        let document = json!({ "schema_version": 1, "traces": documents });
+        text = escaped(&serde_json::to_string_pretty(&document)?).into_owned() + "\n";
     }
     if !config.quiet {
         match io::stdout().write_all(text.as_bytes()) {
@@ -120,7 +121,8 @@ fn describe(path: &Path, verified: &Verified, text: &mut String) -> std::fmt::Re
     let seconds = |ns: u64| ns.saturating_sub(header.created_ns) as f64 / 1e9;
     let size = human_size(fs::metadata(path).map_or(0, |meta| meta.len()));
     let (major, minor) = (rz_format::MAJOR, header.minor);
-    writeln!(text, "{}: {} (format {major}.{minor}, {size})", path.display(), name_of(*state))?;
+    let name = one_line(path.display());
+    writeln!(text, "{name}: {} (format {major}.{minor}, {size})", name_of(*state))?;
     let mut head = "whole";
     for (kind, Part { blocks, rows, first_ns, last_ns }) in parts {
         let kind = kind.to_string();
@@ -158,10 +160,10 @@ fn describe(path: &Path, verified: &Verified, text: &mut String) -> std::fmt::Re
         writeln!(text, "  unknown blocks of kind {kind}: a newer rz knows them")?;
     }
     for note in notes {
-        writeln!(text, "  note    {}", clean(note))?;
+        writeln!(text, "  note    {}", one_line(note))?;
     }
     if *state != State::Whole {
-        writeln!(text, "  repair  conv --repair {} -o FILE", path.display())?;
+        writeln!(text, "  repair  conv --repair {name} -o FILE")?;
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rz_format::{
-    End, Event, FileHeader, HEADER_LEN, Process, Record, Thread, TraceWriter, Wait, WaitState,
+    End, Event, FileHeader, HEADER_LEN, MAJOR, MINOR, Process, Record, Thread, TraceWriter, Wait,
+    WaitState,
 };
 use tempfile::TempDir;
 
@@ -242,11 +243,11 @@ fn failures_are_one_line_and_leave_nothing_behind() {
     );
     let mut newer = vector();
     newer[8] = 2;
-    check_failure(
-        Some(&newer),
-        "the trace has format 2.0, readable from 2.0 on; this program reads up to 1.7: use a \
-         newer rz",
+    let newer_than_this = format!(
+        "the trace has format 2.0, readable from 2.0 on; this program reads up to \
+         {MAJOR}.{MINOR}: use a newer rz"
     );
+    check_failure(Some(&newer), &newer_than_this);
 }
 
 #[test]

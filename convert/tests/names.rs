@@ -1,6 +1,7 @@
 //! Where `conv` takes names from, and where it keeps them.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -147,13 +148,16 @@ fn servers_must_be_named() {
     check("--debuginfod=ftp://a", &[], expected);
     check("--debuginfod", &[("DEBUGINFOD_URLS", "http://a ftp://a")], expected);
     // What is here is not asked for, so that it does not matter who is named.
-    let nobody = [("DEBUGINFOD_URLS", "http://127.0.0.1:9")];
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", mute.local_addr().unwrap());
+    std::thread::spawn(move || mute.incoming().for_each(drop));
+    let nobody = [("DEBUGINFOD_URLS", &*url)];
     assert_eq!(said(directory.path(), "--debuginfod", &nobody), "");
     fs::remove_file(directory.path().join("app")).unwrap();
     let output = conv(directory.path(), "--debuginfod", &nobody);
     let errors = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = errors.lines().collect();
     assert_eq!((output.status.code(), lines.len()), (Some(0), 2), "{errors}");
-    assert!(lines[0].starts_with("conv: note: debuginfod server http://127.0.0.1:9: "), "{errors}");
+    assert!(lines[0].starts_with(&format!("conv: note: debuginfod server {url}: ")), "{errors}");
     assert!(lines[1].ends_with("/app: not found on this machine"), "{errors}");
 }

@@ -29,6 +29,10 @@ impl BlockKind {
     pub const HEAP_COUNTS: BlockKind = BlockKind(0x000A);
     /// Names of code.
     pub const NAMES: BlockKind = BlockKind(0x000B);
+    /// How long threads ran.
+    pub const CPU_TIMES: BlockKind = BlockKind(0x000C);
+    /// Definitions of what was copied of memory that system calls were given.
+    pub const CALL_DATA: BlockKind = BlockKind(0x000D);
 
     /// Whether a reader that does not know this kind must refuse the file.
     pub fn is_critical(self) -> bool {
@@ -53,6 +57,8 @@ impl BlockKind {
             Self::ALLOCATIONS => "allocations",
             Self::HEAP_COUNTS => "heap counts",
             Self::NAMES => "names",
+            Self::CPU_TIMES => "CPU times",
+            Self::CALL_DATA => "call data",
             _ => return None,
         })
     }

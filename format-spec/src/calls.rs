@@ -29,6 +29,9 @@ pub struct Call {
     /// What its first two arguments that are paths or socket addresses pointed
     /// to, in order.
     pub texts: [Option<TextId>; 2],
+    /// What was copied of the memory that its arguments point to: the id of a definition
+    /// in a block of call data. Of what it has, see [`DataPiece`](crate::DataPiece).
+    pub data: Option<TextId>,
     /// Where it was made; `None` if that was not recorded.
     pub stack: Option<StackId>,
     /// Time in system calls that the stack stands for, in nanoseconds.
@@ -55,11 +58,12 @@ pub(crate) mod column {
     pub const STACK_WEIGHT: Column = Column::new(8, Plain);
     pub const COUNT: Column = Column::new(9, RunLength).if_absent(1);
     pub const SEEN: Column = Column::new(10, RunLength);
+    pub const DATA: Column = Column::new(11, Plain);
     pub const ARGS: [Column; 6] = Column::new(16, Delta).family();
     pub const ALL: Columns = &[
         &[START, THREAD, NUMBER, DURATION, RESULT],
         &TEXTS,
-        &[STACK, STACK_WEIGHT, COUNT, SEEN],
+        &[STACK, STACK_WEIGHT, COUNT, SEEN, DATA],
         &ARGS,
     ];
 }
@@ -87,6 +91,7 @@ pub(crate) fn encode_calls(calls: &mut [Call]) -> Vec<u8> {
     column(column::STACK_WEIGHT, &|c| c.stack_weight);
     column(column::COUNT, &|c| c.count);
     column(column::SEEN, &|c| u8::from(c.seen).into());
+    column(column::DATA, &|c| optional(c.data));
     for (at, arg) in column::ARGS.into_iter().enumerate() {
         column(arg, &|c| c.args[at]);
     }
@@ -130,6 +135,9 @@ fn decode_rows(table: &Table) -> Result<Vec<Call>, FormatError> {
         for (call, text) in calls.iter_mut().zip(texts) {
             call.texts[at] = optional_u32(text, "text id")?;
         }
+    }
+    for (call, data) in calls.iter_mut().zip(table.column(column::DATA)?) {
+        call.data = optional_u32(data, "call data id")?;
     }
     for (at, column) in column::ARGS.into_iter().enumerate() {
         let args = table.column(column)?;
@@ -217,6 +225,7 @@ fn decode_bare_rows(table: &Table, memory: Vec<Call>) -> Result<Vec<Call>, Forma
                 result: unzigzag(result) as i64,
                 args: [0; 6],
                 texts: [None; 2],
+                data: None,
                 stack: optional_u32(stack, "stack id")?,
                 stack_weight,
                 count,
@@ -234,10 +243,11 @@ mod tests {
     fn calls() -> impl Strategy<Value = Vec<Call>> {
         let numbers = (any::<u64>(), any::<u32>(), 0u32..500, any::<u64>(), any::<i64>());
         let ids = (0u32..u32::MAX, 0u32..u32::MAX, 0u32..u32::MAX);
-        let rest = (any::<[u64; 6]>(), any::<u64>(), any::<u64>(), 0u8..4);
+        let data = proptest::option::of(0u32..u32::MAX - 1);
+        let rest = (any::<[u64; 6]>(), any::<u64>(), any::<u64>(), 0u8..4, data);
         let call = (numbers, ids, rest).prop_map(|(numbers, ids, rest)| {
             let (start_ns, thread, number, duration_ns, result) = numbers;
-            let (args, stack_weight, count, seen) = rest;
+            let (args, stack_weight, count, seen, data) = rest;
             Call {
                 start_ns,
                 thread,
@@ -246,6 +256,7 @@ mod tests {
                 result,
                 args,
                 texts: [ids.0.checked_sub(1), ids.1.checked_sub(1)],
+                data,
                 stack: ids.2.checked_sub(1),
                 stack_weight,
                 count,

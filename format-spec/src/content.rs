@@ -3,6 +3,7 @@
 use crate::allocations::Allocation;
 use crate::block_kind::BlockKind;
 use crate::calls::Call;
+use crate::cpu_times::CpuTime;
 use crate::heap_counts::HeapCounts;
 use crate::names::Name;
 use crate::record::Record;
@@ -27,12 +28,16 @@ pub enum Block {
     Calls(Vec<Call>),
     /// Definitions of texts.
     Texts(TextDefs),
+    /// Definitions of copied memory, by ids of their own; see [`DataPiece`](crate::DataPiece).
+    CallData(TextDefs),
     /// Exact sums.
     Totals(Vec<Total>),
     /// Allocations, in the order in which they happened.
     Allocations(Vec<Allocation>),
     /// Exact counts of allocations, by thread, then time.
     HeapCounts(Vec<HeapCounts>),
+    /// How long threads ran, by thread, then time.
+    CpuTimes(Vec<CpuTime>),
     /// Names of code, those of one offset next to each other.
     Names(Vec<Name>),
 }
@@ -46,10 +51,11 @@ impl Block {
             Block::Samples(rows) => rows.len(),
             Block::Waits(rows) => rows.len(),
             Block::Calls(rows) => rows.len(),
-            Block::Texts(definitions) => definitions.texts.len(),
+            Block::Texts(definitions) | Block::CallData(definitions) => definitions.texts.len(),
             Block::Totals(rows) => rows.len(),
             Block::Allocations(rows) => rows.len(),
             Block::HeapCounts(rows) => rows.len(),
+            Block::CpuTimes(rows) => rows.len(),
             Block::Names(rows) => rows.len(),
         }
     }

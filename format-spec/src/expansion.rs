@@ -54,5 +54,12 @@ fn weight(kind: BlockKind) -> u64 {
 }
 
 fn is_definition(kind: BlockKind) -> bool {
-    [BlockKind::RECORDS, BlockKind::STACKS, BlockKind::TEXTS, BlockKind::NAMES].contains(&kind)
+    [
+        BlockKind::RECORDS,
+        BlockKind::STACKS,
+        BlockKind::TEXTS,
+        BlockKind::NAMES,
+        BlockKind::CALL_DATA,
+    ]
+    .contains(&kind)
 }

@@ -8,7 +8,7 @@ pub const MAGIC: [u8; 8] = *b"\x89RZ1\r\n\x1a\n";
 /// Major version that this crate reads and writes.
 pub const MAJOR: u16 = 1;
 /// Newest minor version that this crate knows.
-pub const MINOR: u16 = 7;
+pub const MINOR: u16 = 9;
 /// Smallest minor version of a reader that understands merged traces: others
 /// would mix up their hosts.
 const MERGED_MIN_READER: u16 = 3;
@@ -164,7 +164,7 @@ mod tests {
             "text-mode",
         );
         check(&|b| b[8] = 2, "use a newer rz");
-        check(&|b| b[12] = 9, "use a newer rz");
+        check(&|b| b[12] = MINOR as u8 + 1, "use a newer rz");
         check(&|b| b[20] ^= 1, "header is damaged");
     }
 }

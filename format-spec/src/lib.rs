@@ -13,10 +13,12 @@
 mod allocations;
 mod block;
 mod block_kind;
+mod call_data;
 mod calls;
 mod codes;
 mod column;
 mod content;
+mod cpu_times;
 mod cursor;
 mod error;
 mod expansion;
@@ -42,8 +44,10 @@ mod writer;
 pub use allocations::{Allocation, AllocationKind};
 pub use block::{BLOCK_HEADER_LEN, BlockHeader, MAX_PAYLOAD, MAX_ROWS, SYNC};
 pub use block_kind::BlockKind;
+pub use call_data::{DataPiece, data_pieces};
 pub use calls::{Call, CallNumbers, MAX_CALLS};
 pub use content::{Block, Damage};
+pub use cpu_times::{CpuTime, MAX_CPU_TIMES};
 pub use error::FormatError;
 pub use header::{FileHeader, HEADER_LEN, MAGIC, MAJOR, MINOR};
 pub use heap_counts::{HeapCounts, MAX_HEAP_COUNTS};
@@ -52,11 +56,11 @@ pub use line_table::{CodeLine, LineTable};
 pub use names::{MAX_NAMES, Name};
 pub use reader::{Reader, read_index, rebuild_index};
 pub use record::{
-    AllocationSource, Allocations, Allocator, CallDetail, Captured, Clock, CodeKind, CodeObject,
-    Cost, End, EndReason, Event, Exit, Generated, GeneratedLine, Host, Limit, Loss, LossClass,
-    LossReason, Mapping, Module, ModuleKind, NO_CPU, NO_LIMIT, Named, Note, OfSource, OpenFile,
-    Positions, Process, ProcessFacts, Record, Recording, Redaction, Runtime, Segment, Source,
-    Symbol, Thread, ThreadName, WorkingDirectory,
+    AllocationSource, Allocations, Allocator, CallData, CallDetail, Captured, Clock, CodeKind,
+    CodeObject, Cost, CpuTimes, End, EndReason, Event, EventUnit, Exit, Generated, GeneratedLine,
+    Host, Limit, Loss, LossClass, LossReason, Mapping, Module, ModuleKind, NO_CPU, NO_LIMIT, Named,
+    Note, OfSource, OpenFile, Positions, Process, ProcessFacts, Record, Recording, Redaction,
+    Runtime, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{

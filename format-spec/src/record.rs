@@ -87,6 +87,10 @@ pub enum Record {
     Redaction(Redaction),
     /// A piece of code as a runtime knows it.
     CodeObject(CodeObject),
+    /// What the CPU times of threads add up to.
+    CpuTimes(CpuTimes),
+    /// What system calls were given was copied.
+    CallData(CallData),
 }
 
 /// Writes the two directions between tags and record types, so that they
@@ -164,6 +168,8 @@ tagged! {
     26 => Named,
     27 => Redaction,
     28 => CodeObject,
+    29 => CpuTimes,
+    30 => CallData,
 }
 
 fn config() -> impl bincode::config::Config {
@@ -231,7 +237,7 @@ mod tests {
     fn kinds_have_names() {
         let kind = Record::Note(Note::default()).kind();
         assert!(kind == "Note" && Record::KINDS.contains(&kind));
-        assert_eq!(Record::KINDS.len(), 28);
+        assert_eq!(Record::KINDS.len(), 30);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Holds the tables of columns in SPEC.md against those that the code declares.
 
 use crate::column::{Columns, UNKNOWN};
-use crate::{allocations, calls, heap_counts, index, names, samples, stacks, texts, totals, waits};
+use crate::{
+    allocations, calls, cpu_times, heap_counts, index, names, samples, stacks, texts, totals, waits,
+};
 
 const SPEC: &str = include_str!("../SPEC.md");
 
 /// The declared tables, each with its section, in SPEC.md's order.
-const DECLARED: [(&str, Columns); 11] = [
+const DECLARED: [(&str, Columns); 12] = [
     ("6. Stacks", stacks::frame_column::ALL),
     ("6. Stacks", stacks::stack_column::ALL),
     ("7. Samples", samples::column::ALL),
@@ -18,6 +20,7 @@ const DECLARED: [(&str, Columns); 11] = [
     ("13. Heap counts", heap_counts::column::ALL),
     ("14. Index and trailer", index::column::ALL),
     ("16. Names", names::column::ALL),
+    ("17. CPU times", cpu_times::column::ALL),
 ];
 
 /// A column, and where it is.
@@ -123,8 +126,8 @@ fn a_difference_is_found() {
     // A table in another place, and one more.
     check("## 7. Samples", "## 7. Records");
     check(
-        "## 17. Versions",
-        "## 17. New\n\n| column | field | if absent |\n|---|---|---|\n| 0 | new | 0 |\n",
+        "## 19. Versions",
+        "## 18. New\n\n| column | field | if absent |\n|---|---|---|\n| 0 | new | 0 |\n",
     );
 }
 

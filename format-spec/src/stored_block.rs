@@ -9,6 +9,7 @@ use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec};
 use crate::block_kind::BlockKind;
 use crate::calls::{Call, CallNumbers, decode_bare_calls, decode_calls, decode_chosen_calls};
 use crate::content::{Block, Damage};
+use crate::cpu_times::decode_cpu_times;
 use crate::error::FormatError;
 use crate::heap_counts::decode_heap_counts;
 use crate::names::decode_names;
@@ -131,9 +132,11 @@ impl StoredBlock {
             BlockKind::SAMPLES => Block::Samples(decode_samples(payload)?),
             BlockKind::WAITS => Block::Waits(decode_waits(payload)?),
             BlockKind::TEXTS => Block::Texts(TextDefs::decode(payload)?),
+            BlockKind::CALL_DATA => Block::CallData(TextDefs::decode(payload)?),
             BlockKind::TOTALS => Block::Totals(decode_totals(payload)?),
             BlockKind::ALLOCATIONS => Block::Allocations(decode_allocations(payload)?),
             BlockKind::HEAP_COUNTS => Block::HeapCounts(decode_heap_counts(payload)?),
+            BlockKind::CPU_TIMES => Block::CpuTimes(decode_cpu_times(payload)?),
             BlockKind::NAMES => Block::Names(decode_names(payload)?),
             other => {
                 let value = other.0.into();

@@ -6,6 +6,7 @@ use crate::allocations::{Allocation, encode_allocations};
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader, Codec, check_payload_len};
 use crate::block_kind::BlockKind;
 use crate::calls::{Call, MAX_CALLS, encode_calls};
+use crate::cpu_times::{CpuTime, MAX_CPU_TIMES, encode_cpu_times};
 use crate::error::FormatError;
 use crate::expansion::Expansion;
 use crate::header::FileHeader;
@@ -146,11 +147,24 @@ impl<W: Write> TraceWriter<W> {
 
     /// Writes definitions of texts; must come before what refers to them.
     pub fn write_texts(&mut self, time_ns: u64, defs: &TextDefs) -> Result<(), FormatError> {
+        self.write_defs(BlockKind::TEXTS, time_ns, defs)
+    }
+
+    /// The same of what was copied for system calls.
+    pub fn write_call_data(&mut self, time_ns: u64, defs: &TextDefs) -> Result<(), FormatError> {
+        self.write_defs(BlockKind::CALL_DATA, time_ns, defs)
+    }
+
+    fn write_defs(
+        &mut self,
+        kind: BlockKind,
+        time_ns: u64,
+        defs: &TextDefs,
+    ) -> Result<(), FormatError> {
         if defs.is_empty() {
             return Ok(());
         }
-        let rows = defs.texts.len();
-        self.write_block(BlockKind::TEXTS, (time_ns, time_ns), rows, &defs.encode())
+        self.write_block(kind, (time_ns, time_ns), defs.texts.len(), &defs.encode())
     }
 
     /// Writes system calls, in whatever order; they are sorted in place.
@@ -202,6 +216,17 @@ impl<W: Write> TraceWriter<W> {
             };
             let (count, times) = (rows.len(), (first, last));
             self.write_block(BlockKind::HEAP_COUNTS, times, count, &encode_heap_counts(rows))?;
+        }
+        Ok(())
+    }
+
+    /// Writes how long threads ran, in whatever order; the rows are sorted in place.
+    pub fn write_cpu_times(&mut self, rows: &mut [CpuTime]) -> Result<(), FormatError> {
+        for rows in rows.chunks_mut(MAX_CPU_TIMES) {
+            let Some(times) = span(rows.iter().map(|row| (row.time_ns, row.time_ns))) else {
+                continue;
+            };
+            self.write_block(BlockKind::CPU_TIMES, times, rows.len(), &encode_cpu_times(rows))?;
         }
         Ok(())
     }

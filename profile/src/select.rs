@@ -136,6 +136,15 @@ pub fn cpu_event(profile: &Profile) -> Option<EventId> {
     events.find(|&event| has_samples(profile, event)).or(first)
 }
 
+/// What a conversion is of if nothing else is asked for: the CPU's event, or of what other
+/// tools have measured the first with samples.
+pub fn main_event(profile: &Profile) -> Option<EventId> {
+    let is_other = |&event: &EventId| {
+        profile.events[event].kind == EventKind::Other && has_samples(profile, event)
+    };
+    cpu_event(profile).or_else(|| (0..profile.events.len()).find(is_other))
+}
+
 fn has_samples(profile: &Profile, event: EventId) -> bool {
     profile.samples.iter().any(|sample| sample.event == event && sample.count > 0)
 }
@@ -155,7 +164,7 @@ fn remedy(wanted: &EventName) -> &'static str {
         Some(EventKind::OffCpu | EventKind::Wall) => ": record with rec --off-cpu",
         Some(EventKind::Syscalls) => ": record with rec --syscalls",
         Some(EventKind::Alloc) => ": record with rec --alloc",
-        Some(EventKind::Cpu | EventKind::Growth) | None => "",
+        Some(EventKind::Cpu | EventKind::Growth | EventKind::Other) | None => "",
     }
 }
 

@@ -9,6 +9,8 @@ fn main() {
         "-Wl,-z,now",
         // It stays when a program has it and closes it again.
         "-Wl,-z,nodelete",
+        // Programs with shadow stacks keep them: no return address is changed here.
+        "-Wl,-z,shstk",
         "-Wl,-soname,librz_alloc_hook.so",
     ] {
         println!("cargo:rustc-cdylib-link-arg={argument}");

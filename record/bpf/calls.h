@@ -221,17 +221,17 @@ static __always_inline bool is_killed(struct task_struct *task, __s64 result)
 	       FIELD(task, pending.signal.sig[0]) & SIGKILL_BIT;
 }
 
-// Every failed call gets a stack, unless a thread's calls keep failing: then
-// one in each `interval`, after the first thousand.
-static __always_inline bool may_fail_with_stack(struct thread *thread, __u64 now, __u64 interval)
+// Every failed call and every one that connects gets a stack, unless a thread has very
+// many: then one in each `interval`, after the first thousand.
+static __always_inline bool may_have_stack(struct thread *thread, __u64 now, __u64 interval)
 {
 	__u64 earliest = now - 1000 * interval;
 
-	if (thread->failed_until < earliest)
-		thread->failed_until = earliest;
-	if (thread->failed_until + interval > now)
+	if (thread->stacks_until < earliest)
+		thread->stacks_until = earliest;
+	if (thread->stacks_until + interval > now)
 		return false;
-	thread->failed_until += interval;
+	thread->stacks_until += interval;
 	return true;
 }
 
@@ -249,19 +249,21 @@ static __always_inline void lose_left_out(struct thread *thread)
 	lose_many(LOST_CALLS, count);
 }
 
-// What the stack of a call stands for; `*wanted` says whether to take one.
-static __always_inline __u64 stack_weight(struct thread *thread, __u64 now, __u64 duration,
-					  bool failed, bool *wanted)
+// What the stack of a call stands for; `*wanted` says whether to take one. Those that
+// connect take no time of the caller's, and yet somebody will ask who they were.
+static __always_inline __u64 stack_weight(struct thread *thread, __u64 number, __u64 now,
+					  __u64 duration, bool failed, bool *wanted)
 {
 	__u64 threshold = settings.stack_threshold_ns;
+	bool connects = number == CONNECT;
+	bool takes = (failed || connects) && may_have_stack(thread, now, threshold / 10);
 	__u64 weight;
 
-	if (settings.call_stacks == 2 || duration >= threshold)
+	if (settings.call_stacks == 2 || duration >= threshold || (connects && takes))
 		weight = duration;
 	else
 		weight = due(&thread->call_credit, duration, threshold);
-	failed = failed && may_fail_with_stack(thread, now, threshold / 10);
-	*wanted = settings.call_stacks && (weight || failed || settings.call_stacks == 2);
+	*wanted = settings.call_stacks && (weight || takes || settings.call_stacks == 2);
 	return settings.call_stacks ? weight : 0;
 }
 
@@ -308,7 +310,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	}
 	if (settings.calls < 2 || duration < settings.slower_than_ns)
 		return 0;
-	weight = stack_weight(thread, now, duration, failed, &with_stack);
+	weight = stack_weight(thread, in.number, now, duration, failed, &with_stack);
 	values = bpf_map_lookup_elem(&control, &only);
 	// A call that stands for time is always written, and for itself alone;
 	// the others stand for those of the thread that came before and were not.

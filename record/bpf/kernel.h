@@ -32,6 +32,7 @@ struct signal_struct {
 
 struct sched_info {
 	unsigned long pcount;
+	unsigned long long run_delay;
 } KERNEL_TYPE;
 
 typedef struct {
@@ -76,6 +77,7 @@ struct cfs_rq___long_before {
 } KERNEL_TYPE;
 
 struct sched_entity {
+	__u64 sum_exec_runtime;
 	struct cfs_rq *cfs_rq;
 } KERNEL_TYPE;
 

@@ -14,7 +14,7 @@ struct settings {
 	__u32 call_stacks;		// 0 none, 1 in proportion to time, 2 all
 	__u32 allocations;		// whether any are recorded
 	__u32 threads;			// whether anything is to be known of threads
-	__u32 unused;
+	__u32 data_bytes;		// most to copy of what calls read and write
 	__u64 stack_threshold_ns;	// of waits and calls
 	__u64 slower_than_ns;		// calls that take less are only counted
 	__u64 alloc_interval;		// bytes between sampled allocations; 0 for all
@@ -42,6 +42,8 @@ enum kind {
 	KIND_ALLOCATION = 0x1004,
 	KIND_HEAP_COUNTS = 0x1005,
 	KIND_FAULT = 0x1006,		// laid out as a sample
+	KIND_RAN = 0x1007,
+	KIND_CALL_DATA = 0x1008,	// pieces, as the format has them
 };
 
 // How much of a wait or call was seen.
@@ -120,6 +122,14 @@ struct python_frame {
 // What may be read of a frame; and where in it something may be.
 #define PYTHON_FRAME_ROOM 128
 #define PYTHON_FRAME_MASK 127
+
+// How long a thread has run by now, as the scheduler counts it.
+struct ran {
+	struct head head;
+	__u64 ran;
+	__u64 ready;
+	__u64 runs;
+};
 
 struct sample {
 	struct head head;
@@ -203,6 +213,29 @@ struct call_info {
 	__u8 capture[2];
 	__u8 arg[2];			// which argument
 	__u8 len_arg[2];		// which one says, or points to, its length
+};
+
+// Most arguments of a call that data is copied of.
+#define DATA_ARGUMENTS 3
+
+enum data_kind { DATA_NONE, DATA_PLAIN, DATA_BUFFERS, DATA_MESSAGE };
+enum data_when { DATA_ALWAYS, DATA_IF_SUCCEEDED, DATA_IF_FAILED };
+
+// How many elements there are, if no argument says so.
+#define DATA_LENGTH_ONE 6
+#define DATA_LENGTH_RESULT 7
+
+struct data_of {
+	__u8 kind;
+	__u8 arg;
+	__u8 length;			// which argument says it
+	__u8 when;
+	__u16 size;			// of an element
+	__u16 most;			// elements; 0 for settings.data_bytes
+};
+
+struct data_info {
+	struct data_of of[DATA_ARGUMENTS];
 };
 
 // Functions of allocators, by what they take and give back. With a probe comes

@@ -65,7 +65,7 @@ struct thread {
 	__u32 late_number;
 	__u32 calls_left_out;		// that the next one written stands for, too
 	__u16 off_seen;
-	__u64 failed_until;		// the time that stacks of failed calls have used up
+	__u64 stacks_until;		// the time that stacks of calls that must have one used up
 	// Allocations: the function that the thread is in, if its return matters.
 	__u64 alloc_sp;			// at its beginning; 0 for none
 	__u64 alloc_size;

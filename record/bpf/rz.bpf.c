@@ -23,6 +23,7 @@
 #include "sample.h"
 #include "waits.h"
 #include "calls.h"
+#include "data.h"
 #include "alloc.h"
 #include "track.h"
 

@@ -1,8 +1,6 @@
 // Takes down where a thread is: registers, kernel stack, used user stack.
 #pragma once
 
-#define PAGE 4096
-
 // What follows a record's fixed part: frames of CPython, kernel addresses, then
 // the user stack.
 #define STACK_ROOM (MAX_PYTHON_BYTES + MAX_KERNEL_BYTES + MAX_USER_BYTES)

@@ -53,11 +53,27 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	return 0;
 }
 
+// Of a thread that ends, only we can still say how long it has run. What it did since
+// the last tick is not counted yet.
+static __always_inline void say_how_long_it_ran(struct task_struct *task)
+{
+	struct ran ran = {};
+
+	if (settings.all || tracking_of(FIELD(task, tgid)) != LIVE)
+		return;
+	fill_head(&ran.head, KIND_RAN, bpf_ktime_get_ns(), task);
+	ran.ran = FIELD(task, se.sum_exec_runtime);
+	ran.ready = FIELD(task, sched_info.run_delay);
+	ran.runs = FIELD(task, sched_info.pcount);
+	bpf_ringbuf_output(&samples, &ran, sizeof(ran), wakeup(&samples));
+}
+
 SEC(TRACEPOINT "sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	__u32 pid = FIELD(task, tgid);
 
+	say_how_long_it_ran(task);
 	call_never_returns(task);
 	last_allocations(task);
 	forget_thread(task);

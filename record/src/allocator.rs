@@ -9,15 +9,15 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use object::elf::{PF_X, PT_INTERP, PT_LOAD, STB_GLOBAL, STB_WEAK, STT_FUNC};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol, ObjectSymbolTable, ReadCache, SymbolFlags};
 
 use crate::arch::probe_point::{self, ARGUMENT_0, ARGUMENT_1, ARGUMENT_2, LOOK_AT};
-use crate::target::link_map;
-use crate::target::procfs::{self, MapEntry};
+use crate::tracker::link_map;
+use crate::tracker::procfs::{self, MapEntry};
 
 /// What a function takes and returns; the numbers are those of
 /// `enum alloc_function`.
@@ -143,6 +143,18 @@ pub(crate) fn find(pid: u32) -> io::Result<Vec<AllocatorFile>> {
     }
     let order = link_map::biases(pid);
     Ok(choose(files, order.as_deref().ok()))
+}
+
+/// The `malloc` by another name that a program has or wants from its libraries, if it says
+/// so. What is called by that does not go to a library that is loaded before them.
+pub(crate) fn other_malloc(program: &Path) -> Option<String> {
+    let cache = ReadCache::new(File::open(program).ok()?);
+    let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+    let mut names = elf.dynamic_symbols().chain(elf.symbols()).filter_map(|it| it.name().ok());
+    let is_other = |name: &&str| {
+        PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix)).any(|rest| rest == "malloc")
+    };
+    names.find(is_other).map(str::to_owned)
 }
 
 /// What was found in a file.

@@ -60,12 +60,16 @@ pub(crate) struct Attached {
     pub(crate) allocators: Vec<(u32, String)>,
     /// Whom event numbers belong to, if events are opened on threads.
     pub(crate) sources: FxHashMap<u64, Source>,
+    /// Bytes that are copied of each buffer that system calls are given; 0 for none.
+    pub(crate) data_bytes: u32,
     /// What was asked for and cannot be recorded, and why, a sentence each.
     pub(crate) missing: Vec<String>,
     /// By which of the kernel's means, where there are several.
     pub(crate) ways: String,
     /// Whether frames of CPython are taken down.
     pub(crate) follows_python: bool,
+    /// What the kernel calls its programs by.
+    pub(crate) program_tags: Vec<String>,
     /// What the user should know, a sentence each.
     pub(crate) notes: Vec<String>,
 }

@@ -9,7 +9,7 @@ use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
     AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Limits,
-    MAX_STACK_BYTES, Target, TierChoice,
+    MAX_DATA_BYTES, MAX_STACK_BYTES, Target, TierChoice,
 };
 
 /// How long an attached recording lasts if nothing is said: a profiler that
@@ -108,6 +108,16 @@ pub(crate) struct Arguments {
     /// proportion to their time, of all, or of none
     #[arg(long, value_enum, default_value = "sampled", help_heading = "More than samples")]
     syscall_stacks: Stacks,
+
+    /// Record what system calls read, write, send and receive, too, the first so many
+    /// bytes of each buffer (1 to 4096; 32 if nothing is said), and structures such as
+    /// stat and pollfd; `report --syscalls --list` prints them as strace does. They may
+    /// hold secrets
+    #[arg(long, value_name = "BYTES", num_args = 0..=1, require_equals = true,
+          default_missing_value = "32", requires = "syscalls",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DATA_BYTES)),
+          help_heading = "More than samples")]
+    syscall_data: Option<u32>,
 
     /// Record heap allocations, too: a sample of them, one for so many bytes
     /// allocated (such as 64K) on average, or all of them (full)
@@ -221,6 +231,7 @@ Examples:
   rec -o build.rz -- make -j8      a command and its children until it exits
   rec -p 4242 --off-cpu            where its threads wait, too
   rec -p 4242 --syscalls=network,!poll --slower-than 1ms
+  rec -p 4242 --syscalls --syscall-data=100   with what is read and written
   rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec -a --syscalls=summary        exact counts and times, whole machine
   ssh box rec -p 4242 -o - | report -
@@ -290,6 +301,7 @@ impl Arguments {
                 Stacks::Sampled => CallStacks::Sampled,
                 Stacks::All => CallStacks::All,
             },
+            data_bytes: self.syscall_data.unwrap_or(0),
         });
         let config = Config {
             duration: self.duration.or((!starts).then_some(DEFAULT_ATTACHED)),

@@ -11,6 +11,9 @@ use rz_format::{CallDetail, EndReason};
 /// something else in it, too.
 pub const MAX_STACK_BYTES: u32 = 63 << 10;
 
+/// Most bytes that can be copied of a buffer.
+pub const MAX_DATA_BYTES: u32 = 4096;
+
 /// What to record, and how.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -115,6 +118,9 @@ pub struct CallOptions {
     pub slower_than_ns: u64,
     /// Which of them get a stack.
     pub stacks: CallStacks,
+    /// Bytes to copy of each buffer that they are given, and structures; 0 for none of
+    /// these.
+    pub data_bytes: u32,
 }
 
 /// What to record of processes that may be secret. The first word of their

@@ -26,6 +26,9 @@ pub enum RecordError {
     /// Allocations of all processes.
     #[error("--alloc with --all would slow down every process: name some with -p")]
     AllocationsOfAll,
+    /// Data of calls that are only counted.
+    #[error("--syscall-data with --syscalls=summary has no calls to go with: leave out summary")]
+    DataOfTotals,
     /// The trace file could not be made or written.
     #[error(transparent)]
     Output(#[from] OutputError),

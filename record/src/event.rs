@@ -1,6 +1,6 @@
 //! What a capture tier hands to the rest of the recorder, one event at a time.
 
-use rz_format::{AllocationKind, HeapCounts, LossClass, Seen, WaitState};
+use rz_format::{AllocationKind, CpuTime, HeapCounts, LossClass, Seen, WaitState};
 use rz_unwind::Registers;
 
 /// Who an event's number belongs to.
@@ -49,8 +49,11 @@ impl RawEvent<'_> {
                 Some((LossClass::Waits, 1, self.time_ns.saturating_sub(wait.duration_ns)))
             }
             What::Called(call) => Some((LossClass::Calls, call.count, call.start_ns)),
+            // Without it, the call is there all the same.
+            What::CallData(_) => Some((LossClass::Calls, 0, self.time_ns)),
             What::Allocated(_) => Some((LossClass::Allocations, 1, self.time_ns)),
             What::Counted(_)
+            | What::Ran(_)
             | What::Mapped { .. }
             | What::Named { .. }
             | What::Forked { .. }
@@ -78,11 +81,16 @@ pub(crate) enum What<'a> {
     Waited(RawWait<'a>),
     /// A system call returned, or is looked at before it did.
     Called(RawCall<'a>),
+    /// What the call was given that the event's thread returns from next: pieces, as the
+    /// format has them.
+    CallData(&'a [u8]),
     /// An object was allocated or freed.
     Allocated(RawAllocation<'a>),
     /// The event's thread allocated and freed memory, last at its time. The
     /// thread is not filled in.
     Counted(Box<HeapCounts>),
+    /// How long the event's thread has run by now. It is about to end, and is not filled in.
+    Ran(CpuTime),
     /// Memory became executable in the event's process.
     Mapped {
         /// The mapping's address range.
@@ -130,7 +138,7 @@ pub(crate) enum What<'a> {
 pub(crate) struct RawStack<'a> {
     /// Frames of CPython, as [`crate::python::Frames`] reads them.
     pub(crate) python: &'a [u8],
-    /// Kernel addresses as little-endian `u64`s, innermost first.
+    /// Kernel addresses as little-endian `u64`s, leaf first.
     pub(crate) kernel: &'a [u8],
     /// Registers in user mode; `None` if the thread has no user mode.
     pub(crate) registers: Option<Registers>,

@@ -51,6 +51,19 @@ pub(crate) fn kernel_symbols(addresses: &BTreeSet<u64>, module: u32) -> io::Resu
     Ok(symbols.into_iter().map(Record::Symbol).collect())
 }
 
+/// Programs of ours, by what the kernel calls them, are named as the recorder's: what they
+/// cost is not to be taken for another one's.
+pub(crate) fn own(record: Record, tags: &[String]) -> Record {
+    let Record::Symbol(symbol) = record else { return record };
+    let tagged = symbol.name.strip_prefix("bpf_prog_").and_then(|rest| rest.split_once('_'));
+    match tagged {
+        Some((tag, name)) if tags.iter().any(|ours| ours == tag) => {
+            Record::Symbol(Symbol { name: name.to_owned(), area: "rec".to_owned(), ..symbol })
+        }
+        _ => Record::Symbol(symbol),
+    }
+}
+
 /// Reads `name+0x12/0x345 [module]`; `None` for an address without a name.
 fn parse(text: &str, address: u64, module: u32) -> Option<Symbol> {
     let (symbol, area) = text.split_once(' ').unwrap_or((text, ""));
@@ -93,5 +106,19 @@ mod tests {
         check("0xffffffff81000012", None);
         check("wrong+0xffffffffffffffff/0x1", None);
         check("", None);
+    }
+
+    #[test]
+    fn programs_of_ours_are_told_from_others() {
+        let tags = ["12ab".to_owned()];
+        let named = |name: &str| {
+            let symbol = Symbol { name: name.into(), area: "bpf".into(), ..Symbol::default() };
+            let Record::Symbol(symbol) = own(Record::Symbol(symbol), &tags) else { panic!() };
+            (symbol.name, symbol.area)
+        };
+        let pair = |name: &str, area: &str| (name.to_owned(), area.to_owned());
+        assert_eq!(named("bpf_prog_12ab_on_tick"), pair("on_tick", "rec"));
+        assert_eq!(named("bpf_prog_12ac_on_tick"), pair("bpf_prog_12ac_on_tick", "bpf"));
+        assert_eq!(named("bpf_prog_12ab"), pair("bpf_prog_12ab", "bpf"));
     }
 }

@@ -40,9 +40,9 @@ mod session;
 mod shared;
 mod signals;
 mod store;
-mod target;
 mod ticks;
 mod tier;
+mod tracker;
 mod v8;
 mod whom;
 #[cfg(target_arch = "x86_64")]
@@ -57,8 +57,8 @@ pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
 pub use check::{Ability, CONFINED, be_looked_at, check};
 pub use config::{
-    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Limits, MAX_STACK_BYTES,
-    Progress, Summary, Target, TierChoice,
+    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Limits, MAX_DATA_BYTES,
+    MAX_STACK_BYTES, Progress, Summary, Target, TierChoice,
 };
 pub use error::RecordError;
 pub use host::release;

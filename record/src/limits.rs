@@ -20,6 +20,14 @@ const STEP_NS: u64 = 1_000_000_000;
 /// the recording ends.
 const MEMORY_PATIENCE_NS: u64 = 3_000_000_000;
 
+/// Has the kernel end the recorder first when memory runs out, on the machine or in its
+/// control group, where what it records may be the largest. It can always be asked for.
+pub(crate) fn go_first_when_memory_runs_out() {
+    if let Err(error) = fs::write("/proc/self/oom_score_adj", "1000") {
+        log::info!("/proc/self/oom_score_adj: {error}");
+    }
+}
+
 /// How much is left out. Each step leaves out what those before it do, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Restraint(u8);

@@ -11,14 +11,19 @@ use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Parser;
+use env_logger::fmt::Formatter;
 use rz_record::{Ability, CONFINED, EndReason, Progress, RecordError, Summary};
+use rz_text::clean::one_line;
+use rz_text::json::escaped;
+use rz_text::usage::clean_error;
 
 /// Takes the progress line away.
 const CLEAR_LINE: &str = "\r\x1b[K";
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let arguments = cli::Arguments::parse();
+    let parsed = cli::Arguments::try_parse_from(&typed);
+    let arguments = parsed.unwrap_or_else(|error| clean_error(error, typed.iter().cloned()).exit());
     if arguments.be_looked_at {
         rz_record::be_looked_at();
         return ExitCode::SUCCESS;
@@ -28,7 +33,7 @@ fn main() -> ExitCode {
         return check(arguments.btf, &pids, arguments.json);
     }
     let (config, verbosity) = arguments.into_config(&typed);
-    env_logger::Builder::new().filter_level(verbosity.level).format_timestamp(None).init();
+    env_logger::Builder::new().filter_level(verbosity.level).format(write_log).init();
     let show_progress = !verbosity.quiet && io::stderr().is_terminal();
     let mut watch = |progress: Progress| {
         if show_progress {
@@ -39,7 +44,7 @@ fn main() -> ExitCode {
         if !verbosity.quiet {
             // In place of the progress line, which comes back.
             let clear = if show_progress { CLEAR_LINE } else { "" };
-            say(format_args!("{clear}rec: note: {text}\n"));
+            say(format_args!("{clear}rec: note: {}\n", one_line(text)));
         }
     };
     let result = rz_record::record(&config, &mut watch, &mut notice);
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
             summary.status.map_or(ExitCode::SUCCESS, exit_code_of)
         }
         Err(error) => {
-            say(format_args!("rec: {error}\n"));
+            say(format_args!("rec: {}\n", one_line(&error)));
             ExitCode::from(match &error {
                 RecordError::Launch { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                     127
@@ -71,7 +76,8 @@ fn check(types: Option<PathBuf>, pids: &[u32], json: bool) -> ExitCode {
     let abilities = match rz_record::check(types, pids) {
         Ok(abilities) => abilities,
         Err(error) => {
-            say(format_args!("rec: cannot start a process to try things out on: {error}\n"));
+            let why = one_line(error);
+            say(format_args!("rec: cannot start a process to try things out on: {why}\n"));
             return ExitCode::FAILURE;
         }
     };
@@ -114,7 +120,7 @@ fn quoted(text: &str) -> String {
             c => quoted.push(c),
         }
     }
-    quoted + "\""
+    escaped(&(quoted + "\"")).into_owned()
 }
 
 fn print_abilities(abilities: &[Ability]) {
@@ -127,7 +133,7 @@ fn print_abilities(abilities: &[Ability]) {
             Err(why) => ("no ", why),
         };
         // Nobody may be reading.
-        let _ = writeln!(out, "{works}  {what:width$}  {why}");
+        let _ = writeln!(out, "{works}  {what:width$}  {}", one_line(why));
     }
 }
 
@@ -136,6 +142,12 @@ fn print_progress(progress: Progress) {
     let seconds = elapsed.as_secs_f64();
     let size = bytes(file_size);
     say(format_args!("\r{seconds:6.1} s  {events} events  {lost} lost  {size}\x1b[K"));
+}
+
+/// A message of the log, in a line.
+fn write_log(out: &mut Formatter, record: &log::Record<'_>) -> io::Result<()> {
+    let (level, style) = (record.level(), out.default_level_style(record.level()));
+    writeln!(out, "[{style}{level:<5}{style:#} {}] {}", record.target(), one_line(record.args()))
 }
 
 /// Writes to standard error. A terminal that is gone is no reason to stop.
@@ -166,7 +178,7 @@ fn print_summary(summary: &Summary) {
     let allocations = count(summary.allocations, "allocation events");
     say(format_args!(
         "{}: {}, {} samples,{waits}{calls}{allocations}{truncated} {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
-        summary.path.display(),
+        one_line(summary.path.display()),
         bytes(summary.file_size),
         summary.samples,
         summary.lost,

@@ -10,7 +10,7 @@ use crate::event::RawEvent;
 use crate::host::{give_back_free_memory, now_ns};
 use crate::queue::{Batch, QueueGauge};
 use crate::shared::Shared;
-use crate::target::{Findings, Tracker};
+use crate::tracker::{Findings, Tracker};
 
 /// How often findings are handed on to be written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -86,6 +86,7 @@ pub(crate) fn resolve(
             tracker.account_for(counted, started_ns, now_ns());
         }
         tracker.read_thread_names();
+        tracker.read_cpu_times();
         shared.set_counts(tracker.counts());
         // The drain thread may be gone after its last batch.
         let _ = empty.send(batch);
@@ -148,6 +149,8 @@ fn handle_in_order<E>(
             Some(event) if event.begins_ns() > due_ns => {}
             Some(event) => match event.class().filter(|_| !shared.has_time_to_write()) {
                 None => tracker.handle(&event),
+                // Nothing is lost with it.
+                Some((_, 0)) => {}
                 Some((class, count)) => {
                     rest.lose(LossReason::QueueFull, class, *time, *time, count);
                 }

@@ -5,8 +5,8 @@ use std::io;
 use rustc_hash::FxHashSet;
 
 use crate::python;
-use crate::target::procfs::{MapEntry, executable_maps};
-use crate::target::{RuntimesOfFile, open_mapped, read_memory};
+use crate::tracker::procfs::{MapEntry, executable_maps};
+use crate::tracker::{RuntimesOfFile, open_mapped, read_memory};
 use crate::v8;
 
 /// A runtime in a process.

@@ -20,8 +20,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rz_format::{
-    AllocationSource, Allocations, CallDetail, Captured, EndReason, Host, Note, Record, Recording,
-    Tier, TraceWriter,
+    AllocationSource, Allocations, CallData, CallDetail, Captured, EndReason, Host, Note, Record,
+    Recording, Tier, TraceWriter,
 };
 
 use crate::alloc::{Hook, Rings, privileged};
@@ -31,6 +31,7 @@ use crate::confinement::{Stage, confine};
 use crate::error::RecordError;
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::learned::Learned;
+use crate::limits::go_first_when_memory_runs_out;
 use crate::output;
 use crate::output::{Counted, OutputError, TraceFile, Unpublished, is_stdout};
 use crate::program::Program;
@@ -39,8 +40,8 @@ use crate::resolve::{Channels, resolve};
 use crate::shared::Shared;
 use crate::signals::Signals;
 use crate::store::{self, store};
-use crate::target::{Policy, Sampling, Scope, Tracker, procfs};
 use crate::tier::attach;
+use crate::tracker::{Policy, Sampling, Scope, Tracker, procfs};
 use crate::whom::Whom;
 
 /// How often the recording looks whether it should end.
@@ -131,6 +132,8 @@ fn start(
     signals: &Signals,
     notice: &mut dyn FnMut(&str),
 ) -> Result<Started, RecordError> {
+    // A program that was started has what it has from the user.
+    go_first_when_memory_runs_out();
     let pids = program.as_ref().map_or(whom.pids.clone(), |program| vec![program.pid]);
     let mut attached = attach(config, &pids, program.is_some())?;
     attached.notes.extend_from_slice(&whom.notes);
@@ -158,6 +161,7 @@ fn start(
         },
         follow: config.follow,
         usual_weight: attached.usual_weight,
+        program_tags: take(&mut attached.program_tags),
         hooked,
         open_files: open_files(config),
         facts: config.facts,
@@ -196,6 +200,7 @@ fn start(
         ));
     }
 
+    tracker.begin_cpu_times();
     // In the perf tier the program itself enables the events when it begins.
     if program.is_none() || attached.tier == Tier::Bpf {
         attached.capture.learn(&learned);
@@ -416,6 +421,9 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
         Record::Clock(clocks()),
     ];
     records.extend(allocations(config).map(Record::Allocations));
+    if attached.data_bytes > 0 {
+        records.push(Record::CallData(CallData { bytes: attached.data_bytes }));
+    }
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records

@@ -12,7 +12,7 @@ use rz_format::EndReason;
 use crate::config::{Limits, Summary};
 use crate::cost;
 use crate::host::now_ns;
-use crate::target::Counts;
+use crate::tracker::Counts;
 
 /// What the threads of a recording tell each other.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use crate::host::{clocks, now_ns};
 use crate::output::{Counted, OutputError, TraceFile, Unpublished};
 use crate::queue::QueueGauge;
 use crate::shared::Shared;
-use crate::target::Findings;
+use crate::tracker::Findings;
 
 /// Bytes that wait to be dealt with above which speed counts for more than the
 /// size of the file.
@@ -120,12 +120,14 @@ fn write(
     writer.write_records(now_ns, &found.records)?;
     writer.write_stacks(now_ns, &found.stacks)?;
     writer.write_texts(now_ns, &found.texts)?;
+    writer.write_call_data(now_ns, &found.call_data)?;
     writer.write_samples(&mut found.samples)?;
     writer.write_waits(&mut found.waits)?;
     writer.write_calls(&mut found.calls)?;
     writer.write_totals(now_ns, &mut found.totals)?;
     writer.write_allocations(&found.allocations)?;
-    writer.write_heap_counts(&mut found.heap_counts)
+    writer.write_heap_counts(&mut found.heap_counts)?;
+    writer.write_cpu_times(&mut found.cpu_times)
 }
 
 /// Leaves out all rows but sums, of which there are few, and says so. Returns how many

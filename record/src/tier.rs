@@ -3,10 +3,11 @@
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use rz_format::CallDetail;
 
 use crate::bpf::{self, BpfError};
 use crate::capture::Attached;
-use crate::config::{Config, Target, TierChoice};
+use crate::config::{CallOptions, Config, Target, TierChoice};
 use crate::error::RecordError;
 use crate::perf::{self, AttachError, Targets};
 
@@ -23,6 +24,10 @@ pub(crate) fn attach(
     }
     if config.allocations.is_some() && matches!(config.target, Target::Machine) {
         return Err(RecordError::AllocationsOfAll);
+    }
+    let only_counts = |calls: &CallOptions| calls.detail == CallDetail::Totals;
+    if config.calls.as_ref().is_some_and(|calls| only_counts(calls) && calls.data_bytes > 0) {
+        return Err(RecordError::DataOfTotals);
     }
     // A program that is started reports its own.
     let allocations = config.allocations.filter(|_| matches!(config.target, Target::Processes(_)));

@@ -1,7 +1,7 @@
 //! Whom the numbers that a recording is asked for belong to.
 
 use crate::config::Target;
-use crate::target::procfs;
+use crate::tracker::procfs;
 
 /// The running processes that a recording is of.
 #[derive(Debug, Default)]

@@ -2,8 +2,11 @@
 
 mod args;
 mod sides;
+#[cfg(test)]
+mod tests;
 
 use std::io::IsTerminal;
+use std::mem::take;
 use std::path::PathBuf;
 
 use args::{Args, By, PerWhat};
@@ -27,6 +30,7 @@ use rz_report::views::heap::sites::{SiteKind, SortSites};
 use rz_report::views::info::InfoOptions;
 use rz_report::views::list::ListOptions;
 use rz_report::views::tree::TreeOptions;
+use rz_text::usage::clean_error;
 pub use sides::Sides;
 
 /// What was asked for.
@@ -105,6 +109,8 @@ pub enum View {
 /// What is shown of samples and sums.
 #[derive(Debug)]
 pub enum SampleView {
+    /// What is wrong.
+    Doctor,
     /// Top functions, hot path and threads.
     Summary {
         /// How many threads to list.
@@ -151,11 +157,11 @@ pub enum Asked {
 
 /// Reads the command line; ends the process if it is wrong or asks for help.
 pub fn parse() -> Asked {
-    let args = Args::parse();
-    if args.guide {
-        return Asked::Guide;
-    }
-    config(args).map(|config| Asked::Report(Box::new(config))).unwrap_or_else(|error| error.exit())
+    let asked = Args::try_parse().and_then(|args| match args.guide {
+        true => Ok(Asked::Guide),
+        false => config(args).map(|config| Asked::Report(Box::new(config))),
+    });
+    asked.unwrap_or_else(|error| clean_error(error, std::env::args_os()).exit())
 }
 
 fn config(mut args: Args) -> Result<Config, clap::Error> {
@@ -165,26 +171,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         return Err(Args::command().error(ErrorKind::TooManyValues, message));
     }
     let direction = if args.inverted { Direction::Inverted } else { Direction::TopDown };
-    let function = match (&args.source, &args.asm) {
-        (Some(_), Some(Some(_))) => {
-            let message = "one function is enough: --source FUNCTION --asm, or --asm FUNCTION";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-        }
-        (Some(function), _) | (None, Some(Some(function))) => Some(function.clone()),
-        (None, Some(None)) => {
-            let message = "which function? --asm FUNCTION";
-            return Err(Args::command().error(ErrorKind::MissingRequiredArgument, message));
-        }
-        (None, None) => None,
-    };
-    if args.embed_source && args.html.is_none() && !args.serve {
-        let message = "--embed-source is for the page of a trace: --html or --serve";
-        return Err(Args::command().error(ErrorKind::MissingRequiredArgument, message));
-    }
-    if function.is_none() && !args.embed_source && !args.source_dir.is_empty() {
-        let message = "--source-dir is for --source, --asm and --embed-source";
-        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-    }
+    let function = annotated_function(&args)?;
     let embed_source = args.embed_source.then(|| source_places(&args));
     let symbols = args.symbols.symbols()?;
     let view = if args.info {
@@ -195,15 +182,9 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     } else {
         View::Samples(sample_view(&args, function, &symbols, direction))
     };
-    if args.list && args.limit.is_some() {
-        let message = "--list has no table to limit; --tail N lists only the last N calls";
-        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-    }
-    let filter = args.filters.filter(args.to);
-    if args.list && filter.by_stack() {
-        let message = "calls are listed without stacks: --list can be filtered by time, thread \
-                       and process only";
-        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+    let filter = args.filters.clone().filter(args.to);
+    if args.list {
+        check_list(&args, &filter)?;
     }
     let samples_of_heap = args.tree
         || args.inverted
@@ -212,7 +193,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         || matches!(view, View::Samples(SampleView::Annotated(_)));
     if args.metric.is_some() && !samples_of_heap {
         let message = "--metric is for --tree, --inverted, --svg and --diff";
-        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        return Err(conflict(message));
     }
     // Shown as any other event, allocations would have the noise of samples in
     // time, and estimates would look like counts.
@@ -233,68 +214,21 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         [(args.off_cpu, OFF_CPU), (args.wall, WALL), (args.syscalls, SYSCALLS), (args.heap, ALLOC)];
     let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.into()));
     let event = chosen.or(named);
-    let input = match args.trace {
+    let input = match args.trace.take() {
         Some(_) if !args.before.is_empty() || !args.after.is_empty() => {
             let message = "--before and --after are parts to compare: report --diff TRACE \
                            --before PART --after PART";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+            return Err(conflict(message));
         }
         Some(trace) => Input::One(trace),
         None => {
-            let parts = [args.before, args.after];
-            Input::Sides(Box::new(Sides::new(args.diff, args.against, parts, &filter)?))
+            let (diff, against) = (take(&mut args.diff), take(&mut args.against));
+            let parts = [take(&mut args.before), take(&mut args.after)];
+            Input::Sides(Box::new(Sides::new(diff, against, parts, &filter)?))
         }
     };
-    let (work, one_trace, own_threads) = match &input {
-        Input::One(_) => (Work::default(), false, false),
-        Input::Sides(sides) => {
-            let (work, one_trace) =
-                (sides.work(args.work, args.work_name)?, sides.are_of_one_trace());
-            if one_trace && !args.rename.is_empty() {
-                let message = "--rename is for two traces: in one, a function has one name";
-                return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-            }
-            (work, one_trace, sides.have_own_threads())
-        }
-    };
-    let diff = DiffOptions {
-        by,
-        per: args.per.map(|per| match per {
-            PerWhat::Wall => Per::Wall,
-            PerWhat::Thread => Per::Thread,
-            PerWhat::Work => Per::Work,
-            PerWhat::Share => Per::Share,
-            PerWhat::Raw => Per::Raw,
-        }),
-        work,
-        sums_by: sort_calls(args.by),
-        fdr: args.fdr / 100.0,
-        min_effect: args.min_effect / 100.0,
-        renames: args.rename,
-        one_trace,
-        own_threads,
-    };
-    let beside = |extension: &str| {
-        let (trace, extension) = match &input {
-            Input::One(trace) => (trace, extension.to_owned()),
-            Input::Sides(sides) => (&sides.traces[1][0], format!("diff.{extension}")),
-        };
-        if is_stdin(trace) { "-".into() } else { trace.with_extension(extension) }
-    };
-    let svg = args.svg.map(|file| file.unwrap_or_else(|| beside("svg")));
-    let html = args.html.map(|file| file.unwrap_or_else(|| beside("html")));
-    let other: Vec<&PathBuf> =
-        [&svg, &html, &args.json, &args.markdown].into_iter().flatten().collect();
-    let text = match args.output {
-        None if !other.is_empty() || args.serve => None,
-        output => Some(output.unwrap_or_else(|| "-".into())),
-    };
-    let mut places: Vec<&PathBuf> = other.into_iter().chain(&text).collect();
-    places.sort();
-    if places.windows(2).any(|pair| pair[0] == pair[1]) {
-        let message = "text, flame graph, page, JSON and Markdown cannot go to the same place";
-        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
-    }
+    let diff = diff_options(&mut args, &input, by)?;
+    let Outputs { svg, html, json, markdown, text } = outputs(&mut args, &input)?;
     let on_terminal = text.as_ref().is_some_and(|text| text.as_os_str() == "-")
         && std::io::stdout().is_terminal();
     let default_limit = match (&view, &input) {
@@ -309,11 +243,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
             Input::One(_) => condition.for_one_trace(),
             Input::Sides(_) => condition.for_comparisons(),
         };
-        fits.map_err(|why| Args::command().error(ErrorKind::ArgumentConflict, why))?;
-    }
-    if args.list && args.markdown.is_some() && args.tail.is_none() {
-        let message = "a ticket has no room for every call: --list --tail N --markdown";
-        return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        fits.map_err(conflict)?;
     }
     let heap = HeapOptions { temporary_within: args.temporary_within };
     Ok(Config {
@@ -325,7 +255,7 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         serve: args.serve,
         embed_source,
         html_limit: u64::from(args.html_limit) * 1_000_000,
-        json: args.json,
+        json,
         text,
         by,
         diff,
@@ -339,9 +269,124 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         filter,
         width: args.width,
         full_names: args.full_names,
-        markdown: args.markdown,
+        markdown,
         fail_if: args.fail_if,
     })
+}
+
+/// A command line that says what cannot be.
+fn conflict(message: impl std::fmt::Display) -> clap::Error {
+    Args::command().error(ErrorKind::ArgumentConflict, message)
+}
+
+/// A command line that does not say enough.
+fn missing(message: &str) -> clap::Error {
+    Args::command().error(ErrorKind::MissingRequiredArgument, message)
+}
+
+/// The function to annotate, if any. Checks what belongs to that.
+fn annotated_function(args: &Args) -> Result<Option<String>, clap::Error> {
+    let function = match (&args.source, &args.asm) {
+        (Some(_), Some(Some(_))) => {
+            let message = "one function is enough: --source FUNCTION --asm, or --asm FUNCTION";
+            return Err(conflict(message));
+        }
+        (Some(function), _) | (None, Some(Some(function))) => Some(function.clone()),
+        (None, Some(None)) => return Err(missing("which function? --asm FUNCTION")),
+        (None, None) => None,
+    };
+    if args.embed_source && args.html.is_none() && !args.serve {
+        return Err(missing("--embed-source is for the page of a trace: --html or --serve"));
+    }
+    if function.is_none() && !args.embed_source && !args.source_dir.is_empty() {
+        return Err(conflict("--source-dir is for --source, --asm and --embed-source"));
+    }
+    Ok(function)
+}
+
+/// What a list of calls cannot have.
+fn check_list(args: &Args, filter: &Filter) -> Result<(), clap::Error> {
+    if args.limit.is_some() {
+        let message = "--list has no table to limit; --tail N lists only the last N calls";
+        return Err(conflict(message));
+    }
+    if filter.by_stack() {
+        let message = "calls are listed without stacks: --list can be filtered by time, thread \
+                       and process only";
+        return Err(conflict(message));
+    }
+    if args.markdown.is_some() && args.tail.is_none() {
+        return Err(conflict("a ticket has no room for every call: --list --tail N --markdown"));
+    }
+    Ok(())
+}
+
+fn diff_options(args: &mut Args, input: &Input, by: SortBy) -> Result<DiffOptions, clap::Error> {
+    let renames = take(&mut args.rename);
+    let (work, one_trace, own_threads) = match input {
+        Input::One(_) => (Work::default(), false, false),
+        Input::Sides(sides) => {
+            let (units, name) = (take(&mut args.work), take(&mut args.work_name));
+            let (work, one_trace) = (sides.work(units, name)?, sides.are_of_one_trace());
+            if one_trace && !renames.is_empty() {
+                let message = "--rename is for two traces: in one, a function has one name";
+                return Err(conflict(message));
+            }
+            (work, one_trace, sides.have_own_threads())
+        }
+    };
+    Ok(DiffOptions {
+        by,
+        per: args.per.map(|per| match per {
+            PerWhat::Wall => Per::Wall,
+            PerWhat::Thread => Per::Thread,
+            PerWhat::Work => Per::Work,
+            PerWhat::Share => Per::Share,
+            PerWhat::Raw => Per::Raw,
+        }),
+        work,
+        sums_by: sort_calls(args.by),
+        fdr: args.fdr / 100.0,
+        min_effect: args.min_effect / 100.0,
+        renames,
+        one_trace,
+        own_threads,
+    })
+}
+
+/// Where everything goes.
+struct Outputs {
+    svg: Option<PathBuf>,
+    html: Option<PathBuf>,
+    json: Option<PathBuf>,
+    markdown: Option<PathBuf>,
+    text: Option<PathBuf>,
+}
+
+/// Files without a name are beside the trace; there is a text if there is nothing else.
+fn outputs(args: &mut Args, input: &Input) -> Result<Outputs, clap::Error> {
+    let beside = |extension: &str| {
+        let (trace, extension) = match input {
+            Input::One(trace) => (trace, extension.to_owned()),
+            Input::Sides(sides) => (&sides.traces[1][0], format!("diff.{extension}")),
+        };
+        if is_stdin(trace) { "-".into() } else { trace.with_extension(extension) }
+    };
+    let svg = args.svg.take().map(|file| file.unwrap_or_else(|| beside("svg")));
+    let html = args.html.take().map(|file| file.unwrap_or_else(|| beside("html")));
+    let (json, markdown) = (args.json.take(), args.markdown.take());
+    let other: Vec<&PathBuf> = [&svg, &html, &json, &markdown].into_iter().flatten().collect();
+    let text = match args.output.take() {
+        None if !other.is_empty() || args.serve => None,
+        output => Some(output.unwrap_or_else(|| "-".into())),
+    };
+    let mut places: Vec<&PathBuf> = other.into_iter().chain(&text).collect();
+    places.sort();
+    if places.windows(2).any(|pair| pair[0] == pair[1]) {
+        let message = "text, flame graph, page, JSON and Markdown cannot go to the same place";
+        return Err(conflict(message));
+    }
+    Ok(Outputs { svg, html, json, markdown, text })
 }
 
 /// What is shown of samples and sums; of `function`, if one was named.
@@ -362,6 +407,8 @@ fn sample_view(
             min_percent: args.min_percent,
             limit: args.limit.unwrap_or(25),
         })
+    } else if args.doctor {
+        SampleView::Doctor
     } else if args.tree || args.inverted {
         SampleView::Tree(TreeOptions { direction, min_percent: args.min_percent })
     } else if args.off_cpu {
@@ -405,20 +452,20 @@ fn sort_functions(by: Option<By>, view: &View, compares_sums: bool) -> Result<So
         }
         (Some(By::SelfWeight | By::Bytes), View::Samples(SampleView::Syscalls { .. })) => {
             let message = "system calls are sorted by total, count or errors";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+            return Err(conflict(message));
         }
         (Some(_), View::Samples(SampleView::Sites { .. })) => {
             let message = "places of --heap are sorted by bytes or count";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+            return Err(conflict(message));
         }
         (Some(_), View::Samples(SampleView::Heap { .. })) => {
             let message = "the summary of --heap is by bytes; --sites can be sorted by count";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+            return Err(conflict(message));
         }
         (Some(By::Count | By::Errors), _) if compares_sums => SortBy::SelfWeight,
         (Some(By::Count | By::Errors | By::Bytes), _) => {
             let message = "--by count, bytes and errors are for --syscalls and places of --heap";
-            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+            return Err(conflict(message));
         }
         (Some(By::Total), _) | (None, View::Samples(SampleView::OffCpu { .. })) => {
             SortBy::TotalWeight
@@ -435,243 +482,4 @@ fn site_kind(args: &Args) -> Option<SiteKind> {
         (args.temporary, SiteKind::Temporary),
     ];
     kinds.into_iter().find_map(|(chosen, kind)| chosen.then_some(kind))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn config_of(line: &str) -> Result<Config, ErrorKind> {
-        Args::try_parse_from(line.split(' ')).and_then(config).map_err(|error| error.kind())
-    }
-
-    #[test]
-    fn output_goes_where_it_is_asked_to() {
-        let check = |line: &str, svg: Option<&str>, text: Option<&str>| {
-            let config = config_of(line).unwrap();
-            assert_eq!(config.svg.as_deref(), svg.map(Path::new), "{line}");
-            assert_eq!(config.text.as_deref(), text.map(Path::new), "{line}");
-        };
-        check("report d/t.rz", None, Some("-"));
-        check("report d/t.rz -o t.txt", None, Some("t.txt"));
-        check("report d/t.rz --svg", Some("d/t.svg"), None);
-        check("report d/t.rz --svg f.svg", Some("f.svg"), None);
-        let page = config_of("report d/t.rz --html").unwrap();
-        assert_eq!((page.html.as_deref(), page.text), (Some(Path::new("d/t.html")), None));
-        check("report d/t.rz --inverted --svg - -o t.txt", Some("-"), Some("t.txt"));
-        check("report --diff a.rz d/b.rz --svg", Some("d/b.diff.svg"), None);
-        check("report --diff a.rz b.rz --json j.json", None, None);
-        check("report d/t.rz --json", None, None);
-        check("report d/t.rz --json j.json -o -", None, Some("-"));
-        check("report - --svg", Some("-"), None);
-        check("report --diff - d/b.rz --svg", Some("d/b.diff.svg"), None);
-        check("report --diff d/a.rz - --svg", Some("-"), None);
-        check("report --diff a.rz b.rz --markdown - -o t.txt", None, Some("t.txt"));
-        check("report --diff a.rz b.rz --markdown", None, None);
-        check("report d/t.rz --markdown", None, None);
-        check("report d/t.rz --markdown t.md -o -", None, Some("-"));
-        check("report d/t.rz --serve", None, None);
-        check("report --diff a.rz b.rz --serve", None, None);
-    }
-
-    #[test]
-    fn events_and_views() {
-        let check = |line: &str, event: Option<&str>, view: &str| {
-            let config = config_of(line).unwrap();
-            assert_eq!(config.event.as_ref().map(EventName::as_str), event, "{line}");
-            let shown = format!("{:?}", config.view);
-            let shown = shown.trim_start_matches("Samples(");
-            assert!(shown.starts_with(view), "{line}: {shown}");
-        };
-        check("report t.rz", None, "Summary");
-        check("report t.rz --event off-cpu", Some("off-cpu"), "Summary");
-        check("report t.rz --off-cpu", Some("off-cpu"), "OffCpu");
-        check("report t.rz --off-cpu --tree", Some("off-cpu"), "Tree");
-        check("report t.rz --wall", Some("wall"), "Summary");
-        check("report t.rz --syscalls --by count", Some("syscalls"), "Syscalls { by: Count");
-        check("report t.rz --syscalls --list --tail 5", Some("syscalls"), "List(ListOptions");
-        check("report --diff a.rz b.rz --event syscalls", Some("syscalls"), "Summary");
-        check("report t.rz --heap", Some("alloc"), "Heap");
-        check("report t.rz --source f", None, "Annotated");
-        check("report t.rz --off-cpu --source f --asm", Some("off-cpu"), "Annotated");
-        check("report t.rz --asm f --event cpu", Some("cpu"), "Annotated");
-        check("report t.rz --info", None, "Info");
-        check("report t.rz --heap --tree --metric live", Some("alloc"), "Tree");
-        check("report t.rz --heap --leaks", Some("alloc"), "Sites { kind: Leaks, by: Bytes");
-        check(
-            "report t.rz --heap --temporary",
-            Some("alloc"),
-            "Sites { kind: Temporary, by: Count",
-        );
-        check(
-            "report t.rz --heap --sites --by count",
-            Some("alloc"),
-            "Sites { kind: All, by: Count",
-        );
-        check("report --diff a.rz b.rz --heap", Some("alloc"), "Summary");
-    }
-
-    #[test]
-    fn contradictions_are_refused() {
-        use ErrorKind::*;
-        let check = |line: &str, kind| assert_eq!(config_of(line).unwrap_err(), kind, "{line}");
-        check("report", MissingRequiredArgument);
-        check("report --svg t.rz", MissingRequiredArgument);
-        check("report --diff a.rz", WrongNumberOfValues);
-        check("report --diff a.rz b.rz c.rz", WrongNumberOfValues);
-        check("report --diff - -", TooManyValues);
-        check("report --diff a.rz /dev/stdin --against b.rz -", TooManyValues);
-        check("report - --svg -o -", ArgumentConflict);
-        check("report --diff a.rz b.rz --work 1", WrongNumberOfValues);
-        check("report --diff a.rz b.rz --work 0 --work 1", ValueValidation);
-        check("report --diff a.rz b.rz --fdr 101", ValueValidation);
-        check("report --diff a.rz b.rz --per hour", InvalidValue);
-        check("report --diff a.rz b.rz --by count", ArgumentConflict);
-        check("report --diff a.rz b.rz --event off-cpu --by errors", ArgumentConflict);
-        check("report t.rz --against a.rz", ArgumentConflict);
-        check("report t.rz --per wall", ArgumentConflict);
-        check("report t.rz --fdr 5", ArgumentConflict);
-        check("report --against a.rz b.rz", MissingRequiredArgument);
-        check("report t.rz --diff a.rz b.rz", ArgumentConflict);
-        check("report t.rz --tree --inverted", ArgumentConflict);
-        check("report t.rz --svg - -o -", ArgumentConflict);
-        check("report t.rz --min-percent 101", ValueValidation);
-        check("report t.rz --by name", InvalidValue);
-        check("report t.rz --by count", ArgumentConflict);
-        check("report t.rz --off-cpu --by errors", ArgumentConflict);
-        check("report t.rz --syscalls --by self", ArgumentConflict);
-        check("report t.rz --syscalls --tree --by count", ArgumentConflict);
-        check("report t.rz --off-cpu --wall", ArgumentConflict);
-        check("report t.rz --off-cpu --event cpu", ArgumentConflict);
-        check("report --diff a.rz b.rz --off-cpu", ArgumentConflict);
-        check("report t.rz --list", MissingRequiredArgument);
-        check("report t.rz --syscalls --tail 5", MissingRequiredArgument);
-        check("report t.rz --syscalls --errors", MissingRequiredArgument);
-        check("report t.rz --syscalls --list --svg", ArgumentConflict);
-        check("report t.rz --syscalls --list --limit 5", ArgumentConflict);
-        check("report t.rz --leaks", MissingRequiredArgument);
-        check("report t.rz --metric live", MissingRequiredArgument);
-        check("report t.rz --temporary-within 2", MissingRequiredArgument);
-        check("report t.rz --heap --temporary-within 0", ValueValidation);
-        check("report t.rz --heap --metric size", InvalidValue);
-        check("report t.rz --heap --metric live", ArgumentConflict);
-        check("report t.rz --heap --by count", ArgumentConflict);
-        check("report t.rz --heap --sites --by errors", ArgumentConflict);
-        check("report t.rz --heap --sites --leaks", ArgumentConflict);
-        check("report t.rz --heap --leaks --tree", ArgumentConflict);
-        check("report t.rz --heap --leaks --svg", ArgumentConflict);
-        check("report t.rz --heap --suppressions f", MissingRequiredArgument);
-        check("report t.rz --heap --off-cpu", ArgumentConflict);
-        check("report t.rz --heap --event cpu", ArgumentConflict);
-        check("report --diff a.rz b.rz --heap --leaks", ArgumentConflict);
-        check("report t.rz --asm", MissingRequiredArgument);
-        check("report t.rz --source f --asm g", ArgumentConflict);
-        check("report t.rz --source f --tree", ArgumentConflict);
-        check("report t.rz --info --tree", ArgumentConflict);
-        check("report t.rz --source-dir d", ArgumentConflict);
-        check("report t.rz --html --source-dir d", ArgumentConflict);
-        check("report t.rz --embed-source", MissingRequiredArgument);
-        check("report t.rz --svg --embed-source", MissingRequiredArgument);
-        check("report --diff a.rz b.rz --html --embed-source", ArgumentConflict);
-        check("report --diff a.rz b.rz --source f", ArgumentConflict);
-        check("report t.rz --serve --html", ArgumentConflict);
-        check("report t.rz --serve -o t.txt", ArgumentConflict);
-        check("report t.rz --from 5", ValueValidation);
-        check("report t.rz --focus (", ValueValidation);
-        check("report t.rz --syscalls --list --focus a", ArgumentConflict);
-        check("report t.rz --syscalls --list --collapse-recursion", ArgumentConflict);
-        check("report t.rz --json - -o -", ArgumentConflict);
-        check("report t.rz --svg - --json", ArgumentConflict);
-        check("report t.rz --fail-if total>5%", ArgumentConflict);
-        check("report t.rz --info --fail-if function>5%", ArgumentConflict);
-        check("report --diff a.rz b.rz --fail-if leak>5MB", ArgumentConflict);
-        check("report t.rz --fail-if leak>5%", ValueValidation);
-        check("report t.rz --syscalls --list --markdown", ArgumentConflict);
-        check("report t.rz --markdown --json", ArgumentConflict);
-        check("report t.rz --guide", ArgumentConflict);
-        check("report --diff a.rz b.rz --width after", MissingRequiredArgument);
-        check("report --diff a.rz b.rz --svg s.svg --width wide", InvalidValue);
-        check("report --diff a.rz b.rz --fail-if total", ValueValidation);
-        check("report --diff a.rz b.rz --rename a", ValueValidation);
-        check("report --diff a.rz b.rz --json - --markdown -", ArgumentConflict);
-        check("report --diff a.rz b.rz --json - -o -", ArgumentConflict);
-        check("report t.rz --before ..1s --after 1s..", ArgumentConflict);
-        check("report --diff a.rz --before ..1s --after 1s.. --rename a=b", ArgumentConflict);
-        check("report --before ..1s", MissingRequiredArgument);
-    }
-
-    #[test]
-    fn filters_are_for_every_view() {
-        let check = |line: &str| {
-            let line = format!("report {line} --from -5s --until 50% --thread a* --thread 7");
-            let filter = config_of(&line).unwrap().filter;
-            assert_eq!((filter.from, filter.to), ("-5s".parse().ok(), "50%".parse().ok()));
-            assert_eq!(filter.threads, ["a*", "7"].map(|glob| glob.parse().unwrap()));
-        };
-        check("t.rz");
-        check("t.rz --tree");
-        check("t.rz --syscalls --list");
-        check("t.rz --heap --leaks");
-        check("--diff a.rz b.rz");
-        // By its older name.
-        let filter = config_of("report t.rz --to 50%").unwrap().filter;
-        assert_eq!(filter.to, "50%".parse().ok());
-        config_of("report t.rz --to 50% --until 50%").unwrap_err();
-    }
-
-    #[test]
-    fn sources_are_embedded_where_there_is_a_page() {
-        let places = |line: &str| config_of(line).unwrap().embed_source;
-        let here = SourcePlaces { dirs: vec!["d".into()], maps: vec!["m".into()] };
-        let options = "--embed-source --source-dir d --source-map m";
-        assert_eq!(places(&format!("report t.rz --html {options}")), Some(here.clone()));
-        assert_eq!(places(&format!("report t.rz --serve {options}")), Some(here));
-        assert_eq!(places("report t.rz --html --source-map m"), None);
-    }
-
-    /// The commands of the guide are as they are typed, up to two spaces or a pipe.
-    #[test]
-    fn the_guide_is_right() {
-        let guide = include_str!("guide.txt");
-        let lines = guide.lines().filter_map(|line| line.find("report ").map(|at| &line[at..]));
-        let mut commands = 0;
-        for line in lines.filter(|line| line.starts_with("report t.rz") || line.contains("--diff"))
-        {
-            let command = line.split("  ").next().unwrap().split(" | ").next().unwrap();
-            let words = command.split(' ').map(|word| word.trim_matches('\''));
-            let parsed = Args::try_parse_from(words).and_then(config);
-            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
-            commands += 1;
-        }
-        assert!(commands > 20, "{commands}");
-        assert!(guide.lines().all(|line| line.chars().count() <= 92));
-        // A first answer for a program that reads it: some 4 characters are a token.
-        assert!(guide.len() < 4 * 2_000, "{}", guide.len());
-    }
-
-    #[test]
-    fn how_to_compare() {
-        let config = config_of("report --diff a.rz b.rz --fdr 1% --min-effect 2 --per share");
-        let diff = config.unwrap().diff;
-        assert_eq!((diff.fdr, diff.min_effect, diff.per), (0.01, 0.02, Some(Per::Share)));
-        let counts = |line: &str| config_of(line).unwrap().diff.sums_by;
-        assert_eq!(counts("report --diff a.rz b.rz --event syscalls --by count"), SortCalls::Count);
-        assert_eq!(counts("report --diff a.rz b.rz --event off-cpu --by count"), SortCalls::Count);
-    }
-
-    #[test]
-    fn a_metric_is_chosen_where_samples_are_shown() {
-        let check =
-            |line: &str, metric| assert_eq!(config_of(line).unwrap().metric, metric, "{line}");
-        check("report t.rz --heap", None);
-        check("report t.rz --heap --leaks", None);
-        check("report t.rz --heap --svg", Some(Metric::Bytes));
-        check("report t.rz --heap --tree --metric live-count", Some(Metric::LiveCount));
-        check("report --diff a.rz b.rz --heap", Some(Metric::Bytes));
-        check("report --diff a.rz b.rz --event alloc", Some(Metric::Bytes));
-        check("report t.rz --event alloc", Some(Metric::Bytes));
-        check("report --diff a.rz b.rz --event cpu", None);
-    }
 }

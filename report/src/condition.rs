@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::doctor::Severity;
+
 /// What a condition looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
@@ -20,6 +22,8 @@ pub enum Subject {
     Waits(String),
     /// Memory that was never freed, in one trace.
     Leak,
+    /// What the doctor finds in one trace.
+    Doctor,
 }
 
 /// What must not be exceeded.
@@ -31,10 +35,12 @@ pub enum Limit {
     Time(Duration),
     /// An amount of memory, in bytes.
     Bytes(u64),
+    /// Findings that are at least so bad.
+    Severity(Severity),
 }
 
 /// When a report fails: `total>5%`, `self:NAME>10%`, `total:NAME>10%`, `function>2%`,
-/// `waits:REASON>1s`, `leak>10MB`.
+/// `waits:REASON>1s`, `leak>10MB`, `doctor>=warning`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// What it looks at.
@@ -56,6 +62,7 @@ impl Condition {
                                       total:REASON>5%"),
             Subject::Leak => Err("leaks of two traces are compared by --heap --metric live and \
                                   total>5%"),
+            Subject::Doctor => Err("the doctor looks at one trace: report TRACE --doctor"),
             Subject::Total | Subject::SelfOf(_) | Subject::TotalOf(_) | Subject::AnyFunction => {
                 Ok(())
             }
@@ -69,12 +76,14 @@ impl Condition {
     pub fn for_one_trace(&self) -> Result<(), &'static str> {
         match self.subject {
             Subject::Total => Err("total>5% is for --diff: of one trace, self:NAME>5%, \
-                                   total:NAME>5%, function>5%, waits:REASON>1s or leak>10MB"),
+                                   total:NAME>5%, function>5%, waits:REASON>1s, leak>10MB or \
+                                   doctor>=warning"),
             Subject::SelfOf(_)
             | Subject::TotalOf(_)
             | Subject::AnyFunction
             | Subject::Waits(_)
-            | Subject::Leak => Ok(()),
+            | Subject::Leak
+            | Subject::Doctor => Ok(()),
         }
     }
 }
@@ -83,14 +92,15 @@ impl FromStr for Condition {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wanted = "total>5%, self:NAME>5%, total:NAME>5%, function>5%, waits:REASON>1s or \
-                      leak>10MB is needed";
+        let wanted = "total>5%, self:NAME>5%, total:NAME>5%, function>5%, waits:REASON>1s, \
+                      leak>10MB or doctor>=warning is needed";
         // Names may contain `>`.
         let (subject, limit) = text.rsplit_once('>').ok_or(wanted)?;
         let subject = match (subject.trim(), subject.split_once(':')) {
             ("total", _) => Subject::Total,
             ("function", _) => Subject::AnyFunction,
             ("leak", _) => Subject::Leak,
+            ("doctor", _) => Subject::Doctor,
             (_, Some((kind, name))) if !name.trim().is_empty() => match kind.trim() {
                 "self" => Subject::SelfOf(name.trim().to_owned()),
                 "total" => Subject::TotalOf(name.trim().to_owned()),
@@ -102,6 +112,7 @@ impl FromStr for Condition {
         let limit = match subject {
             Subject::Waits(_) => Limit::Time(parse_time(limit.trim())?),
             Subject::Leak => Limit::Bytes(parse_bytes(limit.trim())?),
+            Subject::Doctor => Limit::Severity(parse_severity(limit.trim())?),
             _ => Limit::Percent(parse_percent(limit.trim())?),
         };
         Ok(Condition { subject, limit, text: text.trim().to_owned() })
@@ -118,6 +129,14 @@ fn parse_percent(text: &str) -> Result<f64, &'static str> {
 
 fn parse_time(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text).map_err(|_| "the limit is a time, as 1s or 500ms")
+}
+
+fn parse_severity(text: &str) -> Result<Severity, &'static str> {
+    match text.strip_prefix('=').map(str::trim) {
+        Some("warning") => Ok(Severity::Warning),
+        Some("hint") => Ok(Severity::Hint),
+        _ => Err("doctor>=warning or doctor>=hint is needed"),
+    }
 }
 
 fn parse_bytes(text: &str) -> Result<u64, &'static str> {
@@ -215,6 +234,8 @@ mod tests {
         check("leak>10MB", Subject::Leak, Limit::Bytes(10_000_000));
         check("leak > 2 MiB", Subject::Leak, Limit::Bytes(2 << 20));
         check("leak>0B", Subject::Leak, Limit::Bytes(0));
+        check("doctor>=warning", Subject::Doctor, Limit::Severity(Severity::Warning));
+        check("doctor >= hint", Subject::Doctor, Limit::Severity(Severity::Hint));
         let error = |text: &str, part: &str| {
             let error = text.parse::<Condition>().unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
@@ -234,6 +255,8 @@ mod tests {
         error("leak>5%", "an amount of memory");
         error("leak>99999999999GB", "an amount of memory");
         error("leak>1", "an amount of memory");
+        error("doctor>warning", "doctor>=warning");
+        error("doctor>=bad", "doctor>=warning");
     }
 
     #[test]
@@ -247,5 +270,6 @@ mod tests {
         assert_eq!(fits("function>5%"), (true, true));
         assert_eq!(fits("waits:futex>5s"), (true, false));
         assert_eq!(fits("leak>5MB"), (true, false));
+        assert_eq!(fits("doctor>=hint"), (true, false));
     }
 }

@@ -10,8 +10,10 @@ use rz_profile::model::{EventId, Profile, TotalClass};
 
 use crate::condition::{Checked, Condition, Limit, Outcome, Subject};
 use crate::diff::matching::named;
+use crate::doctor::{DoctorPage, Severity};
 use crate::error::ReportError;
 use crate::model::calltree::Amount;
+use crate::model::share::share_interval;
 use crate::model::symbols::{SymbolId, Symbols};
 use crate::model::top::{FunctionSamples, functions};
 use crate::model::trees::joined_tree;
@@ -19,10 +21,6 @@ use crate::model::waits::{WaitsFor, by_reason, open_by_reason};
 use crate::render::format::{bytes, counted, duration, percent};
 use crate::views::heap::amounts::bytes_and_margin;
 use crate::views::heap::sites::{SiteKind, SiteList, SortSites, sites};
-
-/// Standard deviations to each side of the middle that 95 % of a normal distribution
-/// are in.
-const Z: f64 = 1.96;
 
 /// What conditions are checked against.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +31,8 @@ pub struct Subjects<'p> {
     pub event: Option<EventId>,
     /// Leaks that do not count.
     pub suppressions: &'p Suppressions,
+    /// What the doctor found, if it was asked.
+    pub doctor: Option<&'p DoctorPage>,
 }
 
 /// Checks conditions against one trace.
@@ -61,6 +61,10 @@ pub fn check(
                 waits(subjects.profile, condition, reason, limit_ns)?
             }
             (Subject::Leak, Limit::Bytes(limit), _) => leak(subjects, condition, limit)?,
+            (Subject::Doctor, Limit::Severity(severity), _) => {
+                let none = || cannot_check(condition, "the doctor was not asked".to_owned());
+                doctor(subjects.doctor.ok_or_else(none)?, severity)
+            }
             _ => {
                 let what = "one trace with itself";
                 let why = "total>5% is for --diff";
@@ -128,20 +132,6 @@ impl Functions {
         let text = format!("{} ({low} to {high}), {samples}", percent(100.0 * share));
         (outcome(interval, limit), text)
     }
-}
-
-/// The 95 % confidence interval of a share that was found in so many samples
-/// (Wilson's score interval).
-fn share_interval(share: f64, samples: f64) -> [f64; 2] {
-    if samples <= 0.0 {
-        return [0.0, 1.0];
-    }
-    let square = Z * Z;
-    let middle = share + square / (2.0 * samples);
-    let spread =
-        Z * (share * (1.0 - share) / samples + square / (4.0 * samples * samples)).max(0.0).sqrt();
-    let scale = 1.0 + square / samples;
-    [(middle - spread) / scale, (middle + spread) / scale].map(|bound| bound.clamp(0.0, 1.0))
 }
 
 fn outcome([low, high]: [f64; 2], limit: f64) -> Outcome {
@@ -214,6 +204,22 @@ fn leak(
     Ok((outcome([value - margin, value + margin], limit as f64), text))
 }
 
+/// What the doctor found that is at least so bad.
+fn doctor(page: &DoctorPage, severity: Severity) -> (Outcome, String) {
+    let titles = page.at_least(severity).map(|finding| finding.title.as_str());
+    let titles: Vec<&str> = titles.collect();
+    let mut text = counted(titles.len() as u64, "finding");
+    if !titles.is_empty() {
+        text += &format!(": {}", titles.join("; "));
+    }
+    if !page.not_looked.is_empty() {
+        let why: Vec<&str> = page.not_looked.iter().map(|missing| missing.why.as_str()).collect();
+        text += &format!(" (not looked at: {})", why.join("; "));
+    }
+    let outcome = if titles.is_empty() { Outcome::Fine } else { Outcome::Regression };
+    (outcome, text)
+}
+
 fn cannot_check(condition: &Condition, why: String) -> ReportError {
     ReportError::CannotCheck { condition: condition.text.clone(), why }
 }
@@ -229,7 +235,8 @@ mod tests {
     fn checked(profile: &Profile, condition: &str) -> String {
         let suppressions = Suppressions::default();
         let event = (!profile.events.is_empty()).then_some(0);
-        let subjects = Subjects { profile, event, suppressions: &suppressions };
+        let suppressions = &suppressions;
+        let subjects = Subjects { profile, event, suppressions, doctor: None };
         match check(&[condition.parse().unwrap()], subjects) {
             Ok(checked) => format!("{} {}", checked[0].outcome.exit_code(), checked[0].text),
             Err(error) => error.to_string(),
@@ -316,14 +323,5 @@ mod tests {
             "3 leak>4kB: beyond the limit: 4.9 KiB never freed, and the limit is 3.9 KiB"
         );
         assert!(checked(&profile, "leak>5kB").starts_with("0 leak>5kB: fine"));
-    }
-
-    #[test]
-    fn few_samples_tell_little() {
-        let [low, high] = share_interval(0.5, 4.0);
-        assert!((low - 0.150).abs() < 1e-3 && (high - 0.850).abs() < 1e-3, "{low} {high}");
-        assert_eq!(share_interval(0.0, 0.0), [0.0, 1.0]);
-        let [low, high] = share_interval(1.0, 10.0);
-        assert!(low > 0.7 && (high - 1.0).abs() < 1e-9);
     }
 }

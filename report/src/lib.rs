@@ -10,6 +10,7 @@
 
 pub mod condition;
 pub mod diff;
+pub mod doctor;
 pub mod error;
 pub mod fail_if;
 pub mod html;

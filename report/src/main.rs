@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod outputs;
 mod serving;
+mod shown;
+mod user;
 
 use std::collections::HashSet;
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,12 +16,13 @@ use cli::{Asked, Config, Input, SampleView, Sides, View};
 use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
 use rz_command::symbols::Symbols;
+use rz_convert::import::Opened;
 use rz_profile::calls::{CallList, CallOptions, load_calls};
 use rz_profile::filter::Filter;
 use rz_profile::heap::Suppressions;
 use rz_profile::inventory::load_inventory;
 use rz_profile::load::{LoadOptions, Without, load, open};
-use rz_profile::model::{EventId, EventKind, Profile};
+use rz_profile::model::{CallDetail, EventId, EventKind, Profile};
 use rz_profile::select::{EventName, default_event, find_event, select_event};
 use rz_report::condition::{Checked, Outcome, Subject, worst};
 use rz_report::diff::fail_if::check;
@@ -28,25 +31,25 @@ use rz_report::diff::json::write_diff_json;
 use rz_report::diff::markdown::write_diff_markdown;
 use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
-use rz_report::error::ReportError;
+use rz_report::doctor::{DoctorPage, Observed, doctor};
 use rz_report::fail_if::{self, Subjects};
 use rz_report::html::{
     LAST_CALLS, MOST_SERVED_SAMPLES, PageOptions, ServedPage, write_diff_page, write_page,
 };
-use rz_report::model::calls::SortCalls;
-use rz_report::render::style::Style;
-use rz_report::views::annotate::{Choice, annotated, choose, write_annotated};
+use rz_report::views::annotate::{Choice, choose};
 use rz_report::views::document::{Document, Page};
 use rz_report::views::flame::write_flame_graph;
-use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_sites};
-use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
 use rz_report::views::info::{InfoOptions, info, write_info};
 use rz_report::views::list::{CallsPage, ListOptions, write_list};
-use rz_report::views::markdown::write_markdown;
-use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
-use rz_report::views::summary::{SummaryOptions, summary, write_summary};
-use rz_report::views::syscalls::{SyscallOptions, syscalls, write_syscalls};
-use rz_report::views::tree::{tree, write_tree_report};
+
+use crate::outputs::{
+    has_document, refuse_to_overwrite, write_document, write_file, write_svg, write_text,
+};
+use crate::shown::Shown;
+use crate::user::say;
+
+/// Rules look unasked at traces of up to so many bytes, which are read in a moment.
+const MOST_LOOKED_AT_UNASKED: u64 = 4 << 20;
 
 /// How to ask, for programs and people.
 const GUIDE: &str = include_str!("guide.txt");
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     match result {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {
-            eprintln!("report: {}", format!("{error:#}").replace('\n', " "));
+            say(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -83,31 +86,35 @@ fn run(config: &Config) -> Result<Outcome> {
 fn show_one(config: &Config, trace: &Path) -> Result<Outcome> {
     refuse_to_overwrite(config, &[trace])?;
     stdin::keep([trace])?;
+    let (given, opened) = (trace, opened(trace)?);
+    let trace = opened.path();
     match &config.view {
         &View::List(options) => show_list(config, trace, options)?,
         &View::Info(options) => show_info(config, trace, options)?,
         View::Samples(_) if config.serve => serve_one(config, trace)?,
-        View::Samples(view) => return show(config, trace, view),
+        View::Samples(view) => return show(config, (given, trace), view),
     }
     Ok(Outcome::Fine)
 }
 
 /// Serves the page of a trace.
 fn serve_one(config: &Config, trace: &Path) -> Result<()> {
-    let (mut profile, rows) = open(trace, &load_options(config, &config.filter))?;
+    let (mut profile, rows) = open(trace, &load_options(config, trace, &config.filter))?;
     say_notes(notes_of(config, &profile));
     let event = event_of(&mut profile, config, trace)?;
     let (suppressions, calls) = (read_suppressions(config)?, last_calls(config, trace)?);
     let name = file_name(trace);
     let (suppressions, calls) = (&suppressions, calls.as_ref());
     let (limit, sources) = (config.html_limit, config.embed_source.as_ref());
-    let options = PageOptions { event, limit, calls, suppressions, sources };
+    let options = PageOptions { event, limit, calls, doctor: None, suppressions, sources };
     let page = ServedPage::new(&name, &mut profile, rows, options)?;
-    drop(profile);
+    // Whoever waits for the page does not have to wait for this.
+    std::thread::spawn(move || drop(profile));
     serving::serve_trace(&name, page)
 }
 
-fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<Outcome> {
+/// Shows a trace, or one that was made of the file that was given.
+fn show(config: &Config, (given, trace): (&Path, &Path), view: &SampleView) -> Result<Outcome> {
     let (mut profile, name) = (read(config, trace, &config.filter)?, file_name(trace));
     say_notes(notes_of(config, &profile));
     let event = event_of(&mut profile, config, trace)?;
@@ -122,19 +129,62 @@ fn show(config: &Config, trace: &Path, view: &SampleView) -> Result<Outcome> {
         );
     }
     let suppressions = &suppressions;
-    let subjects = Subjects { profile: &profile, event, suppressions };
+    let found = match asks_doctor(config, trace) {
+        true => Some(ask_doctor(config, (given, trace), &profile)?),
+        false => None,
+    };
+    let doctor = found.as_ref();
+    let subjects = Subjects { profile: &profile, event, suppressions, doctor };
     let checked = fail_if::check(&config.fail_if, subjects)?;
-    let shown = Shown { config, view, name: &name, profile: &profile, event, suppressions };
-    shown.write()?;
-    write_svg(config, |out| write_flame_graph(out, &name, &profile, event, config.direction))?;
+    let name = name.as_str();
+    let of = Shown {
+        config,
+        view,
+        name,
+        profile: &profile,
+        event,
+        suppressions,
+        doctor,
+        checked: &checked,
+    };
+    of.write()?;
+    write_svg(config, |out| write_flame_graph(out, name, &profile, event, config.direction))?;
     if config.html.is_some() {
         let calls = last_calls(config, trace)?;
         let (limit, calls) = (config.html_limit, calls.as_ref());
         let sources = config.embed_source.as_ref();
-        let options = PageOptions { event, limit, calls, suppressions, sources };
-        write_file(config.html.as_deref(), |out| write_page(out, &name, &mut profile, options))?;
+        let options = PageOptions { event, limit, calls, doctor, suppressions, sources };
+        write_file(config.html.as_deref(), |out| write_page(out, name, &mut profile, options))?;
     }
     Ok(say_checked(&checked))
+}
+
+/// Whether rules are to look at a trace: where that was asked for, and for the first page
+/// of what is read at once.
+fn asks_doctor(config: &Config, trace: &Path) -> bool {
+    let is_small = || trace.metadata().is_ok_and(|file| file.len() <= MOST_LOOKED_AT_UNASKED);
+    match (&config.input, &config.view) {
+        (Input::Sides(_), _) => false,
+        (_, View::Samples(SampleView::Doctor)) => true,
+        _ if config.fail_if.iter().any(|condition| condition.subject == Subject::Doctor) => true,
+        (_, View::Samples(SampleView::Summary { .. })) => config.event.is_none() && is_small(),
+        _ => false,
+    }
+}
+
+/// What rules find in a profile that was loaded with all that there is.
+fn ask_doctor(
+    config: &Config,
+    (given, trace): (&Path, &Path),
+    profile: &Profile,
+) -> Result<DoctorPage> {
+    let has_calls = CallDetail::from(profile.info.captured.calls) == CallDetail::Calls;
+    let calls = match has_calls && !profile.info.filter.drops_stacks {
+        true => Some(load_calls(trace, &CallOptions::default(), &config.filter)?),
+        false => None,
+    };
+    let name = if stdin::is_stdin(given) { "-".into() } else { given.to_string_lossy() };
+    Ok(doctor(&Observed::new(profile, calls.as_ref(), &name)))
 }
 
 /// The last system calls, if any were recorded one by one and can be told from those
@@ -146,112 +196,6 @@ fn last_calls(config: &Config, trace: &Path) -> Result<Option<CallList>> {
     let last = CallOptions { tail: Some(LAST_CALLS), ..CallOptions::default() };
     let list = load_calls(trace, &last, &config.filter)?;
     Ok(Some(list).filter(|list| !list.calls.is_empty()))
-}
-
-/// A view of one profile, with all that it shows.
-struct Shown<'s> {
-    config: &'s Config,
-    view: &'s SampleView,
-    name: &'s str,
-    profile: &'s Profile,
-    event: Option<EventId>,
-    suppressions: &'s Suppressions,
-}
-
-impl Shown<'_> {
-    fn summary_options(&self, threads: usize) -> SummaryOptions {
-        SummaryOptions { limit: self.config.limit, by: self.config.by, threads }
-    }
-
-    fn syscall_options(&self, by: SortCalls, threads: usize) -> SyscallOptions {
-        SyscallOptions { limit: self.config.limit, by, threads }
-    }
-
-    fn heap_options(&self, threads: usize) -> HeapPageOptions {
-        HeapPageOptions { limit: self.config.limit, threads }
-    }
-
-    fn site_list(&self, kind: SiteKind, by: SortSites) -> SiteList {
-        SiteList { kind, by, limit: self.config.limit }
-    }
-
-    /// Writes text, JSON and Markdown, as far as they are wanted.
-    fn write(&self) -> Result<()> {
-        let &Shown { view, name, profile, event, suppressions, config } = self;
-        match view {
-            &SampleView::Tree(options) => {
-                let page = || tree(profile, event, options);
-                let text = |out: &mut dyn Write, style, page: &_| {
-                    write_tree_report(out, style, name, profile, event, page, options)
-                };
-                self.write_page(page, text, Page::Tree)
-            }
-            SampleView::Annotated(options) => {
-                let page = || annotated(profile, event, options);
-                let text = |out: &mut dyn Write, style, page: &_| {
-                    write_annotated(out, style, name, profile, event, page)
-                };
-                self.write_page(page, text, Page::Annotated)
-            }
-            &SampleView::Summary { threads } => {
-                let page = || summary(profile, event, self.summary_options(threads));
-                let text = |out: &mut dyn Write, style, page: &_| {
-                    write_summary(out, style, name, profile, event, page, config.by)
-                };
-                self.write_page(page, text, Page::Summary)
-            }
-            &SampleView::OffCpu { threads } => {
-                let page = || off_cpu(profile, event, self.summary_options(threads));
-                let text = |out: &mut dyn Write, style, page: &_| {
-                    write_off_cpu(out, style, name, profile, event, page, config.by)
-                };
-                self.write_page(page, text, Page::OffCpu)
-            }
-            &SampleView::Syscalls { by, threads } => {
-                let page = || syscalls(profile, event, self.syscall_options(by, threads));
-                let text = |out: &mut dyn Write, style, page: &_| {
-                    write_syscalls(out, style, name, profile, event, page)
-                };
-                self.write_page(page, text, Page::Syscalls)
-            }
-            &SampleView::Heap { threads } => {
-                // The text's slices of time are those that the terminal has room for.
-                let options = self.heap_options(threads);
-                write_text(config, |out, style| {
-                    write_heap(out, style, name, profile, event, options)
-                })?;
-                write_document(config, || {
-                    self.document(Page::Heap(Box::new(heap(profile, options))))
-                })
-            }
-            &SampleView::Sites { kind, by } => {
-                let page = || sites(profile, self.site_list(kind, by), suppressions);
-                let text = |out: &mut dyn Write, style, page: &_| {
-                    write_sites(out, style, name, profile, event, page)
-                };
-                self.write_page(page, text, Page::Sites)
-            }
-        }
-    }
-
-    /// Writes a page that is the same for text, JSON and Markdown.
-    fn write_page<P>(
-        &self,
-        page: impl FnOnce() -> P,
-        text: impl FnOnce(&mut dyn Write, Style, &P) -> io::Result<()>,
-        of_view: fn(P) -> Page<'static>,
-    ) -> Result<()> {
-        if self.config.text.is_none() && !has_document(self.config) {
-            return Ok(());
-        }
-        let page = page();
-        write_text(self.config, |out, style| text(out, style, &page))?;
-        write_document(self.config, || self.document(of_view(page)))
-    }
-
-    fn document(&self, page: Page<'static>) -> Document<'static> {
-        Document::new(self.name, self.profile, self.event, page)
-    }
 }
 
 fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> {
@@ -301,7 +245,7 @@ fn show_diff(config: &Config, sides: &Sides) -> Result<Outcome> {
     let mut notes: Vec<String> = Vec::new();
     for (side, traces) in sides.traces.iter().enumerate() {
         for path in traces {
-            let mut profile = read(config, path, &sides.filters[side])?;
+            let mut profile = read(config, opened(path)?.path(), &sides.filters[side])?;
             ensure!(
                 profile.info.filter.threads != Some(0) || !sides.have_own_threads(),
                 "{}: no thread is in {} {}; report {} --threads lists them",
@@ -360,7 +304,7 @@ fn names_of(sides: &Sides) -> Vec<String> {
 /// Says what became of conditions, and the worst of it.
 fn say_checked(checked: &[Checked]) -> Outcome {
     for Checked { text, .. } in checked {
-        eprintln!("report: {}", rz_report::model::clean::clean(text));
+        say(format_args!("{text}"));
     }
     worst(checked)
 }
@@ -392,7 +336,7 @@ fn not_shown(event: Option<&EventName>) -> Without {
     match event.and_then(EventName::kind) {
         Some(EventKind::OffCpu | EventKind::Wall) => Without { calls: true, ..Without::default() },
         Some(EventKind::Syscalls) => Without { waits: true, ..Without::default() },
-        None | Some(EventKind::Cpu | EventKind::Alloc | EventKind::Growth) => {
+        None | Some(EventKind::Cpu | EventKind::Alloc | EventKind::Growth | EventKind::Other) => {
             Without { waits: true, calls: true, ..Without::default() }
         }
     }
@@ -405,7 +349,7 @@ fn shows_cpu(profile: &Profile) -> bool {
     !has_others || default == Some(EventKind::Cpu)
 }
 
-fn load_options(config: &Config, filter: &Filter) -> LoadOptions {
+fn load_options(config: &Config, path: &Path, filter: &Filter) -> LoadOptions {
     let Symbols { debug_dirs, options: symbols, .. } = config.symbols.clone();
     // Of single runs, noise is taken from how they went on; that of allocations
     // is the error of sampling.
@@ -421,7 +365,9 @@ fn load_options(config: &Config, filter: &Filter) -> LoadOptions {
     let heap = config.heap;
     // A page shows everything there is, however much that is.
     let coarse = has_page(config) && matches!(config.input, Input::One(_));
-    let mut without = if coarse { Without::default() } else { not_shown(config.event.as_ref()) };
+    let everything = coarse || asks_doctor(config, path);
+    let mut without =
+        if everything { Without::default() } else { not_shown(config.event.as_ref()) };
     // Waits that were not over, and sums where exact ones are missing, are made of rows.
     without.waits &= !config.fail_if.iter().any(|c| matches!(c.subject, Subject::Waits(_)));
     let most_samples = (coarse && config.serve).then_some(MOST_SERVED_SAMPLES);
@@ -444,9 +390,14 @@ fn has_page(config: &Config) -> bool {
     config.html.is_some() || config.serve
 }
 
+/// A trace, or one of what another tool recorded.
+fn opened(path: &Path) -> Result<Opened> {
+    Opened::of(path).with_context(|| path.display().to_string())
+}
+
 /// What a filter leaves of a trace.
 fn read(config: &Config, path: &Path, filter: &Filter) -> Result<Profile> {
-    let mut options = load_options(config, filter);
+    let mut options = load_options(config, path, filter);
     let mut profile = load(path, &options)?;
     if config.event.is_none() && !options.coarse && !shows_cpu(&profile) {
         options.without = Without::default();
@@ -463,102 +414,8 @@ fn notes_of<'p>(config: &Config, profile: &'p Profile) -> impl Iterator<Item = &
 
 fn say_notes<'n>(notes: impl IntoIterator<Item = &'n String>) {
     for note in notes {
-        eprintln!("report: note: {}", rz_report::model::clean::clean(note));
+        say(format_args!("note: {note}"));
     }
-}
-
-/// A forgotten argument must not cost a recording: `report --svg a.rz b.rz`
-/// reads `a.rz` as the name of the picture.
-fn refuse_to_overwrite(config: &Config, inputs: &[&Path]) -> Result<()> {
-    let outputs = [&config.svg, &config.html, &config.text, &config.json, &config.markdown];
-    for output in outputs.into_iter().flatten() {
-        let is_trace = output.extension().is_some_and(|extension| extension == "rz");
-        let is_input = |input: &&Path| match (output.canonicalize(), input.canonicalize()) {
-            (Ok(output), Ok(input)) => output == input,
-            _ => false,
-        };
-        ensure!(
-            !is_trace && !inputs.iter().any(is_input),
-            "{}: a trace is not overwritten with a report; name another file",
-            output.display()
-        );
-    }
-    Ok(())
-}
-
-fn write_text(
-    config: &Config,
-    produce: impl FnOnce(&mut dyn Write, Style) -> io::Result<()>,
-) -> Result<()> {
-    let Some(path) = &config.text else {
-        return Ok(());
-    };
-    let destination = destination(path);
-    let terminal = destination == Destination::Stdout && io::stdout().is_terminal();
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let style = Style {
-        color: terminal && !set("NO_COLOR") && !dumb,
-        width: terminal_size::terminal_size()
-            .filter(|_| terminal && !config.full_names)
-            .map(|size| size.0.0.into()),
-    };
-    destination
-        .write(|out| produce(out, style))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Whether what is shown goes anywhere but to the text.
-fn has_document(config: &Config) -> bool {
-    config.json.is_some() || config.markdown.is_some()
-}
-
-/// Writes JSON and Markdown, as far as they are wanted.
-fn write_document<'l>(config: &Config, document: impl FnOnce() -> Document<'l>) -> Result<()> {
-    if !has_document(config) {
-        return Ok(());
-    }
-    let document = document();
-    write_file(config.json.as_deref(), |out| Ok(document.write(out)?))?;
-    write_file(config.markdown.as_deref(), |out| Ok(write_markdown(out, &document)?))
-}
-
-fn write_svg(
-    config: &Config,
-    produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
-) -> Result<()> {
-    let filtered = match &config.input {
-        Input::One(_) => config.filter != Filter::default(),
-        Input::Sides(sides) => sides.filters.iter().any(|filter| *filter != Filter::default()),
-    };
-    write_file(config.svg.as_deref(), produce).or_else(|error| {
-        let nothing = matches!(error.downcast_ref(), Some(ReportError::NothingToDraw { .. }));
-        if !(nothing && filtered) {
-            return Err(error);
-        }
-        // That is an answer as well.
-        eprintln!("report: nothing to draw: the filter leaves no samples");
-        Ok(())
-    })
-}
-
-/// Writes a file, if there is to be one, and says so.
-fn write_file(
-    path: Option<&Path>,
-    produce: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>,
-) -> Result<()> {
-    let Some(path) = path else {
-        return Ok(());
-    };
-    destination(path).write(produce).with_context(|| path.display().to_string())?;
-    if path != Path::new("-") {
-        eprintln!("report: wrote {}", path.display());
-    }
-    Ok(())
-}
-
-fn destination(path: &Path) -> Destination {
-    Destination::choose(Some(path), Path::new(""), "", false)
 }
 
 fn file_name(path: &Path) -> String {

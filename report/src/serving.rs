@@ -6,8 +6,9 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use rz_report::html::ServedPage;
-use rz_report::model::clean::clean;
 use rz_report::serve::{Answer, Server};
+
+use crate::user::say;
 
 /// Serves the page of one trace until this process is ended.
 pub(crate) fn serve_trace(name: &str, page: ServedPage) -> Result<()> {
@@ -55,8 +56,7 @@ fn serve(name: &str, answer: impl Fn(&str) -> Answer + Sync) -> Result<()> {
     let server = Server::start().context("cannot serve the page")?;
     let address = server.address();
     writeln!(io::stdout(), "{address}").context("cannot say where the page is")?;
-    let name = clean(name);
-    eprintln!("report: {name} is at this address, for this machine only, until Ctrl-C");
+    say(format_args!("{name} is at this address, for this machine only, until Ctrl-C"));
     open_browser(&address);
     server.run(answer).context("cannot serve the page any more")
 }

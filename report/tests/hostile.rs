@@ -91,6 +91,7 @@ impl Random {
             result: self.number() as i64,
             args: [(); 6].map(|()| self.number()),
             texts: [self.optional_id(), self.optional_id()],
+            data: self.optional_id(),
             stack: self.optional_id(),
             stack_weight: self.number(),
             count: self.number(),
@@ -197,6 +198,8 @@ impl Random {
         let stacks = StackDefs { first_frame: 0, frames, first_stack: 0, stacks };
         writer.write_stacks(0, &stacks).unwrap();
         writer.write_texts(0, &TextDefs { first: 0, texts: vec![vec![0xff; 255]; 3] }).unwrap();
+        let data = (0..40).map(|length| [1, 0, length, 0].repeat(length.into())).collect();
+        writer.write_call_data(0, &TextDefs { first: 0, texts: data }).unwrap();
         let sample = |random: &mut Self| Sample {
             time_ns: random.number(),
             thread: random.id(),

@@ -73,8 +73,17 @@ fn views_are_as_the_schema_says() {
 #[test]
 fn comparisons_are_as_the_schema_says() {
     let schema = schema("diff.schema.json");
-    for options in ["", "--event off-cpu", "--event syscalls", "--heap"] {
-        let arguments = format!("--diff v1.2/small.rz v1.3/small.rz {options}");
+    let (two, three) = ("--diff v1.2/small.rz v1.3/small.rz", "--against v1.3/small.rz");
+    for arguments in [
+        two.to_owned(),
+        format!("{two} --event off-cpu"),
+        format!("{two} --event syscalls"),
+        format!("{two} --event wall"),
+        format!("{two} --heap"),
+        format!("{two} --per share"),
+        format!("{two} v1.2/small.rz {three}"),
+        "--diff v1.3/small.rz --before ..50% --after 50%..".to_owned(),
+    ] {
         let json = written(&arguments);
         assert_valid(&schema, &json, &arguments);
         assert_eq!(json["schema"], "rz-diff");

@@ -20,7 +20,10 @@ function hashOf(text) {
 }
 
 const frameColors = { kind: [], module: [] };
-function colorOf(frame) {
+// `thread`: the one that it is of, where colours are by thread.
+function colorOf(frame, thread) {
+  // Neighbours in the list of threads are far apart on the wheel of colours.
+  if (colorsBy === 'thread') return code.isFunction[frame] ? `hsl(${(thread * 137.5) % 360} 55% 70%)` : 'hsl(0 0% 78%)';
   let color = frameColors[colorsBy][frame];
   if (!color) {
     let [hue, saturation, lightness] = KIND_COLORS[code.kind[frame]] ?? [0, 0, 70];
@@ -38,9 +41,46 @@ function colorOf(frame) {
   return color;
 }
 
+// An opaque colour as a pixel of an image.
+const knownPixels = new Map();
+const paint = document.createElement('canvas').getContext('2d');
+function pixelOf(color) {
+  let pixel = knownPixels.get(color);
+  if (pixel === undefined) {
+    paint.fillStyle = color;
+    paint.fillRect(0, 0, 1, 1);
+    [pixel] = new Uint32Array(paint.getImageData(0, 0, 1, 1).data.buffer);
+    knownPixels.set(color, pixel);
+  }
+  return pixel;
+}
+
 function styleOf(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
+
+// A picture that keys work on, and what it is. What arrows go to is said in the status.
+function pictureOf(name, drawNow, attributes = {}) {
+  const canvas = element('canvas', { tabindex: 0, role: 'application', 'aria-label': name, 'aria-describedby': 'status', ...attributes });
+  canvas.drawNow = drawNow;
+  return canvas;
+}
+
+// Paper is light. Pictures have their colours before the printer's style is there.
+let themeOfScreen;
+addEventListener('beforeprint', () => {
+  const { dataset } = document.documentElement;
+  themeOfScreen = dataset.theme;
+  dataset.theme = 'light';
+  drawPictures();
+});
+addEventListener('afterprint', () => {
+  const { dataset } = document.documentElement;
+  if (themeOfScreen) dataset.theme = themeOfScreen;
+  else delete dataset.theme;
+  drawPictures();
+});
+const drawPictures = () => document.querySelectorAll('canvas').forEach((canvas) => canvas.drawNow?.());
 
 // Makes the canvas as large as its box, and gives what to draw with in CSS pixels.
 function fitted(canvas, width, height) {

@@ -12,6 +12,9 @@ const WIDTHS = {
 // As in Verdict of report, and what is only elsewhere.
 const VERDICTS = ['no evidence of a change', 'more', 'less', 'new', 'gone', 'elsewhere'];
 const ELSEWHERE = 5;
+// As in --json.
+const SHORT_VERDICTS = ['no evidence', ...VERDICTS.slice(1, ELSEWHERE)];
+const hasChanged = (of) => Boolean(of.verdict) && of.verdict !== SHORT_VERDICTS[0];
 
 // What the page of a comparison has.
 const comparison = { head: null, document: null, compared: null };
@@ -19,10 +22,10 @@ const comparison = { head: null, document: null, compared: null };
 const isComparing = () => comparison.head !== null || selection.before !== null;
 
 class Compared {
-  // Sums of each side in one unit, and what is said of the change of each node's total,
-  // if anything.
-  constructor(sides, unit, verdicts = null) {
-    Object.assign(this, { sides, unit, verdicts, known: new Map() });
+  // Sums of each side in one unit, and what is said of changes, if anything: verdicts of the
+  // totals of nodes, and tests of functions by symbol.
+  constructor(sides, unit, judged = null) {
+    Object.assign(this, { sides, unit, judged, verdicts: judged?.verdicts ?? null, known: new Map(), rows: null, sorted: {} });
   }
 
   // As wide as what was chosen of both sides.
@@ -55,14 +58,15 @@ class Compared {
     return this.verdicts && box.which === 'total' && box.nodes.length === 1 ? this.verdicts[box.nodes[0]] : null;
   }
 
-  // Functions with values of both sides, what changed most first.
-  functions(which) {
+  // Functions with values of both sides, and what is said of their changes.
+  get both() {
+    if (this.rows) return this.rows;
     const rows = new Map();
     this.sides.forEach((side, i) => {
       for (const { symbol, frame, own, total } of side.functions) {
         let row = rows.get(symbol);
         if (!row) {
-          const nothing = () => ({ before: 0, after: 0 });
+          const nothing = () => ({ before: 0, after: 0, delta: 0, interval: null, verdict: null });
           row = { symbol, frame, name: code.names[symbol], module: code.modules[symbol], self: nothing(), total: nothing() };
           rows.set(symbol, row);
         }
@@ -70,8 +74,27 @@ class Compared {
         [row.self[key], row.total[key]] = [own, total];
       }
     });
-    for (const row of rows.values()) for (const of of [row.self, row.total]) of.delta = of.after - of.before;
-    return [...rows.values()].sort((a, b) => Math.abs(b[which].delta) - Math.abs(a[which].delta));
+    this.rows = [...rows.values()];
+    for (const by of ['self', 'total']) {
+      for (const row of this.rows) {
+        const of = row[by];
+        of.delta = of.after - of.before;
+        if (!this.judged) continue;
+        const found = this.judged[by].get(row.symbol);
+        of.interval = found?.interval ?? null;
+        of.verdict = SHORT_VERDICTS[found?.verdict ?? 0];
+      }
+    }
+    return this.rows;
+  }
+
+  // What there is evidence of first, then what changed most.
+  functions(which) {
+    if (!this.sorted[which]) {
+      const all = this.both.slice().sort((a, b) => Math.abs(b[which].delta) - Math.abs(a[which].delta));
+      this.sorted[which] = [...all.filter((row) => hasChanged(row[which])), ...all.filter((row) => !hasChanged(row[which]))];
+    }
+    return this.sorted[which];
   }
 }
 
@@ -93,7 +116,8 @@ async function readComparison(diff) {
     const own = readNumbers(columns[side], new Float64Array(size)).map((weight) => weight * diff.scale[side]);
     return new Sums(code.tree, own, own.map((value) => (value > 0 ? 1 : 0)));
   });
-  comparison.compared = new Compared(sides, diff.unit, readNumbers(columns[2], new Uint8Array(size)));
+  const of = (by) => new Map(document.functions.map(({ symbol, [by]: { interval, verdict } }) => [symbol, { interval, verdict: SHORT_VERDICTS.indexOf(verdict) }]));
+  comparison.compared = new Compared(sides, diff.unit, { verdicts: readNumbers(columns[2], new Uint8Array(size)), self: of('self'), total: of('total') });
 }
 
 // Which functions of the page rows of `--diff --json` are.
@@ -157,8 +181,10 @@ function comparisonBar() {
   };
 }
 
+const hasVerdicts = () => comparison.head !== null || compared().judged !== null;
+
 function changeTable(which, { brief }) {
-  const verdicts = comparison.head !== null;
+  const verdicts = hasVerdicts();
   const of = (row) => row[which];
   const judged = (column) => (verdicts && !brief ? [column] : []);
   return new Table([
@@ -175,7 +201,7 @@ function changeTable(which, { brief }) {
     act: lookAt,
     attributes: (row) => ({
       'data-symbol': row.symbol, 'data-function': row.name, 'data-module': row.module, 'data-before': of(row).before,
-      'data-after': of(row).after, 'data-delta': of(row).delta, 'data-verdict': of(row).verdict,
+      'data-after': of(row).after, 'data-delta': of(row).delta, 'data-verdict': of(row).verdict, 'data-interval': of(row).interval,
     }),
   });
 }
@@ -185,17 +211,17 @@ function changeTable(which, { brief }) {
 function changesTable(options = {}) {
   // Where no function changed itself, it is what they call.
   const [first] = comparison.document?.functions ?? [];
-  const isChange = (of) => of.verdict !== 'no evidence';
-  let which = first && !isChange(first.self) && isChange(first.total) ? 'total' : 'self';
-  let table = null;
+  let which = first && !hasChanged(first.self) && hasChanged(first.total) ? 'total' : 'self';
+  let [table, judged] = [null, null];
   const holder = element('div');
   const update = () => {
+    if (judged !== hasVerdicts()) show(which);
     const rows = comparison.document?.functions ?? compared().functions(which);
     const matches = searched();
     table.update(matches ? rows.filter((row) => matches[row.frame]) : rows);
   };
   const show = (chosen) => {
-    which = chosen;
+    [which, judged] = [chosen, hasVerdicts()];
     table = changeTable(which, options);
     holder.replaceChildren(table.node);
   };

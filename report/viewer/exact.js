@@ -1,5 +1,5 @@
 // Waits, system calls and the heap: sums of all that the page was made of, which know
-// neither time nor stack.
+// neither time nor stack; of what is selected there are estimates beside them.
 
 const sumColumns = [
   { title: 'Time', numeric: true, bar: true, value: (row) => row.total_ns ?? 0, text: (row) => duration(row.total_ns) },
@@ -65,20 +65,62 @@ function stacksList(title, stacks, event) {
 // A view that is there or says why it is not.
 function exactView(key, none, build) {
   const node = element('div', { class: 'scroll page' });
+  let turn = 0;
   return {
     node,
-    update() {
+    async update() {
+      const mine = ++turn;
       const document = exact[key];
       if (!document) return node.replaceChildren(element('p', { class: 'nothing' }, none));
       const restricted = selection.from !== null || selection.threads || selection.filters.length;
       const parts = build(document.data, document).flat().filter(Boolean);
-      if (restricted) parts.unshift(element('p', { class: 'quiet' }, 'These are sums of all that this page was made of, which know neither time nor stack: what is selected above does not change them.'));
+      if (restricted) {
+        const one = head.series.find(({ kind }) => kind === key);
+        parts.unshift(one && (await estimates(one)), element('h2', {}, 'Of everything'),
+          element('p', { class: 'quiet' }, 'Sums of all that this page was made of, which know neither time nor stack: what is selected above does not change them.'));
+      }
+      // Something else may have been selected meanwhile.
+      if (mine !== turn) return;
       const open = node.scrollTop;
-      node.replaceChildren(...parts);
+      node.replaceChildren(...parts.filter(Boolean));
       node.scrollTop = open;
-      return key === 'syscalls' ? showCalls() : null;
+      if (key === 'syscalls') await showCalls();
     },
   };
+}
+
+// What is selected of an event by its reasons, which stacks end in.
+async function estimates(one) {
+  const { from, until, threads, filters } = selection;
+  await readSeries(one);
+  if (from !== null) await readCloseUps(one, from, until);
+  const [own, samples] = [new Float64Array(code.tree.size), new Float64Array(code.tree.size)];
+  addUp(one, from, until, threads, own, samples);
+  const left = nodesLeft(filters);
+  const byFrame = new Map();
+  for (let node = 1; node < own.length; node++) {
+    if (samples[node] === 0 || left[node] < 0) continue;
+    const frame = code.tree.frame[node];
+    const row = byFrame.get(frame) ?? { frame, weight: 0, samples: 0 };
+    byFrame.set(frame, row);
+    row.weight += own[node];
+    row.samples += samples[node];
+  }
+  const rows = [...byFrame.values()].sort((a, b) => b.weight - a.weight);
+  const all = rows.reduce((sum, row) => sum + row.weight, 0);
+  const table = new Table([
+    { title: 'Time', numeric: true, bar: true, value: (row) => row.weight, text: (row) => duration(row.weight) },
+    { title: '%', numeric: true, value: (row) => row.weight, text: (row) => percent(row.weight, all) },
+    { title: 'Samples', numeric: true, value: (row) => row.samples, text: (row) => count(row.samples) },
+    { title: one.kind === 'off-cpu' ? 'Reason' : 'Call', value: (row) => reasonText(row.frame) },
+  ], {
+    empty: nothingText(!one.timed, one),
+    act: (row) => select({ view: 'flame', series: head.series.indexOf(one), filters: [...filters, { op: 'keep', arg: code.symbol[row.frame] }] }),
+    attributes: (row) => ({ 'data-reason': reasonText(row.frame), 'data-weight': row.weight }),
+  });
+  table.update(rows);
+  return element('section', {}, element('h2', {}, `Of what is selected, about: ${duration(all)} of ${one.title}`),
+    element('p', { class: 'quiet' }, 'Estimates: a sample stands for others like it.'), table.node);
 }
 
 const waitsView = () => exactView('off-cpu', 'Waits were not recorded: rec --off-cpu records them.', (data) => [
@@ -134,7 +176,7 @@ const heapView = () => exactView('heap', 'Allocations were not recorded: rec --a
   const { totals } = data;
   if (!totals) return [element('p', { class: 'nothing' }, 'No allocations are in what this page was made of.')];
   const both = (amounts) => amounts && `${estimate(amounts.bytes, bytes)}, ${estimate(amounts.objects, count)} objects`;
-  const places = (title, part) => part?.functions.rows.length ? shownRows(title, placeColumns, part.functions) : null;
+  const places = (title, part, kind) => part?.functions.rows.length ? shownRows(title, placeColumns, part.functions, { attributes: placeAttributes(kind) }) : null;
   return [
     facts([
       ['Allocated', both(totals.allocated)], ['At the peak', both(totals.at_peak)],
@@ -143,10 +185,11 @@ const heapView = () => exactView('heap', 'Allocations were not recorded: rec --a
     ]),
     ...notesBox(data.notes),
     memoryOverTime(data.over_time),
-    places('What allocated most', data.top_allocated),
-    places('What was there at the peak', data.top_at_peak),
-    places('What was never freed', data.top_live_at_end),
-    exact.leaks?.data.sites.rows.length || exact.leaks?.data.suppressed?.by.length ? leaks(exact.leaks.data) : null,
+    places('What allocated most', data.top_allocated, 'top_allocated'),
+    places('What was there at the peak', data.top_at_peak, 'top_at_peak'),
+    places('What was never freed', data.top_live_at_end, 'top_live_at_end'),
+    exact.leaks?.data.sites.rows.length || exact.leaks?.data.suppressed?.by.length ? sites('Places of what was never freed', exact.leaks.data) : null,
+    exact.temporary?.data.sites.rows.length ? sites('Places of what was freed at once', exact.temporary.data) : null,
     histogram('Lifetimes', data.lifetimes?.buckets, (one) => one.from_ns, (one) => one.objects, duration),
     histogram('Sizes', data.sizes, (one) => one.from_bytes, (one) => one.allocations ?? 0, bytes),
     shownRows('Threads', [...threadColumns,
@@ -164,22 +207,25 @@ const placeColumns = [
   { title: 'Called by', value: (row) => row.callers.rows.map((caller) => caller.function).join(', ') },
 ];
 
-function leaks(data) {
+const placeAttributes = (kind) => (row) => ({ 'data-list': kind, 'data-bytes': row.bytes?.value, 'data-objects': row.objects?.value });
+
+function sites(title, data) {
   const columns = [
     heapColumn('Bytes', (row) => row.bytes, bytes, true),
     heapColumn('Objects', (row) => row.objects, count),
-    { title: 'Stack, innermost first', value: (row) => row.stack.rows.map((frame) => frame.function).join(' ← ') },
+    { title: 'Stack, leaf first', value: (row) => row.stack.rows.map((frame) => frame.function).join(' ← ') },
   ];
   const { suppressed } = data;
   const left = suppressed?.by.length ? `Not shown: ${estimate(suppressed.total.bytes, bytes)} in ${estimate(suppressed.total.objects, count)} objects, which --suppressions leaves out.` : null;
-  return element('div', {}, shownRows('Places of what was never freed', columns, data.sites), left && element('p', { class: 'quiet' }, left));
+  return element('div', {}, shownRows(title, columns, data.sites, { attributes: placeAttributes(data.kind) }), left && element('p', { class: 'quiet' }, left));
 }
 
 // Live memory as a curve.
 function memoryOverTime(over) {
   if (!over?.live_bytes?.some((value) => value > 0)) return null;
-  const canvas = element('canvas', { class: 'curve', role: 'img', 'aria-label': 'Live memory over time' });
   const most = Math.max(...over.live_bytes);
+  const when = (over.live_bytes.indexOf(most) * over.column_ns) / 1e9;
+  const canvas = element('canvas', { class: 'curve', role: 'img', 'aria-label': `Live memory over time: at most ${bytes(most)} after ${when.toFixed(2)} s, ${bytes(over.live_bytes.at(-1))} at the end` });
   const draw = () => {
     const { clientWidth: width, clientHeight: height } = canvas;
     if (!width) return;
@@ -192,6 +238,7 @@ function memoryOverTime(over) {
     });
     drawAxis(pen, 0, width, height, 0, over.length_ns / head.tick_ns);
   };
+  canvas.drawNow = draw;
   new ResizeObserver(draw).observe(canvas);
   return element('section', {}, element('h2', {}, `Live memory over time, at most ${bytes(most)}`), canvas);
 }

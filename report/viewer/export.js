@@ -1,33 +1,46 @@
 // What is selected, as files of other tools.
 
-// Stacks with own weight, root first, ordered by their nodes.
-function* selectedStacks() {
-  const { tree, own, samples } = selectedSums();
+// What is shown: of a comparison, both sides in its unit.
+const shownSides = () => (isComparing() ? compared().sides : [selectedSums()]);
+const shownUnit = () => (isComparing() ? compared().unit : series().unit);
+
+// What the sides of a comparison are.
+const sideNames = () => (comparison.head ? comparison.head.sides : selectedParts().map(partText));
+
+// Stacks with own weights of any side, root first, ordered by their nodes.
+function* shownStacks() {
+  const sides = shownSides();
+  const [{ tree }] = sides;
   for (let node = 1; node < tree.size; node++) {
-    if (own[node] <= 0) continue;
+    const weights = sides.map(({ own }) => own[node]);
+    if (!weights.some((weight) => weight > 0)) continue;
     const path = [];
     for (let at = node; at !== ROOT; at = tree.parent[at]) path.push(tree.frame[at]);
-    yield { path: path.reverse(), weight: own[node], samples: samples[node] };
+    yield { path: path.reverse(), weights };
   }
+}
+
+function json() {
+  const both = isComparing() ? { before: sideNames()[0], after: sideNames()[1] } : null;
+  const common = { schema: 'rz-page-functions', trace: head.name, event: series().title, unit: shownUnit(), ...both, address: toFragment() };
+  const name = (row) => ({ function: code.names[row.symbol], module: code.modules[row.symbol] });
+  if (both) return { ...common, functions: compared().functions('self').map((row) => ({ ...name(row), self: row.self, total: row.total })) };
+  const sums = selectedSums();
+  return {
+    ...common, event: series().name, total: { samples: sums.allSamples, weight: sums.all },
+    functions: sums.functions.slice().sort((a, b) => b.own - a.own).map((row) => ({
+      ...name(row), self: { samples: row.ownSamples, weight: row.own }, total: { samples: row.totalSamples, weight: row.total },
+    })),
+  };
 }
 
 const FORMATS = {
   folded: {
     title: 'Folded stacks', extension: 'folded', type: 'text/plain',
-    make: () => Array.from(selectedStacks(), ({ path, weight }) => `${path.map((frame) => labelOf(frame).replace(/[;\n]/g, ':')).join(';')} ${weight}\n`).join(''),
+    make: () => Array.from(shownStacks(), ({ path, weights }) => `${path.map((frame) => labelOf(frame).replace(/[;\n]/g, ':')).join(';')} ${weights.join(' ')}\n`).join(''),
   },
   speedscope: { title: 'speedscope', extension: 'speedscope.json', type: 'application/json', make: speedscope },
-  json: {
-    title: 'Functions as JSON', extension: 'json', type: 'application/json',
-    make: () => JSON.stringify({
-      schema: 'rz-page-functions', trace: head.name, event: series().name, unit: series().unit, address: toFragment(),
-      total: { samples: selectedSums().allSamples, weight: selectedSums().all },
-      functions: selectedSums().functions.slice().sort((a, b) => b.own - a.own).map((row) => ({
-        function: code.names[row.symbol], module: code.modules[row.symbol],
-        self: { samples: row.ownSamples, weight: row.own }, total: { samples: row.totalSamples, weight: row.total },
-      })),
-    }, null, 1),
-  },
+  json: { title: 'Functions as JSON', extension: 'json', type: 'application/json', make: () => JSON.stringify(json(), null, 1) },
   svg: { title: 'Flame graph as SVG', extension: 'svg', type: 'image/svg+xml', make: svg },
 };
 
@@ -37,18 +50,19 @@ function speedscope() {
     if (!frames.has(frame)) frames.set(frame, frames.size);
     return frames.get(frame);
   };
-  const [samples, weights] = [[], []];
-  for (const { path, weight } of selectedStacks()) {
-    samples.push(path.map(numberOf));
-    weights.push(weight);
-  }
-  const unit = { nanoseconds: 'nanoseconds', bytes: 'bytes' }[series().unit] ?? 'none';
-  const all = weights.reduce((a, b) => a + b, 0);
+  const stacks = Array.from(shownStacks(), ({ path, weights }) => ({ path: path.map(numberOf), weights }));
+  const unit = { nanoseconds: 'nanoseconds', bytes: 'bytes' }[shownUnit()] ?? 'none';
+  const profile = (_, side) => {
+    const own = stacks.filter(({ weights }) => weights[side] > 0);
+    const name = isComparing() ? `${['before', 'after'][side]}: ${sideNames()[side]}, ${shownUnit()}` : `${head.name} ${series().title}`;
+    const weights = own.map((stack) => stack.weights[side]);
+    return { type: 'sampled', name, unit, startValue: 0, endValue: weights.reduce((a, b) => a + b, 0), samples: own.map(({ path }) => path), weights };
+  };
+  const profiles = shownSides().map(profile);
   return JSON.stringify({
     $schema: 'https://www.speedscope.app/file-format-schema.json',
     shared: { frames: Array.from(frames.keys(), (frame) => ({ name: labelOf(frame), file: moduleOf(frame) || undefined })) },
-    profiles: [{ type: 'sampled', name: `${head.name} ${series().title}`, unit, startValue: 0, endValue: all, samples, weights }],
-    name: head.name, exporter: head.generator,
+    profiles, name: head.name, exporter: head.generator,
   });
 }
 
@@ -94,6 +108,9 @@ function exportDialog() {
     save(format.make(), format.type, `${head.name.replace(/[^\w.-]/g, '_')}.${format.extension}`);
     byId('dialog').close();
   } }, format.title);
-  openDialog('Export what is selected', element('p', {}, `${amount(selectedSums().all, series().unit)} of ${series().title}, ${count(selectedSums().allSamples)} samples.`),
+  const what = isComparing()
+    ? `Both sides, in ${shownUnit()}: before is ${sideNames()[0]}, after is ${sideNames()[1]}. Folded stacks have two numbers each, as difffolded.pl writes them, and a file for speedscope has two profiles.`
+    : `${amount(selectedSums().all, series().unit)} of ${series().title}, ${count(selectedSums().allSamples)} samples.`;
+  openDialog('Export what is selected', element('p', {}, what),
     element('div', { class: 'choices' }, ...Object.entries(FORMATS).map(button), element('button', { onclick: savePicture }, 'This picture as PNG')));
 }

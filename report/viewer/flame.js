@@ -7,7 +7,7 @@ class FlameGraph {
   // `makeRoot` gives the root box of what is selected.
   constructor(name, makeRoot) {
     this.makeRoot = makeRoot;
-    this.canvas = element('canvas', { tabindex: 0, role: 'img', 'aria-label': name, class: 'flame-canvas' });
+    this.canvas = pictureOf(`${name}. Arrows go from frame to frame; the table has the same functions.`, () => this.draw(), { class: 'flame-canvas' });
     this.spacer = element('div', { class: 'flame-spacer' }, this.canvas);
     this.scroller = element('div', { class: 'flame' }, this.spacer);
     this.nothing = element('p', { class: 'nothing', hidden: true });
@@ -138,7 +138,7 @@ class FlameGraph {
   }
 
   color(box) {
-    return isComparing() ? changeColor(box) : colorOf(box.frame);
+    return isComparing() ? changeColor(box) : colorOf(box.frame, colorsBy === 'thread' ? threadMost(box) : null);
   }
 
   describe(box) {
@@ -195,6 +195,16 @@ class FlameGraph {
   zoom(box) {
     this.zoomed = box;
     this.layout();
+  }
+
+  whole() {
+    this.zoom(this.root);
+  }
+
+  // The frame that keys are about.
+  frameAtHand() {
+    const box = this.chosen ?? this.hovered?.box;
+    return box?.above ? box.frame : null;
   }
 
   // Leaves the zoom; false if there was none.
@@ -255,14 +265,14 @@ function describeBox(box, root) {
   return [
     labelOf(box.frame),
     ...(home ? [home] : []),
+    ...(colorsBy === 'thread' ? [`most of it in ${threadText(threadMost(box))}`] : []),
     `total ${amount(box.total, unit)} (${percent(box.total, root.total)}), ${count(box.samples)} samples`,
     `self ${amount(box.own, unit)} (${percent(box.own, root.total)})`,
   ];
 }
 
 // Why there is nothing to see.
-function nothingText(asksForTimes = false) {
-  const one = series();
+function nothingText(asksForTimes = false, one = series()) {
   if (comparison.head && compared().sides.some((side) => side.all > 0)) return 'With this width of frames there is nothing to draw: choose another one.';
   if (selection.before && !canCompare()) return `${one.title} has no times here, so that ranges of time cannot be compared.`;
   if (one.total.samples === 0) return `There are no samples of ${one.title}: ${one.none}.`;
@@ -278,7 +288,7 @@ function choice(label, value, options, change) {
     ...options.map(([key, text]) => element('option', { value: key, selected: key === value }, text))));
 }
 
-const colorChoice = (redraw) => choice('Colours by', colorsBy, [['kind', 'kind'], ['module', 'module']], (by) => {
+const colorChoice = (redraw) => choice('Colours by', colorsBy, [['kind', 'kind'], ['module', 'module'], ['thread', 'thread']], (by) => {
   colorsBy = by;
   redraw();
 });
@@ -287,7 +297,7 @@ function flameView() {
   lastGraph = flameGraph;
   const direction = choice('Order', selection.inverted ? '1' : '', [['', 'callers first'], ['1', 'inverted: own time first']],
     (value) => select({ inverted: value === '1' }));
-  const reset = element('button', { onclick: () => flameGraph.zoom(flameGraph.root) }, 'Whole graph (0)');
+  const reset = element('button', { onclick: () => flameGraph.whole() }, 'Whole graph (0)');
   const bar = isComparing() ? comparisonBar() : null;
   const tools = comparison.head ? [reset] : [direction, bar ? null : colorChoice(() => flameGraph.draw()), reset, sourceButton(), filterButtons()];
   return {

@@ -6,13 +6,15 @@ const WIDEST = 48; // Pixels that a column has, at most.
 
 const heatmap = {
   start() {
-    this.canvas = element('canvas', { tabindex: 0, role: 'img', class: 'heat', 'aria-label': 'Heat map of activity. Drag from one moment to another to select the time between.' });
+    this.canvas = pictureOf('Heat map of activity. Drag from one moment to another to select the time between; arrows go from cell to cell, Enter selects one.', () => this.draw(), { class: 'heat' });
+    this.canvas.addEventListener('keydown', (event) => this.arrow(event));
     this.about = element('span', { class: 'quiet' });
     this.nothing = element('p', { class: 'nothing', hidden: true });
     this.redraw = onceAFrame(() => this.draw());
     new ResizeObserver(this.redraw).observe(this.canvas);
     this.canvas.addEventListener('mousemove', (event) => this.hover(event));
     this.canvas.addEventListener('mouseleave', hideTip);
+    this.cursor = null; // The cell that arrows have come to.
     this.from = null; // The cell in which the button was pressed, while it is.
     this.canvas.addEventListener('pointerdown', (event) => {
       if (event.button !== 0) return;
@@ -23,9 +25,7 @@ const heatmap = {
       if (event.button !== 0 || this.from === null) return;
       const cells = [this.from, this.cellAt(event)].sort((a, b) => a - b);
       this.from = null;
-      // The last cells may be behind the end.
-      const from = Math.min(Math.floor(cells[0] * this.cell), allTicks() - 1);
-      select({ from, until: Math.min(Math.ceil((cells[1] + 1) * this.cell), allTicks()) });
+      this.selectCells(...cells);
     });
     this.canvas.addEventListener('pointercancel', () => {
       this.from = null;
@@ -64,6 +64,11 @@ const heatmap = {
       draw.fillRect(Math.floor(cell / CELLS) * wide, (cell % CELLS) * tall, Math.max(wide - 1, 0.5), tall);
     });
     draw.globalAlpha = 1;
+    if (this.cursor !== null) {
+      draw.strokeStyle = styleOf('--accent');
+      draw.lineWidth = 2;
+      draw.strokeRect(Math.floor(this.cursor / CELLS) * wide, (this.cursor % CELLS) * tall, wide, tall);
+    }
     const range = selectedRange();
     if (range) {
       draw.fillStyle = styleOf('--veil');
@@ -78,11 +83,30 @@ const heatmap = {
     const part = (at, size, of) => Math.min(Math.max(Math.floor((at / size) * of), 0), of - 1);
     return part(event.clientX - bounds.left, Math.min(bounds.width, this.columns * WIDEST), this.columns) * CELLS + part(event.clientY - bounds.top, bounds.height, CELLS);
   },
+  describe(cell) {
+    return [rangeText(cell * this.cell, (cell + 1) * this.cell), `${amount(Math.round(this.cells[cell]), series().unit)} ${series().spent}`];
+  },
   hover(event) {
-    const cell = this.cellAt(event);
-    const lines = [rangeText(cell * this.cell, (cell + 1) * this.cell), `${amount(Math.round(this.cells[cell]), series().unit)} ${series().spent}`];
+    const lines = this.describe(this.cellAt(event));
     showTip(event, lines);
     say(lines.join(' · '));
+  },
+  arrow(event) {
+    const step = { ArrowLeft: -CELLS, ArrowRight: CELLS, ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (event.key === 'Enter' && this.cursor !== null) this.selectCells(this.cursor, this.cursor);
+    else if (!step) return;
+    else {
+      const next = this.cursor === null ? 0 : this.cursor + step;
+      if (this.cells[next] !== undefined) this.cursor = next;
+      say(this.describe(this.cursor).join(' · '));
+      this.draw();
+    }
+    event.preventDefault();
+  },
+  selectCells(first, last) {
+    // The last cells may be behind the end.
+    const from = Math.min(Math.floor(first * this.cell), allTicks() - 1);
+    select({ from, until: Math.min(Math.ceil((last + 1) * this.cell), allTicks()) });
   },
 };
 

@@ -1,10 +1,11 @@
 // Keys, and the dialogs that they and buttons open.
 
 const KEYS = [
-  ['1 … 9', 'views, in the order of the tabs'],
+  ['1 … 9', 'the first nine views, in the order of the tabs'],
+  ['[ and ]', 'the view before, and the next one'],
   ['/', 'search; in what it finds, . and , go to the next and the one before'],
   ['Enter, click', 'zoom into a frame of a graph; arrows move'],
-  ['0', 'whole graph'],
+  ['0', 'whole graph, or time'],
   ['i', 'callers first, or own time first'],
   ['f', 'focus: only what is below the chosen frame’s function'],
   ['Shift f', 'only stacks with the function'],
@@ -16,6 +17,8 @@ const KEYS = [
   ['r', 'close direct recursion'],
   ['b', 'keep the selected time and threads as before, to compare others with it'],
   ['Esc', 'back: search, zoom, comparison, last filter, threads, time'],
+  ['+ -, Shift ← →', 'in the flame chart: zoom, pan; Ctrl and the wheel zoom; a second click zooms into the frame'],
+  ['arrows', 'on a picture over time: go to moments and threads, which are read out; Enter selects'],
   ['w a s d, f', 'on the timeline: zoom, pan, fit the selection; Ctrl and the wheel zoom'],
   ['drag', 'select a range of time; double click on the strip for all'],
   ['?', 'these keys'],
@@ -62,14 +65,14 @@ function functionAtHand() {
   const row = ['focus', 'hover'].map((how) => byId('view').querySelector(`tr[data-symbol]:${how}`)).find(Boolean);
   if (row) return Number(row.dataset.symbol);
   if (selection.view === 'source') return sourceSymbol();
-  const box = lastGraph?.chosen ?? lastGraph?.hovered?.box;
-  if (box?.above && code.isFunction[box.frame]) return code.symbol[box.frame];
+  const frame = lastGraph?.frameAtHand() ?? null;
+  if (frame !== null && code.isFunction[frame]) return code.symbol[frame];
   return selection.view === 'sandwich' ? sandwiched() : null;
 }
 
 // Takes one thing back.
 function back() {
-  if (lastGraph && ['flame', 'sandwich'].includes(selection.view) && lastGraph.back()) return;
+  if (lastGraph && ['flame', 'chart', 'sandwich'].includes(selection.view) && lastGraph.back()) return;
   if (selection.search) select({ search: '' });
   else if (selection.before) select({ before: null });
   else if (selection.filters.length) select({ filters: selection.filters.slice(0, -1) });
@@ -99,10 +102,11 @@ function onKey(event) {
   else if (event.key === 'b') keepAsBefore();
   else if (event.key === 'r') addFilter({ op: 'recursion', arg: null });
   else if (event.key === 'i') select({ view: 'flame', inverted: !selection.inverted });
-  else if (event.key === '0') lastGraph?.zoom(lastGraph.root);
+  else if (event.key === '0') lastGraph?.whole();
   else if (event.key === '.' || event.key === ',') lastGraph?.find(event.key === '.' ? 1 : -1);
   else if (event.key === '/') byId('search').focus();
   else if (event.key === '?') helpDialog();
+  else if (event.key === '[' || event.key === ']') turnTo(event.key === ']' ? 1 : -1);
   else if (/^[1-9]$/.test(event.key) && [...views.keys()][event.key - 1]) select({ view: [...views.keys()][event.key - 1] });
   else return;
   event.preventDefault();

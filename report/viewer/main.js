@@ -53,15 +53,21 @@ function makeHeader() {
   byId('tabs').addEventListener('keydown', (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
-    const names = [...views.keys()];
-    const next = names[(names.indexOf(selection.view) + step + names.length) % names.length];
-    select({ view: next });
-    byId(`tab-${next}`).focus();
+    turnTo(step);
+    byId(`tab-${selection.view}`).focus();
   });
+}
+
+// Goes so many tabs further.
+function turnTo(step) {
+  const names = [...views.keys()];
+  select({ view: names[(names.indexOf(selection.view) + step + names.length) % names.length] });
 }
 
 function updateHeader() {
   byId('event').value = selection.series;
+  byId('search').placeholder = `Search ${selection.view === 'timeline' ? 'threads' : 'functions'} (/)`;
+  byId('search').ariaLabel = byId('search').placeholder;
   if (document.activeElement !== byId('search')) byId('search').value = selection.search;
   byId('threads-button').textContent = selection.threads
     ? selection.threads.size === 1 ? `Thread: ${threadText([...selection.threads][0])}` : `${selection.threads.size} threads` : 'All threads';
@@ -82,7 +88,7 @@ function updateHeader() {
   if (selection.from !== null) chips.push(chip(after + rangeText(selection.from, selection.until) + untimed, () => select({ from: null, until: null })));
   if (selection.threads) chips.push(chip(after + threadsText(selection.threads), () => select({ threads: null })));
   selection.filters.forEach((filter, i) => {
-    chips.push(chip(filterText(filter), () => select({ filters: selection.filters.toSpliced(i, 1) })));
+    chips.push(chip(filterText(filter), () => select({ filters: selection.filters.filter((_, other) => other !== i) })));
   });
   byId('filters').replaceChildren(...chips);
   byId('filters').hidden = chips.length === 0;
@@ -106,7 +112,7 @@ async function update() {
 
 async function start() {
   if (!('DecompressionStream' in window)) {
-    return complain('This browser cannot unpack the page’s data (it has no DecompressionStream). Open the page in Firefox 113, Chrome 80, Safari 16.4 or later.');
+    return complain('This browser cannot unpack the page’s data (it has no DecompressionStream). Open the page in Firefox 113, Chrome 97, Safari 16.4 or later.');
   }
   if (!byId('end')) return complain('This page is incomplete: its end is missing. Copy the file again, or write it again with report --html.');
   head = await unpackJson('head');
@@ -145,7 +151,7 @@ async function startComparison() {
   const shown = { ...NOTHING, title: diff.event, none: diff.none, total: { samples: 1, weight: 1 } };
   head = { name: diff.name, generator: diff.generator, series: [shown], first: 0, threads: [], span_ns: 0, tick_ns: 1 };
   views = diffViews;
-  for (const id of ['threads-button', 'export-button']) byId(id).hidden = true;
+  byId('threads-button').hidden = true;
   byId('event').parentElement.hidden = true;
 }
 

@@ -1,6 +1,9 @@
 // What was recorded, what is missing, and where to look.
 
 let exact = null; // Views as `report --json` has them.
+const FIRST_NOTES = 5; // Others are folded.
+
+const countedSamples = (number) => `${count(number)} ${number === 1 ? 'sample' : 'samples'}`;
 
 function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== '');
@@ -20,7 +23,9 @@ function overview() {
   const only = range || selection.threads || selection.filters.length ? `, of what is selected${range}` : '';
   const top = selectedSums().functions.slice().sort((a, b) => b.own - a.own).slice(0, 10);
   return [
+    ...findings(exact.doctor?.data.findings ?? []),
     ...notesBox([...head.notes, ...notes]),
+    ...notesBox(exact.heap?.data.notes ?? [], goTo('heap', {}, 'Heap')),
     missing(quality, trace),
     element('h2', {}, 'Recorded'),
     facts([
@@ -32,6 +37,7 @@ function overview() {
       ['Redacted', trace.redacted.map(({ what, count: n }) => `${what}: ${count(n)}`).join(', ')],
       ['Made by', exact.summary.generator],
     ]),
+    ...besides(exact.summary.data.overview),
     ...trace.recordings.map((one) => facts([
       ['Recording', trace.recordings.length > 1 ? one.label : null],
       ['Host', [one.host, one.os, one.cpus && `${one.cpus} CPUs`].filter(Boolean).join(', ')],
@@ -48,9 +54,37 @@ function overview() {
   ];
 }
 
-function notesBox(notes) {
+// What rules found, as --doctor has it.
+function findings(found) {
+  if (!found.length) return [];
+  const one = ({ severity, title, evidence, but, next }) => element('li', { class: severity },
+    element('details', {}, element('summary', {}, `${severity}: ${title}`),
+      element('ul', {}, ...[...evidence, but && `But: ${but}`].filter(Boolean).map((text) => element('li', {}, text))),
+      element('pre', {}, next.join('\n'))));
+  return [element('section', { class: 'findings' }, element('h2', {}, 'Findings'), element('ul', {}, ...found.map(one)))];
+}
+
+// What it did besides running, of all that the page was made of; each leads to its view.
+function besides({ on_cpu: cpu, waiting, idle, syscalls, memory }) {
+  const named = ({ rows, left_out: left }, name) =>
+    [...rows.map((row) => `${row[name]} ${duration(row.total_ns)}`), left ? `${count(left)} more` : null].filter(Boolean).join(', ');
+  const link = (view, text) => (text ? goTo(view, {}, text) : null);
+  return [facts([
+    ['On CPU', link('timeline', cpu && `${cpu.complete ? '' : 'at least '}${duration(cpu.ran_ns)} = ${(cpu.ran_ns / Math.max(cpu.in_ns, 1)).toFixed(2)} cores by the scheduler’s count; threads waited ${duration(cpu.ready_ns)} for a CPU`)],
+    ['Waiting', link('waits', waiting && `${duration(waiting.total_ns)}: ${named(waiting.reasons, 'reason')}`)],
+    ['Idle', link('waits', idle && `${duration(idle.total_ns)} by design: ${named(idle.reasons, 'reason')}`)],
+    ['Calls', link('syscalls', syscalls && `${count(syscalls.count)} in ${duration(syscalls.total_ns)}, ${count(syscalls.errors)} failed: ${named(syscalls.calls, 'syscall')}`)],
+    ['Memory', link('heap', memory && `${estimate(memory.allocated.bytes, bytes)} allocated, ${estimate(memory.at_peak.bytes, bytes)} at the peak, ${estimate(memory.live_at_end.bytes, bytes)} never freed`)],
+  ])];
+}
+
+// `link`: to the view that they are about.
+function notesBox(notes, link = null) {
   const unique = [...new Set(notes)];
-  return unique.length ? [element('section', { class: 'notes' }, element('h2', {}, 'To know'), element('ul', {}, ...unique.map((note) => element('li', {}, note))))] : [];
+  const items = unique.map((note) => element('li', {}, note));
+  const more = items.splice(FIRST_NOTES);
+  if (more.length) items.push(element('li', {}, element('details', {}, element('summary', {}, `${count(more.length)} more`), element('ul', {}, ...more))));
+  return unique.length ? [element('section', { class: 'notes' }, element('h2', {}, 'To know', link && ' of the ', link), element('ul', {}, ...items))] : [];
 }
 
 // What is missing, or that nothing is. Of stacks and names, that is known of the event of
@@ -61,11 +95,15 @@ function missing(quality, trace) {
   const items = [];
   for (const { what, count: n, reasons } of quality.lost) {
     const why = reasons.map((reason) => `${reason.what}${reason.count ? ` (${count(reason.count)})` : ''}`).join(', ');
-    items.push(`${n === null ? 'An unknown number of' : count(n)} ${what} lost${why ? `: ${why}` : ''}`);
+    const loss = head.losses.find((one) => one.what === what);
+    items.push([`${n === null ? 'An unknown number of' : count(n)} ${what} lost${why ? `: ${why}` : ''} `,
+      loss && element('button', { class: 'link', onclick: () => lookAtTime(loss) }, 'when')]);
   }
   for (const [event, { truncated, unnamed_samples: unnamed }] of byEvent) {
-    for (const { what, count: n } of truncated) items.push(`${count(n)} samples of ${titleOf(event)} with a truncated stack: ${what}`);
-    if (unnamed) items.push(`${count(unnamed)} samples of ${titleOf(event)} in functions without a name`);
+    const one = head.series.findIndex(({ name }) => name === event || name.startsWith(`${event}.`));
+    const where = (view, text) => one >= 0 && goTo(view, { series: one }, text);
+    for (const { what, count: n } of truncated) items.push([`${countedSamples(n)} of ${titleOf(event)} with a truncated stack: ${what} `, where('flame', 'which')]);
+    if (unnamed) items.push([`${countedSamples(unnamed)} of ${titleOf(event)} in functions without a name `, where('table', 'which')]);
   }
   for (const { what, why } of quality.inexact_sums) items.push(`Sums of ${what} are not exact: ${why}`);
   for (const one of trace.recordings) if (one.cut_short) items.push(`The recording ${one.label ?? ''} was cut short: its recorder was killed`);
@@ -73,7 +111,7 @@ function missing(quality, trace) {
     const stacks = byEvent.size ? `, and every stack of ${[...byEvent.keys()].map(titleOf).join(', ')} is complete` : '';
     return element('p', { class: 'good' }, `✓ Nothing is known to be lost${stacks}.`);
   }
-  return element('section', { class: 'missing' }, element('h2', {}, 'What is missing'), element('ul', {}, ...items.map((item) => element('li', {}, item))));
+  return element('section', { class: 'missing' }, element('h2', {}, 'What is missing'), element('ul', {}, ...items.map((item) => element('li', {}, ...[item].flat().filter(Boolean)))));
 }
 
 function eventsTable() {

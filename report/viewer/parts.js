@@ -29,15 +29,17 @@ function compareParts() {
   const parts = selectedParts();
   const [before, after] = parts;
   const one = series();
-  const sums = canCompare() ? parts.map((part) => sumsOf(part, [...selection.filters, ...withoutRoots(parts)])) : [nothingAtAll(), nothingAtAll()];
+  const filters = [...selection.filters, ...withoutRoots(parts)];
+  const sums = canCompare() ? parts.map((part) => sumsOf(part, filters)) : [nothingAtAll(), nothingAtAll()];
   const own = !isSameThreads(before.threads, after.threads);
   const lengths = parts.map(lengthOf);
   const key = [selection.series, own, ...lengths].join();
   if (lastCompared.key !== key || sums.some((each, i) => lastCompared.sums[i] !== each)) {
-    const rate = hasRates(parts) ? one.rates[own ? 1 : 0] : null;
-    const perTime = (part, i) => rate.factor / (lengths[i] * (own ? part.threads?.size ?? head.threads.length : 1));
-    const sides = rate ? sums.map((each, i) => scaledBy(each, perTime(parts[i], i))) : sums;
-    lastCompared = { sums, key, compared: new Compared(sides, rate?.unit ?? one.unit) };
+    const rate = hasRates(parts) ? one.rates[own ? 1 : 0] : { factor: 1, unit: one.unit };
+    const exposures = parts.map((part, i) => (!hasRates(parts) ? 1 : lengths[i] * (own ? part.threads?.size ?? head.threads.length : 1)));
+    const sides = sums.map((each, i) => scaledBy(each, rate.factor / exposures[i]));
+    const judged = undecided(parts) ? null : judge(parts, sides, exposures, rate.factor, filters);
+    lastCompared = { sums, key, compared: new Compared(sides, rate.unit, judged) };
   }
   return lastCompared.compared;
 }
@@ -46,6 +48,16 @@ const hasRates = (parts) => series().rates.length > 0 && parts.every((part) => l
 
 // What has no times is all in every range of time.
 const canCompare = () => series().timed || isSameTime(...selectedParts());
+
+// Why it cannot be said here which changes are more than chance, if so.
+function undecided(parts) {
+  const { kind } = series();
+  if (!canCompare()) return nothingText();
+  if (kind === 'alloc') return 'How allocations vary by chance is not in this page.';
+  const isAddedUp = ({ from, until }) => partsOf(series(), from, until).some((rows) => rows.time && rows.samples);
+  if (parts.some(isAddedUp)) return 'There are so many samples that not each is in this page, and how they vary by chance is not known from these.';
+  return '';
+}
 
 let nothing = null;
 function nothingAtAll() {
@@ -65,36 +77,47 @@ function withoutRoots(parts) {
 }
 
 // Names of the processes that a part has rows of.
-function processesOf({ from, until, threads }) {
+function processesOf(part) {
   const names = new Set();
-  for (const rows of partsOf(series(), from, until)) {
-    for (const { thread, start, end } of rows.runs) {
-      const { process } = head.threads[thread];
-      if ((threads && !threads.has(thread)) || names.has(process)) continue;
-      const isIn = (row) => from === null || !rows.time
-        || (rows.time[row] < until && Math.max(rows.time[row] + 1, rows.time[row] + (rows.duration?.[row] ?? 0)) > from);
-      for (let row = start; row < end; row++) {
-        if (!isIn(row)) continue;
-        names.add(process);
-        break;
-      }
-    }
+  for (const [thread, runs] of runsOf(part)) {
+    const { process } = head.threads[thread];
+    if (!names.has(process) && runs.some(([rows, run]) => hasRowsIn(rows, run, part))) names.add(process);
   }
   return names;
 }
 
-// What both sides are, and how to have verdicts of their changes.
+function hasRowsIn(rows, run, part) {
+  const [start, end] = rowsWithin(rows, run, part);
+  for (let row = start; row < end; row++) if (weightWithin(rows, row, part) >= 0) return true;
+  return false;
+}
+
+// Whether something may be in both, as far as times and threads tell.
+function overlap([one, other]) {
+  const inTime = one.from === null || other.from === null || (one.from < other.until && other.from < one.until);
+  return inTime && (!one.threads || !other.threads || [...one.threads].some((thread) => other.threads.has(thread)));
+}
+
+function noiseText({ isTimed }) {
+  if (!isTimed[0] && !isTimed[1]) return 'Noise is that of the number of samples alone, since their times are not known; bursts add to it.';
+  const other = isTimed[0] && isTimed[1] ? '' : `, and of what is ${isTimed[0] ? 'after' : 'before'} that of the number of samples alone`;
+  return `Noise is what slices of time differ by${other}.`;
+}
+
+// What both sides are, and what is known of their changes.
 function saidOfParts() {
-  const [before, after] = selectedParts();
-  const one = compared();
-  const [was, is] = one.sides.map((side) => side.all);
-  const all = element('span', { class: 'all', 'data-before': was, 'data-after': is }, `all: ${value(was)} → ${value(is)}, ${change(is - was)} ${one.unit}`);
-  const { command, left } = verdictsBy(before, after);
+  const parts = selectedParts();
+  const { sides, unit, judged } = compared();
+  const [was, is] = sides.map((side) => side.all);
+  const verdict = judged ? `: ${VERDICTS[judged.all.verdict]} (95 % interval ${interval(judged.all)})` : '';
+  const all = element('span', { class: 'all', 'data-before': was, 'data-after': is, 'data-verdict': judged && SHORT_VERDICTS[judged.all.verdict], 'data-interval': judged?.all.interval }, `all: ${value(was)} → ${value(is)}, ${change(is - was)} ${unit}${verdict}`);
+  const { command, left } = verdictsBy(...parts);
   const without = left.length ? ` (which has no filter such as ${left.join(' or ')})` : '';
-  const why = canCompare() ? 'Changes are shown without a verdict. Whether they are more than chance, this says:'
-    : `${nothingText()} This does:`;
+  const unknown = undecided(parts) || (judged ? '' : 'Shares are not tested here.');
+  const why = unknown ? `${unknown} Changes have no verdict. Whether they are more than chance, this says:`
+    : `${noiseText(judged)} How much such parts differ at other times or in other threads is not known from one on each side: differences may be between these two only.${overlap(parts) ? ' They overlap: what is in both counts on both sides, so that less of a change is seen and proven.' : ''} In a terminal, with what explains the changes:`;
   return [
-    element('span', {}, `before: ${partText(before)}`), element('span', {}, `after: ${partText(after)}`), canCompare() ? all : null,
+    ...parts.map((part, i) => element('span', {}, `${['before', 'after'][i]}: ${partText(part)}`)), canCompare() ? all : null,
     element('span', {}, `${why} `, element('code', { class: 'command' }, command), without),
   ].filter(Boolean);
 }
@@ -105,7 +128,8 @@ function verdictsBy(before, after) {
   const { kind, name } = series();
   if (kind === 'alloc') words.push('--heap', '--metric', name.slice(name.indexOf('.') + 1));
   else words.push('--event', name);
-  if (series().rates.length && !hasRates([before, after])) words.push('--per', 'raw');
+  if (selection.width === 'share') words.push('--per', 'share');
+  else if (series().rates.length && !hasRates([before, after])) words.push('--per', 'raw');
   const left = [];
   const known = new Set();
   for (const { op, arg } of selection.filters) {

@@ -13,12 +13,12 @@ const callees = new FlameGraph('What the function called', () => calleesOf(sums(
 // What it is in what is selected, or in both sides of a comparison.
 function aboutFunction(symbol) {
   const isIt = (row) => row.symbol === symbol;
-  const row = isComparing() ? compared().functions('total').find(isIt) : selectedSums().functions.find(isIt);
+  const row = isComparing() ? compared().both.find(isIt) : selectedSums().functions.find(isIt);
   if (!row) return `${code.names[symbol]} is not in what is selected.`;
   if (isComparing()) {
     const [own, total] = [row.self, row.total].map(({ before, after }) => `${value(before)} → ${value(after)}`);
-    const verdict = comparison.document?.functions.find(isIt)?.total.verdict;
-    return `${labelOf(row.frame)} — self ${own}, total ${total} ${compared().unit}${verdict ? `: ${verdict === 'no evidence' ? VERDICTS[0] : verdict}` : ''}`;
+    const { verdict } = row.total;
+    return `${labelOf(row.frame)} — self ${own}, total ${total} ${compared().unit}${verdict ? `: ${VERDICTS[SHORT_VERDICTS.indexOf(verdict)]}` : ''}`;
   }
   const { unit } = series();
   return `${labelOf(row.frame)} — self ${amount(row.own, unit)}, total ${amount(row.total, unit)} (${percent(row.total, selectedSums().all)})`;

@@ -166,38 +166,79 @@ function firstAfter(times, start, end, time) {
   return start;
 }
 
-// Adds up the rows that a range of time and threads select, by node or by end. Of an
-// interval, the part in the range counts.
+// Adds up the rows that a range of time and threads select, by node or by end.
 function addUp(one, from, until, threads, own, samples, by = 'node') {
   for (const rows of partsOf(one, from, until)) {
-    const { time, duration, [by]: node, weight } = rows;
-    // Of just this window, and cut where it is.
-    const whole = from === null || (rows.from === from && rows.until === until);
-    const counts = rows.samples;
     for (const run of rows.runs) {
-      if (threads && !threads.has(run.thread)) continue;
-      let { start, end } = run;
-      if (whole || !time) {
-        for (let row = start; row < end; row++) {
-          own[node[row]] += weight[row];
-          samples[node[row]] += counts ? counts[row] : 1;
-        }
-        continue;
-      }
-      end = firstAfter(time, start, end, until);
-      if (!duration) start = firstAfter(time, start, end, from);
-      for (let row = start; row < end; row++) {
-        let share = 1;
-        if (duration && duration[row] > 0) {
-          const stop = time[row] + duration[row];
-          if (stop <= from) continue;
-          share = (Math.min(stop, until) - Math.max(time[row], from)) / duration[row];
-        } else if (time[row] < from) continue;
-        own[node[row]] += share === 1 ? weight[row] : Math.round(weight[row] * share);
-        samples[node[row]] += counts ? counts[row] : 1;
-      }
+      if (!threads || threads.has(run.thread)) addRun(rows, run, from, until, own, samples, by);
     }
   }
+}
+
+// Those of one thread. Of an interval, the part in the range counts.
+function addRun(rows, run, from, until, own, samples, by) {
+  const { [by]: node, weight, samples: counts } = rows;
+  const part = { from, until };
+  const [start, end] = rowsWithin(rows, run, part);
+  if (isWithin(rows, part)) {
+    for (let row = start; row < end; row++) {
+      own[node[row]] += weight[row];
+      samples[node[row]] += counts ? counts[row] : 1;
+    }
+    return;
+  }
+  for (let row = start; row < end; row++) {
+    const inside = weightWithin(rows, row, part);
+    if (inside < 0) continue;
+    own[node[row]] += inside;
+    samples[node[row]] += counts ? counts[row] : 1;
+  }
+}
+
+// The first of a thread's rows that may be in a range of time, and the one after the last.
+function rowsWithin(rows, { start, end }, part) {
+  if (isWithin(rows, part)) return [start, end];
+  const { time, duration } = rows;
+  return [duration ? start : firstAfter(time, start, end, part.from), firstAfter(time, start, end, part.until)];
+}
+
+// Whether rows are all in a range of time: they are of just this one, and cut where it is.
+const isWithin = (rows, { from, until }) => from === null || (rows.from === from && rows.until === until) || !rows.time;
+
+// What of one of these is in the range; below 0 if it is not there.
+function weightWithin(rows, row, part) {
+  const { time, duration, weight } = rows;
+  if (isWithin(rows, part)) return weight[row];
+  const { from, until } = part;
+  if (!duration || duration[row] === 0) return time[row] < from ? -1 : weight[row];
+  const stop = time[row] + duration[row];
+  if (stop <= from) return -1;
+  const share = (Math.min(stop, until) - Math.max(time[row], from)) / duration[row];
+  return share === 1 ? weight[row] : Math.round(weight[row] * share);
+}
+
+// The rows that there are of each thread of a part, by section.
+function runsOf({ from, until, threads }) {
+  const runs = new Map();
+  for (const rows of partsOf(series(), from, until)) {
+    for (const run of rows.runs) {
+      if (threads && !threads.has(run.thread)) continue;
+      if (!runs.has(run.thread)) runs.set(run.thread, []);
+      runs.get(run.thread).push([rows, run]);
+    }
+  }
+  return runs;
+}
+
+// Weights of rows, 0 of those that filters leave out.
+function weightsLeft(rows) {
+  if (!selection.filters.length) return rows.weight;
+  const key = JSON.stringify(selection.filters);
+  if (rows.left?.key !== key) {
+    const nodes = nodesLeft(selection.filters);
+    rows.left = { key, weight: rows.weight.map((weight, row) => (nodes[rows.node[row]] < 0 ? 0 : weight)) };
+  }
+  return rows.left.weight;
 }
 
 // What graphs are as wide as.

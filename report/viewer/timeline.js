@@ -11,12 +11,13 @@ function spanOf(rows, row, one) {
 function addBins(bins, one, rows, start, end, from, until) {
   if (!rows.duration) return addMoments(bins, one, rows, start, end, from, until);
   const scale = bins.length / (until - from);
+  const weight = weightsLeft(rows);
   end = firstAfter(rows.time, start, end, until + 2e9 / head.tick_ns);
   for (let row = start; row < end; row++) {
     const [begin, stop] = spanOf(rows, row, one);
     if (stop <= from || begin >= until) continue;
     const [a, b] = [(begin - from) * scale, (stop - from) * scale];
-    const each = rows.weight[row] / Math.max(b - a, 1e-9);
+    const each = weight[row] / Math.max(b - a, 1e-9);
     const [first, last] = [Math.max(0, Math.floor(a)), Math.min(bins.length - 1, Math.floor(b))];
     if (first === last) bins[first] += each * (Math.min(b, bins.length) - Math.max(a, 0));
     else for (let bin = first; bin <= last; bin++) bins[bin] += each * (Math.min(b, bin + 1) - Math.max(a, bin));
@@ -26,8 +27,9 @@ function addBins(bins, one, rows, start, end, from, until) {
 // The same of rows that end when they have their times, by sums of all rows before: the
 // time that takes does not grow with them.
 function addMoments(bins, one, rows, start, end, from, until) {
-  const { time, weight } = rows;
-  const before = sumsBefore(rows);
+  const { time } = rows;
+  const weight = weightsLeft(rows);
+  const before = sumsBefore(rows, weight);
   const perWeight = one.unit === 'nanoseconds' ? 1 / head.tick_ns : 0;
   let [row, last] = [start, 0];
   for (let bin = 0; bin <= bins.length; bin++) {
@@ -40,7 +42,7 @@ function addMoments(bins, one, rows, start, end, from, until) {
     if (row < end) {
       const length = weight[row] * perWeight;
       const begun = tick - time[row] + length;
-      if (begun > 0) sum += (weight[row] * begun) / length;
+      if (begun > 0 && length > 0) sum += (weight[row] * begun) / length;
     }
     if (bin > 0) bins[bin - 1] += sum - last;
     last = sum;
@@ -48,12 +50,13 @@ function addMoments(bins, one, rows, start, end, from, until) {
 }
 
 // The weight of all rows before each one, and of all.
-function sumsBefore(rows) {
-  if (!rows.before) {
-    rows.before = new Float64Array(rows.count + 1);
-    for (let row = 0; row < rows.count; row++) rows.before[row + 1] = rows.before[row] + rows.weight[row];
+function sumsBefore(rows, weight) {
+  if (rows.before?.of !== weight) {
+    const sums = new Float64Array(rows.count + 1);
+    for (let row = 0; row < rows.count; row++) sums[row + 1] = sums[row] + weight[row];
+    rows.before = { of: weight, sums };
   }
-  return rows.before;
+  return rows.before.sums;
 }
 
 // Lets a range of time be dragged on a canvas. `range` gives what the canvas shows and
@@ -133,12 +136,51 @@ function drawSelected(draw, left, width, height, from, until) {
   draw.fillRect(a, 0, b - a, 3);
 }
 
+// A stretch of time of that length as near to `from` as may be.
+function windowIn(from, length, least, most) {
+  length = Math.min(Math.max(length, 10), most - least);
+  from = Math.min(Math.max(from, least), most - length);
+  return [from, from + length];
+}
+
+// Makes what a view shows of time so much longer, around a share of it.
+function zoomWindow(view, factor, share) {
+  const length = Math.max((view.until - view.from) * factor, 10);
+  view.show(view.from + (view.until - view.from - length) * share, length);
+}
+
+// With Ctrl, as without it wheels scroll.
+function zoomByWheel(canvas, view, place) {
+  canvas.addEventListener('wheel', (event) => {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    const { left, width } = place();
+    const at = (event.clientX - canvas.getBoundingClientRect().left - left) / width;
+    zoomWindow(view, event.deltaY > 0 ? 1.25 : 0.8, Math.min(Math.max(at, 0), 1));
+  }, { passive: false });
+}
+
+// Asks for more of what is in view of some events, once that does not move any more.
+function lookCloser(view, all, then) {
+  clearTimeout(view.asking);
+  view.asking = setTimeout(async () => {
+    try {
+      const window = [Math.floor(view.from), Math.ceil(view.until)];
+      await Promise.all(Array.from(all, (one) => readCloseUps(one, ...window)));
+      then();
+    } catch (error) {
+      failed(error);
+    }
+  }, 150);
+}
+
 // The strip above all views.
 const strip = {
   key: '',
   bins: null,
   start() {
     this.canvas = byId('strip-canvas');
+    this.canvas.drawNow = () => this.draw();
     this.redraw = onceAFrame(() => this.draw());
     dragTime(this.canvas, () => ({ left: 0, width: this.canvas.clientWidth, from: 0, until: allTicks() }), this.redraw);
     this.canvas.addEventListener('dblclick', () => select({ from: null, until: null }));
@@ -149,7 +191,10 @@ const strip = {
       const [from, until] = selectedRange() ?? [0, allTicks()];
       const by = Math.max(1, Math.round((until - from) / 20)) * step;
       const moved = event.shiftKey ? [from, until + by] : [from + by, until + by];
-      if (moved[0] >= 0 && moved[1] <= allTicks() && moved[0] < moved[1]) select({ from: moved[0], until: moved[1] });
+      if (moved[0] >= 0 && moved[1] <= allTicks() && moved[0] < moved[1]) {
+        select({ from: moved[0], until: moved[1] });
+        say(rangeText(...moved));
+      }
       event.preventDefault();
     });
     new ResizeObserver(this.redraw).observe(byId('strip'));
@@ -159,7 +204,7 @@ const strip = {
     byId('strip').hidden = !one.timed;
     const { clientWidth: width, clientHeight: height } = byId('strip');
     if (!one.timed || !width) return;
-    const key = [selection.series, partsOf(one).length, width, selection.threads && [...selection.threads]].join();
+    const key = [selection.series, partsOf(one).length, width, selection.threads && [...selection.threads], JSON.stringify(selection.filters)].join();
     if (key !== this.key) {
       this.key = key;
       this.bins = new Float64Array(Math.floor(width));
@@ -193,7 +238,8 @@ const timeline = {
   sortedBy: 'weight',
   bins: new Map(),
   start() {
-    this.canvas = element('canvas', { tabindex: 0, role: 'img', 'aria-label': 'Threads over time. W and S zoom, A and D pan, F fits the selection, dragging selects.' });
+    this.canvas = pictureOf('Threads over time. W and S zoom, A and D pan, F fits the selection, dragging selects; arrows go to moments and threads, Enter selects the thread.', () => this.draw());
+    this.canvas.addEventListener('keydown', (event) => this.arrow(event));
     this.spacer = element('div', { class: 'flame-spacer' }, this.canvas);
     this.scroller = element('div', { class: 'flame' }, this.spacer);
     this.legend = element('div', { class: 'legend' });
@@ -206,33 +252,26 @@ const timeline = {
     this.canvas.addEventListener('mouseleave', hideTip);
     this.canvas.addEventListener('click', (event) => {
       const track = this.trackAt(event);
-      if (track && event.clientX - this.canvas.getBoundingClientRect().left < this.left) {
-        const only = selection.threads?.size === 1 && selection.threads.has(track.thread);
-        select({ threads: only ? null : new Set([track.thread]) });
-      }
+      if (track && event.clientX - this.canvas.getBoundingClientRect().left < this.left) this.selectOnly(track);
     });
-    this.canvas.addEventListener('wheel', (event) => {
-      if (!event.ctrlKey) return;
-      event.preventDefault();
-      const at = (event.clientX - this.canvas.getBoundingClientRect().left - this.left) / this.width;
-      this.zoom(event.deltaY > 0 ? 1.25 : 0.8, Math.min(Math.max(at, 0), 1));
-    }, { passive: false });
+    zoomByWheel(this.canvas, this, () => this);
   },
   async update() {
     this.until ??= allTicks();
     const wait = head.series.findIndex((one) => one.kind === 'off-cpu' && one.timed);
     this.waits = wait >= 0 ? head.series[wait] : null;
-    if (this.waits) await readSeries(this.waits);
+    await Promise.all([this.waits, callSeries()].filter(Boolean).map(readSeries));
     this.bins.clear();
     const weights = new Map();
     for (const one of this.shown()) {
       for (const [section] of one.rows) {
         const rows = rowsOf.get(section);
+        const left = rows && weightsLeft(rows);
         for (const run of rows?.runs ?? []) {
           const track = weights.get(run.thread) ?? { thread: run.thread, weight: 0, runs: [] };
           weights.set(run.thread, track);
           track.runs.push({ one, section, rows, ...run });
-          if (one === series()) for (let row = run.start; row < run.end; row++) track.weight += rows.weight[row];
+          if (one === series()) for (let row = run.start; row < run.end; row++) track.weight += left[row];
         }
       }
     }
@@ -247,7 +286,7 @@ const timeline = {
     this.legend.replaceChildren(...(this.reasons.size ? ['Below each track, off the CPU: '] : []), ...Array.from(this.reasons, ([name, color]) =>
       element('span', {}, element('i', { style: { background: color } }), name)));
     const timed = series().timed || this.waits;
-    this.nothing.hidden = Boolean((timed && this.tracks.length) || this.lanes.length);
+    this.nothing.hidden = Boolean((timed && this.tracks.some((track) => track.weight > 0 || this.reasons.size)) || this.lanes.length);
     this.nothing.textContent = nothingText(!timed);
     this.draw();
   },
@@ -263,49 +302,32 @@ const timeline = {
       if (found) yield { one: run.one, rows, ...found };
     }
   },
-  // Asks for more of what is in view, once that does not move any more.
-  lookCloser() {
-    clearTimeout(this.asking);
-    this.asking = setTimeout(async () => {
-      const window = [Math.floor(this.from), Math.ceil(this.until)];
-      try {
-        await Promise.all([...this.shown()].map((one) => readCloseUps(one, ...window)));
-        this.bins.clear();
-        this.redraw();
-      } catch (error) {
-        failed(error);
-      }
-    }, 150);
-  },
   // Reasons with most time have colours of their own.
   reasonsOf() {
     const sums = new Map();
     for (const rows of partsOf(this.waits)) {
+      const weight = weightsLeft(rows);
       for (let row = 0; row < rows.count; row++) {
         const name = reasonOf(rows.node[row]);
-        sums.set(name, (sums.get(name) ?? 0) + rows.weight[row]);
+        sums.set(name, (sums.get(name) ?? 0) + weight[row]);
       }
     }
-    const names = [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a));
+    const names = [...sums.keys()].filter((name) => sums.get(name) > 0).sort((a, b) => sums.get(b) - sums.get(a));
     return new Map(names.slice(0, 7).map((name, i) => [name, REASON_COLORS[i]]));
   },
-  zoom(factor, at) {
-    const length = Math.min(Math.max((this.until - this.from) * factor, 10), allTicks());
-    const middle = this.from + (this.until - this.from) * at;
-    this.show(middle - length * at, length);
-  },
   show(from, length) {
-    length = Math.min(length, allTicks());
-    this.from = Math.min(Math.max(from, 0), allTicks() - length);
-    this.until = this.from + length;
-    this.bins.clear();
-    this.redraw();
-    if (length < allTicks()) this.lookCloser();
+    [this.from, this.until] = windowIn(from, length, 0, allTicks());
+    const redraw = () => {
+      this.bins.clear();
+      this.redraw();
+    };
+    redraw();
+    if (length < allTicks()) lookCloser(this, [...this.shown(), callSeries()].filter(Boolean), redraw);
   },
   key(event) {
     const length = this.until - this.from;
     const act = {
-      w: () => this.zoom(0.7, 0.5), s: () => this.zoom(1 / 0.7, 0.5),
+      w: () => zoomWindow(this, 0.7, 0.5), s: () => zoomWindow(this, 1 / 0.7, 0.5),
       a: () => this.show(this.from - length / 5, length), d: () => this.show(this.from + length / 5, length),
       f: () => {
         const [from, until] = selectedRange() ?? [0, allTicks()];
@@ -323,29 +345,53 @@ const timeline = {
   trackAt(event) {
     return this.tracks[this.numberAt(event) - this.lanes.length];
   },
-  hover(event) {
-    const [lane, track] = [this.lanes[this.numberAt(event)], this.trackAt(event)];
-    if ((!lane && !track) || dragged) return hideTip();
-    const x = event.clientX - this.canvas.getBoundingClientRect().left - this.left;
-    const tick = this.from + (x / this.width) * (this.until - this.from);
-    if (lane) {
-      const known = x >= 0 ? lane.at(tick, this.width / (this.until - this.from)) : [];
-      showTip(event, [lane.title, ...known]);
-      return say([lane.title, ...known].join(' · '));
+  selectOnly(track) {
+    const only = selection.threads?.size === 1 && selection.threads.has(track.thread);
+    select({ threads: only ? null : new Set([track.thread]) });
+  },
+  // Moves the cursor: to another moment, or another track or lane.
+  arrow(event) {
+    const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+    const last = this.lanes.length + this.tracks.length - 1;
+    const cursor = this.cursor ?? { number: 0, x: 0 };
+    const track = this.tracks[cursor.number - this.lanes.length];
+    if (event.key === 'Enter' && this.cursor && track) this.selectOnly(track);
+    else if (!x && !y) return;
+    else {
+      const number = Math.min(Math.max(cursor.number + y, 0), Math.max(last, 0));
+      this.cursor = { number, x: Math.min(Math.max(cursor.x + x / 100, 0), 1) };
+      const { scrollTop, clientHeight } = this.scroller;
+      const top = number * TRACK;
+      if (top < scrollTop || top + TRACK + 16 > scrollTop + clientHeight) this.scroller.scrollTop = Math.max(0, top - clientHeight / 2);
+      say(this.describe(number, this.cursor.x * this.width).join(' · '));
+      this.draw();
     }
+    event.preventDefault();
+  },
+  hover(event) {
+    const number = this.numberAt(event);
+    if (number < 0 || number >= this.lanes.length + this.tracks.length || dragged) return hideTip();
+    const lines = this.describe(number, event.clientX - this.canvas.getBoundingClientRect().left - this.left);
+    showTip(event, lines);
+    say(lines.join(' · '));
+  },
+  // What is known of a lane or track and, right of names, of a moment.
+  describe(number, x) {
+    const [lane, track] = [this.lanes[number], this.tracks[number - this.lanes.length]];
+    const tick = this.from + (x / this.width) * (this.until - this.from);
+    if (lane) return [lane.title, ...(x >= 0 ? lane.at(tick, this.width / (this.until - this.from)) : [])];
     const lines = [threadText(track.thread), `${amount(track.weight, series().unit)} ${series().spent}`];
     if (x >= 0) {
       lines.push(`at ${moment(tick * head.tick_ns, (this.until - this.from) * head.tick_ns)}`);
       for (const run of this.near(track)) {
         if (run.one !== this.waits || !run.rows.time) continue;
         let row = firstAfter(run.rows.time, run.start, run.end, tick) - 1;
-        if (row >= run.start && run.rows.time[row] + run.rows.duration[row] >= tick) {
+        if (row >= run.start && run.rows.time[row] + run.rows.duration[row] >= tick && weightsLeft(run.rows)[row] > 0) {
           lines.push(`${reasonOf(run.rows.node[row])}: ${duration(run.rows.duration[row] * head.tick_ns)}`);
         }
       }
     }
-    showTip(event, lines);
-    say(lines.join(' · '));
+    return lines;
   },
   draw() {
     const { clientWidth, clientHeight: height, scrollTop } = this.scroller;
@@ -377,6 +423,9 @@ const timeline = {
     draw.fillRect(0, 0, clientWidth, 16);
     drawAxis(draw, this.left, this.width, 16, this.from, this.until);
     drawSelected(draw, this.left, this.width, height, this.from, this.until);
+    if (!this.cursor) return;
+    draw.fillStyle = styleOf('--accent');
+    draw.fillRect(this.left + this.cursor.x * this.width - 1, 16 + this.cursor.number * TRACK - scrollTop, 2, TRACK);
   },
   drawTrack(draw, track, y) {
     const one = series();
@@ -402,11 +451,12 @@ const timeline = {
     for (const run of this.near(track)) {
       if (run.one !== this.waits || !run.rows.duration) continue;
       const { time, duration: lasts, node } = run.rows;
+      const weight = weightsLeft(run.rows);
       let right = 0;
       const end = firstAfter(time, run.start, run.end, this.until);
       for (let row = run.start; row < end; row++) {
         const stop = time[row] + lasts[row];
-        if (stop < this.from) continue;
+        if (stop < this.from || weight[row] === 0) continue;
         const [a, b] = pixelsOf((time[row] - this.from) * scale, (stop - this.from) * scale, right, this.width);
         if (b <= a) continue;
         draw.fillStyle = this.reasons.get(reasonOf(node[row])) ?? REASON_COLORS[7];
@@ -417,10 +467,16 @@ const timeline = {
   },
 };
 
-// Why a stack waited.
-function reasonOf(node) {
-  const frame = code.tree.frame[node];
-  return code.kind[frame] === 'reason' ? nameOf(frame).replace(/^\[off-CPU: |\]$/g, '') : 'unknown';
+// Why a stack waited, or which call it made.
+const reasonText = (frame) => (code.kind[frame] === 'reason' ? nameOf(frame).replace(/^\[[\w-]+: |\]$/g, '') : 'unknown');
+const reasonOf = (node) => reasonText(code.tree.frame[node]);
+
+// Shows a stretch of time in the timeline, and some of it before and after.
+function lookAtTime({ from, until }) {
+  const length = until - from;
+  timeline.until ??= allTicks();
+  timeline.show(from - length, 3 * length);
+  select({ view: 'timeline' });
 }
 
 let several = null; // Whether threads are of several processes.

@@ -64,6 +64,15 @@ class Tree {
     this.start = start;
   }
 
+  // How many frames are from the root to each node.
+  get depths() {
+    if (!this.depth) {
+      this.depth = new Uint32Array(this.size);
+      for (let node = 1; node < this.size; node++) this.depth[node] = this.depth[this.parent[node]] + 1;
+    }
+    return this.depth;
+  }
+
   // Nodes with no other one of the same function above them.
   get outermost() {
     if (this.outer) return this.outer;
@@ -172,6 +181,14 @@ function filteredTree(filters, whole = code.tree) {
     whole.filtered = { key, steps, tree };
   }
   return whole.filtered;
+}
+
+// Which node of the tree that is left each node of the whole one becomes (-1: its samples
+// are not selected).
+function nodesLeft(filters) {
+  const left = filteredTree(filters);
+  left.nodes ??= left.steps.reduce((into, step) => into.map((node) => (node < 0 ? node : step[node])), Int32Array.from(code.tree.parent.keys()));
+  return left.nodes;
 }
 
 // Sums of a whole tree, as those of the tree that is left of it.

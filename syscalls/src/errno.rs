@@ -27,6 +27,11 @@ pub fn message(number: u32) -> Option<&'static str> {
     find(number).map(|error| error.2)
 }
 
+/// The number of an error with this name.
+pub fn number(name: &str) -> Option<u32> {
+    Some(ERRORS.iter().chain(RESTARTS).find(|error| error.1 == name)?.0)
+}
+
 fn find(number: u32) -> Option<&'static (u32, &'static str, &'static str)> {
     ERRORS.iter().chain(RESTARTS).find(|error| error.0 == number)
 }
@@ -46,6 +51,10 @@ mod tests {
         ] {
             assert_eq!((name(number), message(number)), (Some(error), Some(text)));
         }
+        assert_eq!(
+            (number("ENOENT"), number("ERESTARTSYS"), number("E")),
+            (Some(2), Some(512), None)
+        );
         for unknown in [0, 41, 134, 511, 515, u32::MAX] {
             assert_eq!(name(unknown), None, "{unknown}");
         }

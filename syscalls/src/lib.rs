@@ -20,6 +20,7 @@ pub mod errno;
 pub mod uring;
 
 mod call;
+mod data;
 #[rustfmt::skip]
 mod errno_table;
 mod group;
@@ -29,6 +30,7 @@ mod uring_table;
 mod x86_64;
 
 pub use call::{Argument, Capture, Captured, MAX_CAPTURES, Syscall};
+pub use data::{Count, Data, MAX_DATA, Pointee, When};
 pub use group::Group;
 pub use kind::{Kind, Returns};
 

@@ -6,6 +6,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rz_convert::export::Format;
 use rz_format::{BlockKind, HEADER_LEN, rebuild_index};
 use rz_tests::{
     Output, PlainUser, RamDisk, Sysctl, Target, binary, conv, names_in, program, program_path, rec,
@@ -377,7 +378,7 @@ fn a_trace_without_samples_is_no_error() {
     assert!(shown.stdout.contains("no samples: none was taken"), "{shown}");
     assert!(shown.stderr.contains(why), "{shown}");
     report(&[text(&path), "--tree"]).success();
-    for format in ["folded", "pprof", "speedscope"] {
+    for format in Format::ALL.map(Format::name) {
         let out = dir.path().join(format);
         conv(&[text(&path), "--to", format, "-o", text(&out)]).success();
         assert!(out.is_file());

@@ -27,7 +27,10 @@ fn calls_of(what: &str, options: &[&str]) -> Contents {
     assert_eq!(trace.output.status.code(), Some(code), "{}", trace.output);
     let contents = trace.contents();
     assert_eq!(contents.damage, []);
-    assert_eq!(contents.losses(), Vec::<&rz_format::Loss>::new());
+    let said = contents.records.iter().filter(|record| matches!(record, Record::Note(_)));
+    let said: Vec<_> = said.collect();
+    let rows = contents.calls.len();
+    assert_eq!(contents.losses(), Vec::<&rz_format::Loss>::new(), "{rows} rows, {said:?}");
     contents
 }
 

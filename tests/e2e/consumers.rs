@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 mod fixture;
 mod heap;
+mod viewers;
 
 use fixture::{DOT, MAP, MUL, SAMPLES};
 
@@ -92,13 +93,7 @@ fn go_pprof_reads_every_table() {
 fn speedscope_shows_every_thread_and_function() {
     let trace = exported(Format::Speedscope);
     let page = speedscope_page(&trace);
-    let texts: Vec<&str> = page
-        .split(['<', '>'])
-        .skip(2)
-        .step_by(2)
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .collect();
+    let texts = texts_of(&page);
     let after = |title: &str, count: usize| {
         let start = texts.iter().position(|&text| text == title);
         let start = start.unwrap_or_else(|| panic!("no {title:?} in {texts:#?}")) + 1;
@@ -281,6 +276,12 @@ fn speedscope_page(trace: &Exported) -> String {
                 script.display()
             )),
     )
+}
+
+/// What a page shows, between its tags.
+fn texts_of(page: &str) -> Vec<&str> {
+    let texts = page.split(['<', '>']).skip(2).step_by(2).map(str::trim);
+    texts.filter(|text| !text.is_empty()).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

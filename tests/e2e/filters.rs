@@ -107,9 +107,10 @@ fn stacks_are_those_with_a_function(trace: &Trace) {
     // What the kernel and the C library did counts for their callers.
     let own = trace.folded(&["--only-module", "threads"]);
     let names = ["_start", "main", "enter_", "loop_until_deadline", "crunch"];
-    // Few instructions, so seldom in a sample: inlined functions of headers and
-    // the stubs that lead into the C library.
-    let rare = ["work", "now_ns", "deadline_ns", "atof", "say"];
+    // Few instructions, so seldom in a sample: inlined functions of headers, the stubs that
+    // lead into the C library, and what the compiler adds to the beginning and the end.
+    let rare = ["work", "now_ns", "deadline_ns", "atof", "say", "__do_global_dtors_aux"];
+    let rare = [&rare[..], &["deregister_tm_clones", "register_tm_clones", "frame_dummy"]].concat();
     for stack in own.stacks.keys() {
         let known = |frame: &str| {
             names.iter().chain(&rare).any(|name| frame.starts_with(name)) || frame.ends_with("@plt")

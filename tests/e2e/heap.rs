@@ -21,7 +21,7 @@ fn heap(profile: &Profile) -> &Heap {
     profile.heap.as_ref().expect("allocations were recorded")
 }
 
-/// Names of the functions on a site's stack, innermost first.
+/// Names of the functions on a site's stack, leaf first.
 fn names<'a>(profile: &'a Profile, site: &Site) -> Vec<&'a str> {
     profile
         .locations_of(site.stack)

@@ -70,24 +70,51 @@ fn samples_stand_for_those_that_are_left_out() {
 /// Sums stay what they are, however few calls there are one by one.
 #[test]
 fn sums_are_exact_whatever_is_left_out() {
-    let target = Target::start("flood", &["60"]);
-    let args = ["-d", "100", "-p", &target.pid_text(), "--syscalls", "--max-cpu", "1"];
-    let recorder = Recorder::start(&args);
-    thread::sleep(Duration::from_secs(3));
-    // Not by its clock: calls that begin when its time is over are in sums alone.
-    recorder.signal(Signal::SIGINT);
-    let trace = recorder.finish();
-    let contents = trace.contents();
+    let contents = flooded(&["--max-cpu", "1"], |_| thread::sleep(Duration::from_secs(3)));
     let said = notes(&contents);
     assert!(said.last().is_some_and(|note| note.contains("within its limits")), "{said:?}");
+    let counted = assert_exact_calls(&contents);
+    // Before the first step, all are written that there is room for.
+    assert!((contents.calls.len() as u64) < counted / 2, "{counted}");
+}
+
+/// Somebody stops the recorder for a while; its buffers are full in no time.
+#[test]
+fn sums_are_exact_after_a_stop() {
+    let contents = flooded(&["--max-cpu", "10000"], |recorder| {
+        thread::sleep(Duration::from_millis(500));
+        recorder.signal(Signal::SIGSTOP);
+        thread::sleep(Duration::from_secs(1));
+        recorder.signal(Signal::SIGCONT);
+        thread::sleep(Duration::from_millis(500));
+    });
+    assert_exact_calls(&contents);
+    assert!(lost(&contents, LossClass::Calls) > 0, "nothing was lost");
+}
+
+/// What is recorded of a flood of system calls, until `meanwhile` is over.
+fn flooded(options: &[&str], meanwhile: impl FnOnce(&Recorder)) -> Contents {
+    let target = Target::start("flood", &["60"]);
+    let args = ["-d", "100", "-p", &target.pid_text(), "--syscalls"];
+    let recorder = Recorder::start(&[&args, options].concat());
+    meanwhile(&recorder);
+    // Not by its clock: calls that begin when its time is over are in sums alone.
+    recorder.signal(Signal::SIGINT);
+    recorder.finish().contents()
+}
+
+/// Calls that are written stand, with those that are lost, for all that were counted, which
+/// it returns.
+#[track_caller]
+fn assert_exact_calls(contents: &Contents) -> u64 {
     let totals = contents.totals.iter().filter(|total| total.class == TotalClass::Calls);
     let counted: u64 = totals.map(|total| total.count).sum();
     // Those that were under way in the beginning or the end are in no sum.
     let rows = contents.calls.iter().filter(|call| call.seen == Seen::default());
     let written: u64 = rows.map(|call| call.count).sum();
-    assert_eq!(written + lost(&contents, LossClass::Calls), counted, "{written} written");
-    // Before the first step, all are written that there is room for.
-    assert!((contents.calls.len() as u64) < counted / 2, "{counted}");
+    let lost = lost(contents, LossClass::Calls);
+    assert_eq!(written + lost, counted, "{written} written, {lost} lost");
+    counted
 }
 
 /// What waits for an output that takes nothing does not take all memory.

@@ -1,11 +1,18 @@
 //! The page of `report --html`, in a real browser: every view is there, its numbers are
 //! those of `--json`, and no text of a trace becomes anything but text.
 
+mod calls;
+mod chart;
 mod comparison;
+mod edges;
+mod heap;
 mod lanes;
+mod looks;
 mod parts;
+mod selection;
 mod served;
 mod source;
+mod timed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,6 +120,47 @@ fn wait_for_color(page: &mut Page, selector: &str, color: &str) {
     ));
 }
 
+/// What is said of a place of the view's picture: a share of its width, and so many pixels
+/// from its top.
+fn tip_at(page: &mut Page, share: f64, y: f64) -> String {
+    let bounds = page.evaluate(
+        "(({x, y, width}) => [x, y, width])(document.querySelector('#view canvas')\
+         .getBoundingClientRect())",
+    );
+    let [left, top, width] = [0, 1, 2].map(|i| bounds[i].as_f64().unwrap());
+    page.point(left + share * width, top + y);
+    let tip =
+        "(({hidden, innerText}) => (hidden ? '' : innerText))(document.querySelector('#tip'))";
+    page.evaluate(tip).as_str().unwrap().to_owned()
+}
+
+/// Waits until what was pointed at is drawn.
+fn next_frame(page: &mut Page) {
+    page.evaluate(
+        "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))",
+    );
+}
+
+/// The colour there, of which nothing is left where nothing was drawn.
+fn color_at(page: &mut Page, share: f64, y: f64) -> [u64; 3] {
+    let color = page.evaluate(&format!(
+        "(() => {{ const c = document.querySelector('#view canvas'); return [...c.getContext('2d')\
+         .getImageData(c.width * {share}, {y}, 1, 1).data]; }})()"
+    ));
+    [0, 1, 2].map(|i| color[i].as_u64().unwrap())
+}
+
+/// Chooses what a field of the view is to be.
+fn choose(page: &mut Page, field: &str, option: &str) {
+    let (field, option) = (json!(field), json!(option));
+    page.evaluate(&format!(
+        "(() => {{ const field = [...document.querySelectorAll('#view select')].find((one) => \
+         (one.ariaLabel ?? one.parentElement.firstChild.textContent.trim()) === {field}); \
+         field.value = [...field.options].find((one) => one.text === {option}).value; \
+         field.dispatchEvent(new Event('change')); }})()"
+    ));
+}
+
 /// Rows of the table of functions as the page has them: name, module, own and total
 /// weights and samples.
 fn functions_shown(page: &mut Page) -> Vec<Value> {
@@ -211,6 +259,7 @@ fn numbers_are_those_of_json() {
     let only = functions_of(&trace.path(), &["--thread", &busiest]);
     assert_eq!(functions_shown(&mut page), only);
     sums_are_those_of_json(&mut page, &trace, &html);
+    what_it_did_besides(&mut page, &trace, &html);
     assert_nothing_amiss(&page);
 }
 
@@ -236,6 +285,30 @@ fn sums_are_those_of_json(page: &mut Page, trace: &Trace, html: &Path) {
     single_calls_are_searched(page, trace);
 }
 
+/// Waits, calls and memory are on the first page, which leads to their views.
+fn what_it_did_besides(page: &mut Page, trace: &Trace, html: &Path) {
+    let json: Value =
+        serde_json::from_str(&report(&[text(&trace.path()), "--json"]).success().stdout).unwrap();
+    let calls = &json["data"]["overview"]["syscalls"];
+    load(page, html, "#view=overview");
+    let line = |page: &mut Page, name: &str, act: &str| {
+        page.evaluate(&format!(
+            "[...document.querySelectorAll('#view dt')].find((one) => one.innerText === '{name}')\
+             .nextSibling.firstChild.{act}"
+        ))
+    };
+    let said = line(page, "Calls", "innerText").as_str().unwrap().replace(',', "");
+    let number = &calls["count"];
+    assert!(said.starts_with(&format!("{number} in ")), "{number}: {said}");
+    let named = calls["calls"]["rows"][0]["syscall"].as_str().unwrap();
+    assert!(said.contains(&format!("{} failed: {named} ", calls["errors"])), "{said}");
+    for (name, view) in [("Waiting", "waits"), ("Calls", "syscalls"), ("Memory", "heap")] {
+        load(page, html, "#view=overview");
+        and_follow(page, |page| drop(line(page, name, "click()")));
+        assert_eq!(page.evaluate("location.hash"), format!("#view={view}"));
+    }
+}
+
 fn single_calls_are_searched(page: &mut Page, trace: &Trace) {
     let list = report(&[text(&trace.path()), "--syscalls", "--list", "--tail", "10000", "--json"]);
     let json: Value = serde_json::from_str(&list.success().stdout).unwrap();
@@ -245,8 +318,8 @@ fn single_calls_are_searched(page: &mut Page, trace: &Trace) {
     assert!(!unmapped.is_empty() && unmapped.len() < 200, "{unmapped:?}");
     page.wait_for("document.querySelector('tr[data-call]')");
     page.evaluate(
-        "((field) => { field.value = 'munmap('; field.dispatchEvent(new Event('input')); })(\
-         document.querySelector('[aria-label=\"Search system calls\"]'))",
+        "((field) => { field.value = 'munmap'; field.dispatchEvent(new Event('input')); })(\
+         document.querySelector('[aria-label=\"Calls by name\"]'))",
     );
     let shown = page.evaluate(
         "Array.from(document.querySelectorAll('tr[data-call]'), ({dataset: d}) => [d.call, +d.at])",
@@ -535,26 +608,6 @@ fn a_trace_without_samples_says_so_in_every_view() {
             "{view}: {shown}"
         );
     }
-    assert_nothing_amiss(&page);
-}
-
-#[test]
-fn dark_narrow_and_printed() {
-    let (_dir, html) = page_of_folded(CALLS);
-    let mut page = open(&html, "");
-    let back = "getComputedStyle(document.body).backgroundColor";
-    assert_eq!(page.evaluate(back), "rgb(255, 255, 255)");
-    let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
-    page.command("Emulation.setEmulatedMedia", dark);
-    assert_eq!(page.evaluate(back), "rgb(22, 24, 29)");
-    page.resize(390, 844);
-    for view in VIEWS {
-        load(&mut page, &html, &format!("#view={view}"));
-        let wide = page.evaluate("document.documentElement.scrollWidth");
-        assert_eq!(wide, 390, "{view}");
-    }
-    let pdf = page.command("Page.printToPDF", json!({}));
-    assert!(pdf["data"].as_str().unwrap().len() > 1000);
     assert_nothing_amiss(&page);
 }
 

@@ -239,7 +239,7 @@ const INTERRUPTED: &str = "
 fn signal_that_interrupts() {
     let folded = check("sigframe", &["0", "timer"], INTERRUPTED);
     let handled = folded.share(";inner;inner_burn;work_[i];__restore_rt;on_signal;handler_burn");
-    // A timer's signals come when they can: 1.5 ms in each 5 ms, or less often.
+    // A timer's signals come when they can: 1 ms in each 5 ms, or less often.
     assert!(handled > 0.05, "{handled} of\n{}", folded.head(9));
 }
 

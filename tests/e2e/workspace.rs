@@ -15,7 +15,6 @@ const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 /// Everything that `package` is built from, itself included; what only its
 /// tests need is left out.
 fn parts_of(package: &str) -> BTreeSet<String> {
-    static METADATA: LazyLock<Value> = LazyLock::new(metadata);
     let metadata = &*METADATA;
     let list = |value: &Value| value.as_array().unwrap().clone();
     let name_of = |id: &Value| {
@@ -46,6 +45,21 @@ fn parts_of(package: &str) -> BTreeSet<String> {
     parts
 }
 
+/// What those of the workspace's crates name that they need.
+fn direct_dependencies(crates: &BTreeSet<String>) -> BTreeSet<String> {
+    let packages = METADATA["packages"].as_array().unwrap().iter();
+    let own = packages.filter(|package| {
+        let name = package["name"].as_str().unwrap();
+        name.starts_with("rz-") && crates.contains(name)
+    });
+    let dependencies = own.flat_map(|package| package["dependencies"].as_array().unwrap());
+    let needed = dependencies
+        .filter(|dependency| dependency["kind"] != "dev" && dependency["optional"] == false);
+    needed.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect()
+}
+
+static METADATA: LazyLock<Value> = LazyLock::new(metadata);
+
 /// What cargo says of the workspace.
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
@@ -59,13 +73,14 @@ fn metadata() -> Value {
 }
 
 /// What each crate is built from, and what it must never be.
-const ARROWS: [(&str, &[&str], &[&str]); 8] = [
+const ARROWS: [(&str, &[&str], &[&str]); 9] = [
     ("rz-format", &[], &["rz-syscalls", "rz-unwind", "rz-record", "rz-profile"]),
     ("rz-syscalls", &[], &["rz-format", "rz-unwind", "rz-record", "rz-profile"]),
     ("rz-unwind", &["rz-format"], &["rz-syscalls", "rz-record", "rz-profile"]),
+    ("rz-text", &[], &["rz-format", "rz-syscalls", "rz-unwind", "rz-record", "rz-profile"]),
     (
         "rz-record",
-        &["rz-format", "rz-syscalls", "rz-unwind"],
+        &["rz-format", "rz-syscalls", "rz-unwind", "rz-text"],
         &["rz-profile", "rz-command", "rz-convert", "rz-report"],
     ),
     (
@@ -74,8 +89,8 @@ const ARROWS: [(&str, &[&str], &[&str]); 8] = [
         &["rz-record", "rz-command", "rz-convert", "rz-report", "clap"],
     ),
     ("rz-command", &["rz-profile"], &["rz-record", "rz-convert", "rz-report"]),
-    ("rz-convert", &["rz-profile", "rz-command"], &["rz-record", "rz-report"]),
-    ("rz-report", &["rz-profile", "rz-command"], &["rz-record", "rz-convert"]),
+    ("rz-convert", &["rz-profile", "rz-command", "rz-text"], &["rz-record", "rz-report"]),
+    ("rz-report", &["rz-profile", "rz-command", "rz-convert", "rz-text"], &["rz-record"]),
 ];
 
 #[test]
@@ -87,6 +102,41 @@ fn arrows_go_one_way() {
         }
         for other in never {
             assert!(!parts.contains(*other), "{package} depends on {other}");
+        }
+    }
+}
+
+#[test]
+fn the_list_of_parts_is_complete() {
+    for (program, package) in
+        [("rec", "rz-record"), ("conv", "rz-convert"), ("report", "rz-report")]
+    {
+        let mut sbom = Command::new(workspace_root().join("sbom.sh"));
+        let output = run(sbom.arg(program).env("CARGO_NET_OFFLINE", "true")).success();
+        let document: Value = serde_json::from_str(&output.stdout).unwrap();
+        let (mut listed, mut others) = (BTreeSet::new(), BTreeSet::new());
+        for part in document["components"].as_array().unwrap() {
+            let name = part["name"].as_str().unwrap().to_owned();
+            let purl = part["purl"].as_str().unwrap_or_default();
+            let is_crate = name.starts_with("rz-") || purl.starts_with("pkg:cargo/");
+            assert_eq!(part["hashes"].is_array(), purl.starts_with("pkg:cargo/"), "{part}");
+            assert!(part["licenses"].is_array() || !is_crate, "{part}");
+            if is_crate {
+                listed.insert(name)
+            } else {
+                others.insert(name)
+            };
+        }
+        assert!(others.contains("rust-std"));
+        // Of all features that any crate or test asks for, there may be more.
+        let mut parts = parts_of(package);
+        if program == "rec" {
+            assert_eq!(others.len(), 1 + 3, "libraries of the system: {others:?}");
+            parts.extend(["rz-alloc-hook", "libm"].map(str::to_owned));
+        }
+        assert!(listed.is_subset(&parts), "{program}: {:?}", listed.difference(&parts));
+        for needed in direct_dependencies(&listed) {
+            assert!(listed.contains(&needed), "{program}: {needed} is missing");
         }
     }
 }

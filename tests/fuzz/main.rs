@@ -13,7 +13,7 @@ use rz_format::{
     BLOCK_HEADER_LEN, FormatError, HEADER_LEN, MAX_PAYLOAD, Reader, Spare, read_index,
     rebuild_index,
 };
-use rz_fuzz::{Random, change, files_in, fuzz, fuzz_with};
+use rz_fuzz::{Random, change, changed, files_in, fuzz, fuzz_made};
 use rz_profile::load::{LoadOptions, load};
 use rz_profile::symbolize::{ModuleRequest, SymbolizeOptions, symbolize};
 use rz_tests::{program_path, temp_dir, workspace_root};
@@ -77,10 +77,11 @@ fn rewritten(trace: &(Vec<u8>, Vec<Bare>), random: &mut Random) -> Vec<u8> {
 fn fuzz_traces(name: &str, try_one: impl Fn(&[u8])) {
     let seeds = traces();
     let whole: Vec<_> = seeds.iter().map(|trace| taken_apart(trace)).collect();
-    fuzz_with(name, &seeds, |input, random| match random.below(2) {
-        0 => try_one(input),
-        _ => try_one(&rewritten(random.pick(&whole), random)),
-    });
+    let make = |random: &mut Random| match random.below(2) {
+        0 => changed(&seeds, random),
+        _ => rewritten(random.pick(&whole), random),
+    };
+    fuzz_made(name, &seeds, make, try_one);
 }
 
 fn read(bytes: &[u8]) -> Result<(), FormatError> {

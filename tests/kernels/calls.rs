@@ -1,6 +1,6 @@
 //! System calls.
 
-use rz_format::Seen;
+use rz_format::{DataPiece, Seen, data_pieces};
 use rz_tests::{Contents, Counted};
 
 use crate::machine::{Recorded, is_skipped};
@@ -22,6 +22,7 @@ pub fn by_plan(recorded: &Recorded) {
     let skipped = skipped.map(|loss| loss.count).sum();
     assert_counts(&contents, skipped);
     assert_rows(&contents);
+    assert_data(&contents);
     assert_stacks(recorded);
 }
 
@@ -69,6 +70,23 @@ fn assert_rows(contents: &Contents) {
     let calls: Vec<_> = contents.calls.iter().filter(|call| call.thread == blocked).collect();
     let [call] = calls[..] else { panic!("calls of a thread that is in read: {calls:?}") };
     assert_eq!((call.number, call.seen), (number("read"), Seen { late: true, unfinished: true }));
+}
+
+/// How long it is to sleep, which is in memory. Kernels that skip programs may skip those
+/// of data, too, but not all of them.
+fn assert_data(contents: &Contents) {
+    let naps = contents.calls.iter().filter(|call| call.number == number("clock_nanosleep"));
+    let data: Vec<&[u8]> =
+        naps.filter_map(|call| Some(contents.call_data[call.data? as usize].as_slice())).collect();
+    assert!(!data.is_empty(), "no data of calls");
+    for data in data {
+        let pieces: Vec<DataPiece> = data_pieces(data).collect();
+        let [DataPiece { arg: 2, element: 0, bytes }] = pieces[..] else { panic!("{pieces:?}") };
+        let (seconds, ns) = bytes.split_at(8);
+        assert_eq!(seconds, [0; 8], "{bytes:?}");
+        let ns = u64::from_le_bytes(ns.try_into().expect("a timespec"));
+        assert!(ns >= 5_000_000, "{bytes:?}");
+    }
 }
 
 fn assert_stacks(recorded: &Recorded) {

@@ -114,7 +114,7 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "system calls: counts, errors, rows, stacks",
         how: How::Told,
         target: "plan calls",
-        rec: "--syscalls -d 30 -p TARGET -o trace.rz",
+        rec: "--syscalls --syscall-data -d 30 -p TARGET -o trace.rz",
         check: calls::by_plan,
     },
     Scenario {
@@ -163,7 +163,7 @@ pub const SCENARIOS: &[Scenario] = &[
         how: How::Ends,
         target: "allocs hot 0",
         // The default is above what a virtual machine can allocate with probes.
-        rec: "--alloc --alloc-limit 1 -d 2 -p TARGET -o trace.rz",
+        rec: "--alloc --alloc-limit 1 -d 5 -p TARGET -o trace.rz",
         check: memory::too_many,
     },
     Scenario {

@@ -38,6 +38,7 @@ FRAME void touch_files(void) {
     char all[4096], byte;
     int file = open("CaNaRyFile.txt", O_RDONLY);
     ignore(read(file, &byte, 1));
+    ignore(write(file, "CaNaRySecret", 12));
     ignore(open(realpath("CaNaRyFile.txt", all), O_RDONLY));
     ignore(mkdir("/tmp/CaNaRyFolder", 0700));
     ignore(rmdir("/tmp/CaNaRyFolder"));

@@ -1,4 +1,4 @@
-/* A storm of children, each burning a few milliseconds, one after the other;
+/* A storm of children, each burning some milliseconds, one after the other;
  * every fourth starts a child of its own that burns, too.
  *
  *     main > storm > child > burn                  (fork)
@@ -12,8 +12,8 @@
 
 #include "program.h"
 
-/* About 4 ms. */
-#define UNITS 500
+/* About 8 ms, so that a virtual machine that stands still does not hide one. */
+#define UNITS 1000
 
 FRAME void burn(void) { work(UNITS); }
 

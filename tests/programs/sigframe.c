@@ -5,10 +5,10 @@
  *         > on_signal > handler_burn    80 %
  *     main > outer > middle > inner > inner_burn   20 %
  *
- * timer: the signal arrives every 5 ms wherever inner_burn happens to be, a
- * leaf without a frame pointer; the handler burns about 1.5 ms.
+ * timer: the signal arrives every 5 ms of CPU time wherever inner_burn happens
+ * to be, a leaf without a frame pointer; the handler burns about 1 ms.
  *     main > outer > middle > inner > inner_burn > signal frame
- *         > on_signal > handler_burn    about 30 %
+ *         > on_signal > handler_burn    about 20 %
  *
  * alt: the handler runs on an alternate signal stack.
  *
@@ -59,11 +59,11 @@ int main(int argc, char **argv) {
         sigaltstack(&stack, NULL);
         action.sa_flags |= SA_ONSTACK;
     }
-    sigaction(raises ? SIGUSR1 : SIGALRM, &action, NULL);
+    sigaction(raises ? SIGUSR1 : SIGPROF, &action, NULL);
     if (!raises) {
-        handler_units = 200;
+        handler_units = 130;
         struct itimerval every = {{0, 5000}, {0, 5000}};
-        setitimer(ITIMER_REAL, &every, NULL);
+        setitimer(ITIMER_PROF, &every, NULL);
     }
     say("ready");
     outer(deadline);

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A control group of its own in the hierarchy that has a controller, gone when
 /// this is dropped: its processes must have ended by then. Needs root.
@@ -11,6 +12,9 @@ pub struct Cgroup {
     path: PathBuf,
     is_unified: bool,
 }
+
+/// How many there were before.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 impl Cgroup {
     /// Makes one with `controller`, such as `cpu`.
@@ -21,7 +25,8 @@ impl Cgroup {
         if is_unified {
             write(&root.join("cgroup.subtree_control"), &format!("+{controller}"));
         }
-        let path = parent.join(format!("rz-test-{}", process::id()));
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("rz-test-{}-{number}", process::id()));
         fs::create_dir(&path)
             .unwrap_or_else(|e| panic!("{}: {e}: run this test as root", path.display()));
         Cgroup { path, is_unified }
@@ -37,6 +42,20 @@ impl Cgroup {
                 write(&self.path.join("cpu.cfs_quota_us"), &quota.to_string());
             }
         }
+    }
+
+    /// Lets its processes have so much memory, in all.
+    pub fn set_memory(&self, bytes: u64) {
+        let name = if self.is_unified { "memory.max" } else { "memory.limit_in_bytes" };
+        write(&self.path.join(name), &bytes.to_string());
+    }
+
+    /// A command that starts a program in it.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]);
+        command.arg(self.path.join("cgroup.procs")).arg(program);
+        command
     }
 
     /// For how long the kernel says that queues have been throttled, in

@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::path::Path;
 
 use rz_format::{
-    Allocation, Block, Call, Damage, Frame, HeapCounts, Loss, Name, Process, Reader, Record,
-    Sample, StackId, StackNode, Thread, Total, TotalClass, Wait, WaitState,
+    Allocation, Block, Call, CpuTime, Damage, Frame, HeapCounts, Loss, Name, Process, Reader,
+    Record, Sample, StackId, StackNode, Thread, Total, TotalClass, Wait, WaitState,
 };
 
 /// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
@@ -23,6 +23,8 @@ pub struct Contents {
     pub stacks: Vec<StackNode>,
     /// All texts.
     pub texts: Vec<Vec<u8>>,
+    /// What was copied for system calls.
+    pub call_data: Vec<Vec<u8>>,
     /// All samples.
     pub samples: Vec<Sample>,
     /// All intervals off the CPU.
@@ -35,6 +37,8 @@ pub struct Contents {
     pub allocations: Vec<Allocation>,
     /// All counts of allocations.
     pub heap_counts: Vec<HeapCounts>,
+    /// How long threads ran.
+    pub cpu_times: Vec<CpuTime>,
     /// All names of code.
     pub names: Vec<Name>,
 }
@@ -69,12 +73,17 @@ impl Contents {
                     assert_eq!(defs.first as usize, all.texts.len());
                     all.texts.extend(defs.texts);
                 }
+                Block::CallData(defs) => {
+                    assert_eq!(defs.first as usize, all.call_data.len());
+                    all.call_data.extend(defs.texts);
+                }
                 Block::Samples(rows) => all.samples.extend(rows),
                 Block::Waits(rows) => all.waits.extend(rows),
                 Block::Calls(rows) => all.calls.extend(rows),
                 Block::Totals(rows) => all.totals.extend(rows),
                 Block::Allocations(rows) => all.allocations.extend(rows),
                 Block::HeapCounts(rows) => all.heap_counts.extend(rows),
+                Block::CpuTimes(rows) => all.cpu_times.extend(rows),
                 Block::Names(rows) => all.names.extend(rows),
             }
         }
@@ -229,7 +238,7 @@ impl Contents {
         id.map(|id| self.texts[id as usize].as_slice())
     }
 
-    /// A stack's frames, innermost first: module and offset of code.
+    /// A stack's frames, leaf first: module and offset of code.
     pub fn frames_of(&self, stack: StackId) -> Vec<Frame> {
         let mut frames = Vec::new();
         let mut next = Some(stack);

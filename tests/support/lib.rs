@@ -26,9 +26,11 @@ mod folded;
 mod frames;
 mod frozen_disk;
 mod locate;
+mod nginx;
 mod page;
 mod payloads;
 mod plain_user;
+mod postgres;
 mod ram_disk;
 mod recorder;
 mod redis;
@@ -47,9 +49,11 @@ pub use frozen_disk::FrozenDisk;
 pub use locate::{
     binary, names_in, program, program_path, temp_dir, text, tool, versions, workspace_root,
 };
+pub use nginx::Nginx;
 pub use page::Page;
 pub use payloads::payloads;
 pub use plain_user::PlainUser;
+pub use postgres::Postgres;
 pub use ram_disk::RamDisk;
 pub use recorder::{Recorder, Trace, send, wait_until};
 pub use redis::Redis;

@@ -1,14 +1,14 @@
 //! A page in a browser, driven by the browser's own protocol (DevTools) through a pipe.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::browser::browser;
 use crate::locate::temp_dir;
@@ -16,41 +16,60 @@ use crate::locate::temp_dir;
 /// How long a browser may take for anything, twice as long as a page may.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A browser with one page.
+/// Browsers whose pages are closed: starting one takes longer than most pages.
+static IDLE: Mutex<Vec<Browser>> = Mutex::new(Vec::new());
+
+/// A browser, which ends with its pipe.
 #[derive(Debug)]
-pub struct Page {
-    browser: Child,
+struct Browser {
     commands: ChildStdin,
     answers: Receiver<Vec<u8>>,
-    session: Option<String>,
     last: u64,
+}
+
+/// A page in a browser, and all that it keeps.
+#[derive(Debug)]
+pub struct Page {
+    /// None once it is given back.
+    browser: Option<Browser>,
+    context: Value,
+    session: Option<String>,
     events: Vec<Value>,
     /// Addresses of what was loaded.
     loaded: Vec<String>,
-    _dir: TempDir,
+}
+
+impl Browser {
+    fn start() -> Self {
+        let dir = temp_dir().keep();
+        let mut command = browser(&dir);
+        command.args(["--remote-debugging-pipe", "about:blank"]);
+        // The browser reads its third descriptor and writes to its fourth.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#""$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1; rm -rf "$0""#]);
+        shell.arg(&dir).arg(command.get_program()).args(command.get_args());
+        let mut shell =
+            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+        let commands = shell.stdin.take().unwrap();
+        let answers = messages_of(shell);
+        Browser { commands, answers, last: 0 }
+    }
 }
 
 impl Page {
-    /// A browser with an empty page.
+    /// An empty page, which shares nothing with others.
     ///
     /// # Panics
     /// If there is no browser.
     pub fn open() -> Self {
-        let dir = temp_dir();
-        let mut command = browser(dir.path());
-        command.args(["--remote-debugging-pipe", "about:blank"]);
-        // The browser reads its third descriptor and writes to its fourth.
-        let mut shell = Command::new("sh");
-        shell.args(["-c", r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#, "sh"]);
-        shell.arg(command.get_program()).args(command.get_args());
-        let mut browser =
-            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
-        let commands = browser.stdin.take().unwrap();
-        let answers = messages_of(browser.stdout.take().unwrap());
-        let (session, events, loaded) = (None, Vec::new(), Vec::new());
-        let mut page =
-            Page { browser, commands, answers, session, last: 0, events, loaded, _dir: dir };
-        let target = page.command("Target.createTarget", json!({"url": "about:blank"}));
+        let browser = IDLE.lock().unwrap().pop().unwrap_or_else(Browser::start);
+        let (events, loaded) = (Vec::new(), Vec::new());
+        let (context, session) = (Value::Null, None);
+        let mut page = Page { browser: Some(browser), context, session, events, loaded };
+        let context = page.command("Target.createBrowserContext", json!({}));
+        page.context = context["browserContextId"].clone();
+        let target = json!({"url": "about:blank", "browserContextId": page.context});
+        let target = page.command("Target.createTarget", target);
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let session = page.command("Target.attachToTarget", target);
         page.session = session["sessionId"].as_str().map(str::to_owned);
@@ -67,18 +86,20 @@ impl Page {
     /// If it refuses, has ended, or does not answer in time.
     #[track_caller]
     pub fn command(&mut self, method: &str, parameters: Value) -> Value {
-        self.last += 1;
-        let mut command = json!({"id": self.last, "method": method, "params": parameters});
+        let browser = self.browser.as_mut().unwrap();
+        browser.last += 1;
+        let id = browser.last;
+        let mut command = json!({"id": id, "method": method, "params": parameters});
         if let Some(session) = &self.session {
             command["sessionId"] = json!(session);
         }
         let mut message = serde_json::to_vec(&command).unwrap();
         message.push(0);
-        self.commands.write_all(&message).expect("a browser that reads");
+        browser.commands.write_all(&message).expect("a browser that reads");
         let deadline = Instant::now() + PATIENCE;
         loop {
             let message = self.message(method, deadline);
-            if message["id"] == self.last {
+            if message["id"] == id {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].clone();
             }
@@ -90,7 +111,7 @@ impl Page {
     #[track_caller]
     fn message(&mut self, doing: &str, deadline: Instant) -> Value {
         let left = deadline.saturating_duration_since(Instant::now());
-        let message = self.answers.recv_timeout(left);
+        let message = self.browser.as_ref().unwrap().answers.recv_timeout(left);
         let message = message.unwrap_or_else(|error| panic!("{doing}: no answer: {error}"));
         serde_json::from_slice(&message).unwrap()
     }
@@ -228,9 +249,10 @@ impl Page {
     }
 }
 
-/// Messages as they come, without the zero byte that ends each.
-fn messages_of(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+/// Messages as they come, without the zero byte that ends each, until the browser ends.
+fn messages_of(mut shell: Child) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
+    let pipe = shell.stdout.take().unwrap();
     thread::spawn(move || {
         for message in BufReader::new(pipe).split(0) {
             let Ok(message) = message else { break };
@@ -238,14 +260,19 @@ fn messages_of(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
                 break;
             }
         }
+        let _ = shell.wait();
     });
     receiver
 }
 
 impl Drop for Page {
     fn drop(&mut self) {
-        // It may be in the middle of something; nothing of it is kept.
-        let _ = self.browser.kill();
-        let _ = self.browser.wait();
+        // A browser in an unknown state is not used again: it ends with its pipe.
+        if !thread::panicking() {
+            self.session = None;
+            let context = json!({"browserContextId": self.context});
+            self.command("Target.disposeBrowserContext", context);
+            IDLE.lock().unwrap().extend(self.browser.take());
+        }
     }
 }

@@ -216,8 +216,8 @@ fn frame_pointer_step(
     let unusable = End::Truncated(TruncatedReason::NoUnwindInfo);
     let frame = registers.get(FP).ok_or(unusable)?;
     if frame == 0 && has_called {
-        // By convention, the outermost frame. In an innermost one, it may be
-        // a number like any other.
+        // By convention, the outermost frame. In an innermost one, the register may
+        // have any number, here and below.
         return Err(End::Root(registers.sp()));
     }
     if frame == 0 || frame % 8 != 0 || frame < registers.sp() {
@@ -230,7 +230,7 @@ fn frame_pointer_step(
     let previous = stack.read(frame).ok_or(unusable)?;
     let return_address = stack.read(return_address_at).ok_or(unusable)?;
     if return_address == 0 {
-        return Err(End::Root(frame + CHAINED_END));
+        return Err(if has_called { End::Root(frame + CHAINED_END) } else { unusable });
     }
     if !code.follows_call(return_address) {
         return Err(End::Truncated(TruncatedReason::BadReturnAddress));
@@ -326,6 +326,31 @@ mod tests {
         check(behind_system_call(0x30, 0), step, &[0x2f], truncated);
         check(at(0x20, 0), step, &[0x20], truncated);
         check(at(0x10, 0), step, &[0x10, 0x2f], End::Root(0x40));
+    }
+
+    /// What the frame pointer leads to has no return address, which says something only of
+    /// code that has called.
+    #[test]
+    fn a_frame_pointer_to_zeros() {
+        let step = |function, registers: &Registers| match function {
+            1 => Ok(Step::UseFramePointer),
+            _ => {
+                let mut registers = *registers;
+                registers.ip = 0x1f;
+                registers.set(SP, Some(registers.sp() + 8));
+                Ok(Step::Caller { registers, interrupted: false, simple: None })
+            }
+        };
+        let stack = StackMemory::new(0x500, &[0; 64]);
+        for (ip, expected) in [
+            (0x10, End::Truncated(TruncatedReason::NoUnwindInfo)),
+            (0x20, End::Root(0x510 + CHAINED_END)),
+        ] {
+            let mut registers = at(ip, 0x500);
+            registers.set(FP, Some(0x510));
+            let end = unwind(&mut Functions { step }, registers, &stack, |_| {});
+            assert_eq!(end, expected, "{ip:x}");
+        }
     }
 
     #[test]

@@ -14,10 +14,12 @@ use rustc_hash::FxHashMap;
 
 use super::ExportOptions;
 use super::tree::{Label, Tree, sum_by_key};
+use rz_profile::foreign::last_number;
 use rz_profile::model::{
-    CodeTier, Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Unit,
+    CodeTier, Event, EventKind, FrameKind, FunctionId, Location, Profile, Sample, Tier, Unit,
 };
-use rz_profile::select::cpu_event;
+use rz_profile::select::main_event;
+use rz_text::clean::is_unsafe;
 
 /// Writes the profile; see the module's documentation.
 ///
@@ -30,11 +32,15 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let names = FrameNames::of(profile);
     let tree = Tree::build(profile, |location, line| names.label(location, line));
+    // Others' stacks that begin with a function do so again.
+    let has_no_processes = profile.info.tiers == [Tier::Folded];
     let roots: Vec<String> = (0..profile.threads.len())
         .map(|id| {
             let (thread, process) = profile.thread(id);
             let root = if options.threads {
                 format!("{}-{}/{}", clean(&thread.name), process.pid, thread.tid)
+            } else if process.name.is_empty() && has_no_processes {
+                String::new()
             } else {
                 clean(&process.name)
             };
@@ -44,7 +50,7 @@ pub(super) fn write(
             }
         })
         .collect();
-    let Some(event) = options.event.or_else(|| cpu_event(profile)) else { return Ok(()) };
+    let Some(event) = options.event.or_else(|| main_event(profile)) else { return Ok(()) };
     let Event { kind, unit, .. } = &profile.events[event];
     let counted = *kind == EventKind::Cpu && *unit != Unit::Count;
     let in_time = !counted && *unit == Unit::Nanoseconds;
@@ -65,8 +71,10 @@ pub(super) fn write(
     for ((root, node), count) in entries {
         out.write_all(root.as_bytes())?;
         path.extend(tree.path(node));
-        for label in path.drain(..).rev() {
-            out.write_all(b";")?;
+        for (index, label) in path.drain(..).rev().enumerate() {
+            if index > 0 || !root.is_empty() {
+                out.write_all(b";")?;
+            }
             out.write_all(names.text(label).as_bytes())?;
         }
         writeln!(out, " {count}")?;
@@ -111,14 +119,14 @@ impl Mark {
 }
 
 /// The distinct texts of frames, in alphabetical order: a label is an index.
-struct FrameNames {
+pub(super) struct FrameNames {
     texts: Vec<String>,
     labels: FxHashMap<(FunctionId, Mark), Label>,
 }
 
 impl FrameNames {
     /// Renders each function once per kind of frame it occurs in.
-    fn of(profile: &Profile) -> FrameNames {
+    pub(super) fn of(profile: &Profile) -> FrameNames {
         let mut labels = FxHashMap::default();
         for location in &profile.locations {
             for (index, line) in location.lines.iter().enumerate() {
@@ -143,16 +151,16 @@ impl FrameNames {
         FrameNames { texts, labels }
     }
 
-    fn label(&self, location: &Location, line: usize) -> Label {
+    pub(super) fn label(&self, location: &Location, line: usize) -> Label {
         self.labels[&(location.lines[line].function, Mark::of(location, line))]
     }
 
-    fn text(&self, label: Label) -> &str {
+    pub(super) fn text(&self, label: Label) -> &str {
         &self.texts[label as usize]
     }
 }
 
-/// Replaces what the format cannot carry: separators, line breaks, and a
+/// Replaces what a terminal must not get, and what the format cannot carry: separators, line breaks, and a
 /// number at the end, which readers would take for a second count.
 fn clean(name: &str) -> String {
     let mut clean: String = name
@@ -160,14 +168,12 @@ fn clean(name: &str) -> String {
         .chars()
         .map(|c| match c {
             ';' => ':',
-            c if c.is_control() || c.is_whitespace() => ' ',
+            c if c.is_ascii_control() || c.is_whitespace() => ' ',
+            c if is_unsafe(c) => '?',
             c => c,
         })
         .collect();
-    if let Some((_, last)) = clean.rsplit_once(' ')
-        && last.starts_with(|c: char| c.is_ascii_digit())
-        && last.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-    {
+    if let Some((_, last)) = last_number(&clean) {
         let space = clean.len() - last.len() - 1;
         clean.replace_range(space..=space, "_");
     }
@@ -249,6 +255,7 @@ worker:1-10/11;main;helper 5
             ("worker 12", "worker_12"),
             ("worker 1.5", "worker_1.5"),
             ("operator new", "operator new"),
+            ("a\u{202e}b\u{200b}", "a?b?"),
             ("a 1b", "a 1b"),
             ("  ", "[unknown]"),
             ("", "[unknown]"),

@@ -9,9 +9,22 @@ use std::str::FromStr;
 
 use rz_profile::model::{EventId, Profile};
 
+mod about;
+mod chrome;
+mod csv;
+mod dot;
+mod firefox;
 mod folded;
+mod layer;
+mod lcov;
+mod numbers;
+mod otlp;
+mod perfetto;
 pub(crate) mod pprof;
+mod seen;
 mod speedscope;
+mod strings;
+mod timed;
 mod tree;
 
 /// A format that a profile can be written in.
@@ -24,48 +37,178 @@ pub enum Format {
     Speedscope,
     /// The gzipped protobuf of `go tool pprof` and many services.
     Pprof,
+    /// The gzipped JSON of <https://profiler.firefox.com>.
+    Firefox,
+    /// Trace events, as `chrome://tracing`, Perfetto and speedscope read them.
+    Chrome,
+    /// The protobuf of <https://ui.perfetto.dev>.
+    Perfetto,
+    /// A call graph for Graphviz.
+    Dot,
+    /// A table, a row for each event, thread and stack.
+    Csv,
+    /// Profiles of OpenTelemetry, which are not stable yet.
+    Otlp,
+    /// Lines that were seen, as tools for coverage read them.
+    Lcov,
+}
+
+/// What there is to say about a format.
+struct Facts {
+    name: &'static str,
+    /// Without the leading dot.
+    extension: &'static str,
+    description: &'static str,
+    is_binary: bool,
+    needs_timeline: bool,
+    takes_all_events: bool,
+    tells_filter: bool,
 }
 
 impl Format {
     /// Every format, in the order in which they are listed to people.
-    pub const ALL: [Format; 3] = [Format::Folded, Format::Speedscope, Format::Pprof];
+    pub const ALL: [Format; 10] = [
+        Format::Folded,
+        Format::Speedscope,
+        Format::Pprof,
+        Format::Firefox,
+        Format::Chrome,
+        Format::Perfetto,
+        Format::Dot,
+        Format::Csv,
+        Format::Otlp,
+        Format::Lcov,
+    ];
+
+    fn facts(self) -> Facts {
+        match self {
+            Format::Folded => Facts {
+                name: "folded",
+                extension: "folded",
+                description: "text for flamegraph.pl and inferno",
+                is_binary: false,
+                needs_timeline: false,
+                takes_all_events: false,
+                tells_filter: false,
+            },
+            Format::Speedscope => Facts {
+                name: "speedscope",
+                extension: "speedscope.json",
+                description: "JSON for speedscope.app",
+                is_binary: false,
+                needs_timeline: true,
+                takes_all_events: false,
+                tells_filter: true,
+            },
+            Format::Pprof => Facts {
+                name: "pprof",
+                extension: "pb.gz",
+                description: "gzipped protobuf for go tool pprof",
+                is_binary: true,
+                needs_timeline: false,
+                takes_all_events: true,
+                tells_filter: true,
+            },
+            Format::Firefox => Facts {
+                name: "firefox",
+                extension: "firefox.json.gz",
+                description: "gzipped JSON for profiler.firefox.com, with waits and calls as markers",
+                is_binary: true,
+                needs_timeline: true,
+                takes_all_events: false,
+                tells_filter: true,
+            },
+            Format::Chrome => Facts {
+                name: "chrome",
+                extension: "chrome.json",
+                description: "trace events for Perfetto, chrome://tracing and speedscope",
+                is_binary: false,
+                needs_timeline: true,
+                takes_all_events: false,
+                tells_filter: true,
+            },
+            Format::Perfetto => Facts {
+                name: "perfetto",
+                extension: "pftrace",
+                description: "protobuf for ui.perfetto.dev, from version 58 on",
+                is_binary: true,
+                needs_timeline: true,
+                takes_all_events: true,
+                tells_filter: true,
+            },
+            Format::Dot => Facts {
+                name: "dot",
+                extension: "dot",
+                description: "call graph for Graphviz, as gprof2dot draws it",
+                is_binary: false,
+                needs_timeline: false,
+                takes_all_events: false,
+                tells_filter: true,
+            },
+            Format::Csv => Facts {
+                name: "csv",
+                extension: "csv",
+                description: "table with a row for each event, thread and stack",
+                is_binary: false,
+                needs_timeline: false,
+                takes_all_events: true,
+                tells_filter: false,
+            },
+            Format::Otlp => Facts {
+                name: "otlp",
+                extension: "otlp.pb",
+                description: "profiles of OpenTelemetry; unstable, as their format is",
+                is_binary: true,
+                needs_timeline: false,
+                takes_all_events: true,
+                tells_filter: false,
+            },
+            Format::Lcov => Facts {
+                name: "lcov",
+                extension: "info",
+                description: "lines that were seen in samples, for genhtml and editors",
+                is_binary: false,
+                needs_timeline: false,
+                takes_all_events: false,
+                tells_filter: false,
+            },
+        }
+    }
 
     /// The format's name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Format::Folded => "folded",
-            Format::Speedscope => "speedscope",
-            Format::Pprof => "pprof",
-        }
+        self.facts().name
     }
 
     /// What its files' names end in, without the leading dot.
     pub fn extension(self) -> &'static str {
-        match self {
-            Format::Folded => "folded",
-            Format::Speedscope => "speedscope.json",
-            Format::Pprof => "pb.gz",
-        }
+        self.facts().extension
     }
 
     /// What reads it, in a few words.
     pub fn description(self) -> &'static str {
-        match self {
-            Format::Folded => "text for flamegraph.pl and inferno",
-            Format::Speedscope => "JSON for speedscope.app",
-            Format::Pprof => "gzipped protobuf for go tool pprof",
-        }
+        self.facts().description
     }
 
     /// Whether it is no text.
     pub fn is_binary(self) -> bool {
-        matches!(self, Format::Pprof)
+        self.facts().is_binary
     }
 
     /// Whether it shows single samples in order of time, and so wants a
     /// profile with [`Profile::timeline`].
     pub fn needs_timeline(self) -> bool {
-        matches!(self, Format::Speedscope)
+        self.facts().needs_timeline
+    }
+
+    /// Whether all events are written unless one is asked for.
+    pub fn takes_all_events(self) -> bool {
+        self.facts().takes_all_events
+    }
+
+    /// Whether it has a place for what a filter selected.
+    pub fn tells_filter(self) -> bool {
+        self.facts().tells_filter
     }
 
     /// The format that a file of this name would have, by its extension.
@@ -104,9 +247,9 @@ pub struct ExportOptions {
     /// Keep threads apart where the format adds them up by default. Only
     /// [`Format::Folded`] does; the others always name the thread.
     pub threads: bool,
-    /// Write this event only. Without it [`Format::Pprof`] gets all events,
-    /// the others that of the CPU, even if it has no samples: numbers of
-    /// another kind and unit are never written unasked.
+    /// Write this event only. Without it, formats that tell events apart get all
+    /// ([`Format::takes_all_events`]), the others that of the CPU, even if it has
+    /// no samples: numbers of another kind and unit are never written unasked.
     pub event: Option<EventId>,
 }
 
@@ -117,6 +260,23 @@ pub enum ExportError {
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Write(#[from] io::Error),
+    /// The format shows time, and the event is of something else.
+    #[error(
+        "{event} counts {unit}, and this format shows time: choose another event with --event, or \
+         --to csv, pprof or speedscope"
+    )]
+    NotTime {
+        /// The event's name.
+        event: String,
+        /// What it counts.
+        unit: &'static str,
+    },
+}
+
+impl From<serde_json::Error> for ExportError {
+    fn from(error: serde_json::Error) -> Self {
+        ExportError::Write(error.into())
+    }
 }
 
 /// Writes `profile` to `out` as `format`. The caller buffers `out`.
@@ -130,6 +290,13 @@ pub fn export(
         Format::Folded => folded::write(profile, options, out)?,
         Format::Speedscope => speedscope::write(profile, options.event, out)?,
         Format::Pprof => pprof::write(profile, options.event, out)?,
+        Format::Firefox => firefox::write(profile, options.event, out)?,
+        Format::Chrome => chrome::write(profile, options.event, out)?,
+        Format::Perfetto => perfetto::write(profile, options.event, out)?,
+        Format::Dot => dot::write(profile, options.event, out)?,
+        Format::Csv => csv::write(profile, options.event, out)?,
+        Format::Otlp => otlp::write(profile, options.event, out)?,
+        Format::Lcov => lcov::write(profile, options.event, out)?,
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 
 use flate2::{Compression, GzBuilder};
 use prost::Message;
-use rustc_hash::FxHashMap;
 
-use rz_profile::heap::Heap;
+use super::about::about;
+use super::strings::Strings;
 use rz_profile::model::{
     EventId, Function, Line, ModuleId, ModuleKind, Profile, StackId, ThreadId,
 };
@@ -78,13 +78,13 @@ fn message(
     let (thread, process) = profile.thread(thread);
     let locations = std::iter::successors(stack, |&id| profile.stacks[id].parent);
     let mut label = vec![
-        strings.text_label("thread", &thread.name),
-        strings.number_label("pid", process.pid),
-        strings.number_label("tid", thread.tid),
+        text_label(strings, "thread", &thread.name),
+        number_label(strings, "pid", process.pid),
+        number_label(strings, "tid", thread.tid),
     ];
     if let Some(source) = profile.sources.get(process.source).filter(|_| profile.is_merged()) {
-        label.push(strings.text_label("source", &source.label));
-        label.push(strings.text_label("host", &source.host));
+        label.push(text_label(strings, "source", &source.label));
+        label.push(text_label(strings, "host", &source.host));
     }
     let location_id = locations.map(|id| to_id(profile.stacks[id].location)).collect();
     proto::Sample { location_id, value, label }
@@ -129,31 +129,10 @@ fn head(profile: &Profile, values: &Values<'_>, strings: &mut Strings) -> proto:
         duration_nanos: signed(profile.info.duration_ns),
         period_type: values.period_type(strings),
         period: period(profile, values.main),
-        comment: comments(profile).iter().map(|comment| strings.id(comment)).collect(),
+        comment: about(profile).iter().map(|comment| strings.id(comment)).collect(),
         default_sample_type: values.main_type().map_or(0, |measured| measured.r#type),
         ..proto::Profile::default()
     }
-}
-
-fn comments(profile: &Profile) -> Vec<String> {
-    let info = &profile.info;
-    let mut comments = vec![
-        format!("host: {} ({}, {} CPUs)", info.host, info.os, info.cpus),
-        format!("recorded with: {}", info.command.join(" ")),
-    ];
-    if info.filter.is_active() {
-        comments.push(format!("filter: {}", info.filter.text));
-    }
-    if info.lost_samples.count > 0 {
-        comments.push(format!(
-            "lost: {} of {} samples",
-            info.lost_samples.count,
-            info.lost_samples.count + info.samples
-        ));
-    }
-    let heap_notes = profile.heap.as_ref().map_or_else(Vec::new, Heap::notes);
-    comments.extend(info.notes.iter().chain(&heap_notes).map(|note| format!("note: {note}")));
-    comments
 }
 
 /// All modules, the main binary first: the executable of the process with the
@@ -225,38 +204,14 @@ fn signed(value: u64) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-/// The string table, each string once.
-struct Strings {
-    table: Vec<String>,
-    ids: FxHashMap<String, i64>,
+fn text_label(strings: &mut Strings, key: &str, text: &str) -> proto::Label {
+    proto::Label { key: strings.id(key), str: strings.id(text), ..proto::Label::default() }
 }
 
-impl Default for Strings {
-    fn default() -> Self {
-        Strings { table: vec![String::new()], ids: FxHashMap::from_iter([(String::new(), 0)]) }
-    }
-}
-
-impl Strings {
-    fn id(&mut self, text: &str) -> i64 {
-        if let Some(&id) = self.ids.get(text) {
-            return id;
-        }
-        let id = self.table.len() as i64;
-        self.table.push(text.to_owned());
-        self.ids.insert(text.to_owned(), id);
-        id
-    }
-
-    fn text_label(&mut self, key: &str, text: &str) -> proto::Label {
-        proto::Label { key: self.id(key), str: self.id(text), ..proto::Label::default() }
-    }
-
-    /// With a unit, for without one pprof drops the label of a zero.
-    fn number_label(&mut self, key: &str, number: u32) -> proto::Label {
-        let key = self.id(key);
-        proto::Label { key, num: number.into(), num_unit: self.id("id"), ..proto::Label::default() }
-    }
+/// With a unit, for without one pprof drops the label of a zero.
+fn number_label(strings: &mut Strings, key: &str, number: u32) -> proto::Label {
+    let (key, num_unit) = (strings.id(key), strings.id("id"));
+    proto::Label { key, num: number.into(), num_unit, ..proto::Label::default() }
 }
 
 #[cfg(test)]

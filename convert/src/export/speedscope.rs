@@ -10,9 +10,11 @@ use std::io::{self, Write};
 use rustc_hash::FxHashMap;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use super::timed::timeline;
 use super::tree::{Label, NodeId, Tree, sum_by_key};
 use rz_profile::model::{Event, EventId, EventKind, Profile, Unit};
-use rz_profile::select::cpu_event;
+use rz_profile::select::main_event;
+use rz_text::clean::clean;
 
 /// Above this many bytes of samples a timeline is given up: from 128 MiB on
 /// speedscope parses with a slower reader, and runs out of memory above about
@@ -28,7 +30,7 @@ pub(super) fn write(
     let (frames, frame_of) = frames(profile);
     let tree =
         Tree::build(profile, |location, line| frame_of[location.lines[line].function] as Label);
-    let event = event.or_else(|| cpu_event(profile));
+    let event = event.or_else(|| main_event(profile));
     let profiles: Vec<Sampled> =
         event.map_or_else(Vec::new, |event| event_profiles(profile, &tree, event));
     let process = profile.processes.first().map_or("trace", |process| &process.name);
@@ -57,6 +59,7 @@ struct File<'a> {
     #[serde(rename = "$schema")]
     schema: &'a str,
     exporter: &'a str,
+    #[serde(serialize_with = "cleaned")]
     name: &'a str,
     active_profile_index: usize,
     shared: Shared<'a>,
@@ -72,11 +75,17 @@ struct Shared<'a> {
 /// samples come from many lines. That of its definition tells functions apart.
 #[derive(serde::Serialize, PartialEq, Eq, Hash, Clone, Copy)]
 struct Frame<'a> {
+    #[serde(serialize_with = "cleaned")]
     name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
+    #[serde(skip_serializing_if = "str::is_empty", serialize_with = "cleaned")]
     file: &'a str,
     #[serde(skip_serializing_if = "is_unknown")]
     line: u32,
+}
+
+/// Writes a name as it may be shown.
+fn cleaned<S: Serializer>(name: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&clean(name))
 }
 
 fn is_unknown(line: &u32) -> bool {
@@ -153,12 +162,7 @@ fn event_profiles<'a>(profile: &Profile, tree: &'a Tree, event: EventId) -> Vec<
 /// up, as speedscope itself would draw them; `None` without a timeline, or if
 /// the event's samples are not in it.
 fn timeline_series(profile: &Profile, tree: &Tree, event: EventId) -> Option<Series> {
-    let timeline = profile.timeline.as_ref()?;
-    let here = timeline.iter().filter(|sample| sample.event == event);
-    let summed = profile.samples.iter().filter(|sample| sample.event == event);
-    if here.clone().count() as u64 != summed.map(|sample| sample.count).sum::<u64>() {
-        return None;
-    }
+    let here = timeline(profile, event)?;
     let mut series = Series { all: vec![], of_thread: vec![vec![]; profile.threads.len()] };
     for sample in here {
         let entry = (sample.stack.get().map(|stack| tree.node_of(stack)), sample.weight);
@@ -207,7 +211,7 @@ impl Serialize for Sampled<'_> {
         let total: u64 = self.entries.iter().map(|entry| entry.1).sum();
         let mut profile = serializer.serialize_struct("Sampled", 7)?;
         profile.serialize_field("type", "sampled")?;
-        profile.serialize_field("name", &self.name)?;
+        profile.serialize_field("name", &clean(&self.name))?;
         profile.serialize_field("unit", self.unit)?;
         profile.serialize_field("startValue", &0)?;
         // Speedscope takes the larger of this length and the sum of weights

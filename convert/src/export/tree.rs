@@ -62,6 +62,11 @@ impl Tree {
         self.node_of_stack[stack]
     }
 
+    /// Parent and label of every node, callers before those that they call.
+    pub(super) fn nodes(&self) -> impl ExactSizeIterator<Item = (Option<NodeId>, Label)> {
+        self.nodes.iter().map(|node| (node.parent, node.label))
+    }
+
     /// The labels from a node up to its root.
     pub(super) fn path(&self, node: Option<NodeId>) -> impl Iterator<Item = Label> {
         let mut next = node;

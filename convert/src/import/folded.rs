@@ -1,64 +1,87 @@
 //! Folded stacks: `process;caller;callee COUNT`, one line per stack.
 //!
-//! The first frame is taken for the process, or for the thread if it reads
-//! like `comm-pid/tid`: so `stackcollapse-perf.pl` and we write it. Marks at
-//! the end of frames are understood: `_[k]` is the kernel's, `_[j]` generated,
-//! and `_[i]` inlined into the frame before it. What the numbers count is not
-//! said: they are taken for samples. So that these can be cut evenly, the file
-//! is gone through twice.
+//! Tools of perf and we begin each line with the process, or with the thread as
+//! `comm-pid/tid`; py-spy, rbspy, tracing and async-profiler with a function.
+//! Which it is here [`FoldedRoots`] tell. Marks at the end of frames are
+//! understood: `_[k]` is the kernel's, `_[j]` generated, and `_[i]` inlined into
+//! the frame before it. What the numbers count is not said: they are taken for
+//! samples. So that these can be cut evenly, the file is gone through twice.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::io::Write;
 
 use rustc_hash::FxHashMap;
 use rz_format::{
-    Event, FileHeader, Frame, Module, ModuleKind, Name, Record, Recording, Sample, StackId, Tier,
-    TruncatedReason,
+    Event, EventUnit, FileHeader, Frame, Module, ModuleKind, Name, Record, Recording, Sample,
+    StackId, Tier, TruncatedReason,
 };
 
 use rz_profile::foreign::{is_no_stack, last_number};
 
+use super::amounts::{fraction_digits, scaled_note};
+use super::functions::{MAX_FRAMES, too_many};
+use super::lines::for_lines;
 use super::output::Output;
 use super::spread::Spread;
 use super::threads::{Named, Threads};
 use super::{ImportError, Imported, Input};
 
-/// Longest line that is read, in bytes.
-const MAX_LINE: u64 = 1 << 20;
-/// Frames of a stack that are kept, from the leaf on.
-const MAX_FRAMES: usize = 4096;
 /// Bytes of names that are known at a time; what comes again after that gets
 /// another number.
 const MAX_KNOWN_BYTES: usize = 64 << 20;
 /// What a count is of.
 const EVENT: &str = "samples";
-/// The unit of things that the event's name says.
-const COUNT: u8 = 3;
+/// Bytes of the names that the kernel knows processes by, at most.
+const MAX_COMM: usize = 15;
 
-pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, ImportError> {
+/// What the first frame of each line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FoldedRoots {
+    /// The process.
+    Process,
+    /// A function as any other.
+    Function,
+}
+
+pub(super) fn import(
+    input: Input,
+    roots: Option<FoldedRoots>,
+    out: &mut dyn Write,
+) -> Result<Imported, ImportError> {
     let header = FileHeader::new(input.trace_id(), input.modified_ns, 0);
-    let mut file = input.file;
-    let survey = Survey::of(&mut file)?;
-    let spread = Spread::of(survey.total);
+    let file = input.file;
+    let survey = Survey::of(&file)?;
+    let roots = roots.unwrap_or(survey.roots());
+    // Numbers with fractions are no counts of samples that rows could stand for.
+    let spread = if survey.digits == 0 { Spread::of(survey.total) } else { Spread::NONE };
+    let factor = 10_f64.powi(survey.digits.cast_signed());
     let mut out = Output::new(out, &header)?;
     out.record(Record::Recording(Recording {
         tier: Tier::Folded.to_string(),
         ..Recording::default()
     }))?;
-    let event = Event { id: 0, name: EVENT.into(), unit: COUNT, frequency_hz: 0 };
+    let event =
+        Event { id: 0, name: EVENT.into(), unit: EventUnit::Things.into(), frequency_hz: 0 };
     out.record(Record::Event(event))?;
-    survey.notes().for_each(|note| out.note(note));
+    survey.notes(roots).for_each(|note| out.note(note));
     spread.note().into_iter().for_each(|note| out.note(note));
 
     let mut names = KnownNames::default();
     let mut threads = Threads::default();
-    for_lines(&mut file, |line| {
+    for_lines(&file, |line| {
         let Some(line) = line.and_then(Line::parse) else { return Ok(()) };
         let mut frames: Vec<&str> = line.stack.split(';').collect();
-        let root = frames.remove(0);
-        let thread = threads.id(thread_of(root), None, &mut out)?;
+        let thread = match numbered_thread(frames[0]) {
+            None if roots == FoldedRoots::Function => Named::default(),
+            thread => {
+                let root = frames.remove(0);
+                thread.unwrap_or_else(|| named_thread(root))
+            }
+        };
+        let thread = threads.id(thread, None, &mut out)?;
         let stack = names.stack(&frames, &mut out);
-        for weight in spread.rows(line.count, line.count) {
+        let count = line.count(factor);
+        for weight in spread.rows(count, count) {
             let sample = Sample { thread, stack, weight, ..Sample::default() };
             out.sample(sample)?;
         }
@@ -77,14 +100,16 @@ struct Survey {
     lines: u64,
     /// Those with one more number before it.
     two_counts: u64,
-    /// Lines with a fraction, which is rounded.
-    fractions: u64,
+    /// Digits of fractions that are kept: the most that a line has.
+    digits: u32,
+    /// Lines that begin with what cannot be a process.
+    functions: u64,
     /// Lines without a count, or too long.
     unreadable: u64,
 }
 
 impl Survey {
-    fn of(file: &mut File) -> Result<Self, ImportError> {
+    fn of(file: &File) -> Result<Self, ImportError> {
         let mut survey = Survey::default();
         for_lines(file, |line| {
             if line.is_some_and(is_no_stack) {
@@ -93,10 +118,11 @@ impl Survey {
             match line.and_then(Line::parse) {
                 None => survey.unreadable += 1,
                 Some(line) => {
-                    survey.total = survey.total.saturating_add(line.count);
+                    survey.total = survey.total.saturating_add(line.count(1.0));
                     survey.lines += 1;
                     survey.two_counts += u64::from(line.has_two_counts());
-                    survey.fractions += u64::from(line.is_rounded);
+                    survey.digits = survey.digits.max(fraction_digits(line.count));
+                    survey.functions += u64::from(line.begins_with_function());
                 }
             }
             Ok(())
@@ -114,86 +140,78 @@ impl Survey {
         Ok(survey)
     }
 
-    fn notes(&self) -> impl Iterator<Item = String> {
-        let Survey { unreadable, fractions, .. } = *self;
+    /// Processes, unless some line begins with what is none.
+    fn roots(&self) -> FoldedRoots {
+        if self.functions > 0 { FoldedRoots::Function } else { FoldedRoots::Process }
+    }
+
+    fn notes(&self, roots: FoldedRoots) -> impl Iterator<Item = String> {
+        let Survey { unreadable, digits, .. } = *self;
         let what = "folded stacks tell no times and no unit: the numbers are taken for samples";
+        let roots = match roots {
+            FoldedRoots::Process => {
+                "first frames are taken for processes; --folded-roots function has them as functions"
+            }
+            FoldedRoots::Function => {
+                "first frames are taken for functions; --folded-roots process has them as processes"
+            }
+        };
         let unreadable = (unreadable > 0)
             .then(|| format!("{unreadable} lines that are no stack and number were left out"));
-        let fractions = (fractions > 0).then(|| format!("{fractions} fractions were rounded"));
-        [Some(what.to_owned()), unreadable, fractions].into_iter().flatten()
-    }
-}
-
-/// Calls `take` with each line, `None` for one that is too long.
-fn for_lines(
-    file: &mut File,
-    mut take: impl FnMut(Option<&str>) -> Result<(), ImportError>,
-) -> Result<(), ImportError> {
-    file.rewind().map_err(ImportError::Read)?;
-    let mut reader = BufReader::with_capacity(256 << 10, file);
-    let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        let line = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes);
-        if line.map_err(ImportError::Read)? == 0 {
-            return Ok(());
-        }
-        if bytes.len() as u64 == MAX_LINE && !bytes.ends_with(b"\n") {
-            skip_line(&mut reader).map_err(ImportError::Read)?;
-            take(None)?;
-        } else {
-            take(Some(&String::from_utf8_lossy(&bytes)))?;
-        }
-    }
-}
-
-/// Goes on behind the next line break.
-fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let bytes = reader.fill_buf()?;
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let length = end.map_or(bytes.len(), |end| end + 1);
-        reader.consume(length);
-        if end.is_some() || length == 0 {
-            return Ok(());
-        }
+        let always = [what, roots].map(|note| Some(note.to_owned()));
+        always.into_iter().chain([unreadable, scaled_note(digits)]).flatten()
     }
 }
 
 /// A line with a stack.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 struct Line<'t> {
     stack: &'t str,
-    count: u64,
-    is_rounded: bool,
+    count: f64,
+    /// The count, if it is a whole number that is exact as such.
+    whole: Option<u64>,
 }
 
 impl<'t> Line<'t> {
     fn parse(line: &'t str) -> Option<Self> {
         let (stack, number) = last_number(line)?;
-        let (count, is_rounded) = match number.parse() {
-            Ok(count) => (count, false),
-            // A fraction, or more than there can be; a cast stays in range.
-            Err(_) => (number.parse::<f64>().ok()?.round() as u64, true),
-        };
-        Some(Line { stack, count, is_rounded })
+        Some(Line { stack, count: number.parse().ok()?, whole: number.parse().ok() })
+    }
+
+    /// The count, times `factor`.
+    fn count(&self, factor: f64) -> u64 {
+        // A cast stays in range.
+        let scaled = (self.count * factor).round() as u64;
+        self.whole.filter(|_| factor == 1.0).unwrap_or(scaled)
     }
 
     fn has_two_counts(&self) -> bool {
         last_number(self.stack).is_some()
     }
+
+    /// Whether the first frame cannot be a process: it has samples of its own, or a name
+    /// that no process has.
+    fn begins_with_function(&self) -> bool {
+        let root = self.stack.split(';').next().unwrap_or_default();
+        let is_alone = root.len() == self.stack.len();
+        let has_such_a_name =
+            root.len() > MAX_COMM || root.contains("::") || root.contains(['(', '<']);
+        numbered_thread(root).is_none() && (is_alone || has_such_a_name)
+    }
 }
 
-/// The thread that a root names.
-fn thread_of(root: &str) -> Named {
-    let numbered = || {
-        let (rest, tid) = root.rsplit_once('/')?;
-        let (name, pid) = rest.rsplit_once('-')?;
-        let name = name.to_owned();
-        let named = Named { pid: pid.parse().ok()?, tid: tid.parse().ok()?, name };
-        (!named.name.is_empty()).then_some(named)
-    };
-    numbered().unwrap_or_else(|| Named { pid: 0, tid: 0, name: root.to_owned() })
+/// The thread that a root names by its number, as `comm-pid/tid`.
+fn numbered_thread(root: &str) -> Option<Named> {
+    let (rest, tid) = root.rsplit_once('/')?;
+    let (name, pid) = rest.rsplit_once('-')?;
+    let name = name.to_owned();
+    let named = Named { pid: pid.parse().ok()?, tid: tid.parse().ok()?, name };
+    (!named.name.is_empty()).then_some(named)
+}
+
+/// The thread of a root that is only a name.
+fn named_thread(root: &str) -> Named {
+    Named { name: root.to_owned(), ..Named::default() }
 }
 
 /// Whose a frame is, by its mark.
@@ -235,7 +253,7 @@ impl KnownNames {
         let mut rest = frames;
         if let Some(cut) = frames.len().checked_sub(MAX_FRAMES).filter(|cut| *cut > 0) {
             rest = &frames[cut..];
-            stack = Some(out.stack(None, Frame::Truncated(TruncatedReason::TooManyFrames)));
+            stack = Some(out.stack(None, too_many()));
         } else if let ["[truncated]", others @ ..] = frames {
             rest = others;
             stack = Some(out.stack(None, Frame::Truncated(TruncatedReason::Unknown)));
@@ -316,14 +334,16 @@ mod tests {
 
     #[test]
     fn lines() {
-        let check = |line, expected: Option<(&str, u64, bool)>| {
-            let found = Line::parse(line).map(|l| (l.stack, l.count, l.is_rounded));
+        let check = |line, expected: Option<(&str, u64)>| {
+            let found = Line::parse(line).map(|line| (line.stack, line.count(1.0)));
             assert_eq!(found, expected, "{line:?}");
         };
-        check("a;b 3", Some(("a;b", 3, false)));
-        check("a;operator new 3\r\n", Some(("a;operator new", 3, false)));
-        check("a;b\t2.5", Some(("a;b", 3, true)));
-        check("a 99999999999999999999999", Some(("a", u64::MAX, true)));
+        check("a;b 3", Some(("a;b", 3)));
+        check("a;operator new 3\r\n", Some(("a;operator new", 3)));
+        check("a;b\t2.5", Some(("a;b", 3)));
+        check("a;b 1e3", Some(("a;b", 1000)));
+        check("a 99999999999999999999999", Some(("a", u64::MAX)));
+        check("a 9007199254740993", Some(("a", 9_007_199_254_740_993)));
         check("a;b", None);
         check("a;b -3", None);
         check("3", None);
@@ -335,7 +355,8 @@ mod tests {
     #[test]
     fn roots() {
         let check = |root, name: &str, pid, tid| {
-            assert_eq!(thread_of(root), Named { pid, tid, name: name.to_owned() });
+            let expected = Named { pid, tid, name: name.to_owned() };
+            assert_eq!(numbered_thread(root).unwrap_or_else(|| named_thread(root)), expected);
         };
         check("app", "app", 0, 0);
         check("app-10/11", "app", 10, 11);
@@ -344,5 +365,19 @@ mod tests {
         check("worker-12", "worker-12", 0, 0);
         check("app-?/11", "app-?/11", 0, 0);
         check("-1/2", "-1/2", 0, 0);
+    }
+
+    #[test]
+    fn first_frames_that_are_functions() {
+        let check = |line, expected| {
+            assert_eq!(Line::parse(line).unwrap().begins_with_function(), expected, "{line}");
+        };
+        check("app;main 3", false);
+        check("kworker/0:1-eve;worker 3", false);
+        check("app-10/11 3", false);
+        check("app 3", true);
+        check("<module> (w.py:9);work 3", true);
+        check("tokio::run;poll 3", true);
+        check("java.lang.Thread.run;work 3", true);
     }
 }

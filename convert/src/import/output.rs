@@ -4,11 +4,12 @@ use std::io::Write;
 
 use rustc_hash::FxBuildHasher;
 use rz_format::{
-    End, EndReason, FileHeader, Frame, Module, Name, Note, Record, Sample, StackId, StackInterner,
-    TextId, TextInterner, TraceWriter,
+    Call, End, EndReason, FileHeader, Frame, MAX_TOTALS, Module, Name, Note, Record, Recording,
+    Sample, StackId, StackInterner, TextId, TextInterner, Total, TraceWriter,
 };
 
-use super::{ImportError, Imported};
+use super::functions::too_many;
+use super::{ImportError, Imported, Input};
 
 /// Rows that are kept until they are written, at most.
 const MAX_ROWS: usize = 1 << 16;
@@ -21,6 +22,8 @@ const MAX_STACKS: usize = 1 << 20;
 const MAX_TEXT_BYTES: usize = 64 << 20;
 /// Longest text, in bytes.
 const MAX_TEXT: usize = 16 << 10;
+/// Longest text of a system call, in bytes.
+const MAX_PATH: usize = 255;
 /// Numbers that have to be left for another block of definitions.
 const SPARE_IDS: u32 = u32::MAX - (1 << 22);
 /// Notes that are written, at most: inputs can be damaged in many places.
@@ -34,6 +37,7 @@ pub(super) struct Output<'o> {
     texts: TextInterner<FxBuildHasher>,
     names: Vec<Name>,
     samples: Vec<Sample>,
+    calls: Vec<Call>,
     modules: u32,
     /// Latest time that was written.
     now_ns: u64,
@@ -49,10 +53,33 @@ impl<'o> Output<'o> {
             texts: TextInterner::default(),
             names: Vec::new(),
             samples: Vec::new(),
+            calls: Vec::new(),
             modules: 0,
             now_ns: header.created_ns,
             imported: Imported::default(),
         })
+    }
+
+    /// The trace of an input that says neither who recorded it nor when.
+    pub(super) fn of(
+        input: &Input,
+        tier: &str,
+        out: &'o mut dyn Write,
+    ) -> Result<Self, ImportError> {
+        Output::begun(input, tier, input.modified_ns, out)
+    }
+
+    /// The same of one that began at a time of day, in nanoseconds since the Unix epoch.
+    pub(super) fn begun(
+        input: &Input,
+        tier: &str,
+        created_unix_ns: u64,
+        out: &'o mut dyn Write,
+    ) -> Result<Self, ImportError> {
+        let mut out = Output::new(out, &FileHeader::new(input.trace_id(), created_unix_ns, 0))?;
+        let tier = tier.to_owned();
+        out.record(Record::Recording(Recording { tier, ..Recording::default() }))?;
+        Ok(out)
     }
 
     /// Adds a fact. It is written before any row that is added later.
@@ -83,6 +110,18 @@ impl<'o> Output<'o> {
         self.texts.text(&text.as_bytes()[..text.floor_char_boundary(MAX_TEXT)])
     }
 
+    /// The number of what a system call was given as a path, of which only so much is kept as
+    /// a recorder keeps.
+    pub(super) fn path(&mut self, bytes: &[u8]) -> TextId {
+        self.texts.text(&bytes[..bytes.len().min(MAX_PATH)])
+    }
+
+    /// The number of a stack of these frames, innermost first; `None` if there are none.
+    pub(super) fn whole_stack(&mut self, frames: &[Frame], is_cut: bool) -> Option<StackId> {
+        let root = is_cut.then(|| self.stack(None, too_many()));
+        frames.iter().rev().fold(root, |caller, frame| Some(self.stack(caller, *frame)))
+    }
+
     /// The number of a stack: `frame`, called from `caller`.
     pub(super) fn stack(&mut self, caller: Option<StackId>, frame: Frame) -> StackId {
         let frame = self.stacks.frame(frame);
@@ -99,7 +138,28 @@ impl<'o> Output<'o> {
         self.now_ns = self.now_ns.max(sample.time_ns);
         self.imported.samples += 1;
         self.samples.push(sample);
-        let is_full = self.samples.len() >= MAX_ROWS
+        self.flush_if_full()
+    }
+
+    /// Adds a system call.
+    pub(super) fn call(&mut self, call: Call) -> Result<(), ImportError> {
+        self.now_ns = self.now_ns.max(call.start_ns.saturating_add(call.duration_ns));
+        self.imported.calls += 1;
+        self.calls.push(call);
+        self.flush_if_full()
+    }
+
+    /// Adds exact sums.
+    pub(super) fn totals(&mut self, totals: &mut [Total]) -> Result<(), ImportError> {
+        self.flush()?;
+        for totals in totals.chunks_mut(MAX_TOTALS) {
+            self.writer.write_totals(self.now_ns, totals).map_err(ImportError::Write)?;
+        }
+        Ok(())
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), ImportError> {
+        let is_full = self.samples.len().max(self.calls.len()) >= MAX_ROWS
             || self.records.len() >= MAX_RECORDS
             || self.names.len() >= MAX_ROWS
             || self.stacks.is_block_full()
@@ -122,12 +182,14 @@ impl<'o> Output<'o> {
             self.writer.write_stacks(time_ns, &stacks)?;
             self.writer.write_texts(time_ns, &texts)?;
             self.writer.write_names(time_ns, &self.names)?;
-            self.writer.write_samples(&mut self.samples)
+            self.writer.write_samples(&mut self.samples)?;
+            self.writer.write_calls(&mut self.calls)
         };
         write().map_err(ImportError::Write)?;
         self.records.clear();
         self.names.clear();
         self.samples.clear();
+        self.calls.clear();
         if self.stacks.len().1 >= MAX_STACKS {
             self.stacks.forget();
         }

@@ -15,6 +15,9 @@ pub(super) struct Spread {
 }
 
 impl Spread {
+    /// Each sum is a row.
+    pub(super) const NONE: Spread = Spread { per_row: u64::MAX };
+
     /// For sums that have `total` samples in all.
     pub(super) fn of(total: u64) -> Self {
         Spread { per_row: total.div_ceil(MAX_ROWS).max(1) }
@@ -30,7 +33,7 @@ impl Spread {
     /// A sentence about rows that stand for several samples.
     pub(super) fn note(self) -> Option<String> {
         let Spread { per_row } = self;
-        (per_row > 1).then(|| {
+        (per_row > 1 && self != Spread::NONE).then(|| {
             format!("these are so many samples that up to {per_row} are one in the trace; what they stand for is exact")
         })
     }

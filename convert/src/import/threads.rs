@@ -7,10 +7,10 @@ use super::ImportError;
 use super::output::Output;
 
 /// Processes and threads, each, at most; further ones are one.
-const MAX_THREADS: usize = 1 << 20;
+pub(super) const MAX_THREADS: usize = 1 << 20;
 
 /// A thread as the input names it. Numbers are 0 where they are not known.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Named {
     pub(super) pid: u32,
     pub(super) tid: u32,

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 
 use rz_format::{
-    Block, BlockHeader, FileHeader, FormatError, MINOR, Name, Note, Record, TextDefs, TextId,
+    Block, BlockHeader, Call, FileHeader, FormatError, MINOR, Name, Note, Record, TextDefs, TextId,
     TraceWriter,
 };
 
@@ -24,6 +24,14 @@ pub(crate) trait Edit {
 
     /// Changes the texts of a block, of which each keeps its number.
     fn texts(&mut self, texts: &mut TextDefs);
+
+    /// Changes the calls of a block.
+    fn calls(&mut self, _rows: &mut [Call]) {}
+
+    /// Whether what was copied for system calls stays.
+    fn keeps_call_data(&self) -> bool {
+        true
+    }
 
     /// Changes the names of a block.
     fn names(&mut self, names: &mut Vec<Name>);
@@ -113,6 +121,10 @@ fn write_block(
             edit.texts(&mut texts);
             write_texts(writer, time_ns, texts)
         }
+        Block::CallData(data) if edit.keeps_call_data() => {
+            text_blocks(data).iter().try_for_each(|part| writer.write_call_data(time_ns, part))
+        }
+        Block::CallData(_) => Ok(()),
         Block::Names(mut names) => {
             edit.names(&mut names);
             writer.write_names(time_ns, &names)
@@ -127,11 +139,13 @@ fn write_block(
             rows.chunks_mut(MAX_ROWS).try_for_each(|rows| writer.write_waits(rows))
         }
         Block::Calls(mut rows) => {
+            edit.calls(&mut rows);
             rows.chunks_mut(MAX_ROWS).try_for_each(|rows| writer.write_calls(rows))
         }
         Block::Totals(mut rows) => writer.write_totals(time_ns, &mut rows),
         Block::Allocations(rows) => writer.write_allocations(&rows),
         Block::HeapCounts(mut rows) => writer.write_heap_counts(&mut rows),
+        Block::CpuTimes(mut rows) => writer.write_cpu_times(&mut rows),
     }
 }
 

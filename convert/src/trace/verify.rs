@@ -160,6 +160,7 @@ struct Defined {
     /// Those whose frames and callers are all defined.
     stacks: Ids,
     texts: Ids,
+    call_data: Ids,
     threads: FxHashSet<u32>,
 }
 
@@ -191,15 +192,18 @@ impl Defined {
                 }
             }
             Block::Texts(defs) => self.texts.insert(defs.first, defs.texts.len()),
+            Block::CallData(defs) => self.call_data.insert(defs.first, defs.texts.len()),
             Block::Samples(rows) => rows.iter().for_each(|r| event(Some(r.thread), r.stack)),
             Block::Waits(rows) => rows.iter().for_each(|r| event(Some(r.thread), r.stack)),
             Block::Calls(rows) => rows.iter().for_each(|r| {
                 event(Some(r.thread), r.stack);
-                lacking.texts += text(&r.texts);
+                let lacks_data = r.data.is_some_and(|id| !self.call_data.contains(id));
+                lacking.texts += text(&r.texts).max(lacks_data.into());
             }),
             Block::Allocations(rows) => rows.iter().for_each(|r| event(Some(r.thread), r.stack)),
             Block::Totals(rows) => rows.iter().for_each(|r| event(r.thread, None)),
             Block::HeapCounts(rows) => rows.iter().for_each(|r| event(r.thread, None)),
+            Block::CpuTimes(rows) => rows.iter().for_each(|r| event(r.thread, None)),
             Block::Names(rows) => {
                 rows.iter().for_each(|r| lacking.texts += text(&[r.name, r.system_name, r.file]))
             }

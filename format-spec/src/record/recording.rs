@@ -55,11 +55,34 @@ pub struct Event {
     pub id: u32,
     /// Name, such as `cpu-clock` or `cycles`.
     pub name: String,
-    /// What a weight counts: 0 nanoseconds, 1 cycles, 2 bytes, 3 other things,
-    /// which the name says.
+    /// What a weight counts: an [`EventUnit`] as a number.
     pub unit: u8,
     /// Samples per second of running time that were asked for.
     pub frequency_hz: u32,
+}
+
+/// What the weights of an [`Event`] count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EventUnit {
+    /// Nanoseconds.
+    #[default]
+    Nanoseconds,
+    /// Cycles of the processor.
+    Cycles,
+    /// Bytes.
+    Bytes,
+    /// Other things, which the event's name says.
+    Things,
+    /// A unit that this crate does not know.
+    Unknown,
+}
+
+coded! {
+    EventUnit: u8,
+    0 => Nanoseconds,
+    1 => Cycles,
+    2 => Bytes,
+    3 => Things,
 }
 
 /// One moment on three clocks, all in nanoseconds.
@@ -334,6 +357,24 @@ impl Source {
 pub struct OfSource {
     /// The source.
     pub id: u32,
+}
+
+/// The time in which the CPU times of threads were read, and whether they are all there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+pub struct CpuTimes {
+    /// When they were first read.
+    pub from_ns: u64,
+    /// When they were last read.
+    pub to_ns: u64,
+    /// Whether all that the targets ran in between is in the rows.
+    pub complete: bool,
+}
+
+/// System calls have data: what was copied of the memory that they were given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+pub struct CallData {
+    /// Bytes that were copied of each buffer, at most.
+    pub bytes: u32,
 }
 
 /// Something was taken out of the trace, so that it can be given away.

@@ -47,6 +47,8 @@ pub fn small_trace() -> Vec<u8> {
     write_other_waits(&mut writer, stacks[0]);
     write_code_objects(&mut writer, &mut interner);
     write_new_reasons(&mut writer, &mut interner);
+    write_cpu_times(&mut writer);
+    write_call_data(&mut writer);
     writer.finish().unwrap()
 }
 
@@ -101,6 +103,7 @@ fn write_waits_and_calls(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackI
         result: 3,
         args: [-100i64 as u64, 0x7ffc_0000_1000, 0, 0, 0, 0],
         texts: [Some(path), None],
+        data: None,
         stack,
         stack_weight: 1_000_000,
         count: 1,
@@ -186,6 +189,39 @@ fn write_allocations(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) 
     let other = HeapCounts { thread: Some(1), allocations: 0, bytes: 0, frees: 1, ..counts };
     let other = HeapCounts { sizes: Histogram::default(), ..other };
     writer.write_heap_counts(&mut [counts, other]).unwrap();
+}
+
+/// What version 1.8 has added.
+fn write_cpu_times(writer: &mut TraceWriter<Vec<u8>>) {
+    let row = |time_ns: u64, thread, ran_ns| CpuTime {
+        time_ns,
+        thread,
+        ran_ns,
+        ready_ns: ran_ns / 100,
+        runs: 7,
+    };
+    let mut rows = [
+        row(1_000_002_000, Some(0), 499_000_000),
+        row(2_000_002_000, Some(0), 501_000_000),
+        row(1_000_002_000, Some(1), 250_000_000),
+        row(2_500_000_000, None, 3_000_000),
+    ];
+    writer.write_cpu_times(&mut rows).unwrap();
+    let times = CpuTimes { from_ns: 2_000, to_ns: 3_000_002_000, complete: true };
+    writer.write_records(4_000_000_000, &[Record::CpuTimes(times)]).unwrap();
+}
+
+/// What version 1.9 has added.
+fn write_call_data(writer: &mut TraceWriter<Vec<u8>>) {
+    writer.write_records(4_800_000_000, &[Record::CallData(CallData { bytes: 32 })]).unwrap();
+    let mut data = TextInterner::<RandomState>::default();
+    let both = data.text(b"\x01\x00\x06\x00\x7fELF\0\n\x01\x01\x01\x00z");
+    let none = data.text(b"");
+    writer.write_call_data(4_800_000_000, &data.take_new()).unwrap();
+    let call = Call { thread: 1, count: 1, start_ns: 20_000, ..Call::default() };
+    let call = |data, result| Call { data, result, args: [3, 0x7000, 64, 0, 0, 0], ..call };
+    let mut calls = [call(Some(both), 6), call(Some(none), -9), call(None, 0)];
+    writer.write_calls(&mut calls).unwrap();
 }
 
 /// What version 1.3 has added.

@@ -1,7 +1,7 @@
 //! Puts a profile together from what was read.
 
 use rustc_hash::FxHashMap;
-use rz_format::Total;
+use rz_format::{EventUnit, Tier, Total};
 
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
@@ -189,7 +189,12 @@ impl EventIds {
                 lost |= facts.events.index_of(event).is_none();
             }
         }
-        profile.events = facts.events.values().iter().map(event).collect();
+        let recorded = facts.events.values();
+        let is_others = facts.sources.iter().any(|source| {
+            let tier = source.recording.as_ref().and_then(|it| Tier::from_name(&it.tier));
+            matches!(tier, Some(Tier::Pprof | Tier::Other(_)))
+        });
+        profile.events = recorded.iter().map(|one| event(one, is_others)).collect();
         let mut add = |wanted, kind, name: &str| {
             if wanted {
                 profile.events.push(Event { kind, name: name.to_owned(), ..Event::default() });
@@ -244,22 +249,52 @@ fn add_threads(profile: &mut Profile, tables: &Tables, heap: &HeapTables) {
     }
 }
 
-fn event(recorded: &rz_format::Event) -> Event {
-    let (kind, unit) = match recorded.unit {
-        1 => (EventKind::Cpu, Unit::Cycles),
-        2 => (EventKind::Growth, Unit::Bytes),
-        3 => (EventKind::Cpu, Unit::Count),
-        0 => match EventKind::from_name(&recorded.name) {
+/// An event. `is_others`: by a tool that counts objects and more.
+fn event(recorded: &rz_format::Event, is_others: bool) -> Event {
+    let (kind, unit) = match EventUnit::from(recorded.unit) {
+        EventUnit::Cycles => (EventKind::Cpu, Unit::Cycles),
+        EventUnit::Bytes if is_growth(&recorded.name) => (EventKind::Growth, Unit::Bytes),
+        EventUnit::Bytes => (EventKind::Other, Unit::Bytes),
+        EventUnit::Things if is_others && !recorded.name.starts_with("sample") => {
+            (EventKind::Other, Unit::Count)
+        }
+        EventUnit::Things => (EventKind::Cpu, Unit::Count),
+        EventUnit::Nanoseconds => match EventKind::from_name(&recorded.name) {
             // Imported from what we exported.
             Some(kind @ (EventKind::OffCpu | EventKind::Syscalls)) => (kind, Unit::Nanoseconds),
-            _ => (EventKind::Cpu, Unit::Nanoseconds),
+            Some(
+                EventKind::Cpu
+                | EventKind::Wall
+                | EventKind::Alloc
+                | EventKind::Growth
+                | EventKind::Other,
+            )
+            | None => match is_cpu_time(&recorded.name) {
+                true => (EventKind::Cpu, Unit::Nanoseconds),
+                false => (EventKind::Other, Unit::Nanoseconds),
+            },
         },
-        _ => (EventKind::Cpu, Unit::Nanoseconds),
+        EventUnit::Unknown => (EventKind::Cpu, Unit::Nanoseconds),
     };
     // Memory becomes resident page by page, which is counted, not timed.
     let timed = kind != EventKind::Growth;
     let frequency_hz = if timed { recorded.frequency_hz } else { 0 };
     Event { kind, name: recorded.name.clone(), unit, frequency_hz, metric: None }
+}
+
+/// An event's name without what perf adds to it, such as `:u` for user mode.
+fn base_name(event: &str) -> &str {
+    event.split(':').next().unwrap_or_default()
+}
+
+/// Whether nanoseconds of an event are time on a CPU, and not of a clock on the wall.
+fn is_cpu_time(event: &str) -> bool {
+    matches!(base_name(event), "cpu" | "cpu-clock" | "task-clock" | "cpu-time" | "cpu_time")
+}
+
+/// Whether bytes of an event are those of memory that became resident.
+fn is_growth(event: &str) -> bool {
+    matches!(base_name(event), "page-faults" | "faults" | "minor-faults" | "major-faults")
 }
 
 fn process(recorded: &rz_format::Process, facts: &Facts) -> Process {

@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use rz_format::Call;
 use rz_format::{
     BlockHeader, BlockKind, CallDetail, CallNumbers, FormatError, IndexEntry, LossClass, OpenFile,
-    Process, Record, TextId, read_index,
+    Process, Record, TextDefs, TextId, read_index,
 };
 
 pub use super::call_counts::errno as call_errno;
@@ -73,6 +73,7 @@ pub struct CallList {
     selection: Selection,
     threads: FxHashMap<u32, CallThread>,
     texts: Texts,
+    data: Texts,
     start_ns: u64,
     start_unix_ns: u64,
 }
@@ -130,6 +131,11 @@ impl CallList {
     /// A text that a call refers to; `None` if its definition is missing.
     pub fn text(&self, id: TextId) -> Option<&[u8]> {
         self.texts.get(id)
+    }
+
+    /// What was copied of the memory that a call was given.
+    pub fn data(&self, call: &Call) -> &[u8] {
+        call.data.and_then(|id| self.data.get(id)).unwrap_or_default()
     }
 
     /// A time of the trace's clock in nanoseconds since the Unix epoch.
@@ -203,7 +209,7 @@ pub fn load_calls(
     let recorded = kept.seen;
     let dropped;
     list.selection = kept.selection.clone();
-    (list.calls, dropped) = kept.finish();
+    (list.calls, list.data, dropped) = kept.finish();
     if *filter != Filter::default() {
         let window = filter.by_time().then(|| list.selection.span(start_ns)).flatten();
         list.notes.push(format!("filter: {}", filter.describe(window)));
@@ -247,7 +253,8 @@ fn read_calls<'p>(
     let mut pass = Pass::open(path, everything, None)?;
     let mut files = Files::default();
     let wanted = |block: &BlockHeader| {
-        [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALLS].contains(&block.kind)
+        [BlockKind::RECORDS, BlockKind::TEXTS, BlockKind::CALL_DATA, BlockKind::CALLS]
+            .contains(&block.kind)
     };
     let Some(tail) = kept.plain_tail() else {
         pass.run(wanted, CallRows::Whole, &mut [&mut files, &mut kept]).map_err(format)?;
@@ -444,6 +451,7 @@ struct Kept {
     selection: Selection,
     calls: Vec<Call>,
     seen: u64,
+    data: Texts,
     /// Whether calls of interest or about files are missing.
     dropped: bool,
     /// How many are kept until some are sorted out.
@@ -455,6 +463,10 @@ impl Sink for Kept {
         rows.iter().for_each(|call| self.add(*call));
     }
 
+    fn call_data(&mut self, definitions: &TextDefs) {
+        self.data.add(definitions.clone());
+    }
+
     fn calls_passed_over(&mut self, count: u64) {
         self.seen += count;
     }
@@ -463,7 +475,15 @@ impl Sink for Kept {
 impl Kept {
     fn new(options: CallOptions, selection: Selection) -> Self {
         let shrink_at = FIRST_SHRINK.min(options.limit.saturating_add(1));
-        Kept { options, selection, calls: Vec::new(), seen: 0, dropped: false, shrink_at }
+        Kept {
+            options,
+            selection,
+            calls: Vec::new(),
+            seen: 0,
+            data: Texts::default(),
+            dropped: false,
+            shrink_at,
+        }
     }
 
     /// How many of the last calls are of interest, if of the others only those are
@@ -530,13 +550,13 @@ impl Kept {
         });
     }
 
-    /// The calls in order, and whether any are missing.
-    fn finish(mut self) -> (Vec<Call>, bool) {
+    /// The calls in order, their data, and whether any are missing.
+    fn finish(mut self) -> (Vec<Call>, Texts, bool) {
         if self.calls.len() > self.options.limit {
             self.shrink();
         }
         self.calls.sort_by_key(|call| (call.start_ns, call.thread));
-        (self.calls, self.dropped)
+        (self.calls, self.data, self.dropped)
     }
 }
 

@@ -10,7 +10,7 @@ const MAX_VALUES: usize = 1 << 25;
 ///
 /// An id is translated to an index into the values that are there, so that a
 /// gap of four billion ids takes no memory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dictionary<T> {
     values: Vec<T>,
     /// Where consecutive ids begin: (first id, its index), both ascending.

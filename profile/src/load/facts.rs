@@ -176,6 +176,8 @@ impl Facts {
             | Record::Cost(_)
             | Record::End(_)
             | Record::Note(_)
+            | Record::CpuTimes(_)
+            | Record::CallData(_)
             | Record::Captured(_)
             | Record::Allocations(_)
             | Record::Source(_)

@@ -80,6 +80,8 @@ pub struct SourceInventory {
     pub captured: Option<Captured>,
     /// How allocations were recorded, if they were.
     pub allocations: Option<Allocations>,
+    /// Bytes of each buffer that were copied for system calls; 0 for none.
+    pub data_bytes: u32,
     /// When and why it ended.
     pub end: Option<End>,
     /// What the recorder had used at several times, in order.
@@ -179,6 +181,8 @@ impl Sink for Kept {
             | Record::End(_)
             | Record::Note(_)
             | Record::Captured(_)
+            | Record::CpuTimes(_)
+            | Record::CallData(_)
             | Record::Allocations(_)
             | Record::Source(_)
             | Record::OfSource(_)
@@ -276,6 +280,7 @@ pub fn load_inventory(path: &Path, filter: &Filter) -> Result<Inventory, LoadErr
         recording: facts.recording.clone(),
         clock: facts.clock.clone(),
         captured: facts.captured.clone(),
+        data_bytes: facts.data_bytes,
         allocations: facts.allocations.clone(),
         end: facts.end.clone(),
         costs: kept.costs.remove(&number).unwrap_or_default(),

@@ -8,7 +8,7 @@ use rz_format::{CodeLine, CodeObject, Frame, ModuleKind as RecordedKind, Runtime
 
 use super::brought_names::{Brought, BroughtNames};
 use super::facts::Facts;
-use super::generated::call_at;
+use super::jit::call_at;
 use super::kernel_symbols::RecordedSymbols;
 use super::{LoadOptions, Tables};
 use crate::model::{

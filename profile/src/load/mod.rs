@@ -26,13 +26,14 @@ mod assemble;
 mod brought_names;
 mod call_counts;
 pub mod call_list;
+mod cpu_times;
 mod depth;
 mod dictionary;
 mod facts;
-mod generated;
 mod heap;
 mod info;
 pub mod inventory;
+mod jit;
 mod kernel_symbols;
 mod locations;
 mod naming;
@@ -58,7 +59,7 @@ use rustc_hash::FxHashSet;
 use rz_format::{BlockHeader, BlockKind, CallDetail, FormatError, TotalClass};
 
 use crate::filter::{self, Filter, WindowError};
-use crate::foreign::InputFormat;
+use crate::foreign::Recognized;
 use crate::model::heap::HeapOptions;
 use crate::model::{Applied, Profile};
 use crate::source_map;
@@ -66,13 +67,14 @@ use crate::symbolize::SymbolizeOptions;
 pub use assemble::is_kernel_thread;
 use brought_names::BroughtNames;
 use call_counts::CallCounts;
+use cpu_times::CpuTimeSums;
 pub use dictionary::Dictionary;
 use dictionary::StackDictionary;
 use facts::Facts;
-use generated::{GeneratedCode, Made, Versions};
 use heap::HeapTables;
 use info::Reading;
 pub use info::label_of;
+use jit::{GeneratedCode, Made, Versions};
 pub use naming::{CodeNames, MappedCode, Naming};
 use pass::{CallRows, Defined, Pass, Sink};
 use prelude::Prelude;
@@ -143,6 +145,7 @@ struct Tables {
     timeline: Option<Timeline>,
     totals: ThreadTotals,
     calls: CallCounts,
+    cpu_times: CpuTimeSums,
     found: Found,
     generated: Arc<GeneratedCode>,
     /// Frames and stacks that were made up for code that came and went.
@@ -224,7 +227,7 @@ impl LoadError {
         match cause {
             FormatError::Io(cause) => LoadError::Io { path, cause },
             FormatError::BadMagic | FormatError::TooShort { .. }
-                if matches!(InputFormat::of_file(&path), Ok(Some(_))) =>
+                if matches!(Recognized::of_file(&path), Ok(Some(Recognized::Readable(_)))) =>
             {
                 LoadError::Foreign { path }
             }
@@ -286,27 +289,45 @@ fn read(
     let mut timeline = options.timeline.then(|| Timeline::new(options.coarse, start_ns));
     let mut totals = ThreadTotals::default();
     let mut calls = CallCounts::default();
+    let mut cpu_times = CpuTimeSums::default();
     let mut heap = HeapTables::new(&options.heap, selection.clone(), pass.file_size);
-    let mut sinks: Vec<&mut dyn Sink> = vec![&mut sums, &mut totals, &mut calls, &mut heap];
+    let mut sinks: Vec<&mut dyn Sink> =
+        vec![&mut sums, &mut totals, &mut calls, &mut cpu_times, &mut heap];
     sinks.extend(timeline.as_mut().map(|timeline| timeline as &mut dyn Sink));
-    let wanted = |block: &BlockHeader| !options.without.has(block.kind);
+    let wanted = |block: &BlockHeader| {
+        !options.without.has(block.kind) && block.kind != BlockKind::CALL_DATA
+    };
     pass.run(wanted, CallRows::Bare, &mut sinks).map_err(|cause| LoadError::of(path, cause))?;
     let Pass { reader, file_size, mut defined } = pass;
     let made = defined.finish_versions();
     let Defined { mut facts, names, stacks, found, versions, .. } = defined;
     facts.generated = Vec::new();
-    let mut tables =
-        Tables { facts, names, stacks, sums, timeline, totals, calls, found, generated, made };
+    let mut tables = Tables {
+        facts,
+        names,
+        stacks,
+        sums,
+        timeline,
+        totals,
+        calls,
+        cpu_times,
+        found,
+        generated,
+        made,
+    };
 
     if options.unnamed {
         tables.facts.leave_unnamed();
     }
     let in_window = !selection.window.is_everything();
     let inexact = tables.replace_missing_totals(in_window);
+    let is_part = !selection.is_everything();
     let places_of = places.as_deref_mut();
     let mut profile = assemble::assemble(&mut tables, &mut heap, options, places_of);
     depth::cut(&mut profile, file_size);
     profile.inexact = inexact;
+    let is_part = is_part || !reader.damage().is_empty();
+    profile.cpu_times = tables.cpu_times.finish(&tables.facts, is_part);
     let last_sample_ns = tables.sums.last_ns().max(heap.last_ns());
     let reading = Reading {
         header: reader.header(),

@@ -9,7 +9,7 @@ use rz_format::{BlockHeader, BlockKind, CodeLine, CodeObject, Frame, LineTable, 
 use super::brought_names::BroughtNames;
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
-use super::generated::{GeneratedCode, call_at};
+use super::jit::{GeneratedCode, call_at};
 use super::locations::{Known, Locations, note_of, resolve};
 use super::pass::{CallRows, Defined, Pass};
 use super::selection::Selection;

@@ -17,15 +17,15 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 use rz_format::{
-    Allocation, Block, BlockHeader, BlockKind, Call, CallNumbers, Damage, FormatError, HeapCounts,
-    Reader, Record, Sample, Spare, StoredBlock, Total, Wait,
+    Allocation, Block, BlockHeader, BlockKind, Call, CallNumbers, CpuTime, Damage, FormatError,
+    HeapCounts, Reader, Record, Sample, Spare, StoredBlock, TextDefs, Total, Wait,
 };
 
 use super::LoadError;
 use super::brought_names::BroughtNames;
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
-use super::generated::{Made, Versions};
+use super::jit::{Made, Versions};
 use super::selection::{Found, Selection};
 use super::thin::Thin;
 
@@ -47,6 +47,8 @@ pub(super) trait Sink: Send {
     fn waits(&mut self, _rows: &[Wait]) {}
     /// System calls, by thread and number, then time.
     fn calls(&mut self, _rows: &[Call]) {}
+    /// What was copied for system calls.
+    fn call_data(&mut self, _definitions: &TextDefs) {}
     /// So many calls of the same block were not chosen.
     fn calls_passed_over(&mut self, _count: u64) {}
     /// Exact sums.
@@ -55,6 +57,8 @@ pub(super) trait Sink: Send {
     fn allocations(&mut self, _rows: &[Allocation], _facts: &Facts) {}
     /// Exact counts of allocations.
     fn heap_counts(&mut self, _rows: &[HeapCounts], _facts: &Facts) {}
+    /// How long threads ran.
+    fn cpu_times(&mut self, _rows: &[CpuTime]) {}
 }
 
 /// What is decoded of system calls.
@@ -223,6 +227,9 @@ impl<'p> Defined<'p> {
                 }
             }
             Block::Texts(definitions) => names.texts.add(definitions),
+            Block::CallData(definitions) => {
+                sinks.iter_mut().for_each(|sink| sink.call_data(&definitions));
+            }
             Block::Names(rows) => names.add(rows),
             Block::Samples(mut rows) => {
                 if let Some(versions) = versions {
@@ -274,6 +281,10 @@ impl<'p> Defined<'p> {
             Block::HeapCounts(mut rows) => {
                 selection.cut_heap_counts(&mut rows, found);
                 sinks.iter_mut().for_each(|sink| sink.heap_counts(&rows, facts));
+            }
+            Block::CpuTimes(mut rows) => {
+                selection.cut_cpu_times(&mut rows);
+                sinks.iter_mut().for_each(|sink| sink.cpu_times(&rows));
             }
         }
         None

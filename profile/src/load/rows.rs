@@ -10,7 +10,7 @@ use rz_format::{BlockHeader, BlockKind};
 
 use super::assemble::in_order;
 use super::dictionary::StackDictionary;
-use super::generated::Versions;
+use super::jit::Versions;
 use super::pass::{CallRows, Pass};
 use super::sums::{Key, What};
 use super::thin::Thin;
@@ -90,7 +90,7 @@ impl Rows {
     /// If the trace cannot be read any more.
     pub fn of(&mut self, kind: EventKind, window: Window) -> Result<Vec<TimedSample>, LoadError> {
         let wanted = match kind {
-            EventKind::Cpu | EventKind::Growth => BlockKind::SAMPLES,
+            EventKind::Cpu | EventKind::Growth | EventKind::Other => BlockKind::SAMPLES,
             EventKind::OffCpu => BlockKind::WAITS,
             EventKind::Syscalls => BlockKind::CALLS,
             // Have no times, or are made of others.

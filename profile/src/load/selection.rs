@@ -14,7 +14,8 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    Allocation, BlockHeader, BlockKind, Call, HeapCounts, Loss, Sample, Total, TotalClass, Wait,
+    Allocation, BlockHeader, BlockKind, Call, CpuTime, HeapCounts, Loss, Sample, Total, TotalClass,
+    Wait,
 };
 
 use super::LoadError;
@@ -214,6 +215,16 @@ impl Selection {
             found.nameless |= is_in && !is_selected && row.thread.is_none();
             is_in && is_selected
         });
+    }
+
+    /// Leaves CPU times out: all of them if they are of more than the window.
+    pub(super) fn cut_cpu_times(&self, rows: &mut Vec<CpuTime>) {
+        let has_all_time = self.window.is_everything();
+        let is_selected = |thread: Option<u32>| match thread {
+            Some(thread) => self.has_thread(thread),
+            None => self.threads.is_none(),
+        };
+        rows.retain(|row| has_all_time && is_selected(row.thread));
     }
 
     /// Leaves out allocations after the window. What is there in it was

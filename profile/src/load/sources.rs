@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 use rz_format::{
-    Allocations, CallDetail, Captured, Clock, Cost, End, Host, Loss, LossClass, LossReason,
-    Process, Record, Recording, Source,
+    Allocations, CallDetail, Captured, Clock, Cost, CpuTimes, End, Host, Loss, LossClass,
+    LossReason, Process, Record, Recording, Source,
 };
 
 use crate::model::LossAt;
@@ -37,9 +37,13 @@ pub(super) struct SourceFacts {
     pub(super) clock: Option<Clock>,
     pub(super) captured: Option<Captured>,
     pub(super) allocations: Option<Allocations>,
+    /// Bytes of each buffer that were copied for system calls; 0 for none.
+    pub(super) data_bytes: u32,
     /// The last one.
     pub(super) cost: Option<Cost>,
     pub(super) end: Option<End>,
+    /// The last one.
+    pub(super) cpu_times: Option<CpuTimes>,
     /// By class and reason.
     pub(super) losses: BTreeMap<(LossClass, LossReason), LossAmount>,
     /// The same by time.
@@ -60,8 +64,10 @@ impl SourceFacts {
             Record::Allocations(how) => {
                 self.allocations.get_or_insert(how);
             }
+            Record::CallData(data) => self.data_bytes = data.bytes,
             Record::Cost(cost) => self.cost = Some(cost),
             Record::End(end) => self.end = Some(end),
+            Record::CpuTimes(times) => self.cpu_times = Some(times),
             Record::Loss(loss) => self.add_loss(&loss),
             Record::Note(note) => {
                 if self.notes.len() < MAX_NOTES && !self.notes.contains(&note.text) {

@@ -9,7 +9,7 @@ use super::Dictionary;
 const MAX_BYTES: usize = 256 << 20;
 
 /// The texts of a trace.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Texts {
     dictionary: Dictionary<Box<[u8]>>,
     bytes: usize,

@@ -5,7 +5,7 @@
 //! sample of each event, process and stack is taken for itself alone, and is not among
 //! those. Sums are right on average in either case.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{BlockHeader, BlockKind, Sample, StackId};
 
 use super::facts::Facts;
@@ -16,6 +16,9 @@ use crate::filter::Window;
 const SAMPLE_BYTES: u64 = 4;
 /// Up to so many times what is wanted, all are taken: the rest would not be much less.
 const FAR_MORE: u64 = 4;
+
+/// Words of bits for stacks, at most, whatever numbers a trace has: 32 MiB.
+const BIT_WORDS: usize = 4 << 20;
 
 /// Where the samples of a trace are.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +72,66 @@ pub(super) struct Thin {
     chosen: u64,
     random: u64,
     /// `None` if stacks need not be known.
-    known: Option<FxHashSet<(Owner, Option<StackId>)>>,
+    known: Option<Known>,
+}
+
+/// Stacks of which there is something, by whose they are.
+#[derive(Debug)]
+struct Known {
+    owners: FxHashMap<Owner, usize>,
+    stacks: Vec<Stacks>,
+    /// How many there are of all.
+    count: usize,
+    /// Words that may still be taken for bits.
+    room: usize,
+}
+
+/// Stacks with low numbers, which are most, are bits: every sample is looked up here.
+#[derive(Debug, Default)]
+struct Stacks {
+    bits: Vec<u64>,
+    others: FxHashSet<u64>,
+}
+
+impl Stacks {
+    /// Whether it is new.
+    fn insert(&mut self, stack: Option<StackId>, room: &mut usize) -> bool {
+        let number = stack.map_or(0, |id| u64::from(id) + 1);
+        let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
+        let more = (word + 1).saturating_sub(self.bits.len());
+        // What is too far now stays so: each word that comes nearer is taken from the room.
+        if more > *room {
+            return self.others.insert(number);
+        }
+        if more > 0 {
+            *room -= more;
+            self.bits.resize(word + 1, 0);
+        }
+        let is_new = self.bits[word] & bit == 0;
+        self.bits[word] |= bit;
+        is_new
+    }
+}
+
+impl Known {
+    fn new() -> Self {
+        Known { owners: FxHashMap::default(), stacks: Vec::new(), count: 0, room: BIT_WORDS }
+    }
+
+    /// Where the stacks of an owner are.
+    fn place_of(&mut self, owner: Owner) -> usize {
+        *self.owners.entry(owner).or_insert_with(|| {
+            self.stacks.push(Stacks::default());
+            self.stacks.len() - 1
+        })
+    }
+
+    /// Takes down a stack; whether it is new.
+    fn add(&mut self, place: usize, stack: Option<StackId>) -> bool {
+        let is_new = self.stacks[place].insert(stack, &mut self.room);
+        self.count += usize::from(is_new);
+        is_new
+    }
 }
 
 impl Thin {
@@ -80,7 +142,7 @@ impl Thin {
 
     /// The same, with something of every stack.
     pub(super) fn of_all_stacks(each: u64) -> Option<Self> {
-        let known = Some(FxHashSet::default());
+        let known = Some(Known::new());
         Thin::new(each).map(|thin| Thin { known, ..thin })
     }
 
@@ -91,18 +153,21 @@ impl Thin {
         if let Some(known) = &mut self.known {
             let mut last = None;
             rows.retain(|sample| {
-                let process = match last {
-                    Some((thread, process)) if thread == sample.thread => process,
+                // As many are kept apart as of sums.
+                if known.count >= MAX_SUMS {
+                    return true;
+                }
+                let of = (sample.thread, sample.event);
+                let place = match last {
+                    Some((last, place)) if last == of => place,
                     _ => {
                         let thread = facts.threads.index_of(sample.thread);
                         let process = thread.map(|index| facts.threads.values()[index].process);
-                        process.ok_or(sample.thread)
+                        known.place_of((sample.event, process.ok_or(sample.thread)))
                     }
                 };
-                last = Some((sample.thread, process));
-                // As many are kept apart as of sums.
-                let is_first =
-                    known.len() < MAX_SUMS && known.insert(((sample.event, process), sample.stack));
+                last = Some((of, place));
+                let is_first = known.add(place, sample.stack);
                 if is_first {
                     alone.push(*sample);
                 }
@@ -171,6 +236,20 @@ mod tests {
         assert_eq!(thin.take(&mut rows, &facts), []);
         assert_eq!(rows.len(), 1);
         assert!(Thin::new(1).is_none());
+    }
+
+    #[test]
+    fn high_numbers_of_stacks_take_no_more_room() {
+        let (mut stacks, mut room) = (Stacks::default(), 3);
+        for (stack, left) in [(None, 2), (Some(u32::MAX), 2), (Some(191), 2), (Some(126), 1)] {
+            assert!(stacks.insert(stack, &mut room), "{stack:?}");
+            assert!(!stacks.insert(stack, &mut room), "{stack:?}");
+            assert_eq!(room, left, "{stack:?}");
+        }
+        // Once its neighbours have taken the rest, it is still known.
+        assert!(stacks.insert(Some(190), &mut room));
+        assert!(!stacks.insert(Some(191), &mut room));
+        assert_eq!(room, 0);
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod applied;
 pub mod heap;
 mod losses;
 
+use std::collections::BTreeMap;
+
 use heap::{Heap, Metric};
 
 use crate::reason::Reason;
@@ -30,8 +32,8 @@ pub use applied::Applied;
 pub use losses::{LossAt, LossSum, Losses};
 
 pub use rz_format::{
-    CallDetail, Captured, CodeTier, Execution, Histogram, LossClass, LossReason, Runtime, Tier,
-    Total, TotalClass, TruncatedReason, WaitState,
+    CallDetail, Captured, CodeTier, CpuTime, Execution, Histogram, LossClass, LossReason, Runtime,
+    Tier, Total, TotalClass, TruncatedReason, WaitState,
 };
 
 /// Nanoseconds on the trace's clock (`CLOCK_MONOTONIC` of the recording host)
@@ -88,6 +90,8 @@ pub struct Profile {
     /// [`Profile::totals`] has sums of what was recorded one by one in their
     /// place, if there is any.
     pub inexact: Vec<TotalClass>,
+    /// How long threads ran as the scheduler counted it, if that is known.
+    pub cpu_times: Option<CpuTimes>,
     /// Intervals that were not over at the end, which are in no total, added
     /// up in the same way.
     pub open_waits: Vec<Total>,
@@ -246,6 +250,35 @@ pub struct Info {
     pub details: Vec<String>,
 }
 
+/// How long threads ran, as the kernel's scheduler counted it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// All threads together.
+    pub total: CpuTime,
+    /// By thread; `None` are those that could not be told apart.
+    pub threads: BTreeMap<Option<ThreadId>, CpuTime>,
+    /// From when to when they were read; of several sources, the sum over them.
+    pub span_ns: Nanos,
+    /// Whether all that the targets ran in that time is in them.
+    pub complete: bool,
+    /// Whether it is what samples of the CPU are of: in the kernel as well.
+    pub of_samples: bool,
+}
+
+impl Profile {
+    /// How long all threads ran in the time of the recording, as the scheduler counted it;
+    /// `None` if that is not known of all that is shown.
+    pub fn counted_cpu_ns(&self) -> Option<f64> {
+        let times = self.cpu_times.as_ref().filter(|times| times.complete && times.of_samples)?;
+        let (span, duration) = (times.span_ns as f64, self.info.duration_ns as f64);
+        // Read for longer than was recorded, as when an output holds everything up, it is of
+        // another time.
+        let is_of_recording = (span - duration).abs() <= 0.05 * duration + 0.2e9;
+        let is_of_all = is_of_recording && span > 0.0 && !self.info.filter.is_active();
+        is_of_all.then(|| times.total.ran_ns as f64 * duration / span)
+    }
+}
+
 /// What an [`Event`] is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum EventKind {
@@ -262,6 +295,8 @@ pub enum EventKind {
     Alloc,
     /// Making more memory resident, which counts bytes.
     Growth,
+    /// What another tool measured, which the event's name says: never CPU time.
+    Other,
 }
 
 /// What stands for the CPU's event, whatever its name is.

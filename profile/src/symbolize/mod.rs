@@ -35,6 +35,7 @@ mod starts;
 mod symbols;
 #[cfg(test)]
 pub(crate) mod tests;
+mod x86_64;
 
 pub use budget::Limits;
 pub use code::{CodeFile, CodeRange, with_code};

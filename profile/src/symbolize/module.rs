@@ -20,7 +20,11 @@ pub(super) fn symbolize_module(request: &ModuleRequest, tools: &Tools) -> Module
         }
     });
     if let Some(note) = &mut symbols.note {
-        *note = format!("{}: {note}", request.path.display());
+        let path = match request.path.as_os_str().is_empty() {
+            true => "a module without a path".into(),
+            false => request.path.display().to_string(),
+        };
+        *note = format!("{path}: {note}");
     }
     symbols
 }

@@ -8,6 +8,7 @@
 //!     args: [-100i32 as u64, 0x7ffd_0000_1000, 0x8_0000, 0, 0, 0],
 //!     outcome: Outcome::Returned(3),
 //!     blobs: [Some(Blob::whole(b"/etc/passwd")), None],
+//!     data: &[],
 //! };
 //! let line = decode::line(&call, |_| None);
 //! assert_eq!(line, r#"openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3"#);
@@ -17,6 +18,7 @@ pub mod address;
 pub mod decode;
 pub mod files;
 mod names;
+pub mod parse;
 mod text;
 
 use crate::reason::is_error;
@@ -32,6 +34,9 @@ pub struct Invocation<'a> {
     pub outcome: Outcome,
     /// What was copied of [`rz_syscalls::Syscall::captures`], in their order.
     pub blobs: [Option<Blob<'a>>; rz_syscalls::MAX_CAPTURES],
+    /// What else was copied of memory, as [`rz_format::data_pieces`] reads it; mostly
+    /// nothing.
+    pub data: &'a [u8],
 }
 
 /// How a call went.
@@ -69,6 +74,13 @@ impl<'a> Invocation<'a> {
     fn blob(&self, arg: usize) -> Option<Blob<'a>> {
         let captures = rz_syscalls::by_number(self.number)?.captures();
         captures.zip(self.blobs).find(|(capture, _)| capture.arg == arg)?.1
+    }
+
+    /// A piece of what argument `arg` leads to.
+    fn piece(&self, arg: u8, element: u8) -> Option<&'a [u8]> {
+        let mut pieces = rz_format::data_pieces(self.data);
+        let found = pieces.find(|piece| (piece.arg, piece.element) == (arg, element));
+        found.map(|piece| piece.bytes)
     }
 
     /// What it returned if it did and is no error.

@@ -8,7 +8,7 @@
 //! says, and so has to be called by who means to. Nor need it be, since what is
 //! loaded is looked up when its code is seen for the first time.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_long, c_uint};
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -16,9 +16,11 @@ use rz_alloc_ring::{entry, size_class};
 
 use crate::arch;
 use crate::event;
-use crate::process::{UNLOADED, UNMAPPED};
+use crate::own_memory;
+use crate::process::{self, HAS_KEYS, UNLOADED, UNMAPPED};
 use crate::real::{self, Memory};
 use crate::sampled_set;
+use crate::seccomp;
 use crate::slot::{Slot, add};
 use crate::thread;
 
@@ -232,6 +234,9 @@ macro_rules! maps {
                 file: c_int,
                 offset: i64,
             ) -> Memory {
+                if flags & libc::MAP_FIXED != 0 {
+                    own_memory::note_replaced(address, length);
+                }
                 // SAFETY: the program's own call.
                 let mapped = unsafe { real::$name(address, length, protection, flags, file, offset) };
                 if flags & libc::MAP_FIXED != 0 {
@@ -265,6 +270,9 @@ pub unsafe extern "C" fn mremap(
     flags: c_int,
     to: Memory,
 ) -> Memory {
+    if flags & libc::MREMAP_FIXED != 0 {
+        own_memory::note_replaced(to, new);
+    }
     // SAFETY: the program's own call. If it passes no fifth argument, neither
     // does the function behind this one look at it.
     let mapped = unsafe { real::mremap(address, length, new, flags, to) };
@@ -286,7 +294,7 @@ pub unsafe extern "C" fn mremap(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn munmap(address: Memory, length: usize) -> c_int {
     // SAFETY: the program's own call.
-    let result = unsafe { real::munmap(address, length) };
+    let result = unsafe { own_memory::unmap_others(address, length) };
     // Relaxed: who switches to a stack that came in its place has learnt of it
     // from who unmapped, after this.
     UNMAPPED.fetch_add(1, Relaxed);
@@ -338,6 +346,100 @@ pub unsafe extern "C" fn brk(address: Memory) -> c_int {
         moved_break((address as isize).wrapping_sub(previous as isize));
     }
     result
+}
+
+/// Before prctl(2). Two of its options have the kernel kill a thread that reads the
+/// processor's clock, which we do: `PR_SET_TSC`, and strict seccomp, which allows no
+/// system calls either. So that is the end of recording, before it is the program's.
+fn before_prctl(option: c_int, second: usize, third: usize) {
+    let filter = libc::SECCOMP_MODE_FILTER as usize;
+    match option {
+        libc::PR_SET_TSC if second == libc::PR_TSC_SIGSEGV as usize => process::lose_clock(),
+        libc::PR_SET_SECCOMP if second == libc::SECCOMP_MODE_STRICT as usize => {
+            process::lose_clock();
+        }
+        libc::PR_SET_SECCOMP if second == filter => seccomp::note_filter(third),
+        _ => {}
+    }
+}
+
+/// prctl(2), after a look at it.
+///
+/// # Safety
+///
+/// As prctl(2).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn prctl(
+    option: c_int,
+    second: usize,
+    third: usize,
+    fourth: usize,
+    fifth: usize,
+) -> c_int {
+    before_prctl(option, second, third);
+    // SAFETY: the program's own call. What it does not pass, the function behind this one
+    // does not look at.
+    unsafe { real::prctl(option, second, third, fourth, fifth) }
+}
+
+/// pkey_alloc(2), noted.
+///
+/// # Safety
+///
+/// As pkey_alloc(2).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pkey_alloc(flags: c_uint, rights: c_uint) -> c_int {
+    // SAFETY: the program's own call.
+    let key = unsafe { real::pkey_alloc(flags, rights) };
+    if key >= 0 {
+        HAS_KEYS.store(true, Relaxed);
+    }
+    key
+}
+
+/// syscall(2): by this, programs make calls that have functions above, and seccomp(2),
+/// which has none.
+///
+/// # Safety
+///
+/// As syscall(2).
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn syscall() {
+    arch::stub_unless!(
+        [libc::SYS_prctl, libc::SYS_seccomp, libc::SYS_munmap, libc::SYS_pkey_alloc],
+        watched_syscall,
+        real::SYSCALL
+    )
+}
+
+/// What `syscall` jumps to for some calls, none of which has more than five arguments.
+unsafe extern "C" fn watched_syscall(
+    number: c_long,
+    first: usize,
+    second: usize,
+    third: usize,
+    fourth: usize,
+    fifth: usize,
+) -> c_long {
+    let result = match number {
+        // SAFETY: the program's own call.
+        libc::SYS_munmap => unsafe { munmap(first as Memory, second) },
+        // SAFETY: the program's own call.
+        libc::SYS_pkey_alloc => unsafe { pkey_alloc(first as c_uint, second as c_uint) },
+        // SAFETY: the program's own call.
+        libc::SYS_prctl => unsafe { prctl(first as c_int, second, third, fourth, fifth) },
+        _ => {
+            match first as c_uint {
+                libc::SECCOMP_SET_MODE_STRICT => process::lose_clock(),
+                libc::SECCOMP_SET_MODE_FILTER => seccomp::note_filter(third),
+                _ => {}
+            }
+            // SAFETY: the program's own call.
+            return unsafe { real::syscall(number, first, second, third, fourth, fifth, 0) };
+        }
+    };
+    c_long::from(result)
 }
 
 /// dlclose(3): what was known of code addresses may no longer hold.

@@ -13,7 +13,8 @@
 //!   │   ├─ sampler, sampled_set      which are sampled, which of them live
 //!   │   ├─ unwind, stack, objects    who called
 //!   │   └─ ring, clock               into the memory
-//!   └─ process         what holds for all threads; begins anew after a fork
+//!   ├─ process         what holds for all threads; begins anew after a fork
+//!   └─ seccomp, own_memory       rules that the program sets, and what it unmaps
 //! ```
 //!
 //! What depends on the processor stands in a folder of its own, `arch` for the
@@ -28,11 +29,13 @@ mod clock;
 mod entry;
 mod event;
 mod objects;
+mod own_memory;
 mod process;
 mod real;
 mod ring;
 mod sampled_set;
 mod sampler;
+mod seccomp;
 mod slot;
 mod stack;
 mod symbols;

@@ -3,6 +3,7 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64,
@@ -10,7 +11,8 @@ use core::sync::atomic::{
 };
 
 use rz_alloc_ring::{
-    Control, MAGIC, NOT_FIRST, OTHER_NAMESPACE, SLOTS_OFFSET, VARIABLE, VERSION, mode,
+    Control, MAGIC, NO_CLOCK, NO_MEMORY, NOT_FIRST, OTHER_NAMESPACE, SLOTS_OFFSET, VARIABLE,
+    VERSION, mode,
 };
 
 use crate::real::{self, Memory};
@@ -44,11 +46,25 @@ const FIRST_GENERATION: u64 = 4;
 /// Whether the constructor has turned the hook on.
 static IS_SET_UP: AtomicBool = AtomicBool::new(false);
 static CONTROL: AtomicPtr<Control> = AtomicPtr::new(ptr::null_mut());
+/// Whether the clock may be read. The child of a fork inherits it with the rule.
+static HAS_CLOCK: AtomicBool = AtomicBool::new(true);
+
 /// How often memory was unmapped or unloaded: what was known of addresses no
 /// longer holds.
 pub(crate) static UNMAPPED: AtomicU64 = AtomicU64::new(0);
 /// How often something was unloaded.
 pub(crate) static UNLOADED: AtomicU64 = AtomicU64::new(0);
+/// Whether the program has memory protection keys: it can make memory unreadable by one
+/// instruction.
+pub(crate) static HAS_KEYS: AtomicBool = AtomicBool::new(false);
+
+/// As long as this is the same, memory that could be read still can be.
+#[inline(always)]
+pub(crate) fn state_of_memory() -> u64 {
+    // Relaxed: who reads memory that another thread has changed, has learnt of it since.
+    let rights = if HAS_KEYS.load(Relaxed) { arch::key_rights() } else { 0 };
+    UNMAPPED.load(Relaxed) ^ u64::from(rights) << 32
+}
 
 struct Path(UnsafeCell<([u8; 256], usize)>);
 // SAFETY: written by the constructor, before the generation is; read by who
@@ -83,6 +99,26 @@ fn fail(reason: u32) {
         let _ = control.failure.compare_exchange(0, reason, Relaxed, Relaxed);
     }
     turn_off();
+}
+
+/// Nothing is recorded from now on, in this process and those that it forks: a thread of
+/// it, and all that it starts, may not read the clock.
+pub(crate) fn lose_clock() {
+    HAS_CLOCK.store(false, Relaxed);
+    fail(NO_CLOCK);
+}
+
+/// Nothing is recorded from now on: other memory comes where the shared one is.
+pub(crate) fn lose_memory() {
+    fail(NO_MEMORY);
+    // Relaxed: who still uses it, has it from before.
+    CONTROL.store(ptr::null_mut(), Relaxed);
+}
+
+/// Where the beginning of the shared memory is.
+pub(crate) fn mapped(control: &Control) -> Range<usize> {
+    let start = ptr::from_ref(control) as usize;
+    start..start + SLOTS_OFFSET
 }
 
 /// Called by the loader before any other constructor.
@@ -193,6 +229,10 @@ pub(crate) fn restart() -> Option<u64> {
     // Only one thread does it. Others go without until it is done.
     GENERATION.get().compare_exchange(NEW, STARTING, Acquire, Relaxed).ok()?;
     if control.follow == 0 && control.target_pid != sys::getpid() {
+        turn_off();
+        return None;
+    }
+    if !HAS_CLOCK.load(Relaxed) {
         turn_off();
         return None;
     }

@@ -3,7 +3,7 @@
 //! All are found at the first call to any. That is early: the loader calls
 //! `malloc` before it calls a constructor.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_long, c_uint, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::objects::Object;
@@ -35,7 +35,7 @@ macro_rules! functions {
         #[allow(non_upper_case_globals)]
         mod table {
             use super::*;
-            $(pub(super) static $name: AtomicPtr<()> = AtomicPtr::new(early::$name as *mut ());)*
+            $(pub(crate) static $name: AtomicPtr<()> = AtomicPtr::new(early::$name as *mut ());)*
         }
 
         /// What is called until they are found.
@@ -71,6 +71,10 @@ macro_rules! functions {
         }
     };
 }
+
+/// Where the address of `syscall` is.
+#[cfg(not(test))]
+pub(crate) use table::syscall as SYSCALL;
 
 /// Where the program's own `malloc` is.
 pub(crate) fn address_of_malloc() -> u64 {
@@ -136,6 +140,13 @@ functions! {
             super::dlclose(handle)
         }
     };
+    /// prctl(2); how many arguments there are depends on the first.
+    prctl(option: c_int, second: usize, third: usize, fourth: usize, fifth: usize) -> c_int, or -1;
+    /// pkey_alloc(2), since glibc 2.27.
+    pkey_alloc(flags: c_uint, rights: c_uint) -> c_int, or -1;
+    /// syscall(2); how many arguments there are depends on the first.
+    syscall(number: c_long, first: usize, second: usize, third: usize, fourth: usize,
+        fifth: usize, sixth: usize) -> c_long, or -1;
     /// clock_gettime(2).
     clock_gettime(clock: c_int, time: *mut libc::timespec) -> c_int, or -1;
     /// Calls a function in the child after each fork; since glibc 2.3.2.

@@ -12,6 +12,7 @@
 //! happens to one address: who frees an object got it from who allocated it,
 //! after that. So relaxed accesses do for addresses and counters.
 
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{
     AtomicPtr, AtomicU16, AtomicUsize,
@@ -25,6 +26,8 @@ const BUCKET: usize = 8;
 const FIRST_LEVEL_BITS: u32 = 12;
 /// The last one has room for 2²⁹ addresses.
 const LEVELS: usize = 8;
+/// Those that can be made ahead: room for 163,840 addresses in 1.25 MiB.
+const RESERVED: usize = 2;
 /// A counter that got this far no longer knows, and stays.
 const MANY: u16 = u16::MAX;
 
@@ -51,6 +54,20 @@ pub(crate) fn insert(address: usize) -> bool {
 /// Takes an address out; false if it is not in.
 pub(crate) fn remove(address: usize) -> bool {
     SET.remove(address)
+}
+
+/// Makes room ahead, for when no memory can be had any more.
+pub(crate) fn reserve() {
+    for level in 0..RESERVED {
+        let _ = SET.bucket(level, 0, true);
+    }
+}
+
+/// Where its memory is.
+pub(crate) fn mapped() -> impl Iterator<Item = Range<usize>> {
+    let levels = SET.levels.iter().map(|start| start.load(Relaxed) as usize).enumerate();
+    let there = levels.filter(|(_, start)| *start != 0);
+    there.map(|(level, start)| start..start + level_bytes(level))
 }
 
 /// Empties the set. Nobody else uses it.

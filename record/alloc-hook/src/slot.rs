@@ -1,6 +1,7 @@
 //! A thread's piece of the shared memory, and how it comes by it.
 
 use core::cell::Cell;
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{
     AtomicPtr, AtomicU64, AtomicUsize,
@@ -173,7 +174,10 @@ pub(crate) fn take() -> Option<Slot> {
     let end = MAPPED_END.load(Relaxed);
     let is_mapped =
         |index: &usize| MAPPED.get(*index).is_some_and(|mapped| !mapped.load(Relaxed).is_null());
-    let tid = sys::gettid();
+    let (tid, pid) = (sys::gettid(), sys::getpid());
+    if tid == 0 || pid == 0 {
+        return None;
+    }
     // First those that need not be mapped.
     for index in (0..end).filter(is_mapped).chain(0..count) {
         let Some(entry) = entries.get(index) else { continue };
@@ -194,7 +198,7 @@ pub(crate) fn take() -> Option<Slot> {
         slot.header().born.store(crate::clock::now(), Relaxed);
         slot.header().malloc.store(crate::real::address_of_malloc(), Relaxed);
         // Release: who sees it, sees the slot as it is now.
-        entry.pid.store(sys::getpid(), Release);
+        entry.pid.store(pid, Release);
         return Some(slot);
     }
     None
@@ -219,4 +223,12 @@ fn map(control: &Control, index: usize) -> Option<Slot> {
     mapped.store(address, Release);
     MAPPED_END.fetch_max(index + 1, Relaxed);
     Slot::at(address)
+}
+
+/// Where slots are mapped.
+pub(crate) fn mapped(control: &Control) -> impl Iterator<Item = Range<usize>> {
+    let length = control.slot_bytes();
+    let slots = MAPPED.iter().take(MAPPED_END.load(Relaxed));
+    let addresses = slots.map(|slot| slot.load(Relaxed) as usize);
+    addresses.filter(|address| *address != 0).map(move |address| address..address + length)
 }

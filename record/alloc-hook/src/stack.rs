@@ -32,8 +32,8 @@ pub(crate) fn note_first_end(end: usize) {
 pub(crate) struct Readable {
     low: Cell<usize>,
     high: Cell<usize>,
-    /// [`crate::process::UNMAPPED`] at that time.
-    unmapped: Cell<u64>,
+    /// [`crate::process::state_of_memory`] at that time.
+    state: Cell<u64>,
 }
 
 impl Readable {
@@ -46,11 +46,11 @@ impl Readable {
     /// Moves on to the stack of which `sp` is the end, which is readable.
     /// Returns whether it is the same one as before.
     #[inline(always)]
-    pub(crate) fn cover(&self, sp: usize, unmapped: u64) -> bool {
-        if self.has(sp) && self.unmapped.get() == unmapped {
+    pub(crate) fn cover(&self, sp: usize, state: u64) -> bool {
+        if self.has(sp) && self.state.get() == state {
             return true;
         }
-        let is_same = match self.unmapped.replace(unmapped) == unmapped {
+        let is_same = match self.state.replace(state) == state {
             true => self.extend_down(sp),
             false => self.check(sp),
         };
@@ -140,7 +140,7 @@ impl Readable {
         let limit = ends.iter().filter_map(|end| end.checked_sub(sp)).fold(limit, usize::min);
         let page = sp & !(PAGE - 1);
         let readable =
-            Readable { low: Cell::new(page), high: Cell::new(page + PAGE), unmapped: Cell::new(0) };
+            Readable { low: Cell::new(page), high: Cell::new(page + PAGE), state: Cell::new(0) };
         let end = sp.saturating_add(limit);
         readable.extend(end).min(end) - sp
     }

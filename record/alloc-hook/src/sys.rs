@@ -1,30 +1,33 @@
 //! System calls, made without libc: they do not touch `errno`, nor anything
 //! that a program may have put in libc's place.
 
-use crate::arch;
+use crate::{arch, seccomp};
 
 /// The kernel's answer if it is an error: the errno.
 pub(crate) type Errno = u32;
 
-/// Makes a system call.
+/// Makes a system call, unless the program's own filters would punish it.
 ///
 /// # Safety
 ///
 /// As the call says; it must not unmap or change memory that Rust relies on.
 #[inline]
 unsafe fn call(number: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
+    if !seccomp::allows(number) {
+        return Err(libc::EPERM as Errno);
+    }
     // SAFETY: as the caller vouches for.
     let result = unsafe { arch::system_call(number, arguments) };
     if (-4095..0).contains(&result) { Err(-result as Errno) } else { Ok(result as usize) }
 }
 
-/// The thread's id.
+/// The thread's id; 0 if it cannot be asked for.
 pub(crate) fn gettid() -> u32 {
     // SAFETY: touches no memory.
     unsafe { call(libc::SYS_gettid, [0; 6]) }.unwrap_or(0) as u32
 }
 
-/// The process's id.
+/// The process's id; 0 if it cannot be asked for.
 pub(crate) fn getpid() -> u32 {
     // SAFETY: touches no memory.
     unsafe { call(libc::SYS_getpid, [0; 6]) }.unwrap_or(0) as u32
@@ -52,6 +55,10 @@ pub(crate) fn is_gone(pid: u32) -> bool {
 pub(crate) fn map_file(path: &[u8], offset: usize, length: usize) -> Result<*mut u8, Errno> {
     if path.last() != Some(&0) {
         return Err(libc::EINVAL as Errno);
+    }
+    // What is opened must be closed as well.
+    if ![libc::SYS_mmap, libc::SYS_close].into_iter().all(seccomp::allows) {
+        return Err(libc::EPERM as Errno);
     }
     let flags = (libc::O_RDWR | libc::O_CLOEXEC) as usize;
     let open = [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0, 0, 0];
@@ -101,20 +108,29 @@ pub(crate) unsafe fn wipe_on_fork(address: *const u8, length: usize) -> Result<(
 /// The kernel reads a signal set before it looks at what to do with it, and
 /// knows of no such thing as this asks for.
 pub(crate) fn is_readable(address: usize) -> bool {
-    let arguments = [usize::MAX, address, 0, 8, 0, 0];
-    // SAFETY: reads memory if it can, and changes nothing.
-    let result = unsafe { call(libc::SYS_rt_sigprocmask, arguments) };
-    result == Err(libc::EINVAL as Errno)
+    ask_to_read(address) == libc::EINVAL as Errno
 }
 
-/// Whether the thread runs on the stack for signal handlers.
+/// Whether it is sure that the 8 bytes at `address` cannot be read.
+pub(crate) fn is_missing(address: usize) -> bool {
+    ask_to_read(address) == libc::EFAULT as Errno
+}
+
+/// How the kernel fails to do something with the 8 bytes at `address`.
+fn ask_to_read(address: usize) -> Errno {
+    let arguments = [usize::MAX, address, 0, 8, 0, 0];
+    // SAFETY: reads memory if it can, and changes nothing.
+    unsafe { call(libc::SYS_rt_sigprocmask, arguments) }.err().unwrap_or(0)
+}
+
+/// Whether the thread may run on the stack for signal handlers.
 pub(crate) fn is_on_signal_stack() -> bool {
     let mut stack = [0_usize; 3];
     let arguments = [0, stack.as_mut_ptr() as usize, 0, 0, 0, 0];
     // SAFETY: the kernel writes a stack_t, which is of three words.
     let result = unsafe { call(libc::SYS_sigaltstack, arguments) };
     // The flags are the lower half of the second word.
-    result.is_ok() && stack[1] as i32 & libc::SS_ONSTACK != 0
+    result.is_err() || stack[1] as i32 & libc::SS_ONSTACK != 0
 }
 
 /// Ends the process; for what cannot happen.

@@ -95,7 +95,8 @@ pub struct Control {
     /// Processes whose hook has begun to work.
     pub started: AtomicU32,
     /// Why the first hook that could not work could not: an errno,
-    /// [`NOT_FIRST`], or [`OTHER_NAMESPACE`]. 0 if all could.
+    /// [`NOT_FIRST`], [`OTHER_NAMESPACE`], [`NO_CLOCK`] or [`NO_MEMORY`]. 0 if all
+    /// could.
     pub failure: AtomicU32,
     /// Events of threads that found no free slot.
     pub without_slot: AtomicU64,
@@ -114,6 +115,10 @@ pub const NOT_FIRST: u32 = u32::MAX;
 /// In [`Control::failure`]: the process is in another pid namespace, so its ids
 /// would be taken for those of others.
 pub const OTHER_NAMESPACE: u32 = u32::MAX - 1;
+/// In [`Control::failure`]: the process has forbidden itself to read the clock.
+pub const NO_CLOCK: u32 = u32::MAX - 2;
+/// In [`Control::failure`]: the process has put other memory in the place of this.
+pub const NO_MEMORY: u32 = u32::MAX - 3;
 
 /// Whose a slot is.
 #[derive(Debug, Default)]

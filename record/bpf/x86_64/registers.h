@@ -1,6 +1,8 @@
 // What a thread's registers say.
 #pragma once
 
+#define PAGE 4096
+
 static __always_inline bool is_user_mode(const struct pt_regs *regs)
 {
 	return (regs->cs & 3) == 3;

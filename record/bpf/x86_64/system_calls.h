@@ -1,6 +1,7 @@
 // Numbers and arguments of system calls.
 #pragma once
 
+#define CONNECT 42
 #define EXECVE 59
 #define FUTEX 202
 #define EXECVEAT 322

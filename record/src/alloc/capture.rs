@@ -10,7 +10,8 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rustc_hash::FxHashMap;
 use rz_alloc_ring::{
-    Counts, Events, MAX_SLOTS, NOT_FIRST, OTHER_NAMESPACE, SIZE_CLASSES, SlotHeader, mode,
+    Counts, Events, MAX_SLOTS, NO_CLOCK, NO_MEMORY, NOT_FIRST, OTHER_NAMESPACE, SIZE_CLASSES,
+    SlotHeader, mode,
 };
 use rz_format::{HeapCounts, LossClass, LossReason};
 
@@ -72,6 +73,8 @@ pub(crate) struct Rings {
     given_up_ns: u64,
     /// Whether the user was told of hooks that cannot work.
     is_failure_told: bool,
+    /// What hooks will not see.
+    note: Option<String>,
 }
 
 /// What is known of a slot.
@@ -119,6 +122,7 @@ impl Rings {
             born: 0,
             given_up_ns: 0,
             is_failure_told: false,
+            note: hook.note,
         }
     }
 
@@ -361,7 +365,9 @@ impl Rings {
 
 impl Capture for Rings {
     fn enable(&mut self) -> io::Result<Vec<String>> {
-        self.inner.enable()
+        let mut notes = self.inner.enable()?;
+        notes.extend(self.note.take());
+        Ok(notes)
     }
 
     fn wait(&self, stop: BorrowedFd<'_>, at_most: Duration) {
@@ -402,6 +408,16 @@ fn failure(is_started: bool, reason: u32, is_last: bool) -> Option<String> {
             .to_owned(),
         OTHER_NAMESPACE => format!("{whose} is in a pid namespace of its own"),
         NOT_FIRST => format!("{whose} has an allocator of its own in place of the C library's"),
+        NO_CLOCK => {
+            return Some(until(
+                "forbidden itself to read the processor's clock (PR_SET_TSC or strict seccomp)",
+            ));
+        }
+        NO_MEMORY => {
+            return Some(until(
+                "put other memory in the place of what the library shares with rec",
+            ));
+        }
         errno => format!(
             "the library that --alloc loads cannot work in {whose}: {}",
             io::Error::from_raw_os_error(errno as i32)
@@ -411,6 +427,14 @@ fn failure(is_started: bool, reason: u32, is_last: bool) -> Option<String> {
         "{what}; its allocations are not recorded: start it without rec, and attach with \
          rec -p PID --alloc"
     ))
+}
+
+/// What to say of a program that has done something which ends its recording.
+fn until(what: &str) -> String {
+    format!(
+        "a program has {what}; its allocations are recorded until then: for all, start it without \
+         rec, and attach with rec -p PID --alloc"
+    )
 }
 
 /// The numbers of a slot.
@@ -462,7 +486,8 @@ mod tests {
     #[test]
     fn a_program_that_is_replaced_is_counted_to_its_end() {
         let memory = Memory::create(0, 1024, true).unwrap();
-        let mut rings = Rings::new(Box::new(Nothing), Hook { memory, library: "".into() });
+        let mut rings =
+            Rings::new(Box::new(Nothing), Hook { memory, note: None, library: "".into() });
         let mut look = |slot: u32, allocations: u64, reap: bool| {
             let entry = rings.memory.entry(slot);
             // A thread that lives.
@@ -502,6 +527,8 @@ mod tests {
         check(true, NOT_FIRST, false, Some("a program that was executed has an allocator"));
         check(false, Errno::ENOMEM as u32, false, Some("Cannot allocate memory"));
         check(true, OTHER_NAMESPACE, false, Some("a program that was executed is in a pid"));
-        check(false, u32::MAX - 2, false, Some("cannot work in the program"));
+        check(true, NO_CLOCK, false, Some("recorded until then"));
+        check(true, NO_MEMORY, false, Some("recorded until then"));
+        check(false, u32::MAX - 4, false, Some("cannot work in the program"));
     }
 }

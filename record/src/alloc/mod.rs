@@ -30,6 +30,8 @@ const PRELOAD: &str = "LD_PRELOAD";
 pub(crate) struct Hook {
     /// What it shares with the recorder.
     pub(crate) memory: Memory,
+    /// What it will not see of the program.
+    pub(crate) note: Option<String>,
     library: OsString,
 }
 
@@ -59,10 +61,10 @@ impl Hook {
         stack_bytes: u32,
         follow: bool,
     ) -> Result<Self, HookError> {
-        program::check(command)?;
+        let note = program::check(command)?;
         let library = library::install().map_err(HookError::Library)?.into_os_string();
         let memory = Memory::create(options.interval, stack_bytes, follow);
-        Ok(Hook { memory: memory.map_err(HookError::Memory)?, library })
+        Ok(Hook { memory: memory.map_err(HookError::Memory)?, note, library })
     }
 
     /// What the program has to have in its environment.

@@ -12,6 +12,7 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, ReadCache};
 
+use crate::allocator::other_malloc;
 use crate::arch;
 
 /// Scripts that are interpreted by scripts, as deep as the kernel allows.
@@ -51,12 +52,20 @@ pub enum Unfit {
 }
 
 /// Fails if `command` cannot be started with a library of ours. What cannot be
-/// found or read is not looked at: starting it will tell.
-pub(super) fn check(command: &[OsString]) -> Result<(), Unfit> {
+/// found or read is not looked at: starting it will tell. Returns what such a library
+/// will not see.
+pub(super) fn check(command: &[OsString]) -> Result<Option<String>, Unfit> {
     if let Some(path) = privileged(command) {
         return Err(Unfit::Privileged(path.display().to_string()));
     }
-    executed(command).last().map_or(Ok(()), |path| check_elf(path))
+    let Some(path) = executed(command).pop() else { return Ok(None) };
+    check_elf(&path)?;
+    Ok(other_malloc(&path).map(|name| {
+        format!(
+            "the program has an allocator with names of its own ({name}), and what it allocates \
+             by these is not recorded: start it without rec, and attach with rec -p PID --alloc"
+        )
+    }))
 }
 
 /// The program that runs for `command` with the rights of another user or group, if
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_can_be_started() {
-        let ok = |command: &str| check(&[command.into()]).unwrap();
+        let ok = |command: &str| assert_eq!(check(&[command.into()]).unwrap(), None);
         ok("sh");
         ok("/bin/ls");
         // Starting these says what is wrong.

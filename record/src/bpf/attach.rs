@@ -33,7 +33,7 @@ use super::programs::{Kind, LoadError, Loaded, Plan, Sizes};
 use super::rights;
 use super::rings::Rings;
 use super::scheduler;
-use super::targets::{set_up_calls, track};
+use super::targets::{set_up_calls, set_up_data, track};
 use super::ways::{LastWaits, ObjectFile, Resume, Ways, version};
 use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions, CallStacks};
@@ -205,6 +205,7 @@ fn plan(options: &Options, cpus: &[u32]) -> Plan {
     let kinds = [
         (Kind::Waits, options.waits),
         (Kind::Calls, options.calls.is_some()),
+        (Kind::CallData, options.calls.as_ref().is_some_and(|calls| calls.data_bytes > 0)),
         (Kind::Allocations, options.allocations.is_some()),
     ];
     Plan {
@@ -249,6 +250,12 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
     if has(Kind::Calls) {
         let calls = of(Kind::Calls);
         set_up_calls(&loaded, options).map_err(&calls)?;
+        if has(Kind::CallData) {
+            let data = of(Kind::CallData);
+            set_up_data(&loaded).map_err(&data)?;
+            // Before the calls that it is of.
+            links.push(loaded.attach("on_return_data").map_err(&data)?);
+        }
         // Ends are of no interest before something has begun.
         links.push(loaded.attach("on_return").map_err(&calls)?);
         if plan.ways.doubles_calls {
@@ -301,6 +308,7 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         notes.push("no CPU could be sampled".to_owned());
     }
     let rings = Rings::new(&loaded, &events).map_err(&samples)?;
+    let program_tags = loaded.program_tags();
     let attachment = Attachment {
         losses: Counters::of(&loaded, "losses").map_err(&samples)?,
         totals: Table::of(&loaded, "totals").map_err(&samples)?,
@@ -330,10 +338,12 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         kernel: options.kernel,
         reports_others: true,
         pids,
+        data_bytes: if has(Kind::CallData) { plan.settings.data_bytes } else { 0 },
         allocators,
         sources: Default::default(),
         missing: Vec::new(),
         ways: plan.describe(),
+        program_tags,
         follows_python: plan.ways.object != ObjectFile::Old,
         notes,
     })
@@ -376,6 +386,9 @@ impl Attachment {
             self.attach_link("on_switch")?;
         }
         if self.has(Kind::Calls) {
+            if self.has(Kind::CallData) {
+                self.attach_link("on_call_data")?;
+            }
             self.attach_link("on_call")?;
             if self.plan.ways.doubles_calls {
                 self.attach_link("on_call_again")?;
@@ -506,6 +519,7 @@ fn settings(options: &Options) -> Settings {
             CallStacks::Sampled => 1,
             CallStacks::All => 2,
         }),
+        data_bytes: calls.map_or(0, |calls| calls.data_bytes),
         stack_threshold_ns: options.stack_threshold_ns,
         slower_than_ns: calls.map_or(0, |calls| calls.slower_than_ns),
         allocations: options.allocations.is_some(),

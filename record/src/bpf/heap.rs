@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use rz_format::{Event, LossClass, LossReason, Record};
+use rz_format::{Event, EventUnit, LossClass, LossReason, Record};
 
 use super::error::{BpfError, refused};
 use super::layout::FAULT_EVENT;
@@ -21,7 +21,7 @@ use crate::config::AllocationOptions;
 use crate::host::now_ns;
 use crate::perf::sys;
 use crate::queue::Batch;
-use crate::target::procfs;
+use crate::tracker::procfs;
 
 /// What a probe at a function's beginning costs the thread that hits it, and
 /// one at its end, with what the program does there; `benches/alloc_attach.py`
@@ -259,7 +259,8 @@ impl HeapProbes {
     }
 
     fn record_faults(&mut self) -> io::Result<()> {
-        let (id, name, unit) = (FAULT_EVENT, "page-faults".to_owned(), 2);
+        let (id, name) = (FAULT_EVENT, "page-faults".to_owned());
+        let unit = EventUnit::Bytes.into();
         self.news.push(Record::Event(Event { id, name, unit, frequency_hz: FAULT_HZ }));
         self.faults.iter().try_for_each(sys::enable)
     }

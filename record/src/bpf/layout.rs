@@ -1,7 +1,7 @@
 //! The records and map values of the programs in the kernel, byte by byte as
 //! `record/bpf/layout.h` lays them out.
 
-use rz_format::{HISTOGRAM_BUCKETS, HeapCounts, LossClass, LossReason, Total};
+use rz_format::{CpuTime, HISTOGRAM_BUCKETS, HeapCounts, LossClass, LossReason, Total};
 use rz_unwind::{REGISTER_COUNT, Registers};
 
 use crate::cursor::Cursor;
@@ -16,6 +16,8 @@ const KIND_CALL: u32 = 0x1003;
 const KIND_ALLOCATION: u32 = 0x1004;
 const KIND_HEAP_COUNTS: u32 = 0x1005;
 const KIND_FAULT: u32 = 0x1006;
+const KIND_RAN: u32 = 0x1007;
+const KIND_CALL_DATA: u32 = 0x1008;
 
 /// Offset of a record's time.
 const TIME_AT: usize = 8;
@@ -37,6 +39,8 @@ pub(super) const TOTAL_KEY_LEN: usize = 16;
 pub(super) const TOTAL_LEN: usize = 6 * 8 + HISTOGRAM_BUCKETS * 4;
 /// What to do about a system call.
 pub(super) type CallInfo = [u8; 8];
+/// Where to find the data of a system call.
+pub(super) type DataInfo = [u8; 8 * rz_syscalls::MAX_DATA];
 /// Length of what is said about a process that runs CPython.
 pub(super) const PYTHON_LEN: usize = 2 * 8 + 16 * 4;
 /// The owner of a shim, by which runs of frames end.
@@ -71,6 +75,7 @@ pub(super) struct Settings {
     pub(super) calls: u32,
     /// 0 none, 1 in proportion to time, 2 all.
     pub(super) call_stacks: u32,
+    pub(super) data_bytes: u32,
     pub(super) stack_threshold_ns: u64,
     pub(super) slower_than_ns: u64,
     pub(super) allocations: bool,
@@ -91,7 +96,7 @@ impl Settings {
             self.call_stacks,
             self.allocations.into(),
             self.threads.into(),
-            0,
+            self.data_bytes,
         ];
         let mut bytes = numbers.map(u32::to_le_bytes).concat();
         for number in [self.stack_threshold_ns, self.slower_than_ns, self.alloc_interval] {
@@ -140,9 +145,9 @@ pub(super) fn time_of(record: &[u8]) -> u64 {
     bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Whether a record of ours counts allocations.
-pub(super) fn is_heap_counts(record: &[u8]) -> bool {
-    record.starts_with(&KIND_HEAP_COUNTS.to_le_bytes())
+/// Whether a record of ours is a sum: these are few, and are to be exact.
+pub(super) fn is_sum(record: &[u8]) -> bool {
+    [KIND_HEAP_COUNTS, KIND_RAN].iter().any(|kind| record.starts_with(&kind.to_le_bytes()))
 }
 
 /// Reads a record of ours, or one of perf's. `None` for records of no interest
@@ -150,7 +155,7 @@ pub(super) fn is_heap_counts(record: &[u8]) -> bool {
 pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
     let mut input = Cursor(record);
     let kind = input.u32()?;
-    if !(KIND_SAMPLE..=KIND_FAULT).contains(&kind) {
+    if !(KIND_SAMPLE..=KIND_CALL_DATA).contains(&kind) {
         return crate::perf::parse(record);
     }
     let cpu = input.u32()?;
@@ -167,6 +172,11 @@ pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
         KIND_HEAP_COUNTS => What::Counted(heap_counts(&mut input, time_ns)?),
         KIND_WAIT => What::Waited(wait(&mut input)?),
         KIND_CALL => What::Called(call(&mut input)?),
+        KIND_RAN => {
+            let [ran_ns, ready_ns, runs] = input.u64s()?;
+            What::Ran(CpuTime { time_ns, thread: None, ran_ns, ready_ns, runs })
+        }
+        KIND_CALL_DATA => What::CallData(input.0),
         _ => return None,
     };
     // Events of perf have numbers from 1 on.

@@ -5,10 +5,11 @@
 //! is for is left out.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 
-use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, ProgramMut};
+use libbpf_rs::{Link, MapCore, MapHandle, Object, ObjectBuilder, OpenObject, Program, ProgramMut};
 
 use super::error::{BpfError, refused};
 use super::layout::Settings;
@@ -19,6 +20,8 @@ use crate::libbpf_log::{listen, take_said};
 
 /// Allocations or calls that may be put together at the same time on a CPU.
 const ROOMS_PER_CPU: u32 = 4;
+/// Processes that execute a program at the same time and whose words are kept.
+const MAX_EXECUTING: u32 = 256;
 /// Threads that are known at the same time, where room for them is made before.
 const MAX_THREADS: u32 = 1 << 15;
 /// Of those that execute a program, which is all that samples want to know.
@@ -38,6 +41,8 @@ pub(super) enum Kind {
     Samples,
     Waits,
     Calls,
+    /// What system calls read and write.
+    CallData,
     Allocations,
 }
 
@@ -48,6 +53,7 @@ impl Kind {
             Kind::Samples => "samples",
             Kind::Waits => "off-CPU times",
             Kind::Calls => "system calls",
+            Kind::CallData => "data of system calls",
             Kind::Allocations => "allocations",
         }
     }
@@ -120,6 +126,7 @@ impl Plan {
                 Kind::Samples => &[],
                 Kind::Waits => &["on_switch", "on_wakeup", "find_waiting"],
                 Kind::Calls => &["on_call", "on_return", "find_calling", "find_still_calling"],
+                Kind::CallData => &["on_call_data", "on_return_data"],
                 Kind::Allocations => &["on_fault", "find_counts"],
             };
             names.extend(of_kind.iter().map(|name| (*name, kind)));
@@ -153,7 +160,7 @@ impl Plan {
                         names.extend([("on_call_again", kind), ("on_return_again", kind)]);
                     }
                 }
-                Kind::Samples => {}
+                Kind::Samples | Kind::CallData => {}
             }
         }
         names.retain(|(name, _)| self.ways.looks || !name.starts_with("find_"));
@@ -216,6 +223,8 @@ impl Plan {
                 "sample_rooms" => cpus,
                 "wait_rooms" => rooms(Kind::Waits),
                 "call_rooms" if has(Kind::Calls) => cpus * ROOMS_PER_CPU,
+                "data_rooms" if has(Kind::CallData) => cpus * ROOMS_PER_CPU,
+                "executing" if has(Kind::CallData) => MAX_EXECUTING,
                 "fault_rooms" => rooms(Kind::Allocations),
                 "allocation_rooms" if has(Kind::Allocations) => cpus * ROOMS_PER_CPU,
                 "samples" => samples,
@@ -251,6 +260,12 @@ impl Loaded {
         found.ok_or_else(|| refused(name, &"it is not in the object"))
     }
 
+    /// What the kernel calls the programs by: the beginning of the hash of each.
+    pub(super) fn program_tags(&self) -> Vec<String> {
+        let programs = self.object.progs().filter(|program| program.autoload());
+        programs.filter_map(|program| described(program.as_fd().as_raw_fd(), "prog_tag:")).collect()
+    }
+
     /// Attaches a program to what its section names.
     pub(super) fn attach(&self, name: &str) -> Result<Link, BpfError> {
         self.program(name)?.attach().map_err(|error| refused(name, &error))
@@ -266,12 +281,17 @@ impl Loaded {
             // Where there are two of each, they notice it themselves.
             Kind::Calls if has_second => &[],
             Kind::Calls => &["on_call", "on_return"],
+            // Its call is there without it.
+            Kind::CallData => &[],
             Kind::Allocations => &["on_allocator", "on_begin_probed", "on_end_probed"],
         };
         let programs = self.object.progs().filter(|program| {
             program.autoload() && of_kind.iter().any(|name| program.name() == OsStr::new(name))
         });
-        programs.map(|program| misses(program.as_fd().as_raw_fd()).unwrap_or(0)).sum()
+        let misses = |program: Program<'_>| {
+            described(program.as_fd().as_raw_fd(), "recursion_misses:")?.parse::<u64>().ok()
+        };
+        programs.filter_map(misses).sum()
     }
 
     /// A map, of its own from now on.
@@ -283,9 +303,9 @@ impl Loaded {
 }
 
 /// What the kernel says of a program's descriptor.
-fn misses(program: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{program}")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?.trim().parse().ok()
+fn described(program: i32, key: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{program}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
 }
 
 /// The program for the beginnings of functions that belongs to a probe.

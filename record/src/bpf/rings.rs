@@ -13,7 +13,7 @@ use rz_format::{LossClass, LossReason};
 
 use super::error::{BpfError, refused};
 use super::events::CpuEvents;
-use super::layout::{is_heap_counts, parse, shortened_len, time_of};
+use super::layout::{is_sum, parse, shortened_len, time_of};
 use super::programs::Loaded;
 use super::waiting;
 use crate::capture::whole_millis;
@@ -135,8 +135,7 @@ impl Taking {
         let time_ns = time_of(record);
         self.records += 1;
         self.bytes += record.len();
-        // Counts are few, and their sum is to be exact.
-        let limit = match is_heap_counts(record) {
+        let limit = match is_sum(record) {
             true => Some(u64::MAX),
             false => self.batch.admit(class),
         };
@@ -153,7 +152,9 @@ impl Taking {
         } else {
             // It may stand for several.
             let count = parse(record).and_then(|event| event.class()).map_or(1, |(_, count)| count);
-            self.batch.lose(LossReason::QueueFull, class, time_ns, time_ns, count);
+            if count > 0 {
+                self.batch.lose(LossReason::QueueFull, class, time_ns, time_ns, count);
+            }
         }
         if time_ns > self.deadline_ns { STOP } else { 0 }
     }

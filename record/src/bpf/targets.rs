@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use rz_syscalls::Captured;
+use rz_syscalls::{Captured, Count, Data, Pointee, When};
 
 use super::attach::Options;
 use super::error::{BpfError, refused};
-use super::layout::{CallInfo, MAX_CALLS};
+use super::layout::{CallInfo, DataInfo, MAX_CALLS};
 use super::maps::Table;
 use super::programs::Loaded;
-use crate::target::procfs;
+use crate::tracker::procfs;
 
 /// Value of `UNTIL_EXEC` and `LIVE` in the set of processes.
 const UNTIL_EXEC: u32 = 1;
@@ -77,6 +77,49 @@ pub(super) fn set_up_calls(loaded: &Loaded, options: &Options) -> Result<(), Bpf
         }
     };
     set_all().map_err(|error: io::Error| refused("the list of system calls", &error))
+}
+
+/// Says where the data of each system call is.
+pub(super) fn set_up_data(loaded: &Loaded) -> Result<(), BpfError> {
+    let infos: Table<4, { size_of::<DataInfo>() }> = Table::of(loaded, "data_infos")?;
+    let with_data = rz_syscalls::all().iter().filter(|call| !call.data().is_empty());
+    for call in with_data.filter(|call| call.number < MAX_CALLS) {
+        let set = infos.set(call.number.to_ne_bytes(), &data_info(call.data()));
+        set.map_err(|error| refused("the list of data of system calls", &error))?;
+    }
+    Ok(())
+}
+
+/// Elements of an array that are copied, at most: as many as strace prints.
+const MAX_ELEMENTS: u16 = 32;
+/// How many there are, if no argument says so.
+const ONE: u8 = 6;
+const AS_RESULT: u8 = 7;
+
+fn data_info(data: &[Data]) -> DataInfo {
+    let mut info = DataInfo::default();
+    for (slot, data) in info.chunks_exact_mut(8).zip(data) {
+        let (kind, size) = match data.what {
+            Pointee::Iovec => (2, 0),
+            Pointee::Message => (3, 0),
+            what => (1, what.size() as u16),
+        };
+        let most = if data.what == Pointee::Bytes { 0 } else { MAX_ELEMENTS };
+        let count = match data.count {
+            Count::One => ONE,
+            Count::Argument(index) => index as u8,
+            Count::Result => AS_RESULT,
+        };
+        let when = match data.when {
+            When::Always => 0,
+            When::Succeeded => 1,
+            When::Failed => 2,
+        };
+        slot[..4].copy_from_slice(&[kind, data.arg as u8, count, when]);
+        slot[4..6].copy_from_slice(&size.to_le_bytes());
+        slot[6..].copy_from_slice(&most.to_le_bytes());
+    }
+    info
 }
 
 /// What the programs have to know of a system call that is recorded.

@@ -42,7 +42,7 @@ pub(crate) struct Engine {
     stubs: FxHashMap<Arc<str>, u32>,
     /// What it takes to read names of threads.
     names: Option<Names>,
-    /// Frames of the stack that is being followed, innermost first.
+    /// Frames of the stack that is being followed, leaf first.
     seen: VecDeque<Seen>,
     /// What has to be said, once.
     missing: Option<&'static str>,
@@ -506,5 +506,16 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn fuzz_hotspot_memory() {
+        let mut program = program();
+        let seed = program.all().map(|(_, byte)| *byte).collect();
+        rz_fuzz::fuzz("HotSpot's memory", &[seed], |bytes| {
+            let memory = program.with(bytes);
+            for at in [(CODE + 0x40, true), (CODE + 0x20, false), (CODE + 1, false)] {
+                step(&mut engine(), at, &FRAME, 0, &memory);
+            }
+        });
     }
 }

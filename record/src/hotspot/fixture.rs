@@ -140,6 +140,13 @@ impl Bytes {
         self.0.iter_mut().map(|(address, byte)| (*address, byte))
     }
 
+    /// The same with other bytes, from the first one on.
+    pub(super) fn with(&self, bytes: &[u8]) -> Bytes {
+        let mut memory = self.clone();
+        memory.all().zip(bytes).for_each(|((_, byte), other)| *byte = *other);
+        memory
+    }
+
     fn zeros(&mut self, address: u64, length: usize) {
         self.put(address, &vec![0; length]);
     }

@@ -142,4 +142,12 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn fuzz_hotspot_threads() {
+        let mut program = program_with_thread(4711, "name");
+        let seed = program.all().map(|(_, byte)| *byte).collect();
+        rz_fuzz::fuzz("HotSpot's threads", &[seed], |bytes| {
+            read(&program.with(bytes));
+        });
+    }
 }

@@ -32,7 +32,7 @@ use crate::perf::attr::{self, EventOptions, SampledEvent};
 use crate::perf::record::parse;
 use crate::perf::ring::Ring;
 use crate::perf::sys::{self, Whose};
-use crate::target::procfs;
+use crate::tracker::procfs;
 
 /// Looks at the list of threads before giving up on one that never settles.
 const MAX_LOOKS: u32 = 50;
@@ -229,9 +229,11 @@ fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> At
         reports_others: attachment.has_others,
         pids: std::mem::take(&mut attachment.pids),
         allocators: Vec::new(),
+        data_bytes: 0,
         sources: std::mem::take(&mut attachment.sources),
         missing: Vec::new(),
         ways: String::new(),
+        program_tags: Vec::new(),
         follows_python: false,
         notes,
         capture: Box::new(attachment),

@@ -2,6 +2,7 @@
 
 use perf_event_open_sys::bindings as sys;
 use perf_event_open_sys::bindings::perf_event_attr;
+use rz_format::EventUnit;
 
 use crate::perf::record::{COMMON_TYPE, SAMPLE_REGISTERS, SAMPLE_TYPE};
 
@@ -30,11 +31,11 @@ impl SampledEvent {
     /// The event as it is written into the trace.
     pub(crate) fn describe(self, frequency_hz: u32) -> rz_format::Event {
         let (name, unit) = match self {
-            SampledEvent::Cycles => ("cycles", 1),
-            SampledEvent::CpuClock => ("cpu-clock", 0),
-            SampledEvent::PageFaults => ("page-faults", 2),
+            SampledEvent::Cycles => ("cycles", EventUnit::Cycles),
+            SampledEvent::CpuClock => ("cpu-clock", EventUnit::Nanoseconds),
+            SampledEvent::PageFaults => ("page-faults", EventUnit::Bytes),
         };
-        rz_format::Event { id: 0, name: name.to_owned(), unit, frequency_hz }
+        rz_format::Event { id: 0, name: name.to_owned(), unit: unit.into(), frequency_hz }
     }
 }
 

@@ -14,7 +14,7 @@ use rz_unwind::{REGISTER_COUNT, REGISTER_MASK, Registers, STACK_POINTER_SLOT};
 use crate::cursor::Cursor;
 use crate::event::{RawEvent, RawStack, What};
 use crate::perf::ring::{Bytes, RecordHeader};
-use crate::target::device;
+use crate::tracker::device;
 
 /// What every record carries.
 pub(crate) const COMMON_TYPE: u64 = (sys::PERF_SAMPLE_IDENTIFIER

@@ -317,4 +317,17 @@ mod tests {
         long.put(0x1410, 5000);
         assert_eq!(read(&long).unwrap().qualified_name.len(), MAX_NAME);
     }
+    #[test]
+    fn fuzz_python_memory() {
+        let seed = words().0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        rz_fuzz::fuzz("Python's memory", &[seed], |bytes| {
+            let words = bytes.chunks_exact(8);
+            let words =
+                Words(words.map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect());
+            let head = Head::read(&words, &build(), CODE_TYPE, 0x1000);
+            if let Some(code) = head.and_then(|head| head.code_object(&words, &build(), 5)) {
+                code.place(2);
+            }
+        });
+    }
 }

@@ -274,7 +274,7 @@ mod tests {
         let functions = |calls: &[u64]| {
             let mut words = with_code();
             let calls: Vec<u8> = calls.iter().flat_map(|word| word.to_le_bytes()).collect();
-            words.bytes(0xe800, &calls);
+            words.byte_array(0xe800, &calls);
             code(&words, START).unwrap().functions_at(START + 16)
         };
         let outer = [30 << 1, 0];
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn a_function_with_many_calls_is_looked_at_once() {
         let mut words = with_code();
-        words.bytes(0xe800, &[60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].repeat(100));
+        words.byte_array(0xe800, &[60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].repeat(100));
         let reads = Cell::new(0);
         let counted = |address: u64, to: &mut [u8]| {
             reads.set(reads.get() + 1);

@@ -482,4 +482,17 @@ mod tests {
         }
         assert!(tried > NUMBERS.len(), "{tried}");
     }
+    #[test]
+    fn fuzz_v8_memory() {
+        let program = with_code();
+        rz_fuzz::fuzz("V8's memory", &[program.bytes()], |bytes| {
+            let (memory, numbers) = (program.with(bytes), &mut CodeNumbers::default());
+            for (offset, bytecode) in [(small(53 + 6), 0x9001), (0x4001, 0x9001), (0, 0)] {
+                let words = words(offset, bytecode, 0x1001, CONTEXT).unwrap();
+                let mut engine = engine();
+                engine.frames(words, 0, &memory, numbers, &mut Vec::new());
+                generated(&mut engine, words, 0, &memory, numbers);
+            }
+        });
+    }
 }

@@ -1,5 +1,7 @@
 //! A small heap to read, as V8 has it.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashMap;
 
 use crate::code_objects::Memory;
@@ -80,6 +82,21 @@ pub(super) fn small(number: i32) -> u64 {
 pub(super) struct Words(FxHashMap<u64, u64>);
 
 impl Words {
+    /// All bytes, in the order of their addresses.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let words: BTreeMap<u64, u64> = self.0.iter().map(|(at, word)| (*at, *word)).collect();
+        words.into_values().flat_map(u64::to_le_bytes).collect()
+    }
+
+    /// The same with other bytes, from the first one on.
+    pub(super) fn with(&self, bytes: &[u8]) -> Words {
+        let mut words: BTreeMap<u64, u64> = self.0.iter().map(|(at, word)| (*at, *word)).collect();
+        for (word, other) in words.values_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_le_bytes(other.try_into().expect("8 bytes"));
+        }
+        Words(words.into_iter().collect())
+    }
+
     pub(super) fn put(&mut self, address: u64, words: &[u64]) {
         for (address, word) in (address..).step_by(8).zip(words) {
             self.0.insert(address, *word);
@@ -96,7 +113,7 @@ impl Words {
     }
 
     /// Puts an array of bytes at an address.
-    pub(super) fn bytes(&mut self, address: u64, bytes: &[u8]) -> u64 {
+    pub(super) fn byte_array(&mut self, address: u64, bytes: &[u8]) -> u64 {
         let words = bytes.chunks(8).map(|part| {
             let mut word = [0; 8];
             word[..part.len()].copy_from_slice(part);
@@ -162,9 +179,9 @@ pub(super) fn with_code() -> Words {
     words.put(HEADER - 0x40, &[0x90; 0x1000]);
     let inner = words.object(0xb000, SHARED, &[]);
     let places = [(8, 26 << 1), (8, (2 << 31 | 9 << 1) - (26 << 1))];
-    let places = words.bytes(0xe000, &table(&places));
+    let places = words.byte_array(0xe000, &table(&places));
     let calls = [30 << 1, 0, 1 << 31 | 31 << 1, 0x77_0000_0001].map(u64::to_le_bytes);
-    let calls = words.bytes(0xe800, &calls.concat());
+    let calls = words.byte_array(0xe800, &calls.concat());
     // Some are not kept alive.
     let values = words.object(0xf000, ARRAY, &[small(3), 0x7001, inner | 2, 0x4001]);
     let data = [small(8), 0, small(2), values, 0, 0, 0, 0x7001, calls];

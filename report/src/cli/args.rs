@@ -17,6 +17,7 @@ use super::sides::Part;
 const EXAMPLES: &str = "\
 Examples:
   report trace.rz                          what was recorded, and what was hot
+  report trace.rz --doctor                 what is wrong, what it costs, what to ask next
   report trace.rz --by total --limit 50    more functions, sorted by total
   report trace.rz --tree --min-percent 5   who called what, from the top
   report trace.rz --inverted               what was running, and who called it
@@ -90,6 +91,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "PART", allow_hyphen_values = true)]
     pub(super) after: Vec<Part>,
 
+    /// Say what is wrong: findings over all kinds of events that were recorded, each with
+    /// numbers, what it costs, how sure that is, and what to ask next; docs/DOCTOR.md
+    /// has the rules. As in: report trace.rz --doctor --json
+    #[arg(long, conflicts_with_all = NOT_WITH_DOCTOR, help_heading = "View")]
+    pub(super) doctor: bool,
     /// Show the call tree, callers above what they called
     #[arg(long, conflicts_with = "diff", help_heading = "View")]
     pub(super) tree: bool,
@@ -258,7 +264,7 @@ pub(super) struct Args {
     pub(super) markdown: Option<PathBuf>,
     /// Exit with 3 if this is beyond the limit, or with 4 if that cannot be told. Of
     /// one trace: self:NAME>5%, total:NAME>5% (of the samples), function>20% (any
-    /// function's self), waits:REASON>1s, leak>10MB. With --diff, of what grew:
+    /// function's self), waits:REASON>1s, leak>10MB, doctor>=warning. With --diff, of what grew:
     /// total>5%, self:NAME>5%, total:NAME>5% (of what it was), function>2% (any
     /// function's self, or a place that explains it, of the whole). May be repeated
     #[arg(long, value_name = "CONDITION", conflicts_with_all = ["info", "list"])]
@@ -306,9 +312,13 @@ pub(super) enum PerWhat {
 /// What makes no sense with one function.
 const NOT_WITH_ONE_FUNCTION: [&str; 6] = ["diff", "tree", "inverted", "svg", "list", "places"];
 
+/// What the doctor does not show.
+const NOT_WITH_DOCTOR: [&str; 10] =
+    ["diff", "tree", "inverted", "svg", "source", "asm", "info", "list", "what", "places"];
+
 /// What else may be made of a trace.
-const NOT_WITH_SERVE: [&str; 13] = [
-    "tree", "inverted", "source", "asm", "info", "list", "places", "svg", "html", "json",
+const NOT_WITH_SERVE: [&str; 14] = [
+    "doctor", "tree", "inverted", "source", "asm", "info", "list", "places", "svg", "html", "json",
     "markdown", "output", "fail_if",
 ];
 

@@ -67,13 +67,12 @@ pub fn compare<'a>(sides: [&[Run<'a>]; 2], options: &DiffOptions) -> Result<Diff
     functions.retain(|function| function.all.iter().any(|&node| owners[node] == node));
     let items = Items::new(&laid.merged.tree, &functions, &owners);
     let samples = [&laid.samples[0][..], &laid.samples[1][..]];
-    let of_share = scale.per == Per::Share;
     let (noise_of, within) = match samples {
         [[before], [after]] => {
-            let (noise, within) = within_runs(&items, [before, after], of_share);
+            let (noise, within) = within_runs(&items, [before, after], scale.all);
             (noise, Some(within))
         }
-        _ => (between_runs(&items, samples, of_share), None),
+        _ => (between_runs(&items, samples, scale.all), None),
     };
     let [before, after] = [0, 1].map(|side| scale.multiplier * noise_of.value(side, ROOT));
     let least = options.min_effect * if before > 0.0 { before } else { after };
@@ -177,6 +176,7 @@ fn describe<'a>(
         info: &run.profile.info,
         event: run.event.map_or(event, |id| &run.profile.events[id]),
         total: trees[index].total(),
+        counted_ns: run.profile.counted_cpu_ns(),
         threads: run.profile.info.filter.threads.unwrap_or(run.profile.threads.len()),
         work: work.get(index).copied(),
         heap: run.event.and_then(|event| run.profile.heap_of(event)),
@@ -202,11 +202,13 @@ fn choose_scale(
         (None, false) if options.own_threads => Per::Thread,
         (None, false) => Per::Wall,
     };
+    let is_cpu_time = (event.kind, event.unit) == (EventKind::Cpu, Unit::Nanoseconds);
     let exposures = [0, 1].map(|side| {
         let exposure = |run: &SideRun<'_>| Exposure {
             wall_ns: run.info.duration_ns,
             threads: run.threads,
             weight: run.total.weight,
+            exact_weight: run.counted_ns.filter(|_| is_cpu_time),
             work: run.work,
         };
         sides[side].runs.iter().map(exposure).collect()
@@ -270,10 +272,9 @@ fn explanation(compared: &Compared<'_>, samples: [&[RunSamples<'_>]; 2]) -> Expl
     let samples = [&runs[0][..], &runs[1][..]];
     let owners: Vec<NodeId> = (0..folded.tree.nodes.len()).collect();
     let items = Items::new(&folded.tree, &[], &owners);
-    let of_share = scale.per == Per::Share;
     let (noise, several) = match samples {
-        [[before], [after]] => (within_runs(&items, [before, after], of_share).0, false),
-        _ => (between_runs(&items, samples, of_share), true),
+        [[before], [after]] => (within_runs(&items, [before, after], scale.all).0, false),
+        _ => (between_runs(&items, samples, scale.all), true),
     };
     let confirm = |found: &[usize], level: f64| permutations(&items, samples, found, level);
     let confirm = several.then_some(&confirm as &Confirm<'_>);

@@ -31,7 +31,9 @@ fn check_one(condition: &Condition, diff: &Diff<'_>) -> Result<Checked, ReportEr
     };
     let Limit::Percent(limit) = condition.limit else { return unsupported("waits and leaks") };
     let (outcome, text) = match &condition.subject {
-        Subject::Waits(_) | Subject::Leak => return unsupported("waits and leaks"),
+        Subject::Waits(_) | Subject::Leak | Subject::Doctor => {
+            return unsupported("waits, leaks and findings");
+        }
         Subject::Total => {
             if diff.scale.per == Per::Share {
                 let what = "total with --per share";

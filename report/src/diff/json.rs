@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use rz_profile::model::EventKind;
+use rz_text::json::escaped;
 use serde::Serialize;
 
 use crate::diff::change::Change;
@@ -11,7 +12,7 @@ use crate::diff::explain::{At, Follows, PlaceChange};
 use crate::diff::fail_if::{Checked, worst};
 use crate::diff::heap::HeapFacts;
 use crate::diff::matching::Inlining;
-use crate::diff::normalize::Scale;
+use crate::diff::normalize::{All, Scale};
 use crate::diff::notes::notes;
 use crate::diff::stats::fdr;
 use crate::diff::sums::{SumRow, SumsDiff};
@@ -67,6 +68,9 @@ struct Event<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Normalization<'a> {
     pub per: &'static str,
+    /// What is known of the sum of all: `sampled`, `counted` (by the scheduler; samples tell
+    /// how it is shared out), or `divisor`.
+    pub all: &'static str,
     pub unit: &'a str,
     pub before: &'a str,
     pub after: &'a str,
@@ -265,7 +269,7 @@ pub fn write_diff_json(
         sums: diff.sums.as_ref().map(sums),
         notes: noise_text(diff).lines().map(str::to_owned).chain(notes(diff)).collect(),
     };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
+    out.write_all(escaped(&serde_json::to_string_pretty(&document)?).as_bytes())?;
     writeln!(out)
 }
 
@@ -337,7 +341,12 @@ fn run_facts<'a>(run: &'a SideRun<'_>) -> RunFacts<'a> {
 
 fn normalization(scale: &Scale) -> Normalization<'_> {
     let [before, after] = &scale.factors;
-    Normalization { per: scale.per.name(), unit: &scale.unit, before, after }
+    let all = match scale.all {
+        All::Sampled => "sampled",
+        All::Counted => "counted",
+        All::Divisor => "divisor",
+    };
+    Normalization { per: scale.per.name(), all, unit: &scale.unit, before, after }
 }
 
 fn sums<'a>(sums: &'a SumsDiff) -> Sums<'a> {

@@ -12,9 +12,8 @@ use crate::diff::notes::{Counts, counts, is_change, notes, shown};
 use crate::diff::sums::SumsDiff;
 use crate::diff::table::{interval, noise_text, signed, verdict_word, weight_label};
 use crate::diff::{Diff, FunctionChange, Side};
-use crate::model::clean::clean;
 use crate::model::top::SortBy;
-use crate::render::escape::escaped;
+use crate::render::escape::{code, escaped};
 use crate::render::format::{count, counted, duration, percent, shorten, weight};
 
 /// How many functions are shown at once, and how many in what unfolds.
@@ -144,7 +143,7 @@ fn write_totals(out: &mut dyn Write, diff: &Diff<'_>) -> io::Result<()> {
         writeln!(
             out,
             "| {label} ({}{more}) | {} | {} | {} | {} |",
-            code(name),
+            named(name),
             count(side.runs.len() as u64),
             duration(side.wall_ns()),
             percent(side.lost_percent()),
@@ -201,7 +200,7 @@ fn write_table<'a>(
         writeln!(
             out,
             "| {} | {before} | {after} | {} | {} | {}{note} |",
-            code(name),
+            named(name),
             signed(change.delta()),
             change.test.map_or("-".to_owned(), |test| interval(&test)),
             verdict_word(diff, change.verdict),
@@ -217,10 +216,9 @@ fn by(sorted: SortBy) -> &'static str {
     }
 }
 
-/// A name as code in a table: what would end either is replaced or escaped.
-fn code(name: &str) -> String {
-    let name = shorten(name, NAME);
-    format!("`{}`", clean(&name).replace('`', "'").replace('|', "\\|"))
+/// A name as code.
+fn named(name: &str) -> String {
+    code(&shorten(name, NAME))
 }
 
 #[cfg(test)]

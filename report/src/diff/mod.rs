@@ -102,6 +102,8 @@ pub struct SideRun<'a> {
     pub event: &'a Event,
     /// All its samples.
     pub total: Amount,
+    /// How long all threads ran as the scheduler counted it, if that is known.
+    pub counted_ns: Option<f64>,
     /// How many threads are looked at.
     pub threads: usize,
     /// Units of work that it did, if known.

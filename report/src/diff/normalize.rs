@@ -69,6 +69,8 @@ pub struct Exposure {
     pub threads: usize,
     /// Weight of all samples.
     pub weight: u64,
+    /// What that would be if it were known exactly, if it is.
+    pub exact_weight: Option<f64>,
     /// Units of work done, if known.
     pub work: Option<f64>,
 }
@@ -89,6 +91,20 @@ pub struct Scale {
     pub exposures: [Vec<f64>; 2],
     /// What is done to each side, in words: `÷ 10.0 s`.
     pub factors: [String; 2],
+    /// What is known of the weight of all.
+    pub all: All,
+}
+
+/// What is known of the weight of all that is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum All {
+    /// As much as of any part: what samples tell.
+    #[default]
+    Sampled,
+    /// It was counted. Samples only tell how it is shared out.
+    Counted,
+    /// It is what everything is divided by.
+    Divisor,
 }
 
 impl Scale {
@@ -162,7 +178,31 @@ impl Scale {
             Per::Raw => format!("÷ {}", counted(runs[side].len() as u64, "run")),
         });
         let unit = unit.trim_start().to_owned();
-        Ok(Scale { per, unit, short, multiplier, exposures, factors })
+        let mut scale =
+            Scale { per, unit, short, multiplier, exposures, factors, all: All::Sampled };
+        scale.use_exact_weights(runs);
+        Ok(scale)
+    }
+
+    /// Divides samples by so much more or less that they add up to what was counted, if it
+    /// was in each run.
+    fn use_exact_weights(&mut self, runs: &[Vec<Exposure>; 2]) {
+        if self.per == Per::Share {
+            self.all = All::Divisor;
+            return;
+        }
+        // Of all runs of a side together, so that the sum of them is exact.
+        let ratio = |runs: &Vec<Exposure>| {
+            let exact: Option<f64> = runs.iter().map(|run| run.exact_weight).sum();
+            let sampled: f64 = runs.iter().map(|run| run.weight as f64).sum();
+            exact.filter(|exact| *exact > 0.0 && sampled > 0.0).map(|exact| sampled / exact)
+        };
+        if let [Some(before), Some(after)] = runs.each_ref().map(ratio) {
+            for (exposures, ratio) in self.exposures.iter_mut().zip([before, after]) {
+                exposures.iter_mut().for_each(|exposure| *exposure *= ratio);
+            }
+            self.all = All::Counted;
+        }
     }
 
     /// Names what is counted, in the plural, where that is no weight of an event.
@@ -191,9 +231,10 @@ impl Scale {
 pub(crate) fn rate_scale(per: Per, event: &Event) -> (f64, String, String) {
     let (factor, short, what) = match (event.unit, event.kind) {
         (Unit::Nanoseconds, _) if per == Per::Thread => (100.0, "%", "% of each thread's time"),
-        (Unit::Nanoseconds, EventKind::OffCpu | EventKind::Syscalls | EventKind::Wall) => {
-            (100.0, "%", "% of one thread")
-        }
+        (
+            Unit::Nanoseconds,
+            EventKind::OffCpu | EventKind::Syscalls | EventKind::Wall | EventKind::Other,
+        ) => (100.0, "%", "% of one thread"),
         (Unit::Nanoseconds, _) => (100.0, "%", "% of one core"),
         (Unit::Count, _) => (1e9, "/s", ""),
         (Unit::Bytes, _) => (1e9, " B/s", "bytes"),
@@ -250,7 +291,7 @@ mod tests {
         let event = Event::default();
         let run = |&(seconds, weight, work): &_| {
             let (wall_ns, threads) = (seconds * SECOND, 4);
-            Exposure { wall_ns, threads, weight, work }
+            Exposure { wall_ns, threads, weight, exact_weight: None, work }
         };
         let runs = runs.map(|runs| runs.iter().map(run).collect());
         Scale::new(per, &event, &runs, "requests")

@@ -4,7 +4,7 @@
 //! that samples come in bursts, and whole runs that are faster or slower. All
 //! random numbers are the same each time.
 
-use rz_profile::model::{Profile, Sample, TimedSample};
+use rz_profile::model::{CpuTime, CpuTimes, Profile, Sample, TimedSample};
 
 use crate::diff::change::{Change, Verdict};
 use crate::diff::{Diff, DiffOptions, Run, compare};
@@ -44,6 +44,8 @@ struct Load {
     between_runs: f64,
     /// How much longer `f1` takes than it should.
     slower: f64,
+    /// Whether the scheduler's count of CPU time is known.
+    counted: bool,
 }
 
 const LOAD: Load = Load {
@@ -55,6 +57,7 @@ const LOAD: Load = Load {
     hz: 200,
     between_runs: 0.0,
     slower: 0.0,
+    counted: false,
 };
 
 /// One recording of it.
@@ -68,6 +71,7 @@ fn run(load: Load, seed: u64) -> Profile {
     let period = 1_000_000_000 / load.hz;
     let end = load.seconds as f64;
     let (mut timeline, mut counts) = (Vec::new(), vec![0_u64; load.threads * load.functions]);
+    let mut ran_s = 0.0;
     for thread in 0..load.threads {
         if thread > 0 {
             builder.thread(0, "worker", 4242 + thread as u32);
@@ -95,6 +99,7 @@ fn run(load: Load, seed: u64) -> Profile {
                 }
                 due += 1.0 / load.hz as f64;
             }
+            ran_s += if is_idle { 0.0 } else { length.min(end - now) };
             now += length;
         }
     }
@@ -105,9 +110,21 @@ fn run(load: Load, seed: u64) -> Profile {
         profile.samples.push(Sample { event: 0, thread, stack, count, weight: count * period });
     }
     profile.info.duration_ns = load.seconds * 1_000_000_000;
+    profile.cpu_times = load.counted.then(|| counted(ran_s, end));
     profile.events[0].frequency_hz = load.hz as u32;
     profile.timeline = Some(timeline);
     profile
+}
+
+fn counted(ran_s: f64, in_s: f64) -> CpuTimes {
+    let total = CpuTime { ran_ns: (ran_s * 1e9) as u64, ..CpuTime::default() };
+    CpuTimes {
+        total,
+        span_ns: (in_s * 1e9) as u64,
+        complete: true,
+        of_samples: true,
+        ..CpuTimes::default()
+    }
 }
 
 /// Compares runs of two programs, `runs` on each side.
@@ -163,6 +180,42 @@ fn the_same_load_gives_few_alarms() {
     check("many threads", [crowd, crowd], 1);
     check("2 runs", [noisy, noisy], 2);
     check("5 runs", [noisy, noisy], 5);
+    let counted = |load: Load| [Load { counted: true, ..load }; 2];
+    check("counted bursts", counted(LOAD), 1);
+    check("counted, one thread without a pause", counted(busy), 1);
+    check("2 counted runs", counted(noisy), 2);
+}
+
+/// What the scheduler has counted has no error of sampling: a total that differs by little
+/// is found in one run, and of functions it is only uncertain what their shares are.
+#[test]
+fn a_counted_total_is_exact() {
+    let busy = Load { threads: 1, functions: 2, idle: 0.0, burst_s: 0.0002, hz: 997, ..LOAD };
+    let profiles = [(9.99, 1), (9.89, 2)].map(|(ran_s, seed)| {
+        let sampled = run(busy, seed);
+        let counted = Profile { cpu_times: Some(counted(ran_s, 10.0)), ..sampled.clone() };
+        [sampled, counted]
+    });
+    let compared = |which: usize| {
+        let [before, after] = profiles
+            .each_ref()
+            .map(|both| [Run { profile: &both[which], name: "t.rz", event: Some(0) }]);
+        let diff = compare([&before, &after], &DiffOptions::default()).unwrap();
+        let row = diff.rows.iter().find(|row| diff.symbols[row.symbol].name == "f0");
+        let [low, high] = row.unwrap().self_.test.unwrap().interval;
+        (diff.total, high - low)
+    };
+    let [(sampled, width_sampled), (counted, width_counted)] = [0, 1].map(compared);
+    assert_eq!((sampled.verdict, counted.verdict), (Verdict::NoEvidence, Verdict::Less));
+    for (value, expected) in counted.values.into_iter().zip([99.9, 98.9]) {
+        assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
+    }
+    // Slices of time differ by whether one sample more falls into them.
+    let test = counted.test.unwrap();
+    assert!(test.detectable < 0.6 && test.interval[0] < -1.0, "{test:?}");
+    assert!(sampled.test.unwrap().detectable > 3.0);
+    // f0 has some 70 % of all.
+    assert!(width_counted < 0.7 * width_sampled, "{width_counted} of {width_sampled}");
 }
 
 /// A change of the size that is printed as detectable is detected about as

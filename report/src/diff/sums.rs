@@ -123,6 +123,7 @@ pub(crate) fn compare_sums(
             wall_ns: run.info.duration_ns,
             threads: run.threads,
             weight: all[side].get(index).map_or(0, value),
+            exact_weight: None,
             work: run.work,
         };
         runs.map(exposure).collect()

@@ -8,7 +8,7 @@ use crate::diff::change::{Change, Test, Verdict};
 use crate::diff::explain::text::write_explanation;
 use crate::diff::heap::amounts;
 use crate::diff::noise::Within;
-use crate::diff::normalize::Per;
+use crate::diff::normalize::{All, Per};
 use crate::diff::notes::{DOUBTFUL_LOSS, matching_notes};
 use crate::diff::sums_table::write_sum_rows;
 use crate::diff::{Diff, Noise, Side, SideRun};
@@ -145,6 +145,12 @@ fn write_total(out: &mut dyn Write, style: Style, diff: &Diff<'_>) -> io::Result
         "\nCompared is {event} {per}, in {}: before {before}, after {after}.",
         scale.unit
     )?;
+    if scale.all == All::Counted {
+        writeln!(
+            out,
+            "All of it was counted by the scheduler; samples tell how it is shared out."
+        )?;
+    }
     let [before, after] = total.values;
     let mut line = format!("All: {before:.2} → {after:.2}, {}", signed(total.delta()));
     if let Some(ratio) = total.ratio() {

@@ -254,5 +254,6 @@ fn kind(kind: EventKind) -> &'static str {
         EventKind::Wall => "wall",
         EventKind::Alloc => "alloc",
         EventKind::Growth => "growth",
+        EventKind::Other => "other",
     }
 }

@@ -30,9 +30,10 @@ mod views;
 use std::io::{self, Write};
 
 use rz_profile::calls::CallList;
-use rz_profile::heap::Suppressions;
+use rz_profile::heap::{Metric, Suppressions, show};
 use rz_profile::model::{EventId, Nanos, Profile};
 
+use crate::doctor::DoctorPage;
 use crate::error::ReportError;
 use crate::views::annotate::SourcePlaces;
 use calls::Calls;
@@ -58,6 +59,8 @@ pub struct PageOptions<'c> {
     pub limit: u64,
     /// System calls that are shown one by one.
     pub calls: Option<&'c CallList>,
+    /// What rules found, if they looked.
+    pub doctor: Option<&'c DoctorPage>,
     /// Leaks that are not shown.
     pub suppressions: &'c Suppressions,
     /// Where to look for texts of sources that the page is to have.
@@ -128,18 +131,21 @@ struct Data {
 
 impl Data {
     fn of(name: &str, profile: &mut Profile, options: PageOptions<'_>) -> io::Result<Self> {
-        let views = views::views(name, profile, options.suppressions);
-        let stacks = Stacks::of(profile);
+        // Sites are listed in bytes.
+        show(profile, Metric::default());
+        let (stacks, views) = Stacks::with(profile, |profile| views::views(name, profile, options));
         let mut fixed = Sections::default();
         fixed.add_json("names", &stacks.names)?;
         fixed.add("stacks", &stacks.columns());
         fixed.add_json("views", &views)?;
-        if let Some(calls) = options.calls {
-            fixed.add_json("calls", &Calls::of(calls))?;
-        }
         let series = Series::all(profile, &stacks);
         let ends = Ends::of(series.iter().flat_map(Series::ends), stacks.lines.len());
         fixed.add("ends", &[ends.column(&stacks.lines)]);
+        if let Some(calls) = options.calls {
+            let mut calls = Calls::of(calls);
+            calls.find_ends(profile, &series, &ends);
+            fixed.add_json("calls", &calls)?;
+        }
         let mut notes = Vec::new();
         if stacks.lines.any() {
             fixed.add("lines", &stacks.lines_of(ends.nodes()));

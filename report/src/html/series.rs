@@ -94,6 +94,12 @@ impl Series {
         self.rows.iter().map(|row| row.end)
     }
 
+    /// Threads, times and ends of rows that are one sample each.
+    pub(super) fn moments(&self) -> impl Iterator<Item = (ThreadId, Nanos, LineNode)> {
+        let single = self.rows.iter().filter(|row| self.timed && row.amount.samples == 1);
+        single.map(|row| (row.thread, row.time_ns, row.end))
+    }
+
     /// Counts samples by where they end.
     pub(super) fn count(&self, samples: &mut [u64]) {
         for row in &self.rows {

@@ -10,7 +10,7 @@ use super::lines::{Growing, LineNode, Lines};
 use super::names::{Names, Naming};
 use crate::model::calltree::{CallTree, Node, NodeId, ROOT, Roots, TreeInput};
 use crate::model::merged::Merged;
-use crate::model::symbols::Symbols;
+use crate::model::symbols::{SymbolId, Symbols};
 
 /// Where samples end, by what their tree begins with and their stack: in nodes of the call
 /// tree at first, then in those of lines.
@@ -36,7 +36,11 @@ pub(super) type Counted = (EventId, Option<Metric>);
 pub(super) fn all_counted(profile: &Profile) -> Vec<Counted> {
     let metrics = |event: EventId| match profile.events[event].kind {
         EventKind::Alloc => Metric::ALL.map(Some).to_vec(),
-        EventKind::Cpu | EventKind::OffCpu | EventKind::Syscalls | EventKind::Growth => vec![None],
+        EventKind::Cpu
+        | EventKind::OffCpu
+        | EventKind::Syscalls
+        | EventKind::Growth
+        | EventKind::Other => vec![None],
         // The page puts it together.
         EventKind::Wall => Vec::new(),
     };
@@ -45,49 +49,33 @@ pub(super) fn all_counted(profile: &Profile) -> Vec<Counted> {
 }
 
 impl Stacks {
+    #[cfg(test)]
     pub(super) fn of(profile: &mut Profile) -> Self {
-        let mut symbols = Symbols::default();
-        let functions = symbols.intern_functions(profile);
-        let roots = roots(profile);
-        let root_of = root_numbers(profile, roots);
-        let (mut trees, mut ends) = (Vec::new(), Vec::new());
-        for counted in all_counted(profile) {
-            let (event, metric) = counted;
-            if let Some(metric) = metric {
+        Stacks::with(profile, |_| ()).0
+    }
+
+    /// And something else that is made of the profile as it is, at the same time. Which
+    /// metric allocations show is another one afterwards.
+    pub(super) fn with<T: Send>(
+        profile: &mut Profile,
+        other: impl FnOnce(&Profile) -> T + Send,
+    ) -> (Self, T) {
+        let (of_metrics, of_events): (Vec<Counted>, Vec<Counted>) =
+            all_counted(profile).into_iter().partition(|(_, metric)| metric.is_some());
+        let as_it_is: &Profile = profile;
+        let (mut trees, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| other(as_it_is));
+            let mut trees = Trees::new(as_it_is);
+            of_events.into_iter().for_each(|counted| trees.add(as_it_is, counted));
+            (trees, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        for counted in of_metrics {
+            if let (_, Some(metric)) = counted {
                 show(profile, metric);
             }
-            let profile: &Profile = profile;
-            let input = TreeInput { profile, event, functions: &functions };
-            let mut tree = CallTree::top_down(input, roots, &mut symbols);
-            let samples = profile.samples.iter().filter(|sample| sample.event == event);
-            let keys = samples.map(|sample| (root_of[sample.thread], sample.stack));
-            let leaves: Leaves = keys.zip(std::mem::take(&mut tree.leaves)).collect();
-            ends.push((counted, leaves));
-            trees.push(tree);
+            trees.add(profile, counted);
         }
-        let merged = Merged::of(trees.iter());
-        drop(trees);
-        let order = depth_first(&merged.tree.nodes);
-        let mut place_of = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, &node)| place_of[node] = place);
-        let mut names = Naming::default();
-        let node = |&id: &NodeId| {
-            let node = &merged.tree.nodes[id];
-            (place_of[node.parent], names.frame((node.symbol, node.kind, node.how), &symbols))
-        };
-        let nodes: Vec<(NodeId, usize)> = order.iter().map(node).collect();
-        let parents: Vec<NodeId> = nodes.iter().map(|&(parent, _)| parent).collect();
-        let mut growing = Growing::new(profile, &parents);
-        for ((_, leaves), ids) in ends.iter_mut().zip(&merged.ids) {
-            for (&(_, stack), end) in leaves {
-                *end = growing.end(place_of[ids[*end]], stack);
-            }
-        }
-        let (lines, number_of) = growing.finish();
-        let all = ends.iter_mut().flat_map(|(_, leaves)| leaves.values_mut());
-        all.for_each(|end| *end = number_of[*end]);
-        let leaves = ends.into_iter().collect();
-        Stacks { names: names.finish(), nodes, lines, leaves, roots: root_of }
+        (trees.merged(profile), other)
     }
 
     /// Where samples of a thread with a stack end.
@@ -115,6 +103,66 @@ impl Stacks {
     /// See [`columns_of`].
     pub(super) fn columns(&self) -> [Column; 2] {
         columns_of(self.nodes.iter().copied())
+    }
+}
+
+/// The call trees, one by one.
+struct Trees {
+    symbols: Symbols,
+    functions: Vec<SymbolId>,
+    begin_with: Roots,
+    /// Of each thread, a number for what its trees begin with.
+    roots: Vec<usize>,
+    trees: Vec<CallTree>,
+    ends: Vec<(Counted, Leaves)>,
+}
+
+impl Trees {
+    fn new(profile: &Profile) -> Self {
+        let mut symbols = Symbols::default();
+        let functions = symbols.intern_functions(profile);
+        let begin_with = roots(profile);
+        let roots = root_numbers(profile, begin_with);
+        Trees { symbols, functions, begin_with, roots, trees: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Adds the tree of an event, of the metric that its allocations show.
+    fn add(&mut self, profile: &Profile, counted: Counted) {
+        let (event, _) = counted;
+        let input = TreeInput { profile, event, functions: &self.functions };
+        let mut tree = CallTree::top_down(input, self.begin_with, &mut self.symbols);
+        let samples = profile.samples.iter().filter(|sample| sample.event == event);
+        let keys = samples.map(|sample| (self.roots[sample.thread], sample.stack));
+        let leaves: Leaves = keys.zip(std::mem::take(&mut tree.leaves)).collect();
+        self.ends.push((counted, leaves));
+        self.trees.push(tree);
+    }
+
+    fn merged(self, profile: &Profile) -> Stacks {
+        let Trees { symbols, roots, trees, mut ends, .. } = self;
+        let merged = Merged::of(trees.iter());
+        drop(trees);
+        let order = depth_first(&merged.tree.nodes);
+        let mut place_of = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &node)| place_of[node] = place);
+        let mut names = Naming::default();
+        let node = |&id: &NodeId| {
+            let node = &merged.tree.nodes[id];
+            (place_of[node.parent], names.frame((node.symbol, node.kind, node.how), &symbols))
+        };
+        let nodes: Vec<(NodeId, usize)> = order.iter().map(node).collect();
+        let parents: Vec<NodeId> = nodes.iter().map(|&(parent, _)| parent).collect();
+        let mut growing = Growing::new(profile, &parents);
+        for ((_, leaves), ids) in ends.iter_mut().zip(&merged.ids) {
+            for (&(_, stack), end) in leaves {
+                *end = growing.end(place_of[ids[*end]], stack);
+            }
+        }
+        let (lines, number_of) = growing.finish();
+        let all = ends.iter_mut().flat_map(|(_, leaves)| leaves.values_mut());
+        all.for_each(|end| *end = number_of[*end]);
+        let leaves = ends.into_iter().collect();
+        Stacks { names: names.finish(), nodes, lines, leaves, roots }
     }
 }
 

@@ -7,7 +7,8 @@ use super::*;
 fn page(profile: &mut Profile, limit: u64) -> String {
     let mut out = Vec::new();
     let suppressions = &Suppressions::default();
-    let options = PageOptions { event: None, limit, calls: None, suppressions, sources: None };
+    let options =
+        PageOptions { event: None, limit, calls: None, doctor: None, suppressions, sources: None };
     write_page(&mut out, "a.rz", profile, options).unwrap();
     String::from_utf8(out).unwrap()
 }

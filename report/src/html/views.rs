@@ -1,10 +1,10 @@
 //! Views whose numbers are exact sums, which the page shows as `--json` has them.
 
-use rz_profile::heap::{Metric, Suppressions, show};
 use rz_profile::model::{EventId, EventKind, Profile, TotalClass};
 use rz_profile::select::default_event;
 use serde::Serialize;
 
+use super::PageOptions;
 use crate::model::calls::SortCalls;
 use crate::model::top::SortBy;
 use crate::views::document::{Document, Page};
@@ -28,13 +28,13 @@ pub(super) struct Views {
     syscalls: Option<Document<'static>>,
     heap: Option<Document<'static>>,
     leaks: Option<Document<'static>>,
+    temporary: Option<Document<'static>>,
+    doctor: Option<Document<'static>>,
 }
 
-/// `suppressions` are for leaks.
-pub(super) fn views(name: &str, profile: &mut Profile, suppressions: &Suppressions) -> Views {
-    // Sites are listed in bytes.
-    show(profile, Metric::default());
-    let profile: &Profile = profile;
+/// Of a profile that shows bytes of allocations.
+pub(super) fn views(name: &str, profile: &Profile, options: PageOptions<'_>) -> Views {
+    let PageOptions { suppressions, doctor, .. } = options;
     let (limit, threads) = (LIMIT, THREADS);
     let options = SummaryOptions { limit, by: SortBy::TotalWeight, threads };
     let document = |event, page| Document::new(name, profile, event, page);
@@ -52,10 +52,15 @@ pub(super) fn views(name: &str, profile: &mut Profile, suppressions: &Suppressio
     let heap_options = HeapPageOptions { limit, threads };
     let heap = allocations
         .map(|event| document(Some(event), Page::Heap(Box::new(heap(profile, heap_options)))));
-    let list = SiteList { kind: SiteKind::Leaks, by: SortSites::Bytes, limit };
-    let leaks = allocations
-        .map(|event| document(Some(event), Page::Sites(sites(profile, list, suppressions))));
+    let places = |kind| {
+        let list = SiteList { kind, by: SortSites::Bytes, limit };
+        allocations
+            .map(|event| document(Some(event), Page::Sites(sites(profile, list, suppressions))))
+    };
+    let leaks = places(SiteKind::Leaks);
+    let temporary = places(SiteKind::Temporary);
     let few = SummaryOptions { limit: 10, by: SortBy::SelfWeight, threads };
     let summary = document(event, Page::Summary(summary(profile, event, few)));
-    Views { summary, off_cpu, syscalls, heap, leaks }
+    let doctor = doctor.map(|found| document(event, Page::Doctor(found.clone())));
+    Views { summary, off_cpu, syscalls, heap, leaks, temporary, doctor }
 }

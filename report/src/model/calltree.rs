@@ -307,7 +307,7 @@ impl Frame {
     }
 }
 
-/// The functions at a location, innermost first.
+/// The functions at a location, leaf first.
 fn frames_of(input: TreeInput<'_>, location: LocationId) -> impl DoubleEndedIterator<Item = Frame> {
     let location = &input.profile.locations[location];
     let outermost = location.lines.len().saturating_sub(1);

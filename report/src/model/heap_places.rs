@@ -143,7 +143,7 @@ impl<'p> Places<'p> {
         Places { profile, symbols, functions, libraries }
     }
 
-    /// The functions of a stack, innermost first.
+    /// The functions of a stack, leaf first.
     pub fn frames(&self, stack: Option<StackId>) -> impl Iterator<Item = (FrameKind, Line)> {
         let locations = self.profile.locations_of(stack);
         locations.flat_map(|location| location.lines.iter().map(|line| (location.kind, *line)))

@@ -7,7 +7,9 @@ pub mod frames;
 pub mod heap_places;
 pub mod hotpath;
 pub mod merged;
+pub(crate) mod open_files;
 pub mod rows;
+pub(crate) mod share;
 pub mod sums;
 pub mod symbols;
 pub mod threads;
@@ -16,4 +18,4 @@ pub mod trees;
 pub mod truncated;
 pub mod waits;
 
-pub use rz_command::clean;
+pub use rz_text::clean;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use rustc_hash::FxHashMap;
 use rz_profile::model::Unit;
 
 /// A length of time with three significant digits: `12.3 s`, `450 ms`.
@@ -136,6 +137,48 @@ pub fn shorten(name: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(kept.chain(['…']).chain(rest).take(width).collect())
 }
 
+/// Names in at most `width` characters, so that those that differ still do if that is
+/// possible: where [`shorten`] makes them the same, they are cut around where they begin to
+/// differ.
+pub fn shorten_apart<'n>(names: &[&'n str], width: usize) -> Vec<Cow<'n, str>> {
+    let mut short: Vec<Cow<'n, str>> = names.iter().map(|name| shorten(name, width)).collect();
+    let mut alike: FxHashMap<String, Vec<usize>> = FxHashMap::default();
+    for (place, text) in short.iter().enumerate().filter(|(_, text)| matches!(text, Cow::Owned(_)))
+    {
+        alike.entry(text.clone().into_owned()).or_default().push(place);
+    }
+    for places in alike.into_values() {
+        let first: Vec<char> = names[places[0]].chars().collect();
+        let common = places.iter().map(|&place| {
+            names[place].chars().zip(&first).take_while(|(one, other)| one == *other).count()
+        });
+        let common = common.filter(|common| *common < first.len()).min();
+        if let Some(common) = common {
+            places.iter().for_each(|&at| short[at] = cut_around(names[at], common, width).into());
+        }
+    }
+    short
+}
+
+/// The beginning, the end and what is at a place in between, in `width` characters.
+fn cut_around(name: &str, place: usize, width: usize) -> String {
+    let name: Vec<char> = name.chars().collect();
+    let (head, tail) = (width / 4, width / 4);
+    let middle = width.saturating_sub(head + tail + 2);
+    let start = place.saturating_sub(middle / 4);
+    let rest = &name[name.len().saturating_sub(tail)..];
+    let parts: [&[char]; 5] = if name.len() <= width {
+        [&name, &[], &[], &[], &[]]
+    } else if start <= head + 1 {
+        [&name[..width.saturating_sub(tail + 1)], &['…'], rest, &[], &[]]
+    } else if start + middle + 1 + tail >= name.len() {
+        [&name[..head], &['…'], &name[name.len() - width.saturating_sub(head + 1)..], &[], &[]]
+    } else {
+        [&name[..head], &['…'], &name[start..start + middle], &['…'], rest]
+    };
+    parts.concat().into_iter().collect()
+}
+
 /// `name` with only the last segment of each path between `<` and `>`.
 fn without_inner_paths(name: &str) -> String {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -230,5 +273,27 @@ mod tests {
         check("größe_überall", 7, "gr…rall");
         check("abc", 1, "…");
         check("abc", 0, "");
+    }
+
+    #[test]
+    fn names_that_differ_are_kept_apart() {
+        let check = |names: [&str; 2], width, expected: [&str; 2]| {
+            let short = shorten_apart(&names, width);
+            assert!(short.iter().all(|name| name.chars().count() <= width), "{short:?}");
+            assert_eq!(short, expected);
+        };
+        check(["short", "other"], 5, ["short", "other"]);
+        let names = [
+            "engine::loader::readers::ParquetReader::decode_all_of_the_columns",
+            "engine::loader::readers::ArrowReader::decode_all_of_the_columns",
+        ];
+        let expected = ["engine:…s::ParquetRead…columns", "engine:…s::ArrowReader…columns"];
+        check(names, 30, expected);
+        // Paths that would be left out.
+        let names = ["Vec<alpha::Item>::push_back", "Vec<beta::Item>::push_back"];
+        check(names, 20, ["Vec<alpha::Ite…_back", "Vec<beta::Item…_back"]);
+        // The same is the same.
+        let name = "engine::loader::readers::ParquetReader::decode";
+        check([name, name], 20, ["engine…eader::decode"; 2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::render::format::shorten;
+use crate::render::format::shorten_apart;
 use crate::render::style::{Paint, Style};
 
 /// Names are not made shorter than this, even where lines then wrap.
@@ -60,14 +60,12 @@ pub fn write_table(
         write!(out, "{}{}{GAP}", padded(column, title), style.paint(Paint::Dim, title))?;
     }
     writeln!(out, "{}", style.paint(Paint::Dim, titles[numeric]))?;
-    for row in rows {
+    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+    let texts = shorten_apart(&texts, room.unwrap_or(usize::MAX));
+    for (row, text) in rows.iter().zip(texts) {
         for (column, (text, paint)) in row.numbers.iter().enumerate() {
             write!(out, "{}{}{GAP}", padded(column, text), style.paint(*paint, text))?;
         }
-        let text = match room {
-            Some(room) => shorten(&row.text, room),
-            None => row.text.as_str().into(),
-        };
         write!(out, "{text}")?;
         let left = room.map_or(usize::MAX, |room| room - chars(&text));
         if !row.suffix.is_empty() && chars(&row.suffix) + GAP.len() <= left {

@@ -1,7 +1,7 @@
 //! What reports call the things that each kind of event counts.
 
 use rz_profile::heap::Metric;
-use rz_profile::model::{Event, EventKind};
+use rz_profile::model::{Event, EventKind, Unit};
 
 /// The words for one kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,18 @@ pub fn wording(event: Option<&Event>) -> Wording {
             width: "bytes made resident",
             none: "no memory of the target was made resident while it was recorded",
         },
+        EventKind::Other => Wording {
+            spent: match event.map(|event| event.unit) {
+                Some(Unit::Bytes) => "of memory",
+                _ => "of time",
+            },
+            time: "measured",
+            graph: "Imported",
+            width: "of what was measured",
+            none: "the imported file has none",
+        },
         EventKind::Alloc => of_metric(event.and_then(|event| event.metric).unwrap_or_default()),
-        _ => Wording {
+        EventKind::Cpu => Wording {
             spent: "of CPU",
             time: "CPU time",
             graph: "CPU",

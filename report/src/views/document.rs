@@ -7,6 +7,8 @@ use rustc_hash::FxHashSet;
 use rz_profile::model::{EventId, FrameKind, LossSum, Profile, Sample, Source, TotalClass};
 use serde::Serialize;
 
+use crate::condition::Checked;
+use crate::doctor::DoctorPage;
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
 use crate::model::truncated::{Truncated, truncated};
@@ -49,8 +51,22 @@ pub struct Document<'l> {
     quality: Quality,
     /// What a reader should know, one sentence each.
     notes: Vec<String>,
+    /// What became of conditions that the trace was checked against.
+    conditions: Vec<Condition>,
     #[serde(flatten)]
     page: Page<'l>,
+}
+
+/// A condition, as it was asked for, and what became of it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Condition {
+    /// As it was asked for.
+    condition: String,
+    /// `fine`, or `regression` if it is beyond the limit.
+    outcome: &'static str,
+    /// A sentence with the numbers.
+    text: String,
 }
 
 /// The view: its name is `view`, and what it shows is `data`.
@@ -60,6 +76,8 @@ pub struct Document<'l> {
 pub enum Page<'l> {
     /// Top functions, hot path and threads.
     Summary(SummaryPage),
+    /// What is wrong.
+    Doctor(DoctorPage),
     /// The call tree.
     Tree(TreePage),
     /// Why, where and which threads waited.
@@ -303,8 +321,20 @@ impl<'l> Document<'l> {
             events: (0..profile.events.len()).map(|id| event_of(profile, id)).collect(),
             quality: quality(profile, event),
             notes,
+            conditions: Vec::new(),
             page,
         }
+    }
+
+    /// The same with what became of conditions.
+    pub fn with_conditions(mut self, checked: &[Checked]) -> Self {
+        let condition = |checked: &Checked| Condition {
+            condition: checked.condition.clone(),
+            outcome: checked.outcome.name(),
+            text: text(&checked.text),
+        };
+        self.conditions = checked.iter().map(condition).collect();
+        self
     }
 
     /// The same with what else a reader should know.
@@ -447,7 +477,7 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
 }
 
 /// Samples whose innermost function has no name.
-fn unnamed(profile: &Profile, event: EventId) -> u64 {
+pub(crate) fn unnamed(profile: &Profile, event: EventId) -> u64 {
     let samples = profile.samples.iter().filter(|sample| sample.event == event);
     let is_unnamed = |sample: &&Sample| {
         // What says why a thread waited is no function.

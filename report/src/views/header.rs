@@ -9,7 +9,7 @@ use rz_profile::model::{
     Tier, Unit,
 };
 use rz_profile::notes::listed;
-use rz_profile::select::can_add_wall;
+use rz_profile::select::{can_add_wall, cpu_event};
 
 use crate::model::calltree::Amount;
 use crate::model::clean::clean;
@@ -20,8 +20,12 @@ use crate::render::format::{
 };
 use crate::render::style::{Paint, Style};
 use crate::render::wording::wording;
+use crate::views::document::unnamed;
 use crate::views::heap::{has_any, how_recorded, recorded_objects, total_of};
 use crate::views::sources::write_sources;
+
+/// Below this share, functions without names are those of any system.
+const FEWEST_UNNAMED_PERCENT: f64 = 1.0;
 
 /// Writes the header of a report about `event` of `profile`; `name` is what
 /// to call the trace.
@@ -68,13 +72,16 @@ pub fn write_header(
         let share = percent(percent_of(truncated, all));
         let stacks = counted(truncated, "stack");
         let (does, their) = if truncated == 1 { ("does", "its") } else { ("do", "their") };
-        let text = format!("{stacks} ({share}) {does} not reach {their} outermost function");
+        let text = format!("{stacks} ({share}) {does} not reach {their} root");
         line("truncated", &text)?;
     }
     for Truncated { why, samples } in cuts {
         let share = percent(percent_of(samples, all));
         let help = why.help(&info.tiers).map_or_else(String::new, |help| format!(": {help}"));
         line("", &format!("{share} {}{help}", why.describe()))?;
+    }
+    if let Some(unnamed) = event.and_then(|event| without_names(profile, event)) {
+        line("unnamed", &unnamed)?;
     }
     if let Some(also) = also(profile, event) {
         line("also", &also)?;
@@ -87,8 +94,22 @@ pub fn write_header(
     if profile.is_merged() { write_sources(out, style, profile) } else { Ok(()) }
 }
 
+/// Samples in functions without a name, if they are more than a few.
+fn without_names(profile: &Profile, event: EventId) -> Option<String> {
+    let all = Amount::of_event(profile, event).samples;
+    let number = unnamed(profile, event);
+    let share = percent_of(number, all);
+    (share >= FEWEST_UNNAMED_PERCENT).then(|| {
+        let (samples, share) = (counted(number, "sample"), percent(share));
+        let (is, functions) = if number == 1 { ("is", "a function") } else { ("are", "functions") };
+        let names = if number == 1 { "a name" } else { "names" };
+        format!("{samples} ({share}) {is} in {functions} without {names}: see --doctor")
+    })
+}
+
 /// What else was recorded, and how to see it.
 fn also(profile: &Profile, shown: Option<EventId>) -> Option<String> {
+    let shown_event = shown.or_else(|| cpu_event(profile));
     let shown = shown.map_or(EventKind::Cpu, |id| profile.events[id].kind);
     let has = |wanted| profile.events.iter().any(|event| event.kind == wanted);
     let (mut what, mut options) = (Vec::new(), Vec::new());
@@ -108,14 +129,24 @@ fn also(profile: &Profile, shown: Option<EventId>) -> Option<String> {
         what.push(ALLOC);
         options.push("--heap");
     }
-    let growth = profile.events.iter().find(|event| event.kind == EventKind::Growth);
-    let option = growth.map(|event| format!("--event {}", clean(&event.name)));
-    if let (Some(growth), Some(option)) = (growth, &option)
-        && shown != EventKind::Growth
-    {
-        what.push(&growth.name);
-        options.push(option);
-    }
+    // Of what has no view of its own, each event is told with its samples.
+    let kinds = [EventKind::Cpu, EventKind::Growth, EventKind::Other];
+    let others: Vec<(String, String)> = (0..profile.events.len())
+        .filter(|id| Some(*id) != shown_event && kinds.contains(&profile.events[*id].kind))
+        .filter_map(|id| {
+            let samples = profile.samples.iter().filter(|sample| sample.event == id);
+            let samples = samples.fold(0_u64, |sum, sample| sum.saturating_add(sample.count));
+            let name = clean(&profile.events[id].name).into_owned();
+            let option = format!("--event {name}");
+            match samples {
+                // That there were none is worth knowing of memory.
+                0 => (profile.events[id].kind == EventKind::Growth).then_some((name, option)),
+                _ => Some((format!("{name} ({})", counted(samples, "sample")), option)),
+            }
+        })
+        .collect();
+    what.extend(others.iter().map(|(counted, _)| &counted[..]));
+    options.extend(others.iter().map(|(_, option)| &option[..]));
     let what = what.join(", ");
     (!what.is_empty()).then(|| format!("{}: see {}", clean(&what), options.join(", ")))
 }
@@ -241,7 +272,7 @@ fn in_threads(profile: &Profile, rows: &[threads::ThreadSamples]) -> String {
 /// How much of what an event of this kind counts is missing, and why.
 pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
     let mut parts = Vec::new();
-    if matches!(kind, EventKind::Cpu | EventKind::Wall) {
+    if matches!(kind, EventKind::Cpu | EventKind::Other | EventKind::Wall) {
         let share = percent(lost_percent(info, EventKind::Cpu, info.samples));
         let number = match info.lost_samples.count {
             0 => "an unknown number".to_owned(),
@@ -301,7 +332,7 @@ pub(crate) fn lost_count(info: &Info, kind: EventKind) -> u64 {
         EventKind::Syscalls => info.lost_calls.count,
         EventKind::Alloc => info.lost_allocations.count,
         EventKind::Wall => info.lost_samples.count.saturating_add(info.lost_waits.count),
-        _ => info.lost_samples.count,
+        EventKind::Cpu | EventKind::Growth | EventKind::Other => info.lost_samples.count,
     }
 }
 
@@ -389,7 +420,7 @@ trace.rz: app (pid 4242) and 1 other process
   recorded  2026-11-21 03:50:12 UTC, 10.0 s at 100 Hz (cpu-clock, perf tier)
   samples   1,980 = 19.8 s of CPU = 1.98 cores, in 2 threads of 2 processes
   lost      20 (1.0% of what was due): 15 kernel buffer full, 5 recorder behind
-  truncated 198 stacks (10.0%) do not reach their outermost function
+  truncated 198 stacks (10.0%) do not reach their root
   cost      31.0 ms CPU (0.3% of one core), 12.0 MiB peak memory, 4.0 KiB file
 ";
         assert_eq!(header(&builder.profile, Some(0)), expected[1..]);
@@ -413,7 +444,7 @@ trace.rz: app (pid 4242) and 1 other process
             header.contains("\n  samples   4 = 20.0 ns off the CPU, in 1 thread\n"),
             "{header}"
         );
-        let line = "\n  truncated 1 stack (25.0%) does not reach its outermost function\n            \
+        let line = "\n  truncated 1 stack (25.0%) does not reach its root\n            \
                     25.0% unknown reason\n";
         assert!(header.contains(line), "{header}");
     }

@@ -1,6 +1,7 @@
 //! What a report shows of one profile.
 
 pub mod annotate;
+pub mod doctor;
 pub mod document;
 pub mod flame;
 pub mod header;

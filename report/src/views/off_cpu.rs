@@ -298,7 +298,7 @@ waits    time     max  reason
     1  9.00 s  9.00 s  page fault
 
 TOP STACKS  sampled in proportion to time; without kernel functions
-share     time  samples  stack, innermost first
+share     time  samples  stack, leaf first
 99.5%   3.90 s        4  futex ← lock ← main
  0.5%  20.0 ms        1  preempted ← work ← main
 

@@ -46,6 +46,9 @@ const IDLE_CALLS: [&str; 17] = [
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Overview {
+    /// How long threads ran, as the scheduler counted it; `null` if it was not read, or
+    /// something is filtered.
+    pub on_cpu: Option<CpuSum>,
     /// Waits that were over, but for those that are `idle`; `null` if none were recorded,
     /// or a filter leaves sums out.
     pub waiting: Option<WaitingSum>,
@@ -56,6 +59,22 @@ pub struct Overview {
     pub syscalls: Option<CallsSum>,
     /// Allocations; `null` if none were recorded.
     pub memory: Option<MemorySum>,
+}
+
+/// Time on the CPU, added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CpuSum {
+    /// In how much time.
+    pub in_ns: u64,
+    /// How long threads ran in it.
+    pub ran_ns: u64,
+    /// How long they were ready to run and no CPU was free.
+    pub ready_ns: u64,
+    /// How often they were given a CPU.
+    pub runs: u64,
+    /// Whether it is all; if not, some began or ended unseen, or too many to tell.
+    pub complete: bool,
 }
 
 /// Waits, added up.
@@ -99,6 +118,14 @@ pub(crate) fn overview(profile: &Profile) -> Overview {
         at_peak: totals.at_peak.live,
         live_at_end: totals.live_at_end,
     });
+    let on_cpu = profile.cpu_times.as_ref().filter(|_| !profile.info.filter.is_active());
+    let on_cpu = on_cpu.map(|times| CpuSum {
+        in_ns: times.span_ns,
+        ran_ns: times.total.ran_ns,
+        ready_ns: times.total.ready_ns,
+        runs: times.total.runs,
+        complete: times.complete,
+    });
     // Sums know no stacks.
     if profile.info.filter.drops_stacks {
         return Overview { memory, ..Overview::default() };
@@ -107,6 +134,7 @@ pub(crate) fn overview(profile: &Profile) -> Overview {
         by_reason(profile).into_iter().partition(|waits| is_idle(waits.reason));
     let calls = by_number(profile, TotalClass::Calls, SortCalls::Time);
     Overview {
+        on_cpu,
         waiting: waiting_sum(waiting),
         idle: waiting_sum(idle),
         syscalls: (!calls.is_empty()).then(|| CallsSum {
@@ -147,6 +175,14 @@ pub(crate) fn write_overview(
     let mut line = |key: &str, text: String| {
         writeln!(out, "  {}{text}", style.paint(Paint::Dim, &format!("{key:<10}")))
     };
+    if let Some(cpu) = &overview.on_cpu {
+        let least = if cpu.complete { "" } else { "at least " };
+        let cores = cpu.ran_ns as f64 / cpu.in_ns.max(1) as f64;
+        let (ran, ready) = (duration(cpu.ran_ns), duration(cpu.ready_ns));
+        let text =
+            format!("{least}{ran} = {cores:.2} cores, exact; threads waited {ready} for a CPU");
+        line("on CPU", text)?;
+    }
     let waits = |waits: &WaitingSum| {
         let parts = waits.reasons.rows.iter();
         let parts = parts.map(|row| format!("{} {}", row.reason, duration(row.sum.0.total_ns)));
@@ -184,7 +220,7 @@ fn named(parts: impl Iterator<Item = String>, left_out: u64) -> String {
 #[cfg(test)]
 mod tests {
     use rz_profile::heap::{Heap, Sum as HeapSum};
-    use rz_profile::model::WaitState;
+    use rz_profile::model::{CpuTime, CpuTimes, WaitState};
 
     use super::*;
     use crate::fixture::{Builder, text};
@@ -212,8 +248,12 @@ mod tests {
         heap.total.allocated = HeapSum::of_object(5 << 20, 0);
         heap.total.at_end = HeapSum::of_object(1 << 20, 0);
         profile.heap = Some(heap);
+        let total = CpuTime { ran_ns: 15_200_000_000, ready_ns: 7_000_000, ..CpuTime::default() };
+        let cpu_times = CpuTimes { total, span_ns: 10_000_000_000, ..CpuTimes::default() };
+        profile.cpu_times = Some(CpuTimes { complete: true, ..cpu_times });
         let shown = text(|out| write_overview(out, Style::default(), &overview(&profile)));
         let expected = "
+  on CPU    15.2 s = 1.52 cores, exact; threads waited 7.00 ms for a CPU
   waiting   3.02 s: futex 3.00 s, preempted 20.0 ms
   idle      10.0 s by design: epoll_wait 9.00 s, nanosleep 1.00 s
   calls     4 in 12.0 µs, 1 failed: write 7.00 µs, read 5.00 µs

@@ -245,7 +245,7 @@ fn waits_in_code_of_runtimes() {
     let page = off_cpu(&profile, event, TOP);
     let written = text(|out| write_off_cpu(out, STYLE, "t.rz", &profile, event, &page, TOP.by));
     let expected = "\
-share    time  samples  stack, innermost first
+share    time  samples  stack, leaf first
 50.0%  500 ns        1  read ← Job.crunch ← <module> ← [app+0x1000]
 30.0%  300 ns        1  read ← [app+0x2000] ← Job.crunch ← <module> ← [app+0x1000]
 20.0%  200 ns        1  read ← one ← add ← run ← [app+0x1000]";
@@ -284,7 +284,7 @@ fn syscalls_in_code_of_runtimes() {
     let page = syscalls(&profile, event, options);
     let written = text(|out| write_syscalls(out, STYLE, "t.rz", &profile, event, &page));
     let expected = "\
-share    time  samples  stack, innermost first
+share    time  samples  stack, leaf first
 60.0%  600 ns        1  read ← Job.crunch ← <module> ← [app+0x1000]
 40.0%  400 ns        1  read ← one ← add ← run ← [app+0x1000]
 ";

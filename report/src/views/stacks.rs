@@ -41,7 +41,7 @@ pub struct Stacks {
 pub struct ShownStack {
     /// Why a thread waited, or what it called.
     pub reason: String,
-    /// The functions that led there, innermost first.
+    /// The functions that led there, leaf first.
     pub functions: Vec<String>,
     /// The process, if there are several of different names.
     pub process: Option<String>,
@@ -104,7 +104,7 @@ fn process(tree: &CallTree, mut node: NodeId) -> Option<SymbolId> {
 }
 
 impl ShownStack {
-    /// The stack in a line, innermost first: `futex ← lock ← work ← main`. What
+    /// The stack in a line, leaf first: `futex ← lock ← work ← main`. What
     /// has no room in `width` characters is cut off at the outermost end.
     pub fn text(&self, width: usize) -> String {
         const MORE: &str = " ← …";
@@ -138,7 +138,7 @@ pub(crate) fn write_stacks(out: &mut dyn Write, style: Style, page: &Stacks) -> 
         TableRow { numbers, text: String::new(), suffix }
     };
     let mut table: Vec<TableRow> = rows.iter().map(row).collect();
-    let titles = ["share", "time", "samples", "stack, innermost first"];
+    let titles = ["share", "time", "samples", "stack, leaf first"];
     // Whole functions are left out here, so that the table cuts none in half.
     let room = table::room(style, &titles, &table).max(MIN_NAME_WIDTH);
     for (line, row) in table.iter_mut().zip(rows) {

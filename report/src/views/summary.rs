@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use rz_profile::model::{EventId, EventKind, Profile, Unit};
 use serde::Serialize;
 
+use crate::doctor::{DoctorPage, Finding};
 use crate::model::calltree::{Amount, CallTree, NodeId};
 use crate::model::frames::{RuntimeFrame, ShownFrame, ShownKind, kind_of, of_runtime};
 use crate::model::hotpath::{hot_path, is_startup};
@@ -19,6 +20,7 @@ use crate::render::style::{Paint, Style};
 use crate::render::table::{MIN_NAME_WIDTH, TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::render::wording::wording;
+use crate::views::doctor::{first_warnings, write_warnings};
 use crate::views::header::{lost, lost_count, write_header};
 use crate::views::overview::{Overview, overview, write_overview};
 
@@ -44,6 +46,9 @@ pub struct SummaryOptions {
 pub struct SummaryPage {
     /// What the process did besides what the event counts.
     pub overview: Box<Overview>,
+    /// The first of what is wrong; `null` if rules did not look, as at a large trace, which
+    /// `--doctor` does.
+    pub warnings: Option<Box<Rows<Finding>>>,
     /// All samples of the event.
     pub total: Amount,
     /// Functions by self or total.
@@ -57,6 +62,14 @@ pub struct SummaryPage {
     pub then: Rows<Part>,
     /// Threads, the busiest first.
     pub threads: Rows<ThreadAmount>,
+}
+
+impl SummaryPage {
+    /// The same with what the doctor found, if it was asked.
+    pub fn with_warnings(mut self, doctor: Option<&DoctorPage>) -> Self {
+        self.warnings = doctor.map(|page| Box::new(first_warnings(page)));
+        self
+    }
 }
 
 /// A function of the table.
@@ -142,6 +155,7 @@ pub fn summary(profile: &Profile, event: Option<EventId>, options: SummaryOption
     };
     SummaryPage {
         overview,
+        warnings: None,
         total: tree.total(),
         functions: shown_functions(top::functions(&tree), &symbols, options),
         hot_path,
@@ -221,6 +235,9 @@ pub fn write_summary(
 ) -> io::Result<()> {
     write_header(out, style, name, profile, event)?;
     write_overview(out, style, &page.overview)?;
+    if let Some(warnings) = &page.warnings {
+        write_warnings(out, style, warnings)?;
+    }
     let Some(event) = with_samples(profile, event) else {
         writeln!(out)?;
         return write_no_samples(out, profile, event);
@@ -301,7 +318,7 @@ fn write_hot_path(out: &mut dyn Write, style: Style, page: &SummaryPage) -> io::
         }
     }
     if page.hot_path.is_empty() {
-        return writeln!(out, "none: no outermost function has half of the samples");
+        return writeln!(out, "none: no function at the root has half of the samples");
     }
     if page.then.is_empty() {
         return Ok(());

@@ -481,7 +481,7 @@ at the start  at the end  call
            1           2  futex
 
 TOP STACKS  sampled in proportion to time; without kernel functions
- share     time  samples  stack, innermost first
+ share     time  samples  stack, leaf first
 100.0%  1.00 ms        5  read ← fill ← main
 
 THREADS  exact sums

@@ -150,7 +150,7 @@ fn tables() -> Profile {
     }
 }
 
-/// The location with these functions, innermost first.
+/// The location with these functions, leaf first.
 fn find_location(profile: &Profile, frames: &str) -> LocationId {
     let full_name = |name| match name {
         "MUL" => MUL,

@@ -60,6 +60,16 @@ fn a_comparison_has_the_verdicts_of_its_json() {
         tip.as_str().unwrap().starts_with("receive\n[names]\nbefore 0, after 900, +900"),
         "{tip}"
     );
+    // All but pictures has both sides.
+    let mut folded: Vec<String> =
+        exported(&mut page, "folded").lines().map(str::to_owned).collect();
+    folded.sort();
+    let [parse, receive] =
+        ["main;parse 40 400", "main;receive 0 900"].map(|line| folded.contains(&line.to_owned()));
+    assert!(parse && receive, "{folded:?}");
+    assert!(exported(&mut page, "svg").contains("<title>receive, [names], before 0, after 900"));
+    let exported: Value = serde_json::from_str(&exported(&mut page, "json")).unwrap();
+    assert_eq!(exported["functions"].as_array().map(Vec::len), Some(expected.len()));
     // It is of all times and stacks, whatever an address says.
     load(&mut page, &html, "#view=changes&filter=nokernel&time=0-1");
     assert_eq!(page.evaluate("document.querySelector('#filters').hidden"), true);

@@ -36,6 +36,13 @@ fn losses_are_shown_where_they_happened() {
         "{throttled}"
     );
     assert_eq!(at(&mut page, 9.0), "Lost or throttled");
+    // The overview leads there.
+    and_follow(&mut page, |page| page.key("1"));
+    let when = "[...document.querySelectorAll('.missing button')].find((one) => one.innerText === 'when').click()";
+    and_follow(&mut page, |page| drop(page.evaluate(when)));
+    assert_eq!(page.evaluate("location.hash"), "#view=timeline");
+    assert!(tip(&mut page, 0, 0.5).contains("5 samples: kernel buffer full"));
+    assert_eq!(tip(&mut page, 0, 0.1), "Lost or throttled");
     // Threads come behind.
     assert!(tip(&mut page, 1, 0.5).contains("thread"), "{}", tip(&mut page, 1, 0.5));
     assert_nothing_amiss(&page);
@@ -49,12 +56,13 @@ fn memory_is_shown_over_time() {
     for color in ["r === 0 && g === 158 && b === 115", "r === 204 && g === 121 && b === 167"] {
         wait_for_color(&mut page, "#view canvas", color);
     }
-    let middle = [0, 1].map(|lane| tip(&mut page, lane, 0.5));
-    // If nothing was lost.
-    let lost = usize::from(middle[0].starts_with("Lost"));
-    let live = tip(&mut page, lost as u32, 0.5);
+    // Behind what was lost, if anything, and system calls.
+    let lost = u32::from(tip(&mut page, 0, 0.5).starts_with("Lost"));
+    let calls = tip(&mut page, lost, 0.5);
+    assert!(calls.starts_with("Calls ≤ "), "{calls}");
+    let live = tip(&mut page, lost + 1, 0.5);
     assert!(live.starts_with("Live heap ≤ ") && live.contains("\nLive heap: "), "{live}");
-    let rate = tip(&mut page, lost as u32 + 1, 0.5);
+    let rate = tip(&mut page, lost + 2, 0.5);
     assert!(rate.starts_with("Allocations ≤ ") && rate.contains("/s\nAllocations: "), "{rate}");
     assert_nothing_amiss(&page);
 }

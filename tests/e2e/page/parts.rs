@@ -1,16 +1,24 @@
 //! Parts of a trace are compared on its page: with the numbers of `--json` of each part and
 //! of the command that the page names.
 
+use rz_tests::tool;
+
 use super::served::many_samples;
 use super::*;
 
 /// The longest difference that rounding makes, as a part of a number.
 const EXACT: f64 = 1e-9;
 
+/// The longest difference of intervals, as a part of their length: a sample that is just
+/// where a slice of time ends may be in the next one where times are whole microseconds.
+const SLICED: f64 = 0.03;
+
 /// 2 threads that change after 2 s.
+/// Before others, so that what it does in a time does not depend on what they do.
 fn phases() -> Trace {
-    let program = program_path("phases");
-    Trace::record(&["-q", "--off-cpu", "--alloc=full", "--", text(&program), "4"])
+    let (nice, program) = (tool("nice"), program_path("phases"));
+    let command = [text(&nice), "-n", "-20", text(&program), "4"];
+    Trace::record(&[&["-q", "--off-cpu", "--alloc=full", "--"][..], &command].concat())
 }
 
 /// Rows of the table of changes: name, before and after, by name.
@@ -65,6 +73,39 @@ fn assert_about(shown: &[(String, [f64; 2])], expected: &[(String, [f64; 2])], t
     assert!(compared > 1, "{expected:?}");
 }
 
+/// Verdicts and intervals on the page are those of a comparison's JSON.
+#[track_caller]
+fn check_verdicts(page: &mut Page, diff: &Value) {
+    let shown = page.evaluate(
+        "Array.from(document.querySelectorAll('#view .all, #view tr[data-function]'), \
+         ({dataset: d}) => [d.function ?? null, d.module ?? null, d.verdict ?? null, \
+         d.interval ? d.interval.split(',').map(Number) : null])",
+    );
+    let shown = shown.as_array().unwrap();
+    let of_page = |name: &Value, module: &Value| {
+        let is_it = |row: &&Value| row[0] == *name && row[1] == *module;
+        shown.iter().find(is_it).unwrap_or_else(|| panic!("{name} in {shown:?}"))
+    };
+    let functions = diff["functions"].as_array().unwrap().iter();
+    let functions = functions.map(|row| (of_page(&row["name"], &row["module"]), &row["self"]));
+    let mut tested = 0;
+    for (found, expected) in
+        functions.chain([(of_page(&Value::Null, &Value::Null), &diff["total"])])
+    {
+        assert_eq!(found[2], expected["verdict"], "{found} {expected}");
+        assert_eq!(found[3].is_null(), expected["interval"].is_null(), "{found} {expected}");
+        if let Some([low, high]) = expected["interval"].as_array().map(Vec::as_slice) {
+            let (low, high) = (low.as_f64().unwrap(), high.as_f64().unwrap());
+            for (limit, expected) in [(&found[3][0], low), (&found[3][1], high)] {
+                let difference = (limit.as_f64().unwrap() - expected).abs();
+                assert!(difference <= SLICED * (high - low), "{found} {low} {high}");
+            }
+            tested += 1;
+        }
+    }
+    assert!(tested > 1, "{diff}");
+}
+
 /// What the command says that the page names.
 fn said_by_its_command(page: &mut Page, trace: &Path) -> Value {
     let command = page.evaluate("document.querySelector('#view .command').innerText");
@@ -104,6 +145,7 @@ fn check_numbers(page: &mut Page, trace: &Path, parts: [&[&str]; 2]) -> Value {
         let expected = diff["total"][side].as_f64().unwrap();
         assert!((all[index].as_f64().unwrap() - expected).abs() <= EXACT * expected, "{all}");
     }
+    check_verdicts(page, &diff);
     diff
 }
 
@@ -116,6 +158,8 @@ const LATE_OPTIONS: [&str; 4] = ["--from", "2500ms", "--until", "3250ms"];
 fn two_parts_have_the_numbers_of_json() {
     let trace = phases();
     let (_dir, html) = page_of(&trace.path(), &[]);
+    // A few seconds of a small program are small.
+    assert!(fs::metadata(&html).unwrap().len() <= 400_000);
     let mut page = Page::open();
     let ranges = format!("#view=table&before={EARLY}&time={LATE}");
     load(&mut page, &html, &ranges);
@@ -131,11 +175,13 @@ fn two_parts_have_the_numbers_of_json() {
         let diff = said_by_its_command(&mut page, &trace.path());
         assert_eq!(diff["event"]["name"], event);
         assert_about(&changes_shown(&mut page), &changes_of(&diff), 1e-3);
+        check_verdicts(&mut page, &diff);
     }
     // What has no times is not compared by ranges, but by threads.
     load(&mut page, &html, &format!("{ranges}&event=alloc.bytes"));
     let said = page.evaluate("document.querySelector('#view').innerText");
     assert!(said.as_str().unwrap().contains("has no times"), "{said}");
+    assert!(said.as_str().unwrap().contains("Changes have no verdict."), "{said}");
     assert_eq!(page.evaluate("document.querySelectorAll('#view tr[data-function]').length"), 0);
     let diff = said_by_its_command(&mut page, &trace.path());
     assert_eq!(diff["metric"], "bytes");
@@ -181,6 +227,9 @@ fn threads_are_compared(page: &mut Page, trace: &Trace, html: &Path) {
     // Own sums of functions go to those that called for memory there, in KiB.
     let expected = total(&changes_of(&diff));
     assert!(shown > 1e5 && expected > 0.0, "{shown} {expected}");
+    let said = page.evaluate("document.querySelector('#view').innerText");
+    assert!(said.as_str().unwrap().contains("How allocations vary by chance"), "{said}");
+    assert!(!said.as_str().unwrap().contains("95 % interval"), "{said}");
 }
 
 fn filters_are_for_both_sides(page: &mut Page, trace: &Trace, html: &Path) {
@@ -194,6 +243,7 @@ fn filters_are_for_both_sides(page: &mut Page, trace: &Trace, html: &Path) {
         assert!(command.as_str().unwrap().contains(&format!("{option} '^early$'")), "{command}");
         let diff = said_by_its_command(page, &trace.path());
         assert_equal(&changes_shown(page), &changes_of(&diff));
+        check_verdicts(page, &diff);
         // The comparison is taken back first, and can be had again.
         and_follow(page, |page| page.key("Escape"));
         assert_eq!(page.evaluate("document.querySelector('#view .command')"), Value::Null);
@@ -294,23 +344,20 @@ fn threads_of_two_processes_have_their_stacks_in_common() {
     let trace = trace_of_folded(&dir, "a", stacks);
     let (_dir, html) = page_of(&trace, &[]);
     let mut page = open(&html, "#view=flame&before=all&before-threads=0&threads=1");
-    let bounds = page.evaluate(
-        "(({x, y}) => [x, y])(document.querySelector('.flame-canvas').getBoundingClientRect())",
-    );
-    let [left, top] = [0, 1].map(|i| bounds[i].as_f64().unwrap());
-    page.point(left + 20.0, top + 27.0);
-    let tip = page.evaluate("document.querySelector('#tip').innerText");
-    assert_eq!(tip, "main\n[names]\nbefore 40.0, after 35.0, -5.00 count");
+    let expected = "main\n[names]\nbefore 40.0, after 35.0, -5.00 count\nno evidence of a change";
+    assert_eq!(tip_at(&mut page, 0.02, 27.0), expected);
     and_follow(&mut page, |page| page.key("3"));
     // Without times there are no rates.
     let diff = said_by_its_command(&mut page, &trace);
     assert_eq!(diff["normalization"]["per"], "raw");
     assert_equal(&changes_shown(&mut page), &changes_of(&diff));
+    check_verdicts(&mut page, &diff);
+    let said = page.evaluate("document.querySelector('#view').innerText");
+    assert!(said.as_str().unwrap().contains("since their times are not known"), "{said}");
     // Both processes are told apart where one side has both.
     load(&mut page, &html, "#view=flame&before=all&threads=1");
-    page.point(left + 20.0, top + 27.0);
-    let tip = page.evaluate("document.querySelector('#tip').innerText");
-    assert!(tip.as_str().unwrap().starts_with("one (process)\nbefore 40.0, after 0"), "{tip}");
+    let tip = tip_at(&mut page, 0.02, 27.0);
+    assert!(tip.starts_with("one (process)\nbefore 40.0, after 0"), "{tip}");
     assert_nothing_amiss(&page);
 }
 

@@ -118,7 +118,8 @@ fn what_others_recorded_comes_through_pipes_too() {
         shell(&dir, &line).success();
         assert_eq!(folded("again.rz").total(), folded("p.rz").total(), "{line}");
     }
-    shell(&dir, "cat perf.data | report -").refused(1, &["/dev/stdin: no trace, but one can"]);
+    let shown = shell(&dir, "cat perf.data | report -").success().stdout;
+    assert!(shown.contains("perf.data tier"), "{shown}");
     assert!(names_in(&dir.path().join("tmp")).is_empty());
 }
 
@@ -171,7 +172,7 @@ fn a_recording_goes_through_a_pipe() {
     Folded::parse(&folded.stdout).assert_share(";hot", 0.7, 0.15);
     let contents = Contents::read(&dir.path().join("t.rz"));
     assert_eq!(contents.damage, []);
-    assert!(contents.samples.len() > 200, "{}", contents.samples.len());
+    assert!(contents.samples.len() > 100, "{}", contents.samples.len());
 
     // The size that it tells is that of what it wrote, behind what was there.
     let appended = shell(&dir, &format!("printf abc >a; {rec} >>a; stat -c %s a")).success();

@@ -105,7 +105,7 @@ fn content(block: &Block) -> Value {
             "first_stack": first_stack,
             "stacks": stacks.iter().map(|s| fields!(*s, StackNode { parent, frame })).collect::<Vec<_>>(),
         }),
-        Block::Texts(TextDefs { first, texts }) => {
+        Block::Texts(TextDefs { first, texts }) | Block::CallData(TextDefs { first, texts }) => {
             json!({ "first": first, "texts": texts.iter().map(|t| hex(t)).collect::<Vec<_>>() })
         }
         Block::Samples(all) => {
@@ -139,6 +139,7 @@ fn content(block: &Block) -> Value {
                 result,
                 args,
                 texts,
+                data,
                 stack,
                 stack_weight,
                 count,
@@ -146,7 +147,7 @@ fn content(block: &Block) -> Value {
             } = *row;
             json!({ "start_ns": start_ns, "thread": thread, "number": number,
                     "duration_ns": duration_ns, "result": result, "args": args, "texts": texts,
-                    "stack": stack, "stack_weight": stack_weight, "count": count,
+                    "data": data, "stack": stack, "stack_weight": stack_weight, "count": count,
                     "seen": seen_of(seen) })
         }),
         Block::Totals(all) => rows(all, |row| {
@@ -196,6 +197,9 @@ fn content(block: &Block) -> Value {
                     "mapped": mapped, "munmaps": munmaps, "unmapped": unmapped,
                     "break_up": break_up, "break_down": break_down, "sizes": sizes.0.to_vec() })
         }),
+        Block::CpuTimes(all) => {
+            rows(all, |row| fields!(*row, CpuTime { time_ns, thread, ran_ns, ready_ns, runs }))
+        }
         Block::Names(all) => rows(all, |row| {
             fields!(
                 *row,
@@ -302,6 +306,8 @@ fn record(record: &Record) -> Value {
         ),
         Record::Symbol(r) => ("symbol", fields!(r, Symbol { module, start, length, name, area })),
         Record::Loss(r) => ("loss", fields!(r, Loss { cpu, class, reason, from_ns, to_ns, count })),
+        Record::CallData(r) => ("call data", fields!(r, CallData { bytes })),
+        Record::CpuTimes(r) => ("CPU times", fields!(r, CpuTimes { from_ns, to_ns, complete })),
         Record::Cost(r) => {
             ("cost", fields!(r, Cost { time_ns, user_ns, system_ns, peak_rss, queued, written }))
         }

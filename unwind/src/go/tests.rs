@@ -184,10 +184,11 @@ fn fuzz_pclntab() {
         .map(|is_1_20| table(is_1_20, &["main.f", "runtime.systemstack", "g"], 2))
         .to_vec();
     let seeds: Vec<Vec<u8>> = tables.iter().map(|(table, _)| table.clone()).collect();
-    rz_fuzz::fuzz_with("pclntab", &seeds, |table, random| {
+    rz_fuzz::fuzz("pclntab", &seeds, |table| {
+        let mut random = rz_fuzz::Random::of(table);
         let Some(parsed) = Table::parse(table, TEXT) else { return };
         let mut data = random.pick(&tables).1.clone();
-        rz_fuzz::change(&mut data, &seeds, random);
+        rz_fuzz::change(&mut data, &seeds, &mut random);
         assert!(parsed.functions().count() <= table.len());
         for svma in [TEXT - 1, TEXT, TEXT + 0x12, TEXT + random.below(0x100)] {
             if let Some(function) = parsed.find(svma) {

@@ -1,6 +1,7 @@
 //! The columns of values that each sample of a pprof file has.
 
-use super::{Strings, proto, signed};
+use super::{proto, signed};
+use crate::export::strings::Strings;
 use rz_profile::heap::{Heap, Site};
 use rz_profile::model::{Event, EventId, EventKind, Profile, Sample, Unit};
 use rz_profile::select::default_event;
@@ -47,7 +48,14 @@ impl<'p> Values<'p> {
         }
         let mut of_event = vec![None; profile.events.len()];
         for id in ids.filter(|&id| is_wanted(id) && !is_alloc(id)) {
-            let (name, unit) = measurement(&profile.events[id]);
+            let event = &profile.events[id];
+            let (name, unit) = measurement(event);
+            // Two clocks are no sum. What several traces call the same is.
+            let is_another = |other: &EventId| {
+                let other = &profile.events[*other];
+                measurement(other) == (name, unit) && other.name != event.name
+            };
+            let name = if (0..id).any(|other| is_another(&other)) { &event.name } else { name };
             let measured = value_type(name, unit);
             let column = types.iter().position(|&known| known == measured).unwrap_or(types.len());
             if column == types.len() {

@@ -1,5 +1,7 @@
 //! Events as perf describes them: `struct perf_event_attr`.
 
+use rz_format::EventUnit;
+
 use super::bytes::Bytes;
 
 /// Bits of `sample_type`, in `perf_event.h`'s order.
@@ -151,19 +153,21 @@ impl Attr {
         let value = self.period_or_frequency;
         let per_second = match self.flags & flag::FREQ != 0 {
             true => value,
-            false if self.unit() == NANOSECONDS => 1_000_000_000u64.checked_div(value).unwrap_or(0),
+            false if self.unit() == EventUnit::Nanoseconds => {
+                1_000_000_000u64.checked_div(value).unwrap_or(0)
+            }
             false => 0,
         };
         per_second.try_into().unwrap_or(0)
     }
 
-    /// The unit of weights, as traces number them.
-    pub(super) fn unit(&self) -> u8 {
+    /// The unit of weights.
+    pub(super) fn unit(&self) -> EventUnit {
         // The upper half names the processor's event unit, if it has several.
         match (self.kind, self.config & u64::from(u32::MAX)) {
-            (SOFTWARE, 0 | 1) => NANOSECONDS,
-            (HARDWARE, 0) => CYCLES,
-            _ => OTHERS,
+            (SOFTWARE, 0 | 1) => EventUnit::Nanoseconds,
+            (HARDWARE, 0) => EventUnit::Cycles,
+            _ => EventUnit::Things,
         }
     }
 
@@ -181,10 +185,6 @@ impl Attr {
         }
     }
 }
-
-const NANOSECONDS: u8 = 0;
-const CYCLES: u8 = 1;
-const OTHERS: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -210,11 +210,17 @@ mod tests {
             assert_eq!(attr.name(), name);
             assert_eq!(found, (unit, frequency_hz, period), "{name}");
         };
-        check(attr(SOFTWARE, 0, 99, flag::FREQ), "cpu-clock", NANOSECONDS, 99, 1);
-        check(attr(SOFTWARE, 1, 1_000_000, 0), "task-clock", NANOSECONDS, 1000, 1_000_000);
-        check(attr(HARDWARE, 7 << 32, 997, flag::FREQ), "cycles", CYCLES, 997, 1);
-        check(attr(HARDWARE, 1, 5000, 0), "instructions", OTHERS, 0, 5000);
-        check(attr(2, 0x1f, 1, 0), "event-2:0x1f", OTHERS, 0, 1);
+        check(attr(SOFTWARE, 0, 99, flag::FREQ), "cpu-clock", EventUnit::Nanoseconds, 99, 1);
+        check(
+            attr(SOFTWARE, 1, 1_000_000, 0),
+            "task-clock",
+            EventUnit::Nanoseconds,
+            1000,
+            1_000_000,
+        );
+        check(attr(HARDWARE, 7 << 32, 997, flag::FREQ), "cycles", EventUnit::Cycles, 997, 1);
+        check(attr(HARDWARE, 1, 5000, 0), "instructions", EventUnit::Things, 0, 5000);
+        check(attr(2, 0x1f, 1, 0), "event-2:0x1f", EventUnit::Things, 0, 1);
         assert!(attr(SOFTWARE, 9, 0, 0).is_dummy());
     }
 }

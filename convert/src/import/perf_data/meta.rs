@@ -4,6 +4,7 @@
 //! records throughout, and says the same in records of its own. All lengths are
 //! checked against the file and against limits before anything is read.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -151,6 +152,13 @@ impl Meta {
             false => id_of_other(&first.attr, body),
         };
         id.and_then(|id| self.ids.get(&id)).copied().unwrap_or(0)
+    }
+
+    /// What an event is in the trace: the same for all kinds of cores.
+    pub(super) fn id_of_event(&self, index: usize) -> u32 {
+        let name = of_any_core(&self.events[index].name);
+        let first = self.events.iter().position(|event| of_any_core(&event.name) == name);
+        first.unwrap_or(index) as u32
     }
 
     /// When a record was made; 0 if it does not say.
@@ -378,5 +386,32 @@ struct SurveyError(ImportError);
 impl From<ReadError> for SurveyError {
     fn from(ReadError(error): ReadError) -> Self {
         SurveyError(ImportError::Read(error))
+    }
+}
+
+/// An event's name without the kind of core that counts it, where there are several:
+/// `cpu_atom/cycles/u` is `cycles:u`.
+pub(in crate::import) fn of_any_core(name: &str) -> Cow<'_, str> {
+    let of_kind = ["cpu_core/", "cpu_atom/", "cpu_lowpower/"]
+        .iter()
+        .find_map(|kind| name.strip_prefix(kind)?.rsplit_once('/'));
+    match of_kind {
+        None => name.into(),
+        Some((event, "")) => event.into(),
+        Some((event, modifiers)) => format!("{event}:{modifiers}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_several_kinds_of_cores() {
+        let check = |name, expected| assert_eq!(of_any_core(name), expected);
+        check("cpu_core/cycles/", "cycles");
+        check("cpu_atom/cycles/u", "cycles:u");
+        check("cycles:u", "cycles:u");
+        check("msr/tsc/", "msr/tsc/");
     }
 }

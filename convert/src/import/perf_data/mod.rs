@@ -30,10 +30,12 @@ use std::path::PathBuf;
 
 use rz_format::{Clock, Event, FileHeader, Host, Record, Recording, Tier};
 
-use rz_profile::foreign::InputFormat;
+use rz_profile::foreign::{InputFormat, Recognized};
 
 use super::output::Output;
 use super::{ImportError, Imported, Input};
+use crate::x86_64::MACHINE;
+pub(super) use meta::of_any_core;
 use meta::{Meta, feature};
 use records::{Ending, ReadError, for_records, user};
 use rounds::Rounds;
@@ -46,9 +48,6 @@ pub struct PerfOptions {
     pub debug_dirs: Vec<PathBuf>,
 }
 
-/// The machine whose copied stacks can be unwound.
-const UNWOUND_MACHINE: &str = "x86_64";
-
 pub(super) fn import(
     input: Input,
     options: &PerfOptions,
@@ -56,7 +55,7 @@ pub(super) fn import(
 ) -> Result<Imported, ImportError> {
     let trace_id = input.trace_id();
     let Input { mut file, head, size, modified_ns } = input;
-    if InputFormat::of_head(&head) != Some(InputFormat::Perf) {
+    if Recognized::of_head(&head) != Some(Recognized::Readable(InputFormat::Perf)) {
         let message = "this is no perf.data: it does not begin with PERFILE2".to_owned();
         return Err(ImportError::Unusable(message));
     }
@@ -66,7 +65,7 @@ pub(super) fn import(
     describe(&meta, start_ns, (modified_ns, end_ns), &mut out)?;
 
     let machine = meta.feature_text(feature::ARCH);
-    let can_unwind = !meta.is_big_endian && (machine.is_empty() || machine == UNWOUND_MACHINE);
+    let can_unwind = !meta.is_big_endian && (machine.is_empty() || machine == MACHINE);
     let mut session = Session::new(&meta, &options.debug_dirs, can_unwind);
     let mut rounds = Rounds::default();
     let ending = for_records(&mut file, meta.records, meta.is_big_endian, |raw| {
@@ -149,15 +148,19 @@ fn describe(
     if clock.is_none() {
         out.note("perf.data does not tell the time of day: the file's own is taken".to_owned());
     }
-    for (id, event) in (0..).zip(&meta.events).filter(|(_, event)| !event.attr.is_dummy()) {
+    for (index, event) in meta.events.iter().enumerate() {
+        let id = index as u32;
+        if event.attr.is_dummy() || meta.id_of_event(index) != id {
+            continue;
+        }
         out.record(Record::Event(Event {
             id,
-            name: event.name.clone(),
-            unit: event.attr.unit(),
+            name: of_any_core(&event.name).into_owned(),
+            unit: event.attr.unit().into(),
             frequency_hz: event.attr.frequency_hz(),
         }))?;
     }
-    if !machine.is_empty() && machine != UNWOUND_MACHINE {
+    if !machine.is_empty() && machine != MACHINE {
         out.note(format!("recorded on {machine}: stacks that were copied cannot be unwound here"));
     }
     Ok(())

@@ -30,7 +30,7 @@ pub(super) struct Sample<'b> {
     pub(super) time_ns: u64,
     pub(super) cpu: u32,
     pub(super) period: u64,
-    /// Addresses, and marks of whose they are, innermost first.
+    /// Addresses, and marks of whose they are, leaf first.
     pub(super) call_chain: Option<Bytes<'b>>,
     /// Values of the registers in the event's mask, if they are those of
     /// 64-bit code.

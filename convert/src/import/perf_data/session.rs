@@ -5,11 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use rz_format::{
-    Frame, Loss, LossClass, LossReason, NO_CPU, Record, Sample as Row, StackId, TruncatedReason,
+    Event, EventUnit, Frame, Loss, LossClass, LossReason, NO_CPU, Record, Sample as Row, StackId,
+    TruncatedReason,
 };
 use rz_unwind::{AddressSpace, End, REGISTER_COUNT, REGISTER_MASK, Registers, StackMemory, unwind};
 
 use super::super::ImportError;
+use super::super::functions::{MAX_FRAMES, too_many};
 use super::super::output::Output;
 use super::PassError;
 use super::bytes::Bytes;
@@ -30,6 +32,8 @@ const UNTHROTTLE: u32 = 6;
 const FORK: u32 = 7;
 const MMAP2: u32 = 10;
 const LOST_SAMPLES: u32 = 13;
+/// Samples that a filter of the recording left out, and that are no loss.
+const MISC_FILTERED: u16 = 1 << 15;
 
 /// Flags of records.
 const MISC_CPU_MODE: u16 = 7;
@@ -47,8 +51,6 @@ const MARKS: u64 = -4095i64 as u64;
 const MARK_KERNEL: u64 = -128i64 as u64;
 const MARK_USER: u64 = -512i64 as u64;
 
-/// Frames of a stack that are kept, from the leaf on.
-const MAX_FRAMES: usize = 4096;
 /// Distinct addresses of the kernel that are named, at most.
 const MAX_KERNEL_ADDRESSES: usize = 1 << 20;
 /// Sources of throttling that are told apart, at most.
@@ -70,12 +72,18 @@ pub(super) struct Session<'m> {
     processes: Processes,
     modules: Modules,
     kernel: Kernel,
-    /// Frames of the stack at hand, innermost first.
+    /// Frames of the stack at hand, leaf first.
     frames: Vec<Frame>,
     /// Since when each source has been throttled.
     throttled: HashMap<u64, u64>,
     /// Time of the last record.
     now_ns: u64,
+    /// Samples that were lost, by records of it.
+    lost: u64,
+    /// The same by the kernel's counts at the end.
+    lost_by_count: u64,
+    /// Whether the event of idle time is described.
+    has_idle: bool,
     /// Records that are shorter than they say.
     malformed: u64,
     /// Stacks that were copied, but not by this kind of machine.
@@ -95,6 +103,9 @@ impl<'m> Session<'m> {
             frames: Vec::new(),
             throttled: HashMap::new(),
             now_ns: 0,
+            lost: 0,
+            lost_by_count: 0,
+            has_idle: false,
             malformed: 0,
             not_unwound: 0,
         }
@@ -108,7 +119,8 @@ impl<'m> Session<'m> {
             MMAP | MMAP2 => self.map(record, body),
             COMM => self.comm(record, body, out)?,
             FORK | EXIT => self.fork_or_exit(record, body, out)?,
-            LOST | LOST_SAMPLES => self.lost(record, body, out)?,
+            LOST => self.lost(record, body, out)?,
+            LOST_SAMPLES => self.lost_by_count(record, body),
             THROTTLE | UNTHROTTLE => self.throttle(record, body, out)?,
             _ => Some(()),
         };
@@ -121,6 +133,9 @@ impl<'m> Session<'m> {
     pub(super) fn finish(mut self, out: &mut Output) -> Result<(), ImportError> {
         for (_, from_ns) in std::mem::take(&mut self.throttled) {
             self.loss(LossReason::Throttled, (from_ns, self.now_ns), 0, out)?;
+        }
+        if let Some(more) = self.lost_by_count.checked_sub(self.lost).filter(|more| *more > 0) {
+            self.loss(LossReason::RingFull, (self.now_ns, self.now_ns), more, out)?;
         }
         if self.malformed > 0 {
             let span = (self.now_ns, self.now_ns);
@@ -181,15 +196,30 @@ impl<'m> Session<'m> {
             }
         }
         let stack = stack_of(&self.frames, out);
+        let event = match (sample.pid, attr.unit()) {
+            // The clock of a CPU goes on while it has nothing to do.
+            (0, EventUnit::Nanoseconds) => self.idle(out)?,
+            _ => self.meta.id_of_event(event),
+        };
         out.sample(Row {
             time_ns: sample.time_ns,
-            event: event as u32,
+            event,
             thread,
             cpu: sample.cpu,
             stack,
             weight: sample.period,
         })?;
         Ok(Some(()))
+    }
+
+    /// The event of CPUs that had nothing to do.
+    fn idle(&mut self, out: &mut Output) -> Result<u32, ImportError> {
+        let id = self.meta.events.len() as u32;
+        if !std::mem::replace(&mut self.has_idle, true) {
+            let (name, unit) = ("idle".to_owned(), EventUnit::Nanoseconds.into());
+            out.record(Record::Event(Event { id, name, unit, frequency_hz: 0 }))?;
+        }
+        Ok(id)
     }
 
     fn map(&mut self, record: &Waiting, mut body: Bytes<'_>) -> Option<()> {
@@ -263,13 +293,21 @@ impl<'m> Session<'m> {
         mut body: Bytes<'_>,
         out: &mut Output,
     ) -> Result<Option<()>, ImportError> {
-        let has_id = record.kind == LOST;
-        let count = body.u64_if(has_id).and_then(|_| body.u64());
-        let Some(count) = count else { return Ok(None) };
+        let Some(count) = body.u64().and_then(|_id| body.u64()) else { return Ok(None) };
         if count > 0 {
             self.loss(LossReason::RingFull, (self.now_ns, record.time_ns), count, out)?;
+            self.lost = self.lost.saturating_add(count);
         }
         Ok(Some(()))
+    }
+
+    /// What the kernel counted as lost in all: the same samples as in records of losses.
+    fn lost_by_count(&mut self, record: &Waiting, mut body: Bytes<'_>) -> Option<()> {
+        let count = body.u64()?;
+        if record.misc & MISC_FILTERED == 0 {
+            self.lost_by_count = self.lost_by_count.saturating_add(count);
+        }
+        Some(())
     }
 
     fn throttle(
@@ -302,7 +340,7 @@ impl<'m> Session<'m> {
     }
 }
 
-/// Collects the frames of one sample, innermost first.
+/// Collects the frames of one sample, leaf first.
 struct Stacks<'a, 'o> {
     modules: &'a mut Modules,
     kernel: &'a Kernel,
@@ -401,12 +439,12 @@ fn registers_of(mask: u64, mut values: Bytes<'_>) -> Option<Registers> {
     Some(Registers::from_slots(&slots))
 }
 
-/// The number of the stack of these frames, innermost first.
+/// The number of the stack of these frames, leaf first.
 fn stack_of(frames: &[Frame], out: &mut Output) -> Option<StackId> {
     let kept = &frames[..frames.len().min(MAX_FRAMES)];
     let mut stack = None;
     if kept.len() < frames.len() {
-        stack = Some(out.stack(None, Frame::Truncated(TruncatedReason::TooManyFrames)));
+        stack = Some(out.stack(None, too_many()));
     }
     for frame in kept.iter().rev() {
         stack = Some(out.stack(stack, *frame));

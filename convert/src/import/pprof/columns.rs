@@ -3,7 +3,7 @@
 //! Profiles of time have two columns, how often a stack was seen and what that
 //! stands for; here they are one event. Every other column is one of its own.
 
-use rz_format::Event;
+use rz_format::{Event, EventUnit};
 
 use super::tables::Tables;
 use crate::export::pprof::proto::ValueType;
@@ -49,14 +49,15 @@ impl Columns {
             .map(|(at, of)| {
                 let (unit, factor) = unit_of(name(of), tables.text(of.unit));
                 let frequency_hz = match tables.period_type {
-                    Some(period) if period == *of && unit == NANOSECONDS => {
+                    Some(period) if period == *of && unit == EventUnit::Nanoseconds => {
                         let period_ns = u64::try_from(tables.period).unwrap_or(0);
                         let per_second = 1_000_000_000u64.checked_div(period_ns * factor);
                         per_second.unwrap_or(0).try_into().unwrap_or(u32::MAX)
                     }
                     _ => 0,
                 };
-                let event = Event { id: 0, name: name(of).to_owned(), unit, frequency_hz };
+                let (name, unit) = (name(of).to_owned(), unit.into());
+                let event = Event { id: 0, name, unit, frequency_hz };
                 Column { at, factor, event }
             })
             .collect();
@@ -71,22 +72,17 @@ impl Columns {
     }
 }
 
-const NANOSECONDS: u8 = 0;
-const CYCLES: u8 = 1;
-const BYTES: u8 = 2;
-const OTHERS: u8 = 3;
-
 /// The unit in a trace, and how many of it are one of the profile's.
-fn unit_of(name: &str, unit: &str) -> (u8, u64) {
+fn unit_of(name: &str, unit: &str) -> (EventUnit, u64) {
     match unit {
-        "nanoseconds" => (NANOSECONDS, 1),
-        "microseconds" => (NANOSECONDS, 1_000),
-        "milliseconds" => (NANOSECONDS, 1_000_000),
-        "seconds" => (NANOSECONDS, 1_000_000_000),
-        "bytes" => (BYTES, 1),
-        "kilobytes" => (BYTES, 1 << 10),
-        "megabytes" => (BYTES, 1 << 20),
-        _ if name == "cycles" => (CYCLES, 1),
-        _ => (OTHERS, 1),
+        "nanoseconds" => (EventUnit::Nanoseconds, 1),
+        "microseconds" => (EventUnit::Nanoseconds, 1_000),
+        "milliseconds" => (EventUnit::Nanoseconds, 1_000_000),
+        "seconds" => (EventUnit::Nanoseconds, 1_000_000_000),
+        "bytes" => (EventUnit::Bytes, 1),
+        "kilobytes" => (EventUnit::Bytes, 1 << 10),
+        "megabytes" => (EventUnit::Bytes, 1 << 20),
+        _ if name == "cycles" => (EventUnit::Cycles, 1),
+        _ => (EventUnit::Things, 1),
     }
 }

@@ -7,36 +7,33 @@
 
 mod columns;
 mod fields;
+pub(super) mod legacy;
 mod places;
 mod tables;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, Write};
 
-use flate2::bufread::MultiGzDecoder;
 use rz_format::{FileHeader, Record, Recording, Sample, StackId, Tier};
 
 use self::columns::Columns;
 use self::fields::{Fields, Value};
 use self::places::Places;
 use self::tables::{Tables, decode};
+use super::functions::{MAX_FRAMES, too_many};
 use super::output::Output;
 use super::spread::Spread;
 use super::threads::{Named, Threads};
 use super::{ImportError, Imported, Input};
 use crate::export::pprof::proto;
 
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Number of the field that samples are in.
 const SAMPLE: u64 = 2;
-/// Frames of a stack that are kept, from the leaf on.
-const MAX_FRAMES: usize = 4096;
 
 pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, ImportError> {
-    let is_gzip = input.head.starts_with(&GZIP);
     let trace_id = input.trace_id();
     let mut file = input.file;
-    let tables = Tables::read(open(&mut file, is_gzip)?)?;
+    let tables = Tables::read(open(&mut file)?)?;
     let columns = Columns::of(&tables);
 
     let written_ns = u64::try_from(tables.time_nanos).ok().filter(|time| *time > 0);
@@ -59,6 +56,12 @@ pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, Impo
             "{negative} samples have a value below 0, as differences do: taken for 0"
         ));
     }
+    let labels: Vec<&str> = tables.labels.iter().map(|key| tables.text(*key)).collect();
+    let left_out: Vec<&str> =
+        labels.into_iter().filter(|key| !key.is_empty() && !THREAD_LABELS.contains(key)).collect();
+    if !left_out.is_empty() {
+        out.note(format!("labels of samples are left out: {}", left_out.join(", ")));
+    }
     let counted = columns.count.and_then(|count| tables.sums.get(count)).copied().unwrap_or(0);
     // With one column, which counts, that is what each row is one of.
     let only = match &columns.events[..] {
@@ -75,7 +78,7 @@ pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, Impo
     let process = process.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("[unknown]");
     let mut places = Places::new(&tables);
     let mut threads = Threads::default();
-    let mut fields = Fields::new(open(&mut file, is_gzip)?);
+    let mut fields = Fields::new(open(&mut file)?);
     while let Some((number, value)) = fields.next()? {
         let (SAMPLE, Value::Bytes(bytes)) = (number, value) else { continue };
         let sample: proto::Sample = decode(bytes)?;
@@ -106,15 +109,13 @@ pub(super) fn import(input: Input, out: &mut dyn Write) -> Result<Imported, Impo
     out.finish(Some(u64::try_from(tables.duration_nanos).unwrap_or(0)))
 }
 
-fn open(file: &mut File, is_gzip: bool) -> Result<Box<dyn BufRead + '_>, ImportError> {
+fn open(file: &mut File) -> Result<impl BufRead, ImportError> {
     file.rewind().map_err(ImportError::Read)?;
-    let file = BufReader::with_capacity(256 << 10, file);
-    if is_gzip {
-        let decompressed = MultiGzDecoder::new(file);
-        return Ok(Box::new(BufReader::with_capacity(256 << 10, decompressed)));
-    }
-    Ok(Box::new(file))
+    Ok(BufReader::with_capacity(256 << 10, file))
 }
+
+/// Labels that tell the thread.
+const THREAD_LABELS: [&str; 5] = ["thread", "thread_name", "pid", "tid", "thread_id"];
 
 /// The thread that a sample's labels name, as we and others write them.
 fn thread_of(labels: &[proto::Label], tables: &Tables, process: &str) -> Named {
@@ -139,7 +140,7 @@ fn stack_of(locations: &[u64], places: &mut Places, out: &mut Output) -> Option<
     let mut stack = None;
     let kept = &locations[..locations.len().min(MAX_FRAMES)];
     if kept.len() < locations.len() {
-        stack = Some(out.stack(None, places::too_many()));
+        stack = Some(out.stack(None, too_many()));
     }
     for (index, location) in kept.iter().rev().enumerate() {
         let is_root = index == 0 && stack.is_none();

@@ -7,9 +7,8 @@ use super::super::ImportError;
 use super::super::output::Output;
 use super::tables::Tables;
 use crate::export::pprof::proto;
+use crate::x86_64::KERNEL_START;
 
-/// Where the kernel begins in every process.
-const KERNEL_START: u64 = 0xffff_8000_0000_0000;
 /// What perf calls a mapping that it does not know.
 const UNKNOWN: &str = "[unknown]";
 /// What we call a root that stands for callers that were not found.
@@ -105,6 +104,10 @@ impl<'t> Places<'t> {
             Some(outermost) => outermost.inlined = false,
             // Generated code has one name for all that has none.
             None if kind == ModuleKind::Anonymous => {}
+            // Nobody else knows the address that this was loaded at.
+            None if kind == ModuleKind::Names => {
+                names.push(Name { address: address.wrapping_add(shift), ..place });
+            }
             None => names.push(place),
         }
         out.names(&names);
@@ -163,11 +166,6 @@ impl<'t> Places<'t> {
         }
         Ok(())
     }
-}
-
-/// What stands for callers beyond those that are kept.
-pub(super) fn too_many() -> Frame {
-    Frame::Truncated(TruncatedReason::TooManyFrames)
 }
 
 /// The bytes that hexadecimal digits stand for.

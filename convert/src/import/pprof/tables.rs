@@ -1,5 +1,6 @@
 //! What a profile's samples refer to, and how much they are.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 
 use prost::Message;
@@ -17,6 +18,8 @@ const MAX_STRING_BYTES: usize = 512 << 20;
 const MAX_TYPES: usize = 64;
 /// Functions of one location, at most: those inlined into each other.
 const MAX_LINES: usize = 128;
+/// Keys of labels that are told apart, at most.
+const MAX_LABELS: usize = 64;
 
 /// Everything but samples, which come anywhere in the file.
 #[derive(Debug, Default)]
@@ -40,6 +43,8 @@ pub(super) struct Tables {
     /// Samples with a value below zero.
     pub(super) negative: u64,
     pub(super) samples: u64,
+    /// Keys of labels that samples have.
+    pub(super) labels: BTreeSet<i64>,
 }
 
 impl Tables {
@@ -85,6 +90,11 @@ impl Tables {
             2 => {
                 let sample: proto::Sample = decode(bytes)?;
                 self.samples += 1;
+                for label in &sample.label {
+                    if self.labels.len() < MAX_LABELS {
+                        self.labels.insert(label.key);
+                    }
+                }
                 self.negative += u64::from(sample.value.iter().any(|value| *value < 0));
                 self.sums.resize(self.sums.len().max(sample.value.len().min(MAX_TYPES)), 0);
                 for (sum, value) in self.sums.iter_mut().zip(sample.value) {

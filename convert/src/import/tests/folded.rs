@@ -29,7 +29,7 @@ fn stacks_come_out_as_they_went_in() {
 #[test]
 fn what_cannot_be_kept_is_put_straight() {
     check("app;b 3\napp;a 1\napp;b 2\n", Some("app;a 1\napp;b 5\n"));
-    check("# a comment\n\napp;a 1\r\nno number\napp;a\t2.4\n", Some("app;a 3\n"));
+    check("# a comment\n\napp;a 1\r\nno number\napp;a\t2.4\n", Some("app;a 34\n"));
     check("app;;a 1\n", Some("app;[unknown];a 1\n"));
     check("app;lost_[i];a 1\n", Some("app;lost;a 1\n"));
     check("app;a 0\n", Some(""));

@@ -2,10 +2,14 @@
 //! stacks.
 
 mod folded;
+mod jfr;
+mod named;
 mod noise;
 mod perf_data;
 mod perf_file;
 mod pprof;
+mod pprof_legacy;
+mod strace;
 
 use std::fs;
 

@@ -4,6 +4,8 @@ use rustc_hash::FxHashMap;
 use rz_format::{Module, ModuleKind};
 use rz_unwind::is_checksum;
 
+use crate::x86_64::KERNEL_MODULES_START;
+
 /// What makes code the same in several traces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Code {
@@ -69,10 +71,7 @@ pub(super) struct ModuleIds {
 impl ModuleIds {
     /// The module of the output for an offset in this one.
     pub(super) fn of(self, offset: u64) -> u32 {
-        // Where the modules of x86-64 kernels are, at the earliest; see
-        // Documentation/arch/x86/x86_64/mm.rst in the kernel's sources.
-        const LOADED: u64 = 0xffff_ffff_a000_0000;
-        if offset >= LOADED { self.loaded } else { self.id }
+        if offset >= KERNEL_MODULES_START { self.loaded } else { self.id }
     }
 
     /// The module of the output for everything but code of the kernel.

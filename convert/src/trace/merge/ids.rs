@@ -66,6 +66,7 @@ pub(super) struct Ids {
     pub(super) frames: Dictionary<u32>,
     pub(super) stacks: Dictionary<u32>,
     pub(super) texts: Dictionary<u32>,
+    pub(super) call_data: Dictionary<u32>,
     pub(super) occurrences: Occurrences,
 }
 
@@ -97,6 +98,10 @@ impl Ids {
 
     pub(super) fn text(&self, local: u32) -> u32 {
         lookup(&self.texts, local).unwrap_or(UNDEFINED)
+    }
+
+    pub(super) fn call_data(&self, local: u32) -> u32 {
+        lookup(&self.call_data, local).unwrap_or(UNDEFINED)
     }
 }
 

@@ -15,6 +15,7 @@ use super::identity::Identities;
 use super::ids::{Ids, ProcessIds, ThreadIds, UNDEFINED, lookup};
 use super::plan::{Plan, shifted};
 use super::sources::Input;
+use crate::x86_64::MACHINE;
 
 /// Stacks and frames that are remembered, at most: a quarter of a gigabyte.
 /// Beyond, all are forgotten, and what comes again is written again.
@@ -58,6 +59,7 @@ pub(super) struct Remap {
     identities: Identities,
     stacks: StackInterner<FxBuildHasher>,
     texts: TextInterner<FxBuildHasher>,
+    call_data: TextInterner<FxBuildHasher>,
     /// By name and unit.
     events: FxHashMap<(String, u8), u32>,
     symbols: FxHashSet<(u32, u64, u64)>,
@@ -88,7 +90,7 @@ impl Remap {
         let state = |source: &super::plan::PlannedSource| SourceState {
             delta_ns: source.delta_ns,
             boot: source.leaf.boot().map(str::to_owned),
-            fixed_kernel: source.leaf.host.as_ref().is_some_and(|host| host.machine == "x86_64"),
+            fixed_kernel: source.leaf.host.as_ref().is_some_and(|host| host.machine == MACHINE),
             skip: [
                 source.leaf.host.is_some(),
                 source.leaf.recording.is_some(),
@@ -102,6 +104,7 @@ impl Remap {
             identities: Identities::default(),
             stacks: StackInterner::default(),
             texts: TextInterner::default(),
+            call_data: TextInterner::default(),
             events: FxHashMap::default(),
             symbols: FxHashSet::default(),
             names: FxHashSet::default(),
@@ -201,18 +204,20 @@ impl Remap {
         self.stacks.is_block_full()
     }
 
-    /// Definitions of texts to be written.
-    pub(super) fn take_texts(&mut self) -> TextDefs {
-        let new = self.texts.take_new();
-        if self.texts.bytes() > MAX_TEXT_BYTES {
-            self.texts.forget();
-        }
-        new
+    /// Definitions of texts and of data to be written.
+    pub(super) fn take_texts(&mut self) -> [TextDefs; 2] {
+        [&mut self.texts, &mut self.call_data].map(|interner| {
+            let new = interner.take_new();
+            if interner.bytes() > MAX_TEXT_BYTES {
+                interner.forget();
+            }
+            new
+        })
     }
 
-    /// Whether the new texts fill a block.
+    /// Whether the new texts, or the new data, fill a block.
     pub(super) fn is_texts_block_full(&self) -> bool {
-        self.texts.is_block_full()
+        self.texts.is_block_full() || self.call_data.is_block_full()
     }
 
     /// Takes the records of a block.
@@ -386,6 +391,8 @@ impl Remap {
             | Record::End(_)
             | Record::Note(_)
             | Record::Captured(_)
+            | Record::CpuTimes(_)
+            | Record::CallData(_)
             | Record::Allocations(_)
             | Record::Source(_)
             | Record::OfSource(_)
@@ -430,6 +437,12 @@ impl Remap {
         let texts = defs.texts.iter().map(|text| self.texts.text(text)).collect();
         self.inputs[self.input].ids.texts.add(defs.first, texts);
     }
+
+    /// Takes the definitions of a block.
+    pub(super) fn add_call_data(&mut self, defs: &TextDefs) {
+        let data = defs.texts.iter().map(|data| self.call_data.text(data)).collect();
+        self.inputs[self.input].ids.call_data.add(defs.first, data);
+    }
 }
 
 /// A record on the merged clock.
@@ -448,6 +461,10 @@ fn shift_times(mut record: Record, delta_ns: i64) -> Record {
         }
         Record::Cost(cost) => shift(&mut cost.time_ns),
         Record::End(end) => shift(&mut end.time_ns),
+        Record::CpuTimes(times) => {
+            shift(&mut times.from_ns);
+            shift(&mut times.to_ns);
+        }
         Record::OpenFile(file) => shift(&mut file.time_ns),
         Record::Generated(code) => shift(&mut code.from_ns),
         // These were shifted where they were taken in, a source not at all.
@@ -460,6 +477,7 @@ fn shift_times(mut record: Record, delta_ns: i64) -> Record {
         | Record::CodeObject(_)
         | Record::Note(_)
         | Record::Captured(_)
+        | Record::CallData(_)
         | Record::WorkingDirectory(_)
         | Record::Allocations(_)
         | Record::Allocator(_)

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use rz_format::{
-    Allocation, Block, Call, FileHeader, FormatError, HeapCounts, Name, Sample, StackDefs,
+    Allocation, Block, Call, CpuTime, FileHeader, FormatError, HeapCounts, Name, Sample, StackDefs,
     TextDefs, Total, TraceWriter, Wait,
 };
 
@@ -34,6 +34,7 @@ pub(super) struct Output<'o> {
     totals: Vec<Total>,
     allocations: Vec<Allocation>,
     heap_counts: Vec<HeapCounts>,
+    cpu_times: Vec<CpuTime>,
     names: Vec<Name>,
     now_ns: u64,
 }
@@ -51,6 +52,7 @@ impl<'o> Output<'o> {
             totals: Vec::new(),
             allocations: Vec::new(),
             heap_counts: Vec::new(),
+            cpu_times: Vec::new(),
             names: Vec::new(),
             now_ns: 0,
         })
@@ -74,6 +76,7 @@ impl<'o> Output<'o> {
             Block::Records(records) => remap.add_records(records),
             Block::Stacks(defs) => remap.add_stacks(defs),
             Block::Texts(defs) => remap.add_texts(&defs),
+            Block::CallData(defs) => remap.add_call_data(&defs),
             Block::Samples(mut rows) => {
                 remap.samples(&mut rows);
                 join(&mut self.samples, rows);
@@ -98,6 +101,10 @@ impl<'o> Output<'o> {
                 remap.heap_counts(&mut rows);
                 join(&mut self.heap_counts, rows);
             }
+            Block::CpuTimes(mut rows) => {
+                remap.cpu_times(&mut rows);
+                join(&mut self.cpu_times, rows);
+            }
             Block::Names(mut rows) => {
                 remap.names(&mut rows);
                 join(&mut self.names, rows);
@@ -110,6 +117,7 @@ impl<'o> Output<'o> {
             self.totals.len(),
             self.allocations.len(),
             self.heap_counts.len(),
+            self.cpu_times.len(),
             self.names.len(),
         ];
         let is_full = most.into_iter().any(|rows| rows >= MAX_ROWS)
@@ -133,11 +141,11 @@ impl<'o> Output<'o> {
     fn flush(&mut self, remap: &mut Remap) -> Result<(), MergeError> {
         self.since_ns = None;
         let time_ns = self.now_ns;
-        let (stacks, texts) = (remap.take_stacks(), remap.take_texts());
+        let (stacks, [texts, call_data]) = (remap.take_stacks(), remap.take_texts());
         if stacks.first_frame.max(stacks.first_stack) > SPARE_IDS {
             return Err(MergeError::TooMany("different stacks"));
         }
-        if texts.first > SPARE_IDS {
+        if texts.first.max(call_data.first) > SPARE_IDS {
             return Err(MergeError::TooMany("different texts"));
         }
         let records = remap.take_records();
@@ -150,6 +158,9 @@ impl<'o> Output<'o> {
             for part in text_blocks(texts) {
                 writer.write_texts(time_ns, &part)?;
             }
+            for part in text_blocks(call_data) {
+                writer.write_call_data(time_ns, &part)?;
+            }
             for rows in self.samples.chunks_mut(MAX_ROWS) {
                 writer.write_samples(rows)?;
             }
@@ -161,6 +172,7 @@ impl<'o> Output<'o> {
             }
             writer.write_allocations(&self.allocations)?;
             writer.write_heap_counts(&mut self.heap_counts)?;
+            writer.write_cpu_times(&mut self.cpu_times)?;
             writer.write_names(time_ns, &self.names)?;
             writer.write_totals(time_ns, &mut self.totals)
         };
@@ -170,6 +182,7 @@ impl<'o> Output<'o> {
         self.calls.clear();
         self.allocations.clear();
         self.heap_counts.clear();
+        self.cpu_times.clear();
         self.totals.clear();
         self.names.clear();
         Ok(())

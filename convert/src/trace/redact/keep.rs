@@ -21,6 +21,8 @@ pub enum Sensitive {
     Env,
     /// Socket addresses.
     Sockets,
+    /// What was copied of the memory that system calls were given.
+    Data,
     /// What merged traces are called.
     Labels,
     /// Notes, unless they consist of nothing but words of rz.
@@ -29,7 +31,7 @@ pub enum Sensitive {
 
 impl Sensitive {
     /// All there are.
-    pub const ALL: [Sensitive; 9] = [
+    pub const ALL: [Sensitive; 10] = [
         Sensitive::Host,
         Sensitive::Users,
         Sensitive::Paths,
@@ -37,6 +39,7 @@ impl Sensitive {
         Sensitive::Args,
         Sensitive::Env,
         Sensitive::Sockets,
+        Sensitive::Data,
         Sensitive::Labels,
         Sensitive::Notes,
     ];
@@ -66,6 +69,7 @@ impl Sensitive {
             Sensitive::Args => ("args", "arguments", "left out"),
             Sensitive::Env => ("env", "environment variables", "pseudonyms, values left out"),
             Sensitive::Sockets => ("sockets", "socket addresses", PSEUDONYMS),
+            Sensitive::Data => ("data", "data of system calls", "left out"),
             Sensitive::Labels => ("labels", "labels", PSEUDONYMS),
             Sensitive::Notes => ("notes", "notes", "left out"),
         }

@@ -27,7 +27,7 @@ use std::io::Write;
 use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use rz_format::{Name, Record, Redaction, TextDefs, TextId};
+use rz_format::{Call, Name, Record, Redaction, TextDefs, TextId};
 
 use crate::trace::merge::MergeError;
 use crate::trace::rewrite::{self, Edit, Ending};
@@ -162,6 +162,19 @@ impl Edit for Redactor {
 
     fn texts(&mut self, texts: &mut TextDefs) {
         self.redact_texts(texts);
+    }
+
+    fn calls(&mut self, rows: &mut [Call]) {
+        if self.keeps(Sensitive::Data) {
+            return;
+        }
+        let data = rows.iter_mut().filter_map(|call| call.data.take());
+        let count = data.count() as u64;
+        self.count(Sensitive::Data, count);
+    }
+
+    fn keeps_call_data(&self) -> bool {
+        self.keeps(Sensitive::Data)
     }
 
     fn names(&mut self, names: &mut Vec<Name>) {

@@ -55,6 +55,7 @@ impl Redactor {
             Record::Allocator(Allocator { process, path }) => {
                 Record::Allocator(Allocator { process, path: self.paths.path(&path) })
             }
+            Record::CallData(_) if !self.keeps(Sensitive::Data) => return None,
             Record::Source(source) => Record::Source(self.source(source)),
             Record::Generated(generated) => Record::Generated(self.generated(generated)),
             Record::CodeObject(code) => Record::CodeObject(self.code_object(code)),
@@ -74,6 +75,8 @@ impl Redactor {
             | Record::Cost(_)
             | Record::End(_)
             | Record::Captured(_)
+            | Record::CpuTimes(_)
+            | Record::CallData(_)
             | Record::Allocations(_)
             | Record::OfSource(_)
             | Record::Redaction(_)) => record,

@@ -135,7 +135,7 @@ fn no_id_makes_anything_grow() {
         .collect();
     assert_eq!(
         stacks,
-        ["[lost]: [lost]_l 2", "far: [lost]_l;[far]_j 1", "main: [lost]_l;[far]_j;[lost] 1"]
+        ["[lost]: [lost]_l 2", "far far: [lost]_l;[far]_j 1", "main: [lost]_l;[far]_j;[lost] 1"]
     );
     let events: Vec<&str> = profile.events.iter().map(|event| &*event.name).collect();
     assert_eq!(events, ["cpu-clock", "far", "[lost]"]);

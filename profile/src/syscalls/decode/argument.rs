@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use rz_syscalls::{Kind, Syscall};
 
+use super::data;
 use crate::syscalls::address::Address;
 use crate::syscalls::names::{self, file, network, process, signal, sync};
 use crate::syscalls::{Invocation, text};
@@ -33,13 +34,16 @@ pub fn write<'n>(
         },
         Kind::SockaddrIn => address(out, call, index),
         Kind::SockaddrOut if call.success().is_some() => address(out, call, index),
-        Kind::SockaddrOut | Kind::Pointer => pointer(out, value),
+        Kind::SockaddrOut => pointer(out, value),
+        Kind::Pointer if data::write(out, call, index, name_of) => {}
+        Kind::Pointer => pointer(out, value),
         Kind::Int => number(out, (bits as i32).into()),
         Kind::Id if bits == u32::MAX => out.push_str("-1"),
         // The mask of the operations with a bitset.
         Kind::Uint if syscall.name == "futex" && index == 5 && bits == u32::MAX => {
             out.push_str("FUTEX_BITSET_MATCH_ANY");
         }
+        Kind::Uint if syscall.name == "rseq" && index == 1 => hex(out, bits.into()),
         Kind::Uint | Kind::Id => number(out, bits.into()),
         Kind::Long => number(out, (value as i64).into()),
         Kind::Size => number(out, value.into()),
@@ -47,18 +51,6 @@ pub fn write<'n>(
         Kind::HexInt => hex(out, bits.into()),
         Kind::Mode => mode(out, bits),
         Kind::Signal => signal::write(out, bits),
-        Kind::CloneFlags if syscall.name == "clone" => {
-            let signal_number = bits & 0xff;
-            if bits != signal_number || bits == 0 {
-                process::CLONE.write(out, bits & !0xff);
-            }
-            if signal_number != 0 {
-                if bits != signal_number {
-                    out.push('|');
-                }
-                signal::write(out, signal_number);
-            }
-        }
         Kind::CloneFlags => process::CLONE.write(out, bits),
         Kind::FcntlArgument => fcntl_argument(out, before(1) as i32, value),
         Kind::FutexOperation => futex_operation(out, bits),
@@ -98,12 +90,12 @@ pub fn fd<'n>(out: &mut String, number: i32, name_of: &impl Fn(i32) -> Option<&'
 
 fn address(out: &mut String, call: &Invocation, index: usize) {
     match call.blob(index).and_then(Address::parse) {
-        Some(address) => address.write(out),
+        Some(address) => address.write_fields(out),
         None => pointer(out, call.args[index]),
     }
 }
 
-fn pointer(out: &mut String, value: u64) {
+pub fn pointer(out: &mut String, value: u64) {
     if value == 0 {
         out.push_str("NULL");
     } else {
@@ -111,8 +103,22 @@ fn pointer(out: &mut String, value: u64) {
     }
 }
 
-fn hex(out: &mut String, value: u64) {
+pub fn hex(out: &mut String, value: u64) {
     let _ = if value == 0 { write!(out, "0") } else { write!(out, "{value:#x}") };
+}
+
+/// Writes the flags of `clone`, and the signal in their lowest byte.
+pub fn clone_flags(out: &mut String, bits: u32) {
+    let signal_number = bits & 0xff;
+    if bits != signal_number || bits == 0 {
+        process::CLONE.write(out, bits & !0xff);
+    }
+    if signal_number != 0 {
+        if bits != signal_number {
+            out.push('|');
+        }
+        signal::write(out, signal_number);
+    }
 }
 
 /// Writes permissions, at least three digits, after the type if there is one.
@@ -122,7 +128,13 @@ pub fn mode(out: &mut String, bits: u32) {
         file::FILE_TYPE.write(out, file_type);
         out.push('|');
     }
-    let _ = match bits & !libc::S_IFMT {
+    let special = bits & (libc::S_ISUID | libc::S_ISGID | libc::S_ISVTX);
+    if file_type != 0 && special != 0 {
+        file::SET_ID.write(out, special);
+        out.push('|');
+    }
+    let shown = if file_type == 0 { bits } else { bits & 0o777 };
+    let _ = match shown {
         small @ ..0o100 => write!(out, "{small:03o}"),
         permissions => write!(out, "0{permissions:o}"),
     };

@@ -1,6 +1,7 @@
 //! A call as a line: its name, its arguments, its result.
 
 mod argument;
+mod data;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,7 @@ use rz_syscalls::{Returns, Syscall, errno};
 use super::names::file;
 use super::{Invocation, Outcome};
 use crate::reason::{is_error, never_returns};
-use argument::{fd, mode, with_flags};
+use argument::{clone_flags, fd, mode, pointer, with_flags};
 
 /// Writes a whole call, such as `close(3</etc/passwd>) = 0`.
 ///
@@ -42,6 +43,11 @@ pub fn arguments<'n>(
     };
     out.push_str(syscall.name);
     out.push('(');
+    if syscall.name == "clone" {
+        clone_arguments(out, &call.args);
+        out.push(')');
+        return;
+    }
     for (position, &index) in used_arguments(call, syscall).iter().enumerate() {
         if position > 0 {
             out.push_str(", ");
@@ -88,9 +94,38 @@ pub fn result<'n>(out: &mut String, call: &Invocation, name_of: impl Fn(i32) -> 
                 let _ = write!(out, "{value}");
             }
         },
+        Some(syscall) if matches!(syscall.name, "poll" | "ppoll") => {
+            let _ = write!(out, "{value}");
+            data::write_found(out, call, value, &name_of);
+        }
         _ => {
             let _ = write!(out, "{value}");
         }
+    }
+}
+
+/// Writes the arguments of `clone` by name, and only those that its flags make it look at,
+/// as strace does.
+fn clone_arguments(out: &mut String, args: &[u64; 6]) {
+    let [flags, stack, parent, child, tls, _] = *args;
+    let bits = flags as u32;
+    let has = |flag: i32| bits & flag as u32 != 0;
+    out.push_str("child_stack=");
+    pointer(out, stack);
+    out.push_str(", flags=");
+    clone_flags(out, bits);
+    let mut more = |name: &str, value: u64| {
+        let _ = write!(out, ", {name}=");
+        pointer(out, value);
+    };
+    if has(libc::CLONE_PARENT_SETTID) || has(libc::CLONE_PIDFD) {
+        more("parent_tid", parent);
+    }
+    if has(libc::CLONE_SETTLS) {
+        more("tls", tls);
+    }
+    if has(libc::CLONE_CHILD_SETTID) || has(libc::CLONE_CHILD_CLEARTID) {
+        more("child_tidptr", child);
     }
 }
 
@@ -107,7 +142,6 @@ fn used_arguments<'a>(call: &Invocation, syscall: &'a Syscall) -> &'a [usize] {
         "openat" if !creates(bits(2)) => 3,
         "mq_open" if !creates(bits(1)) => 2,
         "mremap" if bits(3) & (libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP) == 0 => 4,
-        "clone" if bits(0) & libc::CLONE_SETTLS == 0 => 4,
         "fcntl" => match bits(1) {
             libc::F_GETFD | libc::F_GETFL | libc::F_GETOWN | libc::F_GETLEASE => 2,
             libc::F_GETPIPE_SZ | libc::F_GET_SEALS => 2,

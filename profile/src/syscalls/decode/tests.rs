@@ -11,7 +11,7 @@ fn decode(name: &str, args: &[u64], outcome: Outcome, blobs: [Option<Blob>; 2]) 
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
     let number = rz_syscalls::number(name).unwrap();
-    let call = Invocation { number, args: all, outcome, blobs };
+    let call = Invocation { number, args: all, outcome, blobs, data: &[] };
     line(&call, |fd| match fd {
         3 => Some("/etc/passwd"),
         5 => Some("socket:[1234]"),
@@ -139,14 +139,14 @@ fn sockets() {
         &[5, POINTER, 16],
         -115,
         [LOOPBACK, b""],
-        "connect(5<socket:[1234]>, {AF_INET, 127.0.0.1:6379}, 16) = -1 EINPROGRESS (Operation now in progress)",
+        r#"connect(5<socket:[1234]>, {sa_family=AF_INET, sin_port=htons(6379), sin_addr=inet_addr("127.0.0.1")}, 16) = -1 EINPROGRESS (Operation now in progress)"#,
     );
     check_blobs(
         "accept4",
         &[5, POINTER, POINTER, 0x80000],
         7,
         [LOOPBACK, b""],
-        "accept4(5<socket:[1234]>, {AF_INET, 127.0.0.1:6379}, 0x7ffd12345678, SOCK_CLOEXEC) = 7",
+        r#"accept4(5<socket:[1234]>, {sa_family=AF_INET, sin_port=htons(6379), sin_addr=inet_addr("127.0.0.1")}, 0x7ffd12345678, SOCK_CLOEXEC) = 7"#,
     );
     check("accept", &[5, 0, 0], 7, "accept(5<socket:[1234]>, NULL, NULL) = 7");
     check_blobs(
@@ -161,7 +161,7 @@ fn sockets() {
         &[5, POINTER, 3, 0x4000, POINTER, 16],
         3,
         [LOOPBACK, b""],
-        "sendto(5<socket:[1234]>, 0x7ffd12345678, 3, MSG_NOSIGNAL, {AF_INET, 127.0.0.1:6379}, 16) = 3",
+        r#"sendto(5<socket:[1234]>, 0x7ffd12345678, 3, MSG_NOSIGNAL, {sa_family=AF_INET, sin_port=htons(6379), sin_addr=inet_addr("127.0.0.1")}, 16) = 3"#,
     );
     check(
         "setsockopt",
@@ -189,9 +189,9 @@ fn processes_and_signals() {
         "clone",
         &[0x0120_0011, 0, 0, POINTER, 0x99],
         77,
-        "clone(CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, NULL, NULL, 0x7ffd12345678) = 77",
+        "clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7ffd12345678) = 77",
     );
-    check("clone", &[17, 0, 0, 0], 77, "clone(SIGCHLD, NULL, NULL, NULL) = 77");
+    check("clone", &[17, 0, 0, 0], 77, "clone(child_stack=NULL, flags=SIGCHLD) = 77");
     check("kill", &[-1i32 as u32 as u64, 15], 0, "kill(-1, SIGTERM) = 0");
     check("wait4", &[u64::MAX, 0, 1, 0], 0, "wait4(-1, NULL, WNOHANG, NULL) = 0");
     check(
@@ -293,11 +293,133 @@ fn unusual_ends() {
         args: [1; 6],
         outcome: Outcome::Returned(-38),
         blobs: [None; 2],
+        data: &[],
     };
     assert_eq!(
         line(&call, |_| None),
         "syscall_0x270f(0x1, 0x1, 0x1, 0x1, 0x1, 0x1) = -1 ENOSYS (Function not implemented)"
     );
+}
+
+/// Pieces as they are in a trace, from what they are of.
+fn pieces(of: &[(u8, u8, &[u8])]) -> Vec<u8> {
+    let piece = |&(arg, element, bytes): &(u8, u8, &[u8])| {
+        [&[arg, element][..], &(bytes.len() as u16).to_le_bytes(), bytes].concat()
+    };
+    of.iter().flat_map(piece).collect()
+}
+
+/// With data.
+fn check_data(name: &str, args: &[u64], result: i64, of: &[(u8, u8, &[u8])], expect: &str) {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    let number = rz_syscalls::number(name).unwrap();
+    let (outcome, data) = (Outcome::Returned(result), pieces(of));
+    let call = Invocation { number, args: all, outcome, blobs: [None; 2], data: &data };
+    assert_eq!(line(&call, |_| None), expect);
+}
+
+#[test]
+fn buffers() {
+    let written = |bytes, expect| {
+        let of: &[(u8, u8, &[u8])] = &[(1, 0, bytes)];
+        check_data("write", &[1, POINTER, 4], 4, of, expect);
+    };
+    written(b"ab\0\n", r#"write(1, "ab\0\n", 4) = 4"#);
+    written(b"ab", r#"write(1, "ab"..., 4) = 4"#);
+    // More than was written is none of its business.
+    written(b"abcdef", r#"write(1, "abcd", 4) = 4"#);
+    let read = |result, expect| {
+        check_data("read", &[0, POINTER, 9], result, &[(1, 0, b"ab")], expect);
+    };
+    read(2, r#"read(0, "ab", 9) = 2"#);
+    read(5, r#"read(0, "ab"..., 9) = 5"#);
+    read(-5, "read(0, 0x7ffd12345678, 9) = -1 EIO (Input/output error)");
+    check_data("read", &[0, POINTER, 9], 0, &[(1, 0, b"")], r#"read(0, "", 9) = 0"#);
+    check_data(
+        "getrandom",
+        &[POINTER, 3, 1],
+        3,
+        &[(0, 0, b"a\0\xff")],
+        r#"getrandom("\x61\x00\xff", 3, GRND_NONBLOCK) = 3"#,
+    );
+}
+
+#[test]
+fn arrays_of_buffers() {
+    let vectors = [[POINTER, 3], [POINTER, 9]].map(|words| words.map(u64::to_le_bytes).concat());
+    let vectors = vectors.concat();
+    let of: &[(u8, u8, &[u8])] = &[(1, 0, &vectors), (1, 1, b"abc"), (1, 2, b"d")];
+    check_data(
+        "writev",
+        &[1, POINTER, 2],
+        12,
+        of,
+        r#"writev(1, [{iov_base="abc", iov_len=3}, {iov_base="d"..., iov_len=9}], 2) = 12"#,
+    );
+    check_data(
+        "readv",
+        &[1, POINTER, 20],
+        4,
+        of,
+        r#"readv(1, [{iov_base="abc", iov_len=3}, {iov_base="d", iov_len=9}, ...], 20) = 4"#,
+    );
+}
+
+#[test]
+fn structures() {
+    check_data(
+        "wait4",
+        &[u64::MAX, POINTER, 0, 0],
+        9,
+        &[(1, 0, &0x8bu32.to_le_bytes())],
+        "wait4(-1, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGSEGV && WCOREDUMP(s)}], 0, NULL) = 9",
+    );
+    let polled = [[3, 0, 1, 0], [4, 0, 5, 4]].map(|words| words.map(u16::to_le_bytes).concat());
+    check_data(
+        "poll",
+        &[POINTER, 2, 0],
+        1,
+        &[(0, 0, &polled.concat())],
+        "poll([{fd=3, events=POLLIN}, {fd=4, events=POLLIN|POLLOUT}], 2, 0) = 1 \
+         ([{fd=4, revents=POLLOUT}])",
+    );
+    check_data("poll", &[POINTER, 1, 9], 0, &[], "poll(0x7ffd12345678, 1, 9) = 0 (Timeout)");
+}
+
+#[test]
+fn words() {
+    let of: &[(u8, u8, &[u8])] =
+        &[(2, 0, &1u32.to_le_bytes()), (1, 1, b"sh\0"), (1, 2, b"-c\0"), (1, 3, b"sleep")];
+    check_data(
+        "execve",
+        &[POINTER, POINTER, POINTER],
+        0,
+        of,
+        r#"execve(0x7ffd12345678, ["sh", "-c", "slee"...], 0x7ffd12345678 /* 1 var */) = 0"#,
+    );
+}
+
+/// Whatever is in the data, every call is written as one line.
+#[test]
+fn any_data_decodes() {
+    for syscall in rz_syscalls::all() {
+        for length in [0, 1, 7, 8, 11, 16, 40, 56, 144, 600] {
+            for byte in [0, 0xff, b'a'] {
+                let bytes = vec![byte; length];
+                let of: Vec<_> = (0..6).flat_map(|a| (0..4).map(move |e| (a, e))).collect();
+                let of: Vec<_> = of.into_iter().map(|(a, e)| (a, e, bytes.as_slice())).collect();
+                let data = pieces(&of);
+                for (args, result) in [(1, 0), (u64::MAX, 5), (40, -11)] {
+                    let (number, args) = (syscall.number, [args; 6]);
+                    let outcome = Outcome::Returned(result);
+                    let call = Invocation { number, args, outcome, blobs: [None; 2], data: &data };
+                    let line = line(&call, |_| None);
+                    assert!(line.starts_with(syscall.name) && !line.contains('\n'), "{line}");
+                }
+            }
+        }
+    }
 }
 
 /// Whatever registers hold, every call is written as one line.

@@ -22,13 +22,17 @@ pub static UNLINK: Names = Names::flags(table![AT_REMOVEDIR]);
 pub static ACCESS_FLAGS: Names =
     Names::flags(table![AT_EACCESS, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH]);
 pub static ACCESS_MODE: Names = Names::flags_or(table![F_OK], table![R_OK, W_OK, X_OK]);
-pub static STATX_FLAGS: Names = Names::flags_or(
-    table![AT_STATX_SYNC_AS_STAT],
-    table![
-        AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT,
-        AT_EMPTY_PATH
-    ],
+pub static STATX_FLAGS: Names = Names::mixed(
+    libc::AT_STATX_SYNC_TYPE as u32,
+    table![AT_STATX_SYNC_AS_STAT, AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC],
+    table![AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_EMPTY_PATH],
 );
+pub static STATX_ATTRIBUTES: Names = Names::flags(table![
+    STATX_ATTR_COMPRESSED, STATX_ATTR_IMMUTABLE, STATX_ATTR_APPEND, STATX_ATTR_NODUMP,
+    STATX_ATTR_ENCRYPTED, STATX_ATTR_AUTOMOUNT, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_VERITY,
+    STATX_ATTR_DAX
+]);
+pub static SET_ID: Names = Names::flags(table![S_ISUID, S_ISGID, S_ISVTX]);
 pub static STATX_MASK: Names = Names::flags(table![
     STATX_ALL, STATX_BASIC_STATS, STATX_TYPE, STATX_MODE, STATX_NLINK, STATX_UID, STATX_GID,
     STATX_ATIME, STATX_MTIME, STATX_CTIME, STATX_INO, STATX_SIZE, STATX_BLOCKS, STATX_BTIME,

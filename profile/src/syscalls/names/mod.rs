@@ -81,6 +81,15 @@ impl Names {
         Some(self.numbers.iter().find(|(value, _)| *value == number)?.1)
     }
 
+    /// The bits of names as [`Names::write`] joins them, and of numbers among them; `None` if a
+    /// name is not one of these.
+    pub fn parse(&self, text: &str) -> Option<u32> {
+        text.split('|').try_fold(0, |bits, name| {
+            let named = self.numbers.iter().chain(self.flags).find(|(_, known)| *known == name);
+            Some(bits | named.map(|(value, _)| *value).or_else(|| number(name))?)
+        })
+    }
+
     /// Writes names for `bits`, joined by `|`. What has no name is written as
     /// a number.
     pub fn write(&self, out: &mut String, bits: u32) {
@@ -109,6 +118,17 @@ impl Names {
         if separator.is_empty() {
             out.push('0');
         }
+    }
+}
+
+/// A number as C writes it.
+fn number(text: &str) -> Option<u32> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return u32::from_str_radix(digits, 16).ok();
+    }
+    match text.strip_prefix('0').filter(|digits| !digits.is_empty()) {
+        Some(digits) => u32::from_str_radix(digits, 8).ok(),
+        None => text.parse().ok(),
     }
 }
 
@@ -186,11 +206,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_have_bits() {
+        let check =
+            |text, bits| assert_eq!(of(Kind::OpenFlags).unwrap().parse(text), bits, "{text}");
+        check("O_RDWR|O_CLOEXEC", Some(0o2000002));
+        check("O_WRONLY|0x80000000|010", Some(0x8000_0009));
+        check("0", Some(0));
+        check("O_NONSENSE", None);
+        check("", None);
+    }
+
+    #[test]
     fn bits_have_names_or_stay_numbers() {
         fn check(kind: Kind, bits: u32, expect: &str) {
             let mut out = String::new();
-            of(kind).unwrap().write(&mut out, bits);
+            let names = of(kind).unwrap();
+            names.write(&mut out, bits);
             assert_eq!(out, expect, "{kind:?} {bits:#x}");
+            assert_eq!(names.parse(expect), Some(bits), "{expect}");
         }
         check(Kind::OpenFlags, 0, "O_RDONLY");
         check(Kind::OpenFlags, 0o2000002, "O_RDWR|O_CLOEXEC");

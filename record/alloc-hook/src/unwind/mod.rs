@@ -11,7 +11,7 @@
 //!          0                     depth                         CAPACITY
 //! ```
 //!
-//! New frames are found innermost first, and so put in from the end.
+//! New frames are found leaf first, and so put in from the end.
 
 mod rules;
 
@@ -22,8 +22,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use rz_alloc_ring::MAX_FRAMES;
 
 use crate::arch::{CHAINED_RETURN_ADDRESS, RETURN_ADDRESS_LEN, SIGNAL_FP, SIGNAL_IP, SIGNAL_SP};
-use crate::process::{UNLOADED, UNMAPPED};
+use crate::process::{self, UNLOADED};
 use crate::stack::Readable;
+use crate::sys;
 use rules::{Context, End, FramePointer, Rule, follows_call};
 
 const CAPACITY: usize = MAX_FRAMES;
@@ -61,6 +62,9 @@ const FIND_AGAIN: usize = 1;
 /// Nothing was called here: the address is not one behind a call.
 const EXACT: usize = 2;
 const FLAGS: usize = 7;
+
+/// Bytes of stack that looking a rule up takes, and some more.
+const ROOM: usize = 3 << 10;
 
 impl Frame {
     /// The address to report. Who reads it takes one away.
@@ -158,7 +162,7 @@ impl Callers {
     /// `sp` is where the return address is, of a call that has not returned.
     #[inline(always)]
     pub(crate) unsafe fn update(&self, readable: &Readable, sp: usize, bp: usize) -> Change {
-        if !readable.cover(sp, UNMAPPED.load(Relaxed)) {
+        if !readable.cover(sp, process::state_of_memory()) {
             self.forget();
         }
         if self.unloaded.get() != UNLOADED.load(Relaxed) {
@@ -335,6 +339,11 @@ impl Callers {
     #[cold]
     #[inline(never)]
     fn find_rule(&self, return_address: usize, known: &Cell<Known>) -> Rule {
+        // Signal handlers may have a stack of 2 KiB.
+        let here = (&raw const return_address).addr();
+        if sys::is_missing(here.wrapping_sub(ROOM) & !7) {
+            return Rule::simple(End::Unknown);
+        }
         // SAFETY: only this thread uses it, and a signal handler that
         // interrupts it does not.
         let context = unsafe { &mut *self.context.get() };

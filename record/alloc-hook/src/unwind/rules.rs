@@ -85,7 +85,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    const fn simple(end: End) -> Self {
+    pub(crate) const fn simple(end: End) -> Self {
         Rule { end, frame_pointer: FramePointer::Same, frame_pointer_offset: 0, end_offset: 0 }
     }
 
@@ -188,7 +188,10 @@ fn find_in(object: &Object, address: usize, context: &mut MaybeUninit<Context>) 
         Ok(rule) => rule,
         Err(gimli::Error::NoUnwindInfoForAddress) => {
             let entry = object.entry();
-            let is_first = entry != 0 && address.wrapping_sub(entry) < ENTRY_BYTES;
+            // A first function that the table covers ends where that says.
+            let is_first = entry != 0
+                && address.wrapping_sub(entry) < ENTRY_BYTES
+                && table.rule(entry as u64, context).is_err();
             let end = match table.is_in_gap(address as u64) {
                 _ if is_first => End::Root,
                 Ok(true) => End::Chain,

@@ -38,3 +38,21 @@ pub(crate) fn debug<T>() -> *const T {
     }
     debug
 }
+
+/// Where this library begins, and where it ends.
+pub(crate) fn own_image() -> (usize, usize) {
+    let (start, end): (usize, usize);
+    // SAFETY: addresses that the linker names so.
+    unsafe {
+        asm!(
+            ".hidden __ehdr_start",
+            ".hidden _end",
+            "lea {}, [rip + __ehdr_start]",
+            "lea {}, [rip + _end]",
+            out(reg) start,
+            out(reg) end,
+            options(pure, nomem, nostack)
+        );
+    }
+    (start, end)
+}

@@ -17,9 +17,9 @@ pub(crate) use frames::{
     CHAINED_RETURN_ADDRESS, ENTRY_BYTES, RETURN_ADDRESS_AT_END, RETURN_ADDRESS_LEN, SIGNAL_FP,
     SIGNAL_IP, SIGNAL_SP,
 };
-pub(crate) use linker::{debug, own_dynamic};
-pub(crate) use registers::{FP, FP_PLUS, MAX_REGISTERS, RA, SP};
+pub(crate) use linker::{debug, own_dynamic, own_image};
+pub(crate) use registers::{FP, FP_PLUS, MAX_REGISTERS, RA, SP, key_rights};
 #[cfg(not(test))]
-pub(crate) use stubs::stub;
-pub(crate) use system_call::system_call;
+pub(crate) use stubs::{stub, stub_unless};
+pub(crate) use system_call::{AUDIT_ARCH, system_call};
 pub(crate) use thread::{VARIABLE_LEN, variable};

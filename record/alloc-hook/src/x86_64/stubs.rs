@@ -19,3 +19,31 @@ macro_rules! stub {
     };
 }
 pub(crate) use stub;
+
+/// The body of a naked function that jumps to the one whose address is in `$real`, with
+/// all that it was given, unless its first argument is one of these numbers: then to
+/// `$other`. No frame is made, as the call may return twice, on another stack.
+macro_rules! stub_unless {
+    ([$one:expr, $two:expr, $three:expr, $four:expr], $other:path, $real:path) => {
+        core::arch::naked_asm!(
+            "cmp rdi, {one}",
+            "je 2f",
+            "cmp rdi, {two}",
+            "je 2f",
+            "cmp rdi, {three}",
+            "je 2f",
+            "cmp rdi, {four}",
+            "je 2f",
+            "jmp qword ptr [rip + {real}]",
+            "2:",
+            "jmp {other}",
+            one = const $one,
+            two = const $two,
+            three = const $three,
+            four = const $four,
+            real = sym $real,
+            other = sym $other,
+        )
+    };
+}
+pub(crate) use stub_unless;

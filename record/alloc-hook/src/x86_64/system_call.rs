@@ -2,6 +2,9 @@
 
 use core::arch::asm;
 
+/// What filters of system calls know this processor by: `AUDIT_ARCH_X86_64`.
+pub(crate) const AUDIT_ARCH: u32 = 0xc000_003e;
+
 /// Makes a system call; returns what the kernel does.
 ///
 /// # Safety

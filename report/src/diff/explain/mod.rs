@@ -12,7 +12,7 @@ mod places;
 mod tests;
 pub mod text;
 
-use rz_profile::model::{EventKind, Unit};
+use rz_profile::model::{CpuTime, EventKind, Unit};
 
 use crate::diff::change::{Change, Pair};
 use crate::diff::matching::Findings;
@@ -119,7 +119,17 @@ pub(crate) fn are_full(sides: [&[Run<'_>]; 2], described: &[Side<'_>; 2], per: P
     by_time && of_time && sides.into_iter().flatten().all(is_full)
 }
 
+/// The time in which no CPU was free belongs to that in which a thread was busy, where the
+/// scheduler has counted it.
 fn is_full(run: &Run<'_>) -> bool {
+    if let (Some(times), Some(_)) = (&run.profile.cpu_times, run.profile.counted_cpu_ns()) {
+        let busy = BUSY * times.span_ns as f64;
+        let is_busy = |time: &&CpuTime| time.ran_ns.saturating_add(time.ready_ns) as f64 >= busy;
+        let threads = times.threads.iter().filter(|(thread, _)| thread.is_some());
+        let full = threads.map(|(_, time)| time).filter(is_busy).map(|time| time.ran_ns as f64);
+        let all = times.total.ran_ns as f64;
+        return all > 0.0 && full.sum::<f64>() >= OF_BUSY * all;
+    }
     let mut of_thread = vec![0_u64; run.profile.threads.len()];
     for sample in run.profile.samples.iter().filter(|sample| Some(sample.event) == run.event) {
         if let Some(weight) = of_thread.get_mut(sample.thread) {

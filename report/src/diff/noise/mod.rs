@@ -17,6 +17,7 @@ pub(crate) use self::items::Items;
 use self::items::{Adder, Leaf};
 use self::parts::Parts;
 pub(crate) use self::run::RunSamples;
+use crate::diff::normalize::All;
 use crate::diff::stats::dispersion::{self, Runs};
 use crate::diff::stats::permutation;
 use crate::diff::stats::rates::{Rate, Rates};
@@ -115,14 +116,19 @@ impl NoiseOf {
     }
 }
 
-/// Variances of rates, per exposure, that the error of sampling alone gives.
-/// If all samples are the exposure, they are those of a share.
-fn sampling(adder: &mut Adder<'_>, squares: &[Leaf], side: &Sums, of_share: bool) -> Vec<f64> {
+/// Variances of rates, per exposure, that the error of sampling alone gives. If all is
+/// known, they are those of a share.
+fn sampling(adder: &mut Adder<'_>, squares: &[Leaf], side: &Sums, known: All) -> Vec<f64> {
     let mut variance = vec![0.0; adder.items.len()];
     adder.add(squares, |item, sum| variance[item] = sum);
     let all = variance[ROOT];
     for (item, variance) in variance.iter_mut().enumerate() {
-        let share = if of_share { side.weights[item] / side.exposure } else { 0.0 };
+        let share = match known {
+            All::Sampled => 0.0,
+            All::Counted | All::Divisor => {
+                side.weights[item] / side.weights[ROOT].max(f64::MIN_POSITIVE)
+            }
+        };
         *variance =
             (*variance * (1.0 - 2.0 * share) + share * share * all).max(0.0) / side.exposure;
     }
@@ -190,12 +196,12 @@ impl Units {
 pub(crate) fn within_runs(
     items: &Items<'_>,
     runs: [&RunSamples<'_>; 2],
-    of_share: bool,
+    known: All,
 ) -> (NoiseOf, [Within; 2]) {
     let of = |run: &RunSamples<'_>| {
         let mut adder = Adder::new(items);
         let sums = Sums::of(&mut adder, std::slice::from_ref(run));
-        let parts = Parts::of(&mut adder, run, &sums, of_share);
+        let parts = Parts::of(&mut adder, run, &sums, known);
         (sums, parts)
     };
     // The sides have nothing to do with each other.
@@ -244,13 +250,13 @@ pub(crate) fn within_runs(
 pub(crate) fn between_runs(
     items: &Items<'_>,
     sides: [&[RunSamples<'_>]; 2],
-    of_share: bool,
+    known: All,
 ) -> NoiseOf {
     let mut adder = Adder::new(items);
     let sums = sides.map(|runs| Sums::of(&mut adder, runs));
     let chance: [Vec<f64>; 2] = std::array::from_fn(|side| {
         let squares: Vec<Leaf> = sides[side].iter().flat_map(|run| run.squares(None)).collect();
-        sampling(&mut adder, &squares, &sums[side], of_share)
+        sampling(&mut adder, &squares, &sums[side], known)
     });
     let runs: [Vec<Runs>; 2] = std::array::from_fn(|side| {
         let mut units = Units::new(items.len());
@@ -269,7 +275,7 @@ pub(crate) fn between_runs(
     let chance_of_all = by_chance(0, ROOT).max(by_chance(1, ROOT));
     let alone = |chance: f64| match chance_of_all {
         of_chance if of_chance > 0.0 => chance * (of_all / of_chance).max(1.0),
-        _ => of_all,
+        _ => chance.max(of_all),
     };
     // That runs are all the same is no proof that all will be.
     let least = f64::max(1e-12 * (weight(0, ROOT) + weight(1, ROOT)), f64::MIN_POSITIVE);

@@ -6,6 +6,7 @@ use rz_profile::model::ThreadId;
 use super::items::{Adder, Leaf};
 use super::run::{RunSamples, TimedLeaf};
 use super::{Sums, Units, Within, sampling};
+use crate::diff::normalize::All;
 
 /// Slices of time that a run is cut into.
 pub(super) const SLICES: usize = 64;
@@ -36,10 +37,13 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub fn of(adder: &mut Adder<'_>, run: &RunSamples<'_>, sums: &Sums, of_share: bool) -> Self {
+    pub fn of(adder: &mut Adder<'_>, run: &RunSamples<'_>, sums: &Sums, known: All) -> Self {
         let items = adder.items;
         let timed = run.timed();
-        let chance = sampling(adder, &run.squares(timed.as_deref()), sums, of_share);
+        // Without times, there is nothing else that could tell how much all varies.
+        let known = if timed.is_none() && known == All::Counted { All::Sampled } else { known };
+        let chance = sampling(adder, &run.squares(timed.as_deref()), sums, known);
+        let of_share = known == All::Divisor;
         let mut excess = vec![0.0_f64; items.len()];
         let mut degrees = 0.0_f64;
         let mut take = |variance: &dyn Fn(usize) -> f64, units: usize| {

@@ -137,6 +137,35 @@ mod tests {
         check(student_tail(2.2281388520, 10.0), 0.025);
         check(student_tail(-2.2281388520, 10.0), 0.975);
         check(student_tail(1.959963985, f64::INFINITY), 0.025);
+        // By its definition: a normal variable over the root of a sum of squares, and
+        // Simpson's rule.
+        for degrees in [1.0_f64, 2.0, 3.5, 12.0, 400.0] {
+            let density = |x: f64| (1.0 + x * x / degrees).powf(-0.5 * (degrees + 1.0));
+            let area = |from: f64, until: f64| {
+                let step = (until - from) / 20_000.0;
+                let at = |i: u32| density(from + f64::from(i) * step);
+                let inner: f64 = (1..20_000).map(|i| at(i) * f64::from(2 + 2 * (i % 2))).sum();
+                (at(0) + inner + at(20_000)) * step / 3.0
+            };
+            // Behind 1, by x = 1/y.
+            let behind = |t: f64| {
+                let step = 1.0 / t / 20_000.0;
+                let at = |i: u32| match f64::from(i) * step {
+                    0.0 if degrees == 1.0 => 1.0,
+                    0.0 => 0.0,
+                    y => density(1.0 / y) / (y * y),
+                };
+                let inner: f64 = (1..20_000).map(|i| at(i) * f64::from(2 + 2 * (i % 2))).sum();
+                (at(0) + inner + at(20_000)) * step / 3.0
+            };
+            let half = area(0.0, 1.0) + behind(1.0);
+            for t in [0.1, 0.5, 0.9] {
+                check(student_tail(t, degrees), 0.5 - 0.5 * area(0.0, t) / half);
+            }
+            for t in [1.0, 2.0, 6.0, 30.0] {
+                check(student_tail(t, degrees), 0.5 * behind(t) / half);
+            }
+        }
         check(student_quantile(0.025, 1.0), 12.7062047364);
         check(student_quantile(0.0005, 4.0), 8.6103015814);
         check(student_quantile(0.2, 8.0), 0.8888895178);
@@ -152,6 +181,18 @@ mod tests {
         check(binomial_tail(60.0, 100.0, 0.5), 0.02844396682);
         check(binomial_tail(1.0, 3.0, 0.1), 0.271);
         check(binomial_tail(6.0, 5.0, 0.5), 0.0);
+        for n in [1_u32, 7, 60, 900] {
+            for p in [0.01_f64, 0.3, 0.5, 0.97] {
+                // By its definition, from the most successes down.
+                let (mut tail, mut log_choose) = (0.0, 0.0_f64);
+                for k in (1..=n).rev() {
+                    let failures = f64::from(n - k);
+                    tail += (log_choose + f64::from(k) * p.ln() + failures * (-p).ln_1p()).exp();
+                    check(binomial_tail(f64::from(k), f64::from(n), p), tail);
+                    log_choose += (f64::from(k) / (failures + 1.0)).ln();
+                }
+            }
+        }
         let tail = binomial_tail(5_100.0, 10_000.0, 0.5);
         assert!((tail - normal_tail(1.99)).abs() < 1e-4, "{tail}");
     }

@@ -244,6 +244,83 @@ mod tests {
         near(high, 0.37, 0.02);
     }
 
+    /// How probable each count is if `mean` is expected: Poisson, by its definition.
+    fn counts(mean: f64) -> Vec<(f64, f64)> {
+        let from = (mean - 9.0 * mean.sqrt() - 9.0).max(0.0).floor();
+        let until = mean + 9.0 * mean.sqrt() + 15.0;
+        let mut log_factorial: f64 = (1..=from as u32).map(|k| f64::from(k).ln()).sum();
+        let mut all = Vec::new();
+        let mut count = from;
+        while count < until {
+            all.push((count, (count * mean.ln() - mean - log_factorial).exp()));
+            count += 1.0;
+            log_factorial += count.ln();
+        }
+        all
+    }
+
+    /// The probability that what `holds` says of two counts is so, for each pair of these
+    /// means and exposures: added up over all that can come.
+    fn each_probability(
+        holds: impl Fn([f64; 2], Rates) -> bool,
+        mut check: impl FnMut([f64; 2], f64),
+    ) {
+        const MEANS: [f64; 5] = [0.5, 2.0, 10.0, 50.0, 200.0];
+        for exposures in [[1.0, 1.0], [1.0, 5.0], [5.0, 1.0]] {
+            for (first, second) in MEANS.iter().flat_map(|a| MEANS.iter().map(move |b| (*a, *b))) {
+                let truth = [first / exposures[0], second / exposures[1]];
+                let mut sum = 0.0;
+                for (a, p) in counts(first) {
+                    for (b, q) in counts(second) {
+                        let sides = [rate(a, exposures[0], 1.0), rate(b, exposures[1], 1.0)];
+                        sum += if holds(truth, both(sides[0], sides[1])) { p * q } else { 0.0 };
+                    }
+                }
+                check([first, second], sum);
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_have_the_truth_as_often_as_they_say() {
+        for confidence in [0.8, 0.95, 0.99] {
+            let has_truth = |[a, b]: [f64; 2], rates| {
+                let [low, high] = interval(rates, confidence);
+                (low..=high).contains(&(b - a))
+            };
+            each_probability(has_truth, |means, p| {
+                assert!(p >= confidence, "{p} of {confidence} for {means:?}");
+            });
+            let has_ratio = |[a, b]: [f64; 2], rates| {
+                let found = ratio_interval(rates, confidence);
+                found.is_none_or(|[low, high]| (low..=high).contains(&(b / a)))
+            };
+            each_probability(has_ratio, |means, p| {
+                // It goes by logarithms, which are not normal for a handful of samples.
+                let missing = if means.iter().all(|&mean| mean >= 10.0) { 0.005 } else { 0.15 };
+                assert!(p >= confidence - missing, "{p} of {confidence} for {means:?}");
+            });
+        }
+    }
+
+    /// Equal rates are told to differ no more often than the level says.
+    #[test]
+    fn false_alarms_are_as_rare_as_the_level() {
+        for level in [0.2, 0.05, 0.001] {
+            for (mean, exposure) in [(0.5, 1.0), (2.0, 5.0), (10.0, 1.0), (50.0, 5.0), (200.0, 1.0)]
+            {
+                let mut sum = 0.0;
+                for (a, p) in counts(mean) {
+                    for (b, q) in counts(mean * exposure) {
+                        let rates = both(rate(a, 1.0, 1.0), rate(b, exposure, 1.0));
+                        sum += if probability(rates) <= level { p * q } else { 0.0 };
+                    }
+                }
+                assert!(sum <= level, "{sum} at {level} for {mean} in {exposure}");
+            }
+        }
+    }
+
     #[test]
     fn what_could_have_been_seen() {
         let rates = both(rate(1000.0, 10.0, 1.0), rate(1000.0, 10.0, 1.0));

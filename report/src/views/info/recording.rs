@@ -94,6 +94,9 @@ pub struct CapturedInfo {
     pub syscalls: CapturedCalls,
     /// Numbers of the system calls that were recorded; `null` if all were.
     pub syscall_numbers: Option<Vec<u32>>,
+    /// Bytes of each buffer that were copied for system calls, at most; `null` if none
+    /// were: `rec --syscall-data`.
+    pub syscall_data_bytes: Option<u32>,
     /// System calls that took less, in nanoseconds, are in sums only.
     pub slower_than_ns: u64,
     /// Waits and system calls that took so long, in nanoseconds, have a stack
@@ -206,7 +209,10 @@ pub(super) fn recording_info((index, source): (usize, &SourceInventory)) -> Reco
         label: known(&source.label),
         host: source.host.as_ref().map(host_info),
         recorder: source.recording.as_ref().map(recorder_info),
-        captured: source.captured.as_ref().map(captured_info),
+        captured: source
+            .captured
+            .as_ref()
+            .map(|captured| captured_info(captured, source.data_bytes)),
         allocations: source.allocations.as_ref().map(allocations_info),
         clock: source.clock.as_ref().map(clock_info),
         end: source.end.as_ref().map(|end| end_info(end, start_ns)),
@@ -249,7 +255,7 @@ fn recorder_info(recording: &Recording) -> RecorderInfo {
     }
 }
 
-fn captured_info(captured: &Captured) -> CapturedInfo {
+fn captured_info(captured: &Captured, data_bytes: u32) -> CapturedInfo {
     let numbers = &captured.call_numbers;
     CapturedInfo {
         system_wide: captured.system_wide,
@@ -261,6 +267,7 @@ fn captured_info(captured: &Captured) -> CapturedInfo {
             CallDetail::Unknown => CapturedCalls::Unknown,
         },
         syscall_numbers: (!numbers.is_empty()).then(|| numbers.clone()),
+        syscall_data_bytes: (data_bytes > 0).then_some(data_bytes),
         slower_than_ns: captured.slower_than_ns,
         stack_threshold_ns: captured.stack_threshold_ns,
     }

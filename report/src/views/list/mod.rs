@@ -14,27 +14,21 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use rz_profile::calls::{Call, CallList, FileEvent, call_errno, makes_fd, may_change_files};
-use rz_profile::reason::{call_name, error_name, never_returns};
-use rz_profile::syscalls::files::{FdTable, FdTables, Span};
-use rz_profile::syscalls::{Blob, Invocation, Outcome, decode};
+use rz_profile::calls::{Call, CallList, call_errno, makes_fd};
+use rz_profile::reason::{call_name, error_name};
+use rz_profile::syscalls::decode;
 use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
+
+use crate::model::open_files::OpenFiles;
 
 /// Lines that wait for a call's end, at most, and their bytes. Beyond that the
 /// first one is written without the name of its new descriptor.
 const MAX_WAITING: usize = 1 << 16;
 const MAX_WAITING_BYTES: usize = 64 << 20;
-
-/// Length at which paths are cut.
-const CUT_AT: usize = 255;
-
-/// The process of threads that are not known.
-const NO_PID: u32 = u32::MAX;
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -158,19 +152,20 @@ pub(crate) fn for_each_call<E>(
         Some(tail) => list.calls.iter().filter(is_shown).count().saturating_sub(tail),
         None => 0,
     };
-    let mut replay = Replay::new(list);
+    let mut files = OpenFiles::new(list);
     let mut lines = Lines::default();
     for call in &list.calls {
-        replay.advance(call.start_ns, &mut lines);
+        files.advance(call.start_ns, |files, call, line| finish(files, call, line, &mut lines));
         let mut shown = is_shown(&call);
         if shown && skipped > 0 {
             skipped -= 1;
             shown = false;
         }
-        replay.enter(call, shown.then_some(&mut lines));
+        let line = shown.then(|| lines.push(begun(list, &files, call)));
+        files.enter(line);
         lines.take_finished(&mut take)?;
     }
-    replay.advance(u64::MAX, &mut lines);
+    files.advance(u64::MAX, |files, call, line| finish(files, call, line, &mut lines));
     lines.take_finished(&mut take)
 }
 
@@ -233,187 +228,63 @@ impl Lines {
     }
 }
 
-/// A call that has begun and not ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entered {
-    left_ns: u64,
-    /// Index into the list.
-    index: usize,
-    /// The line that waits for it.
-    line: Option<u64>,
+/// A finished call gives its line the result that it waits for.
+fn finish(files: &OpenFiles<'_, Option<u64>>, call: &Call, line: Option<u64>, lines: &mut Lines) {
+    let Some(line) = line else { return };
+    let invocation = files.invocation(call);
+    lines.finish(line, |text| decode::result(text, &invocation, |fd| files.name_of(call, fd)));
 }
 
-/// Follows file descriptors through a list of calls.
-struct Replay<'l> {
-    list: &'l CallList,
-    /// Index of the next call.
-    next: usize,
-    /// Index of the next change.
-    next_change: usize,
-    entered: BinaryHeap<Reverse<Entered>>,
-    tables: FdTables,
+/// The line of a call that begins.
+fn begun(list: &CallList, files: &OpenFiles<'_, Option<u64>>, recorded: &Call) -> Line {
+    let call = files.invocation(recorded);
+    let waits =
+        !recorded.seen.unfinished && call_errno(recorded).is_none() && makes_fd(call.number);
+    let mut shown = shown(list, files, recorded);
+    let mut result = String::new();
+    // Only a new descriptor has a name, which it has not yet.
+    decode::result(&mut result, &call, |_| None);
+    let bare_result = if waits {
+        Some(result)
+    } else {
+        shown.text += &result;
+        None
+    };
+    Line { call: shown, bare_result }
 }
 
-impl<'l> Replay<'l> {
-    fn new(list: &'l CallList) -> Self {
-        let mut tables = FdTables::default();
-        if list.files_are_complete {
-            let mut of_process: BTreeMap<u32, FdTable> = BTreeMap::new();
-            for (pid, path) in &list.directories {
-                of_process.insert(*pid, FdTable::new(Some(path.as_bytes())));
-            }
-            for (pid, file) in &list.open_files {
-                if let Ok(fd) = i32::try_from(file.fd) {
-                    let closes = match file.close_on_exec {
-                        1 => Some(true),
-                        2 => Some(false),
-                        _ => None,
-                    };
-                    of_process.entry(*pid).or_default().add(fd, file.target.as_bytes(), closes);
-                }
-            }
-            of_process.into_iter().for_each(|(pid, table)| tables.start(pid, table));
-        }
-        Replay { list, next: 0, next_change: 0, entered: BinaryHeap::new(), tables }
+/// A call with its arguments, without its result.
+fn shown(list: &CallList, files: &OpenFiles<'_, Option<u64>>, recorded: &Call) -> ShownCall {
+    let thread = list.thread(recorded);
+    let (late, unfinished) = (recorded.seen.late, recorded.seen.unfinished);
+    let mut text = String::new();
+    if late {
+        text += "<... ";
     }
-
-    /// Takes in what happened up to a time, and finishes lines.
-    fn advance(&mut self, until_ns: u64, lines: &mut Lines) {
-        loop {
-            let left = self.entered.peek().map(|Reverse(call)| call.left_ns);
-            let change = self.list.changes.get(self.next_change);
-            match (left, change) {
-                (left, Some(change))
-                    if change.time_ns <= until_ns && left.is_none_or(|l| change.time_ns <= l) =>
-                {
-                    self.next_change += 1;
-                    match change.what {
-                        FileEvent::Lost => self.tables.forget(),
-                        FileEvent::Forked { parent, child, shares } => {
-                            self.tables.fork(parent, child, shares);
-                        }
-                        FileEvent::Exited { pid } => self.tables.exit(pid),
-                    }
-                }
-                (Some(left_ns), _) if left_ns <= until_ns => {
-                    let Some(Reverse(entered)) = self.entered.pop() else { return };
-                    self.leave(entered, lines);
-                }
-                _ => return,
-            }
-        }
+    // What began before the recording may have been seen only at its end.
+    if late && recorded.args == [0; 6] {
+        text += &call_name(recorded.number);
+    } else {
+        let call = files.invocation(recorded);
+        decode::arguments(&mut text, &call, |fd| files.name_of(recorded, fd));
     }
-
-    /// A call ends.
-    fn leave(&mut self, entered: Entered, lines: &mut Lines) {
-        let recorded = &self.list.calls[entered.index];
-        let (call, pid) = (self.call(recorded), self.pid(recorded));
-        self.apply(recorded, &call, entered.left_ns);
-        if let Some(line) = entered.line {
-            lines.finish(line, |text| decode::result(text, &call, |fd| self.name_of(pid, fd)));
-        }
+    match (late, unfinished) {
+        (true, true) => text.push('>'),
+        (true, false) => text += " resumed>",
+        _ => {}
     }
-
-    /// The next call begins; gets a line in `lines`.
-    fn enter(&mut self, recorded: &Call, lines: Option<&mut Lines>) {
-        let index = self.next;
-        self.next += 1;
-        let call = self.call(recorded);
-        let waits =
-            !recorded.seen.unfinished && call_errno(recorded).is_none() && makes_fd(call.number);
-        let line = lines.map(|lines| {
-            let mut shown = self.shown(recorded, &call);
-            let mut result = String::new();
-            // Only a new descriptor has a name, which it has not yet.
-            decode::result(&mut result, &call, |_| None);
-            let bare_result = if waits {
-                Some(result)
-            } else {
-                shown.text += &result;
-                None
-            };
-            lines.push(Line { call: shown, bare_result })
-        });
-        if !recorded.seen.unfinished {
-            let left_ns = recorded.start_ns.saturating_add(recorded.duration_ns);
-            self.entered.push(Reverse(Entered { left_ns, index, line }));
-        } else if never_returns(call.number) {
-            self.apply(recorded, &call, recorded.start_ns);
-        }
-    }
-
-    /// Takes in what a call did to file descriptors.
-    fn apply(&mut self, recorded: &Call, call: &Invocation, left_ns: u64) {
-        if !self.list.files_are_complete {
-        } else if recorded.count > 1 && may_change_files(recorded.number) {
-            // Others like it were not recorded.
-            self.tables.forget();
-        } else {
-            let span = Span { entered_ns: recorded.start_ns, left_ns };
-            self.tables.apply(self.pid(recorded), call, span);
-        }
-    }
-
-    fn pid(&self, recorded: &Call) -> u32 {
-        self.list.thread(recorded).map_or(NO_PID, |thread| thread.pid)
-    }
-
-    fn name_of(&self, pid: u32, fd: i32) -> Option<&str> {
-        self.tables.table(pid)?.name(fd)
-    }
-
-    /// The call as the decoder takes it.
-    fn call(&self, recorded: &Call) -> Invocation<'l> {
-        let list = self.list;
-        let blob = |id: Option<u32>| {
-            let bytes = list.text(id?)?;
-            Some(if bytes.len() == CUT_AT { Blob::cut(bytes) } else { Blob::whole(bytes) })
-        };
-        Invocation {
-            number: recorded.number,
-            args: recorded.args,
-            outcome: match recorded.seen.unfinished {
-                true => Outcome::Unfinished,
-                false => Outcome::Returned(recorded.result),
-            },
-            blobs: recorded.texts.map(blob),
-        }
-    }
-
-    /// A call with its arguments, without its result.
-    fn shown(&self, recorded: &Call, call: &Invocation) -> ShownCall {
-        let list = self.list;
-        let thread = list.thread(recorded);
-        let (late, unfinished) = (recorded.seen.late, recorded.seen.unfinished);
-        let mut text = String::new();
-        if late {
-            text += "<... ";
-        }
-        // What began before the recording may have been seen only at its end.
-        if late && recorded.args == [0; 6] {
-            text += &call_name(recorded.number);
-        } else {
-            let pid = self.pid(recorded);
-            decode::arguments(&mut text, call, |fd| self.name_of(pid, fd));
-        }
-        match (late, unfinished) {
-            (true, true) => text.push('>'),
-            (true, false) => text += " resumed>",
-            _ => {}
-        }
-        ShownCall {
-            tid: thread.map(|thread| thread.tid),
-            pid: thread.map(|thread| thread.pid).filter(|&pid| pid > 0),
-            start_unix_ns: list.unix_ns(recorded.start_ns),
-            at_ns: (!late).then(|| list.since_start(recorded.start_ns)),
-            duration_ns: (!unfinished).then_some(recorded.duration_ns),
-            syscall: call_name(recorded.number),
-            text,
-            result: (!unfinished).then_some(recorded.result),
-            error: call_errno(recorded).map(error_name),
-            stands_for: recorded.count.max(1),
-            late,
-        }
+    ShownCall {
+        tid: thread.map(|thread| thread.tid),
+        pid: thread.map(|thread| thread.pid).filter(|&pid| pid > 0),
+        start_unix_ns: list.unix_ns(recorded.start_ns),
+        at_ns: (!late).then(|| list.since_start(recorded.start_ns)),
+        duration_ns: (!unfinished).then_some(recorded.duration_ns),
+        syscall: call_name(recorded.number),
+        text,
+        result: (!unfinished).then_some(recorded.result),
+        error: call_errno(recorded).map(error_name),
+        stands_for: recorded.count.max(1),
+        late,
     }
 }
 

@@ -3,9 +3,8 @@
 use rz_profile::model;
 
 use super::ordered::Value;
-use crate::model::clean::clean;
 use crate::model::estimated::Estimated;
-use crate::render::escape::escaped;
+use crate::render::escape::{code, escaped};
 use crate::render::format::{bytes, count, duration, shorten, weight};
 use crate::views::header::date;
 use crate::views::heap::amounts::{bytes_and_margin, count_and_margin};
@@ -71,10 +70,8 @@ pub(super) fn shown(name: &str, value: &Value, Unit(unit): Unit) -> String {
         Value::Whole(number) => whole(last, *number, unit),
         Value::Number(number) => number.to_string(),
         // Code, in which spaces count.
-        Value::Text(text) if last == "text" => {
-            format!("`{}`", clean(text).replace('`', "'").replace('|', "\\|"))
-        }
-        Value::Text(text) => escaped(&shorten(&clean(text), MAX_TEXT)),
+        Value::Text(text) if last == "text" => code(text),
+        Value::Text(text) => escaped(&shorten(text, MAX_TEXT)),
         Value::Fields(_) if value.get("rows").is_none() => estimated(value).map_or_else(
             || first_text(value),
             |estimated| match last {
@@ -94,7 +91,7 @@ pub(super) fn shown(name: &str, value: &Value, Unit(unit): Unit) -> String {
             if list.len() > MAX_FRAMES && !parts.is_empty() {
                 parts.push("…".to_owned());
             }
-            // Functions come innermost first.
+            // Functions come leaf first.
             parts.join(if is_stack(last) { " ← " } else { ", " })
         }
     }
@@ -145,5 +142,5 @@ fn estimated(value: &Value) -> Option<Estimated> {
 pub(super) fn first_text(value: &Value) -> String {
     let text = ["function", "name"].into_iter().find_map(|name| value.get(name)?.text());
     let text = text.or_else(|| value.fields().iter().find_map(|(_, value)| value.text()));
-    text.map_or_else(String::new, |text| escaped(&shorten(&clean(text), MAX_TEXT)))
+    text.map_or_else(String::new, |text| escaped(&shorten(text, MAX_TEXT)))
 }

@@ -1,7 +1,9 @@
 //! Changes rows of events: they are most of a trace.
 
 use rustc_hash::FxBuildHasher;
-use rz_format::{Allocation, Call, HeapCounts, Name, Sample, StackId, StackInterner, Total, Wait};
+use rz_format::{
+    Allocation, Call, CpuTime, HeapCounts, Name, Sample, StackId, StackInterner, Total, Wait,
+};
 
 use super::super::ids::{ThreadIds, UNDEFINED, lookup};
 use super::super::plan::shifted;
@@ -34,6 +36,7 @@ impl Remap {
             (row.thread, row.start_ns) = rows_of.thread_at(row.thread, row.start_ns);
             row.stack = rows_of.stack(row.stack);
             row.texts = row.texts.map(|text| text.map(|id| rows_of.local.ids.text(id)));
+            row.data = row.data.map(|id| rows_of.local.ids.call_data(id));
         }
     }
 
@@ -54,12 +57,24 @@ impl Remap {
 
     /// Changes the counts of a block.
     pub(in super::super) fn heap_counts(&self, rows: &mut [HeapCounts]) {
+        let counted = rows.iter_mut().map(|row| (&mut row.thread, &mut row.time_ns));
+        self.counted(counted);
+    }
+
+    /// Changes the CPU times of a block.
+    pub(in super::super) fn cpu_times(&self, rows: &mut [CpuTime]) {
+        let counted = rows.iter_mut().map(|row| (&mut row.thread, &mut row.time_ns));
+        self.counted(counted);
+    }
+
+    /// Changes threads, which may not be known, and times.
+    fn counted<'r>(&self, rows: impl Iterator<Item = (&'r mut Option<u32>, &'r mut u64)>) {
         let local = &self.inputs[self.input];
-        for row in rows {
-            let known = row.thread.and_then(|id| local.ids.threads.get(id));
+        for (thread, time_ns) in rows {
+            let known = thread.and_then(|id| local.ids.threads.get(id));
             let delta_ns = known.map_or(local.delta_ns, |known| known.delta_ns);
-            row.time_ns = shifted(row.time_ns, delta_ns);
-            row.thread = row.thread.map(|id| local.ids.thread(id));
+            *time_ns = shifted(*time_ns, delta_ns);
+            *thread = thread.map(|id| local.ids.thread(id));
         }
     }
 }

@@ -27,12 +27,14 @@ pub fn variant(id: u8, change: impl Fn(&mut Record)) -> Vec<u8> {
             }
             Block::Stacks(defs) => writer.write_stacks(entry.first_ns, &defs),
             Block::Texts(defs) => writer.write_texts(entry.first_ns, &defs),
+            Block::CallData(defs) => writer.write_call_data(entry.first_ns, &defs),
             Block::Samples(mut rows) => writer.write_samples(&mut rows),
             Block::Waits(mut rows) => writer.write_waits(&mut rows),
             Block::Calls(mut rows) => writer.write_calls(&mut rows),
             Block::Totals(mut rows) => writer.write_totals(entry.first_ns, &mut rows),
             Block::Allocations(rows) => writer.write_allocations(&rows),
             Block::HeapCounts(mut rows) => writer.write_heap_counts(&mut rows),
+            Block::CpuTimes(mut rows) => writer.write_cpu_times(&mut rows),
             other => panic!("{other:?}"),
         }
         .unwrap();

@@ -47,7 +47,11 @@ impl Replay {
         let number = rz_syscalls::number(name).unwrap();
         let blob = (!blob.is_empty()).then_some(Blob::whole(blob));
         let outcome = Outcome::Returned(result);
-        self.line(pid, &Invocation { number, args: all, outcome, blobs: [blob, None] }, span)
+        self.line(
+            pid,
+            &Invocation { number, args: all, outcome, blobs: [blob, None], data: &[] },
+            span,
+        )
     }
 
     /// Follows a call, and writes it like [`decode::line`]: arguments with the
@@ -131,7 +135,7 @@ fn sockets_have_two_ends() {
     replay.check(1, 4, "TCP:[0.0.0.0:80]");
     assert_eq!(
         replay.call(1, "accept4", &[4, 5, 5, CLOEXEC], 5, LOOPBACK),
-        "accept4(4<TCP:[0.0.0.0:80]>, {AF_INET, 127.0.0.1:6379}, 0x5, SOCK_CLOEXEC) \
+        "accept4(4<TCP:[0.0.0.0:80]>, {sa_family=AF_INET, sin_port=htons(6379), sin_addr=inet_addr(\"127.0.0.1\")}, 0x5, SOCK_CLOEXEC) \
          = 5<TCP:[0.0.0.0:80->127.0.0.1:6379]>"
     );
     replay.call(1, "accept", &[9, 0, 0], 6, b"");
@@ -259,8 +263,13 @@ fn what_did_not_return_changed_nothing_but_exit() {
         ("exit_group", "exit_group(0) = ?", false),
     ] {
         let number = rz_syscalls::number(name).unwrap();
-        let call =
-            Invocation { number, args: [0; 6], outcome: Outcome::Unfinished, blobs: [None; 2] };
+        let call = Invocation {
+            number,
+            args: [0; 6],
+            outcome: Outcome::Unfinished,
+            blobs: [None; 2],
+            data: &[],
+        };
         assert_eq!(replay.line(1, &call, span), expect);
         let name = replay.tables.table(1).and_then(|table| table.name(0));
         assert_eq!(name.is_some(), still_there, "{expect}");
@@ -309,8 +318,13 @@ fn apply_all(tables: &mut FdTables, calls: impl Iterator<Item = (u32, &'static s
     for (index, (pid, name, arg, result)) in calls.enumerate() {
         let number = rz_syscalls::number(name).unwrap();
         let (outcome, left_ns) = (Outcome::Returned(result), index as u64 + 1);
-        let call =
-            Invocation { number, args: [arg, u64::MAX, 0, 0, 0, 0], outcome, blobs: [None; 2] };
+        let call = Invocation {
+            number,
+            args: [arg, u64::MAX, 0, 0, 0, 0],
+            outcome,
+            blobs: [None; 2],
+            data: &[],
+        };
         tables.apply(pid, &call, Span { entered_ns: left_ns, left_ns });
     }
 }

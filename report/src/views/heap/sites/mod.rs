@@ -154,7 +154,7 @@ fn write_site(
     write_stack(out, style, &site.stack)
 }
 
-/// Writes the functions of a stack, innermost first.
+/// Writes the functions of a stack, leaf first.
 fn write_stack(out: &mut dyn Write, style: Style, stack: &Rows<StackFrame>) -> io::Result<()> {
     if stack.is_empty() {
         return writeln!(out, "{INDENT}[no stack]");

@@ -59,7 +59,7 @@ pub struct ShownSite {
     /// What allocated them: `malloc`, `calloc`, `realloc`, `aligned` or
     /// `unknown`.
     pub entries: Vec<&'static str>,
-    /// The functions of the stack, innermost first; none if no stack is known.
+    /// The functions of the stack, leaf first; none if no stack is known.
     pub stack: Rows<StackFrame>,
 }
 
@@ -151,7 +151,7 @@ fn sort(places: &mut [Place], by: SortSites) {
     });
 }
 
-/// The functions of a stack, innermost first.
+/// The functions of a stack, leaf first.
 fn stack(profile: &Profile, stack: Option<StackId>) -> Rows<StackFrame> {
     let frames = profile.locations_of(stack).flat_map(|location| {
         let last = location.lines.len().saturating_sub(1);

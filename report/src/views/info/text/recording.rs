@@ -106,6 +106,12 @@ fn what_was_captured(captured: &CapturedInfo, recording: &RecordingInfo) -> Vec<
         parts.push("waits".to_owned());
     }
     parts.extend(which_calls(captured));
+    if let Some(most) = captured.syscall_data_bytes {
+        parts.push(format!(
+            "data of system calls up to {} each (may hold secrets)",
+            bytes(most.into())
+        ));
+    }
     match recording.allocations.as_ref().map(|allocations| allocations.interval_bytes) {
         None => {}
         Some(0) => parts.push("all allocations".to_owned()),

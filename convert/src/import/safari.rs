@@ -1,0 +1,94 @@
+//! Recordings of timelines by Safari's Web Inspector.
+
+use std::io::Write;
+
+use rz_format::{Record, Sample};
+use serde::Deserialize;
+
+use super::amounts::Amounts;
+use super::functions::{Function, Functions, MAX_FRAMES, too_many};
+use super::json::{self, Number};
+use super::output::Output;
+use super::threads::{Named, Threads};
+use super::{ImportError, Imported, Input};
+
+const NAME: &str = "timeline recording of Safari";
+
+#[derive(Deserialize)]
+struct File {
+    recording: Recording,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Recording {
+    /// In seconds, as all times are.
+    #[serde(default)]
+    start_time: f64,
+    #[serde(default)]
+    end_time: f64,
+    #[serde(default)]
+    sample_stack_traces: Vec<StackTrace>,
+    /// One for each stack.
+    #[serde(default)]
+    sample_durations: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StackTrace {
+    timestamp: f64,
+    /// From the leaf on.
+    #[serde(default)]
+    stack_frames: Vec<Place>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Place {
+    name: String,
+    url: String,
+    line: Number,
+    column: Number,
+}
+
+pub(super) fn import(input: &Input, out: &mut dyn Write) -> Result<Imported, ImportError> {
+    let File { recording } = json::read(&input.file, NAME)?;
+    if recording.sample_stack_traces.is_empty() {
+        let message = format!("{NAME} without samples: record JavaScript & Events as well");
+        return Err(ImportError::Unusable(message));
+    }
+    if recording.sample_stack_traces.len() != recording.sample_durations.len() {
+        let message = format!("damaged {NAME}: not a duration for each sample");
+        return Err(ImportError::Unusable(message));
+    }
+    let mut out = Output::of(input, "safari", out)?;
+    let amounts = Amounts::SECONDS;
+    out.record(Record::Event(amounts.event(0, "time")))?;
+    let thread = Named { pid: 0, tid: 0, name: "JavaScript".to_owned() };
+    let thread = Threads::default().id(thread, None, &mut out)?;
+    let mut functions = Functions::default();
+    for (trace, duration) in recording.sample_stack_traces.iter().zip(&recording.sample_durations) {
+        let kept = &trace.stack_frames[..trace.stack_frames.len().min(MAX_FRAMES)];
+        let is_cut = kept.len() < trace.stack_frames.len();
+        let mut stack = is_cut.then(|| out.stack(None, too_many()));
+        for place in kept.iter().rev() {
+            let frame = functions.frame(place.function(), &mut out);
+            stack = Some(out.stack(stack, frame));
+        }
+        let time_ns = amounts.weight(trace.timestamp - recording.start_time);
+        let weight = amounts.weight(*duration);
+        out.sample(Sample { thread, stack, weight, time_ns, ..Sample::default() })?;
+    }
+    out.finish(Some(amounts.weight(recording.end_time - recording.start_time)))
+}
+
+impl Place {
+    fn function(&self) -> Function {
+        let name = if self.name.is_empty() { "(anonymous)" } else { &self.name };
+        let (line, column) = (self.line.id(), self.column.id());
+        let (name, file) = (name.to_owned(), self.url.clone());
+        Function { name, file, line, column, module: String::new() }
+    }
+}

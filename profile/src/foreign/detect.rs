@@ -1,0 +1,385 @@
+//! Tells formats apart by what they begin with.
+
+use super::unpack::HEAD;
+use super::{InputFormat, Recognized};
+
+/// What `perf record` begins a file with, in either order of bytes.
+const PERF: [&[u8]; 2] = [b"PERFILE2", b"2ELIFREP"];
+
+/// What each chunk of Java Flight Recorder begins with.
+const JFR: &[u8] = b"FLR\0";
+
+/// What files begin with that no trace is made of, and what to do with each.
+const UNREADABLE: [(&[u8], &str); 7] = [
+    (b"PK\x03\x04", "a zip archive of other than one file: unpack it, and give the one"),
+    (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
+    (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
+    (b"v8-version,", "a log of node --prof: node --prof-process --preprocess makes JSON of it"),
+    (b"rbspy0", "raw data of rbspy: rbspy report -f speedscope makes JSON of it"),
+    (b"\x7fELF", "a program or library, and no recording of one"),
+    (b"%!PS", "PostScript: give the profile that it was drawn from"),
+];
+
+const MEMRAY: &str =
+    "a recording of memray: memray transform speedscope makes a file of it that can be read";
+
+/// Keys that JSON has which is of a format, near its beginning: each has one of every list.
+const JSON: [(InputFormat, &[&[&str]]); 9] = [
+    (InputFormat::Speedscope, &[&["https://www.speedscope.app/file-format-schema.json"]]),
+    (InputFormat::Safari, &[&["\"recording\""], &["\"instrumentTypes\""]]),
+    (InputFormat::GhcJson, &[&["\"rts_arguments\""], &["\"cost_centres\""]]),
+    (InputFormat::V8Log, &[&["\"code\""], &["\"SHARED_LIB\"", "\"CPP\""]]),
+    (InputFormat::TraceEvents, &[&["\"traceEvents\"", "\"ph\"", "\"stackFrames\""]]),
+    (InputFormat::HeapProfile, &[&["\"selfSize\""], &["\"callFrame\""]]),
+    // Before V8's, as its samples have such deltas as well.
+    (
+        InputFormat::Firefox,
+        &[&["\"preprocessedProfileVersion\"", "\"libs\"", "\"stackTable\"", "\"isOffMainThread\""]],
+    ),
+    (InputFormat::CpuProfile, &[&["\"hitCount\"", "\"callFrame\"", "\"timeDeltas\""]]),
+    (InputFormat::Stackprof, &[&["\"mode\""], &["\"interval\""], &["\"frames\"", "\"raw\""]]),
+];
+
+/// What is in texts of a format, near the beginning.
+const TEXTS: [(InputFormat, &str); 4] = [
+    (InputFormat::GhcProf, "Time and Allocation Profiling Report"),
+    (InputFormat::Sample, "\nCall graph:\n"),
+    (InputFormat::Vtune, "Function Stack,CPU Time"),
+    (InputFormat::Xctrace, "<trace-query-result>"),
+];
+
+pub(super) fn recognize(head: &[u8]) -> Option<Recognized> {
+    if PERF.iter().any(|magic| head.starts_with(magic)) {
+        return Some(Recognized::Readable(InputFormat::Perf));
+    }
+    if let Some((_, what)) = UNREADABLE.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Some(Recognized::Unreadable(what));
+    }
+    if is_pstats(head) {
+        return Some(Recognized::Readable(InputFormat::Pstats));
+    }
+    if head.starts_with(JFR) {
+        return Some(Recognized::Readable(InputFormat::Jfr));
+    }
+    if is_memray(head) {
+        return Some(Recognized::Unreadable(MEMRAY));
+    }
+    if is_pprof(head) {
+        return Some(Recognized::Readable(InputFormat::Pprof));
+    }
+    if is_words_of_pprof(head) {
+        return Some(Recognized::Readable(InputFormat::PprofLegacy));
+    }
+    if head.contains(&0) {
+        return None;
+    }
+    let text = String::from_utf8_lossy(head);
+    let found = if text.trim_start().starts_with(['{', '[']) {
+        let has = |keys: &&[&str]| keys.iter().any(|key| text.contains(key));
+        let is_of = |(_, keys): &&(InputFormat, &[&[&str]])| keys.iter().all(has);
+        JSON.iter().find(is_of).map(|(format, _)| *format)
+    } else if is_text_of_pprof(&text) {
+        Some(InputFormat::PprofLegacy)
+    } else if is_heaptrack(&text) {
+        Some(InputFormat::Heaptrack)
+    } else if is_callgrind(&text) {
+        Some(InputFormat::Callgrind)
+    } else if let Some((format, _)) = TEXTS.iter().find(|(_, has)| text.contains(has)) {
+        Some(*format)
+    } else if is_strace(&text) {
+        Some(InputFormat::Strace)
+    } else if is_instruments(&text) {
+        Some(InputFormat::Instruments)
+    } else if is_pmcstat(&text) {
+        Some(InputFormat::Pmcstat)
+    } else if is_perf_script(&text) {
+        Some(InputFormat::PerfScript)
+    } else if is_dtrace(&text) {
+        Some(InputFormat::Dtrace)
+    } else if is_folded(&text, head.len() as u64) {
+        Some(InputFormat::Folded)
+    } else {
+        None
+    };
+    found.map(Recognized::Readable)
+}
+
+/// Whether this begins as marshal writes a dictionary whose first key is a tuple of three: a
+/// file, a line and a function.
+fn is_pstats(head: &[u8]) -> bool {
+    // Bit 7 says that there are references to an object.
+    let kinds: Vec<u8> = head.iter().take(2).map(|byte| byte & 0x7f).collect();
+    match kinds[..] {
+        [b'{', b')'] => head.get(2) == Some(&3),
+        [b'{', b'('] => head.get(2..6) == Some(&[3, 0, 0, 0]),
+        _ => false,
+    }
+}
+/// Whether this begins with memray's mark, as it is or as the first bytes behind an LZ4 header.
+fn is_memray(head: &[u8]) -> bool {
+    const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+    const MARK: &[u8] = b"memray\0";
+    let start = &head[..head.len().min(32)];
+    start.starts_with(MARK)
+        || (start.starts_with(LZ4) && start.windows(MARK.len()).any(|bytes| bytes == MARK))
+}
+
+/// Whether this begins as a protobuf of pprof does: with fields that such a file has, in
+/// any order, among them a kind of value.
+fn is_pprof(mut head: &[u8]) -> bool {
+    let mut has_kind = false;
+    while let Some((key, rest)) = varint(head) {
+        let (field, is_bytes) = (key >> 3, key & 7 == 2);
+        let is_known = match field {
+            1..=6 | 11 => is_bytes,
+            7..=10 | 12 | 14 => key & 7 == 0,
+            // One by one or all together.
+            13 => matches!(key & 7, 0 | 2),
+            15 => is_bytes,
+            _ => false,
+        };
+        let Some((number, rest)) = varint(rest).filter(|_| is_known) else { return false };
+        let length = if is_bytes { usize::try_from(number).unwrap_or(usize::MAX) } else { 0 };
+        // What is behind what is looked at is taken to be right.
+        let Some((message, rest)) = rest.split_at_checked(length) else { break };
+        if field == 1 {
+            has_kind = true;
+            if !is_kind_of_value(message) {
+                return false;
+            }
+        }
+        head = rest;
+    }
+    has_kind
+}
+
+/// Whether a message has two numbers, or one.
+fn is_kind_of_value(mut message: &[u8]) -> bool {
+    while let [0x08 | 0x10, number @ ..] = message {
+        let Some((_, rest)) = varint(number) else { return false };
+        message = rest;
+    }
+    message.is_empty()
+}
+
+/// A number as protobuf writes it, and what is behind it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let length = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)? + 1;
+    let (number, rest) = bytes.split_at(length);
+    let value = number.iter().rev().fold(0_u64, |value, byte| value << 7 | u64::from(byte & 0x7f));
+    Some((value, rest))
+}
+
+/// Whether these are words of 4 or 8 bytes, in either order: 0, 3, 0 or 1, a period, and 0, as
+/// CPU profiles of gperftools begin.
+fn is_words_of_pprof(head: &[u8]) -> bool {
+    [(4, false), (4, true), (8, false), (8, true)].into_iter().any(|(width, is_big)| {
+        let add = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        let word = |bytes: &[u8]| match is_big {
+            true => bytes.iter().fold(0, add),
+            false => bytes.iter().rev().fold(0, add),
+        };
+        let words: Vec<u64> = head.chunks_exact(width).take(5).map(word).collect();
+        matches!(words[..], [0, 3, 0 | 1, period, 0] if period > 0)
+    })
+}
+
+/// What texts begin with that pprof reads.
+const TEXTS_OF_PPROF: [&str; 6] = [
+    "heap profile: ",
+    "--- heapz ",
+    "--- threadz ",
+    "--- contentionz ",
+    "--- contention:",
+    "--- mutex:",
+];
+
+/// Whether the first line that says something is one that pprof knows.
+fn is_text_of_pprof(text: &str) -> bool {
+    let first = text.lines().find(|line| !is_no_stack(line)).unwrap_or_default();
+    TEXTS_OF_PPROF.iter().any(|start| first.starts_with(start))
+        || first.contains(" profile: total ")
+        || (first.starts_with("--- Thread ") && first.ends_with(" stack: ---"))
+}
+
+/// Whether there are versions, and then a command or the path of a program.
+fn is_heaptrack(text: &str) -> bool {
+    let mut lines = text.lines();
+    let has_version =
+        lines.next().and_then(|line| line.strip_prefix("v ")).is_some_and(|numbers| {
+            numbers.split(' ').all(|number| u64::from_str_radix(number, 16).is_ok())
+        });
+    has_version && lines.next().is_some_and(|line| line.starts_with(['X', 'x', 's', '#', 'A', 'I']))
+}
+
+/// Whether a line says what is counted, as each file of callgrind does before it counts.
+fn is_callgrind(text: &str) -> bool {
+    let mut lines = text.lines().take_while(|line| !line.starts_with("fn="));
+    text.starts_with("# callgrind format")
+        || (lines.any(|line| line.starts_with("events: ")) && text.contains("\nfn="))
+}
+
+/// Lines of a log that are looked at.
+const MAX_LOG_LINES: usize = 16;
+
+/// Whether a line is a call that Linux has, with what it returned, or the beginning of one.
+fn is_strace(text: &str) -> bool {
+    let is_call = |line: &str| {
+        // `(+     0.000123)` is a time.
+        let line = line.replacen("(+", "", 1);
+        let Some((before, args)) = line.split_once('(') else { return false };
+        let name = before.rsplit([' ', ']']).next().unwrap_or_default();
+        let is_whole = args.contains(") = ") || args.contains(")  ") && args.contains(" = ");
+        let is_known = rz_syscalls::by_name(name).is_some();
+        is_known && (is_whole || args.ends_with("<unfinished ...>"))
+    };
+    text.lines().take(MAX_LOG_LINES).any(|line| is_call(line.trim_end()))
+}
+
+/// Whether the first line has the titles that Instruments gives its columns.
+fn is_instruments(text: &str) -> bool {
+    let titles = text.lines().next().unwrap_or_default();
+    titles.contains("\tSymbol Name")
+}
+
+/// Whether there is an event, and a share and a count in a later line.
+fn is_pmcstat(text: &str) -> bool {
+    text.starts_with("@ ") && text.lines().any(|line| line.contains("%  ["))
+}
+
+/// Whether there is a sample, and below it, indented, addresses and their functions; without
+/// stacks, a time and an event.
+fn is_perf_script(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !is_no_stack(line));
+    let Some(first) = lines.next() else { return false };
+    let words: Vec<&str> = first.split_whitespace().collect();
+    let is_number = |word: &str| word.parse::<u64>().is_ok();
+    let is_thread = |word: &str| word.split('/').all(is_number);
+    let is_time = |word: &str| {
+        word.strip_suffix(':').is_some_and(|t| t.contains('.') && t.parse::<f64>().is_ok())
+    };
+    // The first word is the process, whatever it is.
+    let Some(marked) = (1..words.len()).find(|at| words[*at].ends_with(':')) else { return false };
+    let has_thread = words[1..marked].iter().any(|word| is_thread(word));
+    let is_timed = is_time(words[marked]);
+    let has_event = words[marked + 1..].iter().take(2).any(|word| word.ends_with(':'));
+    let is_frame = |line: &str| {
+        let address = line.split_whitespace().next().unwrap_or_default();
+        line.starts_with(char::is_whitespace) && u64::from_str_radix(address, 16).is_ok()
+    };
+    let has_stack = !first.starts_with(char::is_whitespace) && lines.next().is_some_and(is_frame);
+    (has_stack && (is_timed || has_thread)) || (is_timed && has_thread && has_event)
+}
+
+/// Whether there are stacks, a function in each line, with a number below each.
+fn is_dtrace(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).skip_while(|line| !line.contains('`'));
+    let first =
+        lines.by_ref().take_while(|line| line.contains('`') || line.starts_with("0x")).count();
+    // The line that ended these was taken, too.
+    let rest = text.lines().map(str::trim).skip_while(|line| !line.contains('`')).nth(first);
+    first > 0 && rest.is_some_and(|line| line.parse::<u64>().is_ok())
+}
+
+/// Lines that may come before stacks: messages of the tools that wrote them.
+const MAX_FIRST_LINES: usize = 16;
+
+/// Whether these are lines of text that end in a number. `size` is that of all of it.
+fn is_folded(text: &str, size: u64) -> bool {
+    // A line that is longer than what is looked at ends elsewhere.
+    if !text.contains('\n') && size >= HEAD && text.contains(';') {
+        return true;
+    }
+    let has_count =
+        |line: &str| last_number(line).is_some_and(|(_, number)| number.parse::<f64>().is_ok());
+    let mut lines = text.lines().filter(|line| !is_no_stack(line));
+    match lines.next() {
+        None => false,
+        Some(first) if has_count(first) => {
+            first.contains(';') || first.split_whitespace().count() == 2
+        }
+        // Not a stack: what follows must be stacks beyond doubt.
+        Some(_) => lines.take(MAX_FIRST_LINES).any(|line| line.contains(';') && has_count(line)),
+    }
+}
+
+/// Whether a line says nothing.
+pub fn is_no_stack(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Splits the number off that is the last word of a text with several.
+pub fn last_number(text: &str) -> Option<(&str, &str)> {
+    let (before, number) = text.trim_end().rsplit_once([' ', '\t'])?;
+    let before = before.trim_end();
+    let is_number = number.starts_with(|c: char| c.is_ascii_digit())
+        && number.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte))
+        && number.parse::<f64>().is_ok();
+    (is_number && !before.is_empty()).then_some((before, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_like_folded_stacks() {
+        for (head, expected) in [
+            ("a;b 3\n", true),
+            ("# made by me\n\na 1", true),
+            ("Ignored 2 lines with invalid format\na;b 3\n", true),
+            ("a;b 1e3\na;c\n", true),
+            ("hello world\n", false),
+            ("Python 3.11.2\n", false),
+            ("any text that ends in a number: 12\n", false),
+            ("", false),
+            ("a;b 3\0\n", false),
+        ] {
+            let folded = Some(Recognized::Readable(InputFormat::Folded));
+            assert_eq!(recognize(head.as_bytes()) == folded, expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_begins_like_perf_script() {
+        for (head, expected) in [
+            ("app 10 [000] 1.5: cpu-clock:\n\t55 f (/a)\n", true),
+            ("# cmdline\n\na b 9/10 1.5:  77 cycles:ppp: \n\t55 f\n", true),
+            ("app 10 77 cycles:\n\t55 f\n", true),
+            ("  dd 10 1.5: 7 cycles:  55 f (/a)\n", true),
+            ("dd 10 [001] d.h. 1.5: sched:sched_switch: prev=1\n", true),
+            ("app 10 77 cycles:\n", false),
+            ("hello 1.5: world\n", false),
+            ("Note 10: see below\n  abc\n", false),
+        ] {
+            assert_eq!(is_perf_script(head), expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_begins_like_a_protobuf_of_pprof() {
+        for (head, expected) in [
+            (&[0x0a, 4, 8, 1, 16, 2][..], true),
+            // As Go writes it: the time first.
+            (&[0x48, 0xd0, 0x1e, 0x0a, 4, 8, 1, 16, 2, 0x5a, 4, 8], true),
+            (&[0x0a, 4, 8, 1, 24, 2], false),
+            (&[0x48, 0xd0, 0x1e], false),
+            (b"Hello, world", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_pprof(head), expected, "{head:x?}");
+        }
+    }
+
+    #[test]
+    fn numbers_at_the_end_of_lines() {
+        let number = |line| last_number(line).map(|(_, number)| number);
+        assert_eq!(number("a;operator new 3\r\n"), Some("3"));
+        assert_eq!(number("a 1e3"), Some("1e3"));
+        assert_eq!(number("a 2.5"), Some("2.5"));
+        for line in ["a -3", "a e3", "a 1.2.3", "3", "a 1e", "a"] {
+            assert_eq!(number(line), None, "{line}");
+        }
+    }
+}
