@@ -12,8 +12,8 @@
 
 #include "program.h"
 
-/* About 8 ms, so that a virtual machine that stands still does not hide one. */
-#define UNITS 1000
+/* About 16 ms, so that a virtual machine that stands still does not hide one. */
+#define UNITS 2000
 
 FRAME void burn(void) { work(UNITS); }
 
