@@ -246,7 +246,7 @@ static __always_inline void lose_left_out(struct thread *thread)
 #else
 	__u32 count = __sync_lock_test_and_set(&thread->calls_left_out, 0);
 #endif
-	lose_many(LOST_CALLS, count);
+	count_many(LOST_CALLS, count);
 }
 
 // What the stack of a call stands for; `*wanted` says whether to take one. Those that
@@ -339,7 +339,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 		struct call *call = bpf_ringbuf_reserve(&calls, sizeof(*call), 0);
 
 		if (!call) {
-			lose_many(LOST_CALLS, count);
+			count_many(LOST_CALLS, count);
 			return 0;
 		}
 		describe_call(call, task, &in, regs, info, now);
@@ -352,7 +352,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	}
 	room = call_room();
 	if (!room) {
-		lose_many(LOST_CALLS, count);
+		count_many(LOST_CALLS, count);
 		return 0;
 	}
 	describe_call(&room->record.call, task, &in, regs, info, now);
@@ -381,7 +381,7 @@ static __always_inline int end_call(struct bpf_raw_tracepoint_args *ctx, bool ag
 	if (length <= STACK_ROOM &&
 	    bpf_ringbuf_output(&calls, &room->record, sizeof(room->record) + length,
 			       wakeup(&calls)))
-		lose_many(LOST_CALLS, count);
+		count_many(LOST_CALLS, count);
 	leave_room(&room->busy);
 	return 0;
 }

@@ -298,8 +298,8 @@ struct heap_counts_record {
 // How often probes were hit.
 enum hit { HIT_ENTRY, HIT_RETURN, HIT_STEPPED, HITS };
 
-// What could not be handed over, counted per CPU.
-enum loss {
+// What is counted per CPU: first, what could not be handed over.
+enum count {
 	LOST_SAMPLES,
 	LOST_WAITS,
 	LOST_CALLS,
@@ -307,5 +307,6 @@ enum loss {
 	LOST_ALLOCATIONS,
 	LOST_OBJECTS,			// for want of room in the table of them
 	LOST_SKIPPED,			// calls whose end no program has seen
-	LOSSES
+	NEW_TOTALS,			// rows of sums that were begun
+	COUNTS
 };

@@ -19,10 +19,10 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LOSSES);
+	__uint(max_entries, COUNTS);
 	__type(key, __u32);
 	__type(value, __u64);
-} losses SEC(".maps");
+} counts SEC(".maps");
 
 // Processes that are recorded, by thread group; of no use with settings.all.
 struct {
@@ -115,9 +115,9 @@ struct {
 } threads SEC(".maps");
 #endif
 
-static __always_inline void lose_many(__u32 what, __u64 number)
+static __always_inline void count_many(__u32 what, __u64 number)
 {
-	__u64 *count = bpf_map_lookup_elem(&losses, &what);
+	__u64 *count = bpf_map_lookup_elem(&counts, &what);
 
 	if (count)
 		__sync_fetch_and_add(count, number);
@@ -125,7 +125,7 @@ static __always_inline void lose_many(__u32 what, __u64 number)
 
 static __always_inline void lose(__u32 what)
 {
-	lose_many(what, 1);
+	count_many(what, 1);
 }
 
 static __always_inline __u32 tracking_of(__u32 pid)

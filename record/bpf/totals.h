@@ -1,13 +1,25 @@
 // Exact sums by thread and kind, whatever happens to the records.
 #pragma once
 
-struct {
+// Two tables: while the programs add to one, the recorder empties the other.
+struct totals {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
+#ifndef OLD_KERNEL
+	// Programs of old kernels must not allocate where the scheduler runs them.
 	__uint(map_flags, BPF_F_NO_PREALLOC);
+#endif
 	__type(key, struct total_key);
 	__type(value, struct total);
-} totals SEC(".maps");
+} totals SEC(".maps"), other_totals SEC(".maps");
+
+// The one that is added to. Who exchanges it waits for programs that go by the one before.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct totals);
+} current_totals SEC(".maps") = { .values = { &totals } };
 
 // A new row, to start from: too large for the stack.
 struct {
@@ -33,15 +45,16 @@ static __always_inline __u32 log2_of(__u64 value)
 
 static __always_inline struct total *total_of(struct total_key *key)
 {
-	struct total *total = bpf_map_lookup_elem(&totals, key);
 	__u32 only = 0;
+	void *table = bpf_map_lookup_elem(&current_totals, &only);
+	struct total *total = table ? bpf_map_lookup_elem(table, key) : NULL;
 
-	if (total)
+	if (total || !table)
 		return total;
 	total = bpf_map_lookup_elem(&no_total, &only);
-	if (total)
-		bpf_map_update_elem(&totals, key, total, BPF_NOEXIST);
-	total = bpf_map_lookup_elem(&totals, key);
+	if (total && !bpf_map_update_elem(table, key, total, BPF_NOEXIST))
+		count_many(NEW_TOTALS, 1);
+	total = bpf_map_lookup_elem(table, key);
 	if (!total)
 		lose(LOST_TOTALS);
 	return total;

@@ -85,6 +85,8 @@ pub(crate) struct Batch {
     pub(crate) counted: Option<u64>,
     /// Sums that are final.
     pub(crate) totals: Vec<RawTotal>,
+    /// Those of threads that ended before this are in this batch or an earlier one.
+    pub(crate) totals_until_ns: u64,
     /// Words from the rings of allocation hooks, to be read when everything
     /// from before their end has been handled.
     chunks: Vec<Chunk>,

@@ -46,7 +46,8 @@ pub(crate) fn resolve(
     let mut flushed = Instant::now();
     // Fails when the writer has failed and said why; the recording is ending.
     let hand_on = |tracker: &mut Tracker| {
-        let empty = written.try_recv().unwrap_or_default();
+        // One is enough; others are there after much was found at once.
+        let empty = written.try_iter().last().unwrap_or_default();
         findings.send(tracker.take_findings(empty)).map_err(drop)
     };
     while let Ok(mut batch) = batches.recv() {
@@ -72,7 +73,7 @@ pub(crate) fn resolve(
             tracker.lose(loss.clone());
         }
         held.losses.clear();
-        tracker.add_totals(&batch.totals);
+        tracker.add_totals(&batch.totals, batch.totals_until_ns);
         if tracker.is_block_full() && hand_on(&mut tracker).is_err() {
             return;
         }

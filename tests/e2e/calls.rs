@@ -252,6 +252,24 @@ fn sums_belong_to_the_thread_that_made_the_calls() {
     }
 }
 
+/// Sums of threads that have ended are taken out of the kernel while others go on.
+#[test]
+fn sums_of_many_threads_are_exact() {
+    const LIVES: usize = 40_000;
+    let contents = calls_of("lives", &["--syscalls=summary"]);
+    let mut counts: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    for total in contents.totals.iter().filter(|total| total.number == Some(number("getppid"))) {
+        counts.entry(total.thread.unwrap()).or_default().push(total.count);
+    }
+    let first = contents.threads().next().unwrap().id;
+    let of_first = counts.remove(&first).unwrap();
+    assert!(of_first.len() > 1, "{of_first:?}");
+    assert_eq!(of_first.iter().sum::<u64>(), LIVES as u64);
+    assert_eq!(counts.len(), LIVES);
+    let others: Vec<_> = counts.iter().filter(|(_, counts)| counts[..] != [3]).take(9).collect();
+    assert_eq!(others, []);
+}
+
 #[test]
 fn only_slow_calls_in_detail() {
     let contents = calls_of("slow", &["--syscalls", "--slower-than", "4ms"]);

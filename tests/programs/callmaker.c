@@ -7,6 +7,9 @@
  *     callmaker block      reads from a pipe that nobody writes to
  *     callmaker threads    four threads, of which number N makes
  *                          100 * (N + 1) calls; each is named caller-N
+ *     callmaker lives      40,000 threads, one after the other, of which each makes
+ *                          3 calls of one kind, and some of others; the first
+ *                          thread makes one for each of them
  *     callmaker compat     calls by the 32-bit interface
  *     callmaker uring      3 requests to do nothing, by io_uring */
 #include <arpa/inet.h>
@@ -109,6 +112,28 @@ FRAME void *caller(void *number) {
     return NULL;
 }
 
+FRAME void *life(void *unused) {
+    for (int i = 0; i < 3; i++)
+        syscall(SYS_getppid);
+    for (int i = 0; i < 2; i++) {
+        syscall(SYS_getuid);
+        syscall(SYS_getgid);
+        syscall(SYS_geteuid);
+        syscall(SYS_getegid);
+        syscall(SYS_getpid);
+    }
+    return unused;
+}
+
+FRAME void lives(void) {
+    for (int i = 0; i < 40000; i++) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, life, NULL);
+        pthread_join(thread, NULL);
+        syscall(SYS_getppid);
+    }
+}
+
 FRAME void threads(void) {
     pthread_t all[4];
     for (long i = 0; i < 4; i++)
@@ -175,6 +200,8 @@ int main(int argc, char **argv) {
         block();
     } else if (strcmp(what, "threads") == 0) {
         threads();
+    } else if (strcmp(what, "lives") == 0) {
+        lives();
     } else if (strcmp(what, "compat") == 0) {
         compat();
     } else if (strcmp(what, "uring") == 0) {

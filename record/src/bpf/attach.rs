@@ -26,7 +26,7 @@ use super::drain::Pressure;
 use super::error::{BpfError, refused};
 use super::events::{self, CpuEvents};
 use super::heap::{self, HeapProbes};
-use super::layout::{Control, LOSSES, PYTHON_LEN, Settings, TOTAL_KEY_LEN, TOTAL_LEN, parse};
+use super::layout::{Control, LOSSES, PYTHON_LEN, Settings, parse};
 use super::maps::{Counters, Table};
 use super::probes;
 use super::programs::{Kind, LoadError, Loaded, Plan, Sizes};
@@ -34,6 +34,7 @@ use super::rights;
 use super::rings::Rings;
 use super::scheduler;
 use super::targets::{set_up_calls, set_up_data, track};
+use super::totals::Totals;
 use super::ways::{LastWaits, ObjectFile, Resume, Ways, version};
 use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions, CallStacks};
@@ -41,8 +42,8 @@ use crate::descriptors;
 use crate::host::{now_ns, online_cpus, release};
 use crate::queue::Batch;
 
-/// Rows of sums: several for each thread.
-const MAX_TOTALS: u32 = 1 << 20;
+/// Rows of sums in each of two tables: several for each thread.
+const MAX_TOTALS: u32 = 1 << 19;
 /// Buffer for each CPU, and for all CPUs together: of samples and waits, and of
 /// calls, which come in larger numbers. Ours to read, each counts twice in our
 /// resident memory, as it is mapped twice in a row.
@@ -93,12 +94,12 @@ pub(super) struct Attachment {
     loaded: Loaded,
     pub(super) events: Vec<CpuEvents>,
     pub(super) rings: Rings,
-    pub(super) losses: Counters,
+    pub(super) counts: Counters,
     /// Losses of each class that have been reported.
     pub(super) lost: [u64; LOSSES.len()],
     /// When losses were looked at.
     pub(super) looked_ns: u64,
-    pub(super) totals: Table<TOTAL_KEY_LEN, TOTAL_LEN>,
+    pub(super) totals: Totals,
     pub(super) stack_ends: Table<4, 8>,
     pub(super) pythons: Table<4, PYTHON_LEN>,
     pub(super) control: Table<4, { size_of::<Control>() }>,
@@ -310,8 +311,8 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
     let rings = Rings::new(&loaded, &events).map_err(&samples)?;
     let program_tags = loaded.program_tags();
     let attachment = Attachment {
-        losses: Counters::of(&loaded, "losses").map_err(&samples)?,
-        totals: Table::of(&loaded, "totals").map_err(&samples)?,
+        counts: Counters::of(&loaded, "counts").map_err(&samples)?,
+        totals: Totals::of(&loaded, now_ns()).map_err(&samples)?,
         stack_ends: Table::of(&loaded, "stack_ends").map_err(&samples)?,
         pythons: Table::of(&loaded, "pythons").map_err(&samples)?,
         control: Table::of(&loaded, "control").map_err(&samples)?,

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::attach::Attachment;
-use super::layout::{LOSSES, python, total};
+use super::layout::{LOSSES, NEW_TOTALS, python};
 use super::rings::Taken;
 use crate::capture::Capture;
 use crate::host::now_ns;
@@ -23,8 +23,6 @@ const MANY_WAITS: u64 = 10_000;
 /// The rarest that calls are written, and by what the threshold of waits is
 /// multiplied at most.
 const MAX_SCALE: u32 = 1 << 12;
-/// Sums handed over at one time; there may be a million.
-const TOTALS_PER_BATCH: usize = 1 << 13;
 /// How long there must be room before more is asked for again.
 const CALM_NS: u64 = 2_000_000_000;
 
@@ -110,6 +108,9 @@ impl Capture for Attachment {
 
         let now_ns = now_ns();
         self.report_losses(batch, now_ns);
+        if let Ok(begun) = self.counts.sum(NEW_TOTALS) {
+            self.totals.take(begun, now_ns, batch);
+        }
         let (backlog, restraint) = (batch.backlog, batch.restraint);
         if let Some(scales) = self.pressure.adjust(now_ns, call_bytes, waits, backlog, restraint) {
             self.set_control(scales, self.records_allocations(), false);
@@ -142,24 +143,14 @@ impl Capture for Attachment {
             heap.lose(&mut batch);
         }
         self.lose_skipped(&mut batch);
-        let mut goes_on = true;
-        self.totals.for_each(|key, value| {
-            batch.totals.extend(total(key, value));
-            if batch.totals.len() >= TOTALS_PER_BATCH {
-                goes_on = hand_over(std::mem::take(&mut batch));
-            }
-            goes_on
-        });
-        if goes_on {
-            hand_over(batch);
-        }
+        self.totals.take_all(batch, hand_over);
     }
 }
 
 impl Attachment {
     fn report_losses(&mut self, batch: &mut Batch, now_ns: u64) {
         for (index, (class, reason)) in LOSSES.into_iter().enumerate() {
-            let Ok(count) = self.losses.sum(index as u32) else { continue };
+            let Ok(count) = self.counts.sum(index as u32) else { continue };
             let new = count.saturating_sub(self.lost[index]);
             if new > 0 {
                 batch.lose(reason, class, self.looked_ns, now_ns, new);

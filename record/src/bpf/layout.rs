@@ -62,6 +62,8 @@ pub(super) const LOSSES: [(LossClass, LossReason); 7] = [
     (LossClass::Allocations, LossReason::TableFull),
     (LossClass::Calls, LossReason::Skipped),
 ];
+/// What is counted after them: rows of sums that were begun.
+pub(super) const NEW_TOTALS: u32 = LOSSES.len() as u32;
 
 /// Settings that are fixed when the programs are loaded.
 #[derive(Debug, Clone, Default)]

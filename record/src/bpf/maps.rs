@@ -1,6 +1,7 @@
 //! Maps of the programs, with keys and values of known sizes.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
@@ -30,17 +31,18 @@ impl<const K: usize, const N: usize> Table<K, N> {
         self.map.delete(&key).map_err(io::Error::other)
     }
 
-    /// Hands all rows to `row` until that returns false.
-    pub(super) fn for_each(&self, mut row: impl FnMut(&[u8; K], &[u8; N]) -> bool) {
-        let mut value = [0; N];
-        for key in self.map.keys() {
-            let Ok(key) = <[u8; K]>::try_from(key) else { continue };
-            // One that is gone since is nobody's.
-            let found = self.map.lookup_into(&key, &mut value, MapFlags::ANY);
-            if matches!(found, Ok(true)) && !row(&key, &value) {
-                return;
-            }
-        }
+    /// Takes some rows out, `count` at most. Nobody else may change them meanwhile.
+    pub(super) fn take(&self, count: usize) -> impl Iterator<Item = ([u8; K], [u8; N])> {
+        let flags = MapFlags::ANY;
+        let rows = self.map.lookup_and_delete_batch(count as u32, flags, flags);
+        let rows = rows.into_iter().flatten().take(count);
+        rows.filter_map(|(key, value)| Some((key.try_into().ok()?, value.try_into().ok()?)))
+    }
+}
+
+impl<const K: usize, const N: usize> AsFd for Table<K, N> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
     }
 }
 

@@ -14,6 +14,7 @@ mod rights;
 mod rings;
 mod scheduler;
 mod targets;
+mod totals;
 mod waiting;
 mod ways;
 

@@ -31,7 +31,7 @@ const MAX_TOTALS_BEFORE: u32 = 1 << 16;
 /// `BPF_F_NO_PREALLOC`.
 const NO_PREALLOC: u32 = 1;
 /// What libbpf opens at a time besides programs and maps.
-const SPARE_DESCRIPTORS: usize = 8;
+const SPARE_DESCRIPTORS: usize = 10;
 /// Programs for the beginnings of functions, where each probe needs its own.
 pub(super) const MAX_PROBES: u32 = 24;
 
@@ -232,7 +232,7 @@ impl Plan {
                 "calls" => calls.max(4096),
                 "allocations" => allocations.max(4096),
                 "objects" => most(objects.max(1), MAX_TOTALS_BEFORE),
-                "totals" => most(totals.max(1), MAX_TOTALS_BEFORE),
+                "totals" | "other_totals" => most(totals.max(1), MAX_TOTALS_BEFORE),
                 "threads" if is_old && self.kinds.is_empty() => FEW_THREADS,
                 "threads" if is_old => MAX_THREADS,
                 _ => continue,
@@ -243,7 +243,7 @@ impl Plan {
             // Programs of these kernels must not allocate where the scheduler
             // or a timer runs them.
             for mut map in object.maps_mut() {
-                if matches!(map.name().to_str(), Some("tracked" | "totals" | "objects")) {
+                if matches!(map.name().to_str(), Some("tracked" | "objects")) {
                     let flags = map.map_flags();
                     map.set_map_flags(flags & !NO_PREALLOC)?;
                 }

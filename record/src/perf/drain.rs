@@ -47,6 +47,8 @@ impl Capture for Attachment {
                 drain_ring(ring, batch, &learned.stack_ends);
             }
         }
+        // There are none of single threads.
+        batch.totals_until_ns = batch.horizon_ns;
     }
 
     /// Where stacks end is looked up as it is needed.

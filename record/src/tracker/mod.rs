@@ -90,7 +90,8 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Forgets everything and keeps the memory.
+    /// Forgets everything and keeps the memory, but for that of sums, which come rarely
+    /// and in great number.
     pub(crate) fn clear(&mut self) {
         let Findings { records, stacks, texts, samples, waits, calls, totals, .. } = self;
         records.clear();
@@ -99,7 +100,7 @@ impl Findings {
         samples.clear();
         waits.clear();
         calls.clear();
-        totals.clear();
+        *totals = Vec::new();
         self.allocations.clear();
         self.heap_counts.clear();
         self.cpu_times.clear();
@@ -392,12 +393,14 @@ impl Tracker {
     /// Whether enough has been found to be written.
     pub(crate) fn is_block_full(&self) -> bool {
         const ROWS_PER_BLOCK: usize = 1 << 16;
+        // Each is as large as dozens of others.
+        const TOTALS_PER_BLOCK: usize = 1 << 13;
         let found = &self.found;
         let events = [found.samples.len(), found.waits.len(), found.calls.len()];
         let more = [found.allocations.len(), found.heap_counts.len()];
         let rows = events.into_iter().chain(more).max().unwrap_or(0);
         rows >= ROWS_PER_BLOCK
-            || found.totals.len() >= rz_format::MAX_TOTALS
+            || found.totals.len() >= TOTALS_PER_BLOCK
             || self.stacks.is_block_full()
             || self.texts.is_block_full()
             || self.call_data.is_block_full()
@@ -413,8 +416,9 @@ impl Tracker {
         std::mem::replace(&mut self.found, empty)
     }
 
-    /// Takes in sums of threads that have been reported.
-    pub(crate) fn add_totals(&mut self, totals: &[RawTotal]) {
+    /// Takes in sums of threads that have been reported. Those of threads that ended
+    /// before `until_ns` are among them, or came before.
+    pub(crate) fn add_totals(&mut self, totals: &[RawTotal], until_ns: u64) {
         for RawTotal { tid, epoch_ns, total } in totals {
             if !self.is_recorded(*tid) {
                 continue;
@@ -423,6 +427,7 @@ impl Tracker {
             let thread = self.ended.find(*tid, *epoch_ns).or_else(goes_on);
             self.found.totals.push(Total { thread, ..total.clone() });
         }
+        self.ended.forget(until_ns);
     }
 
     /// Adds what can only be said in the end: events that are still throttled,
