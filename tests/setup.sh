@@ -50,6 +50,7 @@ dwz dwz
 e2fsprogs mkfs.ext4
 file file
 g++ g++
+gdb gdb
 graphviz dot
 heaptrack heaptrack
 lcov lcov

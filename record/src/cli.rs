@@ -15,6 +15,8 @@ use rz_record::{
 /// How long an attached recording lasts if nothing is said: a profiler that
 /// was left attached by mistake has caused outages.
 const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
+/// The same to see what threads are doing.
+const DUMPED: Duration = Duration::from_millis(100);
 
 /// Percent of a CPU that recording running processes may take.
 const USUAL_CPU_PERCENT: u32 = 25;
@@ -197,11 +199,17 @@ pub(crate) struct Arguments {
     /// Say what can be recorded here, and what to change where something cannot:
     /// each kind of event is tried out on a process of rec's own. With -p, also
     /// which runtimes the process has, and how good their frames will be
-    #[arg(long, conflicts_with_all = ["command", "all"])]
+    #[arg(long, group = "shown", conflicts_with_all = ["command", "all"])]
     pub(crate) check: bool,
 
-    /// With --check, say it in JSON
-    #[arg(long, requires = "check", conflicts_with_all = ["command", "all"])]
+    /// Show what every thread is doing now, by `report`: its stack, and what it waits for.
+    /// This records for 100 ms, or as long as -d says, and stops nothing
+    #[arg(long, group = "shown",
+          conflicts_with_all = ["command", "all", "output", "alloc", "syscalls"])]
+    pub(crate) dump: bool,
+
+    /// With --check and --dump, say it in JSON
+    #[arg(long, requires = "shown")]
     pub(crate) json: bool,
 
     /// What --check tries things out on
@@ -233,6 +241,7 @@ Examples:
   rec -p 4242 --syscalls=network,!poll --slower-than 1ms
   rec -p 4242 --syscalls --syscall-data=100   with what is read and written
   rec -p 4242 --alloc              who allocates, a sample for each 512K
+  rec --dump -p 4242               what all of its threads are doing now
   rec -a --syscalls=summary        exact counts and times, whole machine
   ssh box rec -p 4242 -o - | report -
 
@@ -285,7 +294,7 @@ impl Arguments {
             .map(|word| word.to_string_lossy().into())
             .collect();
         let verbosity = Verbosity {
-            quiet: self.quiet,
+            quiet: self.quiet || self.dump,
             level: match self.verbose {
                 0 => log::LevelFilter::Warn,
                 1 => log::LevelFilter::Info,
@@ -303,10 +312,11 @@ impl Arguments {
             },
             data_bytes: self.syscall_data.unwrap_or(0),
         });
+        let usual = if self.dump { DUMPED } else { DEFAULT_ATTACHED };
         let config = Config {
-            duration: self.duration.or((!starts).then_some(DEFAULT_ATTACHED)),
+            duration: self.duration.or((!starts).then_some(usual)),
             frequency_hz: self.frequency,
-            output: self.output,
+            output: if self.dump { Some("-".into()) } else { self.output },
             force: self.force,
             follow: self.follow || self.all || (starts && !self.no_follow),
             kernel: !self.no_kernel,
@@ -316,7 +326,7 @@ impl Arguments {
                 Tier::Bpf => TierChoice::Bpf,
                 Tier::Perf => TierChoice::Perf,
             },
-            waits: self.off_cpu,
+            waits: self.off_cpu || self.dump,
             calls,
             facts: FactOptions { args: self.args, values: self.env },
             allocations: self
@@ -507,8 +517,10 @@ mod tests {
         check("rec -F 0 -p 7");
         check("rec -d 0 -p 7");
         check("rec -d -1 -p 7");
-        check("rec --json");
         check("rec --json -p 7");
+        check("rec --dump");
+        check("rec --dump -- prog");
+        check("rec --dump -p 7 -o t.rz");
         check("rec --check -a");
         check("rec --max-size 99999999999G -p 7");
         check("rec --max-cpu 0 -p 7");

@@ -3,6 +3,7 @@
 
 mod cli;
 mod syscall_list;
+mod viewer;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -16,6 +17,8 @@ use rz_record::{Ability, CONFINED, EndReason, Progress, RecordError, Summary};
 use rz_text::clean::one_line;
 use rz_text::json::escaped;
 use rz_text::usage::clean_error;
+
+use viewer::Viewer;
 
 /// Takes the progress line away.
 const CLEAR_LINE: &str = "\r\x1b[K";
@@ -32,6 +35,14 @@ fn main() -> ExitCode {
         let pids = arguments.pids();
         return check(arguments.btf, &pids, arguments.json);
     }
+    let viewer = arguments.dump.then(|| Viewer::start(arguments.json)).transpose();
+    let viewer = match viewer {
+        Ok(viewer) => viewer,
+        Err(why) => {
+            say(format_args!("rec: {}\n", one_line(why)));
+            return ExitCode::FAILURE;
+        }
+    };
     let (config, verbosity) = arguments.into_config(&typed);
     env_logger::Builder::new().filter_level(verbosity.level).format(write_log).init();
     let show_progress = !verbosity.quiet && io::stderr().is_terminal();
@@ -52,6 +63,7 @@ fn main() -> ExitCode {
         say(format_args!("{CLEAR_LINE}"));
     }
     match result {
+        Ok(_) if let Some(viewer) = viewer => viewer.finish(),
         Ok(summary) => {
             if !verbosity.quiet {
                 print_summary(&summary);
@@ -59,6 +71,9 @@ fn main() -> ExitCode {
             summary.status.map_or(ExitCode::SUCCESS, exit_code_of)
         }
         Err(error) => {
+            if let Some(mut viewer) = viewer {
+                viewer.stop();
+            }
             say(format_args!("rec: {}\n", one_line(&error)));
             ExitCode::from(match &error {
                 RecordError::Launch { source, .. } if source.kind() == io::ErrorKind::NotFound => {

@@ -111,6 +111,8 @@ pub enum View {
 pub enum SampleView {
     /// What is wrong.
     Doctor,
+    /// What every thread was doing at the end.
+    Dump,
     /// Top functions, hot path and threads.
     Summary {
         /// How many threads to list.
@@ -409,6 +411,8 @@ fn sample_view(
         })
     } else if args.doctor {
         SampleView::Doctor
+    } else if args.dump {
+        SampleView::Dump
     } else if args.tree || args.inverted {
         SampleView::Tree(TreeOptions { direction, min_percent: args.min_percent })
     } else if args.off_cpu {

@@ -354,7 +354,7 @@ fn load_options(config: &Config, path: &Path, filter: &Filter) -> LoadOptions {
     // Of single runs, noise is taken from how they went on; that of allocations
     // is the error of sampling.
     let timeline = match &config.input {
-        Input::One(_) => has_page(config),
+        Input::One(_) => has_page(config) || shows_end(config),
         Input::Sides(sides) => {
             sides.traces.iter().flatten().count() == 2 && config.metric.is_none()
         }
@@ -365,7 +365,7 @@ fn load_options(config: &Config, path: &Path, filter: &Filter) -> LoadOptions {
     let heap = config.heap;
     // A page shows everything there is, however much that is.
     let coarse = has_page(config) && matches!(config.input, Input::One(_));
-    let everything = coarse || asks_doctor(config, path);
+    let everything = coarse || shows_end(config) || asks_doctor(config, path);
     let mut without =
         if everything { Without::default() } else { not_shown(config.event.as_ref()) };
     // Waits that were not over, and sums where exact ones are missing, are made of rows.
@@ -383,6 +383,11 @@ fn load_options(config: &Config, path: &Path, filter: &Filter) -> LoadOptions {
         filter,
         without,
     }
+}
+
+/// Whether it is shown what every thread was doing at the end.
+fn shows_end(config: &Config) -> bool {
+    matches!(config.view, View::Samples(SampleView::Dump))
 }
 
 /// Whether a page for a browser is made.

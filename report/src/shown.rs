@@ -12,6 +12,7 @@ use rz_report::render::style::Style;
 use rz_report::views::annotate::{annotated, write_annotated};
 use rz_report::views::doctor::write_doctor;
 use rz_report::views::document::{Document, Page};
+use rz_report::views::dump::{dump, write_dump};
 use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_sites};
 use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
 use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
@@ -61,6 +62,13 @@ impl Shown<'_> {
                     write_doctor(out, style, name, profile, event, page)
                 };
                 self.write_page(page, text, Page::Doctor)
+            }
+            SampleView::Dump => {
+                let page = || dump(profile, config.limit);
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_dump(out, style, name, profile, event, page)
+                };
+                self.write_page(page, text, Page::Dump)
             }
             &SampleView::Tree(options) => {
                 let page = || tree(profile, event, options);

@@ -30,6 +30,7 @@ const FIRST_ANSWER: u64 = 16_000;
 const VIEWS: &[&[&str]] = &[
     &[],
     &["--doctor"],
+    &["--dump"],
     &["--limit", "1000000"],
     &["--json"],
     &["--tree", "--min-percent", "0"],

@@ -41,7 +41,7 @@ fn every_view_of_a_recording() {
 /// With the numbers of the text, and tables whose rows have all columns.
 fn each_view_is_markdown(trace: &Trace) {
     let path = trace.path();
-    let views: [&[&str]; 8] = [
+    let views: [&[&str]; 9] = [
         &[],
         &["--tree"],
         &["--off-cpu"],
@@ -50,6 +50,7 @@ fn each_view_is_markdown(trace: &Trace) {
         &["--source", "loop_until_deadline"],
         &["--wall"],
         &["--info"],
+        &["--dump"],
     ];
     for view in views {
         let shown = report(&[&[text(&path)], view, &["--markdown"]].concat()).success();

@@ -12,6 +12,7 @@ mod cpu_times;
 mod debuginfod;
 mod diff;
 mod doctor;
+mod dump;
 mod embed;
 mod endings;
 mod exchange;

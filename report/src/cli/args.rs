@@ -96,6 +96,10 @@ pub(super) struct Args {
     /// has the rules. As in: report trace.rz --doctor --json
     #[arg(long, conflicts_with_all = NOT_WITH_DOCTOR, help_heading = "View")]
     pub(super) doctor: bool,
+    /// Show what every thread was doing at the end: its stack, and what it waited for since
+    /// when; of a running process, see rec --dump
+    #[arg(long, conflicts_with_all = NOT_WITH_DUMP, help_heading = "View")]
+    pub(super) dump: bool,
     /// Show the call tree, callers above what they called
     #[arg(long, conflicts_with = "diff", help_heading = "View")]
     pub(super) tree: bool,
@@ -315,6 +319,12 @@ const NOT_WITH_ONE_FUNCTION: [&str; 6] = ["diff", "tree", "inverted", "svg", "li
 /// What the doctor does not show.
 const NOT_WITH_DOCTOR: [&str; 10] =
     ["diff", "tree", "inverted", "svg", "source", "asm", "info", "list", "what", "places"];
+
+/// What is not about the end.
+const NOT_WITH_DUMP: [&str; 12] = [
+    "doctor", "diff", "tree", "inverted", "svg", "source", "asm", "info", "list", "what", "places",
+    "serve",
+];
 
 /// What else may be made of a trace.
 const NOT_WITH_SERVE: [&str; 14] = [

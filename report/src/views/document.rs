@@ -14,6 +14,7 @@ use crate::model::clean::clean;
 use crate::model::truncated::{Truncated, truncated};
 use crate::render::format::hex;
 use crate::views::annotate::AnnotatedPage;
+use crate::views::dump::DumpPage;
 use crate::views::heap::HeapPage;
 use crate::views::heap::sites::SitesPage;
 use crate::views::info::InfoPage;
@@ -78,6 +79,8 @@ pub enum Page<'l> {
     Summary(SummaryPage),
     /// What is wrong.
     Doctor(DoctorPage),
+    /// What every thread was doing at the end.
+    Dump(DumpPage),
     /// The call tree.
     Tree(TreePage),
     /// Why, where and which threads waited.

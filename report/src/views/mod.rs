@@ -3,6 +3,7 @@
 pub mod annotate;
 pub mod doctor;
 pub mod document;
+pub mod dump;
 pub mod flame;
 pub mod header;
 pub mod heap;
@@ -18,3 +19,4 @@ pub mod stacks;
 pub mod summary;
 pub mod syscalls;
 pub mod tree;
+pub mod whole_stack;

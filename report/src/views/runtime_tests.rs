@@ -351,7 +351,7 @@ fn allocations_in_code_of_runtimes() {
       [app+0x1000]  app
 
    3  14.3%  1.0 KiB in 1 object of 1.0 KiB, malloc
-      [kernel+0xffffffff81000000] [kernel]  [kernel]
+      [kernel+0xffffffff81000000] [kernel]
       [app+0x2000]  app
       Job.crunch  job.py:12
       <module>  job.py:20

@@ -11,20 +11,13 @@ use super::amounts::{bytes, bytes_and_margin, count, counted, mean_size, percent
 use super::notes::write_notes;
 use super::write_nothing;
 use crate::model::estimated::{Estimated, ShownSum};
-use crate::model::frames::marked;
-use crate::model::rows::Rows;
-use crate::render::format::{percent, shorten};
+use crate::render::format::percent;
 use crate::render::style::{Paint, Style};
-use crate::render::table::{GAP, MIN_NAME_WIDTH, TableRow, write_table};
+use crate::render::table::{TableRow, write_table};
 use crate::render::title::{some_of, write_title};
 use crate::views::header::write_header;
-pub use page::{ShownSite, SitesPage, StackFrame, Suppressed, SuppressedBy, sites};
-
-/// Functions written of one stack, at most.
-const MAX_WRITTEN_FRAMES: usize = 64;
-
-/// Columns before the functions of a stack.
-const INDENT: &str = "      ";
+use crate::views::whole_stack::write_stack;
+pub use page::{ShownSite, SitesPage, Suppressed, SuppressedBy, sites};
 
 /// Which objects a list is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -152,41 +145,6 @@ fn write_site(
         site.entries.join(", ")
     )?;
     write_stack(out, style, &site.stack)
-}
-
-/// Writes the functions of a stack, leaf first.
-fn write_stack(out: &mut dyn Write, style: Style, stack: &Rows<StackFrame>) -> io::Result<()> {
-    if stack.is_empty() {
-        return writeln!(out, "{INDENT}[no stack]");
-    }
-    for frame in stack.rows.iter().take(MAX_WRITTEN_FRAMES) {
-        let text = marked(&frame.symbol.name, frame.kind);
-        let room = style.width.map(|w| w.saturating_sub(INDENT.len()).max(MIN_NAME_WIDTH));
-        let place = source(frame);
-        let place = if place.is_empty() { place } else { format!("{GAP}{place}") };
-        // A name makes room for its source line as long as it is readable.
-        let left = room.map_or(usize::MAX, |room| room.saturating_sub(place.chars().count()));
-        let (left, place) = match (left < MIN_NAME_WIDTH, room) {
-            (true, Some(room)) => (room, String::new()),
-            _ => (left, place),
-        };
-        writeln!(out, "{INDENT}{}{}", shorten(&text, left), style.paint(Paint::Dim, &place))?;
-    }
-    let more = stack.all().saturating_sub(MAX_WRITTEN_FRAMES) as u64;
-    if more > 0 {
-        writeln!(out, "{INDENT}… {}", crate::render::format::counted(more, "more function"))?;
-    }
-    Ok(())
-}
-
-/// The source line of a function, or else its module.
-fn source(frame: &StackFrame) -> String {
-    let path = frame.file.as_deref().unwrap_or_default();
-    match (path.rsplit('/').next().unwrap_or_default(), frame.line) {
-        ("", _) => frame.symbol.module.clone(),
-        (file, None) => file.to_owned(),
-        (file, Some(number)) => format!("{file}:{number}"),
-    }
 }
 
 /// What was suppressed, and by what.

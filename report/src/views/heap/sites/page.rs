@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use rz_profile::heap::{AllocationKind, Heap, Leaks, Site, Sum, Suppressions};
-use rz_profile::model::{FrameKind, Line, Profile, StackId};
+use rz_profile::model::{Profile, StackId};
 use serde::Serialize;
 
 use super::super::notes::notes;
@@ -11,13 +11,8 @@ use super::super::tables::entry_name;
 use super::{SiteKind, SiteList, SortSites};
 use crate::model::clean::clean;
 use crate::model::estimated::ShownSum;
-use crate::model::frames::{ShownKind, kind_of_frame};
 use crate::model::rows::Rows;
-use crate::model::symbols::Symbol;
-
-/// Functions of one stack on a page, at most: enough for the root of all but
-/// endless recursion, of which a hostile file could have any amount.
-const MAX_FRAMES: usize = 1024;
+use crate::views::whole_stack::{StackFrame, functions_of_stack, same_stacks};
 
 /// Places that allocated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -61,21 +56,6 @@ pub struct ShownSite {
     pub entries: Vec<&'static str>,
     /// The functions of the stack, leaf first; none if no stack is known.
     pub stack: Rows<StackFrame>,
-}
-
-/// A function of a stack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct StackFrame {
-    /// The function.
-    #[serde(flatten)]
-    pub symbol: Symbol,
-    /// What it is.
-    pub kind: ShownKind,
-    /// Path of its source as the compiler recorded it; `null` if unknown.
-    pub file: Option<String>,
-    /// The line in that file, from 1; `null` if unknown.
-    pub line: Option<u32>,
 }
 
 /// Leaks that suppressions left out.
@@ -125,7 +105,7 @@ pub fn sites(profile: &Profile, list: SiteList, suppressions: &Suppressions) -> 
     let site = |place: Place| ShownSite {
         sum: ShownSum::of(heap, &place.sum),
         entries: place.entries.into_iter().map(entry_name).collect(),
-        stack: stack(profile, place.stack),
+        stack: functions_of_stack(profile, place.stack),
     };
     let suppressed = leaks.filter(|_| !suppressions.is_empty());
     SitesPage {
@@ -149,36 +129,6 @@ fn sort(places: &mut [Place], by: SortSites) {
         let ([a, a_next], [b, b_next]) = (key(a), key(b));
         b.total_cmp(&a).then(b_next.total_cmp(&a_next))
     });
-}
-
-/// The functions of a stack, leaf first.
-fn stack(profile: &Profile, stack: Option<StackId>) -> Rows<StackFrame> {
-    let frames = profile.locations_of(stack).flat_map(|location| {
-        let last = location.lines.len().saturating_sub(1);
-        let lines = location.lines.iter().enumerate();
-        let is_inlined = move |index| index < last || location.how.inlined;
-        lines.map(move |(index, line)| (kind_of_frame(location.kind, is_inlined(index)), line))
-    });
-    let mut shown = Rows::default();
-    for (kind, line) in frames {
-        match shown.rows.len() < MAX_FRAMES {
-            true => shown.rows.push(frame(profile, kind, line)),
-            false => shown.left_out += 1,
-        }
-    }
-    shown
-}
-
-fn frame(profile: &Profile, kind: ShownKind, line: &Line) -> StackFrame {
-    let function = &profile.functions[line.function];
-    let [name, module, file] = [&function.name, profile.home_of(line.function), &function.file]
-        .map(|text| clean(text).into_owned());
-    StackFrame {
-        symbol: Symbol { name, module },
-        kind,
-        file: Some(file).filter(|file| !file.is_empty()),
-        line: Some(line.line).filter(|&line| line > 0),
-    }
 }
 
 fn suppressed_by(heap: &Heap, leaks: &Leaks) -> Suppressed {
@@ -222,17 +172,4 @@ fn places<'s>(
     }
     places.iter_mut().for_each(|place| place.entries.sort_unstable());
     places
-}
-
-/// For each stack the first one that looks the same.
-fn same_stacks(profile: &Profile) -> Vec<StackId> {
-    let mut known: FxHashMap<(Option<StackId>, FrameKind, &[Line]), StackId> = FxHashMap::default();
-    let mut same: Vec<StackId> = Vec::with_capacity(profile.stacks.len());
-    for (id, node) in profile.stacks.iter().enumerate() {
-        let location = &profile.locations[node.location];
-        // A caller has a smaller id.
-        let parent = node.parent.map(|parent| same[parent]);
-        same.push(*known.entry((parent, location.kind, &location.lines)).or_insert(id));
-    }
-    same
 }
