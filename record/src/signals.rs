@@ -1,4 +1,4 @@
-//! Signals that end a recording, read one at a time instead of interrupting.
+//! Signals that end a recording or a file of it, read one at a time instead of interrupting.
 
 use std::fs;
 use std::io;
@@ -12,6 +12,9 @@ use nix::unistd::Pid;
 
 /// `si_code` of a signal that the kernel sent, as for Ctrl-C.
 const SI_KERNEL: i32 = 0x80;
+
+/// Asks for the next file.
+const FOR_NEXT_FILE: Signal = Signal::SIGUSR1;
 
 /// The signals that end a recording.
 pub(crate) struct Signals {
@@ -31,7 +34,8 @@ pub(crate) struct Interrupt {
 impl Signals {
     /// Blocks the signals in this thread and those it starts. They are read
     /// from here.
-    pub(crate) fn block() -> io::Result<Self> {
+    /// One of them asks for the next file, if there is to be one.
+    pub(crate) fn block(rotates: bool) -> io::Result<Self> {
         let original = SigSet::thread_get_mask()?;
         // What may not grow any more is an error to the one that writes it, and no
         // reason to be killed.
@@ -44,6 +48,9 @@ impl Signals {
         // Under nohup, a hangup is to be ignored.
         if !is_ignored(Signal::SIGHUP) {
             set.add(Signal::SIGHUP);
+        }
+        if rotates {
+            set.add(FOR_NEXT_FILE);
         }
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
@@ -90,6 +97,11 @@ fn is_ignored(signal: Signal) -> bool {
 }
 
 impl Interrupt {
+    /// Whether it asks for the next file, and not for the end.
+    pub(crate) fn is_for_next_file(self) -> bool {
+        self.signal == Some(FOR_NEXT_FILE)
+    }
+
     /// Sends the same signal to a process.
     pub(crate) fn send_to(self, pid: u32) {
         if let Err(error) = kill(Pid::from_raw(pid as i32), self.signal) {

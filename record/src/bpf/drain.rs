@@ -5,14 +5,14 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::attach::Attachment;
-use super::layout::{LOSSES, python, total};
+use super::layout::{LOSSES, python};
 use super::rings::Taken;
 use crate::capture::Capture;
 use crate::host::now_ns;
 use crate::learned::Learned;
 use crate::limits::Restraint;
 use crate::perf::drain_ring;
-use crate::queue::Batch;
+use crate::queue::{Batch, Handover};
 
 /// Bytes of calls taken at one time above which fewer are asked for.
 const MANY_CALL_BYTES: usize = 6 << 20;
@@ -136,15 +136,19 @@ impl Capture for Attachment {
         self.end()
     }
 
+    fn hand_over(&mut self, batch: &mut Batch) -> Handover {
+        self.lose_all(batch);
+        let totals = self.handed_over.hand_over(&self.totals);
+        Handover { totals, ..Handover::default() }
+    }
+
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
         let mut batch = Batch::default();
-        if let Some(heap) = &self.heap {
-            heap.lose(&mut batch);
-        }
-        self.lose_skipped(&mut batch);
+        self.lose_all(&mut batch);
         let mut goes_on = true;
+        let handed_over = &self.handed_over;
         self.totals.for_each(|key, value| {
-            batch.totals.extend(total(key, value));
+            batch.totals.extend(handed_over.since(key, value));
             if batch.totals.len() >= TOTALS_PER_BATCH {
                 goes_on = hand_over(std::mem::take(&mut batch));
             }
@@ -157,6 +161,14 @@ impl Capture for Attachment {
 }
 
 impl Attachment {
+    /// Notes what is only looked up at the end of a file.
+    fn lose_all(&mut self, batch: &mut Batch) {
+        if let Some(heap) = &mut self.heap {
+            heap.lose(batch);
+        }
+        self.lose_skipped(batch);
+    }
+
     fn report_losses(&mut self, batch: &mut Batch, now_ns: u64) {
         for (index, (class, reason)) in LOSSES.into_iter().enumerate() {
             let Ok(count) = self.losses.sum(index as u32) else { continue };

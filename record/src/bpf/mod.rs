@@ -5,6 +5,7 @@ mod attach;
 mod drain;
 mod error;
 mod events;
+mod handed_over;
 mod heap;
 mod layout;
 mod maps;

@@ -1,12 +1,17 @@
 //! Which thread a thread id meant at some time in the past.
 
+use std::collections::VecDeque;
+
 use rustc_hash::FxHashMap;
+use rz_format::Process;
 
 /// Ended threads remembered; beyond that, all are forgotten.
 const MAX_ENDED: usize = 1 << 20;
 /// For how long after its end is reported a thread may still be seen: it has
 /// to give back its memory.
 const LAST_STEPS_NS: u64 = 10_000_000_000;
+/// Threads remembered that may be seen in the next file, at most.
+const MAX_LEFT: usize = 1 << 16;
 
 /// Threads that have ended, by thread id.
 #[derive(Debug, Default)]
@@ -14,16 +19,73 @@ pub(super) struct EndedThreads {
     /// Times of ends with the threads' numbers, oldest first.
     by_tid: FxHashMap<u32, Vec<(u64, u32)>>,
     count: usize,
+    /// The latest, in order of their ends.
+    left: VecDeque<Left>,
+    /// Those of the file before that ended shortly before its end, by thread id.
+    of_file_before: FxHashMap<u32, Vec<Left>>,
+    /// Numbers of processes, by those that they had in the file before.
+    numbers_now: FxHashMap<u32, u32>,
+}
+
+/// What the next file has to be told of a thread that has ended, if it is still seen.
+#[derive(Debug, Clone)]
+pub(super) struct Left {
+    pub(super) tid: u32,
+    pub(super) end_ns: u64,
+    pub(super) name: String,
+    /// Its process, with the number that it has in this file.
+    pub(super) process: Process,
 }
 
 impl EndedThreads {
     /// Remembers the end of thread number `id`.
     pub(super) fn add(&mut self, tid: u32, end_ns: u64, id: u32) {
         if self.count >= MAX_ENDED {
-            *self = EndedThreads::default();
+            (self.by_tid, self.count) = (FxHashMap::default(), 0);
         }
-        self.by_tid.entry(tid).or_default().push((end_ns, id));
+        let ended = self.by_tid.entry(tid).or_default();
+        let at = ended.partition_point(|(other_ns, _)| *other_ns <= end_ns);
+        ended.insert(at, (end_ns, id));
         self.count += 1;
+    }
+
+    /// Remembers it for the next file as well.
+    pub(super) fn leave(&mut self, left: Left) {
+        let is_over = |other: &Left| left.end_ns.saturating_sub(other.end_ns) >= LAST_STEPS_NS;
+        while self.left.len() >= MAX_LEFT || self.left.front().is_some_and(is_over) {
+            self.left.pop_front();
+        }
+        self.left.push_back(left);
+    }
+
+    /// For a file that begins at `start_ns`: nothing yet, but for what may still be seen.
+    pub(super) fn next_file(self, start_ns: u64) -> Self {
+        let EndedThreads { by_tid: _, count: _, left, of_file_before: _, numbers_now: _ } = self;
+        let mut next = EndedThreads::default();
+        for left in left {
+            if start_ns.saturating_sub(left.end_ns) < LAST_STEPS_NS {
+                next.of_file_before.entry(left.tid).or_default().push(left);
+            }
+        }
+        next
+    }
+
+    /// A process has this number now, and had another one in the file before.
+    pub(super) fn is_now(&mut self, earlier: u32, number: u32) {
+        self.numbers_now.insert(earlier, number);
+    }
+
+    /// The number of a process that had this one in the file before.
+    pub(super) fn number_now(&self, earlier: u32) -> Option<u32> {
+        self.numbers_now.get(&earlier).copied()
+    }
+
+    /// Takes out the thread with this id that ended shortly before this file, at a time
+    /// that `is_it`: the first one of these.
+    pub(super) fn take_left(&mut self, tid: u32, is_it: impl Fn(u64) -> bool) -> Option<Left> {
+        let left = self.of_file_before.get_mut(&tid)?;
+        let at = left.iter().position(|left| is_it(left.end_ns))?;
+        Some(left.remove(at))
     }
 
     /// The number of the ended thread that began at `start_ns` and had this

@@ -9,6 +9,7 @@ use rz_format::{
 
 use super::cpu_times::Ran;
 use super::facts::{completed, process_facts};
+use super::identity::Left;
 use super::process::{LeftOut, Origin, Process, Thread, ThreadStack};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
@@ -59,7 +60,7 @@ impl Tracker {
     }
 
     /// Takes down the facts of a process, if it was not gone too soon.
-    fn record_facts(&mut self, process: u32, facts: Option<ProcessFacts>) {
+    pub(super) fn record_facts(&mut self, process: u32, facts: Option<ProcessFacts>) {
         let Some(facts) = facts.filter(|_| self.facts_left > 0) else { return };
         self.facts_left -= 1;
         let facts = ProcessFacts { process, ..facts };
@@ -73,7 +74,7 @@ impl Tracker {
         }
     }
 
-    fn record_belongings(&mut self, process: u32, time_ns: u64, belongings: Belongings) {
+    pub(super) fn record_belongings(&mut self, process: u32, time_ns: u64, belongings: Belongings) {
         if let Some(path) = belongings.directory {
             let directory = WorkingDirectory { process, path };
             self.found.records.push(Record::WorkingDirectory(directory));
@@ -91,7 +92,7 @@ impl Tracker {
         if self.threads.contains_key(&moment.tid) {
             return;
         }
-        if self.ended.just_ended(moment.tid, moment.time_ns).is_some() {
+        if self.just_ended(moment).is_some() {
             return;
         }
         if !self.processes.contains_key(&moment.pid) {
@@ -266,6 +267,12 @@ impl Tracker {
         if self.policy.scope != Scope::Opened || self.policy.hooked {
             self.ended.add(tid, time_ns, thread.id);
         }
+        if self.policy.rotates
+            && let Some(process) = self.processes.get(&thread.pid)
+        {
+            let (name, process) = (thread.name, process.record(thread.pid));
+            self.ended.leave(Left { tid, end_ns: time_ns, name, process });
+        }
         self.found.records.push(Record::ThreadExit(Exit { id: thread.id, time_ns }));
         if let Entry::Occupied(mut process) = self.processes.entry(thread.pid) {
             process.get_mut().live_threads -= 1;
@@ -306,7 +313,7 @@ impl Tracker {
         }
     }
 
-    fn new_process(&mut self, pid: u32, start_ns: u64, origin: Origin) -> u32 {
+    pub(super) fn new_process(&mut self, pid: u32, start_ns: u64, origin: Origin) -> u32 {
         self.hooked.forget_code(pid);
         self.stacks.python_ends.forget();
         let id = self.next_process;
@@ -317,7 +324,7 @@ impl Tracker {
         id
     }
 
-    fn new_thread(
+    pub(super) fn new_thread(
         &mut self,
         pid: u32,
         process: u32,
