@@ -62,13 +62,15 @@ impl Chunk {
 
 #[cfg(test)]
 mod tests {
-    use rz_alloc_ring::{first_word, tag};
+    use rz_alloc_ring::{clock, first_word, tag};
 
     use super::*;
+    use crate::host::now_ns;
 
     #[test]
     fn chunks_are_cut_between_events() {
-        let word = |ticks| first_word(ticks, tag::FREE);
+        let base = now_ns();
+        let word = |ticks| first_word(base + ticks, tag::FREE);
         let chunk = Chunk {
             slot: 1,
             taken: 0,
@@ -76,13 +78,13 @@ mod tests {
             tid: 8,
             first_ns: 0,
             last_ns: 0,
-            ticks: Ticks::start(0),
+            ticks: Ticks::start(clock::MONOTONIC),
             words: vec![word(1000), 0xa, word(2000), 0xb, word(3000), 0xc],
             counts: HeapCounts::default(),
             born_ns: 0,
             malloc: 0,
         };
-        let ns = |ticks| chunk.ticks.to_ns(ticks);
+        let ns = |ticks| chunk.ticks.to_ns(base + ticks);
         let chunk = Chunk { first_ns: ns(1000), last_ns: ns(3000), ..chunk.clone() };
         let check = |time_ns, expected: usize| {
             let (before, after) = chunk.clone().cut(time_ns);

@@ -61,7 +61,8 @@ impl Tracker {
             next_data,
             found,
             later_events,
-            unsettled,
+            // All of it was handed on.
+            unsettled: _,
             hooked,
             counts,
             weight,
@@ -81,7 +82,6 @@ impl Tracker {
             next_data,
             found: Findings { records: later_events.clone(), ..found },
             later_events,
-            unsettled,
             hooked: hooked.next_file(),
             weight,
             last_seen,
