@@ -17,7 +17,7 @@ use super::{Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
 use crate::hotspot;
-use crate::python::Interpreter;
+use crate::python::{Interpreter, Walk};
 use crate::v8::Engine;
 
 impl Tracker {
@@ -108,7 +108,20 @@ impl Tracker {
     }
 
     pub(super) fn map(&mut self, pid: u32, time_ns: u64, entry: MapEntry) {
-        let Some(process) = self.processes.get_mut(&pid) else { return };
+        if let Some((runtime, walk)) = self.map_for_us(pid, time_ns, entry) {
+            self.stacks.learned.pythons.add(pid, runtime, walk);
+        }
+    }
+
+    /// Takes in a mapping. Returns where a CPython is that was found by it, which capturing
+    /// is to be told unless it knows.
+    pub(super) fn map_for_us(
+        &mut self,
+        pid: u32,
+        time_ns: u64,
+        entry: MapEntry,
+    ) -> Option<(u64, Walk)> {
+        let process = self.processes.get_mut(&pid)?;
         let is_file = entry.is_file();
         if is_file && process.exe.is_empty() {
             // The kernel maps a program before the libraries it needs.
@@ -116,23 +129,23 @@ impl Tracker {
             self.found.records.push(Record::Process(process.record(pid)));
         }
         if !process.map(entry.clone()) {
-            return;
+            return None;
         }
         self.hooked.forget_code(pid);
         if !is_file {
-            return;
+            return None;
         }
         let module =
             self.stacks.modules.of_mapping(&entry, pid, process.id, &mut self.found.records);
         if let Some(mapping) = process.space.find_mut(entry.start) {
             mapping.module = Some(module);
         }
+        let mut found = None;
         if process.python.is_none()
             && let Some((build, bias)) = self.stacks.modules.python(module, &entry)
         {
             let python = Interpreter::new(Arc::clone(build), module, bias);
-            let (runtime, walk) = python.walk();
-            self.stacks.learned.pythons.add(pid, runtime, walk);
+            found = Some(python.walk());
             process.python = Some(python);
         }
         if process.v8.is_none()
@@ -158,6 +171,7 @@ impl Tracker {
             self.watch_publisher(pid);
         }
         self.watch_dump(pid, id, &entry);
+        found
     }
 
     pub(super) fn exec(&mut self, event: &RawEvent<'_>, owner: u32, name: &str) {

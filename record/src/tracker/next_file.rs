@@ -122,7 +122,8 @@ impl Tracker {
         let exe = origin.exe.clone();
         let id = self.new_process(pid, 0, origin);
         for entry in mappings {
-            self.map(pid, 0, entry);
+            // Capturing knows of its CPython, unless the process is gone by now.
+            let _ = self.map_for_us(pid, 0, entry);
         }
         if let Some(process) = self.processes.get_mut(&pid) {
             process.publishes |= publishes;
