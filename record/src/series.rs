@@ -15,7 +15,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::OFlag;
@@ -27,7 +26,7 @@ use crate::store::new_header;
 
 const WHOLE: &str = ".rz";
 const PART: &str = ".rz.part";
-/// How often another name is tried, a millisecond later each time.
+/// How often another name is tried, that of a millisecond later each time.
 const ATTEMPTS: u32 = 1000;
 
 /// The files of a recording.
@@ -90,10 +89,11 @@ impl Series {
         &self.folder
     }
 
-    /// Creates the next file, under a name that nothing has.
-    pub(crate) fn next(&self) -> Result<(Unpublished, FileHeader), OutputError> {
+    /// Creates the file that begins at a time on the trace's clock, under a name that
+    /// nothing has.
+    pub(crate) fn next(&self, begins_ns: u64) -> Result<(Unpublished, FileHeader), OutputError> {
+        let mut header = new_header(begins_ns);
         for _ in 0..ATTEMPTS {
-            let header = new_header();
             let name = format!("{}-{}", self.prefix, time_of_name(header.created_unix_ns / MS));
             let whole = self.folder.join(format!("{name}{WHOLE}"));
             if fs::symlink_metadata(&whole).is_err() {
@@ -101,11 +101,15 @@ impl Series {
                 match Unpublished::create(&part, false) {
                     Err(OutputError::Exists(_)) => {}
                     Err(OutputError::Create { source, .. })
-                        if is_full(&source) && self.make_room() => {}
+                        if is_full(&source) && self.make_room() =>
+                    {
+                        continue;
+                    }
                     created => return created.map(|file| (file, header)),
                 }
             }
-            thread::sleep(Duration::from_millis(1));
+            header.created_unix_ns += MS;
+            header.created_ns += MS;
         }
         Err(OutputError::Exists(self.folder.clone()))
     }
@@ -241,6 +245,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::host::now_ns;
 
     fn series(folder: &Path, bytes: Option<u64>) -> Series {
         Series::new(folder, "a host", "../p", Keep { bytes, time: None }).unwrap()
@@ -256,7 +261,7 @@ mod tests {
 
     /// Writes a file with some bytes behind its header.
     fn write(series: &Series, bytes: usize) -> TraceFile {
-        let (file, header) = series.next().unwrap();
+        let (file, header) = series.next(now_ns()).unwrap();
         let mut handle = file.handle().unwrap();
         handle.write_all(&header.to_bytes()).unwrap();
         handle.write_all(&vec![0; bytes]).unwrap();

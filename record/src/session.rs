@@ -122,7 +122,7 @@ fn create(config: &Config, whom: &Whom) -> Result<Created, OutputError> {
         let host: Host = describe(0);
         let (program, _) = name_of(&config.target, whom);
         let series = Series::new(folder, &host.hostname, &program, rotation.keep)?;
-        let (file, header) = series.next()?;
+        let (file, header) = series.next(now_ns())?;
         return Ok(Created { file, header, series: Some(Arc::new(series)) });
     }
     let file = match (output, &config.target) {
@@ -135,7 +135,7 @@ fn create(config: &Config, whom: &Whom) -> Result<Created, OutputError> {
             Unpublished::create(&path, config.force)
         }
     }?;
-    Ok(Created { file, header: new_header(), series: None })
+    Ok(Created { file, header: new_header(now_ns()), series: None })
 }
 
 /// A recording that has begun.

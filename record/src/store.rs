@@ -48,10 +48,12 @@ pub(crate) struct Stored {
     pub(crate) bytes: u64,
 }
 
-/// The header of a file that begins now.
-pub(crate) fn new_header() -> FileHeader {
-    let created = clocks();
-    FileHeader::new(trace_id(&created), created.realtime_ns, created.monotonic_ns)
+/// The header of a file that begins at a time on the trace's clock, which is now or was a
+/// moment ago.
+pub(crate) fn new_header(begins_ns: u64) -> FileHeader {
+    let now = clocks();
+    let ago_ns = now.monotonic_ns.saturating_sub(begins_ns);
+    FileHeader::new(trace_id(&now), now.realtime_ns.saturating_sub(ago_ns), begins_ns)
 }
 
 /// Begins a trace with its header and `first`, before the file gets its name:
@@ -136,7 +138,7 @@ impl Target {
                 _ => {}
             }
         }
-        let (file, header) = series.next()?;
+        let (file, header) = series.next(start_ns)?;
         let writer = begin(&file, &header, &first, Some(&series))?;
         let file = file.publish()?;
         Ok(Target { writer, file, first, series: Some(series), file_bytes })
