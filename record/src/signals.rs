@@ -21,6 +21,8 @@ pub(crate) struct Signals {
     fd: SignalFd,
     /// The signal mask that we were started with.
     original: SigSet,
+    /// Whether one of them asks for the next file.
+    rotates: bool,
 }
 
 /// Such a signal has come.
@@ -54,7 +56,7 @@ impl Signals {
         }
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Signals { fd, original })
+        Ok(Signals { fd, original, rotates })
     }
 
     /// The signal mask that we were started with, which a program that we
@@ -63,11 +65,16 @@ impl Signals {
         self.original
     }
 
-    /// Lets signals have their usual effect while `run` runs: what a hung disk
+    /// Lets signals that end have their usual effect while `run` runs: what a hung disk
     /// or file system holds up can then still be ended.
     pub(crate) fn with_usual_effect<T>(&self, run: impl FnOnce() -> T) -> io::Result<T> {
         let ours = SigSet::thread_get_mask()?;
-        self.original.thread_set_mask()?;
+        let mut mask = self.original;
+        if self.rotates {
+            // It would end us, which nobody has asked for.
+            mask.add(FOR_NEXT_FILE);
+        }
+        mask.thread_set_mask()?;
         let result = run();
         ours.thread_set_mask()?;
         Ok(result)

@@ -191,7 +191,9 @@ fn files_add_up_to_the_plan() {
     for path in &files {
         let folded = conv(&[text(path), "--to", "folded", "-o", "-"]).success();
         let folded = Folded::parse(&folded.stdout);
-        assert!(folded.share_in_order(&["main", "one_round"]) > 0.3, "{}", folded.head(5));
+        // The last one may be of a moment.
+        let share = folded.share_in_order(&["main", "one_round"]);
+        assert!(share > 0.3 || folded.total() < 50, "{}", folded.head(5));
         assert_eq!(folded.count("[lost]"), 0, "{}", folded.head(5));
         let calls = report(&[text(path), "--syscalls"]).success();
         assert!(calls.stdout.contains("getppid"), "{calls}");
