@@ -17,7 +17,7 @@ use crate::event::{RawEvent, Source};
 use crate::host::now_ns;
 use crate::learned::Learned;
 use crate::limits::{Governor, Use, Verdict};
-use crate::queue::{Batch, QueueGauge, Room};
+use crate::queue::{Batch, Handover, QueueGauge, Room};
 use crate::shared::Shared;
 
 /// How often buffers are emptied when nothing asks for it sooner.
@@ -32,6 +32,9 @@ const COMMIT_DELAY_NS: u64 = 2_000_000;
 const KEEP_UP_TO: usize = 8 << 20;
 /// Bytes waiting to be unwound above which the end of a recording waits.
 const LONG_QUEUE: usize = 24 << 20;
+/// How long a file lasts at least, whoever asks for the next one: the one before has to
+/// be closed by then.
+const SHORTEST_FILE_NS: u64 = 250_000_000;
 /// How late the end may be noticed.
 const LATE: Duration = Duration::from_millis(500);
 /// How long it waits before it looks again.
@@ -95,6 +98,10 @@ pub(crate) trait Capture: Send {
     /// the buffers hold, and this is to be called again when they are empty.
     fn disable(&mut self) -> bool;
 
+    /// Adds to `batch` what is known of all that was captured until now, when a file ends
+    /// and the next one begins; of sums, what came since it was last called.
+    fn hand_over(&mut self, batch: &mut Batch) -> Handover;
+
     /// Gives what is only known in the end to `hand_over`, batch by batch, as
     /// long as that takes them.
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool);
@@ -148,11 +155,46 @@ impl Stop {
     }
 }
 
+/// When files end that are followed by others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rotation {
+    /// After how long, in nanoseconds; `None` for only when it is asked for.
+    every_ns: Option<u64>,
+    began_ns: u64,
+}
+
+impl Rotation {
+    /// For a recording whose first file began at `start_ns`.
+    pub(crate) fn new(start_ns: u64, every: Option<Duration>) -> Self {
+        let every_ns = every.map(|every| u64::try_from(every.as_nanos()).unwrap_or(u64::MAX));
+        Rotation { every_ns, began_ns: start_ns }
+    }
+
+    /// Whether the file is to end now. If it was asked for, that stays so until it can.
+    fn is_due(&mut self, now_ns: u64, shared: &Shared) -> bool {
+        let age_ns = now_ns.saturating_sub(self.began_ns);
+        if age_ns < SHORTEST_FILE_NS {
+            return false;
+        }
+        let is_old = self.every_ns.is_some_and(|every_ns| age_ns >= every_ns);
+        let is_due = shared.take_next_file() || is_old;
+        if is_due {
+            self.began_ns = match self.every_ns {
+                // Not a moment later each time.
+                Some(every_ns) if is_old => now_ns - age_ns % every_ns,
+                _ => now_ns,
+            };
+        }
+        is_due
+    }
+}
+
 /// Takes what is captured into `batches` until `stop` says so, then all the rest.
 /// Batches that come back through `empty` are used again.
 pub(crate) fn drain(
     mut capture: Box<dyn Capture>,
     stop: &Stop,
+    mut rotation: Option<Rotation>,
     shared: &Shared,
     learned: &Learned,
     queue: &QueueGauge,
@@ -211,6 +253,13 @@ pub(crate) fn drain(
         batch.backlog = queue.bytes();
         batch.notes.append(&mut notes);
         capture.fill(&mut batch, learned);
+        if !is_over
+            && let Some(rotation) = &mut rotation
+            && rotation.is_due(now_ns(), shared)
+        {
+            let handover = capture.hand_over(&mut batch);
+            batch.handover = Some(Handover { time_ns: now_ns(), ..handover });
+        }
         let hand_over = |batch: Batch| {
             queue.add(batch.size());
             batches.send(batch).is_ok()
@@ -284,7 +333,31 @@ mod tests {
         fn disable(&mut self) -> bool {
             true
         }
+        fn hand_over(&mut self, _: &mut Batch) -> Handover {
+            Handover::default()
+        }
         fn finish(&mut self, _: &mut dyn FnMut(Batch) -> bool) {}
+    }
+
+    #[test]
+    fn files_end_in_time_and_when_asked() {
+        const SECOND: u64 = 1_000_000_000;
+        let shared = Shared::default();
+        let mut rotation = Rotation::new(SECOND, Some(Duration::from_secs(60)));
+        let mut is_due = |tenths: u64| rotation.is_due(SECOND + tenths * SECOND / 10, &shared);
+        assert_eq!([10, 599, 600, 601].map(&mut is_due), [false, false, true, false]);
+        // A late one does not delay those that follow.
+        assert_eq!([1203, 1799, 1800].map(&mut is_due), [true, false, true]);
+        // Nor does a recorder that was held up make up for what it has missed.
+        assert_eq!([4803, 4810, 5399, 5400].map(&mut is_due), [true, false, false, true]);
+        shared.ask_for_next_file();
+        assert_eq!([5401, 5405, 5406].map(&mut is_due), [false, true, false]);
+        assert_eq!([6004, 6005].map(&mut is_due), [false, true]);
+
+        let mut rotation = Rotation::new(SECOND, None);
+        assert!(!rotation.is_due(SECOND << 20, &shared));
+        shared.ask_for_next_file();
+        assert!(rotation.is_due(SECOND << 20, &shared));
     }
 
     #[test]
@@ -296,7 +369,8 @@ mod tests {
         let has_waited = AtomicBool::new(false);
         let capture = Box::new(Waits { waits, has_waited, stop: Arc::clone(&stop) });
         let gauge = QueueGauge::default();
-        drain(capture, &stop, &Shared::default(), &Learned::default(), &gauge, &batches, &empty);
+        let (shared, learned) = (Shared::default(), Learned::default());
+        drain(capture, &stop, None, &shared, &learned, &gauge, &batches, &empty);
         assert_eq!(waited.iter().collect::<Vec<_>>(), [FIRST_INTERVAL, INTERVAL]);
         drop(batches);
         assert_eq!(taken.iter().count(), 3);

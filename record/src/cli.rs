@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
-    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Limits,
-    MAX_DATA_BYTES, MAX_STACK_BYTES, Target, TierChoice,
+    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Keep, Limits,
+    MAX_DATA_BYTES, MAX_STACK_BYTES, Rotation, Target, TierChoice,
 };
 
 /// How long an attached recording lasts if nothing is said: a profiler that
@@ -17,6 +17,13 @@ use rz_record::{
 const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
 /// The same to see what threads are doing.
 const DUMPED: Duration = Duration::from_millis(100);
+
+/// How often samples are taken, and from which length on waits and calls are in detail: for
+/// a closer look, and for what is left on.
+const USUAL_FREQUENCY: u32 = 99;
+const USUAL_THRESHOLD: Duration = Duration::from_millis(1);
+const LOW_FREQUENCY: u32 = 19;
+const HIGH_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// Percent of a CPU that recording running processes may take.
 const USUAL_CPU_PERCENT: u32 = 25;
@@ -53,10 +60,10 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
 
-    /// Samples per second of CPU time
+    /// Samples per second of CPU time [default: 99, or 19 with --rotate]
     #[arg(short = 'F', long, short_alias = 'r', visible_alias = "rate", value_name = "HZ",
-          default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..))]
-    frequency: u32,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    frequency: Option<u32>,
 
     /// Write the trace here; `-` is standard output [default:
     /// COMMAND-PID-TIME.rz]
@@ -66,6 +73,19 @@ pub(crate) struct Arguments {
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
+
+    /// Go on until a signal or the end of the targets, and begin another file after this
+    /// time (10m, 1h) or size (100M; both may be given), or on SIGUSR1. -o is a directory
+    /// then, for files HOST-PROGRAM-TIME.rz, each of which is a trace of its own
+    #[arg(long, value_name = "TIME|SIZE", conflicts_with = "force", value_parser = parse_amount,
+          help_heading = "One file after another")]
+    rotate: Vec<Amount>,
+
+    /// Keep only so much of these files (2G, or those of the last 7d; both may be given): the
+    /// oldest are removed first. When the disk is full, they are as well
+    #[arg(long, value_name = "SIZE|TIME", requires = "rotate", value_parser = parse_amount,
+          help_heading = "One file after another")]
+    keep: Vec<Amount>,
 
     /// Record child processes too [default when starting a command]
     #[arg(long, overrides_with = "no_follow")]
@@ -138,10 +158,10 @@ pub(crate) struct Arguments {
     alloc_limit: u32,
 
     /// Waits and calls that take so long get a stack each; of shorter ones, one
-    /// gets a stack for so much of their time
-    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = parse_duration,
+    /// gets a stack for so much of their time [default: 1ms, or 10ms with --rotate]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration,
           help_heading = "More than samples")]
-    stack_threshold: Duration,
+    stack_threshold: Option<Duration>,
 
     /// Record the arguments of processes, too, not only the first word of
     /// their command line. They may be secret
@@ -179,7 +199,8 @@ pub(crate) struct Arguments {
           help_heading = "Limits")]
     max_rss: u64,
 
-    /// Stop when the file reaches this size: bytes, or with K, M or G
+    /// Stop when the file reaches this size: bytes, or with K, M or G. With --rotate, begin
+    /// the next one
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = parse_size,
           help_heading = "Limits")]
     max_size: u64,
@@ -244,6 +265,8 @@ Examples:
   rec --dump -p 4242               what all of its threads are doing now
   rec -a --syscalls=summary        exact counts and times, whole machine
   ssh box rec -p 4242 -o - | report -
+  rec -a --off-cpu --syscalls=summary --rotate 10m --keep 2G -o /var/lib/rz
+                                   left on, at a low rate: files of 10 minutes
 
 What processes are called and run with is recorded, too: the first word of the
 command line, executable, user, control group, limits and the names of
@@ -312,10 +335,17 @@ impl Arguments {
             },
             data_bytes: self.syscall_data.unwrap_or(0),
         });
+        let rotation = rotation(&self.rotate, &self.keep);
+        let (frequency, threshold) = match rotation {
+            None => (USUAL_FREQUENCY, USUAL_THRESHOLD),
+            Some(_) => (LOW_FREQUENCY, HIGH_THRESHOLD),
+        };
         let usual = if self.dump { DUMPED } else { DEFAULT_ATTACHED };
+        let goes_on = starts || rotation.is_some();
         let config = Config {
-            duration: self.duration.or((!starts).then_some(usual)),
-            frequency_hz: self.frequency,
+            duration: self.duration.or((!goes_on).then_some(usual)),
+            frequency_hz: self.frequency.unwrap_or(frequency),
+            rotation,
             output: if self.dump { Some("-".into()) } else { self.output },
             force: self.force,
             follow: self.follow || self.all || (starts && !self.no_follow),
@@ -332,7 +362,7 @@ impl Arguments {
             allocations: self
                 .alloc
                 .map(|interval| AllocationOptions { interval, limit_percent: self.alloc_limit }),
-            stack_threshold_ns: nanos(self.stack_threshold),
+            stack_threshold_ns: nanos(self.stack_threshold.unwrap_or(threshold)),
             types: self.btf,
             limits: Limits {
                 max_rss: self.max_rss,
@@ -426,6 +456,51 @@ fn parse_stack_size(text: &str) -> Result<u32, String> {
     }
 }
 
+/// A time or a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Amount {
+    Time(Duration),
+    Bytes(u64),
+}
+
+/// A size ends in a large letter, as `10M`; `10m` are minutes.
+fn parse_amount(text: &str) -> Result<Amount, String> {
+    let amount = match text.ends_with(['K', 'M', 'G']) {
+        true => parse_size(text).map(Amount::Bytes),
+        false => parse_duration(text).map(Amount::Time),
+    };
+    match amount {
+        Err(why) => Err(format!("{why}: give a time such as 10m or a size such as 100M")),
+        Ok(Amount::Time(time)) if time < LEAST_TIME => Err("must be at least 1s".to_owned()),
+        Ok(Amount::Bytes(bytes)) if bytes < LEAST_BYTES => Err("must be at least 64K".to_owned()),
+        Ok(amount) => Ok(amount),
+    }
+}
+
+/// Less is not worth a file.
+const LEAST_TIME: Duration = Duration::from_secs(1);
+const LEAST_BYTES: u64 = 64 << 10;
+
+/// What is asked for of files that follow each other, if anything is.
+fn rotation(rotate: &[Amount], keep: &[Amount]) -> Option<Rotation> {
+    let time = |amounts: &[Amount]| {
+        let times = amounts.iter().filter_map(|amount| match amount {
+            Amount::Time(time) => Some(*time),
+            Amount::Bytes(_) => None,
+        });
+        times.min()
+    };
+    let bytes = |amounts: &[Amount]| {
+        let sizes = amounts.iter().filter_map(|amount| match amount {
+            Amount::Time(_) => None,
+            Amount::Bytes(bytes) => Some(*bytes),
+        });
+        sizes.min()
+    };
+    let keep = Keep { bytes: bytes(keep), time: time(keep) };
+    (!rotate.is_empty()).then(|| Rotation { time: time(rotate), bytes: bytes(rotate), keep })
+}
+
 fn parse_memory(text: &str) -> Result<u64, String> {
     match parse_size(text)? {
         size if size < LEAST_MEMORY => Err("must be at least 128M".to_owned()),
@@ -505,6 +580,32 @@ mod tests {
         error(&["rec", "-p", "7,nginx"], "`pidof nginx` finds");
         error(&["rec", "-p", "7", "--tid", "8"], "cannot be used with");
         error(&["rec", "--tid", "8", "--alloc"], "cannot be used with");
+    }
+
+    #[test]
+    fn files_follow_each_other() {
+        let config = parse("rec -a --rotate 10m --rotate 100M --keep 2G --keep 7d -o d").unwrap();
+        let keep = Keep { bytes: Some(2 << 30), time: Some(Duration::from_secs(7 * 86_400)) };
+        let time = Some(Duration::from_secs(600));
+        assert_eq!(config.rotation, Some(Rotation { time, bytes: Some(100 << 20), keep }));
+        // It goes on, at a low rate.
+        assert_eq!((config.duration, config.frequency_hz), (None, 19));
+        assert_eq!(config.stack_threshold_ns, 10_000_000);
+        let asked = parse("rec -d 60 -F 99 --stack-threshold 1ms -p 7 --rotate 10").unwrap();
+        assert_eq!((asked.duration, asked.frequency_hz), (Some(Duration::from_secs(60)), 99));
+        assert_eq!(asked.stack_threshold_ns, 1_000_000);
+        assert_eq!(asked.rotation.unwrap().time, Some(Duration::from_secs(10)));
+        assert_eq!(parse("rec -p 7").unwrap().rotation, None);
+        let refused = |line, part: &str| {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        };
+        refused("rec -p 7 --rotate 10x", "a time such as 10m or a size such as 100M");
+        refused("rec -p 7 --rotate 0", "no time at all");
+        refused("rec -p 7 --rotate 500ms", "at least 1s");
+        refused("rec -p 7 --rotate 1K", "at least 64K");
+        refused("rec -p 7 --keep 2G", "--rotate");
+        refused("rec -p 7 --rotate 10m --force", "cannot be used with");
     }
 
     #[test]

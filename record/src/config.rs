@@ -26,6 +26,9 @@ pub struct Config {
     /// The trace file, `-` for standard output; without it a name is made from
     /// the target and the time.
     pub output: Option<PathBuf>,
+    /// If one file follows another, when, and which of them stay; `output` is a
+    /// directory then.
+    pub rotation: Option<Rotation>,
     /// Whether an existing file is replaced.
     pub force: bool,
     /// Whether children are recorded too.
@@ -59,6 +62,35 @@ pub struct Config {
     pub command_line: Vec<String>,
 }
 
+/// When a file ends and the next one begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// After this time.
+    pub time: Option<Duration>,
+    /// When it has so many bytes.
+    pub bytes: Option<u64>,
+    /// Which files stay.
+    pub keep: Keep,
+}
+
+/// Which files of a recording stay: all, if there is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// So many bytes, with the file that is being written. The oldest go first.
+    pub bytes: Option<u64>,
+    /// Those that ended no longer ago than this.
+    pub time: Option<Duration>,
+}
+
+impl Rotation {
+    /// Bytes at which a file ends: at half of what is kept, so that there is always
+    /// a whole one, if not before. `most` is for any file.
+    pub(crate) fn file_bytes(&self, most: u64) -> u64 {
+        let kept = self.keep.bytes.map(|bytes| bytes / 2);
+        [self.bytes, kept].into_iter().flatten().fold(most, u64::min)
+    }
+}
+
 /// What a recording may use of the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -68,7 +100,7 @@ pub struct Limits {
     /// CPU time, in percent of one CPU; `None` for as much as there is to do. What bpf
     /// programs take is the time of those whom they interrupt.
     pub max_cpu_percent: Option<u32>,
-    /// Bytes of file at which the recording ends.
+    /// Bytes of file at which the recording ends, or the next file begins if there is one.
     pub max_size: u64,
     /// Bytes that are left free where the file is, or the recording ends; `None` for
     /// 1 % of the file system, and no more than 256 MiB.
@@ -171,9 +203,11 @@ pub struct Progress {
 /// What came of a recording.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// The trace file.
+    /// The trace file, or the directory of several.
     pub path: PathBuf,
-    /// Its size in bytes.
+    /// How many files it is.
+    pub files: u64,
+    /// Their size in bytes.
     pub file_size: u64,
     /// Samples taken.
     pub samples: u64,

@@ -36,6 +36,7 @@ mod python;
 mod queue;
 mod resolve;
 mod runtimes;
+mod series;
 mod session;
 mod shared;
 mod signals;
@@ -57,8 +58,8 @@ pub use alloc::{HookError, Unfit};
 pub use bpf::BpfError;
 pub use check::{Ability, CONFINED, be_looked_at, check};
 pub use config::{
-    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Limits, MAX_DATA_BYTES,
-    MAX_STACK_BYTES, Progress, Summary, Target, TierChoice,
+    AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Keep, Limits, MAX_DATA_BYTES,
+    MAX_STACK_BYTES, Progress, Rotation, Summary, Target, TierChoice,
 };
 pub use error::RecordError;
 pub use host::release;

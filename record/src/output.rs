@@ -7,12 +7,15 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::linkat;
+
+use crate::series::{Series, is_full};
 
 /// Part of a file system that a recording leaves free: one in so many bytes,
 /// but no more than `MAX_RESERVE`.
@@ -29,6 +32,12 @@ pub enum OutputError {
     /// There is something of that name.
     #[error("{0} exists already: choose another name with -o, or overwrite it with --force")]
     Exists(PathBuf),
+    /// Many files are to be written into a file.
+    #[error("{0} is not a directory, which --rotate writes files into: name one with -o")]
+    NoFolder(PathBuf),
+    /// There are many files, and one output.
+    #[error("--rotate writes many files, and standard output is one: name a directory with -o")]
+    ManyToStdout,
     /// The file could not be created.
     #[error("cannot create {path}: {source}")]
     Create {
@@ -88,12 +97,17 @@ pub enum OutputError {
 
 /// A name for a trace: command, pid and UTC time.
 pub(crate) fn default_name(command: &str, pid: u32, time: SystemTime) -> PathBuf {
-    let safe = |c: char| if c.is_alphanumeric() || "-_.+".contains(c) { c } else { '_' };
-    let command: String = command.trim_start_matches('.').chars().map(safe).collect();
+    let command = safe(command);
     let mut time = humantime::format_rfc3339_seconds(time).to_string();
     time.retain(|c| !matches!(c, '-' | ':'));
     let command = if command.is_empty() { "trace" } else { &command };
     format!("{command}-{pid}-{time}.rz").into()
+}
+
+/// A text as it may be part of a name.
+pub(crate) fn safe(text: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || "-_.+".contains(c) { c } else { '_' };
+    text.trim_start_matches('.').chars().map(safe).collect()
 }
 
 /// Whether this is how standard output is asked for.
@@ -181,7 +195,7 @@ impl Unpublished {
     /// A handle to write the file's first bytes by, and those that follow.
     pub(crate) fn handle(&self) -> io::Result<Counted> {
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-        Ok(Counted { file, len: 0 })
+        Ok(Counted { file, len: 0, series: None })
     }
 
     /// What to call the file.
@@ -211,18 +225,11 @@ impl Unpublished {
                 named => named.map_err(|error| failed(error.into()))?,
             }
         }
-        // Unlike a rename, a link never replaces what came in between.
         let temporary = &self.temporary;
         let named = match (self.place, self.force) {
             (Place::Theirs, _) | (Place::Nameless, false) => Ok(()),
             (Place::Nameless | Place::Temporary, true) => fs::rename(temporary, &self.path),
-            (Place::Temporary, false) => match fs::hard_link(temporary, &self.path) {
-                // Some file systems have no hard links.
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    fs::rename(temporary, &self.path)
-                }
-                linked => linked.and_then(|()| fs::remove_file(temporary)),
-            },
+            (Place::Temporary, false) => give_name(temporary, &self.path),
         };
         if let Err(error) = named {
             remove(temporary);
@@ -232,6 +239,10 @@ impl Unpublished {
             });
         }
         let is_ours = self.place != Place::Theirs;
+        // For `Series`, which leaves alone what is being written. Not all file systems can.
+        if is_ours && let Err(error) = file.try_lock() {
+            log::debug!("{} is not locked: {error}", path.display());
+        }
         Ok(TraceFile { file, path, is_ours })
     }
 }
@@ -240,6 +251,16 @@ impl Unpublished {
 fn name(file: &File, path: &Path) -> Result<(), Errno> {
     let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
     linkat(AT_FDCWD, nameless.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
+}
+
+/// Gives a file another name that nothing has.
+pub(crate) fn give_name(temporary: &Path, path: &Path) -> io::Result<()> {
+    // Unlike a rename, a link never replaces what came in between.
+    match fs::hard_link(temporary, path) {
+        // Some file systems have no hard links.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(temporary, path),
+        linked => linked.and_then(|()| fs::remove_file(temporary)),
+    }
 }
 
 /// Removes what nothing was recorded into.
@@ -260,9 +281,16 @@ impl Drop for Unpublished {
 pub(crate) struct Counted {
     file: File,
     len: u64,
+    /// What makes room on a full disk.
+    series: Option<Arc<Series>>,
 }
 
 impl Counted {
+    /// Has older files of a series removed where there is no room.
+    pub(crate) fn with_room_from(self, series: Option<Arc<Series>>) -> Self {
+        Counted { series, ..self }
+    }
+
     /// Bytes written.
     pub(crate) fn len(&self) -> u64 {
         self.len
@@ -271,9 +299,17 @@ impl Counted {
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.len += written as u64;
-        Ok(written)
+        loop {
+            match self.file.write(bytes) {
+                Err(error)
+                    if is_full(&error)
+                        && self.series.as_ref().is_some_and(|series| series.make_room()) => {}
+                written => {
+                    self.len += *written.as_ref().unwrap_or(&0) as u64;
+                    return written;
+                }
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

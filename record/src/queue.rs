@@ -59,6 +59,17 @@ impl Default for Room {
     }
 }
 
+/// The end of a file that is followed by another one.
+#[derive(Debug, Default)]
+pub(crate) struct Handover {
+    /// What happened before this is in the file.
+    pub(crate) time_ns: u64,
+    /// Sums of what came since the file before.
+    pub(crate) totals: Vec<RawTotal>,
+    /// What all events have counted by then, if they belong to threads.
+    pub(crate) counted: Option<u64>,
+}
+
 /// Records copied out of the kernel's buffers at one time.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -76,6 +87,8 @@ pub(crate) struct Batch {
     pub(crate) restraint: Restraint,
     /// Whether it has just been found to take too much memory.
     pub(crate) memory_is_short: bool,
+    /// The file ends, and the next one begins.
+    pub(crate) handover: Option<Handover>,
     /// Events that are missing.
     pub(crate) losses: Vec<Loss>,
     /// Reports of what processes do that were dropped for lack of room.
@@ -135,6 +148,12 @@ impl Batch {
         self.chunks.push(chunk);
     }
 
+    /// Forgets the records, which were handled or copied.
+    pub(crate) fn clear_records(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
     /// Takes the words from rings, in the order in which they were added.
     pub(crate) fn take_chunks(&mut self) -> Vec<Chunk> {
         take(&mut self.chunks)
@@ -182,6 +201,7 @@ impl Batch {
         self.bytes.capacity()
             + self.entries.capacity() * size_of::<(u64, usize, usize)>()
             + self.totals.capacity() * size_of::<RawTotal>()
+            + self.handover.as_ref().map_or(0, |it| it.totals.capacity()) * size_of::<RawTotal>()
             + self.chunks.iter().map(|chunk| chunk.words.capacity() * 8).sum::<usize>()
     }
 }

@@ -12,20 +12,20 @@
 //! of a recording for so long as it may: see [`Config::drain_timeout`].
 
 use std::mem::take;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rz_format::{
-    AllocationSource, Allocations, CallData, CallDetail, Captured, EndReason, Host, Note, Record,
-    Recording, Tier, TraceWriter,
+    AllocationSource, Allocations, CallData, CallDetail, Captured, EndReason, FileHeader, Host,
+    Note, Record, Recording, Tier,
 };
 
 use crate::alloc::{Hook, Rings, privileged};
-use crate::capture::{Attached, Stop, drain};
+use crate::capture::{Attached, Rotation, Stop, drain};
 use crate::config::{Config, MAX_STACK_BYTES, Progress, Summary, Target};
 use crate::confinement::{Stage, confine};
 use crate::error::RecordError;
@@ -33,13 +33,14 @@ use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::learned::Learned;
 use crate::limits::go_first_when_memory_runs_out;
 use crate::output;
-use crate::output::{Counted, OutputError, TraceFile, Unpublished, is_stdout};
+use crate::output::{OutputError, Unpublished, is_stdout};
 use crate::program::Program;
 use crate::queue::QueueGauge;
 use crate::resolve::{Channels, resolve};
+use crate::series::Series;
 use crate::shared::Shared;
 use crate::signals::Signals;
-use crate::store::{self, store};
+use crate::store::{self, Stored, new_header, store};
 use crate::tier::attach;
 use crate::tracker::{Policy, Sampling, Scope, Tracker, procfs};
 use crate::whom::Whom;
@@ -62,10 +63,13 @@ pub fn record(
 ) -> Result<Summary, RecordError> {
     check_frequency(config.frequency_hz)?;
     // Before any thread is started, so that all leave signals to this one.
-    let signals = Signals::block()?;
+    let signals = Signals::block(config.rotation.is_some())?;
     let whom = Whom::of(&config.target);
     let file = create(config, &whom)?;
-    let path = file.path().to_owned();
+    let path = match &file.series {
+        Some(series) => series.folder().to_owned(),
+        None => file.file.path().to_owned(),
+    };
     let (program, hook) = match &config.target {
         Target::Processes(_) | Target::Threads(_) | Target::Machine => (None, None),
         Target::Program(command) => {
@@ -87,7 +91,7 @@ pub fn record(
     shared.tell(notice);
     let ended = ended?;
     let status = ended.program.map(|program| program.wait(&signals)).transpose()?.flatten();
-    let summary = shared.summary(path, ended.file_size?, ended.reason, status);
+    let summary = shared.summary(path, ended.stored?, ended.reason, status);
     let is_most = config.stack_bytes >= MAX_STACK_BYTES;
     let too_deep = shared.too_deep.load(Ordering::Relaxed);
     if too_deep > (summary.samples + summary.waits) / 100 && !is_most {
@@ -99,14 +103,39 @@ pub fn record(
     Ok(summary)
 }
 
+/// A file that has not begun yet.
+struct Created {
+    file: Unpublished,
+    header: FileHeader,
+    /// If others follow it.
+    series: Option<Arc<Series>>,
+}
+
 /// Creates the file that was asked for, or takes standard output.
-fn create(config: &Config, whom: &Whom) -> Result<Unpublished, OutputError> {
-    match (&config.output, &config.target) {
+fn create(config: &Config, whom: &Whom) -> Result<Created, OutputError> {
+    let output = config.output.as_deref();
+    if let Some(rotation) = config.rotation {
+        if output.is_some_and(is_stdout) {
+            return Err(OutputError::ManyToStdout);
+        }
+        let folder = output.unwrap_or(Path::new("."));
+        let host: Host = describe(0);
+        let (program, _) = name_of(&config.target, whom);
+        let series = Series::new(folder, &host.hostname, &program, rotation.keep)?;
+        let (file, header) = series.next(now_ns())?;
+        return Ok(Created { file, header, series: Some(Arc::new(series)) });
+    }
+    let file = match (output, &config.target) {
         (Some(path), Target::Program(_)) if is_stdout(path) => Err(OutputError::SharedWithProgram),
         (Some(path), _) if is_stdout(path) => Unpublished::stdout(),
         (Some(path), _) => Unpublished::create(path, config.force),
-        (None, target) => Unpublished::create(&default_name(target, whom), config.force),
-    }
+        (None, target) => {
+            let (command, pid) = name_of(target, whom);
+            let path = output::default_name(&command, pid, SystemTime::now());
+            Unpublished::create(&path, config.force)
+        }
+    }?;
+    Ok(Created { file, header: new_header(now_ns()), series: None })
 }
 
 /// A recording that has begun.
@@ -116,8 +145,7 @@ struct Started {
     start_ns: u64,
     tracker: Tracker,
     learned: Arc<Learned>,
-    writer: TraceWriter<Counted>,
-    file: TraceFile,
+    output: store::Target,
     program: Option<Program>,
 }
 
@@ -126,7 +154,7 @@ struct Started {
 fn start(
     config: &Config,
     whom: &Whom,
-    file: Unpublished,
+    created: Created,
     mut program: Option<Program>,
     hook: Option<Hook>,
     signals: &Signals,
@@ -165,6 +193,7 @@ fn start(
         hooked,
         open_files: open_files(config),
         facts: config.facts,
+        rotates: config.rotation.is_some(),
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&learned));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
@@ -210,14 +239,22 @@ fn start(
     // However long the file takes, the recording's time is counted from here.
     let start_ns = now_ns();
     let first = first_records(config, &pids, &attached, start_ns);
-    let writer = store::begin(&file, &first)?;
+    let Created { file, header, series } = created;
+    let writer = store::begin(&file, &header, &first, series.as_ref())?;
     if let Some(program) = &mut program {
         program.begin()?;
     }
     let published = file.publish();
-    give_up_rights(Stage::Published);
+    if series.is_none() {
+        give_up_rights(Stage::Published);
+    }
     match published {
-        Ok(file) => Ok(Started { attached, start_ns, tracker, learned, writer, file, program }),
+        Ok(file) => {
+            let most = config.limits.max_size;
+            let file_bytes = config.rotation.map_or(most, |rotation| rotation.file_bytes(most));
+            let output = store::Target::new(writer, file, first, series, file_bytes);
+            Ok(Started { attached, start_ns, tracker, learned, output, program })
+        }
         Err(error) => {
             // The program runs already, and is the user's.
             if let Some(program) = program {
@@ -239,8 +276,8 @@ fn give_up_rights(stage: Stage) {
 struct Ended {
     reason: EndReason,
     program: Option<Program>,
-    /// Length of the file, if all could be written.
-    file_size: Result<u64, RecordError>,
+    /// What was written, if all could be.
+    stored: Result<Stored, RecordError>,
 }
 
 /// Has the threads do their work until there is a reason to end. Those that hang at an
@@ -253,7 +290,7 @@ fn run(
     signals: &Signals,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Ended, RecordError> {
-    let Started { attached, start_ns, tracker, learned, writer, file, mut program } = started;
+    let Started { attached, start_ns, tracker, learned, output, mut program } = started;
     let queue = Arc::new(QueueGauge::default());
     let stop = Arc::new(Stop::new(start_ns, config.duration)?);
     let (batch_sender, batches) = mpsc::channel();
@@ -261,14 +298,36 @@ fn run(
     let (findings_sender, findings) = mpsc::sync_channel(FINDINGS_QUEUE);
     let (written_sender, written) = mpsc::channel();
     let (result_sender, result) = mpsc::sync_channel(1);
-    let path = file.path().to_owned();
+    let path = output.path().to_owned();
     // However this ends, the threads have to.
     let stopping = StopInTheEnd(&stop);
 
+    {
+        let (shared, queue, limits) = (Arc::clone(shared), Arc::clone(&queue), config.limits);
+        spawn("store", move || {
+            let stored = store(output, &findings, &written_sender, &queue, &shared, limits);
+            // If it took too long, nobody waits any more.
+            let _ = result_sender.send(stored);
+        })?;
+    }
+    if config.rotation.is_some() {
+        // Only who creates the next files, and reads nothing of targets, still may.
+        give_up_rights(Stage::Published);
+    }
     let drainer = {
         let (shared, stop, queue) = (Arc::clone(shared), Arc::clone(&stop), Arc::clone(&queue));
+        let rotation = config.rotation.map(|rotation| Rotation::new(start_ns, rotation.time));
         spawn("drain", move || {
-            drain(attached.capture, &stop, &shared, &learned, &queue, &batch_sender, &empty);
+            drain(
+                attached.capture,
+                &stop,
+                rotation,
+                &shared,
+                &learned,
+                &queue,
+                &batch_sender,
+                &empty,
+            );
         })?
     };
     let resolver = {
@@ -279,13 +338,6 @@ fn run(
             resolve(tracker, attached.parse, due_ns, channels, &queue, &shared);
         })?
     };
-    let (ours, limits) = (Arc::clone(shared), config.limits);
-    spawn("store", move || {
-        let length = store(writer, file, &findings, &written_sender, &queue, &ours, limits);
-        // If it took too long, nobody waits any more.
-        let _ = result_sender.send(length);
-    })?;
-
     let is_over = || resolver.is_finished();
     let reason = wait_for_end(whom, &stop, signals, program.as_mut(), shared, is_over, watch);
     shared.set_end_reason(reason);
@@ -297,13 +349,13 @@ fn run(
             other => return other,
         }
     };
-    let file_size = match signals.with_usual_effect(wait)? {
+    let stored = match signals.with_usual_effect(wait)? {
         Err(RecvTimeoutError::Timeout) => {
             let (path, timeout) = (path, config.drain_timeout);
             return Ok(Ended {
                 reason,
                 program,
-                file_size: Err(OutputError::Stalled { path, timeout }.into()),
+                stored: Err(OutputError::Stalled { path, timeout }.into()),
             });
         }
         Err(RecvTimeoutError::Disconnected) => {
@@ -314,7 +366,7 @@ fn run(
     for thread in [drainer, resolver] {
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
-    Ok(Ended { reason, program, file_size })
+    Ok(Ended { reason, program, stored })
 }
 
 /// Starts a thread, for which there may be no memory.
@@ -350,6 +402,7 @@ fn wait_for_end(
         }
         match signals.wait(left.min(TICK)) {
             None => {}
+            Some(signal) if signal.is_for_next_file() => shared.ask_for_next_file(),
             Some(interrupt) => match &program {
                 // The program got the terminal's signal too, and may want to
                 // end in its own way; the second one is for us.
@@ -474,9 +527,9 @@ fn check_frequency(asked: u32) -> Result<(), RecordError> {
     }
 }
 
-/// A name for the trace: command, pid and UTC time.
-fn default_name(target: &Target, whom: &Whom) -> PathBuf {
-    let (command, pid) = match target {
+/// The name of what is recorded, and a number to tell it from others.
+fn name_of(target: &Target, whom: &Whom) -> (String, u32) {
+    match target {
         Target::Processes(_) | Target::Threads(_) => {
             let pid = whom.pids.first().copied().unwrap_or(0);
             (procfs::thread_name(pid, pid), pid)
@@ -487,6 +540,5 @@ fn default_name(target: &Target, whom: &Whom) -> PathBuf {
             (name, std::process::id())
         }
         Target::Machine => ("machine".to_owned(), std::process::id()),
-    };
-    output::default_name(&command, pid, std::time::SystemTime::now())
+    }
 }

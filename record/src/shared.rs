@@ -12,6 +12,7 @@ use rz_format::EndReason;
 use crate::config::{Limits, Summary};
 use crate::cost;
 use crate::host::now_ns;
+use crate::store::Stored;
 use crate::tracker::Counts;
 
 /// What the threads of a recording tell each other.
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// Whether it would use more.
     pub(crate) limit_reached: AtomicBool,
+    /// Whether the next file is to begin, although it is not time yet.
+    next_file: AtomicBool,
     end_ns: AtomicU64,
     end_reason: AtomicU8,
     /// When the recording was over; 0 before.
@@ -84,6 +87,16 @@ impl Shared {
         }
     }
 
+    /// Has the next file begin soon.
+    pub(crate) fn ask_for_next_file(&self) {
+        self.next_file.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked for since the last call.
+    pub(crate) fn take_next_file(&self) -> bool {
+        self.next_file.swap(false, Ordering::Relaxed)
+    }
+
     /// Tells what there is to be told.
     pub(crate) fn tell(&self, notice: &mut dyn FnMut(&str)) {
         let notices = take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner));
@@ -94,15 +107,16 @@ impl Shared {
     pub(crate) fn summary(
         &self,
         path: PathBuf,
-        file_size: u64,
+        stored: Stored,
         end: EndReason,
         status: Option<ExitStatus>,
     ) -> Summary {
-        let used = cost::now(0, file_size);
+        let used = cost::now(0, stored.bytes);
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Summary {
             path,
-            file_size,
+            files: stored.files,
+            file_size: stored.bytes,
             samples: count(&self.samples),
             waits: count(&self.waits),
             calls: count(&self.calls),

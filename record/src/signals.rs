@@ -1,4 +1,4 @@
-//! Signals that end a recording, read one at a time instead of interrupting.
+//! Signals that end a recording or a file of it, read one at a time instead of interrupting.
 
 use std::fs;
 use std::io;
@@ -13,11 +13,16 @@ use nix::unistd::Pid;
 /// `si_code` of a signal that the kernel sent, as for Ctrl-C.
 const SI_KERNEL: i32 = 0x80;
 
+/// Asks for the next file.
+const FOR_NEXT_FILE: Signal = Signal::SIGUSR1;
+
 /// The signals that end a recording.
 pub(crate) struct Signals {
     fd: SignalFd,
     /// The signal mask that we were started with.
     original: SigSet,
+    /// Whether one of them asks for the next file.
+    rotates: bool,
 }
 
 /// Such a signal has come.
@@ -31,7 +36,8 @@ pub(crate) struct Interrupt {
 impl Signals {
     /// Blocks the signals in this thread and those it starts. They are read
     /// from here.
-    pub(crate) fn block() -> io::Result<Self> {
+    /// One of them asks for the next file, if there is to be one.
+    pub(crate) fn block(rotates: bool) -> io::Result<Self> {
         let original = SigSet::thread_get_mask()?;
         // What may not grow any more is an error to the one that writes it, and no
         // reason to be killed.
@@ -45,9 +51,12 @@ impl Signals {
         if !is_ignored(Signal::SIGHUP) {
             set.add(Signal::SIGHUP);
         }
+        if rotates {
+            set.add(FOR_NEXT_FILE);
+        }
         set.thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Signals { fd, original })
+        Ok(Signals { fd, original, rotates })
     }
 
     /// The signal mask that we were started with, which a program that we
@@ -56,11 +65,16 @@ impl Signals {
         self.original
     }
 
-    /// Lets signals have their usual effect while `run` runs: what a hung disk
+    /// Lets signals that end have their usual effect while `run` runs: what a hung disk
     /// or file system holds up can then still be ended.
     pub(crate) fn with_usual_effect<T>(&self, run: impl FnOnce() -> T) -> io::Result<T> {
         let ours = SigSet::thread_get_mask()?;
-        self.original.thread_set_mask()?;
+        let mut mask = self.original;
+        if self.rotates {
+            // It would end us, which nobody has asked for.
+            mask.add(FOR_NEXT_FILE);
+        }
+        mask.thread_set_mask()?;
         let result = run();
         ours.thread_set_mask()?;
         Ok(result)
@@ -90,6 +104,11 @@ fn is_ignored(signal: Signal) -> bool {
 }
 
 impl Interrupt {
+    /// Whether it asks for the next file, and not for the end.
+    pub(crate) fn is_for_next_file(self) -> bool {
+        self.signal == Some(FOR_NEXT_FILE)
+    }
+
     /// Sends the same signal to a process.
     pub(crate) fn send_to(self, pid: u32) {
         if let Err(error) = kill(Pid::from_raw(pid as i32), self.signal) {

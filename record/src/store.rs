@@ -1,12 +1,16 @@
-//! Writes what was found to the trace, and the recorder's own cost with it.
+//! Writes what was found to the trace, or to one after the other, and the recorder's own
+//! cost with it.
 
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use rz_format::{
-    Clock, End, FileHeader, FormatError, Loss, LossClass, LossReason, NO_CPU, Record, TraceWriter,
+    Clock, Cost, End, EndReason, FileHeader, FormatError, Loss, LossClass, LossReason, NO_CPU,
+    Note, Record, TraceWriter,
 };
 
 use crate::config::Limits;
@@ -14,6 +18,8 @@ use crate::cost;
 use crate::host::{clocks, now_ns};
 use crate::output::{Counted, OutputError, TraceFile, Unpublished};
 use crate::queue::QueueGauge;
+use crate::resolve::Found;
+use crate::series::Series;
 use crate::shared::Shared;
 use crate::tracker::Findings;
 
@@ -23,16 +29,44 @@ const LONG_QUEUE: usize = 4 << 20;
 /// How often the recorder's cost is noted.
 const COST_INTERVAL_NS: u64 = 1_000_000_000;
 
+/// A file that is written, and what the next one takes to begin with.
+pub(crate) struct Target {
+    writer: TraceWriter<Counted>,
+    file: TraceFile,
+    /// What each file begins with.
+    first: Vec<Record>,
+    /// If there are more to come.
+    series: Option<Arc<Series>>,
+    /// Bytes at which the next one begins, or the recording ends if there is none.
+    file_bytes: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stored {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The header of a file that begins at a time on the trace's clock, which is now or was a
+/// moment ago.
+pub(crate) fn new_header(begins_ns: u64) -> FileHeader {
+    let now = clocks();
+    let ago_ns = now.monotonic_ns.saturating_sub(begins_ns);
+    FileHeader::new(trace_id(&now), now.realtime_ns.saturating_sub(ago_ns), begins_ns)
+}
+
 /// Begins a trace with its header and `first`, before the file gets its name:
 /// on a full disk, what has that name stays.
 pub(crate) fn begin(
     file: &Unpublished,
+    header: &FileHeader,
     first: &[Record],
+    series: Option<&Arc<Series>>,
 ) -> Result<TraceWriter<Counted>, OutputError> {
-    let created = clocks();
-    let header = FileHeader::new(trace_id(&created), created.realtime_ns, created.monotonic_ns);
     let begin = || {
-        let mut writer = TraceWriter::new(file.handle()?, &header)?;
+        let out = file.handle()?.with_room_from(series.cloned());
+        let mut writer = TraceWriter::new(out, header)?;
         writer.write_records(now_ns(), first)?;
         Ok(writer)
     };
@@ -42,74 +76,194 @@ pub(crate) fn begin(
     })
 }
 
-/// Writes all findings until there are no more; ends the trace with why the
-/// recording ended. Empty findings go to `written`. Returns the length of the
-/// file.
+/// Writes all findings until there are no more, file by file; ends the last one with why
+/// the recording ended. Empty findings go to `written`.
 pub(crate) fn store(
-    mut writer: TraceWriter<Counted>,
-    file: TraceFile,
-    findings: &Receiver<Findings>,
+    mut target: Target,
+    found: &Receiver<Found>,
     written: &Sender<Findings>,
     queue: &QueueGauge,
     shared: &Shared,
     limits: Limits,
-) -> Result<u64, OutputError> {
-    let failed = |whole_len, error| match error {
-        FormatError::Io(error) => file.give_up(whole_len, error),
-        other => file.give_up(whole_len, io::Error::other(other)),
-    };
-    let result = write_all(&mut writer, &file, findings, written, queue, shared, limits);
-    let whole_len = writer.bytes_written();
-    result.map_err(|error| failed(whole_len, error))?;
-    let finished = shared.writing(|| writer.finish());
-    let file = finished.map_err(|error| failed(whole_len, error))?;
-    Ok(file.len())
+) -> Result<Stored, OutputError> {
+    let mut stored = Stored::default();
+    loop {
+        let mut file = target.open_file(stored.bytes);
+        let result = file.write_all(found, written, queue, shared, limits);
+        let (whole_len, file_bytes) = (file.writer.bytes_written(), file.file_bytes);
+        let OpenFile { writer, file, first, series, .. } = file;
+        let failed = |error| match error {
+            FormatError::Io(error) => file.give_up(whole_len, error),
+            other => file.give_up(whole_len, io::Error::other(other)),
+        };
+        let next_ns = result.map_err(failed)?;
+        let out = shared.writing(|| writer.finish()).map_err(failed)?;
+        stored = Stored { files: stored.files + 1, bytes: stored.bytes + out.len() };
+        drop(out);
+        let Some(series) = series else { return Ok(stored) };
+        series.complete(file);
+        let Some(start_ns) = next_ns else { return Ok(stored) };
+        target = shared.writing(|| Target::next(series, first, file_bytes, start_ns))?;
+    }
 }
 
-fn write_all(
-    writer: &mut TraceWriter<Counted>,
-    file: &TraceFile,
-    findings: &Receiver<Findings>,
-    written: &Sender<Findings>,
-    queue: &QueueGauge,
-    shared: &Shared,
-    limits: Limits,
-) -> Result<(), FormatError> {
-    let mut cost_at = now_ns();
-    loop {
-        let received = match findings.recv_timeout(Duration::from_nanos(COST_INTERVAL_NS)) {
-            Ok(found) => found,
-            Err(RecvTimeoutError::Timeout) => Findings::default(),
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        let mut found = received;
-        if !shared.has_time_to_write() {
-            shared.add_unwritten(leave_out_events(&mut found));
-        }
-        let now = now_ns();
-        if now - cost_at >= COST_INTERVAL_NS {
-            cost_at = now;
-            found.records.push(Record::Cost(cost::now(queue.bytes(), writer.bytes_written())));
-        }
-        writer.set_fast(queue.bytes() > LONG_QUEUE)?;
-        shared.writing(|| write(writer, now, &mut found))?;
-        found.clear();
-        // The resolver may be gone.
-        let _ = written.send(found);
-        shared.written.store(writer.bytes_written(), Ordering::Relaxed);
-        if writer.bytes_written() >= limits.max_size {
-            shared.end_early("the file has the size that it may have (--max-size)");
-        } else if file.is_disk_nearly_full(limits.min_free) {
-            shared.end_early("the disk has no more room than is to be left free (--min-free)");
-        }
+impl Target {
+    /// A file that has begun.
+    pub(crate) fn new(
+        writer: TraceWriter<Counted>,
+        file: TraceFile,
+        first: Vec<Record>,
+        series: Option<Arc<Series>>,
+        file_bytes: u64,
+    ) -> Self {
+        Target { writer, file, first, series, file_bytes }
     }
-    let (time_ns, reason) = shared.end();
-    let last = [
-        Record::Cost(cost::now(queue.bytes(), writer.bytes_written())),
-        Record::Clock(clocks()),
-        Record::End(End { time_ns, reason: reason.into() }),
-    ];
-    shared.writing(|| writer.write_records(now_ns(), &last))
+
+    /// What to call the file.
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The next file of a series, for what happens from `start_ns` on.
+    fn next(
+        series: Arc<Series>,
+        mut first: Vec<Record>,
+        file_bytes: u64,
+        start_ns: u64,
+    ) -> Result<Self, OutputError> {
+        for record in &mut first {
+            match record {
+                Record::Recording(recording) => recording.start_ns = start_ns,
+                Record::Clock(clock) => *clock = clocks(),
+                _ => {}
+            }
+        }
+        let (file, header) = series.next(start_ns)?;
+        let writer = begin(&file, &header, &first, Some(&series))?;
+        let file = file.publish()?;
+        Ok(Target { writer, file, first, series: Some(series), file_bytes })
+    }
+
+    fn open_file(self, bytes_before: u64) -> OpenFile {
+        let Target { writer, file, first, series, file_bytes } = self;
+        let (user_ns, system_ns) = cost::cpu_ns();
+        // Attaching is part of what the first one has cost.
+        let used = if bytes_before == 0 { (0, 0) } else { (user_ns, system_ns) };
+        OpenFile { writer, file, first, series, file_bytes, bytes_before, used, is_full: false }
+    }
+}
+
+/// A file while it is written.
+struct OpenFile {
+    writer: TraceWriter<Counted>,
+    file: TraceFile,
+    first: Vec<Record>,
+    series: Option<Arc<Series>>,
+    file_bytes: u64,
+    /// Bytes in the files before.
+    bytes_before: u64,
+    /// CPU time that the recorder had used before, in user mode and in the kernel.
+    used: (u64, u64),
+    /// Whether it has as much as it may.
+    is_full: bool,
+}
+
+impl OpenFile {
+    /// Writes all that belongs into the file. Returns when the next one begins, or `None` if
+    /// that was all.
+    fn write_all(
+        &mut self,
+        found: &Receiver<Found>,
+        written: &Sender<Findings>,
+        queue: &QueueGauge,
+        shared: &Shared,
+        limits: Limits,
+    ) -> Result<Option<u64>, FormatError> {
+        let mut cost_at = now_ns();
+        let mut notes = Vec::new();
+        let (end_ns, reason, next_ns) = loop {
+            let received = match found.recv_timeout(Duration::from_nanos(COST_INTERVAL_NS)) {
+                Ok(Found::Findings(found)) => found,
+                Ok(Found::NextFile(time_ns)) => {
+                    break (time_ns, EndReason::Duration, Some(time_ns));
+                }
+                Err(RecvTimeoutError::Timeout) => Findings::default(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let (time_ns, reason) = shared.end();
+                    break (time_ns, reason, None);
+                }
+            };
+            let mut found = received;
+            found.records.append(&mut notes);
+            if !shared.has_time_to_write() {
+                shared.add_unwritten(leave_out_events(&mut found));
+            }
+            let now = now_ns();
+            if now - cost_at >= COST_INTERVAL_NS {
+                cost_at = now;
+                found.records.push(self.cost(queue));
+            }
+            self.writer.set_fast(queue.bytes() > LONG_QUEUE)?;
+            shared.writing(|| write(&mut self.writer, now, &mut found))?;
+            found.clear();
+            // The resolver may be gone.
+            let _ = written.send(found);
+            let bytes = self.writer.bytes_written();
+            shared.written.store(self.bytes_before + bytes, Ordering::Relaxed);
+            notes.extend(self.keep_within_limits(shared, limits));
+        };
+        let last = [
+            self.cost(queue),
+            Record::Clock(clocks()),
+            Record::End(End { time_ns: end_ns, reason: reason.into() }),
+        ];
+        notes.extend(last);
+        shared.writing(|| self.writer.write_records(now_ns(), &notes))?;
+        Ok(next_ns)
+    }
+
+    /// Makes room for what follows, or ends the file or the recording. Returns what is to be
+    /// known of that.
+    fn keep_within_limits(&mut self, shared: &Shared, limits: Limits) -> Option<Record> {
+        let bytes = self.writer.bytes_written();
+        let mut is_disk_full = self.file.is_disk_nearly_full(limits.min_free);
+        let mut note = None;
+        if let Some(series) = &self.series {
+            series.keep_within(bytes);
+            while is_disk_full && series.make_room() {
+                is_disk_full = self.file.is_disk_nearly_full(limits.min_free);
+            }
+            let removed = series.take_removed();
+            if removed > 0 {
+                let text = format!(
+                    "the disk is full: {removed} of the oldest files of this recording were removed"
+                );
+                shared.say(text.clone());
+                note = Some(Record::Note(Note { text }));
+            }
+        }
+        let is_full = bytes >= self.file_bytes;
+        if is_disk_full {
+            shared.end_early("the disk has no more room than is to be left free (--min-free)");
+        } else if is_full && self.series.is_none() {
+            shared.end_early("the file has the size that it may have (--max-size)");
+        } else if is_full && !self.is_full {
+            shared.ask_for_next_file();
+        }
+        self.is_full = is_full;
+        note
+    }
+
+    /// What the recorder has used since the file began.
+    fn cost(&self, queue: &QueueGauge) -> Record {
+        let cost = cost::now(queue.bytes(), self.writer.bytes_written());
+        let (user_ns, system_ns) = self.used;
+        Record::Cost(Cost {
+            user_ns: cost.user_ns.saturating_sub(user_ns),
+            system_ns: cost.system_ns.saturating_sub(system_ns),
+            ..cost
+        })
+    }
 }
 
 fn write(

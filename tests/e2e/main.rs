@@ -46,6 +46,7 @@ mod real;
 mod rebuilt;
 mod redact;
 mod repair;
+mod rotate;
 mod rules;
 mod second_reader;
 mod source_maps;

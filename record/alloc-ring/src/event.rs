@@ -160,6 +160,11 @@ impl<'a> Events<'a> {
         Events { words }
     }
 
+    /// What was not read yet.
+    pub fn rest(&self) -> Words<'a> {
+        self.words
+    }
+
     fn take(&mut self, count: usize) -> Result<Words<'a>, Malformed> {
         let (taken, rest) = self.words.split_at_checked(count).ok_or(Malformed)?;
         self.words = rest;

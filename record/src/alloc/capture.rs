@@ -21,7 +21,7 @@ use crate::capture::Capture;
 use crate::chunk::Chunk;
 use crate::host::now_ns;
 use crate::learned::Learned;
-use crate::queue::Batch;
+use crate::queue::{Batch, Handover};
 use crate::ticks::Ticks;
 
 /// How often rings are looked at while little happens: threads' counts are
@@ -71,6 +71,8 @@ pub(crate) struct Rings {
     born: u64,
     /// When hooks were switched off for want of memory; 0 if they were not.
     given_up_ns: u64,
+    /// When the file began, if it is not the first one.
+    handed_over_ns: u64,
     /// Whether the user was told of hooks that cannot work.
     is_failure_told: bool,
     /// What hooks will not see.
@@ -121,6 +123,7 @@ impl Rings {
             without_slot: 0,
             born: 0,
             given_up_ns: 0,
+            handed_over_ns: 0,
             is_failure_told: false,
             note: hook.note,
         }
@@ -181,8 +184,8 @@ impl Rings {
         }
         self.date(batch);
         self.report_without_slot(batch, now);
-        if is_last && self.given_up_ns > 0 {
-            batch.lose(LossReason::NoBuffer, LossClass::Allocations, self.given_up_ns, now, 0);
+        if is_last {
+            self.lose_since_given_up(batch, now);
         }
         if bytes >= BUSY_BYTES {
             self.busy_until_ns = now + BUSY_SPAN_NS;
@@ -357,6 +360,15 @@ impl Rings {
         self.without_slot = events;
     }
 
+    /// Says since when allocations are missing in this file.
+    fn lose_since_given_up(&mut self, batch: &mut Batch, now: u64) {
+        if self.given_up_ns > 0 {
+            let since = self.given_up_ns.max(self.handed_over_ns);
+            batch.lose(LossReason::NoBuffer, LossClass::Allocations, since, now, 0);
+        }
+        self.handed_over_ns = now;
+    }
+
     fn switch_off(&mut self) {
         // Relaxed: hooks may find out a little later.
         self.memory.control().mode.store(mode::OFF, Ordering::Relaxed);
@@ -390,6 +402,14 @@ impl Capture for Rings {
     fn disable(&mut self) -> bool {
         self.switch_off();
         self.inner.disable()
+    }
+
+    fn hand_over(&mut self, batch: &mut Batch) -> Handover {
+        // Counts that are as young as what was last taken.
+        self.counted_ns = 0;
+        self.take_all(batch, false);
+        self.lose_since_given_up(batch, now_ns());
+        self.inner.hand_over(batch)
     }
 
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
@@ -479,6 +499,9 @@ mod tests {
         fn learn(&mut self, _: &Learned) {}
         fn disable(&mut self) -> bool {
             true
+        }
+        fn hand_over(&mut self, _: &mut Batch) -> Handover {
+            Handover::default()
         }
         fn finish(&mut self, _: &mut dyn FnMut(Batch) -> bool) {}
     }

@@ -115,6 +115,9 @@ pub(super) struct Attachment {
     looking: Option<Iter>,
     /// When this began.
     started_ns: u64,
+    /// Events of each class that are known to be skipped, and when that was looked up.
+    skipped: [u64; 4],
+    skipped_ns: u64,
     plan: Plan,
 }
 
@@ -321,6 +324,8 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         rings,
         lost: [0; LOSSES.len()],
         looked_ns: now_ns(),
+        skipped: [0; 4],
+        skipped_ns: 0,
         pressure: Pressure::default(),
         tracking,
         links,
@@ -416,19 +421,23 @@ impl Attachment {
     }
 
     /// What the kernel did not run programs for.
-    pub(super) fn lose_skipped(&self, batch: &mut Batch) {
+    pub(super) fn lose_skipped(&mut self, batch: &mut Batch) {
+        let (since_ns, now_ns) = (self.started_ns.max(self.skipped_ns), now_ns());
         let classes = [
             (Kind::Samples, LossClass::Samples),
             (Kind::Waits, LossClass::Waits),
             (Kind::Calls, LossClass::Calls),
             (Kind::Allocations, LossClass::Allocations),
         ];
-        for (kind, class) in classes {
+        for ((kind, class), told) in classes.into_iter().zip(&mut self.skipped) {
             let count = self.loaded.skipped(kind, self.plan.ways.doubles_calls);
-            if count > 0 {
-                batch.lose(LossReason::Skipped, class, self.started_ns, now_ns(), count);
+            let new = count.saturating_sub(*told);
+            if new > 0 {
+                batch.lose(LossReason::Skipped, class, since_ns, now_ns, new);
             }
+            *told = count.max(*told);
         }
+        self.skipped_ns = now_ns;
     }
 
     fn attach_link(&mut self, name: &str) -> io::Result<()> {

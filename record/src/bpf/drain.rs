@@ -12,7 +12,7 @@ use crate::host::now_ns;
 use crate::learned::Learned;
 use crate::limits::Restraint;
 use crate::perf::drain_ring;
-use crate::queue::Batch;
+use crate::queue::{Batch, Handover};
 
 /// Bytes of calls taken at one time above which fewer are asked for.
 const MANY_CALL_BYTES: usize = 6 << 20;
@@ -137,17 +137,29 @@ impl Capture for Attachment {
         self.end()
     }
 
+    fn hand_over(&mut self, batch: &mut Batch) -> Handover {
+        self.lose_all(batch);
+        let begun = self.counts.sum(NEW_TOTALS).unwrap_or_default();
+        let totals = self.totals.take_until_now(begun, now_ns());
+        Handover { totals, ..Handover::default() }
+    }
+
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {
         let mut batch = Batch::default();
-        if let Some(heap) = &self.heap {
-            heap.lose(&mut batch);
-        }
-        self.lose_skipped(&mut batch);
+        self.lose_all(&mut batch);
         self.totals.take_all(batch, hand_over);
     }
 }
 
 impl Attachment {
+    /// Notes what is only looked up at the end of a file.
+    fn lose_all(&mut self, batch: &mut Batch) {
+        if let Some(heap) = &mut self.heap {
+            heap.lose(batch);
+        }
+        self.lose_skipped(batch);
+    }
+
     fn report_losses(&mut self, batch: &mut Batch, now_ns: u64) {
         for (index, (class, reason)) in LOSSES.into_iter().enumerate() {
             let Ok(count) = self.counts.sum(index as u32) else { continue };

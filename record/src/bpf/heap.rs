@@ -95,6 +95,8 @@ pub(super) struct HeapProbes {
     limit_percent: u32,
     /// When allocations ceased to be recorded; 0 if they still are.
     given_up_ns: u64,
+    /// When the file began, if it is not the first one.
+    handed_over_ns: u64,
     /// What is to be written into the trace.
     news: Vec<Record>,
 }
@@ -168,8 +170,17 @@ impl HeapProbes {
             links.push(link.map_err(|error| refused(format!("probes in {}", file.path), &error))?);
         }
         let limit_percent = options.limit_percent;
-        let (given_up_ns, news) = (0, Vec::new());
-        Ok(HeapProbes { links, hits, guard, faults, limit_percent, given_up_ns, news })
+        let (given_up_ns, handed_over_ns, news) = (0, 0, Vec::new());
+        Ok(HeapProbes {
+            links,
+            hits,
+            guard,
+            faults,
+            limit_percent,
+            given_up_ns,
+            handed_over_ns,
+            news,
+        })
     }
 
     /// Whether there are probes.
@@ -227,12 +238,14 @@ impl HeapProbes {
         }
     }
 
-    /// What is missing, in the end.
-    pub(super) fn lose(&self, batch: &mut Batch) {
+    /// What is missing of a file, at its end.
+    pub(super) fn lose(&mut self, batch: &mut Batch) {
+        let now_ns = now_ns();
         if self.given_up_ns > 0 {
-            let (from, to) = (self.given_up_ns, now_ns());
-            batch.lose(LossReason::TooDear, LossClass::Allocations, from, to, 0);
+            let since = self.given_up_ns.max(self.handed_over_ns);
+            batch.lose(LossReason::TooDear, LossClass::Allocations, since, now_ns, 0);
         }
+        self.handed_over_ns = now_ns;
     }
 
     fn hits(&self) -> io::Result<[u64; 3]> {

@@ -2,13 +2,13 @@
 //! the programs add to one, while the other is emptied. So what is known of threads that
 //! have ended does not pile up in the kernel.
 
-use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::error::BpfError;
 use super::layout::{TOTAL_KEY_LEN, TOTAL_LEN, total};
 use super::maps::Table;
 use super::programs::Loaded;
+use crate::event::RawTotal;
 use crate::host::give_back_free_memory;
 use crate::queue::Batch;
 
@@ -62,14 +62,21 @@ impl Totals {
         } else if rows == 0 {
             self.exchanged_ns = now_ns;
         } else if rows.saturating_mul(elapsed_ns / 1_000_000_000) >= MANY_ROW_SECONDS {
-            match self.exchange() {
-                Ok(()) => (self.begun, self.exchanged_ns) = (begun, now_ns),
-                Err(error) => log::warn!("sums stay in the kernel until the end: {error}"),
-            }
+            self.exchange(begun, now_ns);
         }
         if !self.has_others {
             batch.totals_until_ns = self.exchanged_ns;
         }
+    }
+
+    /// Takes all that was added until now; what comes next is of another file.
+    pub(super) fn take_until_now(&mut self, begun: u64, now_ns: u64) -> Vec<RawTotal> {
+        let mut batch = Batch::default();
+        while self.take_others(&mut batch) {}
+        self.exchange(begun, now_ns);
+        while self.take_others(&mut batch) {}
+        self.has_others = false;
+        batch.totals
     }
 
     /// Takes all that is left to `hand_over`, as long as that takes it. The programs
@@ -86,14 +93,18 @@ impl Totals {
         hand_over(batch);
     }
 
-    /// Has the programs add to the other table. The kernel waits for those that still
-    /// add to this one.
-    fn exchange(&mut self) -> io::Result<()> {
+    /// Has the programs add to the other table, which must be empty. The kernel waits for
+    /// those that still add to this one.
+    fn exchange(&mut self, begun: u64, now_ns: u64) {
         let next = &self.tables[usize::from(!self.is_second)];
-        self.current.set([0; 4], &next.as_fd().as_raw_fd().to_ne_bytes())?;
-        self.is_second = !self.is_second;
-        self.has_others = true;
-        Ok(())
+        match self.current.set([0; 4], &next.as_fd().as_raw_fd().to_ne_bytes()) {
+            Ok(()) => {
+                self.is_second = !self.is_second;
+                self.has_others = true;
+                (self.begun, self.exchanged_ns) = (begun, now_ns);
+            }
+            Err(error) => log::warn!("sums stay in the kernel: {error}"),
+        }
     }
 
     /// Takes rows of the table that nobody adds to. Returns whether there were any.

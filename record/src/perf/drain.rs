@@ -13,7 +13,7 @@ use crate::learned::{Learned, StackEnds};
 use crate::perf::attach::Attachment;
 use crate::perf::record::{copy_record, time_of};
 use crate::perf::ring::Ring;
-use crate::queue::Batch;
+use crate::queue::{Batch, Handover};
 
 impl Capture for Attachment {
     fn enable(&mut self) -> io::Result<Vec<String>> {
@@ -57,6 +57,10 @@ impl Capture for Attachment {
     fn disable(&mut self) -> bool {
         self.disable_sampling();
         true
+    }
+
+    fn hand_over(&mut self, _: &mut Batch) -> Handover {
+        Handover { counted: self.count(), ..Handover::default() }
     }
 
     fn finish(&mut self, hand_over: &mut dyn FnMut(Batch) -> bool) {

@@ -4,7 +4,7 @@
 //! So each thread's last stack is kept here too, as the numbers of the stacks
 //! that it goes through, from the root on.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use rz_alloc_ring::{Event, Events, MAX_FRAMES, entry};
 use rz_format::{
     Allocation, AllocationKind, Frame, HeapCounts, ModuleKind, StackId, TruncatedReason,
@@ -28,8 +28,6 @@ pub(super) struct Hooked {
     /// By process id: from a stack and a return address to the stack with
     /// that frame.
     steps: FxHashMap<u32, FxHashMap<(Option<StackId>, u64), StackId>>,
-    /// Processes of which it is known what they allocate with.
-    allocators: FxHashSet<u32>,
     /// Average number of bytes between samples; 0 if all are reported.
     pub(super) interval: u64,
 }
@@ -51,6 +49,11 @@ struct LastStack {
 }
 
 impl LastStack {
+    fn next_file(self) -> Self {
+        let LastStack { taken, addresses, stacks: _, root: _, truncated, is_lost } = self;
+        LastStack { taken, addresses, truncated, is_lost, ..LastStack::default() }
+    }
+
     /// The number of the whole stack.
     fn id(&self) -> Option<StackId> {
         if self.is_lost { None } else { self.stacks.last().copied().or(self.root) }
@@ -58,6 +61,13 @@ impl LastStack {
 }
 
 impl Hooked {
+    /// For the next file, in which stacks have other numbers.
+    pub(super) fn next_file(self) -> Self {
+        let Hooked { threads, steps: _, interval } = self;
+        let threads = threads.into_iter().map(|(slot, last)| (slot, last.next_file())).collect();
+        Hooked { threads, steps: FxHashMap::default(), interval }
+    }
+
     /// Forgets what addresses of a process mean.
     pub(super) fn forget_code(&mut self, pid: u32) {
         self.steps.remove(&pid);
@@ -75,7 +85,7 @@ impl Tracker {
     pub(crate) fn handle_chunk(&mut self, chunk: &Chunk) {
         let Chunk { slot, taken, pid, tid, last_ns, born_ns, .. } = *chunk;
         let moment = Moment { time_ns: last_ns, pid, tid };
-        let thread = match self.ended.find(tid, born_ns) {
+        let thread = match self.ended_since(tid, born_ns) {
             Some(ended) => ended,
             None => {
                 self.find_if_unannounced(moment, tid);
@@ -109,7 +119,9 @@ impl Tracker {
                     self.add_allocation(Allocation { time_ns, kind, address, allocations, ..row });
                 }
                 Event::Allocation { ticks, entry, address, size, kept, new, truncated, same } => {
-                    if !same {
+                    if same {
+                        self.number(moment, &mut last);
+                    } else {
                         self.follow(moment, &mut last, kept, new, truncated);
                     }
                     let (time_ns, kind, stack) = (time(ticks), kind(entry), last.id());
@@ -138,11 +150,10 @@ impl Tracker {
     /// Says whose functions a process allocates with, once.
     fn note_allocator(&mut self, moment: Moment, malloc: u64) {
         let Some(process) = self.processes.get_mut(&moment.pid) else { return };
-        if self.hooked.allocators.contains(&process.id) {
+        if !process.allocators.is_empty() {
             return;
         }
         if let Some(path) = process.space.find_mut(malloc).map(|found| found.entry.path.clone()) {
-            self.hooked.allocators.insert(process.id);
             self.add_allocator(moment.pid, &path);
         }
     }
@@ -164,20 +175,31 @@ impl Tracker {
         last.is_lost &= kept > 0;
         last.addresses.truncate(kept);
         last.addresses.extend_from_slice(new);
-        let mut known = kept;
         if truncated != last.truncated || kept == 0 {
-            (last.truncated, known) = (truncated, 0);
-            last.root = truncated
-                .checked_sub(1)
-                .map(|reason| self.stacks.root(TruncatedReason::from(u64::from(reason))));
+            (last.truncated, last.root) = (truncated, None);
+            last.stacks.clear();
         }
-        last.stacks.truncate(known);
-        for address in &last.addresses[known..] {
+        last.stacks.truncate(kept);
+        self.number(moment, last);
+        self.counts.truncated += u64::from(truncated != 0);
+    }
+
+    /// Gives a thread's last stack the numbers that it lacks.
+    fn number(&mut self, moment: Moment, last: &mut LastStack) {
+        if last.is_lost {
+            return;
+        }
+        if last.root.is_none()
+            && let Some(reason) = last.truncated.checked_sub(1)
+        {
+            last.root = Some(self.stacks.root(TruncatedReason::from(u64::from(reason))));
+            last.stacks.clear();
+        }
+        for address in &last.addresses[last.stacks.len()..] {
             let parent = last.stacks.last().copied().or(last.root);
             let stack = self.step_to(moment, parent, *address);
             last.stacks.push(stack);
         }
-        self.counts.truncated += u64::from(truncated != 0);
     }
 
     /// The number of the stack in which `parent` has called what returns to

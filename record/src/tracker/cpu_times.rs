@@ -22,6 +22,10 @@ const UNCOUNTED_PART: u64 = 200;
 pub(super) struct CpuTimesRead {
     /// Since when; 0 if they are not read.
     from_ns: u64,
+    /// Since when in the first file.
+    first_ns: u64,
+    /// Sum of all rows of all files.
+    all_ran_ns: u64,
     read_ns: u64,
     /// The last thread that was read, if not all were.
     last: Option<u32>,
@@ -35,6 +39,26 @@ pub(super) struct CpuTimesRead {
     /// Whether threads ended of which it is not known how long they ran since they were
     /// read.
     has_cut: bool,
+}
+
+impl CpuTimesRead {
+    /// For the next file, which goes on where this one has ended.
+    pub(super) fn next_file(self) -> Self {
+        let CpuTimesRead {
+            from_ns: _,
+            first_ns,
+            all_ran_ns,
+            read_ns,
+            last,
+            ran_ns: _,
+            last_row_ns: _,
+            ended: _,
+            has_gaps: _,
+            has_cut: _,
+        } = self;
+        let from_ns = if first_ns > 0 { read_ns } else { 0 };
+        CpuTimesRead { from_ns, first_ns, all_ran_ns, read_ns, last, ..CpuTimesRead::default() }
+    }
 }
 
 /// How long a thread has run.
@@ -70,6 +94,7 @@ impl Tracker {
             return;
         }
         self.cpu_times.from_ns = now_ns();
+        self.cpu_times.first_ns = self.cpu_times.from_ns;
         let tids = self.recorded_tids();
         self.cpu_times.has_gaps = !self.read_cpu_times_of(&tids);
     }
@@ -95,8 +120,10 @@ impl Tracker {
         }
         let tids = self.recorded_tids();
         self.cpu_times.has_gaps |= !self.read_cpu_times_of(&tids);
-        let read = std::mem::take(&mut self.cpu_times);
-        let (from_ns, ran_ns) = (read.from_ns, read.ran_ns);
+        // Only once.
+        let from_ns = std::mem::take(&mut self.cpu_times.from_ns);
+        let read = &mut self.cpu_times;
+        let ran_ns = read.ran_ns;
         // Where none is left, it was over with the last one.
         let to_ns = if tids.is_empty() { read.last_row_ns.max(from_ns) } else { read.read_ns };
         let mut complete =
@@ -104,8 +131,9 @@ impl Tracker {
         if read.has_cut {
             // Cycles are no time.
             let counted_ns = counted_ns.filter(|_| self.policy.usual_weight > 0);
-            complete &= counted_ns.is_some_and(|counted_ns| counted_ns >= ran_ns);
-            let ran_ns = counted_ns.unwrap_or(0).saturating_sub(ran_ns);
+            complete &= counted_ns.is_some_and(|counted_ns| counted_ns >= read.all_ran_ns);
+            let ran_ns = counted_ns.unwrap_or(0).saturating_sub(read.all_ran_ns);
+            read.all_ran_ns += ran_ns;
             let row = CpuTime { time_ns: to_ns, ran_ns, ..CpuTime::default() };
             self.found.cpu_times.extend(Some(row).filter(|row| !row.is_zero()));
         }
@@ -175,11 +203,13 @@ impl Tracker {
                 self.cpu_times.has_gaps = true;
             }
             // It ended while the others were first read.
-            Some(_) if so_far.time_ns < self.cpu_times.from_ns => {}
+            Some(_) if so_far.time_ns < self.cpu_times.first_ns => {}
             Some(before) => {
                 let row = CpuTime { thread: Some(thread.id), ..so_far.since(&before) };
                 if !row.is_zero() {
-                    self.cpu_times.ran_ns = self.cpu_times.ran_ns.saturating_add(row.ran_ns);
+                    for sum in [&mut self.cpu_times.ran_ns, &mut self.cpu_times.all_ran_ns] {
+                        *sum = sum.saturating_add(row.ran_ns);
+                    }
                     self.cpu_times.last_row_ns = self.cpu_times.last_row_ns.max(row.time_ns);
                     self.found.cpu_times.push(row);
                 }

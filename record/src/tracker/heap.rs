@@ -64,9 +64,10 @@ impl Tracker {
     pub(super) fn allocation(&mut self, moment: Moment, allocation: &RawAllocation<'_>) {
         self.find_if_unannounced(moment, moment.tid);
         let stack = allocation.place.as_ref().and_then(|place| self.stack(moment, place));
+        let thread = self.thread_id(moment);
         let row = Allocation {
             time_ns: moment.time_ns,
-            thread: self.thread_id(moment),
+            thread,
             kind: allocation.kind,
             address: allocation.address,
             size: allocation.size,
@@ -86,7 +87,8 @@ impl Tracker {
 
     /// Says whose functions a process allocates with.
     pub(crate) fn add_allocator(&mut self, pid: u32, path: &str) {
-        let Some(process) = self.processes.get(&pid) else { return };
+        let Some(process) = self.processes.get_mut(&pid) else { return };
+        process.allocators.push(path.to_owned());
         let allocator = Allocator { process: process.id, path: path.to_owned() };
         self.found.records.push(Record::Allocator(allocator));
     }

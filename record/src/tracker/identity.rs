@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
+use rz_format::Process;
 
 /// Ended threads remembered, at most.
 const MAX_ENDED: usize = 1 << 20;
 /// For how long after its end is reported a thread may still be seen: it has
 /// to give back its memory.
 const LAST_STEPS_NS: u64 = 10_000_000_000;
+/// Threads remembered that may be seen in the next file, at most.
+const MAX_LEFT: usize = 1 << 16;
 
 /// Threads that have ended, as long as something may still come of them.
 #[derive(Debug, Default)]
@@ -18,6 +21,22 @@ pub(super) struct EndedThreads {
     by_tid: FxHashMap<u32, VecDeque<(u64, u32)>>,
     /// Times of ends with the threads' ids, oldest first.
     order: VecDeque<(u64, u32)>,
+    /// The latest, in order of their ends.
+    left: VecDeque<Left>,
+    /// Those of the file before that ended shortly before its end, by thread id.
+    of_file_before: FxHashMap<u32, Vec<Left>>,
+    /// Numbers of processes, by those that they had in the file before.
+    numbers_now: FxHashMap<u32, u32>,
+}
+
+/// What the next file has to be told of a thread that has ended, if it is still seen.
+#[derive(Debug, Clone)]
+pub(super) struct Left {
+    pub(super) tid: u32,
+    pub(super) end_ns: u64,
+    pub(super) name: String,
+    /// Its process, with the number that it has in this file.
+    pub(super) process: Process,
 }
 
 impl EndedThreads {
@@ -26,7 +45,9 @@ impl EndedThreads {
         if self.order.len() >= MAX_ENDED {
             self.forget_oldest();
         }
-        self.by_tid.entry(tid).or_default().push_back((end_ns, id));
+        let ended = self.by_tid.entry(tid).or_default();
+        let at = ended.partition_point(|(other_ns, _)| *other_ns <= end_ns);
+        ended.insert(at, (end_ns, id));
         self.order.push_back((end_ns, tid));
     }
 
@@ -37,7 +58,7 @@ impl EndedThreads {
             self.forget_oldest();
         }
         if self.order.is_empty() {
-            *self = EndedThreads::default();
+            (self.by_tid, self.order) = Default::default();
         }
     }
 
@@ -49,6 +70,45 @@ impl EndedThreads {
                 ended.remove();
             }
         }
+    }
+
+    /// Remembers it for the next file as well.
+    pub(super) fn leave(&mut self, left: Left) {
+        let is_over = |other: &Left| left.end_ns.saturating_sub(other.end_ns) >= LAST_STEPS_NS;
+        while self.left.len() >= MAX_LEFT || self.left.front().is_some_and(is_over) {
+            self.left.pop_front();
+        }
+        self.left.push_back(left);
+    }
+
+    /// For a file that begins at `start_ns`: nothing yet, but for what may still be seen.
+    pub(super) fn next_file(self, start_ns: u64) -> Self {
+        let EndedThreads { by_tid: _, order: _, left, of_file_before: _, numbers_now: _ } = self;
+        let mut next = EndedThreads::default();
+        for left in left {
+            if start_ns.saturating_sub(left.end_ns) < LAST_STEPS_NS {
+                next.of_file_before.entry(left.tid).or_default().push(left);
+            }
+        }
+        next
+    }
+
+    /// A process has this number now, and had another one in the file before.
+    pub(super) fn is_now(&mut self, earlier: u32, number: u32) {
+        self.numbers_now.insert(earlier, number);
+    }
+
+    /// The number of a process that had this one in the file before.
+    pub(super) fn number_now(&self, earlier: u32) -> Option<u32> {
+        self.numbers_now.get(&earlier).copied()
+    }
+
+    /// Takes out the thread with this id that ended shortly before this file, at a time
+    /// that `is_it`: the first one of these.
+    pub(super) fn take_left(&mut self, tid: u32, is_it: impl Fn(u64) -> bool) -> Option<Left> {
+        let left = self.of_file_before.get_mut(&tid)?;
+        let at = left.iter().position(|left| is_it(left.end_ns))?;
+        Some(left.remove(at))
     }
 
     /// The number of the ended thread that began at `start_ns` and had this

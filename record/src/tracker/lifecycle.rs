@@ -9,6 +9,7 @@ use rz_format::{
 
 use super::cpu_times::Ran;
 use super::facts::{completed, process_facts};
+use super::identity::Left;
 use super::process::{LeftOut, Origin, Process, Thread, ThreadStack};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
@@ -16,7 +17,7 @@ use super::{Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
 use crate::hotspot;
-use crate::python::Interpreter;
+use crate::python::{Interpreter, Walk};
 use crate::v8::Engine;
 
 impl Tracker {
@@ -59,7 +60,7 @@ impl Tracker {
     }
 
     /// Takes down the facts of a process, if it was not gone too soon.
-    fn record_facts(&mut self, process: u32, facts: Option<ProcessFacts>) {
+    pub(super) fn record_facts(&mut self, process: u32, facts: Option<ProcessFacts>) {
         let Some(facts) = facts.filter(|_| self.facts_left > 0) else { return };
         self.facts_left -= 1;
         let facts = ProcessFacts { process, ..facts };
@@ -73,7 +74,7 @@ impl Tracker {
         }
     }
 
-    fn record_belongings(&mut self, process: u32, time_ns: u64, belongings: Belongings) {
+    pub(super) fn record_belongings(&mut self, process: u32, time_ns: u64, belongings: Belongings) {
         if let Some(path) = belongings.directory {
             let directory = WorkingDirectory { process, path };
             self.found.records.push(Record::WorkingDirectory(directory));
@@ -91,7 +92,7 @@ impl Tracker {
         if self.threads.contains_key(&moment.tid) {
             return;
         }
-        if self.ended.just_ended(moment.tid, moment.time_ns).is_some() {
+        if self.just_ended(moment).is_some() {
             return;
         }
         if !self.processes.contains_key(&moment.pid) {
@@ -107,7 +108,20 @@ impl Tracker {
     }
 
     pub(super) fn map(&mut self, pid: u32, time_ns: u64, entry: MapEntry) {
-        let Some(process) = self.processes.get_mut(&pid) else { return };
+        if let Some((runtime, walk)) = self.map_for_us(pid, time_ns, entry) {
+            self.stacks.learned.pythons.add(pid, runtime, walk);
+        }
+    }
+
+    /// Takes in a mapping. Returns where a CPython is that was found by it, which capturing
+    /// is to be told unless it knows.
+    pub(super) fn map_for_us(
+        &mut self,
+        pid: u32,
+        time_ns: u64,
+        entry: MapEntry,
+    ) -> Option<(u64, Walk)> {
+        let process = self.processes.get_mut(&pid)?;
         let is_file = entry.is_file();
         if is_file && process.exe.is_empty() {
             // The kernel maps a program before the libraries it needs.
@@ -115,23 +129,23 @@ impl Tracker {
             self.found.records.push(Record::Process(process.record(pid)));
         }
         if !process.map(entry.clone()) {
-            return;
+            return None;
         }
         self.hooked.forget_code(pid);
         if !is_file {
-            return;
+            return None;
         }
         let module =
             self.stacks.modules.of_mapping(&entry, pid, process.id, &mut self.found.records);
         if let Some(mapping) = process.space.find_mut(entry.start) {
             mapping.module = Some(module);
         }
+        let mut found = None;
         if process.python.is_none()
             && let Some((build, bias)) = self.stacks.modules.python(module, &entry)
         {
             let python = Interpreter::new(Arc::clone(build), module, bias);
-            let (runtime, walk) = python.walk();
-            self.stacks.learned.pythons.add(pid, runtime, walk);
+            found = Some(python.walk());
             process.python = Some(python);
         }
         if process.v8.is_none()
@@ -157,6 +171,7 @@ impl Tracker {
             self.watch_publisher(pid);
         }
         self.watch_dump(pid, id, &entry);
+        found
     }
 
     pub(super) fn exec(&mut self, event: &RawEvent<'_>, owner: u32, name: &str) {
@@ -266,6 +281,12 @@ impl Tracker {
         if self.policy.scope != Scope::Opened || self.policy.hooked {
             self.ended.add(tid, time_ns, thread.id);
         }
+        if self.policy.rotates
+            && let Some(process) = self.processes.get(&thread.pid)
+        {
+            let (name, process) = (thread.name, process.record(thread.pid));
+            self.ended.leave(Left { tid, end_ns: time_ns, name, process });
+        }
         self.found.records.push(Record::ThreadExit(Exit { id: thread.id, time_ns }));
         if let Entry::Occupied(mut process) = self.processes.entry(thread.pid) {
             process.get_mut().live_threads -= 1;
@@ -306,7 +327,7 @@ impl Tracker {
         }
     }
 
-    fn new_process(&mut self, pid: u32, start_ns: u64, origin: Origin) -> u32 {
+    pub(super) fn new_process(&mut self, pid: u32, start_ns: u64, origin: Origin) -> u32 {
         self.hooked.forget_code(pid);
         self.stacks.python_ends.forget();
         let id = self.next_process;
@@ -317,7 +338,7 @@ impl Tracker {
         id
     }
 
-    fn new_thread(
+    pub(super) fn new_thread(
         &mut self,
         pid: u32,
         process: u32,

@@ -10,6 +10,7 @@ mod jit;
 mod lifecycle;
 pub(crate) mod link_map;
 mod modules;
+mod next_file;
 mod nothing;
 mod process;
 pub(crate) mod procfs;
@@ -152,6 +153,8 @@ pub(crate) struct Policy {
     pub(crate) open_files: Option<usize>,
     /// What else to take down of processes.
     pub(crate) facts: FactOptions,
+    /// Whether one file follows another.
+    pub(crate) rotates: bool,
 }
 
 /// Processes of which more than their name is taken down, at most.
@@ -190,6 +193,8 @@ pub(crate) struct Tracker {
     /// By thread, of calls that return next.
     next_data: FxHashMap<u32, (u64, Vec<u8>)>,
     found: Findings,
+    /// Events that were described after the beginning: each file has to.
+    later_events: Vec<Record>,
     unsettled: Unsettled,
     hooked: Hooked,
     counts: Counts,
@@ -226,6 +231,7 @@ impl Tracker {
             call_data: TextInterner::default(),
             next_data: FxHashMap::default(),
             found: Findings::default(),
+            later_events: Vec::new(),
             unsettled: Unsettled::default(),
             hooked: Hooked::default(),
             counts: Counts::default(),
@@ -315,7 +321,7 @@ impl Tracker {
             }
             What::Unthrottled => {
                 if let Some(from_ns) = self.throttled.remove(&(event.source, event.cpu)) {
-                    self.lose_samples(event.cpu, LossReason::Throttled, from_ns, event.time_ns, 0);
+                    self.lose_throttled(event.cpu, from_ns, event.time_ns);
                 }
             }
         }
@@ -359,6 +365,8 @@ impl Tracker {
     /// Takes in facts that concern no single process.
     pub(crate) fn add_records(&mut self, records: &[Record]) {
         self.found.records.extend_from_slice(records);
+        let events = records.iter().filter(|record| matches!(record, Record::Event(_)));
+        self.later_events.extend(events.cloned());
     }
 
     /// Notes that events are missing.
@@ -370,6 +378,11 @@ impl Tracker {
     fn lose_samples(&mut self, cpu: u32, reason: LossReason, from_ns: u64, to_ns: u64, count: u64) {
         let (class, reason) = (LossClass::Samples.into(), reason.into());
         self.lose(Loss { cpu, class, reason, from_ns, to_ns, count });
+    }
+
+    /// Notes that an event was throttled on a CPU.
+    fn lose_throttled(&mut self, cpu: u32, from_ns: u64, to_ns: u64) {
+        self.lose_samples(cpu, LossReason::Throttled, from_ns, to_ns, 0);
     }
 
     /// Notes samples that no other one stands for.
@@ -423,8 +436,8 @@ impl Tracker {
             if !self.is_recorded(*tid) {
                 continue;
             }
-            let goes_on = || self.threads.get(tid).map(|thread| thread.id);
-            let thread = self.ended.find(*tid, *epoch_ns).or_else(goes_on);
+            let ended = self.ended_since(*tid, *epoch_ns);
+            let thread = ended.or_else(|| self.threads.get(tid).map(|thread| thread.id));
             self.found.totals.push(Total { thread, ..total.clone() });
         }
         self.ended.forget(until_ns);
@@ -436,12 +449,16 @@ impl Tracker {
     pub(crate) fn finish(&mut self, time_ns: u64) {
         self.end_cpu_times(None);
         for ((_, cpu), from_ns) in take(&mut self.throttled) {
-            self.lose_samples(cpu, LossReason::Throttled, from_ns, time_ns, 0);
+            self.lose_throttled(cpu, from_ns, time_ns);
         }
         let mut left_out = Vec::new();
         left_out.extend(self.threads.values_mut().map(|thread| take(&mut thread.left_out)));
         left_out.iter().for_each(|left_out| self.lose_left_out(left_out, time_ns));
+        self.finish_names();
+    }
 
+    /// Adds the names that are for the end of a file.
+    fn finish_names(&mut self) {
         let tags = &self.policy.program_tags;
         let mut add = |symbols: std::io::Result<Vec<Record>>, of: &str| match symbols {
             Ok(symbols) => {
@@ -487,10 +504,11 @@ impl Tracker {
         let stack = self.stack(moment, place);
         self.counts.samples += 1;
         self.weight += weight;
+        let thread = self.thread_id(moment);
         self.found.samples.push(Sample {
             time_ns: event.time_ns,
             event: number,
-            thread: self.thread_id(moment),
+            thread,
             cpu: event.cpu,
             stack,
             weight,
@@ -502,9 +520,10 @@ impl Tracker {
         self.find_if_unannounced(moment, event.tid);
         let stack = self.stack(moment, &wait.place);
         self.counts.waits += 1;
+        let thread = self.thread_id(moment);
         self.found.waits.push(Wait {
             end_ns: event.time_ns,
-            thread: self.thread_id(moment),
+            thread,
             cpu: event.cpu,
             duration_ns: wait.duration_ns,
             queued_ns: wait.queued_ns,
@@ -529,9 +548,10 @@ impl Tracker {
         let data = self.next_data.remove(&event.tid);
         let data = data.filter(|(copied_ns, _)| *copied_ns >= call.start_ns);
         self.counts.calls += 1;
+        let thread = self.thread_id(moment);
         self.found.calls.push(Call {
             start_ns: call.start_ns,
-            thread: self.thread_id(moment),
+            thread,
             number: call.number,
             duration_ns: call.duration_ns,
             result: call.result,
@@ -553,10 +573,9 @@ impl Tracker {
     }
 
     /// The number of the moment's thread, which should be known.
-    fn thread_id(&self, moment: Moment) -> u32 {
+    fn thread_id(&mut self, moment: Moment) -> u32 {
         let goes_on = self.threads.get(&moment.tid).map(|thread| thread.id);
-        let ended = || self.ended.just_ended(moment.tid, moment.time_ns);
-        goes_on.or_else(ended).unwrap_or(u32::MAX)
+        goes_on.or_else(|| self.just_ended(moment)).unwrap_or(u32::MAX)
     }
 
     /// The number of the stack that the moment's thread had.

@@ -23,6 +23,8 @@ use crate::v8;
 pub(crate) struct Modules {
     list: Vec<Loaded>,
     by_identity: FxHashMap<Identity, u32>,
+    /// Those of an earlier file that were not met in this one.
+    earlier: FxHashMap<Identity, Loaded>,
     /// Processes that were seen in generated code for the first time.
     generating: Vec<u32>,
 }
@@ -33,7 +35,9 @@ struct Loaded {
     /// Whether its code was not made by a linker.
     is_generated: bool,
     cfi: Option<Cfi>,
-    segments: Vec<Segment>,
+    /// What is said of it.
+    module: Module,
+    notes: Vec<String>,
     python: Option<Arc<Build>>,
     v8: Option<Arc<v8::Build>>,
     hotspot: Option<Arc<hotspot::Build>>,
@@ -145,7 +149,7 @@ impl Modules {
 
     /// What is added to the addresses of a module where `entry` shows it.
     fn bias(&self, module: u32, entry: &MapEntry) -> Option<u64> {
-        let Loaded { segments, .. } = &self.list[module as usize];
+        let segments = &self.list[module as usize].module.segments;
         // A mapping begins at a page, a segment anywhere in it.
         let holds = |segment: &&Segment| {
             let first = segment.file_offset & !(page_size() as u64 - 1);
@@ -182,13 +186,47 @@ impl Modules {
             return *id;
         }
         let id = self.list.len() as u32;
+        let earlier = self.earlier.remove(&identity);
+        let mut loaded = earlier.unwrap_or_else(|| Loaded::new(describe(&identity)));
+        loaded.module.id = id;
+        let note = |text: &String| Record::Note(Note { text: text.clone() });
+        records.extend(loaded.notes.iter().map(note));
+        records.push(Record::Module(loaded.module.clone()));
+        self.list.push(loaded);
+        self.by_identity.insert(identity, id);
+        id
+    }
+
+    /// Those of the next file: none yet. What is known of them is not found out again.
+    pub(super) fn next_file(self) -> Self {
+        let Modules { list, by_identity, earlier: _, generating: _ } = self;
+        let mut list: Vec<Option<Loaded>> = list.into_iter().map(Some).collect();
+        let earlier = by_identity.into_iter().filter_map(|(identity, number)| match identity {
+            // Its process has another number now.
+            Identity::Anonymous { .. } => None,
+            Identity::Kernel | Identity::Vdso | Identity::File { .. } => {
+                Some((identity, list[number as usize].take()?))
+            }
+        });
+        Modules { earlier: earlier.collect(), ..Modules::default() }
+    }
+
+    /// Gives back the memory of files that no process maps any more.
+    pub(super) fn forget_unmapped(&mut self) {
+        // These two are met later.
+        self.earlier.retain(|identity, _| matches!(identity, Identity::Kernel | Identity::Vdso));
+    }
+}
+
+impl Loaded {
+    fn new(description: Description) -> Self {
         let Description { kind, path, process_plus_one, is_generated, image, runtimes } =
-            describe(&identity);
+            description;
+        let mut notes = Vec::new();
         let python = match runtimes.python {
             Some(Found::Known(build)) => Some(Arc::new(build)),
             Some(Found::Unknown(version)) => {
-                let text = unknown_python(&path, version);
-                records.push(Record::Note(Note { text }));
+                notes.push(unknown_python(&path, version));
                 None
             }
             None => None,
@@ -196,26 +234,20 @@ impl Modules {
         let v8 = match runtimes.v8 {
             Some(v8::Found::Known(build)) => Some(build),
             Some(v8::Found::Unknown(name)) => {
-                let text = unknown_v8(&path, name);
-                records.push(Record::Note(Note { text }));
+                notes.push(unknown_v8(&path, name));
                 None
             }
             None => None,
         };
         let hotspot = runtimes.hotspot.map(Arc::new);
-        let mut module =
-            Module { id, kind: kind.into(), path, process_plus_one, ..Module::default() };
+        let mut module = Module { kind: kind.into(), path, process_plus_one, ..Module::default() };
         if let Some(image) = &image {
             module.build_id = image.build_id.clone();
             module.file_size = image.file_size;
             module.segments = image.segments.clone();
         }
-        let segments = module.segments.clone();
-        records.push(Record::Module(module));
         let cfi = image.map(Cfi::new);
-        self.list.push(Loaded { kind, is_generated, cfi, segments, python, v8, hotspot });
-        self.by_identity.insert(identity, id);
-        id
+        Loaded { kind, is_generated, cfi, module, notes, python, v8, hotspot }
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Process {
     pub(crate) names_due: NamesDue,
     /// Whether it writes down what code it generates: source maps and lines go by that.
     pub(crate) publishes: bool,
+    /// Files that it allocates with, as far as that was told.
+    pub(crate) allocators: Vec<String>,
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
     start_ns: u64,
@@ -74,6 +76,14 @@ pub(crate) struct Origin {
     pub(crate) parent_pid: Option<u32>,
     /// First word of its command line, if that is known.
     pub(crate) argv0: Option<String>,
+}
+
+/// What is known of a process whatever file that is told in.
+pub(crate) struct Lasting {
+    pub(crate) origin: Origin,
+    pub(crate) mappings: Vec<MapEntry>,
+    pub(crate) publishes: bool,
+    pub(crate) allocators: Vec<String>,
 }
 
 /// A thread that is being recorded.
@@ -156,6 +166,7 @@ impl Process {
             hotspot: None,
             names_due: NamesDue::default(),
             publishes: false,
+            allocators: Vec::new(),
             live_threads: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),
@@ -166,6 +177,35 @@ impl Process {
             known_calls: FxHashSet::default(),
             known_epilogues: FxHashMap::default(),
         }
+    }
+
+    /// What goes on in the next file. All else has numbers in it that mean something in
+    /// this one only, or is found out again.
+    pub(crate) fn lasting(self) -> Lasting {
+        let Process {
+            id: _,
+            exe,
+            space,
+            python: _,
+            v8: _,
+            hotspot: _,
+            names_due: _,
+            publishes,
+            allocators,
+            live_threads: _,
+            start_ns: _,
+            parent_pid,
+            argv0,
+            name,
+            rescanned_ns: _,
+            code_version: _,
+            known_calls: _,
+            known_epilogues: _,
+        } = self;
+        let (parent_pid, argv0) = (Some(parent_pid), Some(argv0));
+        let mappings = space.mappings().iter().map(|mapping| mapping.entry.clone()).collect();
+        let origin = Origin { name, exe, parent_pid, argv0 };
+        Lasting { origin, mappings, publishes, allocators }
     }
 
     /// Takes in a mapping, over whatever was there. Returns whether it is new.

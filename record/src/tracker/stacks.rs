@@ -79,6 +79,22 @@ impl Stacks {
         }
     }
 
+    /// For the next file, which knows none yet.
+    pub(super) fn next_file(self) -> Self {
+        let Stacks {
+            modules,
+            kernel_addresses: _,
+            vdso_offsets: _,
+            interner: _,
+            learned,
+            frames: _,
+            found: _,
+            code_numbers: _,
+            python_ends: _,
+        } = self;
+        Stacks { modules: modules.next_file(), ..Stacks::new(learned) }
+    }
+
     /// The number of the stack that a thread of `process` had, and why it is
     /// truncated if it is. `records` takes the descriptions of modules met
     /// for the first time.
