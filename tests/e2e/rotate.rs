@@ -26,13 +26,15 @@ impl Rotating {
     #[track_caller]
     fn start(folder: &Path, args: &[&str]) -> Self {
         let said = temp_dir();
+        let before = parts(folder);
         let mut command = Command::new(binary("rec"));
         command.args(["-F", "997", "-o"]).arg(folder).args(args);
         let stderr = File::create(said.path().join("stderr")).unwrap();
         let out = (Stdio::null(), Stdio::null());
         let child = command.stdin(out.0).stdout(out.1).stderr(stderr).spawn().unwrap();
         let mut this = Rotating { child, said, folder: folder.to_owned() };
-        wait_until("rec to begin", || !parts(&this.folder).is_empty() || this.has_ended());
+        let has_file = || parts(folder).iter().any(|part| !before.contains(part));
+        wait_until("rec to begin", || has_file() || this.has_ended());
         this
     }
 
