@@ -34,7 +34,7 @@ pub(crate) struct Channels {
 /// A file and all that was found out for it, on its way to be written.
 pub(crate) enum Found {
     /// What belongs into the present file.
-    Findings(Findings),
+    Findings(Box<Findings>),
     /// That was all: the next file begins at this time.
     NextFile(u64),
 }
@@ -103,7 +103,7 @@ struct Output {
 impl Output {
     fn hand_on(&self, tracker: &mut Tracker) -> Result<(), WriterGone> {
         let empty = self.written.try_recv().unwrap_or_default();
-        self.send(Found::Findings(tracker.take_findings(empty)))
+        self.send(Found::Findings(Box::new(tracker.take_findings(empty))))
     }
 
     fn send(&self, found: Found) -> Result<(), WriterGone> {
@@ -228,7 +228,8 @@ impl Resolver<'_> {
         }
         tracker.finish(now_ns());
         shared.set_counts(tracker.counts());
-        output.send(Found::Findings(tracker.take_findings(Findings::default())))
+        let last = tracker.take_findings(Findings::default());
+        output.send(Found::Findings(Box::new(last)))
     }
 
     /// Handles what is older than `until_ns`, oldest first, and holds the rest. Hands on

@@ -188,12 +188,15 @@ fn files_add_up_to_the_plan() {
     }
 
     // Each opens alone, with its names.
-    for path in &files {
+    for (path, contents) in files.iter().zip(&all) {
+        // The last one may be of a moment.
+        if contents.samples.len() < 50 {
+            continue;
+        }
         let folded = conv(&[text(path), "--to", "folded", "-o", "-"]).success();
         let folded = Folded::parse(&folded.stdout);
-        // The last one may be of a moment.
         let share = folded.share_in_order(&["main", "one_round"]);
-        assert!(share > 0.3 || folded.total() < 50, "{}", folded.head(5));
+        assert!(share > 0.3, "{share}: {}", folded.head(5));
         assert_eq!(folded.count("[lost]"), 0, "{}", folded.head(5));
         let calls = report(&[text(path), "--syscalls"]).success();
         assert!(calls.stdout.contains("getppid"), "{calls}");
@@ -362,7 +365,7 @@ fn a_killed_recorder_leaves_all_files() {
     wait_until("rec to be gone", || rec.has_ended());
     let files = files(dir.path(), ".rz");
     assert_eq!(read_all(&files).len(), 2);
-    assert_eq!(parts(dir.path()), [part.clone()]);
+    assert_eq!(parts(dir.path()), std::slice::from_ref(&part));
     let shown = report(&[text(&part), "--off-cpu"]).success();
     assert!(shown.stdout.contains("waiter"), "{shown}");
 
