@@ -391,8 +391,11 @@ fn without_bpf() {
     assert_eq!(all.len(), 3);
     for (index, contents) in all.iter().enumerate() {
         let (start_ns, end_ns, _) = window(contents);
-        // The first one begins a moment after its events.
-        let outside = |time_ns: u64| time_ns < start_ns && index > 0 || time_ns >= end_ns;
+        // The first one begins a moment after its events, and the last one ends a moment
+        // before.
+        let (is_first, is_last) = (index == 0, index == all.len() - 1);
+        let outside =
+            |time_ns: u64| !is_first && time_ns < start_ns || !is_last && time_ns >= end_ns;
         let early = contents.samples.iter().filter(|sample| outside(sample.time_ns)).count();
         assert_eq!(early, 0);
         assert!(!contents.samples.is_empty());
