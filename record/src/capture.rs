@@ -189,6 +189,12 @@ impl Rotation {
     }
 }
 
+/// Where batches go, and come back empty.
+pub(crate) struct Pipe {
+    pub(crate) batches: Sender<Batch>,
+    pub(crate) empty: Receiver<Batch>,
+}
+
 /// Takes what is captured into `batches` until `stop` says so, then all the rest.
 /// Batches that come back through `empty` are used again.
 pub(crate) fn drain(
@@ -198,8 +204,7 @@ pub(crate) fn drain(
     shared: &Shared,
     learned: &Learned,
     queue: &QueueGauge,
-    batches: &Sender<Batch>,
-    empty: &Receiver<Batch>,
+    Pipe { batches, empty }: &Pipe,
 ) {
     let started = Instant::now();
     let mut governor = Governor::new(shared.limits, now_ns(), Use::now());
@@ -370,9 +375,8 @@ mod tests {
         let capture = Box::new(Waits { waits, has_waited, stop: Arc::clone(&stop) });
         let gauge = QueueGauge::default();
         let (shared, learned) = (Shared::default(), Learned::default());
-        drain(capture, &stop, None, &shared, &learned, &gauge, &batches, &empty);
+        drain(capture, &stop, None, &shared, &learned, &gauge, &Pipe { batches, empty });
         assert_eq!(waited.iter().collect::<Vec<_>>(), [FIRST_INTERVAL, INTERVAL]);
-        drop(batches);
         assert_eq!(taken.iter().count(), 3);
     }
 }

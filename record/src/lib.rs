@@ -22,6 +22,7 @@ mod descriptors;
 mod error;
 mod event;
 mod exports;
+mod header;
 mod host;
 mod hotspot;
 mod kernel_names;

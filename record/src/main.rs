@@ -63,7 +63,9 @@ fn main() -> ExitCode {
         say(format_args!("{CLEAR_LINE}"));
     }
     match result {
-        Ok(_) if let Some(viewer) = viewer => viewer.finish(),
+        Ok(_) if let Some(viewer) = viewer => {
+            viewer.finish().map_or(ExitCode::FAILURE, exit_code_of)
+        }
         Ok(summary) => {
             if !verbosity.quiet {
                 print_summary(&summary);

@@ -15,8 +15,6 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::linkat;
 
-use crate::series::{Series, is_full};
-
 /// Part of a file system that a recording leaves free: one in so many bytes,
 /// but no more than `MAX_RESERVE`.
 const RESERVE_PART: u64 = 100;
@@ -195,7 +193,7 @@ impl Unpublished {
     /// A handle to write the file's first bytes by, and those that follow.
     pub(crate) fn handle(&self) -> io::Result<Counted> {
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
-        Ok(Counted { file, len: 0, series: None })
+        Ok(Counted { file, len: 0, room: None })
     }
 
     /// What to call the file.
@@ -277,18 +275,29 @@ impl Drop for Unpublished {
     }
 }
 
+/// Who can make room on a full disk.
+pub(crate) trait MakeRoom: Send + Sync {
+    /// Makes some; returns whether there was any to make.
+    fn make_room(&self) -> bool;
+}
+
+/// Whether a file could not be written as there is no room for it.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// A file, and how much was written to it.
 pub(crate) struct Counted {
     file: File,
     len: u64,
     /// What makes room on a full disk.
-    series: Option<Arc<Series>>,
+    room: Option<Arc<dyn MakeRoom>>,
 }
 
 impl Counted {
-    /// Has older files of a series removed where there is no room.
-    pub(crate) fn with_room_from(self, series: Option<Arc<Series>>) -> Self {
-        Counted { series, ..self }
+    /// Has room made where there is none.
+    pub(crate) fn with_room_from(self, room: Option<Arc<dyn MakeRoom>>) -> Self {
+        Counted { room, ..self }
     }
 
     /// Bytes written.
@@ -303,7 +312,7 @@ impl Write for Counted {
             match self.file.write(bytes) {
                 Err(error)
                     if is_full(&error)
-                        && self.series.as_ref().is_some_and(|series| series.make_room()) => {}
+                        && self.room.as_ref().is_some_and(|room| room.make_room()) => {}
                 written => {
                     self.len += *written.as_ref().unwrap_or(&0) as u64;
                     return written;
@@ -352,9 +361,7 @@ impl TraceFile {
             log::debug!("the end of {} stays unfinished: {error}", path.display());
         }
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                OutputError::DiskFull { path }
-            }
+            _ if is_full(&source) => OutputError::DiskFull { path },
             io::ErrorKind::FileTooLarge => OutputError::TooLarge { path },
             io::ErrorKind::BrokenPipe => OutputError::ReaderGone,
             _ => OutputError::Write { path, source },

@@ -34,7 +34,7 @@ pub(crate) struct Channels {
 /// A file and all that was found out for it, on its way to be written.
 pub(crate) enum Found {
     /// What belongs into the present file.
-    Findings(Findings),
+    Findings(Box<Findings>),
     /// That was all: the next file begins at this time.
     NextFile(u64),
 }
@@ -102,9 +102,9 @@ struct Output {
 
 impl Output {
     fn hand_on(&self, tracker: &mut Tracker) -> Result<(), WriterGone> {
-        // One is enough; others are there after much was found at once.
+        // One is enough: where much was handed on at once, there are more.
         let empty = self.written.try_iter().last().unwrap_or_default();
-        self.send(Found::Findings(tracker.take_findings(empty)))
+        self.send(Found::Findings(Box::new(tracker.take_findings(empty))))
     }
 
     fn send(&self, found: Found) -> Result<(), WriterGone> {
@@ -229,7 +229,8 @@ impl Resolver<'_> {
         }
         tracker.finish(now_ns());
         shared.set_counts(tracker.counts());
-        output.send(Found::Findings(tracker.take_findings(Findings::default())))
+        let last = tracker.take_findings(Findings::default());
+        output.send(Found::Findings(Box::new(last)))
     }
 
     /// Handles what is older than `until_ns`, oldest first, and holds the rest. Hands on

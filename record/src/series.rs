@@ -21,8 +21,8 @@ use nix::fcntl::OFlag;
 use rz_format::{FileHeader, HEADER_LEN};
 
 use crate::config::Keep;
-use crate::output::{OutputError, TraceFile, Unpublished, give_name, safe};
-use crate::store::new_header;
+use crate::header::new_header;
+use crate::output::{MakeRoom, OutputError, TraceFile, Unpublished, give_name, is_full, safe};
 
 const WHOLE: &str = ".rz";
 const PART: &str = ".rz.part";
@@ -147,13 +147,6 @@ impl Series {
         while is_too_much(&others) && others.remove_oldest() {}
     }
 
-    /// Removes the oldest file, as the disk is full. Returns whether there was any.
-    pub(crate) fn make_room(&self) -> bool {
-        let has_room = self.lock().remove_oldest();
-        self.removed.fetch_add(has_room.into(), Ordering::Relaxed);
-        has_room
-    }
-
     /// How many files were removed for that since the last call.
     pub(crate) fn take_removed(&self) -> u64 {
         self.removed.swap(0, Ordering::Relaxed)
@@ -200,6 +193,15 @@ impl Series {
     }
 }
 
+impl MakeRoom for Series {
+    /// Removes the oldest file, as the disk is full.
+    fn make_room(&self) -> bool {
+        let has_room = self.lock().remove_oldest();
+        self.removed.fetch_add(has_room.into(), Ordering::Relaxed);
+        has_room
+    }
+}
+
 impl Others {
     /// Removes the oldest; returns whether there was any.
     fn remove_oldest(&mut self) -> bool {
@@ -216,11 +218,6 @@ impl Others {
         }
         false
     }
-}
-
-/// Whether a file could not be written as there is no room for it.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 const MS: u64 = 1_000_000;

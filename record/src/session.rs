@@ -25,10 +25,11 @@ use rz_format::{
 };
 
 use crate::alloc::{Hook, Rings, privileged};
-use crate::capture::{Attached, Rotation, Stop, drain};
+use crate::capture::{Attached, Pipe, Rotation, Stop, drain};
 use crate::config::{Config, MAX_STACK_BYTES, Progress, Summary, Target};
 use crate::confinement::{Stage, confine};
 use crate::error::RecordError;
+use crate::header::new_header;
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::learned::Learned;
 use crate::limits::go_first_when_memory_runs_out;
@@ -38,9 +39,9 @@ use crate::program::Program;
 use crate::queue::QueueGauge;
 use crate::resolve::{Channels, resolve};
 use crate::series::Series;
-use crate::shared::Shared;
+use crate::shared::{Shared, Stored};
 use crate::signals::Signals;
-use crate::store::{self, Stored, new_header, store};
+use crate::store::{self, store};
 use crate::tier::attach;
 use crate::tracker::{Policy, Sampling, Scope, Tracker, procfs};
 use crate::whom::Whom;
@@ -318,16 +319,8 @@ fn run(
         let (shared, stop, queue) = (Arc::clone(shared), Arc::clone(&stop), Arc::clone(&queue));
         let rotation = config.rotation.map(|rotation| Rotation::new(start_ns, rotation.time));
         spawn("drain", move || {
-            drain(
-                attached.capture,
-                &stop,
-                rotation,
-                &shared,
-                &learned,
-                &queue,
-                &batch_sender,
-                &empty,
-            );
+            let pipe = Pipe { batches: batch_sender, empty };
+            drain(attached.capture, &stop, rotation, &shared, &learned, &queue, &pipe);
         })?
     };
     let resolver = {

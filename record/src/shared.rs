@@ -12,8 +12,14 @@ use rz_format::EndReason;
 use crate::config::{Limits, Summary};
 use crate::cost;
 use crate::host::now_ns;
-use crate::store::Stored;
 use crate::tracker::Counts;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stored {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
 
 /// What the threads of a recording tell each other.
 #[derive(Default)]

@@ -9,18 +9,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use rz_format::{
-    Clock, Cost, End, EndReason, FileHeader, FormatError, Loss, LossClass, LossReason, NO_CPU,
-    Note, Record, TraceWriter,
+    Cost, End, EndReason, FileHeader, FormatError, Loss, LossClass, LossReason, NO_CPU, Note,
+    Record, TraceWriter,
 };
 
 use crate::config::Limits;
 use crate::cost;
 use crate::host::{clocks, now_ns};
-use crate::output::{Counted, OutputError, TraceFile, Unpublished};
+use crate::output::{Counted, MakeRoom, OutputError, TraceFile, Unpublished};
 use crate::queue::QueueGauge;
 use crate::resolve::Found;
 use crate::series::Series;
-use crate::shared::Shared;
+use crate::shared::{Shared, Stored};
 use crate::tracker::Findings;
 
 /// Bytes that wait to be dealt with above which speed counts for more than the
@@ -41,21 +41,6 @@ pub(crate) struct Target {
     file_bytes: u64,
 }
 
-/// What was written.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Stored {
-    pub(crate) files: u64,
-    pub(crate) bytes: u64,
-}
-
-/// The header of a file that begins at a time on the trace's clock, which is now or was a
-/// moment ago.
-pub(crate) fn new_header(begins_ns: u64) -> FileHeader {
-    let now = clocks();
-    let ago_ns = now.monotonic_ns.saturating_sub(begins_ns);
-    FileHeader::new(trace_id(&now), now.realtime_ns.saturating_sub(ago_ns), begins_ns)
-}
-
 /// Begins a trace with its header and `first`, before the file gets its name:
 /// on a full disk, what has that name stays.
 pub(crate) fn begin(
@@ -65,7 +50,7 @@ pub(crate) fn begin(
     series: Option<&Arc<Series>>,
 ) -> Result<TraceWriter<Counted>, OutputError> {
     let begin = || {
-        let out = file.handle()?.with_room_from(series.cloned());
+        let out = file.handle()?.with_room_from(series.cloned().map(|series| series as _));
         let mut writer = TraceWriter::new(out, header)?;
         writer.write_records(now_ns(), first)?;
         Ok(writer)
@@ -183,7 +168,7 @@ impl OpenFile {
         let mut notes = Vec::new();
         let (end_ns, reason, next_ns) = loop {
             let received = match found.recv_timeout(Duration::from_nanos(COST_INTERVAL_NS)) {
-                Ok(Found::Findings(found)) => found,
+                Ok(Found::Findings(found)) => *found,
                 Ok(Found::NextFile(time_ns)) => {
                     break (time_ns, EndReason::Duration, Some(time_ns));
                 }
@@ -308,15 +293,6 @@ fn leave_out_events(found: &mut Findings) -> u64 {
     let count = losses.iter().map(|loss| loss.count).fold(0, u64::saturating_add);
     found.records.extend(losses.into_iter().map(Record::Loss));
     count
-}
-
-/// A number that no other trace has: the kernel's random one, or the time if
-/// there is none.
-fn trace_id(created: &Clock) -> [u8; 16] {
-    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
-    let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).collect();
-    let time = u128::from(created.realtime_ns) << 64 | u128::from(created.monotonic_ns);
-    u128::from_str_radix(&digits, 16).unwrap_or(time).to_be_bytes()
 }
 
 #[cfg(test)]

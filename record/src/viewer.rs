@@ -2,11 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::unistd::dup2_stdout;
-
-use crate::exit_code_of;
 
 /// A `report` that reads a trace from what was our standard output, and writes to that.
 pub(crate) struct Viewer {
@@ -39,14 +37,14 @@ impl Viewer {
         Ok(Viewer { report, null })
     }
 
-    /// Waits until all has been shown.
-    pub(crate) fn finish(mut self) -> ExitCode {
+    /// Waits until all has been shown, or could not be.
+    pub(crate) fn finish(mut self) -> Option<ExitStatus> {
         if let Err(error) = dup2_stdout(&self.null) {
             log::warn!("report cannot be told that this was all: {error}");
             self.stop();
-            return ExitCode::FAILURE;
+            return None;
         }
-        self.report.wait().map_or(ExitCode::FAILURE, exit_code_of)
+        self.report.wait().ok()
     }
 
     /// Ends it, as there is nothing to show.

@@ -190,12 +190,15 @@ fn files_add_up_to_the_plan() {
     }
 
     // Each opens alone, with its names.
-    for path in &files {
+    for (path, contents) in files.iter().zip(&all) {
+        // The last one may be of a moment.
+        if contents.samples.len() < 50 {
+            continue;
+        }
         let folded = conv(&[text(path), "--to", "folded", "-o", "-"]).success();
         let folded = Folded::parse(&folded.stdout);
-        // The last one may be of a moment.
         let share = folded.share_in_order(&["main", "one_round"]);
-        assert!(share > 0.3 || folded.total() < 50, "{}", folded.head(5));
+        assert!(share > 0.3, "{share}: {}", folded.head(5));
         assert_eq!(folded.count("[lost]"), 0, "{}", folded.head(5));
         let calls = report(&[text(path), "--syscalls"]).success();
         assert!(calls.stdout.contains("getppid"), "{calls}");
@@ -364,7 +367,7 @@ fn a_killed_recorder_leaves_all_files() {
     wait_until("rec to be gone", || rec.has_ended());
     let files = files(dir.path(), ".rz");
     assert_eq!(read_all(&files).len(), 2);
-    assert_eq!(parts(dir.path()), [part.clone()]);
+    assert_eq!(parts(dir.path()), std::slice::from_ref(&part));
     let shown = report(&[text(&part), "--off-cpu"]).success();
     assert!(shown.stdout.contains("waiter"), "{shown}");
 
@@ -390,8 +393,11 @@ fn without_bpf() {
     assert_eq!(all.len(), 3);
     for (index, contents) in all.iter().enumerate() {
         let (start_ns, end_ns, _) = window(contents);
-        // The first one begins a moment after its events.
-        let outside = |time_ns: u64| time_ns < start_ns && index > 0 || time_ns >= end_ns;
+        // The first one begins a moment after its events, and the last one ends a moment
+        // before.
+        let (is_first, is_last) = (index == 0, index == all.len() - 1);
+        let outside =
+            |time_ns: u64| !is_first && time_ns < start_ns || !is_last && time_ns >= end_ns;
         let early = contents.samples.iter().filter(|sample| outside(sample.time_ns)).count();
         assert_eq!(early, 0);
         assert!(!contents.samples.is_empty());

@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(ended.just_ended(7, 200 + LAST_STEPS_NS), None);
         assert_eq!(ended.just_ended(8, 201), None);
     }
+
     #[test]
     fn what_nothing_comes_of_any_more_is_forgotten() {
         let mut ended = EndedThreads::default();
@@ -155,5 +156,38 @@ mod tests {
         assert_eq!([ended.find(7, 50), ended.find(8, 50)], [Some(3), None]);
         ended.forget(201 + LAST_STEPS_NS);
         assert_eq!((ended.by_tid.len(), ended.order.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_ended_shortly_before_a_file_is_known_in_it() {
+        const SECOND: u64 = 1_000_000_000;
+        let left = |tid, end_ns| {
+            let process = Process { id: 3, ..Process::default() };
+            Left { tid, end_ns, name: String::new(), process }
+        };
+        let mut ended = EndedThreads::default();
+        for (tid, second) in [(7, 1), (7, 95), (8, 96), (7, 99)] {
+            ended.add(tid, second * SECOND, 0);
+            ended.leave(left(tid, second * SECOND));
+        }
+        assert_eq!(ended.left.len(), 3);
+        let mut next = ended.next_file(100 * SECOND);
+        // Numbers are those of a file.
+        assert_eq!(next.just_ended(7, 100 * SECOND), None);
+        assert_eq!(next.find(7, 0), None);
+        let mut take = |tid, start: u64| {
+            next.take_left(tid, |end_ns| start * SECOND <= end_ns).map(|left| left.end_ns / SECOND)
+        };
+        assert_eq!(
+            [take(7, 96), take(7, 96), take(7, 0), take(8, 97)],
+            [Some(99), None, Some(95), None]
+        );
+        // Nor does it matter in which order they are told of.
+        next.add(7, 99 * SECOND, 5);
+        next.add(7, 95 * SECOND, 6);
+        assert_eq!((next.find(7, 0), next.find(7, 96 * SECOND)), (Some(6), Some(5)));
+        next.is_now(3, 1);
+        assert_eq!((next.number_now(3), next.number_now(1)), (Some(1), None));
+        assert!(next.next_file(120 * SECOND).of_file_before.is_empty());
     }
 }
