@@ -55,6 +55,7 @@ heaptrack heaptrack
 lcov lcov
 linux-perf perf
 llvm-14 llvm-strip-14
+ltrace ltrace
 musl-tools musl-gcc
 nginx nginx
 nodejs node

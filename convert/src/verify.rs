@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +15,7 @@ use rz_text::json::escaped;
 use serde_json::{Value, json};
 
 use crate::cli::VerifyConfig;
-use crate::user::{human_size, say};
+use crate::user::{human_size, print, say};
 
 /// Lines about what is missing that are printed as text, at most.
 const MAX_LINES: usize = 100;
@@ -74,10 +73,7 @@ pub fn run(config: &VerifyConfig) -> anyhow::Result<ExitCode> {
         text = escaped(&serde_json::to_string_pretty(&document)?).into_owned() + "\n";
     }
     if !config.quiet {
-        match io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
-            _ => {}
-        }
+        print(&text)?;
     }
     Ok(ExitCode::from(worst.code()))
 }
