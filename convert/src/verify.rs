@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rz_command::stdin;
+use rz_convert::import::expect_trace;
 use rz_convert::trace::merge::MergeError;
 use rz_convert::trace::missing::Missing;
 use rz_convert::trace::verify::{LossSum, Part, State, Unresolved, Verified, verify};
@@ -57,6 +58,13 @@ pub fn run(config: &VerifyConfig) -> anyhow::Result<ExitCode> {
             Ok(verified) if config.json => documents.push(document(path, &verified)),
             Ok(verified) => describe(path, &verified, &mut text)?,
             Err(error) => {
+                // What it is instead is known of many.
+                let error = match expect_trace(path) {
+                    Err(other) if verdict == Verdict::NoTrace => {
+                        format!("{}: {other}", path.display())
+                    }
+                    _ => error.to_string(),
+                };
                 say(format_args!("{error}"));
                 let state = match verdict {
                     Verdict::NoTrace => "no_trace",
@@ -64,7 +72,7 @@ pub fn run(config: &VerifyConfig) -> anyhow::Result<ExitCode> {
                     Verdict::Failed | Verdict::Whole => "failed",
                 };
                 let path = path.to_string_lossy();
-                documents.push(json!({ "path": path, "state": state, "error": error.to_string() }));
+                documents.push(json!({ "path": path, "state": state, "error": error }));
             }
         }
     }

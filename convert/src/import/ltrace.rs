@@ -86,6 +86,8 @@ fn what(text: &str) -> Option<What<'_>> {
 fn function(name: &str) -> Function {
     let called = name.rsplit_once("->").map_or(name, |(_, called)| called);
     if let Some(name) = called.strip_prefix("SYS_").or_else(|| called.strip_suffix("@SYS")) {
+        // Those that are newer than ltrace have a number only.
+        let name = name.parse().ok().and_then(rz_syscalls::name).unwrap_or(name);
         return Function { module: KERNEL.to_owned(), ..Function::named(name) };
     }
     match called.split_once('@') {
@@ -346,5 +348,6 @@ mod tests {
         check("malloc@libc.so.6", ("malloc", "libc.so.6"));
         check("SYS_write", ("write", KERNEL));
         check("write@SYS", ("write", KERNEL));
+        check("SYS_334", ("rseq", KERNEL));
     }
 }

@@ -13,6 +13,8 @@ use super::{ImportError, Imported};
 
 /// Functions within each other, at most.
 const MAX_DEPTH: usize = 4096;
+/// Times that a call goes on after the one that it was made in, at most.
+const MAX_CROSSING: u64 = 1 << 22;
 /// Functions that go on when the one that they were entered in is left, at most.
 const MAX_CROSSED: usize = 64;
 
@@ -108,6 +110,8 @@ struct Thread {
     start_ns: i64,
     now_ns: i64,
     open: Vec<Open>,
+    /// Which of them are whole calls, each of which ends no later than those around it.
+    calls: Vec<usize>,
     /// Ends that came before their beginnings, at the same time.
     early: Vec<u32>,
     /// By function, how many more ends than beginnings are still to come.
@@ -117,6 +121,12 @@ struct Thread {
 }
 
 impl Thread {
+    /// Where the innermost whole call is, and when it ends.
+    fn innermost_call(&self) -> Option<(usize, i64)> {
+        let at = *self.calls.last()?;
+        Some((at, self.open[at].until_ns?))
+    }
+
     fn rest_of_call(&mut self) -> Option<Change> {
         let Reverse(((at_ns, left), name)) = self.going_on.pop()?;
         Some(Change { at_ns, took_ns: u64::MAX - left, name, kind: Kind::Call })
@@ -201,25 +211,28 @@ impl<'o> Timelines<'o> {
             Kind::Leave => self.leave(name, thread),
             Kind::Enter => match thread.early.iter().position(|early| *early == name) {
                 Some(at) => drop(thread.early.swap_remove(at)),
-                None => self.enter(name, None, &mut thread.open),
+                None => self.enter(name, None, thread),
             },
             Kind::Call => {
                 let mut until_ns = at_ns.saturating_add_unsigned(took_ns);
-                let around = thread.open.iter().rev().find_map(|one| one.until_ns);
-                if let Some(around_ns) = around.filter(|around_ns| *around_ns < until_ns) {
+                let around_ns = thread.innermost_call().map(|(_, until_ns)| until_ns);
+                if let Some(around_ns) = around_ns.filter(|around_ns| *around_ns < until_ns) {
                     let took_ns = around_ns.abs_diff(until_ns);
                     let rest = Change { at_ns: around_ns, took_ns, ..change };
-                    thread.going_on.push(Reverse((order(&rest), name)));
+                    if self.crossed < MAX_CROSSING {
+                        thread.going_on.push(Reverse((order(&rest), name)));
+                    }
                     until_ns = around_ns;
                     self.crossed += 1;
                 }
-                self.enter(name, Some(until_ns), &mut thread.open);
+                self.enter(name, Some(until_ns), thread);
             }
         }
         Ok(())
     }
 
-    fn enter(&mut self, name: u32, until_ns: Option<i64>, open: &mut Vec<Open>) {
+    fn enter(&mut self, name: u32, until_ns: Option<i64>, thread: &mut Thread) {
+        let open = &mut thread.open;
         let caller = open.last().map(|one| one.stack);
         // Deeper ones are their caller's.
         let stack = if open.len() < MAX_DEPTH {
@@ -228,6 +241,9 @@ impl<'o> Timelines<'o> {
         } else {
             open[MAX_DEPTH - 1].stack
         };
+        if until_ns.is_some() {
+            thread.calls.push(open.len());
+        }
         open.push(Open { name, stack, until_ns });
     }
 
@@ -254,9 +270,7 @@ impl<'o> Timelines<'o> {
 
     /// Leaves calls that are over at some time.
     fn leave_until(&mut self, at_ns: i64, thread: &mut Thread) -> Result<(), ImportError> {
-        while let Some(at) = thread.open.iter().rposition(|one| one.until_ns.is_some())
-            && let Some(until_ns) = thread.open[at].until_ns.filter(|until_ns| *until_ns <= at_ns)
-        {
+        while let Some((at, until_ns)) = thread.innermost_call().filter(|(_, ns)| *ns <= at_ns) {
             self.pass(until_ns, thread)?;
             self.close(at, thread);
         }
@@ -267,6 +281,7 @@ impl<'o> Timelines<'o> {
     /// own end is still to come, and is over if there is none.
     fn close(&mut self, at: usize, thread: &mut Thread) {
         let inner: Vec<Open> = thread.open.drain(at..).skip(1).collect();
+        while thread.calls.pop_if(|call| *call >= at).is_some() {}
         let mut going_on = Vec::new();
         // Ends are of the innermost function of their name.
         for one in inner.into_iter().rev() {
@@ -281,7 +296,7 @@ impl<'o> Timelines<'o> {
         }
         self.crossed += going_on.len() as u64;
         for one in going_on.into_iter().rev() {
-            self.enter(one.name, one.until_ns, &mut thread.open);
+            self.enter(one.name, one.until_ns, thread);
         }
     }
 

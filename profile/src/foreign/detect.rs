@@ -79,7 +79,9 @@ fn binary(head: &[u8]) -> Option<InputFormat> {
 }
 
 fn text_of(text: &str, size: u64) -> Option<InputFormat> {
-    if text.trim_start().starts_with(['{', '[']) {
+    let start = text.trim_start();
+    // Lines of logs may begin with a thread in brackets.
+    if start.starts_with(['{', '[']) && !start.starts_with("[pid ") {
         let has = |keys: &&[&str]| keys.iter().any(|key| text.contains(key));
         let is_of = |(_, keys): &&(InputFormat, &[&[&str]])| keys.iter().all(has);
         JSON.iter().find(is_of).map(|(format, _)| *format)
@@ -416,6 +418,7 @@ mod tests {
                 false,
             ),
             ("close(3) = 0\n+++ exited with 0 +++\n", false, true),
+            ("[pid     7] close(3) = 0\n", false, true),
             ("7 1.5 read(3,  <unfinished ...>\n", false, true),
             ("hello(world) said = nothing\nand more\n", false, false),
             ("hello\n", false, false),
