@@ -4,9 +4,10 @@
 Runs, one after the other, compare.py (CPU samples: cost and slowdown),
 syscalls.py (system calls, and redis under load), allocations.py (malloc and
 free), attach.py (a process of very many threads), alloc_attach.py (allocations
-of a running process), large.py (merging and comparing), page.py (the page, and
-speedscope), python.py (Python programs), symbolize.py (names) and
-false_alarms.py (what comparisons claim, and what they find). Each prints the machine, kernel and commit.
+of a running process), large.py (merging and comparing), importing.py (files of
+other tools), page.py (the page, and speedscope), python.py (Python programs),
+symbolize.py (names) and false_alarms.py (what comparisons claim, and what they
+find). Each prints the machine, kernel and commit.
 """
 
 import argparse
@@ -24,6 +25,7 @@ QUICK = {
     "attach.py": ["--threads", "500", "--seconds", "1"],
     "alloc_attach.py": [],
     "large.py": ["--samples", "10000"],
+    "importing.py": ["--megabytes", "10"],
     "page.py": ["--rounds", "1", "--samples", "10000"],
     "false_alarms.py": ["--runs", "4", "--seconds", "0.5", "--pairs", "3", "--group", "1"],
     "python.py": ["--rounds", "1", "--seconds", "2", "--hz", "99"],

@@ -56,6 +56,7 @@ heaptrack heaptrack
 lcov lcov
 linux-perf perf
 llvm-14 llvm-strip-14
+ltrace ltrace
 musl-tools musl-gcc
 nginx nginx
 nodejs node

@@ -38,6 +38,8 @@ pub enum Config {
     Verify(VerifyConfig),
     /// Make a whole trace of a damaged one.
     Repair(RepairConfig),
+    /// Print this: what can be read and written.
+    Formats(String),
 }
 
 /// Which traces to look through.
@@ -152,6 +154,10 @@ struct Args {
     /// has samples of its own or the name of no process]
     #[arg(long, value_name = "WHAT", value_parser = folded_roots_parser())]
     folded_roots: Option<FoldedRoots>,
+
+    /// Print all formats that can be read and written, and do nothing else
+    #[arg(long, exclusive = true)]
+    formats: bool,
 
     /// Keep threads apart in folded stacks (other formats always do)
     #[arg(long)]
@@ -283,6 +289,7 @@ Examples:
   conv trace.rz --to pprof --from 10s --until 20s --thread 'worker*'
   conv perf.data --to rz                    writes perf.rz, for report and its --diff
   conv app.cpuprofile --to rz               also Firefox, speedscope, trace events, callgrind, …
+  conv --formats                            all that can be read and written
   perf record -g -o - ./prog | conv - --to rz -o prog.rz
   ssh box rec -p 4242 -o - | conv - --to folded | inferno-flamegraph > flame.svg
   conv --verify *.rz                        what is whole, and what is missing
@@ -314,7 +321,7 @@ fn refuse(error: clap::Error) -> ! {
 
 /// What was typed, as far as it can be told without looking at the inputs.
 enum Asked {
-    /// To take traces as they are.
+    /// To take traces as they are, or none.
     AsItIs(Box<Config>),
     /// To make something else of them.
     Conversion(Box<Conversion>),
@@ -353,6 +360,9 @@ fn folded_roots_parser() -> impl TypedValueParser<Value = FoldedRoots> {
 
 impl Asked {
     fn of(mut args: Args) -> Result<Asked, clap::Error> {
+        if args.formats {
+            return Ok(Asked::AsItIs(Box::new(Config::Formats(formats()))));
+        }
         if stdin::resolve(&mut args.inputs) > 1 {
             let message = "there is one standard input only: give - once".to_owned();
             return Err(usage_error(ErrorKind::TooManyValues, message));
@@ -576,6 +586,17 @@ fn split(to: Vec<To>) -> Result<(Option<Target>, Option<Moment>), clap::Error> {
         }
     }
     Ok((target, time))
+}
+
+/// What can be read and what can be written.
+fn formats() -> String {
+    let read = InputFormat::ALL.map(|format| format!("  {format:<13} {}\n", format.description()));
+    format!(
+        "Read, also compressed by gzip or zstd, alone in a zip archive, and in UTF-16; told by \
+         its\ncontent, or by --input-format:\n{}\nWritten (--to):{}\n  {RZ:<11} {RZ_DESCRIPTION}\n",
+        read.concat(),
+        list(|format| format!("{format:<11} {}", format.description()))
+    )
 }
 
 /// All formats, one a line.

@@ -23,7 +23,7 @@ mod to_rz;
 mod user;
 mod verify;
 
-use crate::user::{human_size, is_same_file, refuse_terminal, say};
+use crate::user::{human_size, is_same_file, print, refuse_terminal, say};
 
 fn main() -> ExitCode {
     survive_size_limits();
@@ -43,6 +43,7 @@ fn run(config: cli::Config) -> anyhow::Result<ExitCode> {
         cli::Config::Import(config) => from_other::write(config)?,
         cli::Config::Repair(config) => repair::write(&config)?,
         cli::Config::Verify(config) => return verify::run(&config),
+        cli::Config::Formats(text) => print(&text)?,
     }
     Ok(ExitCode::SUCCESS)
 }

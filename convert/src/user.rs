@@ -14,6 +14,14 @@ pub fn say(message: std::fmt::Arguments) {
     let _ = writeln!(io::stderr(), "conv: {}", one_line(message));
 }
 
+/// Prints a text on standard output; that nobody reads on is no reason to fail.
+pub fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Keeps what is no text off the screen.
 pub fn refuse_terminal(destination: &Destination, format: &str) -> anyhow::Result<()> {
     let is_shown = *destination == Destination::Stdout && io::stdout().is_terminal();

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use rz_command::stdin;
+use rz_convert::import::expect_trace;
 use rz_convert::trace::merge::MergeError;
 use rz_convert::trace::missing::Missing;
 use rz_convert::trace::verify::{LossSum, Part, State, Unresolved, Verified, verify};
@@ -16,7 +16,7 @@ use rz_text::json::escaped;
 use serde_json::{Value, json};
 
 use crate::cli::VerifyConfig;
-use crate::user::{human_size, say};
+use crate::user::{human_size, print, say};
 
 /// Lines about what is missing that are printed as text, at most.
 const MAX_LINES: usize = 100;
@@ -58,6 +58,13 @@ pub fn run(config: &VerifyConfig) -> anyhow::Result<ExitCode> {
             Ok(verified) if config.json => documents.push(document(path, &verified)),
             Ok(verified) => describe(path, &verified, &mut text)?,
             Err(error) => {
+                // What it is instead is known of many.
+                let error = match expect_trace(path) {
+                    Err(other) if verdict == Verdict::NoTrace => {
+                        format!("{}: {other}", path.display())
+                    }
+                    _ => error.to_string(),
+                };
                 say(format_args!("{error}"));
                 let state = match verdict {
                     Verdict::NoTrace => "no_trace",
@@ -65,7 +72,7 @@ pub fn run(config: &VerifyConfig) -> anyhow::Result<ExitCode> {
                     Verdict::Failed | Verdict::Whole => "failed",
                 };
                 let path = path.to_string_lossy();
-                documents.push(json!({ "path": path, "state": state, "error": error.to_string() }));
+                documents.push(json!({ "path": path, "state": state, "error": error }));
             }
         }
     }
@@ -74,10 +81,7 @@ pub fn run(config: &VerifyConfig) -> anyhow::Result<ExitCode> {
         text = escaped(&serde_json::to_string_pretty(&document)?).into_owned() + "\n";
     }
     if !config.quiet {
-        match io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
-            _ => {}
-        }
+        print(&text)?;
     }
     Ok(ExitCode::from(worst.code()))
 }

@@ -10,6 +10,7 @@ use rz_format::{
     End, Event, FileHeader, HEADER_LEN, MAJOR, MINOR, Process, Record, Thread, TraceWriter, Wait,
     WaitState,
 };
+use rz_profile::foreign::InputFormat;
 use tempfile::TempDir;
 
 /// A directory with the golden vectors in it: that of format 1.0, called
@@ -239,7 +240,11 @@ fn failures_are_one_line_and_leave_nothing_behind() {
     check_failure(Some(b""), "not an rz trace: only 0 bytes long");
     check_failure(
         Some(&[b'#'; 200]),
-        "not an rz trace: the file does not start with the rz magic number",
+        &format!(
+            "not an rz trace, nor of a format that one can be made of, such as perf.data, pprof or \
+             folded stacks: conv --formats lists all {}",
+            InputFormat::ALL.len()
+        ),
     );
     let mut newer = vector();
     newer[8] = 2;

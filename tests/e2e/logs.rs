@@ -164,6 +164,73 @@ fn check_events(dir: &Path, script: &str) {
     }
 }
 
+/// Sorts, which calls back what compares by another call of a library, and waits in two threads.
+const SORTING: &str = r#"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static int compare(const void *a, const void *b) { return strcmp(*(char **)a, *(char **)b); }
+static void *wait(void *unused) { usleep(20000); usleep(20000); return unused; }
+int main(void) {
+    char *words[] = {"b = (", "a", "c", "d", 0};
+    pthread_t thread;
+    pthread_create(&thread, 0, wait, 0);
+    qsort(words, 4, sizeof *words, compare);
+    usleep(30000);
+    for (int i = 0; i < 4; i++) puts(words[i]);
+    pthread_join(thread, 0);
+    return 0;
+}
+"#;
+
+/// Calls are in those that they were made in, as often as the log has them, and take as long as
+/// it says.
+#[test]
+fn logs_of_ltrace() {
+    let dir = temp_dir();
+    let (source, sorting) = (dir.path().join("sorting.c"), dir.path().join("sorting"));
+    fs::write(&source, SORTING).unwrap();
+    let mut compiler = Command::new(tool("gcc"));
+    run(compiler.args(["-O1", "-pthread", "-o", text(&sorting), text(&source)])).success();
+    let log = dir.path().join("ltrace.log");
+    for options in [&["-f", "-ttt", "-T", "-n", "2"][..], &["-f", "-tt", "-T", "-S"]] {
+        let mut ltrace = Command::new(tool("ltrace"));
+        run(ltrace.args(options).args(["-o", text(&log)]).arg(&sorting)).success();
+        let lines = fs::read_to_string(&log).unwrap();
+        let functions = json(&[text(&log), "--json", "--event", "calls"]);
+        let rows = functions["data"]["functions"]["rows"].as_array().unwrap().clone();
+        for name in ["strcmp", "puts", "usleep", "qsort"] {
+            let calls = lines.matches(&format!(" {name}(")).count();
+            let row = rows.iter().find(|row| row["function"] == name).expect(name);
+            assert_eq!(row["self"]["weight"], calls, "{name}: {lines}");
+        }
+        let stacks = conv(&[text(&log), "--to", "csv", "-q", "-o", "-"]).success().stdout;
+        // Microseconds of a function with all that is in it.
+        let time_in = |name: &str| -> f64 {
+            let with = |row: &&str| row.contains("duration") && row.contains(name);
+            let weight = |row: &str| row.split(',').rev().nth(1).unwrap().parse::<f64>().unwrap();
+            stacks.lines().filter(with).map(weight).sum::<f64>() / 1e3
+        };
+        for name in ["qsort", "pthread_join"] {
+            let is_end = |line: &&str| line.contains(name) && line.ends_with('>');
+            let seconds =
+                |line: &str| line.rsplit_once('<')?.1.trim_end_matches('>').parse::<f64>().ok();
+            let expected: f64 = lines.lines().filter(is_end).filter_map(seconds).sum();
+            assert!((time_in(name) - expected * 1e6).abs() < 1.0, "{name}: {stacks}\n{lines}");
+        }
+        assert!(stacks.contains("qsort;strcmp"), "{stacks}");
+        if options.contains(&"-S") {
+            assert!(stacks.contains("usleep;clock_nanosleep"), "{stacks}");
+        }
+    }
+    // A summary has no calls.
+    let mut ltrace = Command::new(tool("ltrace"));
+    run(ltrace.args(["-c", "-o", text(&log)]).arg(&sorting)).success();
+    report(&[text(&log)]).refused(1, &["ltrace.log: not an rz trace but a summary of strace or"]);
+}
+
 /// What is no trace is called what it is, and what to do is said, in one line.
 #[test]
 fn files_of_others_where_traces_are_needed() {
@@ -184,4 +251,18 @@ fn files_of_others_where_traces_are_needed() {
     report(&[text(&bzip)]).refused(1, &packed);
     report(&["--diff", text(&folded), text(&bzip)]).refused(1, &packed);
     assert!(!out.exists());
+    // What is known nowhere: what can be read, and where that is listed.
+    let other = file("other", b"hello\n");
+    let nothing = ["other: not an rz trace, nor of a format that one can be made of", "--formats"];
+    conv(&[text(&other), "--to", "folded", "-o", text(&out)]).refused(1, &nothing);
+    conv(&[text(&other), "--to", "rz", "-o", text(&out)]).refused(1, &nothing);
+    report(&[text(&other)]).refused(1, &nothing);
+    let listed = conv(&["--formats"]).success().stdout;
+    for format in ["perf.data, as perf record", "log of ltrace", "raw recording of rbspy", "lcov"] {
+        assert!(listed.contains(format), "{format}: {listed}");
+    }
+    let folder = dir.path().join("perf");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("data"), b"PERFILE2").unwrap();
+    report(&[text(&folder)]).refused(1, &["perf: not an rz trace but a folder of perf record"]);
 }

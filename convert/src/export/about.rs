@@ -6,10 +6,13 @@ use rz_profile::model::Profile;
 /// Where and how it was recorded, what was selected, and what is missing.
 pub(super) fn about(profile: &Profile) -> Vec<String> {
     let info = &profile.info;
-    let mut about = vec![
-        format!("host: {} ({}, {} CPUs)", info.host, info.os, info.cpus),
-        format!("recorded with: {}", info.command.join(" ")),
-    ];
+    let mut about = Vec::new();
+    if !info.host.is_empty() {
+        about.push(format!("host: {} ({}, {} CPUs)", info.host, info.os, info.cpus));
+    }
+    if !info.command.is_empty() {
+        about.push(format!("recorded with: {}", info.command.join(" ")));
+    }
     if info.filter.is_active() {
         about.push(format!("filter: {}", info.filter.text));
     }

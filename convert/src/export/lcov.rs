@@ -1,8 +1,9 @@
 //! The tracefile of lcov: which lines of sources were seen in stacks, and in how many
 //! samples.
 //!
-//! That is no coverage: lines that ran without being sampled are not in it. The test's
-//! name says so.
+//! That is no coverage: lines that ran without being sampled are not in it. Nor are calls of
+//! functions counted, which nothing records: their numbers are samples as well. The test's name
+//! says so.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -77,11 +77,16 @@ fn message(
 ) -> proto::Sample {
     let (thread, process) = profile.thread(thread);
     let locations = std::iter::successors(stack, |&id| profile.stacks[id].parent);
-    let mut label = vec![
-        text_label(strings, "thread", &thread.name),
-        number_label(strings, "pid", process.pid),
-        number_label(strings, "tid", thread.tid),
-    ];
+    let mut label = Vec::new();
+    // Of what others recorded, threads may be unknown.
+    let is_numbered = (process.pid, thread.tid) != (0, 0);
+    if is_numbered || thread.name != process.name {
+        label.push(text_label(strings, "thread", &thread.name));
+    }
+    if is_numbered {
+        label.push(number_label(strings, "pid", process.pid));
+        label.push(number_label(strings, "tid", thread.tid));
+    }
     if let Some(source) = profile.sources.get(process.source).filter(|_| profile.is_merged()) {
         label.push(text_label(strings, "source", &source.label));
         label.push(text_label(strings, "host", &source.host));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::thread;
 
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -10,9 +10,20 @@ use serde::{Deserialize, Deserializer};
 
 use super::ImportError;
 
+/// Files of so many bytes are parsed in memory, which takes half the time of parsing a stream.
+const MAX_IN_MEMORY: u64 = 64 << 20;
+
 /// What a file has, of which what is not asked for is skipped.
 pub(super) fn read<T: DeserializeOwned>(file: &File, what: &str) -> Result<T, ImportError> {
-    serde_json::from_reader(buffered(file)).map_err(|error| failed(&error, what))
+    let is_small = file.metadata().is_ok_and(|meta| meta.len() <= MAX_IN_MEMORY);
+    let parsed = if is_small {
+        let mut bytes = Vec::new();
+        file.take(MAX_IN_MEMORY).read_to_end(&mut bytes).map_err(ImportError::Read)?;
+        serde_json::from_slice(&bytes)
+    } else {
+        serde_json::from_reader(buffered(file))
+    };
+    parsed.map_err(|error| failed(&error, what))
 }
 
 /// Lists and objects within each other, at most, where a tree is written so.
@@ -78,7 +89,7 @@ pub(super) fn buffered(file: &File) -> BufReader<&File> {
 }
 
 /// Why JSON cannot be read: the file, or what is in it.
-pub(super) fn failed(error: &serde_json::Error, what: &str) -> ImportError {
+fn failed(error: &serde_json::Error, what: &str) -> ImportError {
     match error.io_error_kind() {
         Some(kind) => ImportError::Read(kind.into()),
         None => ImportError::Unusable(format!("damaged {what}: {error}")),

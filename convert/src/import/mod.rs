@@ -15,6 +15,7 @@
 
 mod amounts;
 mod callgrind;
+mod clock;
 mod collapsed;
 mod firefox;
 mod folded;
@@ -26,13 +27,17 @@ mod instruments;
 mod jfr;
 mod json;
 mod lines;
+mod ltrace;
+mod nested;
 mod opened;
 mod output;
+mod papyrus;
 mod perf_data;
 mod perf_script;
 mod pmcstat;
 mod pprof;
 mod pstats;
+mod rbspy;
 mod safari;
 mod shares;
 mod speedscope;
@@ -45,6 +50,7 @@ mod threads;
 mod trace_events;
 mod v8;
 mod v8_log;
+mod values;
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
@@ -86,6 +92,9 @@ impl From<UnpackError> for ImportError {
     fn from(error: UnpackError) -> Self {
         match error {
             UnpackError::Io(error) => ImportError::Read(error),
+            error @ (UnpackError::Several(_) | UnpackError::Archive(_)) => {
+                ImportError::Unusable(format!("this is {error}"))
+            }
             error => ImportError::Unusable(error.to_string()),
         }
     }
@@ -130,11 +139,7 @@ pub fn import(
         (None, Some(Recognized::Unreadable(what))) => {
             return Err(ImportError::Unusable(format!("this is {what}")));
         }
-        (None, None) => {
-            let known = InputFormat::ALL.map(InputFormat::description).join("; ");
-            let message = format!("neither a trace nor anything that one can be made of: {known}");
-            return Err(ImportError::Unusable(message));
-        }
+        (None, None) => return Err(ImportError::Unusable(opened::unknown())),
     };
     match format {
         InputFormat::Perf => perf_data::import(input, &options.perf, out),
@@ -154,6 +159,9 @@ pub fn import(
         InputFormat::Instruments => instruments::import(&input, out),
         InputFormat::Pstats => pstats::import(&input, out),
         InputFormat::Strace => strace::import(&input, out),
+        InputFormat::Ltrace => ltrace::import(&input, out),
+        InputFormat::Rbspy => rbspy::import(&input, out),
+        InputFormat::Papyrus => papyrus::import(&input, out),
         InputFormat::Pmcstat => pmcstat::import(&input, out),
         InputFormat::PerfScript => perf_script::import(&input, out),
         InputFormat::Dtrace => collapsed::import(input, dtrace::Folder::default(), format, out),
@@ -180,6 +188,9 @@ struct Input {
 impl Input {
     fn open(path: &Path) -> Result<Self, ImportError> {
         let meta = fs::metadata(path).map_err(ImportError::Read)?;
+        if let Ok(Some(Recognized::Unreadable(what))) = Recognized::of_file(path) {
+            return Err(ImportError::Unusable(format!("this is {what}")));
+        }
         if !meta.is_file() {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
             return Err(ImportError::Read(error));

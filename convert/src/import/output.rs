@@ -8,7 +8,7 @@ use rz_format::{
     Sample, StackId, StackInterner, TextId, TextInterner, Total, TraceWriter,
 };
 
-use super::functions::too_many;
+use super::functions::{MAX_FRAMES, too_many};
 use super::{ImportError, Imported, Input};
 
 /// Rows that are kept until they are written, at most.
@@ -120,6 +120,13 @@ impl<'o> Output<'o> {
     pub(super) fn whole_stack(&mut self, frames: &[Frame], is_cut: bool) -> Option<StackId> {
         let root = is_cut.then(|| self.stack(None, too_many()));
         frames.iter().rev().fold(root, |caller, frame| Some(self.stack(caller, *frame)))
+    }
+
+    /// The same of frames from the root on, of which the innermost ones are kept.
+    pub(super) fn stack_from_root(&mut self, frames: &[Frame]) -> Option<StackId> {
+        let cut = frames.len().saturating_sub(MAX_FRAMES);
+        let root = (cut > 0).then(|| self.stack(None, too_many()));
+        frames[cut..].iter().fold(root, |caller, frame| Some(self.stack(caller, *frame)))
     }
 
     /// The number of a stack: `frame`, called from `caller`.

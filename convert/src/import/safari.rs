@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use rz_format::{Record, Sample};
+use rz_format::{Frame, Record, Sample};
 use serde::Deserialize;
 
 use super::amounts::Amounts;
-use super::functions::{Function, Functions, MAX_FRAMES, too_many};
+use super::functions::{Function, Functions};
 use super::json::{self, Number};
 use super::output::Output;
 use super::threads::{Named, Threads};
@@ -70,13 +70,9 @@ pub(super) fn import(input: &Input, out: &mut dyn Write) -> Result<Imported, Imp
     let thread = Threads::default().id(thread, None, &mut out)?;
     let mut functions = Functions::default();
     for (trace, duration) in recording.sample_stack_traces.iter().zip(&recording.sample_durations) {
-        let kept = &trace.stack_frames[..trace.stack_frames.len().min(MAX_FRAMES)];
-        let is_cut = kept.len() < trace.stack_frames.len();
-        let mut stack = is_cut.then(|| out.stack(None, too_many()));
-        for place in kept.iter().rev() {
-            let frame = functions.frame(place.function(), &mut out);
-            stack = Some(out.stack(stack, frame));
-        }
+        let frame = |place: &Place| functions.frame(place.function(), &mut out);
+        let frames: Vec<Frame> = trace.stack_frames.iter().rev().map(frame).collect();
+        let stack = out.stack_from_root(&frames);
         let time_ns = amounts.weight(trace.timestamp - recording.start_time);
         let weight = amounts.weight(*duration);
         out.sample(Sample { thread, stack, weight, time_ns, ..Sample::default() })?;

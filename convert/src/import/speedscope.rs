@@ -9,7 +9,7 @@ use rz_format::{EventUnit, Frame, Record, Sample, StackId};
 use serde::Deserialize;
 
 use super::amounts::{Amounts, scaled_note};
-use super::functions::{Function, Functions, MAX_FRAMES, too_many};
+use super::functions::{Function, Functions};
 use super::output::Output;
 use super::threads::{Named, Threads};
 use super::{ImportError, Imported, Input, json};
@@ -110,7 +110,8 @@ pub(super) fn import(input: &Input, out: &mut dyn Write) -> Result<Imported, Imp
         let mut at = profile.start;
         for (sample, weight) in profile.samples.iter().zip(&profile.weights) {
             at += weight;
-            let stack = stack(sample, &frames, &mut out)?;
+            let places = sample.iter().map(|index| frame_of(*index, &frames));
+            let stack = out.stack_from_root(&places.collect::<Result<Vec<Frame>, _>>()?);
             row.add(stack, *weight, at, &mut out)?;
         }
         row.add_changes(&profile.events, &frames, &mut out)?;
@@ -149,20 +150,6 @@ fn frames(places: Vec<Place>, out: &mut Output) -> Vec<Frame> {
 fn frame_of(index: usize, frames: &[Frame]) -> Result<Frame, ImportError> {
     let frame = frames.get(index).copied();
     frame.ok_or_else(|| ImportError::Unusable(format!("damaged {NAME}: there is no frame {index}")))
-}
-
-/// The stack of a sample, which is written from the root on.
-fn stack(
-    sample: &[usize],
-    frames: &[Frame],
-    out: &mut Output,
-) -> Result<Option<StackId>, ImportError> {
-    let cut = sample.len().saturating_sub(MAX_FRAMES);
-    let mut stack = (cut > 0).then(|| out.stack(None, too_many()));
-    for &index in &sample[cut..] {
-        stack = Some(out.stack(stack, frame_of(index, frames)?));
-    }
-    Ok(stack)
 }
 
 /// What all samples of a profile have in common.

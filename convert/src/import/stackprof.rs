@@ -8,7 +8,7 @@ use rz_format::{Frame, Record, Sample};
 use serde::Deserialize;
 
 use super::amounts::Amounts;
-use super::functions::{Function, Functions, MAX_FRAMES, too_many};
+use super::functions::{Function, Functions};
 use super::output::Output;
 use super::spread::Spread;
 use super::threads::{Named, Threads};
@@ -82,18 +82,17 @@ pub(super) fn import(input: &Input, out: &mut dyn Write) -> Result<Imported, Imp
     let spread = Spread::of(stacks.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count)));
     spread.note().into_iter().for_each(|note| out.note(note));
     for (stack, count) in stacks.iter().filter(|(_, count)| *count > 0) {
-        let cut = stack.len().saturating_sub(MAX_FRAMES);
-        let mut at = (cut > 0).then(|| out.stack(None, too_many()));
-        for id in &stack[cut..] {
+        let frame = |id: &u64| {
             // Newer versions have flags beside the number.
-            let Some(frame) = frames.get(id).or_else(|| frames.get(&(id & ((1 << 48) - 1)))) else {
-                return Err(ImportError::Unusable(format!("damaged {NAME}: no frame {id}")));
-            };
-            at = Some(out.stack(at, *frame));
-        }
+            let frame = frames.get(id).or_else(|| frames.get(&(id & ((1 << 48) - 1))));
+            let missing = || ImportError::Unusable(format!("damaged {NAME}: no frame {id}"));
+            frame.copied().ok_or_else(missing)
+        };
+        let stack = stack.iter().map(frame).collect::<Result<Vec<Frame>, _>>()?;
+        let stack = out.stack_from_root(&stack);
         let all = amounts.weight(profile.interval.max(1.0) * *count as f64);
         for weight in spread.rows(*count, all) {
-            out.sample(Sample { thread, stack: at, weight, ..Sample::default() })?;
+            out.sample(Sample { thread, stack, weight, ..Sample::default() })?;
         }
     }
     out.finish(Some(0))

@@ -6,30 +6,33 @@
 //! and a file that is cut off may be read up to there. Samples (`samples`) and CPU profiles
 //! of V8 (`ProfileChunk`) are taken where there are some.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 
 use rustc_hash::FxHashMap;
 use rz_format::{Record, Sample, StackId};
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::amounts::Amounts;
-use super::functions::{Function, Functions};
-use super::json::{self, Number};
+use super::json::Number;
+use super::nested::{Change, Kind, Names, Timelines};
 use super::output::Output;
 use super::threads::{Named, Threads};
 use super::v8::{self, CpuProfile};
+use super::values::Values;
 use super::{ImportError, Imported, Input};
 
 const NAME: &str = "JSON of trace events";
 
 /// Events that are kept until all are known, at most.
 const MAX_EVENTS: usize = 24_000_000;
-/// Functions within each other, at most.
+/// Frames of a sample, at most.
 const MAX_DEPTH: usize = 4096;
+/// Objects with a list of events that are in each other, at most.
+const MAX_OBJECTS: usize = 8;
 
 /// The event of older Chromiums that has all of a thread's CPU profile.
 const WHOLE_PROFILE: &str = "CpuProfile";
@@ -40,25 +43,73 @@ const SAMPLES: u32 = 3;
 
 /// A text, or a number that stands for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Key(String);
+struct Key<'t>(Cow<'t, str>);
 
-impl<'de> Deserialize<'de> for Key {
+impl<'de: 't, 't> Deserialize<'de> for Key<'t> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(Key(match value {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Null => String::new(),
-            other => other.to_string(),
-        }))
+        deserializer.deserialize_any(AnyKey)
     }
 }
 
+struct AnyKey;
+
+impl<'de> Visitor<'de> for AnyKey {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a number")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+        Ok(Key(text.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+        Ok(Key(text.to_owned().into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Key<'de>, E> {
+        Ok(Key(number.to_string().into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Key<'de>, E> {
+        Ok(Key(number.to_string().into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Key<'de>, E> {
+        Ok(Key(number.to_string().into()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Key<'de>, E> {
+        Ok(Key(value.to_string().into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Key<'de>, E> {
+        Ok(Key::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Key<'de>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Key::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Key<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Key::default())
+    }
+}
+
+/// The same, kept.
+fn kept_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Key::deserialize(deserializer).map(|Key(text)| text.into_owned())
+}
+
 #[derive(Debug, Deserialize)]
-struct Event {
-    #[serde(default)]
-    ph: String,
-    #[serde(default)]
-    name: Key,
+struct Event<'t> {
+    #[serde(default, borrow)]
+    ph: Key<'t>,
+    #[serde(default, borrow)]
+    name: Key<'t>,
     #[serde(default)]
     pid: Number,
     #[serde(default)]
@@ -67,16 +118,18 @@ struct Event {
     ts: Number,
     dur: Option<Number>,
     tdur: Option<Number>,
-    #[serde(default)]
-    id: Key,
-    args: Option<Box<RawValue>>,
+    #[serde(default, borrow)]
+    id: Key<'t>,
+    #[serde(borrow)]
+    args: Option<&'t RawValue>,
 }
 
 /// What a function's event has of V8's profiler.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Args {
-    name: Key,
+    #[serde(deserialize_with = "kept_key")]
+    name: String,
     data: ProfileData,
 }
 
@@ -97,65 +150,48 @@ struct StackSample {
     #[serde(default)]
     ts: Number,
     weight: Option<Number>,
-    #[serde(default)]
-    sf: Key,
+    #[serde(default, deserialize_with = "kept_key")]
+    sf: String,
 }
 
 #[derive(Debug, Deserialize)]
 struct StackFrame {
     #[serde(default)]
     name: String,
-    #[serde(default)]
-    parent: Option<Key>,
-}
-
-/// What happens to a thread's stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Change {
-    Enter,
-    /// A whole call of so many nanoseconds.
-    Call(u64),
-    Leave,
-}
-
-/// An event that is kept.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    at_ns: i64,
-    name: u32,
-    change: Change,
+    /// Empty if there is none.
+    #[serde(default, deserialize_with = "kept_key")]
+    parent: String,
 }
 
 /// What was read so far.
 #[derive(Debug, Default)]
 struct Read {
-    names: FxHashMap<String, u32>,
+    names: Names,
     /// By process and thread.
-    events: FxHashMap<(u32, u32), Vec<Kept>>,
+    events: FxHashMap<(u32, u32), Vec<Change>>,
     count: usize,
     processes: FxHashMap<u32, String>,
     threads: FxHashMap<(u32, u32), String>,
     samples: Vec<StackSample>,
-    frames: FxHashMap<Key, StackFrame>,
+    frames: FxHashMap<String, StackFrame>,
     /// Of V8, by process and the profile's number; with the thread.
-    profiles: FxHashMap<(u32, Key), (u32, CpuProfile)>,
+    profiles: FxHashMap<(u32, String), (u32, CpuProfile)>,
     /// Events of other kinds.
     others: u64,
     is_cut: bool,
 }
 
 pub(super) fn import(input: &Input, out: &mut dyn Write) -> Result<Imported, ImportError> {
-    let read = RefCell::new(Read::default());
-    let mut parser = serde_json::Deserializer::from_reader(json::buffered(&input.file));
-    if let Err(error) = Top(&read).deserialize(&mut parser).and_then(|()| parser.end()) {
-        // A program that crashed has written no end.
-        let is_cut = error.is_eof() && read.borrow().count > 0;
-        if !is_cut {
-            return Err(json::failed(&error, NAME));
-        }
-        read.borrow_mut().is_cut = true;
+    let mut read = Read::default();
+    let mut values = Values::of(&input.file);
+    // A program that crashed has written no end.
+    read.is_cut = !read.add_all(&mut values, 0)?;
+    if read.is_cut && read.count == 0 {
+        return Err(damaged("it ends early"));
     }
-    let read = read.into_inner();
+    if !read.is_cut && values.peek()?.is_some() {
+        return Err(damaged(&format!("more is behind its end, at byte {}", values.position())));
+    }
     if read.count == 0 && read.samples.is_empty() && read.profiles.is_empty() {
         let message = format!("{NAME}, without anything that took time: there is nothing to show");
         return Err(ImportError::Unusable(message));
@@ -163,58 +199,118 @@ pub(super) fn import(input: &Input, out: &mut dyn Write) -> Result<Imported, Imp
     write(read, input, out)
 }
 
-/// The whole file: a list of events, or an object that has one.
-struct Top<'r>(&'r RefCell<Read>);
-
-impl<'de> DeserializeSeed<'de> for Top<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
+fn damaged(why: &str) -> ImportError {
+    ImportError::Unusable(format!("damaged {NAME}: {why}"))
 }
 
-impl<'de> Visitor<'de> for Top<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of events")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(event) = list.next_element::<Event>()? {
-            self.0.borrow_mut().add(event).map_err(A::Error::custom)?;
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            match &key[..] {
-                "traceEvents" => map.next_value_seed(Top(self.0))?,
-                "samples" => self.0.borrow_mut().samples = map.next_value()?,
-                "stackFrames" => self.0.borrow_mut().frames = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
+/// A value of its own; `at` says where it ends.
+fn parsed<'b, T: Deserialize<'b>>(bytes: &'b [u8], at: u64) -> Result<T, ImportError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| damaged(&format!("{error} of what ends at byte {at}")))
 }
 
 impl Read {
-    fn add(&mut self, event: Event) -> Result<(), &'static str> {
+    /// Takes a list of events, or an object that has one; whether it is whole.
+    fn add_all<R: io::Read>(
+        &mut self,
+        values: &mut Values<R>,
+        depth: usize,
+    ) -> Result<bool, ImportError> {
+        match values.peek()? {
+            None => Ok(false),
+            Some(b'[') => {
+                values.take();
+                self.add_list(values)
+            }
+            Some(b'{') if depth < MAX_OBJECTS => {
+                values.take();
+                self.add_object(values, depth)
+            }
+            Some(_) => Err(damaged(&format!("no list of events at byte {}", values.position()))),
+        }
+    }
+
+    fn add_list<R: io::Read>(&mut self, values: &mut Values<R>) -> Result<bool, ImportError> {
+        loop {
+            match values.peek()? {
+                None => return Ok(false),
+                Some(b']') => {
+                    values.take();
+                    return Ok(true);
+                }
+                Some(b',') => values.take(),
+                Some(_) => {
+                    let at = values.position();
+                    let Some(bytes) = values.value()? else { return Ok(false) };
+                    self.add(parsed(bytes, at + bytes.len() as u64)?)?;
+                }
+            }
+        }
+    }
+
+    fn add_object<R: io::Read>(
+        &mut self,
+        values: &mut Values<R>,
+        depth: usize,
+    ) -> Result<bool, ImportError> {
+        loop {
+            match values.peek()? {
+                None => return Ok(false),
+                Some(b'}') => {
+                    values.take();
+                    return Ok(true);
+                }
+                Some(b',') => values.take(),
+                Some(_) => {
+                    let at = values.position();
+                    let Some(bytes) = values.value()? else { return Ok(false) };
+                    let key: String = parsed(bytes, at + bytes.len() as u64)?;
+                    match values.peek()? {
+                        None => return Ok(false),
+                        Some(b':') => values.take(),
+                        Some(_) => return Err(damaged(&format!("no value of {key:?}"))),
+                    }
+                    if !self.add_entry(&key, values, depth)? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_entry<R: io::Read>(
+        &mut self,
+        key: &str,
+        values: &mut Values<R>,
+        depth: usize,
+    ) -> Result<bool, ImportError> {
+        let at = values.position();
+        match key {
+            "traceEvents" => return self.add_all(values, depth + 1),
+            "samples" => match values.value()? {
+                Some(bytes) => self.samples = parsed(bytes, at + bytes.len() as u64)?,
+                None => return Ok(false),
+            },
+            "stackFrames" => match values.value()? {
+                Some(bytes) => self.frames = parsed(bytes, at + bytes.len() as u64)?,
+                None => return Ok(false),
+            },
+            _ => return values.skip(),
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, event: Event<'_>) -> Result<(), ImportError> {
         let thread = (event.pid.id(), event.tid.id());
         let ns = |number: Number| (number.or_zero() * 1_000.0).round();
-        let change = match &event.ph[..] {
-            "B" => Change::Enter,
-            "E" => Change::Leave,
-            "X" => Change::Call(ns(event.dur.or(event.tdur).unwrap_or_default()) as u64),
-            "M" | "P" | "I" if event.ph != "I" || event.name.0 == WHOLE_PROFILE => {
-                let args = event.args.as_ref().map(|args| serde_json::from_str(args.get()));
+        let (kind, took_ns) = match &*event.ph.0 {
+            "B" => (Kind::Enter, 0),
+            "E" => (Kind::Leave, 0),
+            "X" => (Kind::Call, ns(event.dur.or(event.tdur).unwrap_or_default()) as u64),
+            "M" | "P" | "I" if event.ph.0 != "I" || event.name.0 == WHOLE_PROFILE => {
+                let args = event.args.map(|args| serde_json::from_str(args.get()));
                 if let Some(Ok(args)) = args {
-                    self.describe(event, thread, args);
+                    self.describe(&event, thread, args);
                 }
                 return Ok(());
             }
@@ -225,31 +321,31 @@ impl Read {
         };
         self.count += 1;
         if self.count > MAX_EVENTS {
-            return Err("there are too many events to be sorted");
+            return Err(ImportError::TooMany("events to be sorted"));
         }
-        let next = self.names.len() as u32;
-        let name = *self.names.entry(event.name.0).or_insert(next);
-        let kept = Kept { at_ns: ns(event.ts) as i64, name, change };
-        self.events.entry(thread).or_default().push(kept);
+        let name = self.names.number(&event.name.0);
+        let change = Change { at_ns: ns(event.ts) as i64, took_ns, name, kind };
+        self.events.entry(thread).or_default().push(change);
         Ok(())
     }
 
     /// Takes names of processes and threads, and pieces of V8's profiles.
-    fn describe(&mut self, event: Event, thread: (u32, u32), args: Args) {
-        match &event.name.0[..] {
-            "process_name" => drop(self.processes.insert(thread.0, args.name.0)),
-            "thread_name" => drop(self.threads.insert(thread, args.name.0)),
+    fn describe(&mut self, event: &Event<'_>, thread: (u32, u32), args: Args) {
+        let id = event.id.0.clone().into_owned();
+        match &*event.name.0 {
+            "process_name" => drop(self.processes.insert(thread.0, args.name)),
+            "thread_name" => drop(self.threads.insert(thread, args.name)),
             WHOLE_PROFILE => {
-                let id = Key(format!("thread {}", thread.1));
+                let id = format!("thread {}", thread.1);
                 self.profiles.insert((thread.0, id), (thread.1, args.data.cpu_profile));
             }
             "Profile" => {
-                let profile = self.profiles.entry((thread.0, event.id)).or_default();
+                let profile = self.profiles.entry((thread.0, id)).or_default();
                 (profile.0, profile.1.start_time) = (thread.1, args.data.start_time);
             }
             "ProfileChunk" => {
                 let ProfileData { cpu_profile: piece, time_deltas, .. } = args.data;
-                let (_, profile) = self.profiles.entry((thread.0, event.id)).or_default();
+                let (_, profile) = self.profiles.entry((thread.0, id)).or_default();
                 profile.nodes.extend(piece.nodes);
                 profile.samples.extend(piece.samples);
                 profile.time_deltas.extend(time_deltas);
@@ -277,20 +373,9 @@ fn write(mut read: Read, input: &Input, out: &mut dyn Write) -> Result<Imported,
         let others = read.others;
         out.note(format!("{others} events that are no calls were left out, such as counters"));
     }
-    let mut by_number: Vec<String> = vec![String::new(); read.names.len()];
-    for (name, number) in read.names.drain() {
-        by_number[number as usize] = name;
-    }
-    let mut writer = Writer {
-        out,
-        functions: Functions::default(),
-        threads: Threads::default(),
-        names: by_number,
-        unmatched: 0,
-        never_left: 0,
-        clipped: 0,
-        end_ns: 0,
-    };
+    let names = std::mem::take(&mut read.names);
+    let timelines = Timelines::new(out, TIME, names);
+    let mut writer = Writer { timelines, threads: Threads::default() };
     let mut events: Vec<_> = std::mem::take(&mut read.events).into_iter().collect();
     events.sort_by_key(|(thread, _)| *thread);
     let times = events.iter().flat_map(|(_, events)| events.iter().map(|event| event.at_ns));
@@ -298,7 +383,7 @@ fn write(mut read: Read, input: &Input, out: &mut dyn Write) -> Result<Imported,
     let start_ns = times.chain(of_samples).min().unwrap_or(0);
     for (thread, events) in events {
         let thread = writer.thread(thread, &read)?;
-        writer.add(thread, events, start_ns)?;
+        writer.timelines.add(thread, events, start_ns)?;
     }
     writer.add_samples(&read, start_ns)?;
     let mut profiles: Vec<_> = std::mem::take(&mut read.profiles).into_iter().collect();
@@ -306,184 +391,55 @@ fn write(mut read: Read, input: &Input, out: &mut dyn Write) -> Result<Imported,
     for ((pid, _), (tid, profile)) in profiles {
         let thread = writer.thread((pid, tid), &read)?;
         let mut tree = v8::Tree::default();
-        let end_ns = v8::add_cpu(profile, thread, &mut tree, &mut writer.out)?;
-        writer.end_ns = writer.end_ns.max(end_ns);
+        let end_ns = v8::add_cpu(profile, thread, &mut tree, &mut writer.timelines.out)?;
+        writer.timelines.end_ns = writer.timelines.end_ns.max(end_ns);
     }
-    writer.finish()
+    writer.timelines.finish()
 }
 
 struct Writer<'o> {
-    out: Output<'o>,
-    functions: Functions,
+    timelines: Timelines<'o>,
     threads: Threads,
-    names: Vec<String>,
-    /// Ends of what has not begun.
-    unmatched: u64,
-    /// Beginnings without an end.
-    never_left: u64,
-    /// Calls that would outlast their callers.
-    clipped: u64,
-    end_ns: u64,
-}
-
-/// A function that was entered.
-struct Open {
-    name: u32,
-    stack: StackId,
-    /// When it is left, if that is known.
-    until_ns: Option<i64>,
 }
 
 impl Writer<'_> {
     fn thread(&mut self, (pid, tid): (u32, u32), read: &Read) -> Result<u32, ImportError> {
         let name = read.threads.get(&(pid, tid)).cloned().unwrap_or_default();
         let process = read.processes.get(&pid).map(String::as_str);
-        self.threads.id(Named { pid, tid, name }, process, &mut self.out)
-    }
-
-    /// Adds the time of a thread's functions.
-    fn add(
-        &mut self,
-        thread: u32,
-        mut events: Vec<Kept>,
-        start_ns: i64,
-    ) -> Result<(), ImportError> {
-        // What was written first stays first, but a longer call is around a shorter one.
-        events.sort_by_key(|event| match event.change {
-            Change::Call(ns) => (event.at_ns, u64::MAX - ns),
-            Change::Enter | Change::Leave => (event.at_ns, 0),
-        });
-        let last_ns = events.last().map_or(0, |event| event.at_ns);
-        let mut open: Vec<Open> = Vec::new();
-        let mut now_ns = start_ns;
-        // Ends that came before their beginnings, at the same time.
-        let mut early: Vec<u32> = Vec::new();
-        for event in events {
-            self.leave_until(event.at_ns, &mut open, &mut now_ns, (thread, start_ns))?;
-            if event.at_ns > now_ns {
-                self.unmatched += early.len() as u64;
-                early.clear();
-            }
-            self.pass(event.at_ns, &open, &mut now_ns, (thread, start_ns))?;
-            match event.change {
-                Change::Leave => {
-                    let name = &self.names[event.name as usize];
-                    let is_it = |one: &Open| {
-                        one.until_ns.is_none() && (name.is_empty() || one.name == event.name)
-                    };
-                    match open.iter().rposition(is_it) {
-                        Some(at) => {
-                            let is_left = |one: &&Open| one.until_ns.is_none();
-                            self.never_left += open[at + 1..].iter().filter(is_left).count() as u64;
-                            open.truncate(at);
-                        }
-                        None => early.push(event.name),
-                    }
-                }
-                Change::Enter => match early.iter().position(|name| *name == event.name) {
-                    Some(at) => drop(early.swap_remove(at)),
-                    None => self.enter(event.name, None, &mut open),
-                },
-                Change::Call(ns) => {
-                    let mut until_ns = event.at_ns.saturating_add_unsigned(ns);
-                    let around = open.iter().rev().find_map(|one| one.until_ns);
-                    if let Some(around) = around.filter(|around| *around < until_ns) {
-                        until_ns = around;
-                        self.clipped += 1;
-                    }
-                    self.enter(event.name, Some(until_ns), &mut open);
-                }
-            }
-        }
-        self.unmatched += early.len() as u64;
-        let ends = open.iter().filter_map(|one| one.until_ns).max();
-        let end_ns = ends.map_or(last_ns, |end_ns| end_ns.max(last_ns));
-        self.leave_until(end_ns, &mut open, &mut now_ns, (thread, start_ns))?;
-        self.pass(end_ns, &open, &mut now_ns, (thread, start_ns))?;
-        self.never_left += open.len() as u64;
-        Ok(())
-    }
-
-    fn enter(&mut self, name: u32, until_ns: Option<i64>, open: &mut Vec<Open>) {
-        let caller = open.last().map(|one| one.stack);
-        // Deeper ones are their caller's.
-        let stack = if open.len() < MAX_DEPTH {
-            let function = Function::named(&self.names[name as usize][..]);
-            let frame = self.functions.frame(function, &mut self.out);
-            self.out.stack(caller, frame)
-        } else {
-            open[MAX_DEPTH - 1].stack
-        };
-        open.push(Open { name, stack, until_ns });
-    }
-
-    /// Leaves calls that are over at some time.
-    fn leave_until(
-        &mut self,
-        at_ns: i64,
-        open: &mut Vec<Open>,
-        now_ns: &mut i64,
-        of: (u32, i64),
-    ) -> Result<(), ImportError> {
-        while let Some(at) = open.iter().rposition(|one| one.until_ns.is_some())
-            && let Some(until_ns) = open[at].until_ns.filter(|until_ns| *until_ns <= at_ns)
-        {
-            self.pass(until_ns, open, now_ns, of)?;
-            self.never_left += (open.len() - at - 1) as u64;
-            open.truncate(at);
-        }
-        Ok(())
-    }
-
-    /// Adds the time since the last change to what is open.
-    fn pass(
-        &mut self,
-        at_ns: i64,
-        open: &[Open],
-        now_ns: &mut i64,
-        (thread, start_ns): (u32, i64),
-    ) -> Result<(), ImportError> {
-        let weight = u64::try_from(at_ns.saturating_sub(*now_ns)).unwrap_or(0);
-        *now_ns = at_ns.max(*now_ns);
-        let Some(Open { stack, .. }) = open.last().filter(|_| weight > 0) else { return Ok(()) };
-        let time_ns = at_ns.saturating_sub(start_ns).cast_unsigned();
-        self.end_ns = self.end_ns.max(time_ns);
-        let stack = Some(*stack);
-        let sample = Sample { event: TIME, thread, stack, weight, time_ns, ..Sample::default() };
-        self.out.sample(sample)
+        self.threads.id(Named { pid, tid, name }, process, &mut self.timelines.out)
     }
 
     /// Adds samples with stacks of their own.
     fn add_samples(&mut self, read: &Read, start_ns: i64) -> Result<(), ImportError> {
-        let mut stacks: FxHashMap<&Key, Option<StackId>> = FxHashMap::default();
+        let mut stacks: FxHashMap<&str, Option<StackId>> = FxHashMap::default();
         for sample in &read.samples {
             let mut missing = Vec::new();
-            let mut next = Some(&sample.sf);
+            let mut next = &sample.sf[..];
             let mut stack = None;
-            while let Some((key, frame)) = next.and_then(|key| Some((key, read.frames.get(key)?))) {
-                if let Some(known) = stacks.get(key) {
+            while let Some(frame) = read.frames.get(next) {
+                if let Some(known) = stacks.get(next) {
                     stack = *known;
                     break;
                 }
                 if missing.len() >= MAX_DEPTH {
                     break;
                 }
-                missing.push((key, frame));
-                next = frame.parent.as_ref();
+                missing.push((next, frame));
+                next = &frame.parent;
             }
             for (key, frame) in missing.into_iter().rev() {
-                let frame = self.functions.frame(Function::named(&frame.name[..]), &mut self.out);
-                stack = Some(self.out.stack(stack, frame));
+                let frame = self.timelines.frame(&frame.name);
+                stack = Some(self.timelines.out.stack(stack, frame));
                 stacks.insert(key, stack);
             }
             let thread = self.thread((sample.pid.id(), sample.tid.id()), read)?;
             let at_ns = ((sample.ts.or_zero() * 1_000.0) as i64).saturating_sub(start_ns);
             let time_ns = u64::try_from(at_ns).unwrap_or(0);
-            self.end_ns = self.end_ns.max(time_ns);
+            self.timelines.end_ns = self.timelines.end_ns.max(time_ns);
             let weight =
                 Amounts::THINGS.weight(sample.weight.and_then(|weight| weight.0).unwrap_or(1.0));
             let event = SAMPLES;
-            self.out.sample(Sample {
+            self.timelines.out.sample(Sample {
                 event,
                 thread,
                 stack,
@@ -493,18 +449,5 @@ impl Writer<'_> {
             })?;
         }
         Ok(())
-    }
-
-    fn finish(mut self) -> Result<Imported, ImportError> {
-        for (count, what) in [
-            (self.unmatched, "ends of events that have not begun were left out"),
-            (self.never_left, "events have no end: they end with what they are in"),
-            (self.clipped, "calls outlast the call that they are in: they end with it"),
-        ] {
-            if count > 0 {
-                self.out.note(format!("{count} {what}"));
-            }
-        }
-        self.out.finish(Some(self.end_ns))
     }
 }

@@ -1,7 +1,12 @@
 //! Tells formats apart by what they begin with.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use super::unpack::HEAD;
-use super::{InputFormat, Recognized};
+use super::unreadable::varint;
+use super::{InputFormat, Recognized, unreadable};
 
 /// What `perf record` begins a file with, in either order of bytes.
 const PERF: [&[u8]; 2] = [b"PERFILE2", b"2ELIFREP"];
@@ -9,19 +14,8 @@ const PERF: [&[u8]; 2] = [b"PERFILE2", b"2ELIFREP"];
 /// What each chunk of Java Flight Recorder begins with.
 const JFR: &[u8] = b"FLR\0";
 
-/// What files begin with that no trace is made of, and what to do with each.
-const UNREADABLE: [(&[u8], &str); 7] = [
-    (b"PK\x03\x04", "a zip archive of other than one file: unpack it, and give the one"),
-    (b"BZh", "compressed by bzip2: unpack it with bunzip2"),
-    (b"\xfd7zXZ\0", "compressed by xz: unpack it with unxz"),
-    (b"v8-version,", "a log of node --prof: node --prof-process --preprocess makes JSON of it"),
-    (b"rbspy0", "raw data of rbspy: rbspy report -f speedscope makes JSON of it"),
-    (b"\x7fELF", "a program or library, and no recording of one"),
-    (b"%!PS", "PostScript: give the profile that it was drawn from"),
-];
-
-const MEMRAY: &str =
-    "a recording of memray: memray transform speedscope makes a file of it that can be read";
+/// What raw data of rbspy begins with, before a version.
+const RBSPY: &[u8] = b"rbspy0";
 
 /// Keys that JSON has which is of a format, near its beginning: each has one of every list.
 const JSON: [(InputFormat, &[&[&str]]); 9] = [
@@ -49,59 +43,93 @@ const TEXTS: [(InputFormat, &str); 4] = [
 ];
 
 pub(super) fn recognize(head: &[u8]) -> Option<Recognized> {
-    if PERF.iter().any(|magic| head.starts_with(magic)) {
-        return Some(Recognized::Readable(InputFormat::Perf));
+    let readable = |format| Some(Recognized::Readable(format));
+    if let Some(format) = binary(head) {
+        return readable(format);
     }
-    if let Some((_, what)) = UNREADABLE.iter().find(|(magic, _)| head.starts_with(magic)) {
+    if let Some(what) = unreadable::binary(head) {
         return Some(Recognized::Unreadable(what));
-    }
-    if is_pstats(head) {
-        return Some(Recognized::Readable(InputFormat::Pstats));
-    }
-    if head.starts_with(JFR) {
-        return Some(Recognized::Readable(InputFormat::Jfr));
-    }
-    if is_memray(head) {
-        return Some(Recognized::Unreadable(MEMRAY));
-    }
-    if is_pprof(head) {
-        return Some(Recognized::Readable(InputFormat::Pprof));
-    }
-    if is_words_of_pprof(head) {
-        return Some(Recognized::Readable(InputFormat::PprofLegacy));
     }
     if head.contains(&0) {
         return None;
     }
     let text = String::from_utf8_lossy(head);
-    let found = if text.trim_start().starts_with(['{', '[']) {
+    if let Some(what) = unreadable::text(text.trim_start()) {
+        return Some(Recognized::Unreadable(what));
+    }
+    text_of(&text, head.len() as u64).and_then(readable)
+}
+
+fn binary(head: &[u8]) -> Option<InputFormat> {
+    if PERF.iter().any(|magic| head.starts_with(magic)) {
+        Some(InputFormat::Perf)
+    } else if head.starts_with(RBSPY) {
+        Some(InputFormat::Rbspy)
+    } else if is_pstats(head) {
+        Some(InputFormat::Pstats)
+    } else if head.starts_with(JFR) {
+        Some(InputFormat::Jfr)
+    } else if is_pprof(head) {
+        Some(InputFormat::Pprof)
+    } else if is_words_of_pprof(head) {
+        Some(InputFormat::PprofLegacy)
+    } else {
+        None
+    }
+}
+
+fn text_of(text: &str, size: u64) -> Option<InputFormat> {
+    let start = text.trim_start();
+    // Lines of logs may begin with a thread in brackets.
+    if start.starts_with(['{', '[']) && !start.starts_with("[pid ") {
         let has = |keys: &&[&str]| keys.iter().any(|key| text.contains(key));
         let is_of = |(_, keys): &&(InputFormat, &[&[&str]])| keys.iter().all(has);
         JSON.iter().find(is_of).map(|(format, _)| *format)
-    } else if is_text_of_pprof(&text) {
+    } else if is_text_of_pprof(text) {
         Some(InputFormat::PprofLegacy)
-    } else if is_heaptrack(&text) {
+    } else if is_heaptrack(text) {
         Some(InputFormat::Heaptrack)
-    } else if is_callgrind(&text) {
+    } else if is_callgrind(text) {
         Some(InputFormat::Callgrind)
     } else if let Some((format, _)) = TEXTS.iter().find(|(_, has)| text.contains(has)) {
         Some(*format)
-    } else if is_strace(&text) {
+    } else if is_ltrace(text) {
+        Some(InputFormat::Ltrace)
+    } else if is_strace(text) {
         Some(InputFormat::Strace)
-    } else if is_instruments(&text) {
+    } else if is_papyrus(text) {
+        Some(InputFormat::Papyrus)
+    } else if is_instruments(text) {
         Some(InputFormat::Instruments)
-    } else if is_pmcstat(&text) {
+    } else if is_pmcstat(text) {
         Some(InputFormat::Pmcstat)
-    } else if is_perf_script(&text) {
+    } else if is_perf_script(text) {
         Some(InputFormat::PerfScript)
-    } else if is_dtrace(&text) {
+    } else if is_dtrace(text) {
         Some(InputFormat::Dtrace)
-    } else if is_folded(&text, head.len() as u64) {
+    } else if is_folded(text, size) {
         Some(InputFormat::Folded)
     } else {
         None
+    }
+}
+
+/// What a folder is that a tool writes; a trace is made of none.
+pub(super) fn recognize_folder(path: &Path) -> Option<Recognized> {
+    let is_perf = |name: &str| {
+        let file = File::open(path.join(name)).ok();
+        let mut head = Vec::new();
+        file.is_some_and(|file| file.take(8).read_to_end(&mut head).is_ok())
+            && PERF.iter().any(|magic| head.starts_with(magic))
     };
-    found.map(Recognized::Readable)
+    let what = if ["data", "data.0"].into_iter().any(is_perf) {
+        "a folder of perf record --threads: perf script -i FOLDER makes a text of it that can be read"
+    } else if path.extension().is_some_and(|extension| extension == "trace") {
+        "a recording of Instruments: on a Mac, xctrace export makes XML of it that can be read"
+    } else {
+        return None;
+    };
+    Some(Recognized::Unreadable(what.to_owned()))
 }
 
 /// Whether this begins as marshal writes a dictionary whose first key is a tuple of three: a
@@ -115,15 +143,6 @@ fn is_pstats(head: &[u8]) -> bool {
         _ => false,
     }
 }
-/// Whether this begins with memray's mark, as it is or as the first bytes behind an LZ4 header.
-fn is_memray(head: &[u8]) -> bool {
-    const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
-    const MARK: &[u8] = b"memray\0";
-    let start = &head[..head.len().min(32)];
-    start.starts_with(MARK)
-        || (start.starts_with(LZ4) && start.windows(MARK.len()).any(|bytes| bytes == MARK))
-}
-
 /// Whether this begins as a protobuf of pprof does: with fields that such a file has, in
 /// any order, among them a kind of value.
 fn is_pprof(mut head: &[u8]) -> bool {
@@ -160,14 +179,6 @@ fn is_kind_of_value(mut message: &[u8]) -> bool {
         message = rest;
     }
     message.is_empty()
-}
-
-/// A number as protobuf writes it, and what is behind it.
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let length = bytes.iter().take(10).position(|byte| byte & 0x80 == 0)? + 1;
-    let (number, rest) = bytes.split_at(length);
-    let value = number.iter().rev().fold(0_u64, |value, byte| value << 7 | u64::from(byte & 0x7f));
-    Some((value, rest))
 }
 
 /// Whether these are words of 4 or 8 bytes, in either order: 0, 3, 0 or 1, a period, and 0, as
@@ -234,6 +245,59 @@ fn is_strace(text: &str) -> bool {
         is_known && (is_whole || args.ends_with("<unfinished ...>"))
     };
     text.lines().take(MAX_LOG_LINES).any(|line| is_call(line.trim_end()))
+}
+
+/// What only logs of ltrace have.
+const OF_LTRACE: [&str; 4] = [" SYS_", "@SYS(", "+++ exited (status ", "= <void>"];
+
+/// Whether the first lines are calls, of which some are no system calls, or are called
+/// otherwise.
+fn is_ltrace(text: &str) -> bool {
+    let lines: Vec<&str> = text.lines().take(MAX_LOG_LINES).collect();
+    let is_mark = |line: &&str| OF_LTRACE.iter().any(|mark| line.contains(mark));
+    let (mut others, mut system_calls, mut no_calls) = (0, 0, 0);
+    for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+        match called_in(line) {
+            Some("") => {}
+            Some(name) if rz_syscalls::by_name(name).is_some() => system_calls += 1,
+            Some(_) => others += 1,
+            None => no_calls += 1,
+        }
+    }
+    // What the program writes may be among its calls.
+    let is_log = others + system_calls > 2 * no_calls;
+    is_log && (others > system_calls || lines.iter().any(is_mark))
+}
+
+/// What is called in a line of a log; nothing in one that says how calls or threads end.
+fn called_in(line: &str) -> Option<&str> {
+    let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit() || c == '[');
+    let words = line.trim().trim_start_matches("[pid").trim_start();
+    // The thread, the time, the address.
+    let mut rest = words;
+    while let Some((_, after)) = rest.split_once(' ').filter(|(word, _)| is_number(word)) {
+        rest = after.trim_start();
+    }
+    if ["<... ", "--- ", "+++ "].iter().any(|beginning| rest.starts_with(beginning)) {
+        return Some("");
+    }
+    let (name, args) = rest.split_once('(')?;
+    let is_of_name = |c: char| c.is_alphanumeric() || "_@.:>~$-".contains(c);
+    let mut ends = args.match_indices(" = ").map(|(at, _)| args[..at].trim_end());
+    let has_end = args.ends_with("...>") || ends.any(|before| before.ends_with(')'));
+    (!name.is_empty() && name.chars().all(is_of_name) && has_end).then_some(name)
+}
+
+/// Whether there are times and what happens then to a stack.
+fn is_papyrus(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !line.contains(" log opened"));
+    let is_event = |line: &str| {
+        let mut parts = line.split(':');
+        let is_time = parts.next().is_some_and(|time| time.trim().parse::<u64>().is_ok());
+        let kinds = ["START", "STOP", "PUSH", "POP", "QUEUE_PUSH", "QUEUE_POP"];
+        is_time && parts.next().is_some_and(|kind| kinds.contains(&kind)) && parts.next().is_some()
+    };
+    lines.next().is_some_and(is_event)
 }
 
 /// Whether the first line has the titles that Instruments gives its columns.
@@ -338,6 +402,32 @@ mod tests {
         ] {
             let folded = Some(Recognized::Readable(InputFormat::Folded));
             assert_eq!(recognize(head.as_bytes()) == folded, expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_begins_like_a_log_of_calls() {
+        let ltrace = "7 1.5 puts(\"a\") = 2 <0.1>\n7 1.6 +++ exited (status 0) +++\n";
+        for (head, is_of_ltrace, is_of_strace) in [
+            (ltrace, true, false),
+            ("strlen(\"a\") = 1\nread(3, \"\", 9) = 0\nfree(0x5) = <void>\n", true, false),
+            ("[pid 7] SYS_read(3, 0x5, 9) = 0 <0.1>\n", true, false),
+            (
+                "7 qsort(0x5, 3, 8, 0x6 <unfinished ...>\n7   strcmp(\"a\", \"b\") = -1\n",
+                true,
+                false,
+            ),
+            ("close(3) = 0\n+++ exited with 0 +++\n", false, true),
+            ("[pid     7] close(3) = 0\n", false, true),
+            ("7 1.5 read(3,  <unfinished ...>\n", false, true),
+            ("hello(world) said = nothing\nand more\n", false, false),
+            ("hello\n", false, false),
+            ("", false, false),
+        ] {
+            let found = recognize(head.as_bytes());
+            let is = |format| found == Some(Recognized::Readable(format));
+            let expected = (is_of_ltrace, is_of_strace);
+            assert_eq!((is(InputFormat::Ltrace), is(InputFormat::Strace)), expected, "{head:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod detect;
 mod unpack;
+mod unreadable;
 mod zip;
 
 use std::fmt;
@@ -13,8 +14,11 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
-pub use detect::{is_no_stack, last_number};
-pub use unpack::{UnpackError, Unpacked};
+use rz_format::MAGIC;
+
+pub use self::detect::{is_no_stack, last_number};
+use self::unpack::Head;
+pub use self::unpack::{UnpackError, Unpacked};
 
 /// Names of formats on the command line, and what writes them.
 macro_rules! input_formats {
@@ -97,17 +101,23 @@ input_formats! {
     GhcJson "ghc-json" "JSON of a Haskell program, by +RTS -pj",
     /// System calls, a line for each.
     Strace "strace" "log of strace, best with -f -ttt -T",
+    /// Calls of libraries, a line for each.
+    Ltrace "ltrace" "log of ltrace, best with -f -ttt -T",
+    /// Samples of Ruby, as rbspy keeps them.
+    Rbspy "rbspy" "raw recording of rbspy",
+    /// Calls in scripts of games.
+    Papyrus "papyrus" "log of a Papyrus script or stack",
     /// Call graphs of FreeBSD's counters.
     Pmcstat "pmcstat" "text of pmcstat -G",
 }
 
 /// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recognized {
     /// A trace can be made of it.
     Readable(InputFormat),
     /// None can, and this says what it is and what to do.
-    Unreadable(&'static str),
+    Unreadable(String),
 }
 
 impl Recognized {
@@ -117,16 +127,25 @@ impl Recognized {
         detect::recognize(head)
     }
 
-    /// The same of a file, whatever it is packed in.
+    /// The same of a file, whatever it is packed in, or of a folder; `None` for a trace as well.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn of_file(path: &Path) -> io::Result<Option<Recognized>> {
-        if !fs::metadata(path)?.is_file() {
+        let kind = fs::metadata(path)?.file_type();
+        if kind.is_dir() {
+            return Ok(detect::recognize_folder(path));
+        }
+        if !kind.is_file() {
             // Opening a named pipe would wait for a writer.
             return Ok(None);
         }
-        Ok(Recognized::of_head(&unpack::head(&mut File::open(path)?)?))
+        match unpack::head(&mut File::open(path)?) {
+            Ok(Head { bytes, is_packed: false }) if bytes.starts_with(&MAGIC) => Ok(None),
+            Ok(Head { bytes, .. }) => Ok(Recognized::of_head(&bytes)),
+            Err(UnpackError::Io(error)) => Err(error),
+            Err(error) => Ok(Some(Recognized::Unreadable(error.to_string()))),
+        }
     }
 }
 

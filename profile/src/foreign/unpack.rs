@@ -36,10 +36,10 @@ pub enum UnpackError {
     #[error("it is packed more than {MAX_RATIO} to one, as no profile is: not unpacked")]
     Bomb,
     /// An archive has more files than one, or none.
-    #[error("this is a zip archive of {0}: unpack it, and give the one")]
+    #[error("a zip archive of {0}: unpack it, and give the one")]
     Several(String),
     /// An archive cannot be unpacked.
-    #[error("this is a zip archive, {0}")]
+    #[error("a zip archive, {0}")]
     Archive(&'static str),
 }
 
@@ -153,27 +153,46 @@ impl<R: BufRead> Read for Utf16<R> {
     }
 }
 
-/// What a file begins with once it is unpacked; its position is at the beginning afterwards.
-pub(super) fn head(file: &mut File) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    file.take(HEAD).read_to_end(&mut head)?;
+/// What a file begins with once it is unpacked.
+pub(super) struct Head {
+    pub(super) bytes: Vec<u8>,
+    /// Whether it was packed in anything.
+    pub(super) is_packed: bool,
+}
+
+/// What a file begins with; its position is at the beginning afterwards.
+///
+/// # Errors
+/// If it cannot be read, or is an archive that cannot be unpacked.
+pub(super) fn head(file: &mut File) -> Result<Head, UnpackError> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    Read::by_ref(file).take(HEAD).read_to_end(&mut bytes)?;
+    // The file that the archive is in, were there one, and what is to be taken off it first.
+    let (mut outer, mut around) = (file.try_clone()?, Vec::new());
+    let mut is_packed = false;
     for _ in 0..MAX_LAYERS {
-        let Some(packing) = Packing::of(&head) else { break };
-        let reader = match packing.open(&head[..])? {
+        let Some(packing) = Packing::of(&bytes) else { break };
+        is_packed = true;
+        let reader = match packing.open(&bytes[..])? {
             Some(reader) => reader,
-            // What cannot be unpacked is a zip archive to whoever asks.
-            None => match zip::open_only(file.try_clone()?) {
-                Ok(reader) => reader,
-                Err(_) => break,
-            },
+            // What an archive has stands at its end.
+            None => {
+                for packing in around.drain(..) {
+                    outer.rewind()?;
+                    outer = unpack(outer, packing)?;
+                }
+                zip::open_only(outer.try_clone()?)?
+            }
         };
         let mut inner = Vec::new();
         // The end is missing, which is no error here.
         let _ = reader.take(HEAD).read_to_end(&mut inner);
-        head = inner;
+        bytes = inner;
+        around.push(packing);
     }
     file.rewind()?;
-    Ok(head)
+    Ok(Head { bytes, is_packed })
 }
 
 /// A file without what it was packed in.
@@ -198,7 +217,7 @@ impl Unpacked {
             let Some(packing) = Packing::of(&head) else { return Ok(Unpacked { file, head }) };
             file = unpack(file, packing)?;
         }
-        let head = head(&mut file)?;
+        let head = head(&mut file)?.bytes;
         Ok(Unpacked { file, head })
     }
 }
@@ -231,7 +250,7 @@ mod tests {
         let mut file = tempfile()?;
         file.write_all(bytes)?;
         file.rewind()?;
-        let guess = head(&mut file)?;
+        let guess = head(&mut file)?.bytes;
         assert!(Unpacked::of(file.try_clone()?)?.head.starts_with(&guess));
         file.rewind()?;
         let mut read = Vec::new();

@@ -31,6 +31,10 @@ const MAX_NAMES: usize = 8;
 /// Bytes of each name that are told.
 const MAX_NAME: usize = 80;
 
+/// What archives with folders of Instruments are.
+const INSTRUMENTS: &str = "of a recording of Instruments: on a Mac, xctrace export makes XML of it \
+                           that can be read, and so does Deep Copy as text";
+
 /// A file in an archive.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
@@ -46,6 +50,9 @@ struct Entry {
 /// The only file of an archive.
 pub(super) fn open_only(mut archive: File) -> Result<Box<dyn Read>, UnpackError> {
     let entries = entries(&mut archive)?;
+    if entries.iter().any(|entry| entry.name.contains(".trace/")) {
+        return Err(damaged(INSTRUMENTS));
+    }
     let [entry] = &entries[..] else { return Err(UnpackError::Several(listed(&entries))) };
     if entry.is_encrypted {
         return Err(damaged(

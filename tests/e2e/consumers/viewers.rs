@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use rz_convert::export::{ExportError, ExportOptions, Format, export};
+use rz_profile::fixture::add_futex;
 use rz_profile::model::*;
-use rz_profile::reason::{Place, Reason, WaitReason};
 use serde_json::Value;
 
 use super::fixture::{self, DOT, MAP, MUL};
@@ -17,20 +17,8 @@ use super::{Exported, escaped, exported_profile, output_of, speedscope_page, tex
 /// The fixture's profile, in which both threads have waited as well: for 30 ms.
 fn profile() -> Profile {
     let mut profile = fixture::profile();
-    profile.events.push(Event {
-        kind: EventKind::OffCpu,
-        name: OFF_CPU.into(),
-        ..Event::default()
-    });
-    let futex = Reason::OffCpu(WaitReason::In(Place::Syscall(202)));
-    profile.functions.push(Function { name: futex.frame_name(), ..Function::default() });
-    let line = Line { function: profile.functions.len() - 1, ..Line::default() };
-    let kind = FrameKind::Reason(futex);
-    profile.locations.push(Location { kind, lines: vec![line], ..Location::default() });
-    let location = profile.locations.len() - 1;
-    let parent = profile.samples[1].stack;
-    profile.stacks.push(StackNode { parent, location });
-    let stack = Some(profile.stacks.len() - 1);
+    let caller = profile.samples[1].stack;
+    let stack = add_futex(&mut profile, caller);
     for (thread, weight) in [(0, 10_000_000), (1, 20_000_000)] {
         profile.samples.push(Sample { event: 1, thread, stack, count: 1, weight });
         profile.timeline.as_mut().unwrap().push(TimedSample {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::import::clock::{Time, bracketed, duration, thread, time};
+
 /// A line of a log.
 #[derive(Debug, PartialEq)]
 pub(super) struct Line<'t> {
@@ -9,17 +11,6 @@ pub(super) struct Line<'t> {
     pub(super) tid: Option<u32>,
     pub(super) time: Option<Time>,
     pub(super) what: What<'t>,
-}
-
-/// When a line was written.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Time {
-    /// Nanoseconds since the Unix epoch.
-    Epoch(u64),
-    /// The same since midnight.
-    OfDay(u64),
-    /// The same since the line before.
-    Since(u64),
 }
 
 /// What a line says.
@@ -64,59 +55,7 @@ pub(super) fn parse(text: &str) -> Option<Line<'_>> {
     }
     let (tid, rest) = thread(text.trim());
     let (time, rest) = time(rest);
-    // The call's number and the address that it was made at (strace -n, -i).
-    let mut rest = rest;
-    while let Some((_, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
-        rest = after.trim_start();
-    }
-    Some(Line { tid, time, what: what(rest)? })
-}
-
-/// `[pid 12] rest`, `12 rest`.
-fn thread(text: &str) -> (Option<u32>, &str) {
-    let named = text.strip_prefix("[pid").and_then(|rest| rest.split_once(']'));
-    let (number, rest) = match named.or_else(|| text.split_once(' ')) {
-        Some(found) => found,
-        None => return (None, text),
-    };
-    match number.trim().parse() {
-        Ok(tid) => (Some(tid), rest.trim_start()),
-        Err(_) => (None, text),
-    }
-}
-
-/// `12:34:56.789 rest`, `1700000000.123456 rest`, `0.000123 rest`.
-fn time(text: &str) -> (Option<Time>, &str) {
-    let Some((word, rest)) = text.split_once(' ') else { return (None, text) };
-    let time = match word.splitn(3, ':').collect::<Vec<_>>()[..] {
-        [hours, minutes, seconds] => of_day(hours, minutes, seconds),
-        _ => nanos(word).map(|ns| if ns >= EPOCH { Time::Epoch(ns) } else { Time::Since(ns) }),
-    };
-    let Some(time) = time else { return (None, text) };
-    // Beside the time of day, strace -r puts `(+     0.000123)`.
-    let rest = rest.trim_start();
-    let behind = rest.strip_prefix("(+").and_then(|rest| rest.split_once(')'));
-    (Some(time), behind.map_or(rest, |(_, rest)| rest.trim_start()))
-}
-
-/// Seconds from here on are a time of this century, and none since the line before.
-const EPOCH: u64 = 900_000_000 * 1_000_000_000;
-
-fn of_day(hours: &str, minutes: &str, seconds: &str) -> Option<Time> {
-    let whole = |text: &str, below| text.parse::<u64>().ok().filter(|number| *number < below);
-    let minutes = whole(hours, 24)? * 60 + whole(minutes, 60)?;
-    Some(Time::OfDay(minutes * 60_000_000_000 + nanos(seconds)?))
-}
-
-/// Seconds, with or without a fraction, as nanoseconds.
-fn nanos(text: &str) -> Option<u64> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if seconds.is_empty() || fraction.len() > 9 || !is_digits(seconds) || !is_digits(fraction) {
-        return None;
-    }
-    let parts = format!("{fraction:0<9}").parse::<u64>().ok()?;
-    seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(parts)
+    Some(Line { tid, time, what: what(bracketed(rest))? })
 }
 
 fn what(text: &str) -> Option<What<'_>> {
@@ -153,11 +92,7 @@ fn end_of_call(text: &str) -> Option<(&str, End)> {
         let args = text[..at].trim_end().strip_suffix(')')?;
         Some((args, &text[at + equals.len()..]))
     })?;
-    let timed = result.strip_suffix('>').and_then(|rest| rest.rsplit_once(" <"));
-    let (result, took_ns) = match timed.map(|(result, time)| (result, nanos(time))) {
-        Some((result, Some(took_ns))) => (result, Some(took_ns)),
-        _ => (result, None),
-    };
+    let (result, took_ns) = duration(result);
     Some((args, End { result: result_of(result.trim()), took_ns }))
 }
 

@@ -18,7 +18,8 @@ use rz_profile::syscalls::parse::{parse_address, parse_argument, parse_quoted, s
 use rz_syscalls::{Captured as Copied, Syscall};
 
 use self::line::{End, Line, What};
-use self::survey::{Clock, MAX_BEGUN, Survey, beginning};
+use self::survey::{MAX_BEGUN, Survey, beginning};
+use super::clock::Clock;
 use super::functions::{Function, Functions, MAX_FRAMES};
 use super::lines::for_lines;
 use super::output::Output;

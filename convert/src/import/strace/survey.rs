@@ -5,8 +5,9 @@ use std::fs::File;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_profile::syscalls::parse::parse_quoted;
 
-use super::line::{self, End, Time, What};
+use super::line::{self, End, What};
 use crate::import::ImportError;
+use crate::import::clock::{Clock, Time, epoch_ns};
 use crate::import::lines::for_lines;
 use crate::import::threads::{MAX_THREADS, Named};
 
@@ -16,7 +17,6 @@ pub(super) const MAX_BEGUN: usize = 1 << 16;
 const MAX_ARGS: usize = 4096;
 /// Longest path of a program, in bytes.
 const MAX_PATH: usize = 4096;
-const DAY_NS: u64 = 86_400_000_000_000;
 
 /// What is to be known before anything is written.
 #[derive(Debug, Default)]
@@ -108,14 +108,11 @@ impl Survey {
 
     /// When the log begins, in nanoseconds since the Unix epoch, if it says that.
     pub(super) fn first_epoch_ns(&self) -> Option<u64> {
-        match self.first {
-            Some(Time::Epoch(ns)) => Some(ns),
-            Some(Time::OfDay(_) | Time::Since(_)) | None => None,
-        }
+        epoch_ns(self.first)
     }
 
     pub(super) fn clock(&self) -> Clock {
-        Clock { first: self.first, now_ns: 0, latest_ns: 0 }
+        Clock::since(self.first)
     }
 
     pub(super) fn thread(&self, tid: Option<u32>) -> Named {
@@ -147,65 +144,4 @@ pub(super) fn beginning(args: &str) -> &str {
 /// Whether a call begins a thread or a program.
 fn begins_something(name: &str) -> bool {
     matches!(name, "execve" | "clone" | "clone3" | "fork" | "vfork")
-}
-
-/// Turns what lines say of time into nanoseconds since the first of them.
-#[derive(Debug)]
-pub(super) struct Clock {
-    first: Option<Time>,
-    now_ns: u64,
-    latest_ns: u64,
-}
-
-impl Clock {
-    /// When a line was written; one without a time as the one before.
-    pub(super) fn at(&mut self, time: Option<Time>) -> u64 {
-        self.now_ns = match (time, self.first) {
-            (Some(Time::Epoch(ns)), Some(Time::Epoch(first))) => ns.saturating_sub(first),
-            (Some(Time::OfDay(ns)), Some(Time::OfDay(first))) => {
-                // Beyond midnight it begins anew; lines of threads are out of order by less.
-                let since = (DAY_NS + ns - first) % DAY_NS;
-                let days = self.latest_ns / DAY_NS * DAY_NS;
-                let is_next_day = days + since + DAY_NS / 2 < self.latest_ns;
-                days + since + if is_next_day { DAY_NS } else { 0 }
-            }
-            (Some(Time::Since(ns)), Some(Time::Since(_))) => self.now_ns.saturating_add(ns),
-            _ => self.now_ns,
-        };
-        self.latest_ns = self.latest_ns.max(self.now_ns);
-        self.now_ns
-    }
-
-    pub(super) fn latest_ns(&self) -> u64 {
-        self.latest_ns
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clocks() {
-        let check = |times: &[Time], expected: &[u64]| {
-            let mut clock = Clock { first: times.first().copied(), now_ns: 0, latest_ns: 0 };
-            let found: Vec<u64> = times.iter().map(|time| clock.at(Some(*time))).collect();
-            assert_eq!(found, expected, "{times:?}");
-        };
-        check(&[Time::Epoch(1_000), Time::Epoch(1_005), Time::Epoch(900)], &[0, 5, 0]);
-        check(&[Time::Since(7), Time::Since(5), Time::Since(1)], &[7, 12, 13]);
-        let late = DAY_NS - 10;
-        let (hours, two) = (DAY_NS / 24, 2 * DAY_NS);
-        check(
-            &[
-                Time::OfDay(late),
-                Time::OfDay(5),
-                Time::OfDay(12 * hours),
-                Time::OfDay(late),
-                Time::OfDay(0),
-            ],
-            &[0, 15, 12 * hours + 10, DAY_NS, DAY_NS + 10],
-        );
-        check(&[Time::OfDay(late), Time::Epoch(two)], &[0, 0]);
-    }
 }

@@ -73,9 +73,9 @@ fn equal_inputs_give_equal_traces() {
 fn what_is_refused() {
     for (input, expected) in [
         ("a;b 1 2\na;c 3 4\n", "difffolded.pl"),
-        ("", "neither a trace nor"),
-        ("hello\n", "neither a trace nor"),
-        ("a;b 1\0\n", "neither a trace nor"),
+        ("", "not an rz trace, nor of a format"),
+        ("hello\n", "not an rz trace, nor of a format"),
+        ("a;b 1\0\n", "not an rz trace, nor of a format"),
     ] {
         let text = refused(input.as_bytes());
         assert!(text.contains(expected), "{text}");

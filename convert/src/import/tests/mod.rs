@@ -3,8 +3,10 @@
 
 mod folded;
 mod jfr;
+mod logs;
 mod named;
 mod noise;
+mod packed;
 mod perf_data;
 mod perf_file;
 mod pprof;

@@ -3,6 +3,7 @@
 use rz_fuzz::fuzz;
 
 use super::jfr::chunk;
+use super::logs::{LTRACE, RBSPY};
 use super::named::{HEAPTRACK, stats_of_python};
 use super::perf_file::story;
 use super::pprof::raw;
@@ -57,8 +58,11 @@ fn fuzz_folded() {
 }
 
 /// Small inputs of the formats that know functions by name only.
-const NAMED: [&str; 23] = [
+const NAMED: [&str; 26] = [
     HEAPTRACK,
+    LTRACE,
+    RBSPY,
+    "50:START:7\n54:PUSH:7:3:q (24):a..f\n60:PUSH:7:4:q:a..g\n64:POP:7:4:q:a..g\n66:POP:7:3:q:a..f\n",
     r#"{"$schema":"https://www.speedscope.app/file-format-schema.json","shared":{"frames":[{"name":"a"}]},
     "profiles":[{"type":"sampled","name":"t","unit":"seconds","samples":[[0],[0,0]],"weights":[1,2.5]},
     {"type":"evented","name":"u","unit":"none","events":[{"type":"O","frame":0,"at":1},{"type":"C","frame":0,"at":9}]}]}"#,

@@ -99,3 +99,12 @@ fn what_is_refused() {
         assert!(text.contains("damaged perf.data") && text.contains(expected), "{text}");
     }
 }
+
+/// What a CPU's clock counts while nothing runs is no CPU time.
+#[test]
+fn idle_time_is_an_event_of_its_own() {
+    let profile = loaded(&story(false).sample(0, (0, 0, 810), &[]).file());
+    let idle = profile.events.iter().position(|event| event.name == "idle").unwrap();
+    assert_eq!((profile.total_weight(0), profile.total_weight(idle)), (4000, 1000));
+    assert!(profile.processes.iter().any(|process| process.name == "swapper"));
+}

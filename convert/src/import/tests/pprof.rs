@@ -117,6 +117,69 @@ fn what_others_write() {
     assert!(imported.notes.iter().any(|note| note.contains("below 0")), "{imported:?}");
 }
 
+/// Code without a name is told by where in its file it is, whether or not the file has names
+/// of other code.
+#[test]
+fn offsets_of_code_without_names() {
+    let strings = ["", "samples", "count", "/bin/t", "/lib/libunwind.so.8.0.1", "main", "worker"];
+    let mapping = |id, start, filename, has_functions| proto::Mapping {
+        id,
+        memory_start: start,
+        memory_limit: start + 0x10_0000,
+        file_offset: 0x1000,
+        filename,
+        has_functions,
+        ..proto::Mapping::default()
+    };
+    let location = |id, mapping_id, address, functions: &[u64]| proto::Location {
+        id,
+        mapping_id,
+        address,
+        line: functions
+            .iter()
+            .map(|&function_id| proto::Line { function_id, ..proto::Line::default() })
+            .collect(),
+    };
+    let label = proto::Label { key: 6, num: 3, ..proto::Label::default() };
+    let message = proto::Profile {
+        sample_type: vec![proto::ValueType { r#type: 1, unit: 2 }],
+        sample: vec![
+            proto::Sample { location_id: vec![2, 1], value: vec![3], label: vec![label] },
+            proto::Sample { location_id: vec![3, 1], value: vec![1], label: vec![] },
+        ],
+        mapping: vec![
+            mapping(1, 0x5580_3d20_7000, 3, true),
+            mapping(2, 0x7f00_0000_0000, 4, false),
+        ],
+        location: vec![
+            location(1, 1, 0x5580_3d20_8000, &[1]),
+            location(2, 1, 0x5580_3d20_7090, &[]),
+            location(3, 2, 0x7f00_0000_8b20, &[]),
+        ],
+        function: vec![proto::Function { id: 1, name: 5, ..proto::Function::default() }],
+        string_table: strings.map(str::to_owned).to_vec(),
+        ..proto::Profile::default()
+    };
+    let input = message.encode_to_vec();
+    let stacks = "t-0/0;main;[libunwind.so.8.0.1+0x9b20] 1\nt-0/0;main;[t+0x1090] 3\n";
+    assert_eq!(by_thread(&loaded(&input)), stacks);
+    // That labels are not kept is said.
+    let (imported, _) = imported(&input).unwrap();
+    let said = "labels of samples are left out: worker";
+    assert!(imported.notes.iter().any(|note| note == said), "{imported:?}");
+}
+
+/// Of what has no host, command and threads, none are said to be there.
+#[test]
+fn what_is_not_known_is_not_said() {
+    let file = pprof(&loaded(b"main;work 3\nmain 2\nother;work 7\n"));
+    let profile = proto::Profile::decode(&raw(&file)[..]).unwrap();
+    let comments: Vec<&str> =
+        profile.comment.iter().map(|id| &profile.string_table[*id as usize][..]).collect();
+    assert!(comments.iter().all(|comment| comment.starts_with("note: ")), "{comments:?}");
+    assert!(profile.sample.iter().all(|sample| sample.label.is_empty()), "{:?}", profile.sample);
+}
+
 #[test]
 fn damage_is_told() {
     let file = pprof(&fixture::profile());
