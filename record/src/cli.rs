@@ -15,8 +15,9 @@ use rz_record::{
 /// How long an attached recording lasts if nothing is said: a profiler that
 /// was left attached by mistake has caused outages.
 const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
-/// The same to see what threads are doing.
+/// The same to see what threads are doing, for which each that runs has to be seen soon.
 const DUMPED: Duration = Duration::from_millis(100);
+const DUMP_FREQUENCY: u32 = 997;
 
 /// How often samples are taken, and from which length on waits and calls are in detail: for
 /// a closer look, and for what is left on.
@@ -337,6 +338,7 @@ impl Arguments {
         });
         let rotation = rotation(&self.rotate, &self.keep);
         let (frequency, threshold) = match rotation {
+            None if self.dump => (DUMP_FREQUENCY, USUAL_THRESHOLD),
             None => (USUAL_FREQUENCY, USUAL_THRESHOLD),
             Some(_) => (LOW_FREQUENCY, HIGH_THRESHOLD),
         };
