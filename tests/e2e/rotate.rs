@@ -25,6 +25,8 @@ impl Rotating {
     /// Starts `rec --rotate` with `args`, which writes into `folder`.
     #[track_caller]
     fn start(folder: &Path, args: &[&str]) -> Self {
+        // One that was killed may have left one.
+        let before = parts(folder);
         let said = temp_dir();
         let mut command = Command::new(binary("rec"));
         command.args(["-F", "997", "-o"]).arg(folder).args(args);
@@ -32,7 +34,7 @@ impl Rotating {
         let out = (Stdio::null(), Stdio::null());
         let child = command.stdin(out.0).stdout(out.1).stderr(stderr).spawn().unwrap();
         let mut this = Rotating { child, said, folder: folder.to_owned() };
-        wait_until("rec to begin", || !parts(&this.folder).is_empty() || this.has_ended());
+        wait_until("rec to begin", || parts(&this.folder) != before || this.has_ended());
         this
     }
 
