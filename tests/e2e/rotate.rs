@@ -25,8 +25,9 @@ impl Rotating {
     /// Starts `rec --rotate` with `args`, which writes into `folder`.
     #[track_caller]
     fn start(folder: &Path, args: &[&str]) -> Self {
-        let said = temp_dir();
+        // One that was killed may have left one.
         let before = parts(folder);
+        let said = temp_dir();
         let mut command = Command::new(binary("rec"));
         command.args(["-F", "997", "-o"]).arg(folder).args(args);
         let stderr = File::create(said.path().join("stderr")).unwrap();
