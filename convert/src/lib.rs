@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod export;
+pub mod fleet;
 pub mod import;
 pub mod trace;
 mod x86_64;

@@ -20,6 +20,7 @@ mod cli;
 mod from_other;
 mod repair;
 mod to_rz;
+mod to_tables;
 mod user;
 mod verify;
 
@@ -40,6 +41,7 @@ fn run(config: cli::Config) -> anyhow::Result<ExitCode> {
     match config {
         cli::Config::Convert(config) => convert(*config)?,
         cli::Config::Trace(config) => to_rz::write(&config)?,
+        cli::Config::Tables(config) => return to_tables::write(config),
         cli::Config::Import(config) => from_other::write(config)?,
         cli::Config::Repair(config) => repair::write(&config)?,
         cli::Config::Verify(config) => return verify::run(&config),

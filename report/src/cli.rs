@@ -153,17 +153,44 @@ pub enum SampleView {
 pub enum Asked {
     /// To say how to ask.
     Guide,
+    /// To ask tables of many traces.
+    Sql(SqlConfig),
     /// To show something.
     Report(Box<Config>),
 }
 
+/// What to ask tables.
+#[derive(Debug)]
+pub struct SqlConfig {
+    /// The directory that they are in.
+    pub directory: PathBuf,
+    /// A query, or the name of a recipe.
+    pub asked: String,
+    /// What the recipe leaves open.
+    pub settings: Vec<(String, String)>,
+    /// Where the answer goes as JSON.
+    pub json: Option<PathBuf>,
+    /// Where it goes as text; `None` if there is to be none.
+    pub text: Option<PathBuf>,
+    /// Whether the text has comma-separated values.
+    pub csv: bool,
+}
+
 /// Reads the command line; ends the process if it is wrong or asks for help.
 pub fn parse() -> Asked {
-    let asked = Args::try_parse().and_then(|args| match args.guide {
-        true => Ok(Asked::Guide),
-        false => config(args).map(|config| Asked::Report(Box::new(config))),
+    let asked = Args::try_parse().and_then(|mut args| match (args.guide, args.sql.take()) {
+        (true, _) => Ok(Asked::Guide),
+        (false, Some(asked)) => sql_config(args, asked).map(Asked::Sql),
+        (false, None) => config(args).map(|config| Asked::Report(Box::new(config))),
     });
     asked.unwrap_or_else(|error| clean_error(error, std::env::args_os()).exit())
+}
+
+fn sql_config(mut args: Args, asked: String) -> Result<SqlConfig, clap::Error> {
+    let directory = args.trace.take().unwrap_or_default();
+    let settings = take(&mut args.set);
+    let Outputs { json, text, .. } = outputs(&mut args, &Input::One(directory.clone()))?;
+    Ok(SqlConfig { directory, asked, settings, json, text, csv: args.csv })
 }
 
 fn config(mut args: Args) -> Result<Config, clap::Error> {

@@ -17,6 +17,7 @@ pub mod html;
 pub mod model;
 pub mod render;
 pub mod serve;
+pub mod sql;
 pub mod views;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod cli;
 mod outputs;
 mod serving;
 mod shown;
+mod tables;
 mod user;
 
 use std::collections::HashSet;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     survive_size_limits();
     let result = match cli::parse() {
         Asked::Guide => write_guide(),
+        Asked::Sql(config) => tables::ask(&config).map(|()| Outcome::Fine),
         Asked::Report(config) => run(&config),
     };
     match result {

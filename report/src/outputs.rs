@@ -37,9 +37,18 @@ pub fn write_text(
     config: &Config,
     produce: impl FnOnce(&mut dyn Write, Style) -> io::Result<()>,
 ) -> Result<()> {
-    let Some(path) = &config.text else {
-        return Ok(());
-    };
+    match &config.text {
+        Some(path) => write_text_to(path, config.full_names, produce),
+        None => Ok(()),
+    }
+}
+
+/// Writes text, which is as wide as the terminal if it goes there.
+pub fn write_text_to(
+    path: &Path,
+    full_names: bool,
+    produce: impl FnOnce(&mut dyn Write, Style) -> io::Result<()>,
+) -> Result<()> {
     let destination = destination(path);
     let terminal = destination == Destination::Stdout && io::stdout().is_terminal();
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -47,7 +56,7 @@ pub fn write_text(
     let style = Style {
         color: terminal && !set("NO_COLOR") && !dumb,
         width: terminal_size::terminal_size()
-            .filter(|_| terminal && !config.full_names)
+            .filter(|_| terminal && !full_names)
             .map(|size| size.0.0.into()),
     };
     destination

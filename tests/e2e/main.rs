@@ -21,6 +21,7 @@ mod fail_if;
 mod faults;
 mod files;
 mod filters;
+mod fleet;
 mod go;
 mod heap;
 mod hostile;

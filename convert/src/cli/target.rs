@@ -16,6 +16,8 @@ pub enum Target {
     Format(Format),
     /// A trace.
     Rz,
+    /// Tables, in a directory.
+    Tables,
 }
 
 /// Name and extension of [`Target::Rz`].
@@ -23,6 +25,12 @@ pub const RZ: &str = "rz";
 /// What it is for.
 pub const RZ_DESCRIPTION: &str =
     "one trace of all that are given, or of what another tool recorded; see also --embed, --redact";
+
+/// Name of [`Target::Tables`].
+pub const PARQUET: &str = "parquet";
+/// What it is for.
+pub const PARQUET_DESCRIPTION: &str =
+    "tables of all traces that are given, in a directory, for SQL; see docs/FLEET.md";
 
 impl Target {
     /// What a file of this name would be, by its extension.
@@ -34,13 +42,17 @@ impl Target {
     }
 
     fn from_name(name: &str) -> Option<Target> {
-        if name == RZ { Some(Target::Rz) } else { name.parse().ok().map(Target::Format) }
+        match name {
+            RZ => Some(Target::Rz),
+            PARQUET => Some(Target::Tables),
+            name => name.parse().ok().map(Target::Format),
+        }
     }
 
     /// Names of all targets, and what they are.
     fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
         let formats = Format::ALL.into_iter().map(|format| (format.name(), format.description()));
-        formats.chain([(RZ, RZ_DESCRIPTION)])
+        formats.chain([(RZ, RZ_DESCRIPTION), (PARQUET, PARQUET_DESCRIPTION)])
     }
 }
 

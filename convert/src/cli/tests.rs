@@ -205,3 +205,18 @@ fn traces_are_verified_and_repaired() {
         assert_eq!(any_config(line).unwrap_err().exit_code(), 2, "{line}");
     }
 }
+
+#[test]
+fn tables_of_many_traces() {
+    let asked = any_config("a.rz b.rz --to parquet -o dir --label version=2 --label note=a=b");
+    let Ok(Config::Tables(config)) = asked else { panic!("{asked:?}") };
+    assert_eq!((config.inputs.len(), config.output.to_str()), (2, Some("dir")));
+    let labels: Vec<(&str, &str)> =
+        config.labels.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert_eq!(labels, [("note", "a=b"), ("version", "2")]);
+    let refused = |line: &str| any_config(line).unwrap_err().to_string();
+    assert!(refused("a.rz --to parquet").contains("name it with -o DIR"));
+    assert!(refused("a.rz --to parquet -o -").contains("name it with -o DIR"));
+    assert!(refused("a.rz --to parquet -o d --label x").contains("is not NAME=TEXT"));
+    assert!(refused("a.rz --to parquet -o d --from 1s").contains("a filter is not for"));
+}

@@ -24,7 +24,7 @@ pub(super) fn assemble(
     tables: &mut Tables,
     heap: &mut HeapTables,
     options: &LoadOptions,
-    row_places: Option<&mut Places>,
+    mut row_places: Option<&mut Places>,
 ) -> Profile {
     let moments = tables.timeline.as_mut().and_then(Timeline::take_moments);
     let tables = &*tables;
@@ -54,7 +54,7 @@ pub(super) fn assemble(
     let mut samples: Vec<Sample> = sums.amounts().map(sum).collect();
     let timed = |moment: Moment| Some(moment.at(resolve(moment.entry.key)));
     profile.timeline = moments.map(|classes| in_order(classes, timed));
-    if let Some(places) = row_places {
+    if let Some(places) = row_places.as_deref_mut() {
         let recorded = facts.threads.values().iter().map(|thread| thread.id);
         for id in recorded.chain(sums.amounts().map(|(key, _)| key.thread)) {
             let thread = thread_index(id);
@@ -70,6 +70,13 @@ pub(super) fn assemble(
         (thread_index(site.thread), stack)
     };
     let places: Vec<_> = heap.matching.sites().iter().map(place).collect();
+    if let Some(row_places) = row_places {
+        for (site, (_, stack)) in heap.matching.sites().iter().zip(&places) {
+            if let (Some(id), Some(stack)) = (site.stack, *stack) {
+                row_places.add_allocated(id, stack);
+            }
+        }
+    }
     // What is missing has one id, so that some samples may now be the same.
     add_up_equal(&mut samples);
     profile.samples = samples;

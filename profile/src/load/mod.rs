@@ -265,6 +265,7 @@ struct Read {
     start_ns: u64,
     samples: SampleBlocks,
     most_samples: Option<u64>,
+    is_damaged: bool,
 }
 
 /// `places` gets what each row was made into.
@@ -326,7 +327,8 @@ fn read(
     let mut profile = assemble::assemble(&mut tables, &mut heap, options, places_of);
     depth::cut(&mut profile, file_size);
     profile.inexact = inexact;
-    let is_part = is_part || !reader.damage().is_empty();
+    let is_damaged = !reader.damage().is_empty();
+    let is_part = is_part || is_damaged;
     profile.cpu_times = tables.cpu_times.finish(&tables.facts, is_part);
     let last_sample_ns = tables.sums.last_ns().max(heap.last_ns());
     let reading = Reading {
@@ -360,7 +362,8 @@ fn read(
         ));
     }
     let (stacks, most_samples) = (tables.stacks, options.most_samples);
-    Ok((profile, Read { selection, stacks, versions, start_ns, samples, most_samples }))
+    let read = Read { selection, stacks, versions, start_ns, samples, most_samples, is_damaged };
+    Ok((profile, read))
 }
 
 /// Applies what is left of a filter, and says what it selected of a recording that began

@@ -6,13 +6,14 @@
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
-use rz_format::{BlockHeader, BlockKind};
+use rz_format::{Allocation, BlockHeader, BlockKind, Call, Sample, Wait};
 
 use super::assemble::in_order;
 use super::dictionary::StackDictionary;
+use super::facts::Facts;
 use super::jit::Versions;
-use super::pass::{CallRows, Pass};
-use super::sums::{Key, What};
+use super::pass::{CallRows, Pass, Sink};
+use super::sums::{Entry, Key, What};
 use super::thin::Thin;
 use super::timeline::Timeline;
 use super::{LoadError, Read};
@@ -33,6 +34,8 @@ pub(super) struct Places {
     threads: FxHashMap<u32, (ThreadId, ProcessId)>,
     /// Events and stacks; `None` if a filter leaves them out.
     stacks: FxHashMap<Happened, Option<(EventId, Option<StackId>)>>,
+    /// Where objects were allocated, by the stacks of the trace.
+    allocated: FxHashMap<u32, StackId>,
 }
 
 impl Places {
@@ -46,8 +49,20 @@ impl Places {
         self.stacks.insert((process, key.what, key.stack), Some((event, stack)));
     }
 
+    /// What a stack of the trace is in which something was allocated.
+    pub(super) fn add_allocated(&mut self, id: u32, stack: StackId) {
+        self.allocated.insert(id, stack);
+    }
+
     /// A filter has changed the profile's stacks.
     pub(super) fn change(&mut self, stacks: &Stacks) {
+        self.allocated.retain(|_, stack| match stacks.of(Some(*stack)) {
+            Some(Some(changed)) => {
+                *stack = changed;
+                true
+            }
+            Some(None) | None => false,
+        });
         for place in self.stacks.values_mut() {
             *place = place.and_then(|(event, stack)| stacks.of(stack).map(|stack| (event, stack)));
         }
@@ -62,6 +77,82 @@ impl Places {
         let &(thread, process) = self.threads.get(&key.thread)?;
         let place = self.stacks.get(&(process, key.what, key.stack))?;
         Some(place.map(|(event, stack)| (event, thread, stack)))
+    }
+}
+
+/// Where something happened, as ids of a profile; `None` of what is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// The thread.
+    pub thread: Option<ThreadId>,
+    /// The stack, which of waits and calls ends in the reason.
+    pub stack: Option<StackId>,
+}
+
+/// What is made of all rows of a trace, one by one, in the order of the file: by block,
+/// which is a second or less, then by thread, then by time.
+pub trait EachRow: Send {
+    /// A sample of an event of the profile.
+    fn sample(&mut self, at: At, event: EventId, sample: &Sample);
+    /// An interval off the CPU.
+    fn wait(&mut self, at: At, wait: &Wait);
+    /// A system call, without arguments.
+    fn call(&mut self, at: At, call: &Call);
+    /// An object that was allocated or freed.
+    fn allocation(&mut self, at: At, allocation: &Allocation);
+}
+
+/// Gives rows to one that takes them by ids of the profile.
+struct Placed<'r> {
+    places: &'r Places,
+    out: &'r mut dyn EachRow,
+}
+
+impl Placed<'_> {
+    fn at(&self, key: Key) -> (At, Option<EventId>) {
+        match self.places.of(key) {
+            Some((event, thread, stack)) => (At { thread: Some(thread), stack }, Some(event)),
+            None => (At { thread: self.thread(key.thread), stack: None }, None),
+        }
+    }
+
+    fn thread(&self, id: u32) -> Option<ThreadId> {
+        self.places.threads.get(&id).map(|(thread, _)| *thread)
+    }
+}
+
+impl Sink for Placed<'_> {
+    fn samples(&mut self, rows: &[Sample], _each: u64) {
+        for row in rows {
+            if let (at, Some(event)) = self.at(Entry::from(row).key) {
+                self.out.sample(at, event, row);
+            }
+        }
+    }
+
+    fn waits(&mut self, rows: &[Wait]) {
+        for row in rows {
+            let (at, _) = self.at(Entry::from(row).key);
+            self.out.wait(at, row);
+        }
+    }
+
+    fn calls(&mut self, rows: &[Call]) {
+        for row in rows {
+            // Calls without time of their own are in no sum.
+            let at = match row.stack_weight {
+                0 => At { thread: self.thread(row.thread), stack: None },
+                _ => self.at(Key::of_call(row)).0,
+            };
+            self.out.call(at, row);
+        }
+    }
+
+    fn allocations(&mut self, rows: &[Allocation], _facts: &Facts) {
+        for row in rows {
+            let stack = row.stack.and_then(|id| self.places.allocated.get(&id).copied());
+            self.out.allocation(At { thread: self.thread(row.thread), stack }, row);
+        }
     }
 }
 
@@ -82,6 +173,41 @@ impl Rows {
         Rows { path: path.to_owned(), read, places }
     }
 
+    /// Whether any of the trace is damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.read.is_damaged
+    }
+
+    /// Goes through all rows of the trace.
+    ///
+    /// # Errors
+    /// If the trace cannot be read any more.
+    pub fn each(&mut self, out: &mut dyn EachRow) -> Result<(), LoadError> {
+        const ROWS: [BlockKind; 4] =
+            [BlockKind::SAMPLES, BlockKind::WAITS, BlockKind::CALLS, BlockKind::ALLOCATIONS];
+        let selection = self.read.selection.clone();
+        let mut pass = Pass::open(&self.path, &selection, None)?;
+        self.lend(&mut pass);
+        let mut placed = Placed { places: &self.places, out };
+        let is_wanted = |block: &BlockHeader| ROWS.contains(&block.kind);
+        let result = pass.run(is_wanted, CallRows::Bare, &mut [&mut placed]);
+        self.take_back(&mut pass);
+        result.map_err(|cause| LoadError::of(&self.path, cause))
+    }
+
+    /// Gives the pass what rows get their stacks from.
+    fn lend(&mut self, pass: &mut Pass) {
+        let defined = &mut pass.defined;
+        std::mem::swap(&mut defined.stacks, &mut self.read.stacks);
+        std::mem::swap(&mut defined.versions, &mut self.read.versions);
+        defined.versions.iter_mut().for_each(Versions::start_again);
+    }
+
+    fn take_back(&mut self, pass: &mut Pass) {
+        std::mem::swap(&mut pass.defined.stacks, &mut self.read.stacks);
+        std::mem::swap(&mut pass.defined.versions, &mut self.read.versions);
+    }
+
     /// What happened of a kind of event in a window of time, in order of time. If it is
     /// too much to be kept one by one, what is equal is added up in slices of time, and
     /// of very many samples a part stands for all, as far as the profile was loaded so.
@@ -99,16 +225,12 @@ impl Rows {
         let selection = self.read.selection.within(window);
         let mut timeline = Timeline::new(true, self.read.start_ns);
         let mut pass = Pass::open(&self.path, &selection, None)?;
-        let defined = &mut pass.defined;
         let each = self.read.samples.each(selection.window, self.read.most_samples);
-        defined.thin = Thin::new(each);
-        std::mem::swap(&mut defined.stacks, &mut self.read.stacks);
-        std::mem::swap(&mut defined.versions, &mut self.read.versions);
-        defined.versions.iter_mut().for_each(Versions::start_again);
+        pass.defined.thin = Thin::new(each);
+        self.lend(&mut pass);
         let is_wanted = |block: &BlockHeader| block.kind == wanted;
         let result = pass.run(is_wanted, CallRows::Bare, &mut [&mut timeline]);
-        std::mem::swap(&mut pass.defined.stacks, &mut self.read.stacks);
-        std::mem::swap(&mut pass.defined.versions, &mut self.read.versions);
+        self.take_back(&mut pass);
         result.map_err(|cause| LoadError::of(&self.path, cause))?;
         let classes = timeline.take_moments().unwrap_or_default();
         Ok(in_order(classes, |moment| Some(moment.at(self.places.of(moment.entry.key)?))))

@@ -35,6 +35,12 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// What a call is added up by.
+    pub(super) fn of_call(call: &Call) -> Key {
+        let what = What::Call(checked_number(call.number));
+        Key { what, thread: call.thread, stack: call.stack }
+    }
+
     /// Ids that nothing has, and so are shown as lost.
     pub(super) fn others(self) -> Key {
         let what = match self.what {
@@ -77,9 +83,7 @@ impl From<&Wait> for Entry {
 /// Calls that stand for time.
 pub(super) fn weighted_calls(calls: &[Call]) -> impl Iterator<Item = Entry> {
     calls.iter().filter(|call| call.stack_weight > 0).map(|call| {
-        let what = What::Call(checked_number(call.number));
-        let key = Key { what, thread: call.thread, stack: call.stack };
-        let (time_ns, duration_ns) = (call.start_ns, call.duration_ns);
+        let (key, time_ns, duration_ns) = (Key::of_call(call), call.start_ns, call.duration_ns);
         Entry { key, time_ns, duration_ns, weight: call.stack_weight }
     })
 }

@@ -51,6 +51,9 @@ Examples:
   report trace.rz --json                   any of these as JSON, for programs
   report trace.rz --markdown               any of these for a ticket
   report trace.rz --fail-if 'self:parse>5%' --fail-if 'waits:futex>1s'
+  report traces/ --sql hottest             many traces, after conv --to parquet -o traces
+  report traces/ --sql changed --set at='2026-11-30 14:05:00'
+  report traces/ --sql 'SELECT host, COUNT(*) FROM wait JOIN trace USING (trace_id) GROUP BY 1'
   report --guide                           how to ask, for programs
   report --diff before.rz after.rz --event off-cpu
   report trace.rz --from 10s --until 20s --thread 'worker*' --focus ^parse
@@ -276,6 +279,19 @@ pub(super) struct Args {
     /// Write the text to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+    /// Ask a question in SQL of tables that `conv --to parquet` has written: TRACE is their
+    /// directory, and QUERY is a query or the name of a recipe: hottest, versions, hosts,
+    /// changed, disk, allocations, errors or coverage. DuckDB answers, which has to be
+    /// installed; docs/FLEET.md has the tables and recipes. With --json or --csv, for programs
+    #[arg(long, value_name = "QUERY", conflicts_with_all = NOT_WITH_SQL, requires = "trace")]
+    pub(super) sql: Option<String>,
+    /// With --sql: what a recipe leaves open, as in --set at='2026-11-30 14:05:00' (UTC)
+    /// for `changed`
+    #[arg(long, value_name = "NAME=VALUE", requires = "sql", value_parser = parse_setting)]
+    pub(super) set: Vec<(String, String)>,
+    /// With --sql: comma-separated values instead of a table
+    #[arg(long, requires = "sql", conflicts_with = "json")]
+    pub(super) csv: bool,
     /// Say how to ask: what there is to be asked for, how to go from an answer to the
     /// next question, and what numbers mean; a page, for programs and people
     #[arg(long, exclusive = true)]
@@ -332,6 +348,27 @@ const NOT_WITH_SERVE: [&str; 14] = [
     "markdown", "output", "fail_if",
 ];
 
+/// What makes no sense with tables.
+const NOT_WITH_SQL: [&str; 17] = [
+    "diff",
+    "doctor",
+    "tree",
+    "inverted",
+    "source",
+    "asm",
+    "info",
+    "svg",
+    "html",
+    "serve",
+    "list",
+    "what",
+    "places",
+    "markdown",
+    "fail_if",
+    "limit",
+    "FilterArgs",
+];
+
 /// What makes no sense with a list of places.
 const NOT_WITH_SITES: [&str; 5] = ["diff", "tree", "inverted", "svg", "metric"];
 
@@ -351,6 +388,12 @@ fn width_parser() -> impl TypedValueParser<Value = Width> {
 fn parse_rename(text: &str) -> Result<String, String> {
     let is_pair = text.split_once('=').is_some_and(|(old, new)| !old.is_empty() && !new.is_empty());
     if is_pair { Ok(text.to_owned()) } else { Err("OLD=NEW is needed".to_owned()) }
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let owned = pair.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    owned.ok_or_else(|| "NAME=VALUE is needed".to_owned())
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {

@@ -225,3 +225,17 @@ fn a_metric_is_chosen_where_samples_are_shown() {
     check("report t.rz --event alloc", Some(Metric::Bytes));
     check("report --diff a.rz b.rz --event cpu", None);
 }
+
+#[test]
+fn tables_are_asked_in_sql() {
+    let asked = |line: &str| Args::try_parse_from(line.split(' '));
+    let mut args = asked("report dir --sql changed --set at=x --json").unwrap();
+    let sql = args.sql.take().unwrap();
+    let config = sql_config(args, sql).unwrap();
+    assert_eq!((config.asked.as_str(), config.text), ("changed", None));
+    assert_eq!(config.settings, [("at".to_owned(), "x".to_owned())]);
+    for wrong in ["--sql x --tree", "--sql x --csv --json", "--set a=b", "--sql x --set a", "--csv"]
+    {
+        assert!(asked(&format!("report dir {wrong}")).is_err(), "{wrong}");
+    }
+}
