@@ -6,11 +6,11 @@
 # how long it takes: one more of them than there are processors runs at a time, as some
 # always wait for a recording to end. Virtual machines take a processor each; with one
 # more, the last one does not run alone.
-together='annotate:: bad_input:: bounds:: consumers:: cpu_times:: debuginfod:: doctor:: embed::
-    endings:: exchange:: facts:: fail_if:: files:: filters:: go:: heap:: hostile:: import:: info::
-    java:: jit:: json:: launch:: locked_down:: logs:: merge:: names:: node:: page:: pipes::
-    python:: quickstart:: rebuilt:: redact:: repair:: rules:: second_reader:: source_maps:: stacks::
-    tracking:: unprivileged:: workspace::'
+together='annotate:: bad_input:: bounds:: calls::sums_ consumers:: cpu_times:: debuginfod::
+    diff::pictures_ doctor:: dump:: embed:: endings:: exchange:: facts:: fail_if:: files:: filters::
+    fleet:: go:: heap:: hostile:: import:: info:: java:: jit:: json:: launch:: locked_down:: logs::
+    merge:: names:: node:: page:: pipes:: python:: quickstart:: rebuilt:: redact:: repair:: rotate::
+    rules:: second_reader:: source_maps:: stacks:: tracking:: unprivileged:: workspace::'
 
 case ${1##*/} in
     e2e-*)
