@@ -18,7 +18,7 @@ const text = fs.readFileSync(__filename, 'utf8');
 
 function template(request, response, next) {
   response.body = '';
-  for (let parts = 0; parts < 30; parts++) {
+  for (let parts = 0; parts < 10; parts++) {
     response.body += what === 'sync' ? fs.readFileSync(__filename, 'utf8') : text;
   }
   next();
