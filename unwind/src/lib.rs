@@ -32,6 +32,7 @@ mod image;
 mod kept;
 mod memory;
 pub mod names;
+pub mod python_lines;
 mod search_table;
 mod segments;
 mod space;

@@ -8,10 +8,10 @@ use rz_format::{CodeKind, CodeObject, LineTable, Positions, Runtime};
 use crate::code_objects::Memory;
 
 use super::binary::Build;
-use super::lines::{locations, ranges, starts};
 use super::offsets::{
     BYTES_AT, Bytecode, Objects, SIZE_AT, TEXT_LENGTH_AT, TEXT_STATE_AT, TYPE_AT,
 };
+use rz_unwind::python_lines::{locations, ranges, starts};
 
 /// Longest name in bytes; of longer ones, the beginning is kept.
 const MAX_NAME: usize = 4 << 10;
