@@ -323,12 +323,13 @@ mapped()
 const MEMRAY: &str = "
 import json, sys, memray
 def sums(records):
-    places, count = {}, 0
+    functions, lines, count = {}, {}, 0
     for record in records:
-        name, _, line = (record.stack_trace() or [('', '', 0)])[0]
-        places[f'{name}:{line}'] = places.get(f'{name}:{line}', 0) + record.size
+        name, _, line = (record.stack_trace() or [('work.py', '', 0)])[0]
+        functions[name] = functions.get(name, 0) + record.size
+        lines[f'{name}:{line}'] = lines.get(f'{name}:{line}', 0) + record.size
         count += record.n_allocations
-    return {'places': places, 'bytes': sum(places.values()), 'count': count}
+    return {'functions': functions, 'lines': lines, 'bytes': sum(lines.values()), 'count': count}
 reader = memray.FileReader(sys.argv[1])
 found = {'peak': sums(reader.get_high_watermark_allocation_records(merge_threads=False)),
          'leaked': sums(reader.get_leaked_allocation_records(merge_threads=False))}
@@ -339,31 +340,27 @@ if sys.argv[2] == 'single':
 print(json.dumps(found))
 ";
 
-/// Bytes by function and line.
-fn by_place(trace: &Path, event: &str) -> BTreeMap<String, u64> {
-    let written = conv(&[text(trace), "--to", "speedscope", "--event", event, "-q", "-o", "-"]);
-    let document: Value = serde_json::from_str(&written.success().stdout).unwrap();
-    let frames = document["shared"]["frames"].as_array().unwrap();
-    let mut places = BTreeMap::new();
-    for profile in document["profiles"].as_array().unwrap() {
-        let stacks = profile["samples"].as_array().unwrap();
-        for (stack, weight) in stacks.iter().zip(profile["weights"].as_array().unwrap()) {
-            let leaf = stack.as_array().unwrap().last().and_then(|frame| frame.as_u64());
-            let place = leaf.map_or(":0".to_owned(), |leaf| {
-                let frame = &frames[leaf as usize];
-                format!(
-                    "{}:{}",
-                    frame["name"].as_str().unwrap(),
-                    frame["line"].as_u64().unwrap_or(0)
-                )
-            });
-            *places.entry(place).or_default() += weight.as_u64().unwrap();
-        }
+/// What functions have themselves.
+fn by_function(trace: &Path, event: &str) -> BTreeMap<String, u64> {
+    let written = conv(&[text(trace), "--to", "folded", "--event", event, "-q", "-o", "-"]);
+    let mut functions = BTreeMap::new();
+    for (stack, weight) in Folded::parse(&written.success().stdout).stacks {
+        let leaf = stack.rsplit(';').next().unwrap().to_owned();
+        *functions.entry(leaf).or_default() += weight;
     }
-    places
+    functions
 }
 
-/// Sums by function and line are what memray's own reader says.
+/// What a line of a function has itself.
+fn at_line(trace: &Path, event: &str, function: &str, line: u64) -> u64 {
+    let written = report(&[text(trace), "--source", function, "--event", event, "--json"]);
+    let document: Value = serde_json::from_str(&written.success().stdout).unwrap();
+    let lines = &document["data"]["function"]["sources"]["rows"][0]["lines"]["rows"];
+    let found = lines.as_array().unwrap().iter().find(|row| row["line"] == line);
+    found.map_or(0, |row| row["self"]["weight"].as_u64().unwrap())
+}
+
+/// Sums, also by function and line, are what memray's own reader says.
 #[test]
 fn recordings_of_memray() {
     let dir = temp_dir();
@@ -394,12 +391,17 @@ fn recordings_of_memray() {
                 assert_eq!(total(&trace, bytes), expected["bytes"], "{name}: {bytes}");
             }
             assert_eq!(total(&trace, objects), expected["count"], "{name}: {objects}");
-            if let (Some(places), false) = (expected["places"].as_object(), bytes.is_empty()) {
-                let ours = serde_json::json!(by_place(&trace, bytes));
-                assert_eq!(&ours, &Value::Object(places.clone()), "{name}: {bytes}");
+            if bytes == "peak_space" || bytes == "leaked_space" {
+                let functions = serde_json::json!(by_function(&trace, bytes));
+                assert_eq!(functions, expected["functions"], "{name}: {bytes}");
             }
         }
-        let places = by_place(&trace, "peak_space");
-        assert!(places["peak:10"] >= 5_000_000 && places["keep:5"] >= 1_400_000, "{places:?}");
+        for (event, sum, function, line) in
+            [("peak_space", "peak", "peak", 10), ("leaked_space", "leaked", "keep", 5)]
+        {
+            let ours = at_line(&trace, event, function, line);
+            assert!(ours >= 1_400_000, "{name}: {event} {ours}");
+            assert_eq!(ours, said[sum]["lines"][format!("{function}:{line}")], "{name}: {event}");
+        }
     }
 }

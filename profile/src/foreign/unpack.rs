@@ -86,12 +86,26 @@ impl Packing {
             Packing::Zip => return Ok(None),
             Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
             Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
-            Packing::Lz4 => Box::new(FrameDecoder::new(packed)),
+            Packing::Lz4 => Box::new(Lz4(FrameDecoder::new(packed))),
             Packing::Utf8 => Box::new(behind(packed, UTF_8.len())?),
             Packing::Utf16 { is_big } => {
                 Box::new(Utf16 { packed, is_big, text: Vec::new(), at: 0 })
             }
         }))
+    }
+}
+
+/// All frames of LZ4, of which a decoder ends with each.
+struct Lz4<R: Read>(FrameDecoder<R>);
+
+impl<R: BufRead> Read for Lz4<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(buffer)?;
+            if read > 0 || buffer.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+                return Ok(read);
+            }
+        }
     }
 }
 
@@ -288,6 +302,7 @@ mod tests {
             gzip(&gzip(plain.as_bytes())),
             zstd::encode_all(plain.as_bytes(), 1).unwrap(),
             lz4(plain.as_bytes()),
+            [lz4(&plain.as_bytes()[..7]), lz4(b""), lz4(&plain.as_bytes()[7..])].concat(),
             marked(UTF_8, plain.as_bytes()),
             marked(UTF_16_LITTLE, &utf16(u16::to_le_bytes)),
             marked(UTF_16_BIG, &utf16(u16::to_be_bytes)),
