@@ -4,6 +4,7 @@
 //! harm. Lengths are bounded before anything is read.
 
 use rz_format::{CodeKind, CodeObject, LineTable, Positions, Runtime};
+use rz_unwind::python_lines::{locations, ranges, starts};
 
 use crate::code_objects::Memory;
 
@@ -11,7 +12,6 @@ use super::binary::Build;
 use super::offsets::{
     BYTES_AT, Bytecode, Objects, SIZE_AT, TEXT_LENGTH_AT, TEXT_STATE_AT, TYPE_AT,
 };
-use rz_unwind::python_lines::{locations, ranges, starts};
 
 /// Longest name in bytes; of longer ones, the beginning is kept.
 const MAX_NAME: usize = 4 << 10;
