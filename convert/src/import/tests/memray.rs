@@ -151,10 +151,11 @@ fn single_allocations() {
     packed.write_all(&single(13)).unwrap();
     check_bytes(&packed.finish().unwrap(), &events, STACKS);
     let profile = loaded(&single(13));
-    let lcov = written(&profile, Format::Lcov, &ExportOptions::default());
+    let options = ExportOptions { event: Some(0), ..ExportOptions::default() };
+    let lcov = written(&profile, Format::Lcov, &options);
     let lcov = String::from_utf8(lcov).unwrap();
     let lines: Vec<&str> = lcov.lines().filter(|line| line.starts_with("DA:")).collect();
-    assert_eq!(lines, ["DA:5,1", "DA:14,1", "DA:17,1"], "{lcov}");
+    assert_eq!(lines, ["DA:5,2", "DA:14,1", "DA:17,1"], "{lcov}");
 }
 
 #[test]
