@@ -16,6 +16,7 @@ PROFILER_CLI_VERSION=0.10.0 # of the Firefox Profiler
 PERFETTO_VERSION=0.59.1     # its schema, decoders of which Python has
 OTLP_VERSION=1.45.2         # the same of OpenTelemetry
 GPROF2DOT_VERSION=2025.4.14
+MEMRAY_VERSION=1.20.0
 ESBUILD_VERSION=0.28.2
 EXPRESS_VERSION=5.3.0
 DJANGO_VERSION=5.2.19
@@ -180,6 +181,14 @@ install_decoders() {
     echo "$tools" >$TOOLS/venv/decoders-version
 }
 
+install_memray() {
+    [ "$(cat $TOOLS/venv/memray-version 2>/dev/null)" != "$MEMRAY_VERSION" ] || return 0
+    echo "setup: memray $MEMRAY_VERSION"
+    twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        "memray==$MEMRAY_VERSION"
+    echo "$MEMRAY_VERSION" >$TOOLS/venv/memray-version
+}
+
 # What asks tables of many traces.
 install_duckdb() {
     [ "$(cat $TOOLS/venv/duckdb-version 2>/dev/null)" != "$DUCKDB_VERSION" ] || return 0
@@ -315,6 +324,7 @@ install_nodes
 install_dotnet
 install_zstandard
 install_decoders
+install_memray
 install_duckdb
 [ "${1:-}" != --all ] || install_engines
 install_cargo_deny

@@ -634,8 +634,8 @@ fn split(to: Vec<To>) -> Result<(Option<Target>, Option<Moment>), clap::Error> {
 fn formats() -> String {
     let read = InputFormat::ALL.map(|format| format!("  {format:<13} {}\n", format.description()));
     format!(
-        "Read, also compressed by gzip or zstd, alone in a zip archive, and in UTF-16; told by \
-         its\ncontent, or by --input-format:\n{}\nWritten (--to):{}\n  {RZ:<11} {RZ_DESCRIPTION}\n",
+        "Read, also compressed by gzip, zstd or LZ4, alone in a zip archive, and in UTF-16; told\n\
+         by its content, or by --input-format:\n{}\nWritten (--to):{}\n  {RZ:<11} {RZ_DESCRIPTION}\n",
         read.concat(),
         list(|format| format!("{format:<11} {}", format.description()))
     )

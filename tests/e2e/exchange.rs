@@ -1,5 +1,6 @@
 //! What other tools have written is read, and says what they say.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -291,5 +292,116 @@ fn recordings_of_heaptrack() {
         let most = u64::from(cost == "temporary");
         let ours = total(&trace, event);
         assert!(ours.abs_diff(expected) <= most, "{cost}: {ours} {expected}");
+    }
+}
+
+/// Allocates what stays, what is freed at once and what is mapped, also in another thread.
+const ALLOCATING: &str = "
+import mmap, threading
+kept = []
+def keep(size):
+    kept.append(bytearray(size))
+def pass_by():
+    for _ in range(20):
+        bytearray(300_000)
+def peak():
+    large = bytearray(5_000_000)
+    keep(400_000)
+    return len(large)
+def mapped():
+    kept.append(mmap.mmap(-1, 1 << 20))
+keep(1_000_000)
+peak()
+thread = threading.Thread(target=keep, args=(70_000,), name='helper')
+thread.start()
+thread.join()
+pass_by()
+mapped()
+";
+
+/// What memray's own reader says: bytes by function and line, and how many times.
+const MEMRAY: &str = "
+import json, sys, memray
+def sums(records):
+    functions, lines, count = {}, {}, 0
+    for record in records:
+        name, _, line = (record.stack_trace() or [('work.py', '', 0)])[0]
+        functions[name] = functions.get(name, 0) + record.size
+        lines[f'{name}:{line}'] = lines.get(f'{name}:{line}', 0) + record.size
+        count += record.n_allocations
+    return {'functions': functions, 'lines': lines, 'bytes': sum(lines.values()), 'count': count}
+reader = memray.FileReader(sys.argv[1])
+found = {'peak': sums(reader.get_high_watermark_allocation_records(merge_threads=False)),
+         'leaked': sums(reader.get_leaked_allocation_records(merge_threads=False))}
+if sys.argv[2] == 'single':
+    found['temporary'] = sums(reader.get_temporary_allocation_records())
+    all = [record for record in reader.get_allocation_records() if record.allocator not in (1, 5, 15)]
+    found['alloc'] = {'bytes': sum(record.size for record in all), 'count': len(all)}
+print(json.dumps(found))
+";
+
+/// What functions have themselves.
+fn by_function(trace: &Path, event: &str) -> BTreeMap<String, u64> {
+    let written = conv(&[text(trace), "--to", "folded", "--event", event, "-q", "-o", "-"]);
+    let mut functions = BTreeMap::new();
+    for (stack, weight) in Folded::parse(&written.success().stdout).stacks {
+        let leaf = stack.rsplit(';').next().unwrap().to_owned();
+        *functions.entry(leaf).or_default() += weight;
+    }
+    functions
+}
+
+/// What a line of a function has itself.
+fn at_line(trace: &Path, event: &str, function: &str, line: u64) -> u64 {
+    let written = report(&[text(trace), "--source", function, "--event", event, "--json"]);
+    let document: Value = serde_json::from_str(&written.success().stdout).unwrap();
+    let lines = &document["data"]["function"]["sources"]["rows"][0]["lines"]["rows"];
+    let found = lines.as_array().unwrap().iter().find(|row| row["line"] == line);
+    found.map_or(0, |row| row["self"]["weight"].as_u64().unwrap())
+}
+
+/// Sums, also by function and line, are what memray's own reader says.
+#[test]
+fn recordings_of_memray() {
+    let dir = temp_dir();
+    fs::write(dir.path().join("work.py"), ALLOCATING).unwrap();
+    for (name, options) in [
+        ("single", &[][..]),
+        ("sums", &["--aggregate"]),
+        ("python", &["--trace-python-allocators", "--no-compress"]),
+        ("native", &["--native"]),
+    ] {
+        let path = dir.path().join(name).with_extension("bin");
+        let mut memray = Command::new(tool("venv/bin/python"));
+        memray.args(["-m", "memray", "run", "-q", "-o", text(&path)]).args(options);
+        run(memray.arg("work.py").current_dir(dir.path())).success();
+        let trace = imported(&path);
+        let kind = if name == "sums" { name } else { "single" };
+        let mut reader = Command::new(tool("venv/bin/python"));
+        let said = run(reader.args(["-c", MEMRAY, text(&path), kind])).success().stdout;
+        let said: Value = serde_json::from_str(&said).unwrap();
+        for (sum, bytes, objects) in [
+            ("peak", "peak_space", "peak_objects"),
+            ("leaked", "leaked_space", "leaked_objects"),
+            ("alloc", "alloc_space", "alloc_objects"),
+            ("temporary", "", "temporary_objects"),
+        ] {
+            let Some(expected) = said.get(sum) else { continue };
+            if !bytes.is_empty() {
+                assert_eq!(total(&trace, bytes), expected["bytes"], "{name}: {bytes}");
+            }
+            assert_eq!(total(&trace, objects), expected["count"], "{name}: {objects}");
+            if bytes == "peak_space" || bytes == "leaked_space" {
+                let functions = serde_json::json!(by_function(&trace, bytes));
+                assert_eq!(functions, expected["functions"], "{name}: {bytes}");
+            }
+        }
+        for (event, sum, function, line) in
+            [("peak_space", "peak", "peak", 10), ("leaked_space", "leaked", "keep", 5)]
+        {
+            let ours = at_line(&trace, event, function, line);
+            assert!(ours >= 1_400_000, "{name}: {event} {ours}");
+            assert_eq!(ours, said[sum]["lines"][format!("{function}:{line}")], "{name}: {event}");
+        }
     }
 }

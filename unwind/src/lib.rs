@@ -16,7 +16,8 @@
 //!
 //! Beside it is what the same sources say of an address: which functions and lines
 //! of [`go`] are there, and which of the kernel's and the vDSO's functions, whose
-//! [`names`] can be known only on the machine that runs the code.
+//! [`names`] can be known only on the machine that runs the code. CPython's tables of
+//! lines are read by [`python_lines`].
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -32,6 +33,7 @@ mod image;
 mod kept;
 mod memory;
 pub mod names;
+pub mod python_lines;
 mod search_table;
 mod segments;
 mod space;

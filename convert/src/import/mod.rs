@@ -28,6 +28,7 @@ mod jfr;
 mod json;
 mod lines;
 mod ltrace;
+mod memray;
 mod nested;
 mod opened;
 mod output;
@@ -171,6 +172,7 @@ pub fn import(
         InputFormat::GhcProf => collapsed::import(input, ghcprof::Folder::default(), format, out),
         InputFormat::Jfr => jfr::import(&input, out),
         InputFormat::Heaptrack => heaptrack::import(&input, out),
+        InputFormat::Memray => memray::import(&input, out),
     }
 }
 

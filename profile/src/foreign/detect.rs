@@ -17,6 +17,12 @@ const JFR: &[u8] = b"FLR\0";
 /// What raw data of rbspy begins with, before a version.
 const RBSPY: &[u8] = b"rbspy0";
 
+/// What recordings of memray begin with, before a version of 4 bytes.
+pub(super) const MEMRAY: &[u8] = b"memray\0";
+
+/// Versions of these that are read.
+const MEMRAY_VERSIONS: [u8; 2] = [12, 13];
+
 /// Keys that JSON has which is of a format, near its beginning: each has one of every list.
 const JSON: [(InputFormat, &[&[&str]]); 9] = [
     (InputFormat::Speedscope, &[&["https://www.speedscope.app/file-format-schema.json"]]),
@@ -65,6 +71,8 @@ fn binary(head: &[u8]) -> Option<InputFormat> {
         Some(InputFormat::Perf)
     } else if head.starts_with(RBSPY) {
         Some(InputFormat::Rbspy)
+    } else if is_memray(head) {
+        Some(InputFormat::Memray)
     } else if is_pstats(head) {
         Some(InputFormat::Pstats)
     } else if head.starts_with(JFR) {
@@ -130,6 +138,11 @@ pub(super) fn recognize_folder(path: &Path) -> Option<Recognized> {
         return None;
     };
     Some(Recognized::Unreadable(what.to_owned()))
+}
+
+/// Whether this is a recording of memray, and of a version that is read.
+fn is_memray(head: &[u8]) -> bool {
+    matches!(head.strip_prefix(MEMRAY), Some([version, 0, 0, 0, ..]) if MEMRAY_VERSIONS.contains(version))
 }
 
 /// Whether this begins as marshal writes a dictionary whose first key is a tuple of three: a

@@ -83,6 +83,8 @@ input_formats! {
     Jfr "jfr" ".jfr of Java Flight Recorder or async-profiler",
     /// Allocations, as heaptrack keeps them.
     Heaptrack "heaptrack" "recording of heaptrack",
+    /// Allocations, as memray keeps them.
+    Memray "memray" "recording of memray",
     /// What `perf script` prints.
     PerfScript "perf-script" "text of perf script",
     /// Stacks that DTrace has counted.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 
 use flate2::bufread::MultiGzDecoder;
+use lz4_flex::frame::FrameDecoder;
 use tempfile::tempfile;
 
 use super::zip;
@@ -13,6 +14,7 @@ pub const HEAD: u64 = 64 << 10;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
 const UTF_8: &[u8] = &[0xef, 0xbb, 0xbf];
 const UTF_16_LITTLE: &[u8] = &[0xff, 0xfe];
 const UTF_16_BIG: &[u8] = &[0xfe, 0xff];
@@ -48,6 +50,7 @@ pub enum UnpackError {
 enum Packing {
     Gzip,
     Zstd,
+    Lz4,
     Zip,
     /// UTF-8 behind a mark that says so.
     Utf8,
@@ -61,6 +64,7 @@ impl Packing {
         let packings = [
             (GZIP, Packing::Gzip),
             (ZSTD, Packing::Zstd),
+            (LZ4, Packing::Lz4),
             (zip::LOCAL, Packing::Zip),
             (UTF_8, Packing::Utf8),
             (UTF_16_LITTLE, Packing::Utf16 { is_big: false }),
@@ -82,11 +86,26 @@ impl Packing {
             Packing::Zip => return Ok(None),
             Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
             Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+            Packing::Lz4 => Box::new(Lz4(FrameDecoder::new(packed))),
             Packing::Utf8 => Box::new(behind(packed, UTF_8.len())?),
             Packing::Utf16 { is_big } => {
                 Box::new(Utf16 { packed, is_big, text: Vec::new(), at: 0 })
             }
         }))
+    }
+}
+
+/// All frames of LZ4, of which a decoder ends with each.
+struct Lz4<R: Read>(FrameDecoder<R>);
+
+impl<R: BufRead> Read for Lz4<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(buffer)?;
+            if read > 0 || buffer.is_empty() || self.0.get_mut().fill_buf()?.is_empty() {
+                return Ok(read);
+            }
+        }
     }
 }
 
@@ -264,6 +283,12 @@ mod tests {
         writer.finish().unwrap()
     }
 
+    fn lz4(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
     #[test]
     fn what_is_packed_in_different_ways() {
         let plain = "a;b 3\nwörker 🦀;c 4\n";
@@ -276,6 +301,8 @@ mod tests {
             gzip(plain.as_bytes()),
             gzip(&gzip(plain.as_bytes())),
             zstd::encode_all(plain.as_bytes(), 1).unwrap(),
+            lz4(plain.as_bytes()),
+            [lz4(&plain.as_bytes()[..7]), lz4(b""), lz4(&plain.as_bytes()[7..])].concat(),
             marked(UTF_8, plain.as_bytes()),
             marked(UTF_16_LITTLE, &utf16(u16::to_le_bytes)),
             marked(UTF_16_BIG, &utf16(u16::to_be_bytes)),

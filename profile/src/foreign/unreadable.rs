@@ -2,6 +2,8 @@
 
 use rz_format::MAGIC;
 
+use super::detect::MEMRAY;
+
 /// What binary files begin with.
 const BINARIES: [(&[u8], &str); 15] = [
     (&MAGIC, "a trace of rz that is packed: unpack it with gunzip, unzstd or unzip"),
@@ -21,9 +23,10 @@ const BINARIES: [(&[u8], &str); 15] = [
     (b"Rar!", "a rar archive: unpack it, and give what is in it"),
 ];
 
-const MEMRAY: &str = "a recording of memray: memray transform speedscope -o FILE.json makes a file \
-                      of it that can be read, of the peak, or with --leaks of leaks";
-const LZ4: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+/// What there is of versions that are not read.
+const MEMRAY_AS_JSON: &str = "only versions 12 and 13 are read (memray 1.19 and 1.20): of another \
+                              one, the memray that wrote it makes a file that can be read, by \
+                              memray transform speedscope -o FILE.json, with --leaks of leaks";
 
 /// What texts begin with, what is near that, and what they are.
 const TEXTS: [(&str, &str, &str); 14] = [
@@ -61,17 +64,12 @@ const TEXTS: [(&str, &str, &str); 14] = [
 const BPFTRACE: &str = "text of bpftrace: stackcollapse-bpftrace.pl makes folded stacks of it";
 
 pub(super) fn binary(head: &[u8]) -> Option<String> {
-    let start = &head[..head.len().min(32)];
-    let is_memray = |mark: &[u8]| {
-        start.starts_with(mark)
-            || (start.starts_with(LZ4) && start.windows(mark.len()).any(|bytes| bytes == mark))
-    };
+    if let Some(behind) = head.strip_prefix(MEMRAY) {
+        let version = behind.first_chunk().map_or(0, |version| u32::from_le_bytes(*version));
+        return Some(format!("a recording of memray, version {version}: {MEMRAY_AS_JSON}"));
+    }
     let what = if let Some((_, what)) = BINARIES.iter().find(|(magic, _)| head.starts_with(magic)) {
         what
-    } else if is_memray(b"memray\0") {
-        MEMRAY
-    } else if head.starts_with(LZ4) {
-        "compressed by lz4: unpack it with lz4 -d"
     } else if head.get(257..262) == Some(b"ustar") {
         "an archive of tar: unpack it, and give what is in it"
     } else if is_perfetto(head) {
@@ -127,9 +125,8 @@ mod tests {
         tar.extend(b"ustar\0");
         for (head, named) in [
             (&b"\x89RZ1\r\n\x1a\n"[..], "a trace of rz that is packed"),
-            (b"memray\0\x0b", "a recording of memray"),
-            (b"\x04\x22\x4d\x18\x40\x40\xc0\0\0\0\0memray\0", "a recording of memray"),
-            (b"\x04\x22\x4d\x18\x40", "compressed by lz4"),
+            (b"memray\0\x0b\0\0\0", "a recording of memray, version 11"),
+            (b"memray\0", "a recording of memray, version 0"),
             (b"gmon\x01", "gmon.out"),
             (b"\x0a\x03\x50\x01\x08\x0a\x02\x40\x07", "a trace of Perfetto"),
             (&tar, "an archive of tar"),

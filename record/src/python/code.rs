@@ -4,11 +4,11 @@
 //! harm. Lengths are bounded before anything is read.
 
 use rz_format::{CodeKind, CodeObject, LineTable, Positions, Runtime};
+use rz_unwind::python_lines::{locations, ranges, starts};
 
 use crate::code_objects::Memory;
 
 use super::binary::Build;
-use super::lines::{locations, ranges, starts};
 use super::offsets::{
     BYTES_AT, Bytecode, Objects, SIZE_AT, TEXT_LENGTH_AT, TEXT_STATE_AT, TYPE_AT,
 };

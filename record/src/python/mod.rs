@@ -15,7 +15,6 @@
 mod binary;
 mod code;
 mod interpreter;
-mod lines;
 mod offsets;
 mod order;
 

@@ -4,6 +4,7 @@
 mod folded;
 mod jfr;
 mod logs;
+mod memray;
 mod named;
 mod noise;
 mod packed;

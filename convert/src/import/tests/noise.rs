@@ -4,6 +4,7 @@ use rz_fuzz::fuzz;
 
 use super::jfr::chunk;
 use super::logs::{LTRACE, RBSPY};
+use super::memray::{single, sums};
 use super::named::{HEAPTRACK, stats_of_python};
 use super::perf_file::story;
 use super::pprof::raw;
@@ -48,6 +49,11 @@ fn fuzz_words_of_gperftools() {
 #[test]
 fn fuzz_flight_recordings() {
     fuzz("jfr", &[chunk(), chunk().repeat(2)], check);
+}
+
+#[test]
+fn fuzz_recordings_of_memray() {
+    fuzz("memray", &[single(13), sums()], check);
 }
 
 #[test]
@@ -112,9 +118,11 @@ fn fuzz_named() {
 /// Cut off anywhere, each is refused in a line, or says less.
 #[test]
 fn named_inputs_that_are_cut() {
-    for whole in NAMED {
+    let memray = [single(13), sums()];
+    let named = NAMED.iter().map(|input| input.as_bytes());
+    for whole in named.chain(memray.iter().map(|input| &input[..])) {
         for length in 0..whole.len() {
-            if let Err(error) = imported(&whole.as_bytes()[..length]) {
+            if let Err(error) = imported(&whole[..length]) {
                 assert_eq!(error.to_string().lines().count(), 1, "{error}");
             }
         }

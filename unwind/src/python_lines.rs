@@ -16,7 +16,7 @@ const UNIT: u32 = 2;
 
 /// Reads `co_linetable` as it is from version 3.11 on. What follows something
 /// wrong is taken as not there.
-pub(super) fn locations(table: &[u8], first_line: u32) -> Vec<CodeLine> {
+pub fn locations(table: &[u8], first_line: u32) -> Vec<CodeLine> {
     let mut lines = Lines::default();
     let (mut bytes, mut line) = (table.iter().copied(), i64::from(first_line));
     let mut position = 0u32;
@@ -58,7 +58,7 @@ pub(super) fn locations(table: &[u8], first_line: u32) -> Vec<CodeLine> {
 
 /// Reads `co_linetable` of version 3.10: for how many bytes a line holds, and by how
 /// much it differs from the one before.
-pub(super) fn ranges(table: &[u8], first_line: u32) -> Vec<CodeLine> {
+pub fn ranges(table: &[u8], first_line: u32) -> Vec<CodeLine> {
     let mut lines = Lines::default();
     let (mut position, mut line) = (0u32, i64::from(first_line));
     for [bytes, step] in table.as_chunks().0 {
@@ -77,7 +77,7 @@ pub(super) fn ranges(table: &[u8], first_line: u32) -> Vec<CodeLine> {
 
 /// Reads `co_lnotab` of the versions before that: how many bytes later a line
 /// begins, and by how much it differs from the one before.
-pub(super) fn starts(table: &[u8], first_line: u32) -> Vec<CodeLine> {
+pub fn starts(table: &[u8], first_line: u32) -> Vec<CodeLine> {
     let mut lines = Lines::default();
     let (mut position, mut line) = (0u32, i64::from(first_line));
     lines.add(position, line);
