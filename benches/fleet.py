@@ -46,7 +46,7 @@ def time_writing(options: argparse.Namespace, folder: str) -> str:
             shutil.rmtree(tables, ignore_errors=True)
             costs.append(run([conv, trace, "--to", "parquet", "-o", tables, "-q"]))
         kinds = ["cpu_sample", "wait", "syscall", "allocation"]
-        rows = sum(duckdb.sql(f"SELECT COUNT(*) FROM '{tables}/{kind}/*.parquet'").fetchone()[0]
+        rows = sum(duckdb.sql(f"SELECT COUNT(*) FROM '{tables}/{kind}/*.parquet'").fetchall()[0][0]
                    for kind in kinds)
         bytes_of_trace = os.path.getsize(trace)
         print(f"| {os.path.basename(trace)} | {bytes_of_trace / 2**20:.1f} | {rows} "
@@ -85,7 +85,7 @@ def multiply(tables: str, into: str, hosts: int, minutes: int) -> None:
 
 
 def time_recipes(options: argparse.Namespace, tables: str) -> None:
-    rows = duckdb.sql(f"SELECT COUNT(*) FROM '{tables}/function_minute/*.parquet'").fetchone()[0]
+    rows = duckdb.sql(f"SELECT COUNT(*) FROM '{tables}/function_minute/*.parquet'").fetchall()[0][0]
     print(f"\n{options.hosts} hosts, {options.minutes} minutes: {rows} rows of function_minute, "
           f"{size_of(tables) / 2**20:.0f} MiB\n\n| recipe | seconds |\n|---|---|")
     # That of the command finds the module that this has.
