@@ -127,7 +127,10 @@ fn lines_of_a_stripped_program() {
         lines
     };
     let loop_at = line_of("for i := 0; i < rounds; i++");
-    assert!(lines("main.work").contains(&(loop_at + 1)), "{:?}", lines("main.work"));
+    // Which of the two it is that a processor stops at depends on how busy it is.
+    let of_work = lines("main.work");
+    let in_loop = of_work.iter().filter(|line| [loop_at, loop_at + 1].contains(line)).count();
+    assert!(in_loop > 0 && of_work.len() - in_loop <= 1, "{of_work:?}");
     assert_eq!(lines("main.hot"), [line_of("func hot(")]);
     let file = &profile.functions[function("main.hot")].file;
     assert!(file.ends_with("split.go"), "{file}");
