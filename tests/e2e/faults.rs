@@ -7,7 +7,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use rz_tests::{
-    Output, Target, binary, conv, names_in, program_path, run, temp_dir, text, tool, wait_until,
+    Output, Target, binary, conv, left, left_before, names_in, run, temp_dir, text, tool,
+    wait_until,
 };
 
 /// What fails, and how.
@@ -29,25 +30,25 @@ const FEW: usize = 10;
 /// Has each fault happen at the calls of these numbers, and from them on.
 fn inject(numbers: impl Iterator<Item = usize> + Clone) {
     let target = Target::start("split", &[]);
+    let before = left_before(&target.pid_text());
     for fault in FAULTS {
         for number in numbers.clone() {
             for when in [format!("{number}"), format!("{number}+")] {
-                fail(&target, &format!("inject={fault}:when={when}"));
+                fail(&target, &before, &format!("inject={fault}:when={when}"));
             }
         }
     }
 }
 
-fn fail(target: &Target, fault: &str) {
-    let left = || run(Command::new(program_path("left")).arg(target.pid_text())).success().stdout;
-    let (dir, before) = (temp_dir(), left());
+fn fail(target: &Target, before: &str, fault: &str) {
+    let dir = temp_dir();
     let trace = dir.path().join("t.rz");
     let mut strace = Command::new(tool("strace"));
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", fault]);
     strace.arg(binary("rec")).args(["-q", "-d", "0.3", "-F", "997", "--off-cpu", "--syscalls"]);
     let output = run(strace.args(["-p", &target.pid_text(), "-o"]).arg(&trace));
 
-    wait_until("nothing to be left of rec", || left() == before);
+    wait_until("nothing to be left of rec", || left(&target.pid_text()) == before);
     assert!(explains(&output, fault), "{fault}: {output}");
     if !trace.exists() {
         assert_eq!(names_in(dir.path()), Vec::<String>::new(), "{fault}: {output}");

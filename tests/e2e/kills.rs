@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rz_tests::{
-    Cgroup, Target, binary, conv, names_in, program_path, report, run, send, temp_dir, text, tool,
-    wait_until,
+    Cgroup, Target, binary, conv, left, left_before, names_in, report, run, send, temp_dir, text,
+    tool, wait_until,
 };
 use tempfile::TempDir;
 
@@ -51,7 +51,7 @@ impl Victim {
 
     /// What the kernel has attached, and how much of the code is not as in its files.
     fn left(&self) -> String {
-        run(Command::new(program_path("left")).arg(self.target.pid_text())).success().stdout
+        left(&self.target.pid_text())
     }
 }
 
@@ -90,6 +90,7 @@ fn is_trace(dir: &Path, killed: &str) -> bool {
 fn kill(count: usize) {
     let victims = Victim::all();
     let left = || victims.each_ref().map(Victim::left);
+    left_before(&victims[0].target.pid_text());
     let before = left();
     let mut state = 1_u64;
     let mut moment = || {

@@ -25,6 +25,7 @@ mod contents;
 mod folded;
 mod frames;
 mod frozen_disk;
+mod left;
 mod locate;
 mod nginx;
 mod page;
@@ -46,6 +47,7 @@ pub use contents::{Contents, Counted};
 pub use folded::{Folded, assert_share};
 pub use frames::{line_with, share_with_frame};
 pub use frozen_disk::FrozenDisk;
+pub use left::{left, left_before};
 pub use locate::{
     binary, names_in, program, program_path, temp_dir, text, tool, versions, workspace_root,
 };
