@@ -151,6 +151,28 @@ fn named(thread: &Thread, header: &Header) -> Named {
 }
 
 impl Contents {
+    /// Reads a record that is the same in both kinds of files.
+    fn read_common(&mut self, kind: u8, bytes: &mut Bytes<impl BufRead>) -> Result<(), Stop> {
+        match kind {
+            // A native frame, and its caller.
+            5 => {
+                bytes.signed()?;
+                bytes.signed()?;
+            }
+            // That all maps follow.
+            6 => {}
+            7 => skip_maps(bytes)?,
+            10 => {
+                let name = bytes.text()?;
+                self.thread()?.1.name = name;
+            }
+            12 => self.switch(bytes.u64()?)?,
+            14 => self.stacks.read_code(bytes)?,
+            _ => return Err(Stop::Wrong("a record of no known kind")),
+        }
+        Ok(())
+    }
+
     /// Goes on with a thread.
     fn switch(&mut self, id: u64) -> Result<(), Stop> {
         let next = self.threads.len() as u32;

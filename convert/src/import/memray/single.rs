@@ -2,9 +2,9 @@
 
 use std::io::BufRead;
 
+use super::Contents;
 use super::bytes::{Bytes, Stop};
 use super::heap::{Site, Way};
-use super::{Contents, skip_maps};
 
 /// Addresses that are said by their position among the latest, and what says that it is none.
 const RECENT: usize = 15;
@@ -51,20 +51,6 @@ pub(super) fn read(
                 bytes.varint()?;
                 bytes.varint()?;
             }
-            // A native frame, and its caller.
-            5 => {
-                bytes.signed()?;
-                bytes.signed()?;
-            }
-            // That all maps follow.
-            6 => {}
-            7 => skip_maps(bytes)?,
-            10 => {
-                let name = bytes.text()?;
-                contents.thread()?.1.name = name;
-            }
-            12 => contents.switch(bytes.u64()?)?,
-            14 => contents.stacks.read_code(bytes)?,
             pops @ 16..=31 => {
                 let thread = contents.thread()?.1;
                 let count = usize::from(pops & 0xf) + 1;
@@ -86,7 +72,7 @@ pub(super) fn read(
                 };
                 allocate(allocator, address, bytes, has_native, contents)?;
             }
-            3 | 4 | 8 | 9 | 11 | 13 | 15 => return Err(Stop::Wrong("a record of no known kind")),
+            kind @ 3..=15 => contents.read_common(kind, bytes)?,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::io::BufRead;
 
+use super::Contents;
 use super::bytes::{Bytes, Stop};
 use super::heap::{Amount, Site};
-use super::{Contents, skip_maps};
 
 /// Reads all records up to the end that the recorder has written.
 pub(super) fn read(
@@ -37,18 +37,6 @@ pub(super) fn read(
                 // Whether native code called it.
                 bytes.u8()?;
             }
-            // A native frame, and its caller.
-            5 => {
-                bytes.signed()?;
-                bytes.signed()?;
-            }
-            6 => {}
-            7 => skip_maps(bytes)?,
-            10 => {
-                let name = bytes.text()?;
-                contents.thread()?.1.name = name;
-            }
-            12 => contents.switch(bytes.u64()?)?,
             // An object of Python that is left.
             13 => {
                 bytes.varint()?;
@@ -56,8 +44,7 @@ pub(super) fn read(
                     bytes.varint()?;
                 }
             }
-            14 => contents.stacks.read_code(bytes)?,
-            8 | 9 | 11 | 16..=255 => return Err(Stop::Wrong("a record of no known kind")),
+            kind @ (5..=12 | 14 | 16..=255) => contents.read_common(kind, bytes)?,
         }
     }
 }
