@@ -8,7 +8,7 @@ use std::io::Write;
 
 use parquet::errors::ParquetError;
 use rustc_hash::FxHashMap;
-use rz_profile::model::{EventKind, FunctionId, LossClass, Profile, SourceId, StackId};
+use rz_profile::model::{FunctionId, LossClass, Profile, SourceId, StackId};
 
 use super::clock::{WallClock, by_minute, micros, minute, minute_micros};
 use super::code::Code;
@@ -285,19 +285,6 @@ impl Exposure {
             ])?;
         }
         Ok(())
-    }
-}
-
-/// The name of what an event is about.
-pub fn event_name(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Cpu => "cpu",
-        EventKind::OffCpu => "off-cpu",
-        EventKind::Syscalls => "syscalls",
-        EventKind::Wall => "wall",
-        EventKind::Alloc => "alloc",
-        EventKind::Growth => "growth",
-        EventKind::Other => "other",
     }
 }
 

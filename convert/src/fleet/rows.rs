@@ -13,7 +13,7 @@ use rz_profile::model::{EventId, EventKind, SourceId, StackId, ThreadId, Unit};
 use rz_profile::reason::{call_name, error_name};
 
 use super::clock::{WallClock, minute};
-use super::minutes::{Described, Exposure, FunctionMinutes, Key, event_name, time_cells};
+use super::minutes::{Described, Exposure, FunctionMinutes, Key, time_cells};
 use super::schema;
 use super::table_file::{Cell, TableFile};
 
@@ -172,7 +172,7 @@ impl<W: Write + Send> EachRow for Rows<'_, W> {
                 looked.cpu_ns = looked.cpu_ns.saturating_add(sample.weight);
             }
         }
-        let name = event_name(event.kind);
+        let name = event.kind.name();
         self.add(at, unix_ns, (name, event.unit), (sample.weight as f64, 1.0));
         let [time, time_ns] = common.time;
         let written = self.files.cpu_sample.row(&[
@@ -201,7 +201,7 @@ impl<W: Write + Send> EachRow for Rows<'_, W> {
         let source = self.source(at.thread);
         let looked = self.exposure.at(source, end_ns);
         looked.wait_ns = looked.wait_ns.saturating_add(wait.weight);
-        let what = (event_name(EventKind::OffCpu), Unit::Nanoseconds);
+        let what = (EventKind::OffCpu.name(), Unit::Nanoseconds);
         self.add(at, end_ns, what, (wait.weight as f64, 1.0));
         let [time, time_ns] = common.time;
         let reason = at.stack.and_then(|stack| self.of.code.reason(stack)).unwrap_or("unknown");
@@ -242,7 +242,7 @@ impl<W: Write + Send> EachRow for Rows<'_, W> {
         let looked = self.exposure.at(source, end_ns);
         looked.calls = looked.calls.saturating_add(call.count);
         if call.stack_weight > 0 {
-            let what = (event_name(EventKind::Syscalls), Unit::Nanoseconds);
+            let what = (EventKind::Syscalls.name(), Unit::Nanoseconds);
             self.add(at, end_ns, what, (call.stack_weight as f64, 1.0));
         }
         let errno = call_errno(call);
@@ -284,7 +284,7 @@ impl<W: Write + Send> EachRow for Rows<'_, W> {
             (objects, bytes) = (sum.objects.value, sum.bytes.value);
             let source = self.source(at.thread);
             self.exposure.at(source, unix_ns).bytes += bytes;
-            let what = (event_name(EventKind::Alloc), Unit::Bytes);
+            let what = (EventKind::Alloc.name(), Unit::Bytes);
             self.add(at, unix_ns, what, (bytes, objects));
         }
         let [time, time_ns] = common.time;

@@ -133,7 +133,7 @@ impl<'h> Head<'h> {
         heads.extend(wall(profile, &heads, series));
         let event = options.event.or_else(|| default_event(profile));
         let of_event =
-            |id: EventId| heads.iter().position(|head| head.kind == kind(profile.events[id].kind));
+            |id: EventId| heads.iter().position(|head| head.kind == profile.events[id].kind.name());
         let first = series.iter().position(|one| Some(one.counted.0) == event);
         let first = first.or_else(|| event.and_then(of_event)).unwrap_or(0);
         let window = info.filter.window;
@@ -210,7 +210,7 @@ impl SeriesHead {
             title: clean(event.title()).into_owned(),
             spent: words.spent,
             unit: event.unit.name(),
-            kind: kind(event.kind),
+            kind: event.kind.name(),
             none: words.none,
             timed: series.timed,
             rates: rates(&event),
@@ -227,7 +227,7 @@ fn wall(profile: &Profile, heads: &[SeriesHead], series: &[Series]) -> Option<Se
     }
     let of = |event| series.iter().position(|one| one.counted.0 == event);
     let cpu = of(cpu_event(profile)?)?;
-    let off_cpu = heads.iter().position(|head| head.kind == kind(EventKind::OffCpu))?;
+    let off_cpu = heads.iter().position(|head| head.kind == EventKind::OffCpu.name())?;
     let event = Event { kind: EventKind::Wall, ..Event::default() };
     let words = wording(Some(&event));
     let mut total = heads[cpu].total;
@@ -237,23 +237,11 @@ fn wall(profile: &Profile, heads: &[SeriesHead], series: &[Series]) -> Option<Se
         title: rz_profile::model::WALL.to_owned(),
         spent: words.spent,
         unit: heads[cpu].unit,
-        kind: kind(EventKind::Wall),
+        kind: EventKind::Wall.name(),
         none: words.none,
         timed: heads[cpu].timed || heads[off_cpu].timed,
         rates: rates(&event),
         total,
         rows: [cpu, off_cpu].iter().flat_map(|&id| heads[id].rows.clone()).collect(),
     })
-}
-
-fn kind(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Cpu => "cpu",
-        EventKind::OffCpu => "off-cpu",
-        EventKind::Syscalls => "syscalls",
-        EventKind::Wall => "wall",
-        EventKind::Alloc => "alloc",
-        EventKind::Growth => "growth",
-        EventKind::Other => "other",
-    }
 }
