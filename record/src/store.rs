@@ -117,10 +117,10 @@ impl Target {
         start_ns: u64,
     ) -> Result<Self, OutputError> {
         for record in &mut first {
-            match record {
-                Record::Recording(recording) => recording.start_ns = start_ns,
-                Record::Clock(clock) => *clock = clocks(),
-                _ => {}
+            if let Record::Recording(recording) = record {
+                recording.start_ns = start_ns;
+            } else if let Record::Clock(clock) = record {
+                *clock = clocks();
             }
         }
         let (file, header) = series.next(start_ns)?;

@@ -271,7 +271,7 @@ fn shown(list: &CallList, files: &OpenFiles<'_, Option<u64>>, recorded: &Call) -
     match (late, unfinished) {
         (true, true) => text.push('>'),
         (true, false) => text += " resumed>",
-        _ => {}
+        (false, _) => {}
     }
     ShownCall {
         tid: thread.map(|thread| thread.tid),
