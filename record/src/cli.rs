@@ -1,6 +1,7 @@
 //! The command line of `rec`.
 
-use std::collections::HashSet;
+mod values;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +10,11 @@ use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
     AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Keep, Limits,
-    MAX_DATA_BYTES, MAX_STACK_BYTES, Rotation, Target, TierChoice,
+    MAX_DATA_BYTES, Rotation, Target, TierChoice,
+};
+use values::{
+    Amount, Numbers, distinct, parse_amount, parse_duration, parse_interval, parse_memory,
+    parse_numbers, parse_size, parse_stack_size, parse_time,
 };
 
 /// How long an attached recording lasts if nothing is said: a profiler that
@@ -28,12 +33,6 @@ const HIGH_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// Percent of a CPU that recording running processes may take.
 const USUAL_CPU_PERCENT: u32 = 25;
-/// Least memory that there has to be.
-const LEAST_MEMORY: u64 = 128 << 20;
-
-/// Bytes between samples of allocations.
-const DEFAULT_INTERVAL: u64 = 512 << 10;
-
 /// Record where a live process spends its time, without stopping it.
 #[derive(Debug, Parser)]
 #[command(name = "rec", version, after_help = AFTER_HELP)]
@@ -385,104 +384,6 @@ impl Arguments {
     }
 }
 
-/// Numbers of processes or threads, written as one word.
-#[derive(Debug, Clone)]
-struct Numbers(Vec<u32>);
-
-/// All of them, each once, in the order in which they were given.
-fn distinct(lists: &[Numbers]) -> Vec<u32> {
-    let mut seen = HashSet::new();
-    lists.iter().flat_map(|list| &list.0).copied().filter(|number| seen.insert(*number)).collect()
-}
-
-/// As people write lists, and as `pidof` and `pgrep` print them.
-fn parse_numbers(text: &str) -> Result<Numbers, String> {
-    let words: Vec<&str> =
-        text.split([',', ' ', '\n', '\t']).filter(|word| !word.is_empty()).collect();
-    if words.is_empty() {
-        return Err(
-            "it is empty: if it comes from pidof or pgrep, nothing runs by that name".to_owned()
-        );
-    }
-    let number = |word: &&str| match word.parse::<u32>() {
-        // The system's are below 2^22.
-        Ok(number @ 1..=0x7fff_ffff) => Ok(number),
-        _ => Err(format!("{word} is no process id; `pidof {word}` finds those of a program")),
-    };
-    words.iter().map(number).collect::<Result<_, _>>().map(Numbers)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    duration.as_nanos().try_into().unwrap_or(u64::MAX)
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    match parse_time(text)? {
-        Duration::ZERO => Err("a recording cannot last no time at all".to_owned()),
-        duration => Ok(duration),
-    }
-}
-
-fn parse_time(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string()),
-        Err(_) => humantime::parse_duration(text).map_err(|e| e.to_string()),
-    }
-    .and_then(|time| match time > LONGEST {
-        true => Err("must be at most 10 years".to_owned()),
-        false => Ok(time),
-    })
-}
-
-/// Far from what clocks cannot count.
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
-
-/// Bytes between samples of allocations; 0 for all of them.
-fn parse_interval(text: &str) -> Result<u64, String> {
-    match text {
-        "full" => Ok(0),
-        "sampled" => Ok(DEFAULT_INTERVAL),
-        text => match parse_size(text)? {
-            0..64 => Err("must be at least 64 bytes, or full".to_owned()),
-            size if size > u32::MAX.into() => Err("must be less than 4G".to_owned()),
-            size => Ok(size),
-        },
-    }
-}
-
-fn parse_stack_size(text: &str) -> Result<u32, String> {
-    const ALLOWED: std::ops::RangeInclusive<u64> = 1 << 10..=MAX_STACK_BYTES as u64;
-    match parse_size(text)? {
-        size if ALLOWED.contains(&size) => Ok(size as u32 / 8 * 8),
-        _ => Err("must be between 1K and 63K".to_owned()),
-    }
-}
-
-/// A time or a size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Amount {
-    Time(Duration),
-    Bytes(u64),
-}
-
-/// A size ends in a large letter, as `10M`; `10m` are minutes.
-fn parse_amount(text: &str) -> Result<Amount, String> {
-    let amount = match text.ends_with(['K', 'M', 'G']) {
-        true => parse_size(text).map(Amount::Bytes),
-        false => parse_duration(text).map(Amount::Time),
-    };
-    match amount {
-        Err(why) => Err(format!("{why}: give a time such as 10m or a size such as 100M")),
-        Ok(Amount::Time(time)) if time < LEAST_TIME => Err("must be at least 1s".to_owned()),
-        Ok(Amount::Bytes(bytes)) if bytes < LEAST_BYTES => Err("must be at least 64K".to_owned()),
-        Ok(amount) => Ok(amount),
-    }
-}
-
-/// Less is not worth a file.
-const LEAST_TIME: Duration = Duration::from_secs(1);
-const LEAST_BYTES: u64 = 64 << 10;
-
 /// What is asked for of files that follow each other, if anything is.
 fn rotation(rotate: &[Amount], keep: &[Amount]) -> Option<Rotation> {
     let time = |amounts: &[Amount]| {
@@ -503,22 +404,8 @@ fn rotation(rotate: &[Amount], keep: &[Amount]) -> Option<Rotation> {
     (!rotate.is_empty()).then(|| Rotation { time: time(rotate), bytes: bytes(rotate), keep })
 }
 
-fn parse_memory(text: &str) -> Result<u64, String> {
-    match parse_size(text)? {
-        size if size < LEAST_MEMORY => Err("must be at least 128M".to_owned()),
-        size => Ok(size),
-    }
-}
-
-fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let number: u64 = digits.parse().map_err(|_| "not a size such as 500M".to_owned())?;
-    number.checked_shl(shift).filter(|size| size >> shift == number).ok_or("too large".to_owned())
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
