@@ -226,7 +226,7 @@ pub(crate) struct Arguments {
     /// Show what every thread is doing now, by `report`: its stack, and what it waits for.
     /// This records for 100 ms, or as long as -d says, and stops nothing
     #[arg(long, group = "shown",
-          conflicts_with_all = ["command", "all", "output", "alloc", "syscalls"])]
+          conflicts_with_all = ["command", "all", "output", "alloc", "syscalls", "rotate"])]
     pub(crate) dump: bool,
 
     /// With --check and --dump, say it in JSON
