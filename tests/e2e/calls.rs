@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 
 use nix::errno::Errno;
-use rz_format::{Call, LossClass, Record, Seen, TotalClass};
+use rz_format::{Call, LossClass, LossReason, Record, Seen, TotalClass};
 use rz_tests::{
     Contents, Counted, Recorder, Target, Trace, program_path, run, temp_dir, text, tool,
 };
@@ -384,4 +384,23 @@ fn a_flood() {
     let used = printed(&trace, "cpu ");
     println!("{sampled} ns sampled of {used} ns used");
     assert!(sampled.abs_diff(used) <= used / 20, "{sampled} of {used}");
+}
+
+/// Taking programs away takes a while, in which calls begin whose end none sees. They are not
+/// of the recording, and none of its losses.
+#[test]
+fn calls_that_begin_after_the_end_are_not_lost() {
+    let target = Target::start("flood", &["30", "4"]);
+    let start = |_| Recorder::start(&["-q", "--syscalls", "-d", "0.2", "-p", &target.pid_text()]);
+    let recorders = [(); 3].map(start);
+    for trace in recorders.map(Recorder::finish) {
+        let contents = trace.contents();
+        assert!(contents.counted_calls()[&number("getppid")].count > 100);
+        let skipped: Vec<_> = contents
+            .losses()
+            .into_iter()
+            .filter(|loss| LossReason::from(loss.reason) == LossReason::Skipped)
+            .collect();
+        assert!(skipped.is_empty(), "{skipped:?}");
+    }
 }

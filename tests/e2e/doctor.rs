@@ -35,16 +35,12 @@ fn check(seconds: &str, cases: Vec<Case>) {
     let cache = temp_dir();
     for (Case { target, fault }, trace) in cases.into_iter().zip(traces) {
         drop(target);
-        check_findings(findings_with(&trace.path(), Some(cache.path())), fault);
+        check_trace_with(&trace.path(), Some(cache.path()), fault);
     }
 }
 
-fn findings(trace: &Path) -> Vec<Value> {
-    findings_with(trace, None)
-}
-
 /// What the doctor finds, with names that are kept in `cache`.
-fn findings_with(trace: &Path, cache: Option<&Path>) -> Vec<Value> {
+fn findings(trace: &Path, cache: Option<&Path>) -> Vec<Value> {
     let mut command = Command::new(binary("report"));
     command.args([text(trace), "--doctor", "--json"]);
     if let Some(cache) = cache {
@@ -57,11 +53,12 @@ fn findings_with(trace: &Path, cache: Option<&Path>) -> Vec<Value> {
 
 #[track_caller]
 fn check_trace(trace: &Path, fault: Option<Fault>) {
-    check_findings(findings(trace), fault);
+    check_trace_with(trace, None, fault);
 }
 
 #[track_caller]
-fn check_findings(mut findings: Vec<Value>, fault: Option<Fault>) {
+fn check_trace_with(trace: &Path, cache: Option<&Path>, fault: Option<Fault>) {
+    let mut findings = findings(trace, cache);
     // How busy the machine is is not the program's fault.
     findings.retain(|finding| finding["rule"] != "run-queue");
     let Some((rule, part)) = fault else {
@@ -71,7 +68,11 @@ fn check_findings(mut findings: Vec<Value>, fault: Option<Fault>) {
         return;
     };
     let found = findings.iter().find(|finding| finding["rule"] == rule);
-    let found = found.unwrap_or_else(|| panic!("no {rule}: {findings:#?}"));
+    let found = found.unwrap_or_else(|| {
+        let seen = ["--doctor", "--info", "--threads", "--syscalls"]
+            .map(|view| report(&[text(trace), view]).stdout);
+        panic!("no {rule}: {findings:#?}\n{}", seen.concat())
+    });
     assert!(found["title"].as_str().unwrap().contains(&part), "{part}: {found:#}");
     let severity = match rule {
         "one-hot-thread" | "missing-names" | "temporary-allocations" | "debug-build" => "hint",
@@ -148,7 +149,7 @@ fn too_many_threads_for_a_cpu() {
         .each_ref()
         .map(|target| Recorder::start(&["-q", "--off-cpu", "-d", "1", "-p", &target.pid_text()]));
     let found = recorders.map(|recorder| {
-        let mut findings = findings(&recorder.finish().path());
+        let mut findings = findings(&recorder.finish().path(), None);
         findings.retain(|finding| finding["rule"] == "run-queue");
         findings
     });
@@ -339,7 +340,7 @@ fn what_is_told_of_findings() {
     let said = page.evaluate("document.querySelector('.findings').innerText");
     assert!(said.as_str().unwrap().contains("warning: 4 threads wait for a lock"), "{said}");
     // What it says to ask next can be asked.
-    for command in findings(&path).iter().flat_map(|found| found["next"].as_array().unwrap()) {
+    for command in findings(&path, None).iter().flat_map(|found| found["next"].as_array().unwrap()) {
         let words = command.as_str().unwrap().strip_prefix("report ").unwrap();
         let words: Vec<&str> = words.split(' ').map(|word| word.trim_matches('\'')).collect();
         report(&words).success();

@@ -476,7 +476,8 @@ impl Attachment {
             }
             self.looking = None;
         }
-        self.links.clear();
+        // Beginnings before ends: what begins without an end to come would count as lost.
+        while self.links.pop().is_some() {}
         self.tracking.clear();
         if let Some(heap) = &mut self.heap {
             heap.detach();
