@@ -398,7 +398,7 @@ fn the_dead_do_not_wait() {
 #[test]
 fn a_quota_is_no_lack_of_cpus() {
     let cgroup = Cgroup::new("cpu");
-    cgroup.set_cpu_quota(20);
+    cgroup.set_cpu_quota(5);
     let target = Target::start("deep20", &[]);
     cgroup.add(target.pid());
     // Once it is throttled, it is so most of the time.
@@ -431,7 +431,7 @@ fn a_quota_is_no_lack_of_cpus() {
 #[test]
 fn a_quota_is_no_part_of_what_a_thread_waited_for() {
     let cgroup = Cgroup::new("cpu");
-    cgroup.set_cpu_quota(20);
+    cgroup.set_cpu_quota(5);
     let target = Target::start("waiter", &["0"]);
     cgroup.add(target.pid());
     wait_until("the target is throttled", || cgroup.throttled_ns() > 0);

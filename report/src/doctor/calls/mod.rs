@@ -85,6 +85,7 @@ impl SeenCalls {
             }
             files.enter(());
         }
+        seen.end_rounds();
         seen
     }
 
