@@ -124,10 +124,7 @@ pub(in crate::doctor) fn find(seen: &Seen<'_>, rule: &'static str) -> Vec<Findin
         } else {
             observed.percent_of_time(rounds.long_ns)
         };
-        if rounds.all < FEWEST_ROUNDS
-            || rounds.long < FEWEST_LONG
-            || share < HINT_PERCENT
-        {
+        if rounds.all < FEWEST_ROUNDS || rounds.long < FEWEST_LONG || share < HINT_PERCENT {
             return None;
         }
         let thread = observed.profile.threads.iter().position(|thread| thread.tid == tid)?;
