@@ -312,6 +312,7 @@ RECORDS = {
                              positions=u8, lines=line_table)),
     29: ("CPU times", dict(from_ns=u64, to_ns=u64, complete=boolean)),
     30: ("call data", dict(bytes=u32)),
+    31: ("last ran", dict(thread=u32, time_ns=u64)),
 }
 CODE_OBJECT = 28
 

@@ -58,9 +58,9 @@ pub use reader::{Reader, read_index, rebuild_index};
 pub use record::{
     AllocationSource, Allocations, Allocator, CallData, CallDetail, Captured, Clock, CodeKind,
     CodeObject, Cost, CpuTimes, End, EndReason, Event, EventUnit, Exit, Generated, GeneratedLine,
-    Host, Limit, Loss, LossClass, LossReason, Mapping, Module, ModuleKind, NO_CPU, NO_LIMIT, Named,
-    Note, OfSource, OpenFile, Positions, Process, ProcessFacts, Record, Recording, Redaction,
-    Runtime, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
+    Host, LastRan, Limit, Loss, LossClass, LossReason, Mapping, Module, ModuleKind, NO_CPU,
+    NO_LIMIT, Named, Note, OfSource, OpenFile, Positions, Process, ProcessFacts, Record, Recording,
+    Redaction, Runtime, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{

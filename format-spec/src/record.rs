@@ -91,6 +91,8 @@ pub enum Record {
     CpuTimes(CpuTimes),
     /// What system calls were given was copied.
     CallData(CallData),
+    /// When a thread had been on a CPU last before the recording.
+    LastRan(LastRan),
 }
 
 /// Writes the two directions between tags and record types, so that they
@@ -170,6 +172,7 @@ tagged! {
     28 => CodeObject,
     29 => CpuTimes,
     30 => CallData,
+    31 => LastRan,
 }
 
 fn config() -> impl bincode::config::Config {

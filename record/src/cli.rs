@@ -358,6 +358,7 @@ impl Arguments {
                 Tier::Perf => TierChoice::Perf,
             },
             waits: self.off_cpu || self.dump,
+            last_ran: self.dump,
             calls,
             facts: FactOptions { args: self.args, values: self.env },
             allocations: self

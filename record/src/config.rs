@@ -42,6 +42,8 @@ pub struct Config {
     pub tier: TierChoice,
     /// Whether to record intervals off the CPU.
     pub waits: bool,
+    /// Whether to tell when threads that wait all the time ran last.
+    pub last_ran: bool,
     /// What to record of system calls; `None` for nothing.
     pub calls: Option<CallOptions>,
     /// What to record of processes besides what is always recorded.

@@ -195,6 +195,7 @@ fn start(
         open_files: open_files(config),
         facts: config.facts,
         rotates: config.rotation.is_some(),
+        last_ran: config.last_ran,
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&learned));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));

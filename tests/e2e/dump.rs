@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rz_tests::{Output, Target, Trace, program_path, rec, report, run, text, tool};
 use serde_json::Value;
@@ -41,16 +43,23 @@ fn stacks(page: &Value, key: &str, keep: impl Fn(&Value) -> Option<String>) -> S
 
 #[test]
 fn threads_that_wait_and_run() {
+    let begun = Instant::now();
     let target = Target::start("crowd", &["0", "200", "2"]);
+    thread::sleep(Duration::from_millis(1500));
     let page = dumped(&target);
+    let most = begun.elapsed().as_secs_f64();
     let asleep: Vec<&Value> =
         groups(&page).iter().filter(|group| group["threads"][0]["thread"] == "asleep").collect();
     let [group] = asleep[..] else { panic!("{asleep:#?}") };
     assert_eq!((&group["state"], &group["reason"]), (&"waiting".into(), &"futex".into()));
     let threads = group["threads"].as_array().unwrap();
     assert_eq!(threads.len(), 200);
-    // They have slept since before: nobody knows for how long.
-    assert!(threads.iter().all(|thread| thread["at_least"] == true));
+    // They have slept since they began, by the scheduler's clock, which is nearly ours.
+    for thread in threads {
+        assert_eq!((&thread["at_least"], &thread["about"]), (&false.into(), &true.into()));
+        let seconds = thread["ns"].as_f64().unwrap() / 1e9;
+        assert!((0.5..most * 1.01).contains(&seconds), "{seconds} s of {most}");
+    }
     let busy = stacks(&page, "thread", |frame| Some(frame["function"].as_str()?.to_owned()));
     for name in ["busy-0", "busy-1"] {
         assert!(busy[name].contains(&"stay_busy".to_owned()), "{busy:#?}");

@@ -56,6 +56,16 @@ pub struct Exit {
     pub time_ns: u64,
 }
 
+/// When a thread had been on a CPU last, if it was on none during the recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+pub struct LastRan {
+    /// The thread.
+    pub thread: u32,
+    /// When, on the trace's clock. It may be later than it was: the scheduler's own clock
+    /// stands still in interrupts.
+    pub time_ns: u64,
+}
+
 /// A file that a process had open when the recording found it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 pub struct OpenFile {

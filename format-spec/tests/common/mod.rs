@@ -49,6 +49,7 @@ pub fn small_trace() -> Vec<u8> {
     write_new_reasons(&mut writer, &mut interner);
     write_cpu_times(&mut writer);
     write_call_data(&mut writer);
+    write_last_ran(&mut writer);
     writer.finish().unwrap()
 }
 
@@ -222,6 +223,12 @@ fn write_call_data(writer: &mut TraceWriter<Vec<u8>>) {
     let call = |data, result| Call { data, result, args: [3, 0x7000, 64, 0, 0, 0], ..call };
     let mut calls = [call(Some(both), 6), call(Some(none), -9), call(None, 0)];
     writer.write_calls(&mut calls).unwrap();
+}
+
+/// What version 1.10 has added.
+fn write_last_ran(writer: &mut TraceWriter<Vec<u8>>) {
+    let ran = LastRan { thread: 1, time_ns: 1_700 };
+    writer.write_records(4_900_000_000, &[Record::LastRan(ran)]).unwrap();
 }
 
 /// What version 1.3 has added.

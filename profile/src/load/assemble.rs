@@ -80,6 +80,8 @@ pub(super) fn assemble(
     // What is missing has one id, so that some samples may now be the same.
     add_up_equal(&mut samples);
     profile.samples = samples;
+    let last_ran = facts.last_ran.iter();
+    profile.last_ran = last_ran.map(|(id, time_ns)| (thread_index(*id), *time_ns)).collect();
     profile.totals = totals_of_threads(totals.exact.sums(), thread_index);
     profile.open_waits = totals_of_threads(totals.open_waits.sums(), thread_index);
     profile.calls = calls.finish();

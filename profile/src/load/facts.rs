@@ -75,6 +75,8 @@ pub(super) struct Facts {
     pub(super) sources: Sources,
     /// With a frequency of 0 if sources differ in it.
     pub(super) events: Defined<Event>,
+    /// By thread.
+    pub(super) last_ran: FxHashMap<u32, u64>,
     pub(super) processes: Defined<Process>,
     /// Ids of processes that are copies of another one of the trace, and have
     /// not executed a program since.
@@ -168,6 +170,7 @@ impl Facts {
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
             Record::Redaction(redaction) => self.add_redaction(redaction),
+            Record::LastRan(ran) => drop(self.last_ran.insert(ran.thread, ran.time_ns)),
             // `sources` has taken what is about a source.
             Record::Host(_)
             | Record::Recording(_)

@@ -192,7 +192,8 @@ impl Sink for Kept {
             | Record::CodeObject(_)
             | Record::Symbol(_)
             | Record::Allocator(_)
-            | Record::ThreadExit(_) => {}
+            | Record::ThreadExit(_)
+            | Record::LastRan(_) => {}
         }
     }
 }

@@ -27,6 +27,8 @@ use std::collections::BTreeMap;
 
 use heap::Heap;
 
+use rustc_hash::FxHashMap;
+
 use crate::reason::Reason;
 
 pub use applied::Applied;
@@ -97,6 +99,9 @@ pub struct Profile {
     /// Intervals that were not over at the end, which are in no total, added
     /// up in the same way.
     pub open_waits: Vec<Total>,
+    /// When threads that were on no CPU during the recording had been on one last, as far as
+    /// that was recorded: about, as the scheduler has a clock of its own.
+    pub last_ran: FxHashMap<ThreadId, Nanos>,
     /// What the single system calls of the trace tell besides their stacks.
     pub calls: Calls,
     /// Allocations, if any were recorded.

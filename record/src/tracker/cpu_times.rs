@@ -42,6 +42,11 @@ pub(super) struct CpuTimesRead {
 }
 
 impl CpuTimesRead {
+    /// Since when they are read; 0 if they are not.
+    pub(super) fn first_ns(&self) -> u64 {
+        self.first_ns
+    }
+
     /// For the next file, which goes on where this one has ended.
     pub(super) fn next_file(self) -> Self {
         let CpuTimesRead {
@@ -168,7 +173,7 @@ impl Tracker {
         }
     }
 
-    fn recorded_tids(&self) -> Vec<u32> {
+    pub(super) fn recorded_tids(&self) -> Vec<u32> {
         let mut tids: Vec<u32> =
             self.threads.keys().copied().filter(|tid| self.is_recorded(*tid)).collect();
         tids.sort_unstable();

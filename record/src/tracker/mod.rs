@@ -7,6 +7,7 @@ mod facts;
 mod heap;
 mod identity;
 mod jit;
+mod last_ran;
 mod lifecycle;
 pub(crate) mod link_map;
 mod modules;
@@ -155,6 +156,8 @@ pub(crate) struct Policy {
     pub(crate) facts: FactOptions,
     /// Whether one file follows another.
     pub(crate) rotates: bool,
+    /// Whether it is told since when threads wait that do so all the time.
+    pub(crate) last_ran: bool,
 }
 
 /// Processes of which more than their name is taken down, at most.
@@ -448,6 +451,7 @@ impl Tracker {
     /// seen. Findings must have been taken, so that all frames are known.
     pub(crate) fn finish(&mut self, time_ns: u64) {
         self.end_cpu_times(None);
+        self.tell_last_ran();
         for ((_, cpu), from_ns) in take(&mut self.throttled) {
             self.lose_throttled(cpu, from_ns, time_ns);
         }

@@ -57,7 +57,8 @@ impl Tracker {
 
     /// Why there are no samples, if there are none.
     pub(crate) fn why_nothing(&self) -> Option<String> {
-        if self.counts.samples > 0 || self.before.of_processes.is_empty() {
+        // Who asks since when threads wait knows that some do.
+        if self.policy.last_ran || self.counts.samples > 0 || self.before.of_processes.is_empty() {
             return None;
         }
         let ran = self.before.ran(&self.policy.tids);

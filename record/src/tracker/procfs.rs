@@ -174,6 +174,36 @@ pub(crate) fn thread_time(pid: u32, tid: u32) -> Option<CpuTime> {
     Some(CpuTime { time_ns, thread: None, ran_ns, ready_ns, runs })
 }
 
+/// The CPU that a thread is on or was on last, and when it last ran by the scheduler's clock of
+/// that CPU; `None` if it is gone, or the kernel does not say.
+pub(crate) fn last_ran(pid: u32, tid: u32) -> Option<(usize, u64)> {
+    last_ran_in(&format!("/proc/{pid}/task/{tid}"))
+}
+
+/// The same of the thread that asks.
+pub(crate) fn last_ran_self() -> Option<(usize, u64)> {
+    last_ran_in("/proc/thread-self")
+}
+
+fn last_ran_in(folder: &str) -> Option<(usize, u64)> {
+    let ran_ns = parse_last_ran(&fs::read_to_string(format!("{folder}/sched")).ok()?)?;
+    let stat = fs::read(format!("{folder}/stat")).ok()?;
+    Some((parse_cpu(&String::from_utf8_lossy(&stat))?, ran_ns))
+}
+
+/// In milliseconds with six places behind the point.
+fn parse_last_ran(text: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with("se.exec_start"))?;
+    let (ms, ns) = line.split_once(':')?.1.trim().split_once('.')?;
+    let (ms, ns): (u64, u64) = (ms.parse().ok()?, ns.parse().ok()?);
+    ms.checked_mul(1_000_000)?.checked_add(ns)
+}
+
+/// Field 39 of `stat`.
+fn parse_cpu(text: &str) -> Option<usize> {
+    text[text.rfind(')')? + 1..].split_whitespace().nth(36)?.parse().ok()
+}
+
 /// Reads `/proc/PID/stat`.
 pub(crate) fn stat(pid: u32) -> io::Result<Stat> {
     let text = fs::read(format!("/proc/{pid}/stat"))?;
@@ -357,5 +387,16 @@ mod tests {
         assert!(executable_maps(pid).unwrap().iter().any(|map| map.path == "[vdso]"));
         assert!(threads(pid).unwrap().contains(&pid));
         assert!(stat(pid).unwrap().start_ticks > 0);
+    }
+
+    #[test]
+    fn when_a_thread_ran_last() {
+        let text = "cat (7, #threads: 1)\n-----\nse.exec_start      :   3171548.000215\nse.vruntime : 1.0\n";
+        assert_eq!(parse_last_ran(text), Some(3_171_548_000_215));
+        assert_eq!(parse_last_ran("se.exec_start : 3171548\n"), None);
+        let before = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35";
+        assert_eq!(parse_cpu(&format!("7 (a ) b) S {before} 3 0")), Some(3));
+        let (cpu, _) = last_ran_self().unwrap();
+        assert!(cpu < 1 << 16);
     }
 }

@@ -77,6 +77,8 @@ pub struct DumpedThread {
     pub ns: u64,
     /// Whether it had waited since before the recording, and so for longer than that.
     pub at_least: bool,
+    /// Whether that is since it ran last, by the scheduler's clock, which is a little off.
+    pub about: bool,
 }
 
 /// What every thread was doing at the end, by its samples one by one.
@@ -109,10 +111,13 @@ pub fn dump(profile: &Profile, limit: usize) -> DumpPage {
             continue;
         }
         let (reason, stack) = without_reason(profile, sample.stack.get());
-        let at_least = state == ThreadState::Waiting && sample.time_ns <= start_ns;
+        let is_older = state == ThreadState::Waiting && sample.time_ns <= start_ns;
+        let last_ran = profile.last_ran.get(&thread).filter(|ran| is_older && **ran < start_ns);
+        let ns = last_ran.map_or(ns, |ran_ns| end_ns.saturating_sub(*ran_ns));
+        let (about, at_least) = (last_ran.is_some(), is_older && last_ran.is_none());
         let thread = ShownThread::of(profile, Some(thread));
         let key = (state, reason, stack.map(|stack| same[stack]));
-        groups.entry(key).or_default().push(DumpedThread { thread, ns, at_least });
+        groups.entry(key).or_default().push(DumpedThread { thread, ns, at_least, about });
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.iter_mut().for_each(|(_, threads)| {
@@ -260,10 +265,12 @@ fn write_group(
     for thread in group.threads.iter().take(MAX_NAMED) {
         let (tid, name, process) = thread.thread.clone().texts(several);
         let process = if process.is_empty() { process } else { format!(" of {process}") };
-        let how_long = match (group.state, thread.at_least) {
-            (ThreadState::Running, _) => format!("{} before the end", duration(thread.ns)),
-            (ThreadState::Waiting, false) => format!("for {}", duration(thread.ns)),
-            (ThreadState::Waiting, true) => format!("for {} and longer", duration(thread.ns)),
+        let ns = duration(thread.ns);
+        let how_long = match group.state {
+            ThreadState::Running => format!("{ns} before the end"),
+            ThreadState::Waiting if thread.at_least => format!("for {ns} and longer"),
+            ThreadState::Waiting if thread.about => format!("for about {ns}"),
+            ThreadState::Waiting => format!("for {ns}"),
         };
         let line = match number {
             1 => format!("{name} ({tid}){process}, {does}, {how_long}"),

@@ -126,6 +126,7 @@ impl Poison<'_> {
             | Record::Captured(_)
             | Record::CpuTimes(_)
             | Record::CallData(_)
+            | Record::LastRan(_)
             | Record::Allocations(_)
             | Record::OfSource(_) => vec![],
         };

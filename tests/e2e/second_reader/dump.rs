@@ -307,6 +307,7 @@ fn record(record: &Record) -> Value {
         Record::Symbol(r) => ("symbol", fields!(r, Symbol { module, start, length, name, area })),
         Record::Loss(r) => ("loss", fields!(r, Loss { cpu, class, reason, from_ns, to_ns, count })),
         Record::CallData(r) => ("call data", fields!(r, CallData { bytes })),
+        Record::LastRan(r) => ("last ran", fields!(r, LastRan { thread, time_ns })),
         Record::CpuTimes(r) => ("CPU times", fields!(r, CpuTimes { from_ns, to_ns, complete })),
         Record::Cost(r) => {
             ("cost", fields!(r, Cost { time_ns, user_ns, system_ns, peak_rss, queued, written }))

@@ -362,6 +362,7 @@ impl Remap {
         match &mut record {
             Record::ProcessExit(exit) => exit.id = ids.process(exit.id),
             Record::ThreadExit(exit) => exit.id = ids.thread(exit.id),
+            Record::LastRan(ran) => ran.thread = ids.thread(ran.thread),
             Record::ThreadName(name) => name.thread = ids.thread(name.thread),
             Record::Mapping(mapping) => {
                 mapping.process = ids.process(mapping.process);
@@ -465,6 +466,7 @@ fn shift_times(mut record: Record, delta_ns: i64) -> Record {
             shift(&mut times.from_ns);
             shift(&mut times.to_ns);
         }
+        Record::LastRan(ran) => shift(&mut ran.time_ns),
         Record::OpenFile(file) => shift(&mut file.time_ns),
         Record::Generated(code) => shift(&mut code.from_ns),
         // These were shifted where they were taken in, a source not at all.

@@ -77,6 +77,7 @@ impl Redactor {
             | Record::Captured(_)
             | Record::CpuTimes(_)
             | Record::CallData(_)
+            | Record::LastRan(_)
             | Record::Allocations(_)
             | Record::OfSource(_)
             | Record::Redaction(_)) => record,

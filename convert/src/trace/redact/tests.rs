@@ -56,6 +56,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Captured(Captured::default()),
         Record::CpuTimes(CpuTimes::default()),
         Record::CallData(CallData { bytes: 32 }),
+        Record::LastRan(LastRan::default()),
         Record::OpenFile(OpenFile { target: path(".log"), ..OpenFile::default() }),
         Record::WorkingDirectory(WorkingDirectory { process: 0, path: path("") }),
         Record::Allocations(Allocations::default()),
