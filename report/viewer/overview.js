@@ -21,7 +21,7 @@ function overview() {
   const { trace, quality, notes, filter } = exact.summary;
   const range = selection.from === null ? '' : ` from ${rangeText(selection.from, selection.until)}`;
   const only = range || selection.threads || selection.filters.length ? `, of what is selected${range}` : '';
-  const top = selectedSums().functions.slice().sort((a, b) => b.own - a.own).slice(0, 10);
+  const top = firstOf(selectedSums().functions, 10, (a, b) => b.own - a.own);
   return [
     ...findings(exact.doctor?.data.findings ?? []),
     ...notesBox([...head.notes, ...notes]),
