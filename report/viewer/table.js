@@ -37,14 +37,15 @@ class Table {
     this.draw();
   }
 
-  // How rows are compared; null if they stay as they came.
+  // How rows are compared, if alike by the column as without one; null if they stay as they came.
   order() {
-    if (this.sorted === null) return this.options.order ?? null;
+    const { order = null } = this.options;
+    if (this.sorted === null) return order;
     const { value } = this.columns[this.sorted.column];
     const sign = this.sorted.down ? -1 : 1;
     return (one, other) => {
       const [a, b] = [value(one), value(other)];
-      return a < b ? -sign : a > b ? sign : 0;
+      return a < b ? -sign : a > b ? sign : order?.(one, other) ?? 0;
     };
   }
 
@@ -106,6 +107,7 @@ function functionTable(caption, act = lookAt) {
   ], {
     caption,
     sorted: { column: 0, down: true },
+    order: (a, b) => b.total - a.total,
     empty: 'No function is in what is selected.',
     act,
     attributes: (row) => ({
