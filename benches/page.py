@@ -129,7 +129,7 @@ def measure_page(path: str, span_us: int, rounds: int) -> None:
         for view in ("overview", "flame", "table", "timeline", "chart", "heatmap", "sandwich"):
             shown = [times[0] for times in ranges_ms(page, view, span_us)]
             row(f"rz, {view}: a range is selected, ms", shown, "{:.0f}")
-        for view in ("flame", "table"):
+        for view in ("flame", "table", "sandwich"):
             times = ranges_ms(page, view, span_us, f"&before=0-{span_us // 3}")
             row(f"rz, {view}, compared: a range is selected, ms", [shown for shown, _ in times], "{:.0f}")
 

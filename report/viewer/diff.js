@@ -25,7 +25,7 @@ class Compared {
   // Sums of each side in one unit, and what is said of changes, if anything: verdicts of the
   // totals of nodes, and tests of functions by symbol.
   constructor(sides, unit, judged = null) {
-    Object.assign(this, { sides, unit, judged, verdicts: judged?.verdicts ?? null, known: new Map(), rows: null, sorted: {} });
+    Object.assign(this, { sides, unit, judged, verdicts: judged?.verdicts ?? null, known: new Map(), rows: null });
   }
 
   // As wide as what was chosen of both sides.
@@ -61,44 +61,34 @@ class Compared {
   // Functions with values of both sides, and what is said of their changes.
   get both() {
     if (this.rows) return this.rows;
-    const rows = new Map();
-    this.sides.forEach((side, i) => {
-      for (const { symbol, frame, own, total } of side.functions) {
-        let row = rows.get(symbol);
-        if (!row) {
-          const nothing = () => ({ before: 0, after: 0, delta: 0, interval: null, verdict: null });
-          row = { symbol, frame, name: code.names[symbol], module: code.modules[symbol], self: nothing(), total: nothing() };
-          rows.set(symbol, row);
-        }
-        const key = ['before', 'after'][i];
-        [row.self[key], row.total[key]] = [own, total];
-      }
+    const sides = this.sides.map((side) => side.bySymbol);
+    const [one, other] = sides;
+    const symbols = [...one.symbols, ...other.symbols.filter((symbol) => one.totalSamples[symbol] === 0)];
+    this.rows = symbols.map((symbol) => {
+      const of = (which, by) => {
+        const [before, after] = [one[which][symbol], other[which][symbol]];
+        const found = this.judged?.[by].get(symbol);
+        const verdict = this.judged && SHORT_VERDICTS[found?.verdict ?? 0];
+        return { before, after, delta: after - before, interval: found?.interval ?? null, verdict };
+      };
+      const { frame } = one.totalSamples[symbol] > 0 ? one : other;
+      return { symbol, frame: frame[symbol], name: code.names[symbol], module: code.modules[symbol], self: of('own', 'self'), total: of('total', 'total') };
     });
-    this.rows = [...rows.values()];
-    for (const by of ['self', 'total']) {
-      for (const row of this.rows) {
-        const of = row[by];
-        of.delta = of.after - of.before;
-        if (!this.judged) continue;
-        const found = this.judged[by].get(row.symbol);
-        of.interval = found?.interval ?? null;
-        of.verdict = SHORT_VERDICTS[found?.verdict ?? 0];
-      }
-    }
     return this.rows;
-  }
-
-  // What there is evidence of first, then what changed most.
-  functions(which) {
-    if (!this.sorted[which]) {
-      const all = this.both.slice().sort((a, b) => Math.abs(b[which].delta) - Math.abs(a[which].delta));
-      this.sorted[which] = [...all.filter((row) => hasChanged(row[which])), ...all.filter((row) => !hasChanged(row[which]))];
-    }
-    return this.sorted[which];
   }
 }
 
-const scaledBy = (sums, factor) => new Sums(sums.tree, sums.own.map((weight) => weight * factor), sums.samples);
+// What there is evidence of first, then what changed most.
+const byChange = (which) => (a, b) =>
+  hasChanged(b[which]) - hasChanged(a[which]) || Math.abs(b[which].delta) - Math.abs(a[which].delta);
+
+// One side often stays while the other one is chosen.
+function scaledBy(sums, factor) {
+  if (sums.scaled?.factor !== factor) {
+    sums.scaled = { factor, sums: new Sums(sums.tree, sums.own.map((weight) => weight * factor), sums.samples) };
+  }
+  return sums.scaled.sums;
+}
 
 function compared() {
   const one = comparison.compared ?? comparedParts();
@@ -198,6 +188,7 @@ function changeTable(which, { brief }) {
   ], {
     caption: `Functions by ${which}: ${verdicts ? 'what there is evidence of' : 'what changed most'} first.`,
     empty: 'No function is in what is selected.',
+    order: comparison.document ? null : byChange(which), // As rows of a comparison's page are already.
     act: lookAt,
     attributes: (row) => ({
       'data-symbol': row.symbol, 'data-function': row.name, 'data-module': row.module, 'data-before': of(row).before,
@@ -216,7 +207,7 @@ function changesTable(options = {}) {
   const holder = element('div');
   const update = () => {
     if (judged !== hasVerdicts()) show(which);
-    const rows = comparison.document?.functions ?? compared().functions(which);
+    const rows = comparison.document?.functions ?? compared().both;
     const matches = searched();
     table.update(matches ? rows.filter((row) => matches[row.frame]) : rows);
   };

@@ -24,7 +24,7 @@ function json() {
   const both = isComparing() ? { before: sideNames()[0], after: sideNames()[1] } : null;
   const common = { schema: 'rz-page-functions', trace: head.name, event: series().title, unit: shownUnit(), ...both, address: toFragment() };
   const name = (row) => ({ function: code.names[row.symbol], module: code.modules[row.symbol] });
-  if (both) return { ...common, functions: compared().functions('self').map((row) => ({ ...name(row), self: row.self, total: row.total })) };
+  if (both) return { ...common, functions: compared().both.slice().sort(byChange('self')).map((row) => ({ ...name(row), self: row.self, total: row.total })) };
   const sums = selectedSums();
   return {
     ...common, event: series().name, total: { samples: sums.allSamples, weight: sums.all },

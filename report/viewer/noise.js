@@ -27,31 +27,33 @@ class Tested {
         this.ofNode[node] = add(node === ROOT ? 0 : 1, node, before, after, [one.totalSamples[node], other.totalSamples[node]]);
       }
     }
-    const rows = new Map(); // By symbol, of both sides.
-    sides.forEach((side, i) => side.functions.forEach((row) => {
-      if (!rows.has(row.symbol)) rows.set(row.symbol, [{}, {}]);
-      rows.get(row.symbol)[i] = row;
-    }));
+    const functions = sides.map((side) => side.bySymbol);
     const ofFunctions = (family, which) => {
+      const [before, after] = functions.map((side) => side[which]);
       const items = new Int32Array(code.names.length).fill(-1);
-      for (const [symbol, both] of rows) {
-        const [before, after] = both.map((row) => row[which] ?? 0);
-        if (before + after >= least) items[symbol] = add(family, symbol, before, after, both.map((row) => row[`${which}Samples`] ?? 0));
+      for (let symbol = 0; symbol < items.length; symbol++) {
+        const both = before[symbol] + after[symbol];
+        if (both > 0 && both >= least) items[symbol] = add(family, symbol, before[symbol], after[symbol], functions.map((side) => side[`${which}Samples`][symbol]));
       }
       return items;
     };
     this.groups = this.group(one.tree, ofFunctions(2, 'own'), ofFunctions(3, 'total'));
   }
 
-  // What ends in these nodes belongs to the same items: numbers of such groups by node, and
-  // the items of each.
+  // What ends in these nodes belongs to the same items: numbers of such groups by node. Each
+  // group has one item (`last`) besides those of another, which has a smaller number (`above`);
+  // the first one has none.
   group({ parent, frame, outermost, size }, ofOwn, ofTotal) {
-    const items = [[]];
+    const [above, last] = [[-1], [-1]];
     const known = new Map();
     const and = (group, item) => {
       if (item < 0) return group;
       const key = group * this.count + item;
-      if (!known.has(key)) known.set(key, items.push([...items[group], item]) - 1);
+      if (!known.has(key)) {
+        known.set(key, above.length);
+        above.push(group);
+        last.push(item);
+      }
       return known.get(key);
     };
     const [below, ends] = [new Uint32Array(size), new Uint32Array(size)];
@@ -61,23 +63,23 @@ class Tested {
       below[node] = and(and(node === ROOT ? 0 : below[parent[node]], this.ofNode[node]), total);
       ends[node] = and(below[node], symbol >= 0 ? ofOwn[symbol] : -1);
     }
-    return { ends, items };
+    return { ends, above, last };
   }
 }
 
 // Of each item its weight in a part, the variance that the error of sampling alone gives,
 // and what is beyond that; these are of rates, times the exposure.
-function noiseOf(part, exposure, { count, groups: { ends, items } }, nodes) {
+function noiseOf(part, exposure, { count, groups: { ends, above, last } }, nodes) {
   const of = (size = count) => new Float64Array(size);
   const noise = { exposure, weight: of(), chance: of(), excess: of(), degrees: 0, samples: 0, isTimed: false };
   const ticks = Math.max(Math.floor(lengthOf(part) / SLICES), 1) / head.tick_ns;
   const begin = part.from ?? 0;
   // By group, and what is added to each of its items.
-  const [squaresOf, slicesOf, threadOf] = [of(items.length), of(items.length * SLICES), of(items.length)];
+  const [squaresOf, slicesOf, threadOf] = [of(last.length), of(last.length * SLICES), of(last.length)];
   const [slices, ofThread, threadSquares, threadWeights] = [of(count * SLICES), of(), of(), []];
   let first = null; // What is imported from a format without times has one for all.
   for (const runs of runsOf(part).values()) {
-    const touched = new Set();
+    const touched = []; // Groups that the thread has something of.
     let all = 0;
     for (const [rows, run] of runs) {
       const { time, node, duration, weight: weights, samples: counts } = rows;
@@ -97,16 +99,16 @@ function noiseOf(part, exposure, { count, groups: { ends, items } }, nodes) {
         all += weight;
         squaresOf[group] += (weight * weight) / samples;
         slicesOf[group * SLICES + slice] += weight;
-        if (threadOf[group] === 0) touched.add(group);
+        if (threadOf[group] === 0) touched.push(group);
         threadOf[group] += weight;
       }
     }
     if (all > 0) threadWeights.push(all);
-    const touchedItems = new Set();
+    const touchedItems = [];
     for (const group of touched) {
-      for (const item of items[group]) {
-        touchedItems.add(item);
-        ofThread[item] += threadOf[group];
+      for (let at = group; at > 0; at = above[at]) {
+        if (ofThread[last[at]] === 0) touchedItems.push(last[at]);
+        ofThread[last[at]] += threadOf[group];
       }
       threadOf[group] = 0;
     }
@@ -115,16 +117,17 @@ function noiseOf(part, exposure, { count, groups: { ends, items } }, nodes) {
       ofThread[item] = 0;
     }
   }
-  items.forEach((items, group) => {
-    for (const item of items) {
-      noise.chance[item] += squaresOf[group] / exposure;
-      for (let slice = 0; slice < SLICES; slice++) {
-        const weight = slicesOf[group * SLICES + slice];
-        noise.weight[item] += weight;
-        slices[item * SLICES + slice] += weight;
-      }
+  for (let group = last.length - 1; group > 0; group--) {
+    const [item, up] = [last[group], above[group]];
+    noise.chance[item] += squaresOf[group] / exposure;
+    squaresOf[up] += squaresOf[group];
+    for (let slice = 0; slice < SLICES; slice++) {
+      const weight = slicesOf[group * SLICES + slice];
+      noise.weight[item] += weight;
+      slices[item * SLICES + slice] += weight;
+      slicesOf[up * SLICES + slice] += weight;
     }
-  });
+  }
   // Squares are of that many units, each of an equal part of the exposure.
   const variance = (item, squares, units) => Math.max((squares * units - noise.weight[item] ** 2) / exposure, 0) / (units - 1);
   const take = (item, variance) => {
@@ -138,7 +141,9 @@ function noiseOf(part, exposure, { count, groups: { ends, items } }, nodes) {
       for (const together of SLICES_TOGETHER) {
         let squares = 0;
         for (let at = item * SLICES; at < (item + 1) * SLICES; at += together) {
-          squares += slices.subarray(at, at + together).reduce((sum, weight) => sum + weight) ** 2;
+          let sum = 0;
+          for (let slice = at; slice < at + together; slice++) sum += slices[slice];
+          squares += sum ** 2;
         }
         const longer = variance(item, squares, SLICES / together);
         take(item, longer);

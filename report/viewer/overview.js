@@ -1,7 +1,7 @@
 // What was recorded, what is missing, and where to look.
 
 let exact = null; // Views as `report --json` has them.
-const FIRST_NOTES = 5; // Others are folded.
+const FIRST_ITEMS = 5; // Others are folded.
 
 const countedSamples = (number) => `${count(number)} ${number === 1 ? 'sample' : 'samples'}`;
 
@@ -21,7 +21,7 @@ function overview() {
   const { trace, quality, notes, filter } = exact.summary;
   const range = selection.from === null ? '' : ` from ${rangeText(selection.from, selection.until)}`;
   const only = range || selection.threads || selection.filters.length ? `, of what is selected${range}` : '';
-  const top = selectedSums().functions.slice().sort((a, b) => b.own - a.own).slice(0, 10);
+  const top = firstOf(selectedSums().functions, 10, (a, b) => b.own - a.own);
   return [
     ...findings(exact.doctor?.data.findings ?? []),
     ...notesBox([...head.notes, ...notes]),
@@ -61,7 +61,15 @@ function findings(found) {
     element('details', {}, element('summary', {}, `${severity}: ${title}`),
       element('ul', {}, ...[...evidence, but && `But: ${but}`].filter(Boolean).map((text) => element('li', {}, text))),
       element('pre', {}, next.join('\n'))));
-  return [element('section', { class: 'findings' }, element('h2', {}, 'Findings'), element('ul', {}, ...found.map(one)))];
+  return [element('section', { class: 'findings' }, element('h2', {}, 'Findings'), firstOnes(found.map(one)))];
+}
+
+// A list of which many items do not hide what comes below.
+function firstOnes(items) {
+  const first = items.slice(0, FIRST_ITEMS);
+  const more = items.slice(FIRST_ITEMS);
+  if (more.length) first.push(element('li', {}, element('details', {}, element('summary', {}, `${count(more.length)} more`), element('ul', {}, ...more))));
+  return element('ul', {}, ...first);
 }
 
 // What it did besides running, of all that the page was made of; each leads to its view.
@@ -81,10 +89,7 @@ function besides({ on_cpu: cpu, waiting, idle, syscalls, memory }) {
 // `link`: to the view that they are about.
 function notesBox(notes, link = null) {
   const unique = [...new Set(notes)];
-  const items = unique.map((note) => element('li', {}, note));
-  const more = items.splice(FIRST_NOTES);
-  if (more.length) items.push(element('li', {}, element('details', {}, element('summary', {}, `${count(more.length)} more`), element('ul', {}, ...more))));
-  return unique.length ? [element('section', { class: 'notes' }, element('h2', {}, 'To know', link && ' of the ', link), element('ul', {}, ...items))] : [];
+  return unique.length ? [element('section', { class: 'notes' }, element('h2', {}, 'To know', link && ' of the ', link), firstOnes(unique.map((note) => element('li', {}, note))))] : [];
 }
 
 // What is missing, or that nothing is. Of stacks and names, that is known of the event of

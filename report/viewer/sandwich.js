@@ -4,7 +4,8 @@
 // anything.
 function sandwiched() {
   if (selection.symbol !== null) return selection.symbol;
-  return sums().functions.reduce((a, b) => (a && a.own >= b.own ? a : b), null)?.symbol ?? null;
+  const { symbols, own } = sums().bySymbol;
+  return symbols.reduce((most, symbol) => (most !== null && own[most] >= own[symbol] ? most : symbol), null);
 }
 
 const callers = new FlameGraph('Callers of the function', () => callersOf(sums(), sandwiched()));

@@ -107,10 +107,13 @@ function probabilityOf([a, b], degrees) {
   return Math.min(2 * studentTail(z, degrees), 1);
 }
 
+const quantiles = new Map(); // By degrees of freedom, which most intervals have the same of.
+
 // The interval that has the true difference: from the limits of each rate (Wilson and
 // Hilferty 1931) by Zou and Donner’s method (2008).
 function intervalOf(rates, degrees) {
-  const z = studentQuantile((1 - CONFIDENCE) / 2, degrees);
+  if (!quantiles.has(degrees)) quantiles.set(degrees, studentQuantile((1 - CONFIDENCE) / 2, degrees));
+  const z = quantiles.get(degrees);
   const [[lowA, highA], [lowB, highB]] = rates.map(({ value, count, variance }) => {
     const at = (count, z) => variance * count * Math.max(1 - 1 / (9 * count) + z / (3 * Math.sqrt(count)), 0) ** 3;
     return [count > 0 ? Math.min(at(count, -z), value) : 0, at(count + 1, z)];

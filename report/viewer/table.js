@@ -1,6 +1,18 @@
 // Tables: sorted by a column, with bars, as many rows at first as can be looked at.
 
-const FIRST_ROWS = 200;
+const FIRST_ROWS = 100;
+
+// The first rows in an order, without sorting all the others.
+function firstOf(rows, most, compare) {
+  let [kept, last] = [[], null];
+  for (const row of rows) {
+    if (last && compare(row, last) >= 0) continue;
+    if (kept.push(row) < 4 * most) continue;
+    kept = kept.sort(compare).slice(0, most);
+    last = kept[most - 1];
+  }
+  return kept.sort(compare).slice(0, most);
+}
 
 // Columns: { title, value, text, bar, numeric, cell }. What a value is sorted by need not
 // be what is shown. Bars of one name have one scale.
@@ -25,15 +37,20 @@ class Table {
     this.draw();
   }
 
+  // How rows are compared, if alike by the column as without one; null if they stay as they came.
+  order() {
+    const { order = null } = this.options;
+    if (this.sorted === null) return order;
+    const { value } = this.columns[this.sorted.column];
+    const sign = this.sorted.down ? -1 : 1;
+    return (one, other) => {
+      const [a, b] = [value(one), value(other)];
+      return a < b ? -sign : a > b ? sign : order?.(one, other) ?? 0;
+    };
+  }
+
   draw() {
-    const { columns, options } = this;
-    const rows = this.rows.slice();
-    const by = this.sorted === null ? null : columns[this.sorted.column];
-    if (by) {
-      const sign = this.sorted.down ? -1 : 1;
-      const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-      rows.sort((a, b) => sign * compare(by.value(a), by.value(b)));
-    }
+    const { columns, options, rows } = this;
     this.head.replaceChildren(...columns.map((column, i) => {
       const here = this.sorted?.column === i;
       const sort = () => {
@@ -47,10 +64,12 @@ class Table {
     const largestOf = (column) => (column.bar ? this.rows.reduce((most, row) => Math.max(most, column.value(row)), 0) : 0);
     const alone = columns.map(largestOf);
     const largest = columns.map(({ bar }, i) => (typeof bar === 'string' ? Math.max(...alone.filter((_, other) => columns[other].bar === bar)) : alone[i]));
-    this.body.replaceChildren(...rows.slice(0, this.shown).map((row) => {
+    const order = this.order();
+    const shown = order ? firstOf(rows, this.shown, order) : rows.slice(0, this.shown);
+    this.body.replaceChildren(...shown.map((row) => {
       const cells = columns.map((column, i) => {
-        const shown = column.text ? column.text(row) : String(column.value(row) ?? '–');
-        const cell = element('td', { class: column.numeric ? 'numeric' : 'text', title: column.numeric ? null : shown }, shown);
+        const text = column.text ? column.text(row) : String(column.value(row) ?? '–');
+        const cell = element('td', { class: column.numeric ? 'numeric' : 'text', title: column.numeric ? null : text }, text);
         if (column.bar && largest[i] > 0) {
           const width = (100 * column.value(row)) / largest[i];
           cell.classList.add('bar');
@@ -88,6 +107,7 @@ function functionTable(caption, act = lookAt) {
   ], {
     caption,
     sorted: { column: 0, down: true },
+    order: (a, b) => b.total - a.total,
     empty: 'No function is in what is selected.',
     act,
     attributes: (row) => ({

@@ -223,27 +223,36 @@ class Sums {
     this.allSamples = this.totalSamples[ROOT];
   }
 
-  // By function: own and total weights and samples, and a frame.
-  get functions() {
-    if (this.rows) return this.rows;
+  // Functions that have samples, and by symbol a frame, own and total weights and samples.
+  get bySymbol() {
+    if (this.known) return this.known;
     const { frame, size, outermost } = this.tree;
-    const rows = new Map();
+    const of = () => new Float64Array(code.names.length);
+    const known = { symbols: [], frame: new Uint32Array(code.names.length), own: of(), total: of(), ownSamples: of(), totalSamples: of() };
     for (let node = 1; node < size; node++) {
       if (this.totalSamples[node] === 0 || !code.isFunction[frame[node]]) continue;
       const symbol = code.symbol[frame[node]];
-      let row = rows.get(symbol);
-      if (!row) {
-        row = { symbol, frame: frame[node], own: 0, total: 0, ownSamples: 0, totalSamples: 0 };
-        rows.set(symbol, row);
+      // The first node of a function is an outermost one.
+      if (known.totalSamples[symbol] === 0) {
+        known.symbols.push(symbol);
+        known.frame[symbol] = frame[node];
       }
-      row.own += this.own[node];
-      row.ownSamples += this.samples[node];
+      known.own[symbol] += this.own[node];
+      known.ownSamples[symbol] += this.samples[node];
       if (outermost[node]) {
-        row.total += this.total[node];
-        row.totalSamples += this.totalSamples[node];
+        known.total[symbol] += this.total[node];
+        known.totalSamples[symbol] += this.totalSamples[node];
       }
     }
-    this.rows = [...rows.values()];
+    this.known = known;
+    return known;
+  }
+
+  get functions() {
+    const { symbols, frame, own, total, ownSamples, totalSamples } = this.bySymbol;
+    this.rows ??= symbols.map((symbol) => ({
+      symbol, frame: frame[symbol], own: own[symbol], total: total[symbol], ownSamples: ownSamples[symbol], totalSamples: totalSamples[symbol],
+    }));
     return this.rows;
   }
 

@@ -260,6 +260,7 @@ fn numbers_are_those_of_json() {
     assert_eq!(functions_shown(&mut page), only);
     sums_are_those_of_json(&mut page, &trace, &html);
     what_it_did_besides(&mut page, &trace, &html);
+    findings_are_folded(&mut page, &trace, &html);
     assert_nothing_amiss(&page);
 }
 
@@ -283,6 +284,19 @@ fn sums_are_those_of_json(page: &mut Page, trace: &Trace, html: &Path) {
         assert_eq!(sorted(shown.as_array().unwrap().clone()), sorted(expected), "{view}");
     }
     single_calls_are_searched(page, trace);
+}
+
+/// All that the doctor found is there, the first ones in sight.
+fn findings_are_folded(page: &mut Page, trace: &Trace, html: &Path) {
+    let output = report(&[text(&trace.path()), "--doctor", "--json"]).success();
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    let found = json["data"]["findings"].as_array().unwrap().len();
+    load(page, html, "#view=overview");
+    let shown = page.evaluate(
+        "['.findings pre', '.findings > ul > li'].map((what) => document.querySelectorAll(what).\
+         length)",
+    );
+    assert_eq!(shown, json!([found, found.min(6)]));
 }
 
 /// Waits, calls and memory are on the first page, which leads to their views.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rz_tests::{run, workspace_root};
+use rz_tests::{report, run, temp_dir, text, workspace_root};
 
 #[test]
 fn quickstart_runs_to_its_end() {
@@ -30,6 +30,12 @@ fn quickstart_runs_to_its_end() {
         assert!(file.metadata().is_ok_and(|meta| meta.len() > 0), "{name}: {output}");
         assert!(output.stdout.contains(name), "{name}: {output}");
     }
+    // A page of it can be mailed.
+    let dir = temp_dir();
+    let page = dir.path().join("page.html");
+    report(&[text(&root.join("quickstart-out/trace.rz")), "--html", text(&page)]).success();
+    let size = page.metadata().unwrap().len();
+    assert!(size <= 400_000, "{size}");
     // A server of its own, which it ended.
     let line = output.stdout.lines().find(|line| line.starts_with("redis-server, process "));
     let pid = line.and_then(|line| line.split([' ', ',']).nth(3)).expect("a redis-server");

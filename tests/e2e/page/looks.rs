@@ -116,6 +116,11 @@ fn tables_and_labels_and_pictures_as_files() {
     and_follow(&mut page, |page| search(page, "^s"));
     assert_eq!(page.evaluate(names), json!(["send", "scan"]));
     and_follow(&mut page, |page| search(page, ""));
+    // What is alike by own time is ordered by all of it.
+    let (_alike_dir, alike) = page_of_folded("app;outer;a;leaf 1\napp;outer;b;leaf 2\n");
+    load(&mut page, &alike, "#view=table");
+    assert_eq!(page.evaluate(names), json!(["leaf", "outer", "b", "a"]));
+    load(&mut page, &html, "#view=table");
     // What is written on frames begins as their names do.
     page.evaluate(
         "(() => { window.written = []; const write = CanvasRenderingContext2D.prototype.fillText; \

@@ -16,6 +16,41 @@ fn two_workers() -> (TempDir, PathBuf) {
     trace.write(1_000, true)
 }
 
+#[test]
+fn keys_pan_and_zoom_the_timeline() {
+    let (_dir, path) = two_workers();
+    let (_page_dir, html) = page_of(&path, &[]);
+    let mut page = open(&html, "#view=timeline&time=200000-600000");
+    // The moments, in ms, of two places of the first track.
+    let moments = |page: &mut Page| {
+        [0.3, 0.9].map(|share| {
+            let tip = tip_at(page, share, 30.0);
+            let moment = tip.lines().find_map(|line| line.strip_prefix("at ")?.strip_suffix(" s"));
+            1_000.0 * moment.unwrap_or_else(|| panic!("{tip}")).parse::<f64>().unwrap()
+        })
+    };
+    let all = moments(&mut page);
+    for (key, from, length) in [
+        ("w", 150.0, 700.0),
+        ("d", 290.0, 700.0),
+        ("a", 150.0, 700.0),
+        ("w", 255.0, 490.0),
+        ("s", 150.0, 700.0),
+        ("f", 200.0, 400.0),
+    ] {
+        page.key(key);
+        let shown = moments(&mut page);
+        for (shown, before) in shown.into_iter().zip(all) {
+            let expected = from + before / 1_000.0 * length;
+            assert!((shown - expected).abs() < 3.0, "{key}: {shown} ms, not {expected} ms");
+        }
+    }
+    and_follow(&mut page, |page| page.key("Escape"));
+    page.key("f");
+    assert_eq!(moments(&mut page), all);
+    assert_nothing_amiss(&page);
+}
+
 /// Filters by the function of a row of the table.
 fn filter_by(page: &mut Page, function: &str, key: &str) {
     let row = format!("document.querySelector('tr[data-function={function}]').focus()");
