@@ -13,8 +13,6 @@ use crate::queue::{Batch, Handover, QueueGauge};
 use crate::shared::Shared;
 use crate::tracker::{Findings, Tracker};
 
-/// How often findings are handed on to be written.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// For how long the end of a file waits for allocations that are left in their buffers.
 const HANDOVER_PATIENCE_NS: u64 = 2_000_000_000;
 
@@ -40,12 +38,12 @@ pub(crate) enum Found {
 }
 
 /// Reads batches until there are no more, and sends on what the tracker makes
-/// of them. What begins when the recording is over, by the clock, is no part of it:
-/// a recorder that was stopped may be late.
+/// of them, every so often. What begins when the recording is over, by the clock, is no part
+/// of it: a recorder that was stopped may be late.
 pub(crate) fn resolve(
     tracker: Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
-    due_ns: u64,
+    (due_ns, write_every): (u64, Duration),
     channels: Channels,
     queue: &QueueGauge,
     shared: &Shared,
@@ -80,7 +78,7 @@ pub(crate) fn resolve(
         shared.set_counts(tracker.counts());
         // The drain thread may be gone after its last batch.
         let _ = empty.send(batch);
-        if flushed.elapsed() >= FLUSH_INTERVAL {
+        if flushed.elapsed() >= write_every {
             flushed = Instant::now();
             if output.hand_on(tracker).is_err() {
                 return;
