@@ -24,10 +24,6 @@ const DEFAULT_ATTACHED: Duration = Duration::from_secs(30);
 const DUMPED: Duration = Duration::from_millis(100);
 const DUMP_FREQUENCY: u32 = 997;
 
-/// How often what was recorded is written, and the same where somebody is looking at it.
-const WRITE_EVERY: Duration = Duration::from_secs(1);
-const WRITE_EVERY_LIVE: Duration = Duration::from_millis(250);
-
 /// How often samples are taken, and from which length on waits and calls are in detail: for
 /// a closer look, and for what is left on.
 const USUAL_FREQUENCY: u32 = 99;
@@ -386,7 +382,7 @@ impl Arguments {
                 min_free: self.min_free,
             },
             drain_timeout: self.drain_timeout,
-            write_every: if self.live { WRITE_EVERY_LIVE } else { WRITE_EVERY },
+            live: self.live,
             command_line,
             target: match (starts, self.all) {
                 (true, _) => Target::Program(self.command),
@@ -462,10 +458,10 @@ mod tests {
     #[test]
     fn a_live_recording_ends_when_that_is_said() {
         let live = parse("rec --live -p 7").unwrap();
-        assert_eq!((live.duration, live.write_every), (None, WRITE_EVERY_LIVE));
+        assert_eq!((live.duration, live.live), (None, true));
         let ends = parse("rec --live -d 5 -a").unwrap();
         assert_eq!(ends.duration, Some(Duration::from_secs(5)));
-        assert_eq!(parse("rec -p 7").unwrap().write_every, WRITE_EVERY);
+        assert!(!parse("rec -p 7").unwrap().live);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::queue::{Batch, Handover, QueueGauge};
 use crate::shared::Shared;
 use crate::tracker::{Findings, Tracker};
 
+/// How often findings are handed on to be written, and the same if somebody looks at them.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+const FLUSH_INTERVAL_LIVE: Duration = Duration::from_millis(250);
 /// For how long the end of a file waits for allocations that are left in their buffers.
 const HANDOVER_PATIENCE_NS: u64 = 2_000_000_000;
 
@@ -38,18 +41,19 @@ pub(crate) enum Found {
 }
 
 /// Reads batches until there are no more, and sends on what the tracker makes
-/// of them, every so often. What begins when the recording is over, by the clock, is no part
-/// of it: a recorder that was stopped may be late.
+/// of them. What begins when the recording is over, by the clock, is no part of it:
+/// a recorder that was stopped may be late.
 pub(crate) fn resolve(
     tracker: Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
-    (due_ns, write_every): (u64, Duration),
+    (due_ns, live): (u64, bool),
     channels: Channels,
     queue: &QueueGauge,
     shared: &Shared,
 ) {
     let Channels { batches, empty, findings, written } = channels;
     let started_ns = now_ns();
+    let flush_interval = if live { FLUSH_INTERVAL_LIVE } else { FLUSH_INTERVAL };
     let mut flushed = Instant::now();
     let output = Output { findings, written };
     let held = Batch::default();
@@ -78,7 +82,7 @@ pub(crate) fn resolve(
         shared.set_counts(tracker.counts());
         // The drain thread may be gone after its last batch.
         let _ = empty.send(batch);
-        if flushed.elapsed() >= write_every {
+        if flushed.elapsed() >= flush_interval {
             flushed = Instant::now();
             if output.hand_on(tracker).is_err() {
                 return;

@@ -201,6 +201,7 @@ fn start(
         open_files: open_files(config),
         facts: config.facts,
         rotates: config.rotation.is_some(),
+        is_read_meanwhile: config.live,
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&learned));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
@@ -331,11 +332,11 @@ fn run(
     };
     let resolver = {
         let (shared, queue) = (Arc::clone(shared), Arc::clone(&queue));
-        let times = (stop.due_ns(), config.write_every);
+        let ends = (stop.due_ns(), config.live);
         spawn("resolve", move || {
             let channels =
                 Channels { batches, empty: empty_sender, findings: findings_sender, written };
-            resolve(tracker, attached.parse, times, channels, &queue, &shared);
+            resolve(tracker, attached.parse, ends, channels, &queue, &shared);
         })?
     };
     let is_over = || resolver.is_finished();

@@ -389,6 +389,7 @@ fn load_options(config: &Config, path: &Path, filter: &Filter) -> LoadOptions {
         heap,
         filter,
         without,
+        grows: false,
     }
 }
 

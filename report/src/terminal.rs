@@ -11,16 +11,16 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::parent_id;
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use nix::time::ClockId;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{
     DisableMouseCapture, EnableMouseCapture, Event, KeyEventKind, poll, read,
@@ -28,18 +28,21 @@ use ratatui::crossterm::event::{
 use ratatui::crossterm::execute;
 use rz_command::stdin::{self, StdinError};
 use rz_profile::filter::Pattern;
-use rz_profile::load::load;
+use rz_profile::load::{LoadOptions, load};
 use rz_report::tui::app::{App, PICTURE, Wanted};
 use rz_report::tui::page::{Page, Tab, page};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::cli::Config;
 use crate::{event_of, file_name, load_options, opened, read as read_profile};
 
-/// How long the reader rests: so many times as long as it read, within these limits.
-const REST: u32 = 20;
+/// How long nothing is read again: so many times the CPU time that it took, within these
+/// limits.
+const REST: u32 = 50;
 const SHORTEST_REST: Duration = Duration::from_millis(250);
-const LONGEST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// Signals that end us.
 const ENDINGS: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
@@ -60,45 +63,50 @@ pub(crate) fn show(config: &Config, trace: &Path) -> Result<()> {
     let app = App::new(name.clone(), !set("NO_COLOR")).ending_recording(config.of_recorder);
     // What is wrong with a file that is there is said before anything is drawn.
     let first = match source.is_complete() {
-        true => Some(read_page(config, source.path(), &name, &app.wanted())?),
+        true => Some(read_page(config, source.path(), &name, (&app.wanted(), false))?),
         false => None,
     };
-    let signal = Arc::new(AtomicUsize::new(0));
-    for ending in ENDINGS {
-        signal_hook::flag::register_usize(ending, Arc::clone(&signal), ending as usize)
-            .context("cannot take signals")?;
-    }
-    let result = thread::scope(|scope| {
+    end_on_signals().context("cannot take signals")?;
+    thread::scope(|scope| {
         let (wanted, wanted_by_reader) = channel();
         let (pages_of_reader, pages) = channel();
         let path = source.path().to_owned();
         let name = name.as_str();
         scope.spawn(move || {
-            for wanted in &wanted_by_reader {
-                // Of several, the last is what is to be seen.
-                let wanted = wanted_by_reader.try_iter().last().unwrap_or(wanted);
-                let page = read_page(config, &path, name, &wanted);
+            for (wanted, grows) in &wanted_by_reader {
+                let page = read_page(config, &path, name, (&wanted, grows));
                 if pages_of_reader.send(page).is_err() {
                     return;
                 }
             }
         });
-        let mut view = View { app, source: &mut source, wanted, pages, signal: &signal };
+        let mut view = View { app, source: &mut source, wanted, pages };
         let mut screen = Screen::begin()?;
-        let result = view.run(&mut screen.terminal, first);
-        drop(screen);
-        result
-    });
-    // Whoever sent it is to see that it was this that ended us.
-    let number = signal.load(Ordering::Relaxed);
-    if number != 0 {
-        signal_hook::low_level::emulate_default_handler(number as i32)?;
-    }
-    result
+        view.run(&mut screen.terminal, first)
+    })
 }
 
-/// Makes what is wanted of what is there of a trace.
-fn read_page(config: &Config, path: &Path, name: &str, wanted: &Wanted) -> Result<Page> {
+/// Has signals end us after the terminal is as it was. A thread does that, as waiting for keys
+/// of a terminal that is gone may never end.
+fn end_on_signals() -> io::Result<()> {
+    let mut signals = Signals::new(ENDINGS)?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            give_back();
+            // Whoever sent it is to see that it was this that ended us.
+            let _ = emulate_default_handler(signal);
+        }
+    })?;
+    Ok(())
+}
+
+/// Makes what is wanted of what is there of a trace, which may grow.
+fn read_page(
+    config: &Config,
+    path: &Path,
+    name: &str,
+    (wanted, grows): (&Wanted, bool),
+) -> Result<Page> {
     let mut filter = config.filter.clone();
     if wanted.from.is_some() || wanted.to.is_some() {
         (filter.from, filter.to) = (wanted.from, wanted.to);
@@ -114,11 +122,16 @@ fn read_page(config: &Config, path: &Path, name: &str, wanted: &Wanted) -> Resul
         Some(without) => {
             let options = load_options(config, path, &filter);
             let timeline = wanted.tab == Tab::Threads;
-            load(path, &rz_profile::load::LoadOptions { without, timeline, ..options })?
+            load(path, &LoadOptions { without, timeline, grows, ..options })?
         }
     };
     let event = event_of(&mut profile, config, path)?;
     Ok(page(wanted.tab, name, &profile, event))
+}
+
+/// What this process has taken of the CPU.
+fn cpu_time() -> Result<Duration> {
+    Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map(Duration::from)?)
 }
 
 /// Where the trace comes from.
@@ -130,6 +143,8 @@ struct Source {
     piped: Option<Receiver<Result<(), StdinError>>>,
     /// The recorder that writes it, as long as that is there.
     recorder: Option<u32>,
+    /// The number of a file that the recorder's is yet to replace.
+    old: Option<u64>,
 }
 
 impl Source {
@@ -140,7 +155,9 @@ impl Source {
             true => Some(opened(trace)?),
             false => None,
         };
-        Ok(Source { path: trace.to_owned(), opened, piped, recorder })
+        let there = fs::metadata(trace).ok().filter(|_| recorder.is_some());
+        let old = there.map(|file| file.ino());
+        Ok(Source { path: trace.to_owned(), opened, piped, recorder, old })
     }
 
     fn path(&self) -> &Path {
@@ -153,7 +170,8 @@ impl Source {
     }
 
     fn length(&self) -> u64 {
-        fs::metadata(self.path()).map_or(0, |file| file.len())
+        let file = fs::metadata(self.path()).ok().filter(|file| Some(file.ino()) != self.old);
+        file.map_or(0, |file| file.len())
     }
 
     /// Whether somebody says that more comes.
@@ -209,9 +227,9 @@ fn give_back() {
 struct View<'v> {
     app: App,
     source: &'v mut Source,
-    wanted: Sender<Wanted>,
+    /// What is wanted, and whether the trace grows.
+    wanted: Sender<(Wanted, bool)>,
     pages: Receiver<Result<Page>>,
-    signal: &'v AtomicUsize,
 }
 
 impl View<'_> {
@@ -222,9 +240,9 @@ impl View<'_> {
             length = asked_length;
             self.app.show(Ok(page));
         }
-        let (mut asked, mut next): (Option<Instant>, Instant) = (None, Instant::now());
-        let mut is_changed = true;
-        while !self.app.is_over() && self.signal.load(Ordering::Relaxed) == 0 {
+        let (mut asked, mut next): (Option<Duration>, Instant) = (None, Instant::now());
+        let (mut is_changed, mut was_open) = (true, self.source.is_open()?);
+        while !self.app.is_over() {
             let is_open = self.source.is_open()?;
             let now_length = self.source.length();
             let grew = now_length != length;
@@ -233,7 +251,7 @@ impl View<'_> {
             }
             match self.pages.try_recv() {
                 Ok(page) => {
-                    let took = asked.take().map_or(Duration::ZERO, |asked| asked.elapsed());
+                    let took = cpu_time()?.saturating_sub(asked.take().unwrap_or_default());
                     next = Instant::now() + (took * REST).clamp(SHORTEST_REST, LONGEST_REST);
                     length = asked_length;
                     self.take(page, is_open)?;
@@ -243,11 +261,15 @@ impl View<'_> {
                 Err(TryRecvError::Disconnected) => bail!("the trace cannot be read any more"),
             }
             let wanted = self.app.wanted();
-            let is_due = grew && now_length > 0 && Instant::now() >= next && !self.app.is_frozen();
+            // That it has ended is news as well.
+            let is_news = (grew || was_open != is_open) && now_length > 0;
+            let is_due = is_news && Instant::now() >= next && !self.app.is_frozen();
             if asked.is_none() && (wanted != shown || is_due) {
-                (asked, asked_length) = (Some(Instant::now()), now_length);
-                shown.clone_from(&wanted);
-                self.wanted.send(wanted).map_err(|_| anyhow!("the reader has ended"))?;
+                (asked, asked_length) = (Some(cpu_time()?), now_length);
+                (was_open, shown) = (is_open, wanted.clone());
+                self.wanted
+                    .send((wanted, is_open || grew))
+                    .map_err(|_| anyhow!("the reader has ended"))?;
             }
             if is_changed {
                 terminal.draw(|frame| rz_report::tui::draw(frame, &mut self.app))?;

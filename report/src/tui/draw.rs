@@ -34,8 +34,7 @@ const WARM: [Color; 6] = [
 ];
 
 const KEYS: &str = "? help  q quit  ←→ tab  1-4 sort  / search  Enter in  Esc out  f freeze";
-const KEYS_OF_FLAME: &str =
-    "? help  q quit  Tab tab  ←↑→↓ go  / search  Enter zoom  Esc out  f freeze";
+const KEYS_OF_FLAME: &str = "? help  q quit  Tab tab  ←↑→↓ go  / search  Enter zoom  Esc out";
 const KEYS_OF_TEXT: &str = "? help  q quit  ↑↓ scroll  / search  Esc back";
 
 const HELP: [&str; 20] = [
@@ -114,7 +113,10 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
     if app.is_typing {
         screen.text(last, 0, &format!("/{}▏", app.search), Style::new());
     } else {
-        screen.text(last, 0, keys, Style::new().add_modifier(Modifier::DIM));
+        // Whoever quits the view of a recorder ends its recording.
+        let ends = app.ends_recording && app.page.as_ref().is_none_or(|page| page.is_open);
+        let keys = if ends { keys.replace("q quit", "q end recording") } else { keys.to_owned() };
+        screen.text(last, 0, &keys, Style::new().add_modifier(Modifier::DIM));
     }
 }
 

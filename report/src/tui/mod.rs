@@ -12,5 +12,7 @@ pub mod app;
 mod draw;
 mod flame;
 pub mod page;
+#[cfg(test)]
+mod tests;
 
 pub use draw::draw;

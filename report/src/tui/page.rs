@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 use rz_profile::load::Without;
-use rz_profile::model::{EventId, OFF_CPU, Profile, SYSCALLS};
+use rz_profile::model::{CPU, CallDetail, EventId, OFF_CPU, Profile, SYSCALLS};
 use rz_profile::select::{EventName, find_event};
 
 use crate::model::calls::SortCalls;
+use crate::model::clean::clean;
 use crate::model::estimated::{Estimated, ShownSum, rounded};
 use crate::model::frames::of_runtime;
 use crate::model::sums::Sum;
@@ -167,7 +168,7 @@ pub fn page(tab: Tab, name: &str, profile: &Profile, event: Option<EventId>) -> 
             let options = TreeOptions { direction: Direction::TopDown, min_percent: NARROWEST };
             Body::Flame(tree(profile, event, options))
         }
-        Tab::Threads => Body::Table(threads(profile, event)),
+        Tab::Threads => Body::Table(threads(profile)),
         Tab::Waits => Body::Table(waits(profile)),
         Tab::Syscalls => Body::Table(calls(profile)),
         Tab::Heap => Body::Table(memory(profile)),
@@ -239,7 +240,8 @@ struct ThreadRow {
     state: String,
 }
 
-fn threads(profile: &Profile, event: Option<EventId>) -> Table {
+fn threads(profile: &Profile) -> Table {
+    let event = find_event(profile, &EventName::from(CPU));
     let mut rows: Vec<(ShownThread, ThreadRow)> = Vec::new();
     let mut index: FxHashMap<(Option<u32>, Option<u32>, String), usize> = FxHashMap::default();
     let mut of = |thread: ShownThread, change: &dyn Fn(&mut ThreadRow)| {
@@ -322,7 +324,10 @@ fn waits(profile: &Profile) -> Table {
         columns: vec!["time", "waits", "longest", "ready"],
         name: "reason",
         rows: over.chain(open).collect(),
-        none: "no waits: record them with rec --off-cpu",
+        none: match profile.info.captured.waits {
+            true => "no thread has waited",
+            false => "waits were not recorded: rec --off-cpu",
+        },
     }
 }
 
@@ -350,11 +355,21 @@ fn calls(profile: &Profile) -> Table {
             leads_to: LeadsTo::Text(stacks_of(&page.stacks, &call.syscall)),
         }
     });
+    let open = page.in_flight.rows.iter().filter(|calls| calls.at_end > 0).map(|calls| Row {
+        cells: vec![time(0), number(calls.at_end), number(0), time(0)],
+        name: calls.syscall.clone(),
+        suffix: "not over at the end".to_owned(),
+        paint: Paint::Dim,
+        leads_to: LeadsTo::Text(stacks_of(&page.stacks, &calls.syscall)),
+    });
     Table {
         columns: vec!["time", "calls", "errors", "longest"],
         name: "system call",
-        rows: rows.collect(),
-        none: "no system calls: record them with rec --syscalls",
+        rows: rows.chain(open).collect(),
+        none: match CallDetail::from(profile.info.captured.calls) {
+            CallDetail::None => "system calls were not recorded: rec --syscalls",
+            _ => "no system call was made",
+        },
     }
 }
 
@@ -405,7 +420,10 @@ fn memory(profile: &Profile) -> Table {
         columns: vec!["live", "at peak", "allocated", "objects"],
         name: "function",
         rows,
-        none: "no allocations: record them with rec --alloc",
+        none: match profile.heap {
+            Some(_) => "nothing was allocated",
+            None => "allocations were not recorded: rec --alloc",
+        },
     }
 }
 
@@ -417,6 +435,7 @@ fn log(name: &str, profile: &Profile, event: Option<EventId>) -> Vec<String> {
         String::from_utf8_lossy(&header).lines().map(str::to_owned).collect();
     let info = &profile.info;
     lines.push(String::new());
-    lines.extend(info.notes.iter().chain(&info.details).map(|note| format!("note: {note}")));
+    let notes = info.notes.iter().chain(&info.details);
+    lines.extend(notes.map(|note| format!("note: {}", clean(note))));
     lines
 }
