@@ -127,7 +127,7 @@ fn a_recording_is_seen_while_it_goes_on() {
     screen.wait_for("frozen");
     screen.press(&["f"]);
     screen.press(&["Tab", "Tab"]);
-    screen.wait_for("asleep");
+    screen.wait_for("busy-1");
     screen.press(&["q"]);
     let said = screen.wait_for("exited 0");
     assert!(said.contains("t.rz: ") && said.contains("0 lost"), "{said}");
