@@ -6,8 +6,8 @@ syscalls.py (system calls, and redis under load), allocations.py (malloc and
 free), attach.py (a process of very many threads), alloc_attach.py (allocations
 of a running process), large.py (merging and comparing), importing.py (files of
 other tools), page.py (the page, and speedscope), python.py (Python programs),
-symbolize.py (names) and false_alarms.py (what comparisons claim, and what they
-find). Each prints the machine, kernel and commit.
+live.py (the view on a terminal), symbolize.py (names) and false_alarms.py (what
+comparisons claim, and what they find). Each prints the machine, kernel and commit.
 """
 
 import argparse
@@ -29,6 +29,7 @@ QUICK = {
     "page.py": ["--rounds", "1", "--samples", "10000"],
     "false_alarms.py": ["--runs", "4", "--seconds", "0.5", "--pairs", "3", "--group", "1"],
     "python.py": ["--rounds", "1", "--seconds", "2", "--hz", "99"],
+    "live.py": ["--seconds", "2"],
     "symbolize.py": ["--addresses", "500", "--repeat", "1", "--timeout", "60"],
 }
 

@@ -24,6 +24,7 @@ PACKAGES = {
     "redis-benchmark": "redis-tools",
     "redis-server": "redis-server",
     "strace": "strace",
+    "tmux": "tmux",
 }
 
 

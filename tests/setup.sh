@@ -74,6 +74,7 @@ redis-server redis-server
 redis-tools redis-benchmark
 sqlite3 sqlite3
 strace strace
+tmux tmux
 valgrind valgrind
 xz-utils xz
 LIST

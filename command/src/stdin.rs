@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Seek};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use nix::unistd::dup2_stdin;
 
@@ -71,6 +73,47 @@ pub fn keep<'p>(inputs: impl IntoIterator<Item = &'p Path>) -> Result<(), StdinE
 }
 
 fn keep_stdin() -> Result<(), StdinError> {
+    let Some(Piped { mut input, mut kept, dir }) = piped()? else { return Ok(()) };
+    if copy(&mut input, &mut kept, &dir)? == 0 {
+        return Err(StdinError::Empty);
+    }
+    kept.rewind()?;
+    dup2_stdin(&kept).map_err(io::Error::from)?;
+    Ok(())
+}
+
+/// Does the same as [`keep`] while the input comes in: what is there of it so far can be
+/// opened. Gives what tells its end, and how that was; `None` if all is there already.
+///
+/// # Errors
+/// If nothing is piped in, or there is no room for it.
+pub fn follow(input: &Path) -> Result<Option<Receiver<Result<(), StdinError>>>, StdinError> {
+    if !is_stdin(input) {
+        return Ok(None);
+    }
+    let Some(Piped { mut input, mut kept, dir }) = piped()? else { return Ok(None) };
+    dup2_stdin(&kept).map_err(io::Error::from)?;
+    let (sender, ended) = mpsc::sync_channel(1);
+    thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        let copied = copy(&mut input, &mut kept, &dir);
+        // Nobody may be waiting any more.
+        let _ = sender.send(match copied {
+            Ok(0) => Err(StdinError::Empty),
+            other => other.map(|_| ()),
+        });
+    })?;
+    Ok(Some(ended))
+}
+
+/// A standard input that is no file, and a file to keep it in.
+struct Piped {
+    input: File,
+    kept: File,
+    dir: PathBuf,
+}
+
+/// What is piped in; `None` if the standard input is a file that can be opened.
+fn piped() -> Result<Option<Piped>, StdinError> {
     if io::stdin().is_terminal() {
         return Err(StdinError::Terminal);
     }
@@ -80,23 +123,22 @@ fn keep_stdin() -> Result<(), StdinError> {
     let is_usable =
         input.metadata()?.is_file() && input.stream_position()? == 0 && File::open(STDIN).is_ok();
     if is_usable {
-        return Ok(());
+        return Ok(None);
     }
     let dir = temp_dir();
-    let no_room = |error: &io::Error| StdinError::Keep { dir: dir.clone(), kind: error.kind() };
-    let mut kept = tempfile::tempfile_in(&dir).map_err(|error| no_room(&error))?;
-    let length = io::copy(&mut input, &mut kept).map_err(|error| match error.kind() {
+    let kept = tempfile::tempfile_in(&dir)
+        .map_err(|error| StdinError::Keep { dir: dir.clone(), kind: error.kind() })?;
+    Ok(Some(Piped { input, kept, dir }))
+}
+
+/// Copies what is piped in to its end.
+fn copy(input: &mut File, kept: &mut File, dir: &Path) -> Result<u64, StdinError> {
+    io::copy(input, kept).map_err(|error| match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            no_room(&error)
+            StdinError::Keep { dir: dir.to_owned(), kind: error.kind() }
         }
         _ => StdinError::Read(error),
-    })?;
-    if length == 0 {
-        return Err(StdinError::Empty);
-    }
-    kept.rewind()?;
-    dup2_stdin(&kept).map_err(io::Error::from)?;
-    Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ pub(crate) struct Arguments {
     all: bool,
 
     /// Stop after this time: seconds, or with a unit such as 500ms or 2m
-    /// [default: 30 when attaching, until it exits when starting a command]
+    /// [default: 30 when attaching, until it exits when starting a command, until `q`
+    /// with --live]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
 
@@ -229,6 +230,12 @@ pub(crate) struct Arguments {
           conflicts_with_all = ["command", "all", "output", "alloc", "syscalls", "rotate"])]
     pub(crate) dump: bool,
 
+    /// Look at it by `report --tui` while it is recorded, on this terminal: functions, flame
+    /// graph, threads, waits, system calls and memory, as far as they are recorded. Its `q`
+    /// ends the recording, which has no other end unless -d says so; the trace stays
+    #[arg(long, conflicts_with_all = ["command", "check", "dump", "rotate"])]
+    pub(crate) live: bool,
+
     /// With --check and --dump, say it in JSON
     #[arg(long, requires = "shown")]
     pub(crate) json: bool,
@@ -263,6 +270,7 @@ Examples:
   rec -p 4242 --syscalls --syscall-data=100   with what is read and written
   rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec --dump -p 4242               what all of its threads are doing now
+  rec --live -p 4242 --off-cpu     look at it while it is recorded; q ends that
   rec -a --syscalls=summary        exact counts and times, whole machine
   ssh box rec -p 4242 -o - | report -
   rec -a --off-cpu --syscalls=summary --rotate 10m --keep 2G -o /var/lib/rz
@@ -319,6 +327,8 @@ impl Arguments {
         let verbosity = Verbosity {
             quiet: self.quiet || self.dump,
             level: match self.verbose {
+                // The view has the terminal.
+                _ if self.live => log::LevelFilter::Off,
                 0 => log::LevelFilter::Warn,
                 1 => log::LevelFilter::Info,
                 _ => log::LevelFilter::Debug,
@@ -342,7 +352,7 @@ impl Arguments {
             Some(_) => (LOW_FREQUENCY, HIGH_THRESHOLD),
         };
         let usual = if self.dump { DUMPED } else { DEFAULT_ATTACHED };
-        let goes_on = starts || rotation.is_some();
+        let goes_on = starts || rotation.is_some() || self.live;
         let config = Config {
             duration: self.duration.or((!goes_on).then_some(usual)),
             frequency_hz: self.frequency.unwrap_or(frequency),
@@ -373,6 +383,7 @@ impl Arguments {
                 min_free: self.min_free,
             },
             drain_timeout: self.drain_timeout,
+            live: self.live,
             command_line,
             target: match (starts, self.all) {
                 (true, _) => Target::Program(self.command),
@@ -446,6 +457,15 @@ mod tests {
     }
 
     #[test]
+    fn a_live_recording_ends_when_that_is_said() {
+        let live = parse("rec --live -p 7").unwrap();
+        assert_eq!((live.duration, live.live), (None, true));
+        let ends = parse("rec --live -d 5 -a").unwrap();
+        assert_eq!(ends.duration, Some(Duration::from_secs(5)));
+        assert!(!parse("rec -p 7").unwrap().live);
+    }
+
+    #[test]
     fn processes_are_named_in_lists() {
         let check = |line: &[&str], expected: &[u32]| {
             let typed: Vec<OsString> = line.iter().map(OsString::from).collect();
@@ -512,6 +532,10 @@ mod tests {
         check("rec --dump");
         check("rec --dump -- prog");
         check("rec --dump -p 7 -o t.rz");
+        check("rec --live");
+        check("rec --live -- prog");
+        check("rec --live --dump -p 7");
+        check("rec --live --rotate 10m -p 7");
         check("rec --check -a");
         check("rec --max-size 99999999999G -p 7");
         check("rec --max-cpu 0 -p 7");

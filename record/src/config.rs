@@ -60,6 +60,9 @@ pub struct Config {
     /// How long what is still to be written may take when the recording is over. The
     /// rest is lost then.
     pub drain_timeout: Duration,
+    /// Whether the trace is read while it is written: what was recorded, and names of the
+    /// kernel's functions, are written at once then.
+    pub live: bool,
     /// The command line, as it is written into the trace.
     pub command_line: Vec<String>,
 }

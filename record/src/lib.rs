@@ -67,4 +67,4 @@ pub use host::release;
 pub use output::OutputError;
 pub use perf::AttachError;
 pub use rz_format::{CallDetail, EndReason};
-pub use session::record;
+pub use session::{default_output, record};

@@ -8,17 +8,17 @@ mod viewer;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Parser;
 use env_logger::fmt::Formatter;
-use rz_record::{Ability, CONFINED, EndReason, Progress, RecordError, Summary};
+use rz_record::{Ability, CONFINED, Config, EndReason, Progress, RecordError, Summary};
 use rz_text::clean::one_line;
 use rz_text::json::escaped;
 use rz_text::usage::clean_error;
 
-use viewer::Viewer;
+use viewer::{Live, Viewer};
 
 /// Takes the progress line away.
 const CLEAR_LINE: &str = "\r\x1b[K";
@@ -35,33 +35,49 @@ fn main() -> ExitCode {
         let pids = arguments.pids();
         return check(arguments.btf, &pids, arguments.json);
     }
-    let viewer = arguments.dump.then(|| Viewer::start(arguments.json)).transpose();
-    let viewer = match viewer {
-        Ok(viewer) => viewer,
-        Err(why) => {
+    let (dump, live, json) = (arguments.dump, arguments.live, arguments.json);
+    let (mut config, verbosity) = arguments.into_config(&typed);
+    let viewer = dump.then(|| Viewer::start(json)).transpose();
+    let view = live.then(|| start_live(&mut config)).transpose();
+    let (viewer, mut view) = match (viewer, view) {
+        (Ok(viewer), Ok(view)) => (viewer, view),
+        (Err(why), _) | (_, Err(why)) => {
             say(format_args!("rec: {}\n", one_line(why)));
             return ExitCode::FAILURE;
         }
     };
-    let (config, verbosity) = arguments.into_config(&typed);
     env_logger::Builder::new().filter_level(verbosity.level).format(write_log).init();
-    let show_progress = !verbosity.quiet && io::stderr().is_terminal();
+    let show_progress = !verbosity.quiet && !live && io::stderr().is_terminal();
     let mut watch = |progress: Progress| {
         if show_progress {
             print_progress(progress);
         }
+        if let Some(view) = &mut view {
+            view.end_with_it();
+        }
     };
-    let mut notice = |text: &str| {
-        if !verbosity.quiet {
+    // What is to be said when the terminal is ours again.
+    let mut unsaid: Vec<String> = Vec::new();
+    let mut notice = |text: &str| match verbosity.quiet {
+        true => {}
+        false if live => unsaid.push(text.to_owned()),
+        false => {
             // In place of the progress line, which comes back.
             let clear = if show_progress { CLEAR_LINE } else { "" };
-            say(format_args!("{clear}rec: note: {}\n", one_line(text)));
+            say_note(clear, text);
         }
     };
     let result = rz_record::record(&config, &mut watch, &mut notice);
     if show_progress {
         say(format_args!("{CLEAR_LINE}"));
     }
+    match (view, &result) {
+        (None, _) => {}
+        // Whoever looks at it goes on, with all that there is.
+        (Some(view), Ok(summary)) if summary.end != EndReason::Interrupted => view.wait(),
+        (Some(view), _) => view.stop(),
+    }
+    unsaid.iter().for_each(|text| say_note("", text));
     match result {
         Ok(_) if let Some(viewer) = viewer => {
             viewer.finish().map_or(ExitCode::FAILURE, exit_code_of)
@@ -86,6 +102,23 @@ fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// Starts the view of a recording, which gets a name for that.
+fn start_live(config: &mut Config) -> Result<Live, String> {
+    let output = config.output.take().unwrap_or_else(|| rz_record::default_output(&config.target));
+    if ["-", "/dev/stdout"].iter().any(|stdout| output == Path::new(stdout)) {
+        return Err("--live shows what goes to a file: without it, pipe the trace on to report: \
+                    rec -p PID -o - | report - --tui"
+            .to_owned());
+    }
+    let view = Live::start(&output)?;
+    config.output = Some(output);
+    Ok(view)
+}
+
+fn say_note(before: &str, text: &str) {
+    say(format_args!("{before}rec: note: {}\n", one_line(text)));
 }
 
 /// Prints what can be recorded; fails if nothing can.

@@ -13,8 +13,9 @@ use crate::queue::{Batch, Handover, QueueGauge};
 use crate::shared::Shared;
 use crate::tracker::{Findings, Tracker};
 
-/// How often findings are handed on to be written.
+/// How often findings are handed on to be written, and the same if somebody looks at them.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+const FLUSH_INTERVAL_LIVE: Duration = Duration::from_millis(250);
 /// For how long the end of a file waits for allocations that are left in their buffers.
 const HANDOVER_PATIENCE_NS: u64 = 2_000_000_000;
 
@@ -45,13 +46,14 @@ pub(crate) enum Found {
 pub(crate) fn resolve(
     tracker: Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
-    due_ns: u64,
+    (due_ns, live): (u64, bool),
     channels: Channels,
     queue: &QueueGauge,
     shared: &Shared,
 ) {
     let Channels { batches, empty, findings, written } = channels;
     let started_ns = now_ns();
+    let flush_interval = if live { FLUSH_INTERVAL_LIVE } else { FLUSH_INTERVAL };
     let mut flushed = Instant::now();
     let output = Output { findings, written };
     let held = Batch::default();
@@ -80,7 +82,7 @@ pub(crate) fn resolve(
         shared.set_counts(tracker.counts());
         // The drain thread may be gone after its last batch.
         let _ = empty.send(batch);
-        if flushed.elapsed() >= FLUSH_INTERVAL {
+        if flushed.elapsed() >= flush_interval {
             flushed = Instant::now();
             if output.hand_on(tracker).is_err() {
                 return;

@@ -130,13 +130,19 @@ fn create(config: &Config, whom: &Whom) -> Result<Created, OutputError> {
         (Some(path), Target::Program(_)) if is_stdout(path) => Err(OutputError::SharedWithProgram),
         (Some(path), _) if is_stdout(path) => Unpublished::stdout(),
         (Some(path), _) => Unpublished::create(path, config.force),
-        (None, target) => {
-            let (command, pid) = name_of(target, whom);
-            let path = output::default_name(&command, pid, SystemTime::now());
-            Unpublished::create(&path, config.force)
-        }
+        (None, target) => Unpublished::create(&default_path(target, whom), config.force),
     }?;
     Ok(Created { file, header: new_header(now_ns()), series: None })
+}
+
+/// The name that a recording of `target` gets which begins now, if it is given none.
+pub fn default_output(target: &Target) -> PathBuf {
+    default_path(target, &Whom::of(target))
+}
+
+fn default_path(target: &Target, whom: &Whom) -> PathBuf {
+    let (command, pid) = name_of(target, whom);
+    output::default_name(&command, pid, SystemTime::now())
 }
 
 /// A recording that has begun.
@@ -196,6 +202,7 @@ fn start(
         facts: config.facts,
         rotates: config.rotation.is_some(),
         last_ran: config.last_ran,
+        is_read_meanwhile: config.live,
     };
     let mut tracker = Tracker::new(policy, Arc::clone(&learned));
     tracker.set_allocation_interval(config.allocations.map_or(0, |options| options.interval));
@@ -325,11 +332,12 @@ fn run(
         })?
     };
     let resolver = {
-        let (shared, queue, due_ns) = (Arc::clone(shared), Arc::clone(&queue), stop.due_ns());
+        let (shared, queue) = (Arc::clone(shared), Arc::clone(&queue));
+        let ends = (stop.due_ns(), config.live);
         spawn("resolve", move || {
             let channels =
                 Channels { batches, empty: empty_sender, findings: findings_sender, written };
-            resolve(tracker, attached.parse, due_ns, channels, &queue, &shared);
+            resolve(tracker, attached.parse, ends, channels, &queue, &shared);
         })?
     };
     let is_over = || resolver.is_finished();

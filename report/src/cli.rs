@@ -50,6 +50,10 @@ pub struct Config {
     pub html_limit: u64,
     /// Whether a page is served.
     pub serve: bool,
+    /// Whether it is shown on a terminal, to look around in.
+    pub tui: bool,
+    /// Whether a recorder that ran this ends with it.
+    pub of_recorder: bool,
     /// Where to look for the texts of sources that a page is to have, if any.
     pub embed_source: Option<SourcePlaces>,
     /// Where what is shown goes as JSON.
@@ -282,6 +286,8 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
         svg,
         html,
         serve: args.serve,
+        tui: args.tui,
+        of_recorder: args.of_recorder,
         embed_source,
         html_limit: u64::from(args.html_limit) * 1_000_000,
         json,
@@ -406,7 +412,7 @@ fn outputs(args: &mut Args, input: &Input) -> Result<Outputs, clap::Error> {
     let (json, markdown) = (args.json.take(), args.markdown.take());
     let other: Vec<&PathBuf> = [&svg, &html, &json, &markdown].into_iter().flatten().collect();
     let text = match args.output.take() {
-        None if !other.is_empty() || args.serve => None,
+        None if !other.is_empty() || args.serve || args.tui => None,
         output => Some(output.unwrap_or_else(|| "-".into())),
     };
     let mut places: Vec<&PathBuf> = other.into_iter().chain(&text).collect();

@@ -6,6 +6,7 @@ mod outputs;
 mod serving;
 mod shown;
 mod tables;
+mod terminal;
 mod user;
 
 use std::collections::HashSet;
@@ -86,6 +87,10 @@ fn run(config: &Config) -> Result<Outcome> {
 }
 
 fn show_one(config: &Config, trace: &Path) -> Result<Outcome> {
+    if config.tui {
+        terminal::show(config, trace)?;
+        return Ok(Outcome::Fine);
+    }
     refuse_to_overwrite(config, &[trace])?;
     stdin::keep([trace])?;
     let (given, opened) = (trace, opened(trace)?);
@@ -384,6 +389,7 @@ fn load_options(config: &Config, path: &Path, filter: &Filter) -> LoadOptions {
         heap,
         filter,
         without,
+        grows: false,
     }
 }
 

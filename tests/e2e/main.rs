@@ -33,6 +33,7 @@ mod json;
 mod kills;
 mod launch;
 mod limits;
+mod live;
 mod locked_down;
 mod logs;
 mod merge;

@@ -15,6 +15,14 @@ pub struct Pattern(Regex);
 pub struct PatternError(String);
 
 impl Pattern {
+    /// The one that is found in names that are exactly this.
+    ///
+    /// # Errors
+    /// If the name is too long.
+    pub fn of_name(name: &str) -> Result<Self, PatternError> {
+        format!("^{}$", regex::escape(name)).parse()
+    }
+
     /// The expression.
     pub fn as_str(&self) -> &str {
         self.0.as_str()

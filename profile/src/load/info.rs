@@ -17,6 +17,8 @@ use crate::notes::{limited, listed};
 pub(super) struct Reading<'t> {
     pub(super) header: &'t FileHeader,
     pub(super) damage: &'t [Damage],
+    /// Whether more of the file is to come.
+    pub(super) grows: bool,
     /// Kinds of blocks that are unknown, once each.
     pub(super) unknown: &'t [BlockKind],
     pub(super) path: &'t Path,
@@ -90,7 +92,10 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     info.file_size = reading.file_size;
     info.redacted = facts.redacted.clone();
 
-    let mut notes = file_notes(facts, reading.damage, reading.unknown);
+    let mut notes = match reading.grows {
+        true => Vec::new(),
+        false => file_notes(facts, reading.damage, reading.unknown),
+    };
     notes.extend(facts.sources.notes());
     if facts.sources.differ_in_allocations() {
         let text = "allocations were not recorded in the same way by all; what is said of it is \

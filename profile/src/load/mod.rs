@@ -114,6 +114,8 @@ pub struct LoadOptions {
     pub filter: Filter,
     /// What happened that is not looked at. It is said that there is some.
     pub without: Without,
+    /// The file is still being written: that it is not whole goes without saying.
+    pub grows: bool,
 }
 
 /// Rows that need not be read, as there may be very many of them.
@@ -339,6 +341,7 @@ fn read(
         is_merged: tables.facts.sources.is_merged(),
         is_alone: tables.facts.sources.iter().count() == 1,
         file_size,
+        grows: options.grows,
         last_sample_ns: selection.end_ns.unwrap_or(last_sample_ns),
         window: selection.window,
     };

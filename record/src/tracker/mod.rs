@@ -19,6 +19,7 @@ mod python_stack;
 mod stacks;
 mod thread_names;
 
+use std::collections::BTreeSet;
 use std::mem::take;
 use std::sync::Arc;
 
@@ -158,6 +159,9 @@ pub(crate) struct Policy {
     pub(crate) rotates: bool,
     /// Whether it is told since when threads wait that do so all the time.
     pub(crate) last_ran: bool,
+    /// Whether somebody reads the file while it is written, and has no other names of the
+    /// kernel's functions than those in it.
+    pub(crate) is_read_meanwhile: bool,
 }
 
 /// Processes of which more than their name is taken down, at most.
@@ -429,6 +433,9 @@ impl Tracker {
         self.found.texts = self.texts.take_new();
         self.found.call_data = self.call_data.take_new();
         self.note_generated_code();
+        if self.policy.is_read_meanwhile {
+            self.name_kernel_functions();
+        }
         std::mem::replace(&mut self.found, empty)
     }
 
@@ -463,9 +470,37 @@ impl Tracker {
 
     /// Adds the names that are for the end of a file.
     fn finish_names(&mut self) {
-        let tags = &self.policy.program_tags;
-        let mut add = |symbols: std::io::Result<Vec<Record>>, of: &str| match symbols {
+        self.name_kernel_functions();
+        let Stacks { modules, vdso_offsets, .. } = &mut self.stacks;
+        if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
+            let symbols = rz_unwind::names::vdso_symbols(vdso_offsets, module);
+            self.add_symbols(symbols, "vDSO functions");
+        }
+        self.finish_generated_code();
+        self.finish_thread_names();
+    }
+
+    /// Adds the names of functions of the kernel that have none yet.
+    fn name_kernel_functions(&mut self) {
+        let Stacks { modules, kernel_addresses, kernel_named, .. } = &mut self.stacks;
+        let addresses: &BTreeSet<u64> =
+            &kernel_addresses.difference(kernel_named).copied().collect();
+        if addresses.is_empty() {
+            return;
+        }
+        kernel_named.extend(addresses);
+        let module = modules.kernel(&mut Vec::new());
+        let symbols = kernel_names::kernel_symbols(addresses, module).or_else(|error| {
+            log::debug!("kernel functions are looked up in their list: {error}");
+            rz_unwind::names::kernel_symbols(addresses, module)
+        });
+        self.add_symbols(symbols, "kernel functions");
+    }
+
+    fn add_symbols(&mut self, symbols: std::io::Result<Vec<Record>>, of: &str) {
+        match symbols {
             Ok(symbols) => {
+                let tags = &self.policy.program_tags;
                 let named = symbols.into_iter().map(|symbol| kernel_names::own(symbol, tags));
                 self.found.records.extend(named);
             }
@@ -473,21 +508,7 @@ impl Tracker {
                 let text = format!("the names of {of} could not be read: {error}");
                 self.found.records.push(Record::Note(Note { text }));
             }
-        };
-        let Stacks { modules, kernel_addresses, vdso_offsets, .. } = &mut self.stacks;
-        if !kernel_addresses.is_empty() {
-            let module = modules.kernel(&mut Vec::new());
-            let symbols = kernel_names::kernel_symbols(kernel_addresses, module).or_else(|error| {
-                log::debug!("kernel functions are looked up in their list: {error}");
-                rz_unwind::names::kernel_symbols(kernel_addresses, module)
-            });
-            add(symbols, "kernel functions");
         }
-        if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
-            add(rz_unwind::names::vdso_symbols(vdso_offsets, module), "vDSO functions");
-        }
-        self.finish_generated_code();
-        self.finish_thread_names();
     }
 
     fn sample(

@@ -27,6 +27,8 @@ pub(super) struct Stacks {
     pub(super) modules: Modules,
     /// Code addresses of the kernel that were seen.
     pub(super) kernel_addresses: BTreeSet<u64>,
+    /// Those of them that names were looked up for.
+    pub(super) kernel_named: BTreeSet<u64>,
     /// Offsets in the vDSO that were seen.
     pub(super) vdso_offsets: BTreeSet<u64>,
     interner: StackInterner<FxBuildHasher>,
@@ -69,6 +71,7 @@ impl Stacks {
         Stacks {
             modules: Modules::default(),
             kernel_addresses: BTreeSet::new(),
+            kernel_named: BTreeSet::new(),
             vdso_offsets: BTreeSet::new(),
             interner: StackInterner::default(),
             learned,
@@ -84,6 +87,7 @@ impl Stacks {
         let Stacks {
             modules,
             kernel_addresses: _,
+            kernel_named: _,
             vdso_offsets: _,
             interner: _,
             learned,

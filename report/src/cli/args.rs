@@ -27,7 +27,10 @@ Examples:
                                            with the text of the lines that were hot
   report trace.rz --serve                  the same of a large trace, on this machine
   report trace.rz --inverted --svg -       an icicle graph to standard output
+  report trace.rz --tui                    to look around in, on a terminal
   ssh box rec -d 10 -p 4242 -o - | report -
+  ssh box rec -d 60 -p 4242 -o - | tee t.rz | report - --tui
+                                           while it is recorded
   report --diff before.rz after.rz         what changed, per second of wall time
   report --diff before.rz after.rz --svg diff.svg
   report --diff before.rz after.rz --html diff.html
@@ -103,6 +106,14 @@ pub(super) struct Args {
     /// when; of a running process, see rec --dump
     #[arg(long, conflicts_with_all = NOT_WITH_DUMP, help_heading = "View")]
     pub(super) dump: bool,
+    /// Look around in a terminal: functions, flame graph, threads, waits, system calls and
+    /// memory in tabs; `?` says which keys there are. A trace that is still being recorded,
+    /// or piped in, is followed. As in: ssh box rec -p 4242 -o - | report - --tui
+    #[arg(long, conflicts_with_all = NOT_WITH_TUI, help_heading = "View")]
+    pub(super) tui: bool,
+    /// Waits for the file of the recorder that ran this, which ends with it
+    #[arg(long, requires = "tui", hide = true)]
+    pub(super) of_recorder: bool,
     /// Show the call tree, callers above what they called
     #[arg(long, conflicts_with = "diff", help_heading = "View")]
     pub(super) tree: bool,
@@ -346,6 +357,12 @@ const NOT_WITH_DUMP: [&str; 12] = [
 const NOT_WITH_SERVE: [&str; 14] = [
     "doctor", "tree", "inverted", "source", "asm", "info", "list", "places", "svg", "html", "json",
     "markdown", "output", "fail_if",
+];
+
+/// What a terminal has in its own way, or not at all.
+const NOT_WITH_TUI: [&str; 18] = [
+    "doctor", "dump", "diff", "tree", "inverted", "source", "asm", "info", "list", "places", "svg",
+    "html", "serve", "json", "markdown", "output", "fail_if", "limit",
 ];
 
 /// What makes no sense with tables.
