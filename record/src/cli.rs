@@ -229,7 +229,12 @@ pub(crate) struct Arguments {
           conflicts_with_all = ["command", "all", "output", "alloc", "syscalls", "rotate"])]
     pub(crate) dump: bool,
 
-    /// With --check and --dump, say it in JSON
+    /// List the static probes (USDT) of running processes: their names, what they pass, and
+    /// where they are. Nothing is recorded
+    #[arg(long, group = "shown", conflicts_with_all = ["command", "all", "tid", "output"])]
+    pub(crate) probes: bool,
+
+    /// With --check, --dump and --probes, say it in JSON
     #[arg(long, requires = "shown")]
     pub(crate) json: bool,
 
@@ -263,6 +268,7 @@ Examples:
   rec -p 4242 --syscalls --syscall-data=100   with what is read and written
   rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec --dump -p 4242               what all of its threads are doing now
+  rec --probes -p 4242             which static probes (USDT) it has
   rec -a --syscalls=summary        exact counts and times, whole machine
   ssh box rec -p 4242 -o - | report -
   rec -a --off-cpu --syscalls=summary --rotate 10m --keep 2G -o /var/lib/rz
