@@ -233,10 +233,15 @@ pub(crate) struct Arguments {
     /// Look at it by `report --tui` while it is recorded, on this terminal: functions, flame
     /// graph, threads, waits, system calls and memory, as far as they are recorded. Its `q`
     /// ends the recording, which has no other end unless -d says so; the trace stays
-    #[arg(long, conflicts_with_all = ["command", "check", "dump", "rotate"])]
+    #[arg(long, conflicts_with_all = ["command", "check", "dump", "probes", "rotate"])]
     pub(crate) live: bool,
 
-    /// With --check and --dump, say it in JSON
+    /// List the static probes (USDT) of running processes: their names, what they pass, and
+    /// where they are. Nothing is recorded
+    #[arg(long, group = "shown", conflicts_with_all = ["command", "all", "tid", "output"])]
+    pub(crate) probes: bool,
+
+    /// With --check, --dump and --probes, say it in JSON
     #[arg(long, requires = "shown")]
     pub(crate) json: bool,
 
@@ -271,6 +276,7 @@ Examples:
   rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec --dump -p 4242               what all of its threads are doing now
   rec --live -p 4242 --off-cpu     look at it while it is recorded; q ends that
+  rec --probes -p 4242             which static probes (USDT) it has
   rec -a --syscalls=summary        exact counts and times, whole machine
   ssh box rec -p 4242 -o - | report -
   rec -a --off-cpu --syscalls=summary --rotate 10m --keep 2G -o /var/lib/rz

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod probe_list;
+mod said;
 mod syscall_list;
 mod viewer;
 
@@ -15,9 +17,9 @@ use clap::Parser;
 use env_logger::fmt::Formatter;
 use rz_record::{Ability, CONFINED, Config, EndReason, Progress, RecordError, Summary};
 use rz_text::clean::one_line;
-use rz_text::json::escaped;
 use rz_text::usage::clean_error;
 
+use said::{quoted, say};
 use viewer::{Live, Viewer};
 
 /// Takes the progress line away.
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
     if arguments.check {
         let pids = arguments.pids();
         return check(arguments.btf, &pids, arguments.json);
+    }
+    if arguments.probes {
+        return probe_list::print(&arguments.pids(), arguments.json);
     }
     let (dump, live, json) = (arguments.dump, arguments.live, arguments.json);
     let (mut config, verbosity) = arguments.into_config(&typed);
@@ -160,19 +165,6 @@ fn print_json(abilities: &[Ability]) {
     );
 }
 
-/// A text as JSON has it.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c < ' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    escaped(&(quoted + "\"")).into_owned()
-}
-
 fn print_abilities(abilities: &[Ability]) {
     let width = abilities.iter().map(|ability| ability.what.len()).max().unwrap_or(0);
     let mut out = io::stdout().lock();
@@ -198,11 +190,6 @@ fn print_progress(progress: Progress) {
 fn write_log(out: &mut Formatter, record: &log::Record<'_>) -> io::Result<()> {
     let (level, style) = (record.level(), out.default_level_style(record.level()));
     writeln!(out, "[{style}{level:<5}{style:#} {}] {}", record.target(), one_line(record.args()))
-}
-
-/// Writes to standard error. A terminal that is gone is no reason to stop.
-fn say(text: std::fmt::Arguments<'_>) {
-    let _ = io::stderr().write_fmt(text);
 }
 
 fn print_summary(summary: &Summary) {

@@ -54,6 +54,7 @@ mod second_reader;
 mod source_maps;
 mod stacks;
 mod stalled;
+mod static_probes;
 mod tracking;
 mod unprivileged;
 mod waits;
