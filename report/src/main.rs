@@ -3,6 +3,7 @@
 
 mod cli;
 mod outputs;
+mod reading;
 mod serving;
 mod shown;
 mod tables;
@@ -17,16 +18,12 @@ use anyhow::{Context, Result, ensure};
 use cli::{Asked, Config, Input, SampleView, Sides, View};
 use rz_command::output::{Destination, survive_size_limits};
 use rz_command::stdin;
-use rz_command::symbols::Symbols;
-use rz_convert::import::Opened;
 use rz_profile::calls::{CallList, CallOptions, load_calls};
-use rz_profile::filter::Filter;
 use rz_profile::heap::Suppressions;
 use rz_profile::inventory::load_inventory;
 use rz_profile::load::{LoadOptions, Without, load, open};
-use rz_profile::model::{CallDetail, EventId, EventKind, Profile};
-use rz_profile::select::{EventName, default_event, find_event, select_event};
-use rz_report::condition::{Checked, Outcome, Subject, worst};
+use rz_profile::model::{CallDetail, Profile};
+use rz_report::condition::{Checked, Outcome, worst};
 use rz_report::diff::fail_if::check;
 use rz_report::diff::flame::write_diff_flame_graph;
 use rz_report::diff::json::write_diff_json;
@@ -35,9 +32,7 @@ use rz_report::diff::table::write_diff;
 use rz_report::diff::{Run, compare};
 use rz_report::doctor::{DoctorPage, Observed, doctor};
 use rz_report::fail_if::{self, Subjects};
-use rz_report::html::{
-    LAST_CALLS, MOST_SERVED_SAMPLES, PageOptions, ServedPage, write_diff_page, write_page,
-};
+use rz_report::html::{LAST_CALLS, PageOptions, ServedPage, write_diff_page, write_page};
 use rz_report::views::annotate::{Choice, choose};
 use rz_report::views::document::{Document, Page};
 use rz_report::views::flame::write_flame_graph;
@@ -47,11 +42,9 @@ use rz_report::views::list::{CallsPage, ListOptions, write_list};
 use crate::outputs::{
     has_document, refuse_to_overwrite, write_document, write_file, write_svg, write_text,
 };
+use crate::reading::{asks_doctor, event_of, file_name, load_options, opened, read};
 use crate::shown::Shown;
 use crate::user::say;
-
-/// Rules look unasked at traces of up to so many bytes, which are read in a moment.
-const MOST_LOOKED_AT_UNASKED: u64 = 4 << 20;
 
 /// How to ask, for programs and people.
 const GUIDE: &str = include_str!("guide.txt");
@@ -164,19 +157,6 @@ fn show(config: &Config, (given, trace): (&Path, &Path), view: &SampleView) -> R
         write_file(config.html.as_deref(), |out| write_page(out, name, &mut profile, options))?;
     }
     Ok(say_checked(&checked))
-}
-
-/// Whether rules are to look at a trace: where that was asked for, and for the first page
-/// of what is read at once.
-fn asks_doctor(config: &Config, trace: &Path) -> bool {
-    let is_small = || trace.metadata().is_ok_and(|file| file.len() <= MOST_LOOKED_AT_UNASKED);
-    match (&config.input, &config.view) {
-        (Input::Sides(_), _) => false,
-        (_, View::Samples(SampleView::Doctor)) => true,
-        _ if config.fail_if.iter().any(|condition| condition.subject == Subject::Doctor) => true,
-        (_, View::Samples(SampleView::Summary { .. })) => config.event.is_none() && is_small(),
-        _ => false,
-    }
 }
 
 /// What rules find in a profile that was loaded with all that there is.
@@ -316,18 +296,6 @@ fn say_checked(checked: &[Checked]) -> Outcome {
     worst(checked)
 }
 
-/// The event that was asked for, which may be without samples, or else the
-/// first one with samples.
-fn event_of(profile: &mut Profile, config: &Config, path: &Path) -> Result<Option<EventId>> {
-    let name = config.event.as_ref();
-    let found = select_event(profile, name).with_context(|| path.display().to_string())?;
-    let event = found.or_else(|| find_event(profile, name?));
-    Ok(match config.metric {
-        Some(metric) => rz_profile::heap::show(profile, metric).or(event),
-        None => event,
-    })
-}
-
 /// What the file says that names known leaks; nothing without one.
 fn read_suppressions(config: &Config) -> Result<Suppressions> {
     let Some(path) = &config.suppressions else {
@@ -335,88 +303,6 @@ fn read_suppressions(config: &Config) -> Result<Suppressions> {
     };
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     text.parse().with_context(|| path.display().to_string())
-}
-
-/// What nothing is told of when an event is shown; without a name that of the CPU,
-/// if it has samples.
-fn not_shown(event: Option<&EventName>) -> Without {
-    match event.and_then(EventName::kind) {
-        Some(EventKind::OffCpu | EventKind::Wall) => Without { calls: true, ..Without::default() },
-        Some(EventKind::Syscalls) => Without { waits: true, ..Without::default() },
-        None | Some(EventKind::Cpu | EventKind::Alloc | EventKind::Growth | EventKind::Other) => {
-            Without { waits: true, calls: true, ..Without::default() }
-        }
-    }
-}
-
-/// Whether it is the CPU's event that is shown if none is named.
-fn shows_cpu(profile: &Profile) -> bool {
-    let has_others = profile.events.iter().any(|event| event.kind != EventKind::Cpu);
-    let default = default_event(profile).map(|event| profile.events[event].kind);
-    !has_others || default == Some(EventKind::Cpu)
-}
-
-fn load_options(config: &Config, path: &Path, filter: &Filter) -> LoadOptions {
-    let Symbols { debug_dirs, options: symbols, .. } = config.symbols.clone();
-    // Of single runs, noise is taken from how they went on; that of allocations
-    // is the error of sampling.
-    let timeline = match &config.input {
-        Input::One(_) => has_page(config) || shows_end(config),
-        Input::Sides(sides) => {
-            sides.traces.iter().flatten().count() == 2 && config.metric.is_none()
-        }
-    };
-    let filter = filter.clone();
-    let unnamed = matches!(config.view, View::Info(_));
-    let source_maps = config.source_maps.clone();
-    let heap = config.heap;
-    // A page shows everything there is, however much that is.
-    let coarse = has_page(config) && matches!(config.input, Input::One(_));
-    let everything = coarse || shows_end(config) || asks_doctor(config, path);
-    let mut without =
-        if everything { Without::default() } else { not_shown(config.event.as_ref()) };
-    // Waits that were not over, and sums where exact ones are missing, are made of rows.
-    without.waits &= !config.fail_if.iter().any(|c| matches!(c.subject, Subject::Waits(_)));
-    let most_samples = (coarse && config.serve).then_some(MOST_SERVED_SAMPLES);
-    LoadOptions {
-        debug_dirs,
-        symbols,
-        source_maps,
-        timeline,
-        coarse,
-        most_samples,
-        unnamed,
-        heap,
-        filter,
-        without,
-        grows: false,
-    }
-}
-
-/// Whether it is shown what every thread was doing at the end.
-fn shows_end(config: &Config) -> bool {
-    matches!(config.view, View::Samples(SampleView::Dump))
-}
-
-/// Whether a page for a browser is made.
-fn has_page(config: &Config) -> bool {
-    config.html.is_some() || config.serve
-}
-
-/// A trace, or one of what another tool recorded.
-fn opened(path: &Path) -> Result<Opened> {
-    Opened::of(path).with_context(|| path.display().to_string())
-}
-
-/// What a filter leaves of a trace.
-fn read(config: &Config, path: &Path, filter: &Filter) -> Result<Profile> {
-    let mut options = load_options(config, path, filter);
-    let mut profile = load(path, &options)?;
-    if config.event.is_none() && !options.coarse && !shows_cpu(&profile) {
-        options.without = Without::default();
-        profile = load(path, &options)?;
-    }
-    Ok(profile)
 }
 
 /// What there is to know of a profile, details only if they are asked for.
@@ -429,8 +315,4 @@ fn say_notes<'n>(notes: impl IntoIterator<Item = &'n String>) {
     for note in notes {
         say(format_args!("note: {note}"));
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

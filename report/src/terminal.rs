@@ -36,7 +36,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::cli::Config;
-use crate::{event_of, file_name, load_options, opened, read as read_profile};
+use crate::reading::{event_of, file_name, load_options, opened, read as read_profile};
 
 /// How long nothing is read again: so many times the CPU time that it took, within these
 /// limits.
