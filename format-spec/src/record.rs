@@ -240,7 +240,7 @@ mod tests {
     fn kinds_have_names() {
         let kind = Record::Note(Note::default()).kind();
         assert!(kind == "Note" && Record::KINDS.contains(&kind));
-        assert_eq!(Record::KINDS.len(), 30);
+        assert_eq!(Record::KINDS.len(), 31);
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn a_damaged_block_is_skipped_and_reported() {
 fn the_written_index_equals_the_rebuilt_one() {
     let trace = common::small_trace();
     let written = read_index(&mut Cursor::new(&trace)).unwrap();
-    assert_eq!(written.len(), 29);
+    assert_eq!(written.len(), 30);
     assert_eq!(written, rebuild_index(&mut Cursor::new(&trace)).unwrap());
     let cut = &trace[..trace.len() - 3];
     assert_eq!(written, read_index(&mut Cursor::new(cut)).unwrap());
