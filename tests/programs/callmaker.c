@@ -9,7 +9,8 @@
  *                          100 * (N + 1) calls; each is named caller-N
  *     callmaker lives      40,000 threads, one after the other, of which each makes
  *                          3 calls of one kind, and some of others; the first
- *                          thread makes one for each of them
+ *                          thread makes one for each of them, and pauses for 3 s
+ *                          in the middle
  *     callmaker compat     calls by the 32-bit interface
  *     callmaker uring      3 requests to do nothing, by io_uring */
 #include <arpa/inet.h>
@@ -128,6 +129,9 @@ FRAME void *life(void *unused) {
 FRAME void lives(void) {
     for (int i = 0; i < 40000; i++) {
         pthread_t thread;
+        /* Long enough for sums to be taken while it goes on, however fast that is. */
+        if (i == 20000)
+            sleep(3);
         pthread_create(&thread, NULL, life, NULL);
         pthread_join(thread, NULL);
         syscall(SYS_getppid);
