@@ -265,9 +265,13 @@ fn threads(profile: &Profile) -> Table {
             let text = match state {
                 ThreadState::Running => "running".to_owned(),
                 ThreadState::Waiting => {
-                    let least = if dumped.at_least { "≥ " } else { "" };
+                    let about = match (dumped.at_least, dumped.about) {
+                        (true, _) => "≥ ",
+                        (false, true) => "~",
+                        (false, false) => "",
+                    };
                     let reason = reason.as_deref().unwrap_or("waiting");
-                    format!("{reason}, {least}{}", duration(dumped.ns))
+                    format!("{reason}, {about}{}", duration(dumped.ns))
                 }
             };
             of(dumped.thread, &|known| known.state.clone_from(&text));
