@@ -249,6 +249,14 @@ static __always_inline void lose_left_out(struct thread *thread)
 	count_many(LOST_CALLS, count);
 }
 
+// A thousand stacks may be more than the ring has room for, as when a program looks for its
+// libraries in many places: better a call without a stack than none.
+static __always_inline bool has_room_for_stacks(void)
+{
+	return bpf_ringbuf_query(&calls, BPF_RB_AVAIL_DATA) <
+	       bpf_ringbuf_query(&calls, BPF_RB_RING_SIZE) / 2;
+}
+
 // What the stack of a call stands for; `*wanted` says whether to take one. Those that
 // connect take no time of the caller's, and yet somebody will ask who they were.
 static __always_inline __u64 stack_weight(struct thread *thread, __u64 number, __u64 now,
@@ -256,7 +264,8 @@ static __always_inline __u64 stack_weight(struct thread *thread, __u64 number, _
 {
 	__u64 threshold = settings.stack_threshold_ns;
 	bool connects = number == CONNECT;
-	bool takes = (failed || connects) && may_have_stack(thread, now, threshold / 10);
+	bool takes = (failed || connects) && has_room_for_stacks() &&
+		     may_have_stack(thread, now, threshold / 10);
 	__u64 weight;
 
 	if (settings.call_stacks == 2 || duration >= threshold || (connects && takes))

@@ -404,3 +404,20 @@ fn calls_that_begin_after_the_end_are_not_lost() {
         assert!(skipped.is_empty(), "{skipped:?}");
     }
 }
+
+/// Calls that fail have a stack each, which is more than the kernel's buffer has room for when
+/// a program looks for its libraries in many places: stacks are left out then, and no call.
+#[test]
+fn many_calls_that_fail_at_once() {
+    let folders: Vec<String> =
+        (0..25).map(|folder| format!("/none/{}/{folder}", "x".repeat(500))).collect();
+    let path = format!("LD_LIBRARY_PATH={}", folders.join(":"));
+    let program = program_path("callmaker");
+    let command = ["env", &path, text(&program), "calls"];
+    let trace = Recorder::spawn(&[&["-q", "--syscalls", "--"][..], &command].concat()).finish();
+    let contents = trace.contents();
+    assert_eq!(contents.losses(), Vec::<&rz_format::Loss>::new());
+    let failed = contents.calls.iter().filter(|call| (-4095..0).contains(&call.result));
+    assert!(failed.clone().count() > 1000);
+    assert!(failed.filter(|call| call.stack.is_some()).count() > 50);
+}

