@@ -10,6 +10,7 @@ use rz_profile::filter::Moment;
 
 use super::flame::{self, Frame, Step};
 use super::page::{Body, LeadsTo, Page, Row, Tab, Table};
+use crate::render::format::duration;
 use crate::views::tree::TreePage;
 
 /// The first window of a recording that is not over.
@@ -56,7 +57,8 @@ pub(super) struct Places {
     /// Titles of columns.
     pub(super) columns: Vec<Rect>,
     pub(super) body: Rect,
-    pub(super) frames: Vec<(Rect, Vec<String>)>,
+    /// Nodes of the flame graph.
+    pub(super) frames: Vec<(Rect, usize)>,
 }
 
 /// What the view is about, and what was chosen.
@@ -230,7 +232,6 @@ impl App {
 
     /// What part of the recording is shown, in words; nothing of all.
     pub(super) fn part(&self) -> String {
-        use crate::render::format::duration;
         let mut parts = Vec::new();
         match self.window {
             None => parts.extend(self.since_ns.map(|ns| format!("since {}", duration(ns)))),
@@ -324,14 +325,14 @@ impl App {
 
     fn click(&mut self, at: Position) {
         let hit = |places: &[Rect]| places.iter().position(|place| place.contains(at));
+        let frame = self.places.frames.iter().find(|(place, _)| place.contains(at));
+        let path = frame.and_then(|(_, node)| Some(flame::path_of(self.tree()?, *node)));
         if let Some(tab) = hit(&self.places.tabs) {
             self.show_tab(Tab::ALL[tab]);
         } else if let Some(column) = hit(&self.places.columns) {
             self.sort_by(column);
-        } else if let Some((_, path)) =
-            self.places.frames.iter().find(|(place, _)| place.contains(at))
-        {
-            (self.zoom, self.frame) = (path.clone(), path.clone());
+        } else if let Some(path) = path {
+            (self.zoom, self.frame) = (path.clone(), path);
         } else if self.places.body.contains(at) && self.table().is_some() && self.text.is_none() {
             let row = self.first + usize::from(at.y - self.places.body.y);
             match row == self.chosen {

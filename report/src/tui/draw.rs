@@ -9,6 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use rustc_hash::FxHasher;
 
 use super::app::App;
+use super::flame;
 use super::page::{Body, Tab};
 use crate::render::format::{count, counted, duration, percent, percent_of, shorten};
 use crate::render::style::Paint;
@@ -100,7 +101,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
                 KEYS
             }
             Some(Body::Flame(_)) => {
-                flame(screen, body, app);
+                graph(screen, body, app);
                 KEYS_OF_FLAME
             }
             Some(Body::Lines(_)) => {
@@ -282,7 +283,7 @@ fn table(screen: &mut Screen<'_>, area: Rect, app: &mut App) {
 }
 
 /// The flame graph, and below it the function that is chosen.
-fn flame(screen: &mut Screen<'_>, area: Rect, app: &mut App) {
+fn graph(screen: &mut Screen<'_>, area: Rect, app: &mut App) {
     let frames = app.frames(area.width);
     let Some(tree) = app.tree().filter(|_| !frames.is_empty()) else {
         screen.text(area, 1, "no samples: nothing ran, or the filter leaves none", Style::new());
@@ -294,10 +295,11 @@ fn flame(screen: &mut Screen<'_>, area: Rect, app: &mut App) {
     let first = (depth + 1).saturating_sub(height.into());
     let search = app.search.to_lowercase();
     let mut places = Vec::new();
+    let chosen = flame::node_at(tree, &app.frame);
     let mut about = "↓ goes to the first function".to_owned();
     for frame in &frames {
         let node = &tree.nodes[frame.node];
-        let is_chosen = frame.path == app.frame;
+        let is_chosen = chosen == Some(frame.node);
         if is_chosen {
             let share = |weight| percent(percent_of(weight, tree.total.weight));
             let (total, own) = (share(node.total.weight), share(node.self_.weight));
@@ -326,7 +328,7 @@ fn flame(screen: &mut Screen<'_>, area: Rect, app: &mut App) {
         let room = usize::from(frame.width);
         let text = format!("▏{found}{}", shorten(&text, room.saturating_sub(2).max(1)));
         screen.text(place, 0, &format!("{text:room$}"), style);
-        places.push((place, frame.path.clone()));
+        places.push((place, frame.node));
     }
     screen.text(area, height, &about, Style::new().add_modifier(Modifier::BOLD));
     app.places.frames = places;

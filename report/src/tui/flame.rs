@@ -1,11 +1,13 @@
 //! A flame graph in cells: the outermost functions at the top, what they called below.
 
+use std::iter::successors;
+
 use rustc_hash::FxHashMap;
 
 use crate::views::tree::TreePage;
 
 /// A function of the graph, where it is drawn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// Index of the node.
     pub node: usize,
@@ -14,8 +16,6 @@ pub struct Frame {
     /// Its first column, and how many it has.
     pub from: u16,
     pub width: u16,
-    /// Names from the outermost function to this one.
-    pub path: Vec<String>,
 }
 
 /// Where to go from a frame.
@@ -63,6 +63,20 @@ fn follow(tree: &TreePage, below: &Below, path: &[String]) -> Vec<usize> {
     nodes
 }
 
+/// The node that a path of names leads to, if it is there.
+pub fn node_at(tree: &TreePage, path: &[String]) -> Option<usize> {
+    let nodes = follow(tree, &below(tree), path);
+    nodes.last().copied().filter(|_| nodes.len() == path.len())
+}
+
+/// Names from the outermost function to that of a node.
+pub fn path_of(tree: &TreePage, node: usize) -> Vec<String> {
+    let nodes = successors(Some(node), |&node| tree.nodes.get(node)?.parent);
+    let mut path: Vec<String> = nodes.map(|node| name(tree, node).to_owned()).collect();
+    path.reverse();
+    path
+}
+
 /// What is drawn in so many columns of what is below the function that `zoom` leads to: this
 /// function and its callers are as wide as all.
 pub fn layout(tree: &TreePage, zoom: &[String], width: u16) -> Vec<Frame> {
@@ -70,8 +84,7 @@ pub fn layout(tree: &TreePage, zoom: &[String], width: u16) -> Vec<Frame> {
     let mut frames = Vec::new();
     let along = follow(tree, &below, zoom);
     for (depth, &node) in along.iter().enumerate() {
-        let path = zoom[..=depth].to_vec();
-        frames.push(Frame { node, depth, from: 0, width, path });
+        frames.push(Frame { node, depth, from: 0, width });
     }
     let all = match along.last() {
         Some(&node) => tree.nodes[node].total.weight,
@@ -79,25 +92,15 @@ pub fn layout(tree: &TreePage, zoom: &[String], width: u16) -> Vec<Frame> {
     };
     let cells = |weight: u64| (weight as f64 / all.max(1) as f64 * f64::from(width)).round() as u16;
     // Each with what is left of it and has its caller, by weight.
-    let mut pending =
-        vec![(along.last().copied(), 0_u64, along.len(), zoom[..along.len()].to_vec())];
-    while let Some((node, from, depth, path)) = pending.pop() {
+    let mut pending = vec![(along.last().copied(), 0_u64, along.len())];
+    while let Some((node, from, depth)) = pending.pop() {
         let mut at = from;
         for &child in children(&below, node) {
             let end = at.saturating_add(tree.nodes[child].total.weight);
             let (left, right) = (cells(at), cells(end).min(width));
             if right > left {
-                let mut path = path.clone();
-                path.push(name(tree, child).to_owned());
-                let frame = Frame {
-                    node: child,
-                    depth,
-                    from: left,
-                    width: right - left,
-                    path: path.clone(),
-                };
-                frames.push(frame);
-                pending.push((Some(child), at, depth + 1, path));
+                frames.push(Frame { node: child, depth, from: left, width: right - left });
+                pending.push((Some(child), at, depth + 1));
             }
             at = end;
         }

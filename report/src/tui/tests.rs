@@ -1,11 +1,14 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{
+    KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use rz_profile::filter::Moment;
 use rz_profile::model::Profile;
 
 use super::app::App;
 use super::draw;
+use super::flame::path_of;
 use super::page::{Tab, page};
 use crate::fixture::Builder;
 
@@ -87,6 +90,33 @@ fn frames_are_as_wide_as_their_share() {
     assert!(!screen.contains("▏idle") && line(&screen, 4).starts_with("▏parse"), "{screen}");
     press(&mut app, &[KeyCode::Esc, KeyCode::Esc]);
     assert!(shown(&mut app, 60, 10).contains("▏idle"));
+}
+
+#[test]
+fn a_frame_is_clicked() {
+    let (profile, mut app) = (profile(), App::new("t.rz".to_owned(), false));
+    press(&mut app, &[KeyCode::Tab]);
+    show(&mut app, &profile);
+    shown(&mut app, 60, 10);
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    app.mouse(MouseEvent { kind, column: 50, row: 4, modifiers: KeyModifiers::NONE });
+    assert_eq!(app.zoom, ["main", "render"]);
+    let screen = shown(&mut app, 60, 10);
+    assert!(!screen.contains("parse") && screen.contains("10.0% self  render"), "{screen}");
+}
+
+#[test]
+fn a_deep_stack_is_drawn() {
+    let stack = vec!["again"; 20_000].join(";");
+    let profile = Builder::of(&[(&stack, 1)]);
+    let mut app = App::new("t.rz".to_owned(), false);
+    press(&mut app, &[KeyCode::Tab]);
+    show(&mut app, &profile);
+    let innermost = *app.frames(80).last().unwrap();
+    assert_eq!(innermost.depth, 19_999);
+    app.frame = path_of(app.tree().unwrap(), innermost.node);
+    let screen = shown(&mut app, 80, 24);
+    assert!(screen.contains("100.0% total, 100.0% self  again"), "{screen}");
 }
 
 #[test]
