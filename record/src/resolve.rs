@@ -46,7 +46,8 @@ pub(crate) enum Found {
 pub(crate) fn resolve(
     tracker: Tracker,
     parse: fn(&[u8]) -> Option<RawEvent<'_>>,
-    (due_ns, live): (u64, bool),
+    due_ns: u64,
+    live: bool,
     channels: Channels,
     queue: &QueueGauge,
     shared: &Shared,

@@ -333,11 +333,11 @@ fn run(
     };
     let resolver = {
         let (shared, queue) = (Arc::clone(shared), Arc::clone(&queue));
-        let ends = (stop.due_ns(), config.live);
+        let (due_ns, live) = (stop.due_ns(), config.live);
         spawn("resolve", move || {
             let channels =
                 Channels { batches, empty: empty_sender, findings: findings_sender, written };
-            resolve(tracker, attached.parse, ends, channels, &queue, &shared);
+            resolve(tracker, attached.parse, due_ns, live, channels, &queue, &shared);
         })?
     };
     let is_over = || resolver.is_finished();

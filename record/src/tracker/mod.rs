@@ -17,21 +17,20 @@ mod process;
 pub(crate) mod procfs;
 mod python_stack;
 mod stacks;
+mod symbols;
 mod thread_names;
 
-use std::collections::BTreeSet;
 use std::mem::take;
 use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    Allocation, Call, CpuTime, HeapCounts, Loss, LossClass, LossReason, NO_CPU, Note, ProcessFacts,
+    Allocation, Call, CpuTime, HeapCounts, Loss, LossClass, LossReason, NO_CPU, ProcessFacts,
     Record, Sample, StackDefs, StackId, TextDefs, TextInterner, Total, TruncatedReason, Wait,
 };
 
 use crate::config::FactOptions;
 use crate::event::{RawCall, RawEvent, RawStack, RawTotal, RawWait, Source, What};
-use crate::kernel_names;
 use crate::learned::Learned;
 use chunks::Hooked;
 use cpu_times::{CpuTimesRead, Ran};
@@ -466,49 +465,6 @@ impl Tracker {
         left_out.extend(self.threads.values_mut().map(|thread| take(&mut thread.left_out)));
         left_out.iter().for_each(|left_out| self.lose_left_out(left_out, time_ns));
         self.finish_names();
-    }
-
-    /// Adds the names that are for the end of a file.
-    fn finish_names(&mut self) {
-        self.name_kernel_functions();
-        let Stacks { modules, vdso_offsets, .. } = &mut self.stacks;
-        if let Some(module) = modules.vdso().filter(|_| !vdso_offsets.is_empty()) {
-            let symbols = rz_unwind::names::vdso_symbols(vdso_offsets, module);
-            self.add_symbols(symbols, "vDSO functions");
-        }
-        self.finish_generated_code();
-        self.finish_thread_names();
-    }
-
-    /// Adds the names of functions of the kernel that have none yet.
-    fn name_kernel_functions(&mut self) {
-        let Stacks { modules, kernel_addresses, kernel_named, .. } = &mut self.stacks;
-        let addresses: &BTreeSet<u64> =
-            &kernel_addresses.difference(kernel_named).copied().collect();
-        if addresses.is_empty() {
-            return;
-        }
-        kernel_named.extend(addresses);
-        let module = modules.kernel(&mut Vec::new());
-        let symbols = kernel_names::kernel_symbols(addresses, module).or_else(|error| {
-            log::debug!("kernel functions are looked up in their list: {error}");
-            rz_unwind::names::kernel_symbols(addresses, module)
-        });
-        self.add_symbols(symbols, "kernel functions");
-    }
-
-    fn add_symbols(&mut self, symbols: std::io::Result<Vec<Record>>, of: &str) {
-        match symbols {
-            Ok(symbols) => {
-                let tags = &self.policy.program_tags;
-                let named = symbols.into_iter().map(|symbol| kernel_names::own(symbol, tags));
-                self.found.records.extend(named);
-            }
-            Err(error) => {
-                let text = format!("the names of {of} could not be read: {error}");
-                self.found.records.push(Record::Note(Note { text }));
-            }
-        }
     }
 
     fn sample(
