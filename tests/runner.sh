@@ -12,6 +12,10 @@ together='annotate:: bad_input:: bounds:: calls::sums_ consumers:: cpu_times:: d
     merge:: names:: node:: page:: pipes:: python:: quickstart:: rebuilt:: redact:: repair:: rotate::
     rules:: second_reader:: source_maps:: stacks:: tracking:: unprivileged:: workspace::'
 
+# The folders of cargo's libraries: each program of a test would look for its own in them,
+# and calls that fail are recorded too.
+unset LD_LIBRARY_PATH
+
 case ${1##*/} in
     e2e-*)
         tests=$1
