@@ -313,6 +313,8 @@ RECORDS = {
     29: ("CPU times", dict(from_ns=u64, to_ns=u64, complete=boolean)),
     30: ("call data", dict(bytes=u32)),
     31: ("last ran", dict(thread=u32, time_ns=u64)),
+    32: ("function", dict(number=u32, path=text, address=u64, name=text, arguments=list_of(u8),
+                          result=u8)),
 }
 CODE_OBJECT = 28
 
@@ -411,7 +413,7 @@ def read_texts(data):
 
 def read_totals(data):
     t = Table(data, 2**15)
-    return rows(**{"class": t.codes(0, 3)}, thread=t.optional_ids(1), state=t.codes(2, 8),
+    return rows(**{"class": t.codes(0, 4)}, thread=t.optional_ids(1), state=t.codes(2, 8),
                 number=t.optional_ids(3), count=t.column(4), errors=t.column(5),
                 total_ns=t.column(6), min_ns=t.column(7), max_ns=t.column(8),
                 queued_ns=t.column(9), histogram=t.histogram())
@@ -492,6 +494,7 @@ KINDS = {
     0x000B: ("names", read_names),
     0x000C: ("CPU times", read_cpu_times),
     0x000D: ("call data", read_texts),
+    0x000E: ("calls of functions", read_calls),
 }
 DEFINITIONS = ("records", "stacks", "texts", "names", "call data")
 WIDE = ("totals", "heap counts")

@@ -6,7 +6,7 @@
 # how long it takes: one more of them than there are processors runs at a time, as some
 # always wait for a recording to end. Virtual machines take a processor each; with one
 # more, the last one does not run alone.
-together='annotate:: bad_input:: bounds:: calls::sums_ consumers:: cpu_times:: debuginfod::
+together='annotate:: bad_input:: bounds:: called:: calls::sums_ consumers:: cpu_times:: debuginfod::
     diff::pictures_ doctor:: dump:: embed:: endings:: exchange:: facts:: fail_if:: files:: filters::
     fleet:: go:: heap:: hostile:: import:: info:: java:: jit:: json:: launch:: locked_down:: logs::
     merge:: names:: node:: page:: pipes:: python:: quickstart:: rebuilt:: redact:: repair:: rotate::

@@ -76,7 +76,7 @@ struct Args {
     /// `syscalls`, `alloc`, or `wall`, which is cpu and off-cpu in one
     /// [default: cpu; all for pprof, perfetto, csv and otlp]. Folded stacks
     /// count samples of cpu, bytes or objects of memory, and microseconds of
-    /// the others; lcov counts samples
+    /// the others; lcov counts samples, and calls where these were recorded
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
 

@@ -113,6 +113,7 @@ fn name_of_class(class: LossClass) -> &'static str {
         LossClass::Samples => "samples",
         LossClass::Waits => "waits",
         LossClass::Calls => "calls",
+        LossClass::FunctionCalls => "calls of functions",
         LossClass::Totals => "totals",
         LossClass::Allocations => "allocations",
         LossClass::Unknown => "unknown",

@@ -33,6 +33,8 @@ impl BlockKind {
     pub const CPU_TIMES: BlockKind = BlockKind(0x000C);
     /// Definitions of what was copied of memory that system calls were given.
     pub const CALL_DATA: BlockKind = BlockKind(0x000D);
+    /// Calls of functions.
+    pub const FUNCTION_CALLS: BlockKind = BlockKind(0x000E);
 
     /// Whether a reader that does not know this kind must refuse the file.
     pub fn is_critical(self) -> bool {
@@ -59,6 +61,7 @@ impl BlockKind {
             Self::NAMES => "names",
             Self::CPU_TIMES => "CPU times",
             Self::CALL_DATA => "call data",
+            Self::FUNCTION_CALLS => "calls of functions",
             _ => return None,
         })
     }

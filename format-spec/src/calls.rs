@@ -1,4 +1,4 @@
-//! System calls as a table of columns.
+//! Calls of the system and of functions as a table of columns.
 
 use crate::column::{Column, Table, TableWriter, to_u32};
 use crate::error::FormatError;
@@ -10,14 +10,15 @@ use crate::waits::{Seen, optional_u32};
 /// Most rows in a block of calls.
 pub const MAX_CALLS: usize = 1 << 17;
 
-/// A system call.
+/// A system call, or a call of a function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Call {
     /// When it began, in nanoseconds on the trace's clock.
     pub start_ns: u64,
     /// Id of the thread.
     pub thread: u32,
-    /// Its number, as the recording machine numbers system calls.
+    /// Its number, as the recording machine numbers system calls, or of the
+    /// [`Function`](crate::Function).
     pub number: u32,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,

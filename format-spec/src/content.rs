@@ -26,6 +26,8 @@ pub enum Block {
     Waits(Vec<Wait>),
     /// System calls, by thread and number, then time.
     Calls(Vec<Call>),
+    /// Calls of functions, which are laid out as those of the system.
+    FunctionCalls(Vec<Call>),
     /// Definitions of texts.
     Texts(TextDefs),
     /// Definitions of copied memory, by ids of their own; see [`DataPiece`](crate::DataPiece).
@@ -50,7 +52,7 @@ impl Block {
             Block::Stacks(definitions) => definitions.frames.len() + definitions.stacks.len(),
             Block::Samples(rows) => rows.len(),
             Block::Waits(rows) => rows.len(),
-            Block::Calls(rows) => rows.len(),
+            Block::Calls(rows) | Block::FunctionCalls(rows) => rows.len(),
             Block::Texts(definitions) | Block::CallData(definitions) => definitions.texts.len(),
             Block::Totals(rows) => rows.len(),
             Block::Allocations(rows) => rows.len(),

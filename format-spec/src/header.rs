@@ -8,7 +8,7 @@ pub const MAGIC: [u8; 8] = *b"\x89RZ1\r\n\x1a\n";
 /// Major version that this crate reads and writes.
 pub const MAJOR: u16 = 1;
 /// Newest minor version that this crate knows.
-pub const MINOR: u16 = 10;
+pub const MINOR: u16 = 11;
 /// Smallest minor version of a reader that understands merged traces: others
 /// would mix up their hosts.
 const MERGED_MIN_READER: u16 = 3;

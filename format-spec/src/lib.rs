@@ -57,10 +57,11 @@ pub use names::{MAX_NAMES, Name};
 pub use reader::{Reader, read_index, rebuild_index};
 pub use record::{
     AllocationSource, Allocations, Allocator, CallData, CallDetail, Captured, Clock, CodeKind,
-    CodeObject, Cost, CpuTimes, End, EndReason, Event, EventUnit, Exit, Generated, GeneratedLine,
-    Host, LastRan, Limit, Loss, LossClass, LossReason, Mapping, Module, ModuleKind, NO_CPU,
-    NO_LIMIT, Named, Note, OfSource, OpenFile, Positions, Process, ProcessFacts, Record, Recording,
-    Redaction, Runtime, Segment, Source, Symbol, Thread, ThreadName, WorkingDirectory,
+    CodeObject, Cost, CpuTimes, End, EndReason, Event, EventUnit, Exit, Function, Generated,
+    GeneratedLine, Host, LastRan, Limit, Loss, LossClass, LossReason, Mapping, Module, ModuleKind,
+    NO_CPU, NO_LIMIT, Named, Note, OfSource, OpenFile, Positions, Process, ProcessFacts, Record,
+    Recording, Redaction, Runtime, Segment, Source, Symbol, Thread, ThreadName, ValueKind,
+    WorkingDirectory,
 };
 pub use samples::Sample;
 pub use stacks::{

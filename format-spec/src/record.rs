@@ -7,6 +7,7 @@
 //! be appended to a record and records may be added without breaking anyone.
 
 mod code;
+mod function;
 mod process;
 mod recording;
 mod runtime;
@@ -15,6 +16,7 @@ use crate::error::FormatError;
 use crate::varint::{read_bytes, read_varint, write_varint};
 
 pub use code::*;
+pub use function::*;
 pub use process::*;
 pub use recording::*;
 pub use runtime::*;
@@ -93,6 +95,8 @@ pub enum Record {
     CallData(CallData),
     /// When a thread had been on a CPU last before the recording.
     LastRan(LastRan),
+    /// A function whose calls were recorded.
+    Function(Function),
 }
 
 /// Writes the two directions between tags and record types, so that they
@@ -173,6 +177,7 @@ tagged! {
     29 => CpuTimes,
     30 => CallData,
     31 => LastRan,
+    32 => Function,
 }
 
 fn config() -> impl bincode::config::Config {
@@ -240,7 +245,7 @@ mod tests {
     fn kinds_have_names() {
         let kind = Record::Note(Note::default()).kind();
         assert!(kind == "Note" && Record::KINDS.contains(&kind));
-        assert_eq!(Record::KINDS.len(), 31);
+        assert_eq!(Record::KINDS.len(), 32);
     }
 
     #[test]

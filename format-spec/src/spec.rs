@@ -126,7 +126,7 @@ fn a_difference_is_found() {
     // A table in another place, and one more.
     check("## 7. Samples", "## 7. Records");
     check(
-        "## 19. Versions",
+        "## 20. Versions",
         "## 18. New\n\n| column | field | if absent |\n|---|---|---|\n| 0 | new | 0 |\n",
     );
 }

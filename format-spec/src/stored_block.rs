@@ -75,6 +75,7 @@ impl StoredBlock {
     pub fn decode(&self) -> Result<Block, Damage> {
         let decoded = self.decompress(&mut Vec::new()).and_then(|payload| match self.header.kind {
             BlockKind::CALLS => Ok(Block::Calls(decode_calls(payload)?)),
+            BlockKind::FUNCTION_CALLS => Ok(Block::FunctionCalls(decode_calls(payload)?)),
             _ => self.decode_payload(payload),
         });
         decoded.map_err(|cause| self.damaged(&cause))
@@ -87,6 +88,9 @@ impl StoredBlock {
         let decoded = self.decompress(raw).and_then(|payload| match self.header.kind {
             BlockKind::CALLS => {
                 Ok(Block::Calls(decode_bare_calls(payload, std::mem::take(calls))?))
+            }
+            BlockKind::FUNCTION_CALLS => {
+                Ok(Block::FunctionCalls(decode_bare_calls(payload, Vec::new())?))
             }
             _ => self.decode_payload(payload),
         });

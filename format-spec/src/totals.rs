@@ -33,6 +33,8 @@ pub enum TotalClass {
     Calls,
     /// Requests submitted to an io_uring; these have no times.
     IoUring,
+    /// Calls of functions.
+    Functions,
     /// A class that this crate does not know.
     Unknown,
 }
@@ -42,6 +44,7 @@ coded! {
     0 => Waits,
     1 => Calls,
     2 => IoUring,
+    3 => Functions,
 }
 
 /// What one thread did of one kind. There may be several of the same thread
@@ -54,8 +57,8 @@ pub struct Total {
     pub thread: Option<u32>,
     /// State of the thread, of a wait.
     pub state: WaitState,
-    /// System call that it is, or in which the thread waited; for io_uring,
-    /// the operation code.
+    /// System call or function that it is, or system call in which the thread waited; for
+    /// io_uring, the operation code.
     pub number: Option<u32>,
     /// How many there were.
     pub count: u64,

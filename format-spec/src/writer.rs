@@ -169,12 +169,21 @@ impl<W: Write> TraceWriter<W> {
 
     /// Writes system calls, in whatever order; they are sorted in place.
     pub fn write_calls(&mut self, calls: &mut [Call]) -> Result<(), FormatError> {
+        self.write_calls_of(BlockKind::CALLS, calls)
+    }
+
+    /// The same of functions.
+    pub fn write_function_calls(&mut self, calls: &mut [Call]) -> Result<(), FormatError> {
+        self.write_calls_of(BlockKind::FUNCTION_CALLS, calls)
+    }
+
+    fn write_calls_of(&mut self, kind: BlockKind, calls: &mut [Call]) -> Result<(), FormatError> {
         for calls in calls.chunks_mut(MAX_CALLS) {
             let end = |call: &Call| call.start_ns.saturating_add(call.duration_ns);
             let times = calls.iter().map(|call| (call.start_ns, end(call)));
             let Some((first, last)) = span(times) else { continue };
             let rows = calls.len();
-            self.write_block(BlockKind::CALLS, (first, last), rows, &encode_calls(calls))?;
+            self.write_block(kind, (first, last), rows, &encode_calls(calls))?;
         }
         Ok(())
     }

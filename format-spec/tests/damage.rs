@@ -28,7 +28,7 @@ fn good_blocks() -> Vec<Block> {
 
 /// The traces of released versions, and how many blocks they have: each version's has what the
 /// one before has, and then more.
-const VECTORS: [(&[u8], usize); 11] = [
+const VECTORS: [(&[u8], usize); 12] = [
     (include_bytes!("../vectors/v1.0/small.rz"), 6),
     (include_bytes!("../vectors/v1.1/small.rz"), 11),
     (include_bytes!("../vectors/v1.2/small.rz"), 14),
@@ -40,6 +40,7 @@ const VECTORS: [(&[u8], usize); 11] = [
     (include_bytes!("../vectors/v1.8/small.rz"), 26),
     (include_bytes!("../vectors/v1.9/small.rz"), 29),
     (include_bytes!("../vectors/v1.10/small.rz"), 30),
+    (include_bytes!("../vectors/v1.11/small.rz"), 33),
 ];
 
 #[test]
@@ -50,7 +51,7 @@ fn every_vector_of_a_released_version_stays_readable() {
         assert_eq!(damage, []);
         assert_eq!(blocks, good[..count]);
     }
-    assert_eq!(good.len(), 30);
+    assert_eq!(good.len(), 33);
 }
 
 /// Eighteen blocks of 2²⁰ samples each, in 62 bytes; 2²⁴ and a few may be there.
@@ -150,7 +151,7 @@ fn a_damaged_block_is_skipped_and_reported() {
 fn the_written_index_equals_the_rebuilt_one() {
     let trace = common::small_trace();
     let written = read_index(&mut Cursor::new(&trace)).unwrap();
-    assert_eq!(written.len(), 30);
+    assert_eq!(written.len(), 33);
     assert_eq!(written, rebuild_index(&mut Cursor::new(&trace)).unwrap());
     let cut = &trace[..trace.len() - 3];
     assert_eq!(written, read_index(&mut Cursor::new(cut)).unwrap());

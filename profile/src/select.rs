@@ -163,6 +163,7 @@ fn remedy(wanted: &EventName) -> &'static str {
     match wanted.kind {
         Some(EventKind::OffCpu | EventKind::Wall) => ": record with rec --off-cpu",
         Some(EventKind::Syscalls) => ": record with rec --syscalls",
+        Some(EventKind::Functions) => ": record with rec --call",
         Some(EventKind::Alloc) => ": record with rec --alloc",
         Some(EventKind::Cpu | EventKind::Growth | EventKind::Other) | None => "",
     }

@@ -18,6 +18,8 @@ struct settings {
 	__u64 stack_threshold_ns;	// of waits and calls
 	__u64 slower_than_ns;		// calls that take less are only counted
 	__u64 alloc_interval;		// bytes between sampled allocations; 0 for all
+	__u32 functions;		// whether calls of any are recorded
+	__u32 unused;
 };
 
 // Set at any time.
@@ -44,6 +46,7 @@ enum kind {
 	KIND_FAULT = 0x1006,		// laid out as a sample
 	KIND_RAN = 0x1007,
 	KIND_CALL_DATA = 0x1008,	// pieces, as the format has them
+	KIND_FUNCTION_CALL = 0x1009,	// laid out as a call in full
 };
 
 // How much of a wait or call was seen.
@@ -54,7 +57,7 @@ enum kind {
 enum wait_state { PREEMPTED, SLEEPING, BLOCKED, IO, STOPPED, THROTTLED, MEMORY, GIL };
 
 // Values of the format's TotalClass.
-enum total_class { TOTAL_WAITS, TOTAL_CALLS, TOTAL_IO_URING };
+enum total_class { TOTAL_WAITS, TOTAL_CALLS, TOTAL_IO_URING, TOTAL_FUNCTIONS };
 
 // Starts every record.
 struct head {
@@ -238,6 +241,18 @@ struct data_info {
 	struct data_of of[DATA_ARGUMENTS];
 };
 
+// Functions whose calls are recorded, at most, and how deep in each other on a stack.
+#define MAX_FUNCTIONS 256
+#define MAX_DEPTH 64
+#define MAX_TEXT 127
+
+// What is read of a function's arguments, and of its result.
+struct function_info {
+	__u8 text_arg[2];		// plus one; 0 for none
+	__u8 text_result;		// in which text, plus one; 0 for none
+	__u8 stepped;			// the probed instruction takes a single step
+};
+
 // Functions of allocators, by what they take and give back. With a probe comes
 // one of these.
 enum alloc_function {
@@ -295,7 +310,7 @@ struct heap_counts_record {
 	struct heap_counts counts;
 };
 
-// How often probes were hit.
+// How often probes were hit, of allocators and of functions.
 enum hit { HIT_ENTRY, HIT_RETURN, HIT_STEPPED, HITS };
 
 // What is counted per CPU: first, what could not be handed over.
@@ -307,6 +322,8 @@ enum count {
 	LOST_ALLOCATIONS,
 	LOST_OBJECTS,			// for want of room in the table of them
 	LOST_SKIPPED,			// calls whose end no program has seen
+	LOST_FUNCTION_CALLS,
+	LOST_DEEP_CALLS,		// of functions, deeper in each other than is kept
 	NEW_TOTALS,			// rows of sums that were begun
 	COUNTS
 };

@@ -47,6 +47,25 @@ struct kept_caller {
 	__u64 address;
 };
 
+// A function that a thread has entered, and not left as far as that was seen.
+struct entered {
+	__u64 since;
+	struct kept_caller caller;
+	__u64 ip;			// of the probe
+	__u64 args[6];
+	__u32 function;
+	__u32 unused;
+};
+
+// What a thread has entered, outermost first; goes away with it.
+struct calling {
+	__u32 depth;
+	__u32 unused;
+	__u64 credit;			// time in functions until the next stack
+	struct kept_caller returned;	// of the last one that returned
+	struct entered entered[MAX_DEPTH];
+};
+
 // What is known of a recorded thread; goes away with it.
 struct thread {
 	__u64 epoch;			// see struct total_key
@@ -113,6 +132,13 @@ struct {
 	__type(key, int);
 	__type(value, struct thread);
 } threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct calling);
+} callings SEC(".maps");
 #endif
 
 static __always_inline void count_many(__u32 what, __u64 number)

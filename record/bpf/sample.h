@@ -15,6 +15,7 @@ static __always_inline void leave_probes(struct where *where, struct task_struct
 	if (thread) {
 		leave_emulation(where, thread);
 		leave_trampoline(where, task, thread);
+		leave_function_trampoline(where, task);
 	}
 }
 
@@ -30,7 +31,8 @@ static __always_inline void hide_probes(struct where *where, __u8 *stack,
 static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct task_struct *task,
 				       __u32 kind, struct sample *sample, __u8 *stack)
 {
-	struct thread *thread = settings.allocations ? known_thread(task) : NULL;
+	bool has_probes = settings.allocations || settings.functions;
+	struct thread *thread = has_probes ? known_thread(task) : NULL;
 	__u64 length, python = begin_stack(&sample->where, stack, task);
 
 	stack += python;
@@ -45,7 +47,7 @@ static __always_inline int take_sample(struct bpf_perf_event_data *ctx, struct t
 				length_of(bpf_get_stack(ctx, stack, MAX_KERNEL_BYTES, 0));
 		fill_entry_registers(&sample->where, task);
 	}
-	if (settings.allocations)
+	if (has_probes)
 		leave_probes(&sample->where, task, thread);
 	length = append_user_stack(&sample->where, stack, task);
 	if (settings.allocations)

@@ -139,6 +139,7 @@ static __always_inline __u64 append_user_stack(struct where *where, __u8 *stack,
 	if (kernel > MAX_KERNEL_BYTES)
 		return 0;
 	where->user_bytes = copy_user_stack(stack + kernel, where, task);
+	restore_function_callers(where, stack, task);
 	return kernel + where->user_bytes;
 }
 

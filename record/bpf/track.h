@@ -48,6 +48,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	thread->epoch = bpf_ktime_get_ns();
 	forget_allocator(task, thread);
+	forget_functions(task);
 	bpf_probe_read_kernel_str(thread->program, sizeof(thread->program),
 				  FIELD(binprm, filename));
 	return 0;

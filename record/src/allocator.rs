@@ -11,11 +11,12 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use object::elf::{PF_X, PT_INTERP, PT_LOAD, STB_GLOBAL, STB_WEAK, STT_FUNC};
+use object::elf::{PT_INTERP, STB_GLOBAL, STB_WEAK, STT_FUNC};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSymbol, ObjectSymbolTable, ReadCache, SymbolFlags};
 
 use crate::arch::probe_point::{self, ARGUMENT_0, ARGUMENT_1, ARGUMENT_2, LOOK_AT};
+use crate::code_parts::{CodeParts, Elf};
 use crate::tracker::link_map;
 use crate::tracker::procfs::{self, MapEntry};
 
@@ -236,7 +237,8 @@ fn read(pid: u32, map: &MapEntry, maps: &[MapEntry]) -> io::Result<Option<Found>
             bytes
         };
         let (functions, is_malloc) = symbols.functions(is_mapped, code);
-        let bias = symbols.address_of(map.file_offset).map_or(0, |at| map.start.wrapping_sub(at));
+        let bias =
+            symbols.parts.address_of(map.file_offset).map_or(0, |at| map.start.wrapping_sub(at));
         let file = AllocatorFile {
             path: map.path.clone(),
             opened: path,
@@ -254,21 +256,13 @@ fn read(pid: u32, map: &MapEntry, maps: &[MapEntry]) -> io::Result<Option<Found>
 struct Symbols {
     /// Name and address of each function that others can call.
     functions: Vec<(String, u64)>,
-    /// Executable parts: address, offset in the file, length.
-    parts: Vec<(u64, u64, u64)>,
+    parts: CodeParts,
 }
 
 impl Symbols {
-    fn of<'d>(elf: &ElfFile64<'d, Endianness, &'d ReadCache<File>>) -> Self {
+    fn of(elf: &Elf<'_>) -> Self {
         let endian = elf.endian();
         let headers = elf.elf_program_headers();
-        let parts = headers
-            .iter()
-            .filter(|header| {
-                header.p_type(endian) == PT_LOAD && header.p_flags(endian).contains(PF_X)
-            })
-            .map(|h| (h.p_vaddr(endian), h.p_offset(endian), h.p_filesz(endian)))
-            .collect();
         let is_static = headers.iter().all(|header| header.p_type(endian) != PT_INTERP)
             && elf.dynamic_symbol_table().is_none_or(|table| table.symbols().next().is_none());
         let is_function = |flags| match flags {
@@ -299,18 +293,7 @@ impl Symbols {
                 });
             }
         }
-        Symbols { functions, parts }
-    }
-
-    /// The address that an offset in the file has, before it is loaded.
-    fn address_of(&self, file_offset: u64) -> Option<u64> {
-        // A mapping begins at a page, a part anywhere in it.
-        let page = |offset: u64| offset & !0xfff;
-        let part = self
-            .parts
-            .iter()
-            .find(|(_, offset, length)| (page(*offset)..offset + length).contains(&file_offset));
-        part.map(|(address, offset, _)| address.wrapping_sub(*offset).wrapping_add(file_offset))
+        Symbols { functions, parts: CodeParts::of(elf) }
     }
 
     /// The functions to watch, and whether they have the C library's names.
@@ -337,11 +320,7 @@ impl Symbols {
                 None => None,
             };
             let Some(what) = known else { continue };
-            let part = self.parts.iter().find(|(start, _, length)| {
-                (*start..start.saturating_add(*length)).contains(address)
-            });
-            let Some((start, offset, _)) = part else { continue };
-            let begin = address - start + offset;
+            let Some(begin) = self.parts.offset_of(*address) else { continue };
             let place = probe_point::find(&code(begin), what.arguments());
             let (file_offset, is_stepped) = (begin + place.unwrap_or(0) as u64, place.is_none());
             if is_mapped(file_offset) && !functions.iter().any(|f| f.file_offset == file_offset) {
@@ -434,7 +413,7 @@ mod tests {
             let at = |(number, name): (usize, &&str)| ((*name).to_owned(), 0x1000 + number as u64);
             let symbols = Symbols {
                 functions: names.iter().enumerate().map(at).collect(),
-                parts: vec![(0x1000, 0, 0x1000)],
+                parts: CodeParts::one(0x1000, 0, 0x1000),
             };
             let (functions, is_plain) = symbols.functions(|_| true, |_| vec![0x55]);
             let functions: Vec<(u64, What)> =

@@ -61,6 +61,8 @@ pub(crate) struct Attached {
     pub(crate) pids: Vec<u32>,
     /// The files whose functions processes allocate with, by pid.
     pub(crate) allocators: Vec<(u32, String)>,
+    /// Functions whose calls are recorded.
+    pub(crate) functions: Vec<rz_format::Function>,
     /// Whom event numbers belong to, if events are opened on threads.
     pub(crate) sources: FxHashMap<u64, Source>,
     /// Bytes that are copied of each buffer that system calls are given; 0 for none.

@@ -63,6 +63,8 @@ pub fn check(types: Option<PathBuf>, pids: &[u32]) -> io::Result<Vec<Ability>> {
         waits: false,
         calls: None,
         allocations: None,
+        functions: Default::default(),
+        function_limit_percent: 0,
         stack_threshold_ns: 1_000_000,
         types,
     };

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
-    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, Keep, Limits,
-    MAX_DATA_BYTES, Rotation, Target, TierChoice,
+    AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, FunctionSpec,
+    Keep, Limits, MAX_DATA_BYTES, Rotation, Target, TierChoice,
 };
 use values::{
     Amount, Numbers, distinct, parse_amount, parse_duration, parse_interval, parse_memory,
@@ -158,6 +158,22 @@ pub(crate) struct Arguments {
           help_heading = "More than samples")]
     alloc_limit: u32,
 
+    /// Record every call of a function: when, how long, what it is given and returns, and
+    /// stacks in proportion to time. FUNCTION is [FILE:]NAME as the linker has it, with `*`
+    /// for anything, and says, if you like, what its arguments and its result are:
+    /// 'libssl:SSL_write(ptr, ptr, int) -> int'. There are ptr, str, int, uint, long, ulong,
+    /// size, bool and char. May be given more than once
+    #[arg(long, value_name = "FUNCTION", conflicts_with_all = ["all", "check", "dump", "probes"],
+          help_heading = "More than samples")]
+    call: Vec<FunctionSpec>,
+
+    /// Record calls of functions only while that costs their processes less than so many
+    /// percent of one CPU (about 1.6 us for each call, by kernel probes)
+    #[arg(long, value_name = "PERCENT", default_value_t = 5, requires = "call",
+          value_parser = clap::value_parser!(u32).range(1..=100_000),
+          help_heading = "More than samples")]
+    call_limit: u32,
+
     /// Waits and calls that take so long get a stack each; of shorter ones, one
     /// gets a stack for so much of their time [default: 1ms, or 10ms with --rotate]
     #[arg(long, value_name = "TIME", value_parser = parse_duration,
@@ -273,6 +289,7 @@ Examples:
   rec -p 4242 --off-cpu            where its threads wait, too
   rec -p 4242 --syscalls=network,!poll --slower-than 1ms
   rec -p 4242 --syscalls --syscall-data=100   with what is read and written
+  rec -p 4242 --call 'libssl:SSL_write(ptr, ptr, int) -> int'   every call of a function
   rec -p 4242 --alloc              who allocates, a sample for each 512K
   rec --dump -p 4242               what all of its threads are doing now
   rec --live -p 4242 --off-cpu     look at it while it is recorded; q ends that
@@ -376,6 +393,8 @@ impl Arguments {
             waits: self.off_cpu || self.dump,
             last_ran: self.dump,
             calls,
+            functions: self.call,
+            function_limit_percent: self.call_limit,
             facts: FactOptions { args: self.args, values: self.env },
             allocations: self
                 .alloc

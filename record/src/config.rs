@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rz_format::{CallDetail, EndReason};
 
+use crate::function_spec::FunctionSpec;
+
 /// Most bytes of stack that can be copied: a perf record has at most 64 KiB, and
 /// something else in it, too.
 pub const MAX_STACK_BYTES: u32 = 63 << 10;
@@ -46,6 +48,10 @@ pub struct Config {
     pub last_ran: bool,
     /// What to record of system calls; `None` for nothing.
     pub calls: Option<CallOptions>,
+    /// Functions whose calls are recorded.
+    pub functions: Vec<FunctionSpec>,
+    /// Percent of a CPU that recording calls of functions may take from their processes.
+    pub function_limit_percent: u32,
     /// What to record of processes besides what is always recorded.
     pub facts: FactOptions,
     /// What to record of allocations; `None` for nothing.
@@ -220,6 +226,8 @@ pub struct Summary {
     pub waits: u64,
     /// System calls written.
     pub calls: u64,
+    /// Calls of functions written.
+    pub function_calls: u64,
     /// Allocations, and objects freed, that were written.
     pub allocations: u64,
     /// Stacks that were not followed to their root.

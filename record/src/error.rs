@@ -2,6 +2,7 @@
 
 use crate::alloc::HookError;
 use crate::bpf::BpfError;
+use crate::functions::FunctionError;
 use crate::output::OutputError;
 use crate::perf::AttachError;
 
@@ -26,6 +27,12 @@ pub enum RecordError {
     /// Allocations of all processes.
     #[error("--alloc with --all would slow down every process: name some with -p")]
     AllocationsOfAll,
+    /// Functions of all processes.
+    #[error("--call with --all would slow down every process: name some with -p")]
+    FunctionsOfAll,
+    /// Functions that cannot be probed.
+    #[error(transparent)]
+    Functions(#[from] FunctionError),
     /// Data of calls that are only counted.
     #[error("--syscall-data with --syscalls=summary has no calls to go with: leave out summary")]
     DataOfTotals,

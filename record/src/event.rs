@@ -49,6 +49,9 @@ impl RawEvent<'_> {
                 Some((LossClass::Waits, 1, self.time_ns.saturating_sub(wait.duration_ns)))
             }
             What::Called(call) => Some((LossClass::Calls, call.count, call.start_ns)),
+            What::FunctionCalled(call) => {
+                Some((LossClass::FunctionCalls, call.count, call.start_ns))
+            }
             // Without it, the call is there all the same.
             What::CallData(_) => Some((LossClass::Calls, 0, self.time_ns)),
             What::Allocated(_) => Some((LossClass::Allocations, 1, self.time_ns)),
@@ -81,6 +84,8 @@ pub(crate) enum What<'a> {
     Waited(RawWait<'a>),
     /// A system call returned, or is looked at before it did.
     Called(RawCall<'a>),
+    /// A function returned whose calls are recorded.
+    FunctionCalled(RawCall<'a>),
     /// What the call was given that the event's thread returns from next: pieces, as the
     /// format has them.
     CallData(&'a [u8]),
@@ -167,7 +172,7 @@ pub(crate) struct RawWait<'a> {
     pub(crate) place: RawStack<'a>,
 }
 
-/// A system call that ends with the event; see [`rz_format::Call`].
+/// A call of the system or a function that ends with the event; see [`rz_format::Call`].
 #[derive(Debug)]
 pub(crate) struct RawCall<'a> {
     /// When it began.

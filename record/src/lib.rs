@@ -14,6 +14,7 @@ mod capture;
 mod check;
 mod chunk;
 mod code_objects;
+mod code_parts;
 mod config;
 mod confinement;
 mod cost;
@@ -22,6 +23,8 @@ mod descriptors;
 mod error;
 mod event;
 mod exports;
+mod function_spec;
+mod functions;
 mod header;
 mod host;
 mod hotspot;
@@ -64,6 +67,8 @@ pub use config::{
     MAX_STACK_BYTES, Progress, Rotation, Summary, Target, TierChoice,
 };
 pub use error::RecordError;
+pub use function_spec::FunctionSpec;
+pub use functions::FunctionError;
 pub use host::release;
 pub use output::OutputError;
 pub use perf::AttachError;

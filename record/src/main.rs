@@ -212,13 +212,14 @@ fn print_summary(summary: &Summary) {
         number => format!(" {number} {what},"),
     };
     let (waits, calls) = (count(summary.waits, "waits"), count(summary.calls, "calls"));
+    let functions = count(summary.function_calls, "calls of functions");
     let allocations = count(summary.allocations, "allocation events");
     let files = match summary.files {
         0 | 1 => String::new(),
         files => format!("{files} files, "),
     };
     say(format_args!(
-        "{}: {files}{}, {} samples,{waits}{calls}{allocations}{truncated} {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
+        "{}: {files}{}, {} samples,{waits}{calls}{functions}{allocations}{truncated} {} lost, {}, recorder {:.2} s CPU, {} peak{why}\n",
         one_line(summary.path.display()),
         bytes(summary.file_size),
         summary.samples,

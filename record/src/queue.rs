@@ -40,7 +40,7 @@ impl Room {
     fn for_events(self, class: LossClass) -> usize {
         self.eighth
             * match class {
-                LossClass::Calls | LossClass::Allocations => 4,
+                LossClass::Calls | LossClass::FunctionCalls | LossClass::Allocations => 4,
                 LossClass::Waits => 5,
                 LossClass::Samples | LossClass::Totals | LossClass::Unknown => 6,
             }

@@ -423,10 +423,16 @@ fn wait_for_end(
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         watch(Progress {
             elapsed,
-            events: [&shared.samples, &shared.waits, &shared.calls, &shared.allocations]
-                .map(count)
-                .iter()
-                .sum(),
+            events: [
+                &shared.samples,
+                &shared.waits,
+                &shared.calls,
+                &shared.function_calls,
+                &shared.allocations,
+            ]
+            .map(count)
+            .iter()
+            .sum(),
             lost: count(&shared.lost),
             file_size: count(&shared.written),
         });
@@ -479,6 +485,7 @@ fn first_records(config: &Config, pids: &[u32], attached: &Attached, start_ns: u
     if attached.data_bytes > 0 {
         records.push(Record::CallData(CallData { bytes: attached.data_bytes }));
     }
+    records.extend(attached.functions.iter().cloned().map(Record::Function));
     let note = |text: &String| Record::Note(Note { text: text.clone() });
     records.extend(attached.notes.iter().map(note));
     records

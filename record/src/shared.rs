@@ -27,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) samples: AtomicU64,
     pub(crate) waits: AtomicU64,
     pub(crate) calls: AtomicU64,
+    pub(crate) function_calls: AtomicU64,
     pub(crate) allocations: AtomicU64,
     truncated: AtomicU64,
     pub(crate) too_deep: AtomicU64,
@@ -71,6 +72,7 @@ impl Shared {
         self.samples.store(counts.samples, Ordering::Relaxed);
         self.waits.store(counts.waits, Ordering::Relaxed);
         self.calls.store(counts.calls, Ordering::Relaxed);
+        self.function_calls.store(counts.function_calls, Ordering::Relaxed);
         self.allocations.store(counts.allocations, Ordering::Relaxed);
         self.truncated.store(counts.truncated, Ordering::Relaxed);
         self.too_deep.store(counts.too_deep, Ordering::Relaxed);
@@ -126,6 +128,7 @@ impl Shared {
             samples: count(&self.samples),
             waits: count(&self.waits),
             calls: count(&self.calls),
+            function_calls: count(&self.function_calls),
             allocations: count(&self.allocations),
             truncated: count(&self.truncated),
             lost: count(&self.lost) + count(&self.unwritten),

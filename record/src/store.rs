@@ -263,6 +263,7 @@ fn write(
     writer.write_samples(&mut found.samples)?;
     writer.write_waits(&mut found.waits)?;
     writer.write_calls(&mut found.calls)?;
+    writer.write_function_calls(&mut found.function_calls)?;
     writer.write_totals(now_ns, &mut found.totals)?;
     writer.write_allocations(&found.allocations)?;
     writer.write_heap_counts(&mut found.heap_counts)?;
@@ -272,11 +273,13 @@ fn write(
 /// Leaves out all rows but sums, of which there are few, and says so. Returns how many
 /// events that are.
 fn leave_out_events(found: &mut Findings) -> u64 {
-    let Findings { samples, waits, calls, allocations, .. } = found;
-    let times: [(LossClass, Vec<(u64, u64)>); 4] = [
+    let Findings { samples, waits, calls, function_calls, allocations, .. } = found;
+    let of_call = |row: rz_format::Call| (row.start_ns, row.count);
+    let times: [(LossClass, Vec<(u64, u64)>); 5] = [
         (LossClass::Samples, samples.drain(..).map(|row| (row.time_ns, 1)).collect()),
         (LossClass::Waits, waits.drain(..).map(|row| (row.end_ns, 1)).collect()),
-        (LossClass::Calls, calls.drain(..).map(|row| (row.start_ns, row.count)).collect()),
+        (LossClass::Calls, calls.drain(..).map(of_call).collect()),
+        (LossClass::FunctionCalls, function_calls.drain(..).map(of_call).collect()),
         (LossClass::Allocations, allocations.drain(..).map(|row| (row.time_ns, 1)).collect()),
     ];
     let losses = times.into_iter().filter_map(|(class, rows)| {

@@ -1,14 +1,19 @@
 //! Which of the tiers records.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rz_format::CallDetail;
 
+use crate::alloc::executed;
 use crate::bpf::{self, BpfError};
 use crate::capture::Attached;
 use crate::config::{CallOptions, Config, Target, TierChoice};
 use crate::error::RecordError;
+use crate::functions;
 use crate::perf::{self, AttachError, Targets};
 
 /// Attaches by the tier that was asked for, or by the best one there is.
@@ -25,16 +30,28 @@ pub(crate) fn attach(
     if config.allocations.is_some() && matches!(config.target, Target::Machine) {
         return Err(RecordError::AllocationsOfAll);
     }
+    if !config.functions.is_empty() && matches!(config.target, Target::Machine) {
+        return Err(RecordError::FunctionsOfAll);
+    }
     let only_counts = |calls: &CallOptions| calls.detail == CallDetail::Totals;
     if config.calls.as_ref().is_some_and(|calls| only_counts(calls) && calls.data_bytes > 0) {
         return Err(RecordError::DataOfTotals);
     }
     // A program that is started reports its own.
     let allocations = config.allocations.filter(|_| matches!(config.target, Target::Processes(_)));
+    let program = match &config.target {
+        Target::Program(command) => {
+            executed(command).pop().or_else(|| command.first().map(PathBuf::from))
+        }
+        Target::Processes(_) | Target::Threads(_) | Target::Machine => None,
+    };
+    let functions = functions::find(&config.functions, pids, program.as_deref())?;
     let needs_bpf = if config.waits {
         Some("--off-cpu")
     } else if config.calls.is_some() {
         Some("--syscalls")
+    } else if !config.functions.is_empty() {
+        Some("--call")
     } else if allocations.is_some() {
         Some("--alloc of a running process")
     } else if matches!(config.target, Target::Machine) {
@@ -58,6 +75,8 @@ pub(crate) fn attach(
             waits: config.waits,
             calls: config.calls.clone(),
             allocations,
+            functions: Arc::new(functions),
+            function_limit_percent: config.function_limit_percent,
             stack_threshold_ns: config.stack_threshold_ns,
             types: config.types.clone(),
         };

@@ -16,7 +16,7 @@ use rz_command::stdin::{self, is_stdin};
 use rz_command::symbols::Symbols;
 use rz_profile::filter::Filter;
 use rz_profile::heap::{HeapOptions, Metric};
-use rz_profile::model::{ALLOC, EventKind, OFF_CPU, SYSCALLS, WALL};
+use rz_profile::model::{ALLOC, EventKind, FUNCTIONS, OFF_CPU, SYSCALLS, WALL};
 use rz_profile::select::EventName;
 use rz_report::condition::Condition;
 use rz_report::diff::DiffOptions;
@@ -26,6 +26,7 @@ use rz_report::model::top::SortBy;
 use rz_report::model::trees::Direction;
 use rz_report::render::change_color::Width;
 use rz_report::views::annotate::{AnnotateOptions, SourcePlaces};
+use rz_report::views::functions::FunctionListOptions;
 use rz_report::views::heap::sites::{SiteKind, SortSites};
 use rz_report::views::info::InfoOptions;
 use rz_report::views::list::ListOptions;
@@ -108,6 +109,8 @@ pub enum View {
     Info(InfoOptions),
     /// Every system call.
     List(ListOptions),
+    /// Every call of a function.
+    FunctionList(FunctionListOptions),
 }
 
 /// What is shown of samples and sums.
@@ -133,6 +136,13 @@ pub enum SampleView {
     Annotated(AnnotateOptions),
     /// Sums of system calls.
     Syscalls {
+        /// What they are sorted by.
+        by: SortCalls,
+        /// How many threads to list.
+        threads: usize,
+    },
+    /// Sums of calls of functions.
+    Functions {
         /// What they are sorted by.
         by: SortCalls,
         /// How many threads to list.
@@ -210,6 +220,8 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     let view = if args.info {
         let (processes, rows) = (args.limit.unwrap_or(10), args.limit.unwrap_or(25));
         View::Info(InfoOptions { processes, rows })
+    } else if args.list && args.calls {
+        View::FunctionList(FunctionListOptions { tail: args.tail, tree: args.tree })
     } else if args.list {
         View::List(ListOptions { tail: args.tail, errors: args.errors })
     } else {
@@ -239,12 +251,17 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     let compares_sums = !args.diff.is_empty()
         && match kind {
             Some(EventKind::Syscalls) => true,
-            Some(EventKind::OffCpu) => !matches!(args.by, Some(By::Errors)),
+            Some(EventKind::OffCpu | EventKind::Functions) => !matches!(args.by, Some(By::Errors)),
             _ => false,
         };
     let by = sort_functions(args.by, &view, compares_sums)?;
-    let chosen =
-        [(args.off_cpu, OFF_CPU), (args.wall, WALL), (args.syscalls, SYSCALLS), (args.heap, ALLOC)];
+    let chosen = [
+        (args.off_cpu, OFF_CPU),
+        (args.wall, WALL),
+        (args.syscalls, SYSCALLS),
+        (args.calls, FUNCTIONS),
+        (args.heap, ALLOC),
+    ];
     let chosen = chosen.into_iter().find_map(|(chosen, event)| chosen.then(|| event.into()));
     let event = chosen.or(named);
     let input = match args.trace.take() {
@@ -341,6 +358,14 @@ fn annotated_function(args: &Args) -> Result<Option<String>, clap::Error> {
 
 /// What a list of calls cannot have.
 fn check_list(args: &Args, filter: &Filter) -> Result<(), clap::Error> {
+    if args.calls && args.errors {
+        return Err(conflict("--errors is for --syscalls: no result of a function is an error"));
+    }
+    if args.tree && !args.calls {
+        return Err(conflict(
+            "--list --tree is for --calls: system calls are not made in each other",
+        ));
+    }
     if args.limit.is_some() {
         let message = "--list has no table to limit; --tail N lists only the last N calls";
         return Err(conflict(message));
@@ -452,6 +477,8 @@ fn sample_view(
         SampleView::OffCpu { threads }
     } else if args.syscalls {
         SampleView::Syscalls { by: sort_calls(args.by), threads }
+    } else if args.calls {
+        SampleView::Functions { by: sort_calls(args.by), threads }
     } else if let Some(kind) = site_kind(args) {
         let by = match (args.by, kind) {
             (Some(By::Count), _) | (None, SiteKind::Temporary) => SortSites::Count,
@@ -484,6 +511,11 @@ fn sort_functions(by: Option<By>, view: &View, compares_sums: bool) -> Result<So
         (Some(By::Count | By::Errors), View::Samples(SampleView::Syscalls { .. })) => {
             SortBy::TotalWeight
         }
+        (Some(By::Count), View::Samples(SampleView::Functions { .. })) => SortBy::TotalWeight,
+        (
+            Some(By::SelfWeight | By::Bytes | By::Errors),
+            View::Samples(SampleView::Functions { .. }),
+        ) => return Err(conflict("calls of functions are sorted by total or count")),
         (Some(By::Bytes | By::Count), View::Samples(SampleView::Sites { .. })) => {
             SortBy::TotalWeight
         }
@@ -501,7 +533,8 @@ fn sort_functions(by: Option<By>, view: &View, compares_sums: bool) -> Result<So
         }
         (Some(By::Count | By::Errors), _) if compares_sums => SortBy::SelfWeight,
         (Some(By::Count | By::Errors | By::Bytes), _) => {
-            let message = "--by count, bytes and errors are for --syscalls and places of --heap";
+            let message =
+                "--by count, bytes and errors are for --syscalls, --calls and places of --heap";
             return Err(conflict(message));
         }
         (Some(By::Total), _) | (None, View::Samples(SampleView::OffCpu { .. })) => {

@@ -21,6 +21,7 @@ use rz_command::stdin;
 use rz_profile::calls::{CallList, CallOptions, load_calls};
 use rz_profile::heap::Suppressions;
 use rz_profile::inventory::load_inventory;
+use rz_profile::load::function_calls::load_function_calls;
 use rz_profile::load::{LoadOptions, Without, load, open};
 use rz_profile::model::{CallDetail, Profile};
 use rz_report::condition::{Checked, Outcome, worst};
@@ -36,6 +37,7 @@ use rz_report::html::{LAST_CALLS, PageOptions, ServedPage, write_diff_page, writ
 use rz_report::views::annotate::{Choice, choose};
 use rz_report::views::document::{Document, Page};
 use rz_report::views::flame::write_flame_graph;
+use rz_report::views::functions::{FunctionCallsPage, FunctionListOptions, write_function_list};
 use rz_report::views::info::{InfoOptions, info, write_info};
 use rz_report::views::list::{CallsPage, ListOptions, write_list};
 
@@ -90,6 +92,7 @@ fn show_one(config: &Config, trace: &Path) -> Result<Outcome> {
     let trace = opened.path();
     match &config.view {
         &View::List(options) => show_list(config, trace, options)?,
+        &View::FunctionList(options) => show_function_list(config, trace, options)?,
         &View::Info(options) => show_info(config, trace, options)?,
         View::Samples(_) if config.serve => serve_one(config, trace)?,
         View::Samples(view) => return show(config, (given, trace), view),
@@ -195,6 +198,30 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     );
     say_notes(&list.notes);
     write_text(config, |out, _| write_list(out, &list, options))?;
+    let page = Page::Calls(CallsPage::new(&list, options));
+    write_list_document(config, trace, page, &list.notes)
+}
+
+fn show_function_list(config: &Config, trace: &Path, options: FunctionListOptions) -> Result<()> {
+    let kept = CallOptions { tail: options.tail, ..CallOptions::default() };
+    let list = load_function_calls(trace, &kept, &config.filter)?;
+    ensure!(
+        !list.functions.is_empty() || !list.calls.is_empty(),
+        "{}: no calls of functions were recorded: record with rec --call FUNCTION",
+        trace.display()
+    );
+    say_notes(&list.notes);
+    write_text(config, |out, _| write_function_list(out, &list, options))?;
+    write_list_document(config, trace, Page::FunctionCalls(FunctionCallsPage(&list)), &list.notes)
+}
+
+/// Writes a list of calls as JSON or Markdown, if that is wanted.
+fn write_list_document(
+    config: &Config,
+    trace: &Path,
+    page: Page<'_>,
+    notes: &[String],
+) -> Result<()> {
     if !has_document(config) {
         return Ok(());
     }
@@ -207,8 +234,7 @@ fn show_list(config: &Config, trace: &Path, options: ListOptions) -> Result<()> 
     };
     let profile = load(trace, &unneeded)?;
     write_document(config, || {
-        let page = Page::Calls(CallsPage::new(&list, options));
-        Document::new(&file_name(trace), &profile, None, page).with_notes(&list.notes)
+        Document::new(&file_name(trace), &profile, None, page).with_notes(notes)
     })
 }
 

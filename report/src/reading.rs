@@ -39,9 +39,14 @@ fn not_shown(event: Option<&EventName>) -> Without {
     match event.and_then(EventName::kind) {
         Some(EventKind::OffCpu | EventKind::Wall) => Without { calls: true, ..Without::default() },
         Some(EventKind::Syscalls) => Without { waits: true, ..Without::default() },
-        None | Some(EventKind::Cpu | EventKind::Alloc | EventKind::Growth | EventKind::Other) => {
-            Without { waits: true, calls: true, ..Without::default() }
-        }
+        None
+        | Some(
+            EventKind::Cpu
+            | EventKind::Functions
+            | EventKind::Alloc
+            | EventKind::Growth
+            | EventKind::Other,
+        ) => Without { waits: true, calls: true, ..Without::default() },
     }
 }
 

@@ -13,6 +13,7 @@ use rz_report::views::annotate::{annotated, write_annotated};
 use rz_report::views::doctor::write_doctor;
 use rz_report::views::document::{Document, Page};
 use rz_report::views::dump::{dump, write_dump};
+use rz_report::views::functions::{FunctionOptions, functions, write_functions};
 use rz_report::views::heap::sites::{SiteKind, SiteList, SortSites, sites, write_sites};
 use rz_report::views::heap::{HeapPageOptions, heap, write_heap};
 use rz_report::views::off_cpu::{off_cpu, write_off_cpu};
@@ -105,6 +106,14 @@ impl Shown<'_> {
                     write_syscalls(out, style, name, profile, event, page)
                 };
                 self.write_page(page, text, Page::Syscalls)
+            }
+            &SampleView::Functions { by, threads } => {
+                let options = FunctionOptions { limit: config.limit, by, threads };
+                let page = || functions(profile, event, options);
+                let text = |out: &mut dyn Write, style, page: &_| {
+                    write_functions(out, style, name, profile, event, page)
+                };
+                self.write_page(page, text, Page::Functions)
             }
             &SampleView::Heap { threads } => {
                 // The text's slices of time are those that the terminal has room for.

@@ -6,6 +6,7 @@ mod attach;
 mod bad_input;
 mod bounds;
 mod call_data;
+mod called;
 mod calls;
 mod consumers;
 mod cpu_times;

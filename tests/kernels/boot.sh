@@ -16,7 +16,7 @@ out=$(realpath "$2")
 cd "$(dirname "$0")/../.."
 
 TIME_LIMIT=${TIME_LIMIT:-450}
-PROGRAMS=(allocs deep20 fakepython forker heap left waiter)
+PROGRAMS=(allocs callee deep20 fakepython forker heap left waiter)
 
 kernel=$1
 programs=target/programs

@@ -98,3 +98,19 @@ fn assert_stacks(recorded: &Recorded) {
     let all = folded.head(20);
     assert!(folded.stacks.keys().any(|stack| stack.starts_with(slow)), "no {slow} in\n{all}");
 }
+
+pub fn of_functions(recorded: &Recorded) {
+    let contents = recorded.contents();
+    if contents.is_of_linux_5_10() {
+        assert!(recorded.stderr.contains("they need Linux 5.18"), "it is not said");
+        return;
+    }
+    let expected = [("doubled", 13), ("greeting", 2), ("nested", 70)];
+    let expected = expected.map(|(name, count)| (name.to_owned(), count));
+    assert_eq!(contents.counted_functions(), expected.into());
+    assert_eq!(contents.function_calls.len(), 85);
+    let texts: Vec<&[u8]> = contents.texts.iter().map(Vec::as_slice).collect();
+    for text in [&b"a \"name\""[..], b"other", b"hello"] {
+        assert!(texts.contains(&text), "{texts:?}");
+    }
+}

@@ -37,11 +37,8 @@ pub fn by_bpf(recorded: &Recorded) {
 /// other programs.
 pub fn of_python(recorded: &Recorded) {
     let contents = recorded.whole_contents();
-    let is_old = contents.records.iter().any(|record| match record {
-        Record::Host(host) => host.release.starts_with("5.10."),
-        _ => false,
-    });
-    let stack = if is_old { ";main;pretend;burn" } else { ";main;pretend;evil;burn" };
+    let stack =
+        if contents.is_of_linux_5_10() { ";main;pretend;burn" } else { ";main;pretend;evil;burn" };
     let folded = recorded.folded(&[]);
     assert!(folded.share(stack) > 0.9, "{}", folded.head(9));
 }

@@ -150,6 +150,15 @@ pub const SCENARIOS: &[Scenario] = &[
         check: memory::by_plan,
     },
     Scenario {
+        name: "functions",
+        what: "calls of functions, from Linux 5.18 on",
+        how: How::Told,
+        target: "callee",
+        rec: "--call doubled(int)->int --call nested --call greeting(str,ulong,bool)->str \
+              --call-limit 1000 -d 30 -p TARGET -o trace.rz",
+        check: calls::of_functions,
+    },
+    Scenario {
         name: "alloc-follow",
         what: "allocations of its children",
         how: How::Told,

@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::path::Path;
 
 use rz_format::{
-    Allocation, Block, Call, CpuTime, Damage, Frame, HeapCounts, Loss, Name, Process, Reader,
-    Record, Sample, StackId, StackNode, Thread, Total, TotalClass, Wait, WaitState,
+    Allocation, Block, Call, CpuTime, Damage, Frame, Function, HeapCounts, Loss, Name, Process,
+    Reader, Record, Sample, StackId, StackNode, Thread, Total, TotalClass, Wait, WaitState,
 };
 
 /// A trace's content. Ids are indices into `frames`, `stacks` and `texts`.
@@ -31,6 +31,8 @@ pub struct Contents {
     pub waits: Vec<Wait>,
     /// All system calls.
     pub calls: Vec<Call>,
+    /// All calls of functions.
+    pub function_calls: Vec<Call>,
     /// All sums.
     pub totals: Vec<Total>,
     /// All allocations.
@@ -80,6 +82,7 @@ impl Contents {
                 Block::Samples(rows) => all.samples.extend(rows),
                 Block::Waits(rows) => all.waits.extend(rows),
                 Block::Calls(rows) => all.calls.extend(rows),
+                Block::FunctionCalls(rows) => all.function_calls.extend(rows),
                 Block::Totals(rows) => all.totals.extend(rows),
                 Block::Allocations(rows) => all.allocations.extend(rows),
                 Block::HeapCounts(rows) => all.heap_counts.extend(rows),
@@ -206,6 +209,34 @@ impl Contents {
             sum.errors += total.errors;
         }
         counted
+    }
+
+    /// Whether it was recorded on Linux 5.10.
+    pub fn is_of_linux_5_10(&self) -> bool {
+        self.records.iter().any(|record| match record {
+            Record::Host(host) => host.release.starts_with("5.10."),
+            _ => false,
+        })
+    }
+
+    /// Functions whose calls were recorded, by number.
+    pub fn functions(&self) -> BTreeMap<u32, &Function> {
+        let functions = self.records.iter().filter_map(|record| match record {
+            Record::Function(function) => Some((function.number, function)),
+            _ => None,
+        });
+        functions.collect()
+    }
+
+    /// How often they were called, in the exact sums, by name.
+    pub fn counted_functions(&self) -> BTreeMap<String, u64> {
+        let functions = self.functions();
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for total in self.totals.iter().filter(|total| total.class == TotalClass::Functions) {
+            let number = total.number.expect("a function has a number");
+            *counts.entry(functions[&number].name.clone()).or_default() += total.count;
+        }
+        counts
     }
 
     /// Sum of a thread's times off the CPU: what is over is in the exact sums,

@@ -1,21 +1,23 @@
 //! The tracefile of lcov: which lines of sources were seen in stacks, and in how many
 //! samples.
 //!
-//! That is no coverage: lines that ran without being sampled are not in it. Nor are calls of
-//! functions counted, which nothing records: their numbers are samples as well. The test's name
-//! says so.
+//! That is no coverage: lines that ran without being sampled are not in it, and the numbers of
+//! functions are samples as well. The test's name says so. Of functions whose calls were
+//! recorded it is known how often they were called: these are in a test of their own, those
+//! that were never called among them, and not in the other one.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::seen::Seen;
 use rustc_hash::FxHashMap;
-use rz_profile::model::{EventId, Profile};
+use rz_profile::model::{EventId, Function, Profile, TotalClass};
 use rz_profile::select::main_event;
 use rz_text::clean::clean;
 
 /// Names of tests have letters, digits and underscores.
 const TEST: &str = "rz_sampled";
+const TEST_OF_CALLS: &str = "rz_called";
 
 /// What is known of a source file: numbers of sums, by line and by function. A function
 /// also has its first line that was seen.
@@ -50,7 +52,7 @@ pub(super) fn write(
             let of_line = *file.lines.entry(line.line).or_insert_with(&mut next);
             // Where it begins is not known of all.
             let first = if function.first_line > 0 { function.first_line } else { line.line };
-            let name = clean(&function.name).replace(',', ";");
+            let name = name_of(function);
             let known = file.functions.entry(name).or_insert_with(|| (first, next()));
             known.0 = known.0.min(first);
             [of_line, known.1]
@@ -65,6 +67,18 @@ pub(super) fn write(
             }
         }
     }
+    let called = called(profile);
+    for (path, functions) in &called {
+        writeln!(out, "TN:{TEST_OF_CALLS}\nSF:{path}")?;
+        for (name, (line, _)) in functions {
+            writeln!(out, "FN:{line},{name}")?;
+        }
+        for (name, (_, calls)) in functions {
+            writeln!(out, "FNDA:{calls},{name}")?;
+        }
+        let hit = functions.values().filter(|(_, calls)| *calls > 0).count();
+        writeln!(out, "FNF:{}\nFNH:{hit}\nend_of_record", functions.len())?;
+    }
     for (path, file) in files {
         let was_seen = |place: usize| seen.sums()[place] > 0;
         let lines: Vec<_> = file.lines.into_iter().filter(|line| was_seen(line.1)).collect();
@@ -72,7 +86,10 @@ pub(super) fn write(
             continue;
         }
         writeln!(out, "TN:{TEST}\nSF:{path}")?;
-        let functions = file.functions.into_iter().filter(|function| was_seen(function.1.1));
+        let is_counted = |name: &String| called.get(&path).is_some_and(|of| of.contains_key(name));
+        let functions = file.functions.into_iter();
+        let functions =
+            functions.filter(|(name, (_, place))| was_seen(*place) && !is_counted(name));
         let functions: Vec<_> = functions.collect();
         for (name, (line, _)) in &functions {
             writeln!(out, "FN:{line},{name}")?;
@@ -87,6 +104,43 @@ pub(super) fn write(
         writeln!(out, "LF:{0}\nLH:{0}\nend_of_record", lines.len())?;
     }
     Ok(())
+}
+
+/// A file's functions whose calls were recorded, by name: in which line each begins, and how
+/// often it was called.
+type Called = BTreeMap<String, (u32, u64)>;
+
+/// The functions whose calls were recorded, by file, if all calls are in the sums.
+fn called(profile: &Profile) -> BTreeMap<String, Called> {
+    let class = TotalClass::Functions;
+    let mut files: BTreeMap<String, Called> = BTreeMap::new();
+    if profile.inexact.contains(&class) {
+        return files;
+    }
+    for (number, probed) in &profile.probed {
+        let Some(location) = probed.location else { continue };
+        // What is inlined where it begins is not what was called.
+        let Some(line) = profile.locations[location].lines.last() else { continue };
+        let function = &profile.functions[line.function];
+        let first = if function.first_line > 0 { function.first_line } else { line.line };
+        if first == 0 || !is_source(&function.file) {
+            continue;
+        }
+        let of_it = profile
+            .totals
+            .iter()
+            .filter(|total| total.class == class && total.number == Some(*number));
+        let calls = of_it.map(|total| total.count).fold(0, u64::saturating_add);
+        let file = files.entry(clean(&function.file).into()).or_default();
+        let (_, sum) = file.entry(name_of(function)).or_insert((first, 0));
+        *sum = sum.saturating_add(calls);
+    }
+    files
+}
+
+/// A name that has no comma in it.
+fn name_of(function: &Function) -> String {
+    clean(&function.name).replace(',', ";")
 }
 
 /// Whether it is the path of a file: runtimes have code that is in none.

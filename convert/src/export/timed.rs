@@ -1,7 +1,7 @@
 //! Samples in order of time, for formats that show when something happened.
 
 use rz_profile::model::{
-    Event, EventId, EventKind, FrameKind, FunctionId, Nanos, Profile, TimedSample, Unit,
+    Event, EventId, EventKind, FrameKind, FunctionId, Location, Nanos, Profile, TimedSample, Unit,
 };
 
 /// The samples of an event in order of time; `None` without a timeline, or if the
@@ -94,7 +94,7 @@ pub(super) fn intervals(profile: &Profile) -> impl Iterator<Item = Interval> {
     timeline.filter_map(|&sample| {
         let kind = profile.events[sample.event].kind;
         let is_interval = match kind {
-            EventKind::OffCpu | EventKind::Syscalls => sample.count == 1,
+            EventKind::OffCpu | EventKind::Syscalls | EventKind::Functions => sample.count == 1,
             EventKind::Cpu
             | EventKind::Wall
             | EventKind::Alloc
@@ -102,8 +102,10 @@ pub(super) fn intervals(profile: &Profile) -> impl Iterator<Item = Interval> {
             | EventKind::Other => false,
         };
         let leaf = profile.locations_of(sample.stack.get()).next();
-        let leaf = leaf.filter(|leaf| matches!(leaf.kind, FrameKind::Reason(_)));
-        let reason = leaf.filter(|_| is_interval)?.lines[0].function;
+        let is_reason = |leaf: &&Location| matches!(leaf.kind, FrameKind::Reason(_));
+        let leaf = leaf.filter(|leaf| is_reason(leaf) || kind == EventKind::Functions);
+        // What is inlined where a function begins was not what was called.
+        let reason = leaf.filter(|_| is_interval)?.lines.last()?.function;
         Some(Interval { kind, reason, sample })
     })
 }

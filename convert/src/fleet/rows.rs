@@ -271,6 +271,15 @@ impl<W: Write + Send> EachRow for Rows<'_, W> {
         self.note(written);
     }
 
+    /// They have no table of their own.
+    fn function_call(&mut self, at: At, call: &Call) {
+        if self.failed.is_none() && call.stack_weight > 0 {
+            let end_ns = self.clock.unix_ns(call.start_ns.saturating_add(call.duration_ns));
+            let what = (EventKind::Functions.name(), Unit::Nanoseconds);
+            self.add(at, end_ns, what, (call.stack_weight as f64, 1.0));
+        }
+    }
+
     fn allocation(&mut self, at: At, allocation: &Allocation) {
         if self.failed.is_some() {
             return;

@@ -27,6 +27,8 @@ pub(crate) trait Edit {
 
     /// Changes the calls of a block.
     fn calls(&mut self, _rows: &mut [Call]) {}
+    /// Changes calls of functions.
+    fn function_calls(&mut self, _rows: &mut [Call]) {}
 
     /// Whether what was copied for system calls stays.
     fn keeps_call_data(&self) -> bool {
@@ -141,6 +143,10 @@ fn write_block(
         Block::Calls(mut rows) => {
             edit.calls(&mut rows);
             rows.chunks_mut(MAX_ROWS).try_for_each(|rows| writer.write_calls(rows))
+        }
+        Block::FunctionCalls(mut rows) => {
+            edit.function_calls(&mut rows);
+            rows.chunks_mut(MAX_ROWS).try_for_each(|rows| writer.write_function_calls(rows))
         }
         Block::Totals(mut rows) => writer.write_totals(time_ns, &mut rows),
         Block::Allocations(rows) => writer.write_allocations(&rows),

@@ -195,7 +195,7 @@ impl Defined {
             Block::CallData(defs) => self.call_data.insert(defs.first, defs.texts.len()),
             Block::Samples(rows) => rows.iter().for_each(|r| event(Some(r.thread), r.stack)),
             Block::Waits(rows) => rows.iter().for_each(|r| event(Some(r.thread), r.stack)),
-            Block::Calls(rows) => rows.iter().for_each(|r| {
+            Block::Calls(rows) | Block::FunctionCalls(rows) => rows.iter().for_each(|r| {
                 event(Some(r.thread), r.stack);
                 let lacks_data = r.data.is_some_and(|id| !self.call_data.contains(id));
                 lacking.texts += text(&r.texts).max(lacks_data.into());

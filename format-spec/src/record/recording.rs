@@ -170,6 +170,8 @@ pub enum LossClass {
     Totals,
     /// Allocations and frees.
     Allocations,
+    /// Calls of functions.
+    FunctionCalls,
     /// A class that this crate does not know.
     Unknown,
 }
@@ -181,6 +183,7 @@ coded! {
     2 => Calls,
     3 => Totals,
     4 => Allocations,
+    5 => FunctionCalls,
 }
 
 /// CPU of a [`Loss`] that is not tied to one.

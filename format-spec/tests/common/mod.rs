@@ -50,6 +50,7 @@ pub fn small_trace() -> Vec<u8> {
     write_cpu_times(&mut writer);
     write_call_data(&mut writer);
     write_last_ran(&mut writer);
+    write_function_calls(&mut writer, stacks[0]);
     writer.finish().unwrap()
 }
 
@@ -229,6 +230,44 @@ fn write_call_data(writer: &mut TraceWriter<Vec<u8>>) {
 fn write_last_ran(writer: &mut TraceWriter<Vec<u8>>) {
     let ran = LastRan { thread: 1, time_ns: 1_700 };
     writer.write_records(4_900_000_000, &[Record::LastRan(ran)]).unwrap();
+}
+
+/// What version 1.11 has added.
+fn write_function_calls(writer: &mut TraceWriter<Vec<u8>>, stack: Option<StackId>) {
+    let function = Function {
+        number: 0,
+        path: "/usr/lib/libssl.so.3".into(),
+        address: 0x3_2a40,
+        name: "SSL_write".into(),
+        arguments: [ValueKind::Pointer, ValueKind::Text, ValueKind::Int].map(u8::from).to_vec(),
+        result: ValueKind::Int.into(),
+    };
+    writer.write_records(4_950_000_000, &[Record::Function(function)]).unwrap();
+    let call = |n: u64| Call {
+        start_ns: 4_950_000_000 + n * 1_000,
+        thread: 0,
+        duration_ns: 500 + n,
+        result: 100 - n as i64,
+        args: [0x7f00_0000_1000, 0x7f00_0000_2000, 100, 0, 0, 0],
+        texts: [Some(0), None],
+        stack: stack.filter(|_| n == 1),
+        stack_weight: (n == 1).into(),
+        count: 1 + n,
+        ..Call::default()
+    };
+    writer.write_function_calls(&mut [0, 1, 2].map(call)).unwrap();
+    let mut total = Total {
+        class: TotalClass::Functions,
+        thread: Some(0),
+        number: Some(0),
+        count: 6,
+        total_ns: 3_006,
+        min_ns: 500,
+        max_ns: 502,
+        ..Total::default()
+    };
+    total.histogram.0[8] = 6;
+    writer.write_totals(4_960_000_000, &mut [total]).unwrap();
 }
 
 /// What version 1.3 has added.

@@ -1,7 +1,9 @@
 //! Puts a profile together from what was read.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
-use rz_format::{EventUnit, Tier, Total};
+use rz_format::{EventUnit, Frame, Tier, Total};
 
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
@@ -13,8 +15,8 @@ use super::timeline::{Moment, Timeline};
 use super::{LoadOptions, Tables};
 use crate::model::heap::{self, Metric};
 use crate::model::{
-    ALLOC, CallDetail, Event, EventKind, FrameKind, LocationId, OFF_CPU, Process, Profile,
-    SYSCALLS, Sample, StackId, StackNode, Thread, TimedSample, Unit, add_up_equal,
+    ALLOC, CallDetail, Event, EventKind, FUNCTIONS, FrameKind, LocationId, OFF_CPU, Process,
+    Profile, SYSCALLS, Sample, StackId, StackNode, Thread, TimedSample, Unit, add_up_equal,
 };
 use crate::reason::{Reason, WaitReason};
 
@@ -30,9 +32,15 @@ pub(super) fn assemble(
     let tables = &*tables;
     let Tables { facts, stacks: dictionary, sums, totals, calls, .. } = tables;
     let touched = touched_stacks(dictionary, sums, heap);
-    let touched_frames = touched_frames(dictionary, &touched);
-    let frames = dictionary.frames.values();
-    let mut locations = Locations::new(tables, frames, &touched_frames, options);
+    let mut touched_frames = touched_frames(dictionary, &touched);
+    let mut frames = Cow::Borrowed(dictionary.frames.values());
+    // Behind those of stacks, where functions begin whose calls were recorded.
+    let (first_probed, probed) = (frames.len(), probed_frames(facts));
+    if !probed.is_empty() {
+        frames.to_mut().extend(probed.iter().map(|(_, frame)| *frame));
+        touched_frames.resize(frames.len(), true);
+    }
+    let mut locations = Locations::new(tables, &frames, &touched_frames, options);
     let mut stacks = Stacks::new(dictionary, &touched, &mut locations);
 
     let mut profile = Profile::default();
@@ -85,6 +93,13 @@ pub(super) fn assemble(
     profile.totals = totals_of_threads(totals.exact.sums(), thread_index);
     profile.open_waits = totals_of_threads(totals.open_waits.sums(), thread_index);
     profile.calls = calls.finish();
+    profile.probed =
+        facts.probed.iter().map(|(number, function)| (*number, function.into())).collect();
+    for (index, (number, _)) in (first_probed..).zip(&probed) {
+        if let Some(function) = profile.probed.get_mut(number) {
+            function.location = locations.of_frame[index];
+        }
+    }
 
     let count = |root, kind: Option<EventKind>| {
         let is_it = |sample: &&Sample| {
@@ -128,7 +143,7 @@ pub(super) fn assemble(
 /// its own samples, the others are let go of as soon as they were gone through, and only
 /// times are sorted.
 pub(super) fn in_order(
-    classes: [Vec<Moment>; 3],
+    classes: [Vec<Moment>; 4],
     mut timed: impl FnMut(Moment) -> Option<TimedSample>,
 ) -> Vec<TimedSample> {
     let mut classes = classes.into_iter().filter(|moments| !moments.is_empty());
@@ -172,12 +187,18 @@ fn index_or_end<T>(index: Option<usize>, values: &[T]) -> usize {
     index.unwrap_or(values.len())
 }
 
+/// Whether calls of functions were recorded.
+fn has_functions(tables: &Tables) -> bool {
+    tables.found.function_calls || !tables.facts.probed.is_empty()
+}
+
 /// Which events a profile has.
 struct EventIds {
     /// Those of the trace come first, then the placeholder for what is
     /// missing, if there is need for it.
     off_cpu: usize,
     syscalls: usize,
+    functions: usize,
     /// The last one, if there is anything about allocations.
     alloc: Option<usize>,
 }
@@ -213,12 +234,13 @@ impl EventIds {
         add(lost, EventKind::Cpu, LOST);
         let off_cpu = add(has_waits, EventKind::OffCpu, OFF_CPU);
         let syscalls = add(has_calls, EventKind::Syscalls, SYSCALLS);
+        let functions = add(has_functions(tables), EventKind::Functions, FUNCTIONS);
         let has_heap = tables.found.allocations || facts.sources.allocations().is_some();
         let alloc = has_heap.then(|| add(true, EventKind::Alloc, ALLOC));
         if let Some(alloc) = alloc {
             profile.events[alloc].unit = Metric::default().unit();
         }
-        EventIds { off_cpu, syscalls, alloc }
+        EventIds { off_cpu, syscalls, functions, alloc }
     }
 
     /// The event that something is a sample of.
@@ -227,6 +249,7 @@ impl EventIds {
             What::Sample(id) => index_or_end(facts.events.index_of(id), facts.events.values()),
             What::Wait(..) => self.off_cpu,
             What::Call(_) => self.syscalls,
+            What::FunctionCall => self.functions,
         }
     }
 }
@@ -270,7 +293,9 @@ fn event(recorded: &rz_format::Event, is_others: bool) -> Event {
         EventUnit::Things => (EventKind::Cpu, Unit::Count),
         EventUnit::Nanoseconds => match EventKind::from_name(&recorded.name) {
             // Imported from what we exported.
-            Some(kind @ (EventKind::OffCpu | EventKind::Syscalls)) => (kind, Unit::Nanoseconds),
+            Some(kind @ (EventKind::OffCpu | EventKind::Syscalls | EventKind::Functions)) => {
+                (kind, Unit::Nanoseconds)
+            }
             Some(
                 EventKind::Cpu
                 | EventKind::Wall
@@ -321,6 +346,21 @@ fn process(recorded: &rz_format::Process, facts: &Facts) -> Process {
 pub fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
     let has_program = !recorded.exe.is_empty() || !recorded.argv0.is_empty();
     !has_program && [recorded.pid, recorded.parent_pid].contains(&2)
+}
+
+/// Where the functions begin whose calls were recorded, by number, as far as it is known what
+/// else is in their files.
+fn probed_frames(facts: &Facts) -> Vec<(u32, Frame)> {
+    let modules = facts.modules.values();
+    let probed = facts.probed.iter().filter_map(|(number, function)| {
+        let module = modules.iter().find(|module| module.path == function.path)?;
+        let segment = module.segments.iter().find(|segment| {
+            (segment.svma..segment.svma.saturating_add(segment.length)).contains(&function.address)
+        })?;
+        let offset = (function.address - segment.svma).checked_add(segment.file_offset)?;
+        Some((*number, Frame::Code { module: module.id, offset }))
+    });
+    probed.collect()
 }
 
 /// Which stacks samples and sites refer to, directly or as callers; one entry
@@ -418,7 +458,7 @@ impl Stacks {
         locations: &mut Locations,
     ) -> Option<StackId> {
         let reason = match what {
-            What::Sample(_) => return stack,
+            What::Sample(_) | What::FunctionCall => return stack,
             What::Wait(state, call) => Reason::OffCpu(WaitReason::new(state, call, kernel_thread)),
             What::Call(number) => Reason::Syscall(number),
         };

@@ -165,9 +165,7 @@ pub fn load_calls(
 ) -> Result<CallList, LoadError> {
     let selection = Selection::of(path, &Prelude::of(path)?, filter)?;
     let everything = Selection::default();
-    let file_size = path.metadata().map_or(0, |file| file.len());
-    let most = usize::try_from(FEWEST_CALLS + file_size / 2).unwrap_or(usize::MAX);
-    let options = CallOptions { limit: options.limit.min(most), ..*options };
+    let options = CallOptions { limit: most_kept(path, options), ..*options };
     let whole = Kept::new(options, selection);
     let mut read = read_calls(path, &everything, whole.clone(), true)?;
     if whole.plain_tail().is_some() && !read.pass.reader.damage().is_empty() {
@@ -234,6 +232,13 @@ pub fn load_calls(
     Ok(list)
 }
 
+/// How many calls are kept of the trace at `path`.
+pub(super) fn most_kept(path: &Path, options: &CallOptions) -> usize {
+    let file_size = path.metadata().map_or(0, |file| file.len());
+    let most = usize::try_from(FEWEST_CALLS + file_size / 2).unwrap_or(usize::MAX);
+    options.limit.min(most)
+}
+
 /// A trace that was gone through for its calls.
 struct ReadCalls<'p> {
     pass: Pass<'p>,
@@ -275,7 +280,7 @@ fn has_file_calls(numbers: &[u32]) -> bool {
     numbers.is_empty() || CLOSING.iter().all(recorded)
 }
 
-fn threads(facts: &Facts) -> FxHashMap<u32, CallThread> {
+pub(super) fn threads(facts: &Facts) -> FxHashMap<u32, CallThread> {
     let thread = |thread: &rz_format::Thread| {
         let process = facts.processes.index_of(thread.process);
         let pid = process.map_or(0, |index| facts.processes.values()[index].pid);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
-    Allocator, CodeObject, Event, Generated, GeneratedLine, Mapping, Module, ModuleKind, Process,
-    Record, Redaction, Symbol, Thread, ThreadName,
+    Allocator, CodeObject, Event, Function, Generated, GeneratedLine, Mapping, Module, ModuleKind,
+    Process, Record, Redaction, Symbol, Thread, ThreadName,
 };
 
 use super::selection::cut_loss;
@@ -77,6 +77,8 @@ pub(super) struct Facts {
     pub(super) events: Defined<Event>,
     /// By thread.
     pub(super) last_ran: FxHashMap<u32, u64>,
+    /// Functions whose calls were recorded, by number.
+    pub(super) probed: FxHashMap<u32, Function>,
     pub(super) processes: Defined<Process>,
     /// Ids of processes that are copies of another one of the trace, and have
     /// not executed a program since.
@@ -170,6 +172,7 @@ impl Facts {
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
             Record::Redaction(redaction) => self.add_redaction(redaction),
+            Record::Function(function) => drop(self.probed.insert(function.number, function)),
             Record::LastRan(ran) => drop(self.last_ran.insert(ran.thread, ran.time_ns)),
             // `sources` has taken what is about a source.
             Record::Host(_)
@@ -305,6 +308,9 @@ fn definition_size(record: &Record) -> usize {
             code.name.len() + code.qualified_name.len() + code.file.len() + code.lines.bytes()
         }
         Record::Redaction(redaction) => redaction.what.len(),
+        Record::Function(function) => {
+            function.path.len() + function.name.len() + function.arguments.len()
+        }
         Record::Source(source) => source.label.len() + size_of::<SourceFacts>(),
         _ => return 0,
     };

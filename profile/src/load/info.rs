@@ -80,6 +80,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
             LossClass::Samples => &mut info.lost_samples,
             LossClass::Waits => &mut info.lost_waits,
             LossClass::Calls => &mut info.lost_calls,
+            LossClass::FunctionCalls => &mut info.lost_function_calls,
             LossClass::Totals => &mut info.lost_totals,
             LossClass::Allocations => &mut info.lost_allocations,
             LossClass::Unknown => &mut info.lost_others,
@@ -105,6 +106,7 @@ pub(super) fn fill(profile: &mut Profile, facts: &Facts, reading: &Reading) {
     notes.extend(lost_calls_note(facts));
     for (losses, what) in [
         (&info.lost_waits, "intervals off the CPU are missing, but for their totals"),
+        (&info.lost_function_calls, LOST_FUNCTION_CALLS),
         (&info.lost_allocations, "allocations and frees are missing"),
         (&info.lost_totals, "intervals off the CPU and system calls are missing, and in no total"),
         (&info.lost_others, "events of an unknown kind are missing: a newer rz knows it"),
@@ -238,6 +240,14 @@ fn losses(missing: &BTreeMap<(LossClass, LossReason), LossAmount>, class: LossCl
 
 fn loss_sum(reason: LossReason, amount: LossAmount) -> LossSum {
     LossSum { reason, count: amount.count, duration_ns: amount.duration_ns }
+}
+
+/// What is said of calls of functions that are missing.
+const LOST_FUNCTION_CALLS: &str = "calls of functions are missing";
+
+/// A sentence about the calls of functions that are missing, if any are.
+pub(super) fn lost_function_calls_note(facts: &Facts) -> Option<String> {
+    losses_note(&losses(&facts.sources.losses(), LossClass::FunctionCalls), LOST_FUNCTION_CALLS)
 }
 
 /// A sentence about the system calls that are missing, if any are.

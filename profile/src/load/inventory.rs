@@ -193,7 +193,8 @@ impl Sink for Kept {
             | Record::Symbol(_)
             | Record::Allocator(_)
             | Record::ThreadExit(_)
-            | Record::LastRan(_) => {}
+            | Record::LastRan(_)
+            | Record::Function(_) => {}
         }
     }
 }

@@ -30,6 +30,7 @@ mod cpu_times;
 mod depth;
 mod dictionary;
 mod facts;
+pub mod function_calls;
 mod heap;
 mod info;
 pub mod inventory;
@@ -167,7 +168,12 @@ impl Tables {
             let waits = source.captured.as_ref().is_some_and(|captured| captured.waits);
             let calls = source.call_detail() != CallDetail::None;
             let none_written = source.end.is_none() || in_window;
-            for (class, wanted) in [(TotalClass::Waits, waits), (TotalClass::Calls, calls)] {
+            let functions = !self.facts.probed.is_empty();
+            for (class, wanted) in [
+                (TotalClass::Waits, waits),
+                (TotalClass::Calls, calls),
+                (TotalClass::Functions, functions),
+            ] {
                 let key = (class, Some(index));
                 let expected = by_rows.contains(&key) || (wanted && none_written);
                 if expected && !known.contains(&key) && !self.found.has_exact(class) {
@@ -178,7 +184,8 @@ impl Tables {
         let is_missing = |class, thread| missing.contains(&(class, source_of(thread)));
         exact.take(is_missing, of_rows);
         let is_inexact = |class: &TotalClass| missing.iter().any(|(missing, _)| missing == class);
-        [TotalClass::Waits, TotalClass::Calls].into_iter().filter(is_inexact).collect()
+        let of_rows = [TotalClass::Waits, TotalClass::Calls, TotalClass::Functions];
+        of_rows.into_iter().filter(is_inexact).collect()
     }
 }
 

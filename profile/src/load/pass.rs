@@ -47,6 +47,8 @@ pub(super) trait Sink: Send {
     fn waits(&mut self, _rows: &[Wait]) {}
     /// System calls, by thread and number, then time.
     fn calls(&mut self, _rows: &[Call]) {}
+    /// Calls of functions, by thread and number, then time.
+    fn function_calls(&mut self, _rows: &[Call]) {}
     /// What was copied for system calls.
     fn call_data(&mut self, _definitions: &TextDefs) {}
     /// So many calls of the same block were not chosen.
@@ -261,11 +263,22 @@ impl<'p> Defined<'p> {
                 if let Some(versions) = versions {
                     versions.apply_to_calls(&mut rows, stacks);
                 }
-                selection.cut_calls(&mut rows, found);
+                found.calls |= !rows.is_empty();
+                selection.cut_calls(&mut rows);
                 for rows in rows.chunks(ROWS_AT_A_TIME) {
                     sinks.iter_mut().for_each(|sink| sink.calls(rows));
                 }
                 return Some(rows);
+            }
+            Block::FunctionCalls(mut rows) => {
+                if let Some(versions) = versions {
+                    versions.apply_to_calls(&mut rows, stacks);
+                }
+                found.function_calls |= !rows.is_empty();
+                selection.cut_calls(&mut rows);
+                for rows in rows.chunks(ROWS_AT_A_TIME) {
+                    sinks.iter_mut().for_each(|sink| sink.function_calls(rows));
+                }
             }
             Block::Totals(mut rows) => {
                 selection.cut_totals(&mut rows, found);

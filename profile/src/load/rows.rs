@@ -98,6 +98,8 @@ pub trait EachRow: Send {
     fn wait(&mut self, at: At, wait: &Wait);
     /// A system call, without arguments.
     fn call(&mut self, at: At, call: &Call);
+    /// A call of a function, without arguments.
+    fn function_call(&mut self, at: At, call: &Call);
     /// An object that was allocated or freed.
     fn allocation(&mut self, at: At, allocation: &Allocation);
 }
@@ -113,6 +115,14 @@ impl Placed<'_> {
         match self.places.of(key) {
             Some((event, thread, stack)) => (At { thread: Some(thread), stack }, Some(event)),
             None => (At { thread: self.thread(key.thread), stack: None }, None),
+        }
+    }
+
+    /// Calls without time of their own are in no sum.
+    fn at_call(&self, call: &Call, key: Key) -> At {
+        match call.stack_weight {
+            0 => At { thread: self.thread(call.thread), stack: None },
+            _ => self.at(key).0,
         }
     }
 
@@ -139,12 +149,13 @@ impl Sink for Placed<'_> {
 
     fn calls(&mut self, rows: &[Call]) {
         for row in rows {
-            // Calls without time of their own are in no sum.
-            let at = match row.stack_weight {
-                0 => At { thread: self.thread(row.thread), stack: None },
-                _ => self.at(Key::of_call(row)).0,
-            };
-            self.out.call(at, row);
+            self.out.call(self.at_call(row, Key::of_call(row)), row);
+        }
+    }
+
+    fn function_calls(&mut self, rows: &[Call]) {
+        for row in rows {
+            self.out.function_call(self.at_call(row, Key::of_function_call(row)), row);
         }
     }
 
@@ -183,8 +194,13 @@ impl Rows {
     /// # Errors
     /// If the trace cannot be read any more.
     pub fn each(&mut self, out: &mut dyn EachRow) -> Result<(), LoadError> {
-        const ROWS: [BlockKind; 4] =
-            [BlockKind::SAMPLES, BlockKind::WAITS, BlockKind::CALLS, BlockKind::ALLOCATIONS];
+        const ROWS: [BlockKind; 5] = [
+            BlockKind::SAMPLES,
+            BlockKind::WAITS,
+            BlockKind::CALLS,
+            BlockKind::FUNCTION_CALLS,
+            BlockKind::ALLOCATIONS,
+        ];
         let selection = self.read.selection.clone();
         let mut pass = Pass::open(&self.path, &selection, None)?;
         self.lend(&mut pass);
@@ -219,6 +235,7 @@ impl Rows {
             EventKind::Cpu | EventKind::Growth | EventKind::Other => BlockKind::SAMPLES,
             EventKind::OffCpu => BlockKind::WAITS,
             EventKind::Syscalls => BlockKind::CALLS,
+            EventKind::Functions => BlockKind::FUNCTION_CALLS,
             // Have no times, or are made of others.
             EventKind::Alloc | EventKind::Wall => return Ok(Vec::new()),
         };

@@ -38,6 +38,7 @@ pub(super) struct Selection {
 pub(super) struct Found {
     pub(super) waits: bool,
     pub(super) calls: bool,
+    pub(super) function_calls: bool,
     pub(super) allocations: bool,
     /// Samples in the window by other threads, by event.
     pub(super) samples: FxHashMap<u32, u64>,
@@ -73,7 +74,11 @@ impl Selection {
     /// in any case, and so are sums, which are of all the time.
     pub(super) fn may_want(&self, block: &BlockHeader) -> bool {
         match block.kind {
-            BlockKind::SAMPLES | BlockKind::WAITS | BlockKind::CALLS | BlockKind::HEAP_COUNTS => {
+            BlockKind::SAMPLES
+            | BlockKind::WAITS
+            | BlockKind::CALLS
+            | BlockKind::FUNCTION_CALLS
+            | BlockKind::HEAP_COUNTS => {
                 block.first_ns <= self.window.to_ns && block.last_ns >= self.window.from_ns
             }
             // What is there in the window was allocated before.
@@ -159,9 +164,8 @@ impl Selection {
         });
     }
 
-    /// Leaves system calls out, and parts of others.
-    pub(super) fn cut_calls(&self, calls: &mut Vec<Call>, found: &mut Found) {
-        found.calls |= !calls.is_empty();
+    /// Leaves calls out, and parts of others.
+    pub(super) fn cut_calls(&self, calls: &mut Vec<Call>) {
         if self.is_everything() {
             return;
         }
@@ -242,6 +246,7 @@ impl Found {
     pub(super) fn add_kinds(&mut self, kinds: &[BlockKind]) {
         self.waits |= kinds.contains(&BlockKind::WAITS);
         self.calls |= kinds.contains(&BlockKind::CALLS);
+        self.function_calls |= kinds.contains(&BlockKind::FUNCTION_CALLS);
         self.allocations |=
             kinds.contains(&BlockKind::ALLOCATIONS) || kinds.contains(&BlockKind::HEAP_COUNTS);
     }

@@ -24,6 +24,8 @@ pub(super) enum What {
     Wait(WaitState, Option<u32>),
     /// A system call.
     Call(u32),
+    /// A call of a function, which its stack ends in.
+    FunctionCall,
 }
 
 /// What samples are added up by, as ids of the trace.
@@ -41,12 +43,18 @@ impl Key {
         Key { what, thread: call.thread, stack: call.stack }
     }
 
+    /// What a call of a function is added up by.
+    pub(super) fn of_function_call(call: &Call) -> Key {
+        Key { what: What::FunctionCall, thread: call.thread, stack: call.stack }
+    }
+
     /// Ids that nothing has, and so are shown as lost.
     pub(super) fn others(self) -> Key {
         let what = match self.what {
             What::Sample(_) => What::Sample(u32::MAX),
             What::Wait(..) => What::Wait(WaitState::Unknown, None),
             What::Call(_) => What::Call(UNKNOWN_CALL),
+            What::FunctionCall => What::FunctionCall,
         };
         Key { what, thread: u32::MAX, stack: Some(StackId::MAX) }
     }
@@ -80,10 +88,13 @@ impl From<&Wait> for Entry {
     }
 }
 
-/// Calls that stand for time.
-pub(super) fn weighted_calls(calls: &[Call]) -> impl Iterator<Item = Entry> {
-    calls.iter().filter(|call| call.stack_weight > 0).map(|call| {
-        let (key, time_ns, duration_ns) = (Key::of_call(call), call.start_ns, call.duration_ns);
+/// Calls that stand for time, added up by what `key` gives.
+pub(super) fn weighted_calls(
+    calls: &[Call],
+    key: impl Fn(&Call) -> Key,
+) -> impl Iterator<Item = Entry> {
+    calls.iter().filter(|call| call.stack_weight > 0).map(move |call| {
+        let (key, time_ns, duration_ns) = (key(call), call.start_ns, call.duration_ns);
         Entry { key, time_ns, duration_ns, weight: call.stack_weight }
     })
 }
@@ -136,10 +147,18 @@ impl Sink for Sums {
     }
 
     fn calls(&mut self, rows: &[Call]) {
-        let end = |call: &Call| call.start_ns.saturating_add(call.duration_ns);
-        self.saw(rows.iter().map(end).max());
-        self.add(weighted_calls(rows), 1);
+        self.saw(rows.iter().map(end_ns).max());
+        self.add(weighted_calls(rows, Key::of_call), 1);
     }
+
+    fn function_calls(&mut self, rows: &[Call]) {
+        self.saw(rows.iter().map(end_ns).max());
+        self.add(weighted_calls(rows, Key::of_function_call), 1);
+    }
+}
+
+fn end_ns(call: &Call) -> u64 {
+    call.start_ns.saturating_add(call.duration_ns)
 }
 
 impl Sums {

@@ -33,6 +33,7 @@ pub(super) struct Timeline {
     samples: Class,
     waits: Class,
     calls: Class,
+    function_calls: Class,
 }
 
 /// What happened, once or several times in a slice of time.
@@ -80,7 +81,12 @@ impl Sink for Timeline {
     }
 
     fn calls(&mut self, rows: &[Call]) {
-        self.calls.add(weighted_calls(rows), 1, &mut self.weight_left);
+        self.calls.add(weighted_calls(rows, Key::of_call), 1, &mut self.weight_left);
+    }
+
+    fn function_calls(&mut self, rows: &[Call]) {
+        let entries = weighted_calls(rows, Key::of_function_call);
+        self.function_calls.add(entries, 1, &mut self.weight_left);
     }
 }
 
@@ -252,20 +258,21 @@ impl Timeline {
             samples: Class::new("samples", coarse, start_ns),
             waits: Class::new("intervals off the CPU", coarse, start_ns),
             calls: Class::new("system calls", coarse, start_ns),
+            function_calls: Class::new("calls of functions", coarse, start_ns),
         }
     }
 
-    fn classes(&self) -> [&Class; 3] {
-        [&self.samples, &self.waits, &self.calls]
+    fn classes(&self) -> [&Class; 4] {
+        [&self.samples, &self.waits, &self.calls, &self.function_calls]
     }
 
     /// What happened, by class, in the order of the file: nothing of classes that were
     /// given up; `None` if all were. It is not kept.
-    pub(super) fn take_moments(&mut self) -> Option<[Vec<Moment>; 3]> {
+    pub(super) fn take_moments(&mut self) -> Option<[Vec<Moment>; 4]> {
         let any = self.classes().iter().any(|class| class.when_full != WhenFull::GivenUp);
-        let Timeline { samples, waits, calls, .. } = self;
+        let Timeline { samples, waits, calls, function_calls, .. } = self;
         any.then(|| {
-            [samples, waits, calls].map(|class| {
+            [samples, waits, calls, function_calls].map(|class| {
                 let mut moments = std::mem::take(&mut class.moments);
                 moments.iter_mut().for_each(|moment| moment.cut(class.bounds));
                 moments
@@ -291,10 +298,10 @@ mod tests {
         timeline.samples(&samples, 1);
         timeline.samples(&samples, 1);
         timeline.waits(&[Wait::default(); 2]);
-        assert_eq!(lengths(&timeline), [MAX_ENTRIES, 2, 0]);
+        assert_eq!(lengths(&timeline), [MAX_ENTRIES, 2, 0, 0]);
         timeline.samples(&samples[..1], 1);
         timeline.samples(&samples[..1], 1);
-        assert_eq!(lengths(&timeline), [0, 2, 0]);
+        assert_eq!(lengths(&timeline), [0, 2, 0, 0]);
         assert!(timeline.take_moments().is_some());
         let notes: Vec<String> = timeline.notes().collect();
         assert!(notes.len() == 1 && notes[0].starts_with("samples are"), "{notes:?}");
@@ -351,7 +358,7 @@ mod tests {
         timeline.waits(&[long]);
         let waits: Vec<Wait> = (0..MAX_ENTRIES as u64).map(short).collect();
         timeline.waits(&waits);
-        let [_, waits, _] = timeline.take_moments().unwrap();
+        let [_, waits, _, _] = timeline.take_moments().unwrap();
         assert!(waits.iter().map(Moment::span).any(|span| span == (4_000_000_000, 5_000_000_000)));
     }
 }

@@ -44,7 +44,11 @@ impl Sink for ThreadTotals {
     }
 
     fn calls(&mut self, rows: &[Call]) {
-        self.of_rows.add_calls(rows);
+        self.of_rows.add_calls(TotalClass::Calls, rows);
+    }
+
+    fn function_calls(&mut self, rows: &[Call]) {
+        self.of_rows.add_calls(TotalClass::Functions, rows);
     }
 }
 
@@ -84,17 +88,17 @@ impl Totals {
     }
 
     /// Adds calls that began and ended while it was recorded.
-    fn add_calls(&mut self, calls: &[Call]) {
+    fn add_calls(&mut self, class: TotalClass, calls: &[Call]) {
         // A block is sorted by both.
         for calls in calls.chunk_by(|a, b| (a.thread, a.number) == (b.thread, b.number)) {
             let Some(first) = calls.iter().find(|call| is_in_totals(call)) else { continue };
             let state = WaitState::Unknown;
-            let key = (TotalClass::Calls, Some(first.thread), state, Some(first.number));
+            let key = (class, Some(first.thread), state, Some(first.number));
             let sum = self.sum(key, MAX_SUMS_OF_ROWS);
             for call in calls.iter().filter(|call| is_in_totals(call)) {
                 let total_ns = call.duration_ns.saturating_mul(call.count);
                 add_durations(sum, call.duration_ns, call.count, total_ns);
-                if errno(call).is_some() {
+                if class == TotalClass::Calls && errno(call).is_some() {
                     sum.errors = sum.errors.saturating_add(call.count);
                 }
             }

@@ -12,6 +12,8 @@ pub enum EventKind {
     OffCpu,
     /// Being in a system call, running or not: [`SYSCALLS`].
     Syscalls,
+    /// Being in a function whose calls were recorded, running or not: [`FUNCTIONS`].
+    Functions,
     /// Running or not: [`WALL`].
     Wall,
     /// Allocating on the heap: [`ALLOC`].
@@ -28,6 +30,8 @@ pub const CPU: &str = "cpu";
 pub const OFF_CPU: &str = "off-cpu";
 /// Name of the event whose samples are system calls.
 pub const SYSCALLS: &str = "syscalls";
+/// Name of the event whose samples are calls of functions.
+pub const FUNCTIONS: &str = "functions";
 /// Name of the event made of the CPU's and [`OFF_CPU`].
 pub const WALL: &str = "wall";
 /// Name of the event whose samples are allocations. Its numbers are those of
@@ -41,6 +45,7 @@ impl EventKind {
             EventKind::Cpu => CPU,
             EventKind::OffCpu => OFF_CPU,
             EventKind::Syscalls => SYSCALLS,
+            EventKind::Functions => FUNCTIONS,
             EventKind::Wall => WALL,
             EventKind::Alloc => ALLOC,
             EventKind::Growth => "growth",
@@ -55,6 +60,7 @@ impl EventKind {
             CPU => Some(EventKind::Cpu),
             OFF_CPU => Some(EventKind::OffCpu),
             SYSCALLS => Some(EventKind::Syscalls),
+            FUNCTIONS => Some(EventKind::Functions),
             WALL => Some(EventKind::Wall),
             ALLOC => Some(EventKind::Alloc),
             _ => None,

@@ -22,6 +22,7 @@ mod applied;
 mod event;
 pub mod heap;
 mod losses;
+mod probed;
 
 use std::collections::BTreeMap;
 
@@ -32,8 +33,9 @@ use rustc_hash::FxHashMap;
 use crate::reason::Reason;
 
 pub use applied::Applied;
-pub use event::{ALLOC, CPU, Event, EventKind, OFF_CPU, SYSCALLS, Unit, WALL};
+pub use event::{ALLOC, CPU, Event, EventKind, FUNCTIONS, OFF_CPU, SYSCALLS, Unit, WALL};
 pub use losses::{LossAt, LossSum, Losses};
+pub use probed::{ProbedFunction, ValueKind};
 
 pub use rz_format::{
     CallDetail, Captured, CodeTier, CpuTime, Execution, Histogram, LossClass, LossReason, Runtime,
@@ -104,6 +106,8 @@ pub struct Profile {
     pub last_ran: FxHashMap<ThreadId, Nanos>,
     /// What the single system calls of the trace tell besides their stacks.
     pub calls: Calls,
+    /// Functions whose calls were recorded, by number.
+    pub probed: BTreeMap<u32, ProbedFunction>,
     /// Allocations, if any were recorded.
     pub heap: Option<Heap>,
 }
@@ -231,6 +235,8 @@ pub struct Info {
     pub lost_waits: Losses,
     /// System calls that are missing; totals have them.
     pub lost_calls: Losses,
+    /// Calls of functions that are missing; totals have those that returned.
+    pub lost_function_calls: Losses,
     /// Intervals and system calls that are in no total.
     pub lost_totals: Losses,
     /// Allocations, and objects that were freed, that are missing.

@@ -17,7 +17,7 @@ const MAX_MANGLED: usize = 16 << 10;
 /// Suffixes of compiler-made parts and copies (`.cold`, `.constprop.0`) are
 /// dropped: debug information does not have them, and a function keeps its
 /// name whether there is any or not. `@plt` stays.
-pub(super) fn demangle(system_name: &str) -> Cow<'_, str> {
+pub(crate) fn demangle(system_name: &str) -> Cow<'_, str> {
     if let Some(target) = system_name.strip_suffix("@plt") {
         return Cow::Owned(format!("{}@plt", demangle(target)));
     }

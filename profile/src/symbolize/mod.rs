@@ -21,7 +21,7 @@ mod cache;
 mod code;
 mod debuginfod;
 mod decompress;
-mod demangle;
+pub(crate) mod demangle;
 mod dwarf;
 mod files;
 mod find;

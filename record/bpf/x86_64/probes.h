@@ -72,15 +72,22 @@ static __always_inline bool leave_to(struct where *where, const struct kept_call
 	return true;
 }
 
+// Whether an address is of the kernel's own code in the process's memory, where functions
+// return to that are awaited.
+static __always_inline bool is_trampoline(struct task_struct *task, __u64 address)
+{
+	struct mm_struct *memory = FIELD(task, mm);
+	struct xol_area *area = memory ? FIELD(memory, uprobes_state.xol_area) : NULL;
+
+	return area && address - FIELD(area, vaddr) < TRAMPOLINE_BYTES;
+}
+
 // What a probe awaits returns to the kernel's own code in the process's memory,
 // from where the thread goes on to its caller: takes it there.
 static __always_inline void leave_trampoline(struct where *where, struct task_struct *task,
 					     const struct thread *thread)
 {
-	struct mm_struct *memory = FIELD(task, mm);
-	struct xol_area *area = memory ? FIELD(memory, uprobes_state.xol_area) : NULL;
-
-	if (!area || where->slots[IP_SLOT] - FIELD(area, vaddr) >= TRAMPOLINE_BYTES)
+	if (!is_trampoline(task, where->slots[IP_SLOT]))
 		return;
 	// The innermost first that has not gone on yet.
 	if (!leave_to(where, &thread->kept_callers[1]) &&
@@ -100,3 +107,60 @@ static __always_inline void restore_caller(struct where *where, __u8 *stack,
 		return;
 	bpf_probe_read_kernel(stack + kernel + offset, sizeof(__u64), &kept->address);
 }
+
+#ifndef OLD_KERNEL
+// The same of functions whose calls are recorded.
+static __always_inline void leave_function_trampoline(struct where *where,
+						      struct task_struct *task)
+{
+	struct calling *calling;
+	__u32 depth;
+
+	if (!settings.functions || !is_trampoline(task, where->slots[IP_SLOT]))
+		return;
+	calling = bpf_task_storage_get(&callings, task, 0, 0);
+	if (!calling)
+		return;
+	depth = calling->depth;
+	if (!depth || !leave_to(where, &calling->entered[(depth - 1) % MAX_DEPTH].caller))
+		leave_to(where, &calling->returned);
+}
+
+static __always_inline void restore_function_callers(struct where *where, __u8 *stack,
+						     struct task_struct *task)
+{
+	struct calling *calling;
+
+	if (!settings.functions)
+		return;
+	calling = bpf_task_storage_get(&callings, task, 0, 0);
+	if (!calling)
+		return;
+	for (int i = 0; i < MAX_DEPTH; i++) {
+		if (i >= calling->depth)
+			break;
+		restore_caller(where, stack, &calling->entered[i].caller);
+	}
+}
+
+// What a function is given in registers for integers.
+static __always_inline void function_arguments(__u64 args[6], const struct pt_regs *ctx)
+{
+	args[0] = ctx->rdi;
+	args[1] = ctx->rsi;
+	args[2] = ctx->rdx;
+	args[3] = ctx->rcx;
+	args[4] = ctx->r8;
+	args[5] = ctx->r9;
+}
+#else
+static __always_inline void leave_function_trampoline(struct where *where,
+						      struct task_struct *task)
+{
+}
+
+static __always_inline void restore_function_callers(struct where *where, __u8 *stack,
+						     struct task_struct *task)
+{
+}
+#endif

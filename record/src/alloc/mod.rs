@@ -19,7 +19,7 @@ use rz_alloc_ring::VARIABLE;
 pub(crate) use capture::Rings;
 pub(crate) use memory::Memory;
 pub use program::Unfit;
-pub(crate) use program::privileged;
+pub(crate) use program::{executed, privileged};
 
 use crate::config::AllocationOptions;
 

@@ -76,7 +76,7 @@ pub(crate) fn privileged(command: &[OsString]) -> Option<PathBuf> {
 
 /// The file that is executed for `command`, and the interpreters that it asks for, up
 /// to what is no script.
-fn executed(command: &[OsString]) -> Vec<PathBuf> {
+pub(crate) fn executed(command: &[OsString]) -> Vec<PathBuf> {
     let first = command.first().and_then(find);
     std::iter::successors(first, |path| interpreter_of_script(path))
         .take(MAX_INTERPRETERS + 1)

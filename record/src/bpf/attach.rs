@@ -16,6 +16,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use rz_format::{CallDetail, LossClass, LossReason, Tier};
 use super::drain::Pressure;
 use super::error::{BpfError, refused};
 use super::events::{self, CpuEvents};
+use super::functions::FunctionProbes;
 use super::heap::{self, HeapProbes};
 use super::layout::{Control, LOSSES, PYTHON_LEN, Settings, parse};
 use super::maps::{Counters, Table};
@@ -39,6 +41,7 @@ use super::ways::{LastWaits, ObjectFile, Resume, Ways, version};
 use crate::capture::Attached;
 use crate::config::{AllocationOptions, CallOptions, CallStacks};
 use crate::descriptors;
+use crate::functions::ProbedFunctions;
 use crate::host::{now_ns, online_cpus, release};
 use crate::queue::Batch;
 
@@ -83,6 +86,9 @@ pub(crate) struct Options {
     pub(crate) calls: Option<CallOptions>,
     /// What to record of allocations, of processes that run already.
     pub(crate) allocations: Option<AllocationOptions>,
+    /// Functions whose calls are recorded, and percent of a CPU that this may take.
+    pub(crate) functions: Arc<ProbedFunctions>,
+    pub(crate) function_limit_percent: u32,
     /// Stacks of shorter waits and calls are sampled.
     pub(crate) stack_threshold_ns: u64,
     /// What the kernel's types are, where it does not say itself.
@@ -109,6 +115,7 @@ pub(super) struct Attachment {
     /// Take down waits and calls; the last ones attached are those that begin.
     links: Vec<Link>,
     pub(super) heap: Option<HeapProbes>,
+    pub(super) functions: Option<FunctionProbes>,
     /// Look for what is not over, in the end; last first.
     last_looks: Vec<Link>,
     /// The one of them that is under way.
@@ -116,7 +123,7 @@ pub(super) struct Attachment {
     /// When this began.
     started_ns: u64,
     /// Events of each class that are known to be skipped, and when that was looked up.
-    skipped: [u64; 4],
+    skipped: [u64; 5],
     skipped_ns: u64,
     plan: Plan,
 }
@@ -210,6 +217,7 @@ fn plan(options: &Options, cpus: &[u32]) -> Plan {
         (Kind::Waits, options.waits),
         (Kind::Calls, options.calls.is_some()),
         (Kind::CallData, options.calls.as_ref().is_some_and(|calls| calls.data_bytes > 0)),
+        (Kind::Functions, !options.functions.files.is_empty()),
         (Kind::Allocations, options.allocations.is_some()),
     ];
     Plan {
@@ -275,6 +283,24 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         };
         last_looks.push((Kind::Waits, name));
     }
+    let mut functions = None;
+    if has(Kind::Functions) {
+        let failed = of(Kind::Functions);
+        if plan.ways.object == ObjectFile::Old {
+            return Err(failed(refused("probes at functions", &"they need Linux 5.18")));
+        }
+        let everywhere = options.follow;
+        if everywhere {
+            notes.push(
+                "with --follow, the probes are in all processes that use the same files: others \
+                 are slowed down as well, though nothing of them is recorded"
+                    .to_owned(),
+            );
+        }
+        let limit = options.function_limit_percent;
+        let probes = FunctionProbes::attach(&loaded, &options.functions, everywhere, limit);
+        functions = Some(probes.map_err(failed)?);
+    }
     let mut allocators = Vec::new();
     let mut heap_probes = None;
     if let Some(allocations) = options.allocations.filter(|_| has(Kind::Allocations)) {
@@ -324,12 +350,13 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         rings,
         lost: [0; LOSSES.len()],
         looked_ns: now_ns(),
-        skipped: [0; 4],
+        skipped: [0; 5],
         skipped_ns: 0,
         pressure: Pressure::default(),
         tracking,
         links,
         heap: heap_probes,
+        functions,
         last_looks,
         looking: None,
         started_ns: now_ns(),
@@ -346,6 +373,10 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         pids,
         data_bytes: if has(Kind::CallData) { plan.settings.data_bytes } else { 0 },
         allocators,
+        functions: match has(Kind::Functions) {
+            true => options.functions.all().map(|function| function.record.clone()).collect(),
+            false => Vec::new(),
+        },
         sources: Default::default(),
         missing: Vec::new(),
         ways: plan.describe(),
@@ -427,6 +458,7 @@ impl Attachment {
             (Kind::Samples, LossClass::Samples),
             (Kind::Waits, LossClass::Waits),
             (Kind::Calls, LossClass::Calls),
+            (Kind::Functions, LossClass::FunctionCalls),
             (Kind::Allocations, LossClass::Allocations),
         ];
         for ((kind, class), told) in classes.into_iter().zip(&mut self.skipped) {
@@ -482,6 +514,9 @@ impl Attachment {
         if let Some(heap) = &mut self.heap {
             heap.detach();
         }
+        if let Some(functions) = &mut self.functions {
+            functions.detach();
+        }
         true
     }
 
@@ -518,6 +553,7 @@ fn read_all(threads: &mut Iter) -> io::Result<()> {
 
 fn settings(options: &Options) -> Settings {
     let calls = options.calls.as_ref();
+    let has_functions = !options.functions.files.is_empty();
     Settings {
         self_pid: std::process::id(),
         all: options.all,
@@ -534,7 +570,8 @@ fn settings(options: &Options) -> Settings {
         stack_threshold_ns: options.stack_threshold_ns,
         slower_than_ns: calls.map_or(0, |calls| calls.slower_than_ns),
         allocations: options.allocations.is_some(),
-        threads: options.waits || calls.is_some() || options.allocations.is_some(),
+        threads: options.waits || calls.is_some() || options.allocations.is_some() || has_functions,
+        functions: has_functions,
         alloc_interval: options.allocations.map_or(0, |allocations| allocations.interval),
     }
 }
@@ -543,18 +580,22 @@ fn sizes(options: &Options, cpus: &[u32]) -> Sizes {
     let ring = |per_cpu: u32, max: u32| {
         per_cpu.saturating_mul(cpus.len() as u32).min(max).next_power_of_two()
     };
+    let has_functions = !options.functions.files.is_empty();
     let in_detail = options.calls.as_ref().is_some_and(|calls| calls.detail == CallDetail::Calls);
     Sizes {
         cpus: cpus.iter().max().map_or(1, |last| last + 1),
         samples: ring(RING_PER_CPU, MAX_RING),
         waits: if options.waits { ring(RING_PER_CPU, MAX_RING) } else { 0 },
-        calls: if in_detail { ring(CALL_RING_PER_CPU, MAX_CALL_RING) } else { 0 },
+        calls: if in_detail || has_functions { ring(CALL_RING_PER_CPU, MAX_CALL_RING) } else { 0 },
         allocations: match options.allocations {
             Some(AllocationOptions { interval: 0, .. }) => ring(CALL_RING_PER_CPU, MAX_CALL_RING),
             Some(_) => ring(RING_PER_CPU, MAX_RING),
             None => 0,
         },
         objects: if options.allocations.is_some() { MAX_OBJECTS } else { 0 },
-        totals: if options.waits || options.calls.is_some() { MAX_TOTALS } else { 0 },
+        totals: match options.waits || options.calls.is_some() || has_functions {
+            true => MAX_TOTALS,
+            false => 0,
+        },
     }
 }

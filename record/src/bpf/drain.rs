@@ -105,6 +105,9 @@ impl Capture for Attachment {
         if let Some(heap) = &mut self.heap {
             heap.look(batch);
         }
+        if let Some(functions) = &mut self.functions {
+            functions.look(batch);
+        }
 
         let now_ns = now_ns();
         self.report_losses(batch, now_ns);
@@ -156,6 +159,9 @@ impl Attachment {
     fn lose_all(&mut self, batch: &mut Batch) {
         if let Some(heap) = &mut self.heap {
             heap.lose(batch);
+        }
+        if let Some(functions) = &mut self.functions {
+            functions.lose(batch);
         }
         self.lose_skipped(batch);
     }

@@ -1,11 +1,12 @@
 //! The records and map values of the programs in the kernel, byte by byte as
 //! `record/bpf/layout.h` lays them out.
 
-use rz_format::{CpuTime, HISTOGRAM_BUCKETS, HeapCounts, LossClass, LossReason, Total};
+use rz_format::{CpuTime, HISTOGRAM_BUCKETS, HeapCounts, LossClass, LossReason, Total, ValueKind};
 use rz_unwind::{REGISTER_COUNT, Registers};
 
 use crate::cursor::Cursor;
 use crate::event::{RawAllocation, RawCall, RawEvent, RawStack, RawTotal, RawWait, What};
+use crate::functions::Function;
 use crate::host::page_size;
 use crate::python::Walk;
 
@@ -18,6 +19,7 @@ const KIND_HEAP_COUNTS: u32 = 0x1005;
 const KIND_FAULT: u32 = 0x1006;
 const KIND_RAN: u32 = 0x1007;
 const KIND_CALL_DATA: u32 = 0x1008;
+const KIND_FUNCTION_CALL: u32 = 0x1009;
 
 /// Offset of a record's time.
 const TIME_AT: usize = 8;
@@ -37,6 +39,8 @@ const SHORT_COMPAT: u16 = 1 << 15;
 pub(super) const TOTAL_KEY_LEN: usize = 16;
 /// Length of a value of the table of sums.
 pub(super) const TOTAL_LEN: usize = 6 * 8 + HISTOGRAM_BUCKETS * 4;
+/// What is read of what a function is given and gives back.
+pub(super) type FunctionInfo = [u8; 4];
 /// What to do about a system call.
 pub(super) type CallInfo = [u8; 8];
 /// Where to find the data of a system call.
@@ -53,7 +57,7 @@ pub(super) const FAULT_EVENT: u32 = 1;
 /// Number of system calls that are known.
 pub(super) const MAX_CALLS: u32 = 512;
 /// What can be lost in the kernel, and why, in the order of `enum loss`.
-pub(super) const LOSSES: [(LossClass, LossReason); 7] = [
+pub(super) const LOSSES: [(LossClass, LossReason); 9] = [
     (LossClass::Samples, LossReason::RingFull),
     (LossClass::Waits, LossReason::RingFull),
     (LossClass::Calls, LossReason::RingFull),
@@ -61,6 +65,8 @@ pub(super) const LOSSES: [(LossClass, LossReason); 7] = [
     (LossClass::Allocations, LossReason::RingFull),
     (LossClass::Allocations, LossReason::TableFull),
     (LossClass::Calls, LossReason::Skipped),
+    (LossClass::FunctionCalls, LossReason::RingFull),
+    (LossClass::FunctionCalls, LossReason::TableFull),
 ];
 /// What is counted after them: rows of sums that were begun.
 pub(super) const NEW_TOTALS: u32 = LOSSES.len() as u32;
@@ -83,6 +89,7 @@ pub(super) struct Settings {
     pub(super) allocations: bool,
     pub(super) threads: bool,
     pub(super) alloc_interval: u64,
+    pub(super) functions: bool,
 }
 
 impl Settings {
@@ -104,6 +111,7 @@ impl Settings {
         for number in [self.stack_threshold_ns, self.slower_than_ns, self.alloc_interval] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
+        bytes.extend_from_slice(&u64::from(self.functions).to_le_bytes());
         bytes
     }
 }
@@ -141,6 +149,19 @@ pub(super) fn python(runtime: u64, walk: &Walk) -> [u8; PYTHON_LEN] {
     bytes
 }
 
+/// The first two arguments of a function that are texts, and the result if it is one and there
+/// is room for it.
+pub(super) fn function_info(function: &Function) -> FunctionInfo {
+    let record = &function.record;
+    let is_text = |kind: &u8| ValueKind::from(*kind) == ValueKind::Text;
+    let places = record.arguments.iter().zip(1..).filter(|(kind, _)| is_text(kind));
+    let mut texts = places.map(|(_, place)| place);
+    let arguments = [texts.next().unwrap_or(0), texts.next().unwrap_or(0)];
+    let free = arguments.iter().zip(1..).find(|(argument, _)| **argument == 0);
+    let result = free.filter(|_| is_text(&record.result)).map_or(0, |(_, place)| place);
+    [arguments[0], arguments[1], result, function.is_stepped.into()]
+}
+
 /// When a record of ours was made; 0 if it is too short to say.
 pub(super) fn time_of(record: &[u8]) -> u64 {
     let bytes = record.get(TIME_AT..).and_then(|rest| rest.first_chunk());
@@ -157,7 +178,7 @@ pub(super) fn is_sum(record: &[u8]) -> bool {
 pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
     let mut input = Cursor(record);
     let kind = input.u32()?;
-    if !(KIND_SAMPLE..=KIND_CALL_DATA).contains(&kind) {
+    if !(KIND_SAMPLE..=KIND_FUNCTION_CALL).contains(&kind) {
         return crate::perf::parse(record);
     }
     let cpu = input.u32()?;
@@ -174,6 +195,7 @@ pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
         KIND_HEAP_COUNTS => What::Counted(heap_counts(&mut input, time_ns)?),
         KIND_WAIT => What::Waited(wait(&mut input)?),
         KIND_CALL => What::Called(call(&mut input)?),
+        KIND_FUNCTION_CALL => What::FunctionCalled(call(&mut input)?),
         KIND_RAN => {
             let [ran_ns, ready_ns, runs] = input.u64s()?;
             What::Ran(CpuTime { time_ns, thread: None, ran_ns, ready_ns, runs })
@@ -280,7 +302,9 @@ pub(super) fn shortened_len(record: &[u8], limit: u64) -> usize {
         What::Allocated(allocation) => {
             allocation.place.as_ref().map_or(0, |place| place.stack.len())
         }
-        What::Called(call) => call.place.as_ref().map_or(0, |(place, _)| place.stack.len()),
+        What::Called(call) | What::FunctionCalled(call) => {
+            call.place.as_ref().map_or(0, |(place, _)| place.stack.len())
+        }
         _ => 0,
     });
     record.len() - user_bytes.saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX))

@@ -5,6 +5,8 @@ mod attach;
 mod drain;
 mod error;
 mod events;
+mod functions;
+mod guard;
 mod heap;
 mod layout;
 mod maps;

@@ -22,6 +22,8 @@ use crate::libbpf_log::{listen, take_said};
 const ROOMS_PER_CPU: u32 = 4;
 /// Processes that execute a program at the same time and whose words are kept.
 const MAX_EXECUTING: u32 = 256;
+/// Calls of functions under way whose texts are kept.
+const MAX_TEXTS: u32 = 1 << 13;
 /// Threads that are known at the same time, where room for them is made before.
 const MAX_THREADS: u32 = 1 << 15;
 /// Of those that execute a program, which is all that samples want to know.
@@ -43,6 +45,8 @@ pub(super) enum Kind {
     Calls,
     /// What system calls read and write.
     CallData,
+    /// Calls of functions.
+    Functions,
     Allocations,
 }
 
@@ -54,6 +58,7 @@ impl Kind {
             Kind::Waits => "off-CPU times",
             Kind::Calls => "system calls",
             Kind::CallData => "data of system calls",
+            Kind::Functions => "calls of functions",
             Kind::Allocations => "allocations",
         }
     }
@@ -127,6 +132,7 @@ impl Plan {
                 Kind::Waits => &["on_switch", "on_wakeup", "find_waiting"],
                 Kind::Calls => &["on_call", "on_return", "find_calling", "find_still_calling"],
                 Kind::CallData => &["on_call_data", "on_return_data"],
+                Kind::Functions => &["on_function", "on_function_end"],
                 Kind::Allocations => &["on_fault", "find_counts"],
             };
             names.extend(of_kind.iter().map(|name| (*name, kind)));
@@ -160,7 +166,7 @@ impl Plan {
                         names.extend([("on_call_again", kind), ("on_return_again", kind)]);
                     }
                 }
-                Kind::Samples | Kind::CallData => {}
+                Kind::Samples | Kind::CallData | Kind::Functions => {}
             }
         }
         names.retain(|(name, _)| self.ways.looks || !name.starts_with("find_"));
@@ -222,7 +228,9 @@ impl Plan {
             let entries = match name.as_str() {
                 "sample_rooms" => cpus,
                 "wait_rooms" => rooms(Kind::Waits),
-                "call_rooms" if has(Kind::Calls) => cpus * ROOMS_PER_CPU,
+                "call_rooms" if has(Kind::Calls) || has(Kind::Functions) => cpus * ROOMS_PER_CPU,
+                "text_rooms" if has(Kind::Functions) => cpus * ROOMS_PER_CPU,
+                "function_texts" if has(Kind::Functions) => MAX_TEXTS,
                 "data_rooms" if has(Kind::CallData) => cpus * ROOMS_PER_CPU,
                 "executing" if has(Kind::CallData) => MAX_EXECUTING,
                 "fault_rooms" => rooms(Kind::Allocations),
@@ -283,6 +291,7 @@ impl Loaded {
             Kind::Calls => &["on_call", "on_return"],
             // Its call is there without it.
             Kind::CallData => &[],
+            Kind::Functions => &["on_function", "on_function_end"],
             Kind::Allocations => &["on_allocator", "on_begin_probed", "on_end_probed"],
         };
         let programs = self.object.progs().filter(|program| {

@@ -130,7 +130,10 @@ impl Ways {
             (Kind::Samples, _) => {
                 *self = Ways { looks: self.looks, resume: self.resume, ..Ways::old() };
             }
-            (Kind::Waits | Kind::Calls | Kind::CallData | Kind::Allocations, _) => {}
+            (
+                Kind::Waits | Kind::Calls | Kind::CallData | Kind::Functions | Kind::Allocations,
+                _,
+            ) => {}
         }
         *self != before
     }
@@ -138,7 +141,7 @@ impl Ways {
     /// By what an event kind is recorded, if there are several ways.
     pub(super) fn describe(&self, kind: Kind) -> Option<&'static str> {
         match kind {
-            Kind::Samples | Kind::Calls | Kind::CallData => None,
+            Kind::Samples | Kind::Calls | Kind::CallData | Kind::Functions => None,
             Kind::Waits => Some(match self.resume {
                 Resume::Tracepoint => "tracepoint sched_exit_tp",
                 Resume::Kprobe => "kprobe on finish_task_switch",

@@ -229,6 +229,7 @@ fn describe(mut attachment: Attachment, event: SampledEvent, kernel: bool) -> At
         reports_others: attachment.has_others,
         pids: std::mem::take(&mut attachment.pids),
         allocators: Vec::new(),
+        functions: Vec::new(),
         data_bytes: 0,
         sources: std::mem::take(&mut attachment.sources),
         missing: Vec::new(),

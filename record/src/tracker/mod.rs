@@ -81,6 +81,8 @@ pub(crate) struct Findings {
     pub(crate) waits: Vec<Wait>,
     /// System calls.
     pub(crate) calls: Vec<Call>,
+    /// Calls of functions.
+    pub(crate) function_calls: Vec<Call>,
     /// Exact sums.
     pub(crate) totals: Vec<Total>,
     /// Allocations, in the order in which they happened.
@@ -102,6 +104,7 @@ impl Findings {
         samples.clear();
         waits.clear();
         calls.clear();
+        self.function_calls.clear();
         *totals = Vec::new();
         self.allocations.clear();
         self.heap_counts.clear();
@@ -118,6 +121,8 @@ pub(crate) struct Counts {
     pub(crate) waits: u64,
     /// System calls written.
     pub(crate) calls: u64,
+    /// Calls of functions written.
+    pub(crate) function_calls: u64,
     /// Allocations, and objects freed, that were written.
     pub(crate) allocations: u64,
     /// Stacks that were not followed to their root.
@@ -282,13 +287,26 @@ impl Tracker {
         let owner = source.map_or(event.tid, |source| source.thread);
         match &event.what {
             What::Sample { .. } if self.is_of_other(event.pid) => {}
-            What::Sample { .. } | What::Waited(_) | What::Called(_) | What::CallData(_)
+            What::Sample { .. }
+            | What::Waited(_)
+            | What::Called(_)
+            | What::FunctionCalled(_)
+            | What::CallData(_)
                 if !self.is_recorded(event.tid) => {}
             What::Sample { event: number, weight, place } => {
                 self.sample(event, owner, *number, *weight, place);
             }
             What::Waited(wait) => self.wait(event, wait),
-            What::Called(call) => self.call(event, call),
+            What::Called(call) => {
+                let call = self.call(event, call);
+                self.counts.calls += 1;
+                self.found.calls.push(call);
+            }
+            What::FunctionCalled(call) => {
+                let call = self.call(event, call);
+                self.counts.function_calls += 1;
+                self.found.function_calls.push(call);
+            }
             What::CallData(data) => self.call_data(event, data),
             What::Allocated(allocation) => self.allocation(Moment::of(event), allocation),
             What::Counted(counts) => self.count_heap(Moment::of(event), counts),
@@ -416,7 +434,7 @@ impl Tracker {
         const TOTALS_PER_BLOCK: usize = 1 << 13;
         let found = &self.found;
         let events = [found.samples.len(), found.waits.len(), found.calls.len()];
-        let more = [found.allocations.len(), found.heap_counts.len()];
+        let more = [found.function_calls.len(), found.allocations.len(), found.heap_counts.len()];
         let rows = events.into_iter().chain(more).max().unwrap_or(0);
         rows >= ROWS_PER_BLOCK
             || found.totals.len() >= TOTALS_PER_BLOCK
@@ -516,7 +534,7 @@ impl Tracker {
         });
     }
 
-    fn call(&mut self, event: &RawEvent<'_>, call: &RawCall<'_>) {
+    fn call(&mut self, event: &RawEvent<'_>, call: &RawCall<'_>) -> Call {
         let moment = Moment::of(event);
         self.find_if_unannounced(moment, event.tid);
         let stack = call.place.as_ref().and_then(|(place, _)| self.stack(moment, place));
@@ -526,13 +544,12 @@ impl Tracker {
             }
         }
         // What is there may be of an earlier call, whose own row is lost.
-        let data = self.next_data.remove(&event.tid);
+        let is_of_system = matches!(event.what, What::Called(_));
+        let data = if is_of_system { self.next_data.remove(&event.tid) } else { None };
         let data = data.filter(|(copied_ns, _)| *copied_ns >= call.start_ns);
-        self.counts.calls += 1;
-        let thread = self.thread_id(moment);
-        self.found.calls.push(Call {
+        Call {
             start_ns: call.start_ns,
-            thread,
+            thread: self.thread_id(moment),
             number: call.number,
             duration_ns: call.duration_ns,
             result: call.result,
@@ -543,7 +560,7 @@ impl Tracker {
             stack_weight: call.place.as_ref().map_or(0, |(_, weight)| *weight),
             count: call.count,
             seen: call.seen,
-        });
+        }
     }
 
     fn call_data(&mut self, event: &RawEvent<'_>, data: &[u8]) {

@@ -15,12 +15,17 @@ pub(crate) const LOOK_AT: usize = 96;
 pub(crate) const ARGUMENT_0: u8 = RDI;
 pub(crate) const ARGUMENT_1: u8 = RSI;
 pub(crate) const ARGUMENT_2: u8 = RDX;
+/// All in which arguments are given.
+pub(crate) const ARGUMENTS: [u8; 6] = [RDI, RSI, RDX, RCX, R8, R9];
 
 /// Numbers of registers.
+const RCX: u8 = 1;
 const RDX: u8 = 2;
 const RSP: u8 = 4;
 const RSI: u8 = 6;
 const RDI: u8 = 7;
+const R8: u8 = 8;
+const R9: u8 = 9;
 
 /// Offset of the instruction to probe in a function that begins with `code`, if
 /// one can be reached without writing to the registers in `keep`.

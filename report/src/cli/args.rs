@@ -45,6 +45,8 @@ Examples:
   report trace.rz --syscalls               calls, errors, times, and where from
   report trace.rz --syscalls --list --errors --tail 20
                                            the last 20 calls that failed
+  report trace.rz --calls                  functions of rec --call: calls, times
+  report trace.rz --calls --list --tree    every call of them, in each other
   report trace.rz --heap                   allocations: totals, peak, sizes, where
   report trace.rz --heap --leaks --suppressions known.txt
   report trace.rz --heap --svg --metric peak
@@ -179,19 +181,24 @@ pub(super) struct Args {
     pub(super) wall: bool,
     /// Show the system calls; with --tree, --inverted or --svg the call tree
     /// of the time in them
-    #[arg(long, conflicts_with = "diff", help_heading = "What", group = "what")]
+    #[arg(long, conflicts_with = "diff", help_heading = "What", groups = ["what", "listed"])]
     pub(super) syscalls: bool,
+    /// Show the functions whose calls were recorded (rec --call); with --tree, --inverted or
+    /// --svg the call tree of the time in them
+    #[arg(long, conflicts_with = "diff", help_heading = "What", groups = ["what", "listed"])]
+    pub(super) calls: bool,
     /// Show the allocations; with --tree, --inverted or --svg the call tree of
     /// a metric; with --diff what grew
     #[arg(long, help_heading = "What", group = "what")]
     pub(super) heap: bool,
-    /// Show another event: cpu, off-cpu, syscalls, wall, alloc, or the name
+    /// Show another event: cpu, off-cpu, syscalls, functions, wall, alloc, or the name
     /// that the header gives
     #[arg(long, value_name = "NAME", help_heading = "What", group = "what")]
     pub(super) event: Option<String>,
     /// With --syscalls: list every system call that was recorded, in order of
-    /// time, in lines as of strace -f -tt -T -y; times of day are UTC
-    #[arg(long, requires = "syscalls", conflicts_with_all = ["tree", "inverted", "svg"], help_heading = "What")]
+    /// time, in lines as of strace -f -tt -T -y; times of day are UTC. With --calls, the
+    /// same of functions; with --tree, as they were called by each other
+    #[arg(long, requires = "listed", conflicts_with_all = ["inverted", "svg"], help_heading = "What")]
     pub(super) list: bool,
     /// With --list: only the last N calls
     #[arg(long, value_name = "N", requires = "list", help_heading = "What")]

@@ -233,7 +233,11 @@ pub(crate) fn rate_scale(per: Per, event: &Event) -> (f64, String, String) {
         (Unit::Nanoseconds, _) if per == Per::Thread => (100.0, "%", "% of each thread's time"),
         (
             Unit::Nanoseconds,
-            EventKind::OffCpu | EventKind::Syscalls | EventKind::Wall | EventKind::Other,
+            EventKind::OffCpu
+            | EventKind::Syscalls
+            | EventKind::Functions
+            | EventKind::Wall
+            | EventKind::Other,
         ) => (100.0, "%", "% of one thread"),
         (Unit::Nanoseconds, _) => (100.0, "%", "% of one core"),
         (Unit::Count, _) => (1e9, "/s", ""),

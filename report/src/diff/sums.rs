@@ -50,6 +50,7 @@ pub(crate) fn class_of(kind: EventKind) -> Option<TotalClass> {
     match kind {
         EventKind::OffCpu => Some(TotalClass::Waits),
         EventKind::Syscalls => Some(TotalClass::Calls),
+        EventKind::Functions => Some(TotalClass::Functions),
         _ => None,
     }
 }

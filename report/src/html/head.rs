@@ -61,6 +61,7 @@ impl ShownLoss {
             LossClass::Samples => "samples",
             LossClass::Waits => "waits",
             LossClass::Calls => "system calls",
+            LossClass::FunctionCalls => "calls of functions",
             LossClass::Totals => "waits and calls of totals",
             LossClass::Allocations => "allocations and frees",
             LossClass::Unknown => "events of an unknown kind",

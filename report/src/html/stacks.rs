@@ -39,6 +39,7 @@ pub(super) fn all_counted(profile: &Profile) -> Vec<Counted> {
         EventKind::Cpu
         | EventKind::OffCpu
         | EventKind::Syscalls
+        | EventKind::Functions
         | EventKind::Growth
         | EventKind::Other => vec![None],
         // The page puts it together.

@@ -36,11 +36,11 @@ pub fn by_number(profile: &Profile, class: TotalClass, by: SortCalls) -> Vec<(u3
     sums
 }
 
-/// The exact sums of system calls by thread (`None`: all that could not be
+/// The exact sums of a class by thread (`None`: all that could not be
 /// told apart), the longest first.
-pub fn by_thread(profile: &Profile) -> Vec<(Option<ThreadId>, Total)> {
+pub fn by_thread(profile: &Profile, class: TotalClass) -> Vec<(Option<ThreadId>, Total)> {
     let mut sums: BTreeMap<Option<ThreadId>, Total> = BTreeMap::new();
-    for total in profile.totals.iter().filter(|total| total.class == TotalClass::Calls) {
+    for total in profile.totals.iter().filter(|total| total.class == class) {
         sums.entry(total.thread.map(|id| id as ThreadId)).or_default().add(total);
     }
     let mut sums: Vec<_> = sums.into_iter().collect();

@@ -17,6 +17,11 @@ impl Sum {
     pub fn of_calls(total: Total) -> Self {
         Sum(Total { class: TotalClass::Calls, ..total })
     }
+
+    /// A sum of calls of a function.
+    pub fn of_functions(total: Total) -> Self {
+        Sum(Total { class: TotalClass::Functions, ..total })
+    }
 }
 
 /// What is written of a sum.
@@ -26,11 +31,11 @@ impl Sum {
 struct Fields {
     /// How many there were.
     count: u64,
-    /// How many of them failed; `null` of waits, which cannot.
+    /// How many of them failed; `null` of waits, which cannot, and of functions.
     errors: Option<u64>,
     /// The time they took.
     total_ns: u64,
-    /// The part of it in which the thread was ready to run; `null` of system
+    /// The part of it in which the thread was ready to run; `null` of
     /// calls.
     ready_ns: Option<u64>,
     /// The shortest; `null` if there is none.

@@ -213,6 +213,14 @@ fn without_inner_paths(name: &str) -> String {
     out
 }
 
+/// The time of day in UTC: hours, minutes, seconds and microseconds.
+pub(crate) fn time_of_day(unix_ns: u64) -> String {
+    let us = unix_ns / 1_000;
+    let seconds = us / 1_000_000;
+    let (hours, minutes) = (seconds / 3_600 % 24, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, us % 1_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,6 +35,13 @@ pub fn wording(event: Option<&Event>) -> Wording {
             width: "µs in system calls",
             none: "no system call was recorded with a stack",
         },
+        EventKind::Functions => Wording {
+            spent: "in functions",
+            time: "in calls",
+            graph: "Function call",
+            width: "µs in functions",
+            none: "no call of a function was recorded with a stack",
+        },
         EventKind::Wall => Wording {
             spent: "on and off the CPU",
             time: "wall time",

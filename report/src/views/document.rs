@@ -15,6 +15,7 @@ use crate::model::truncated::{Truncated, truncated};
 use crate::render::format::hex;
 use crate::views::annotate::AnnotatedPage;
 use crate::views::dump::DumpPage;
+use crate::views::functions::{FunctionCallsPage, FunctionsPage};
 use crate::views::heap::HeapPage;
 use crate::views::heap::sites::SitesPage;
 use crate::views::info::InfoPage;
@@ -89,6 +90,10 @@ pub enum Page<'l> {
     Syscalls(SyscallsPage),
     /// System calls, one by one.
     Calls(CallsPage<'l>),
+    /// Which functions were called, of those whose calls were recorded.
+    Functions(FunctionsPage),
+    /// Calls of functions, one by one.
+    FunctionCalls(FunctionCallsPage<'l>),
     /// All allocations.
     Heap(Box<HeapPage>),
     /// Places that allocated.
@@ -449,6 +454,7 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
         ("samples", &info.lost_samples),
         ("waits", &info.lost_waits),
         ("syscalls", &info.lost_calls),
+        ("functions", &info.lost_function_calls),
         ("in no total", &info.lost_totals),
         ("allocations", &info.lost_allocations),
         ("unknown", &info.lost_others),
@@ -463,6 +469,7 @@ fn quality(profile: &Profile, event: Option<EventId>) -> Quality {
             TotalClass::Waits => "waits",
             TotalClass::Calls => "syscalls",
             TotalClass::IoUring => "io-uring",
+            TotalClass::Functions => "functions",
             TotalClass::Unknown => "unknown",
         },
         why: match (info.filter.why_inexact(*class), info.cut_short) {

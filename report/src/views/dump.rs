@@ -151,6 +151,7 @@ fn last_of_threads(profile: &Profile) -> Vec<Last> {
             EventKind::OffCpu => &mut last.wait,
             EventKind::Wall
             | EventKind::Syscalls
+            | EventKind::Functions
             | EventKind::Alloc
             | EventKind::Growth
             | EventKind::Other => continue,

@@ -292,6 +292,10 @@ pub(crate) fn lost(info: &Info, kind: EventKind) -> String {
         let Losses { count, reasons } = &info.lost_calls;
         parts.extend(with_reasons(reasons, interval(*count, "call")));
     }
+    if kind == EventKind::Functions {
+        let Losses { count, reasons } = &info.lost_function_calls;
+        parts.extend(with_reasons(reasons, interval(*count, "call")));
+    }
     if kind == EventKind::Growth {
         let number = interval(info.lost_samples.count, "sample");
         parts.extend(with_reasons(&info.lost_samples.reasons, number));
@@ -330,6 +334,7 @@ pub(crate) fn lost_count(info: &Info, kind: EventKind) -> u64 {
     match kind {
         EventKind::OffCpu => info.lost_waits.count,
         EventKind::Syscalls => info.lost_calls.count,
+        EventKind::Functions => info.lost_function_calls.count,
         EventKind::Alloc => info.lost_allocations.count,
         EventKind::Wall => info.lost_samples.count.saturating_add(info.lost_waits.count),
         EventKind::Cpu | EventKind::Growth | EventKind::Other => info.lost_samples.count,

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod document;
 pub mod dump;
 pub mod flame;
+pub mod functions;
 pub mod header;
 pub mod heap;
 pub mod info;

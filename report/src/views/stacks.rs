@@ -11,7 +11,7 @@ use rz_profile::model::{FrameKind, Unit};
 use rz_profile::reason::Reason;
 use serde::Serialize;
 
-use crate::model::calltree::{Amount, CallTree, NodeId, NodeKind, ROOT};
+use crate::model::calltree::{Amount, CallTree, Node, NodeId, NodeKind, ROOT};
 use crate::model::rows::Rows;
 use crate::model::symbols::{SymbolId, Symbols};
 use crate::render::format::{count, shorten};
@@ -68,6 +68,22 @@ pub fn stacks(tree: &CallTree, symbols: &Symbols, limit: usize) -> Stacks {
         functions: functions(tree, symbols, innermost),
         process: process(tree, innermost).map(|process| symbols[process].name.clone()),
         total,
+    };
+    Stacks { total: tree.total(), stacks: Rows::first(limit, rows, shown) }
+}
+
+/// The heaviest stacks of a top-down tree, which end in what was called.
+pub fn stacks_of_functions(tree: &CallTree, symbols: &Symbols, limit: usize) -> Stacks {
+    let called = |(_, node): &(NodeId, &Node)| {
+        node.self_.samples > 0 && matches!(node.kind, NodeKind::Frame(_))
+    };
+    let mut rows: Vec<(NodeId, &Node)> = tree.nodes.iter().enumerate().filter(called).collect();
+    rows.sort_by_key(|(_, node)| std::cmp::Reverse(node.self_.weight));
+    let shown = |(at, node): (NodeId, &Node)| ShownStack {
+        reason: symbols[node.symbol].name.clone(),
+        functions: functions(tree, symbols, node.parent),
+        process: process(tree, at).map(|process| symbols[process].name.clone()),
+        total: node.self_,
     };
     Stacks { total: tree.total(), stacks: Rows::first(limit, rows, shown) }
 }

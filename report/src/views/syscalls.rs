@@ -194,10 +194,14 @@ pub fn syscalls(
             at_end: calls.at_end,
         }),
         stacks: stacks.unwrap_or_default(),
-        threads: Rows::first(options.threads, by_thread(profile), |(thread, sum)| ThreadCalls {
-            thread: ShownThread::of(profile, thread),
-            sum: Sum::of_calls(sum),
-        }),
+        threads: Rows::first(
+            options.threads,
+            by_thread(profile, TotalClass::Calls),
+            |(thread, sum)| ThreadCalls {
+                thread: ShownThread::of(profile, thread),
+                sum: Sum::of_calls(sum),
+            },
+        ),
     }
 }
 

@@ -53,6 +53,7 @@ impl Poison<'_> {
             Block::Samples(mut rows) => writer.write_samples(&mut rows),
             Block::Waits(mut rows) => writer.write_waits(&mut rows),
             Block::Calls(mut rows) => writer.write_calls(&mut rows),
+            Block::FunctionCalls(mut rows) => writer.write_function_calls(&mut rows),
             Block::Totals(mut rows) => writer.write_totals(time_ns, &mut rows),
             Block::Allocations(rows) => writer.write_allocations(&rows),
             Block::HeapCounts(mut rows) => writer.write_heap_counts(&mut rows),
@@ -98,6 +99,7 @@ impl Poison<'_> {
             Record::Module(Module { path, .. })
             | Record::WorkingDirectory(WorkingDirectory { path, .. })
             | Record::Allocator(Allocator { path, .. }) => vec![path],
+            Record::Function(Function { path, name, .. }) => vec![path, name],
             Record::Symbol(Symbol { name, area, .. }) => vec![name, area],
             Record::Note(Note { text }) => vec![text],
             Record::OpenFile(OpenFile { target, .. }) => vec![target],

@@ -130,7 +130,7 @@ fn content(block: &Block) -> Value {
                     "queued_ns": queued_ns, "state": state, "syscall": syscall, "stack": stack,
                     "weight": weight, "seen": seen })
         }),
-        Block::Calls(all) => rows(all, |row| {
+        Block::Calls(all) | Block::FunctionCalls(all) => rows(all, |row| {
             let Call {
                 start_ns,
                 thread,
@@ -307,6 +307,9 @@ fn record(record: &Record) -> Value {
         Record::Symbol(r) => ("symbol", fields!(r, Symbol { module, start, length, name, area })),
         Record::Loss(r) => ("loss", fields!(r, Loss { cpu, class, reason, from_ns, to_ns, count })),
         Record::CallData(r) => ("call data", fields!(r, CallData { bytes })),
+        Record::Function(r) => {
+            ("function", fields!(r, Function { number, path, address, name, arguments, result }))
+        }
         Record::LastRan(r) => ("last ran", fields!(r, LastRan { thread, time_ns })),
         Record::CpuTimes(r) => ("CPU times", fields!(r, CpuTimes { from_ns, to_ns, complete })),
         Record::Cost(r) => {

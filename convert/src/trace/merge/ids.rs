@@ -63,6 +63,7 @@ pub(super) struct Ids {
     pub(super) modules: Numbers<ModuleIds>,
     pub(super) events: Numbers<u32>,
     pub(super) code_objects: Numbers<u32>,
+    pub(super) functions: Numbers<u32>,
     pub(super) frames: Dictionary<u32>,
     pub(super) stacks: Dictionary<u32>,
     pub(super) texts: Dictionary<u32>,
@@ -90,6 +91,10 @@ impl Ids {
 
     pub(super) fn code_object(&self, local: u32) -> u32 {
         self.code_objects.get(local).unwrap_or(UNDEFINED)
+    }
+
+    pub(super) fn function(&self, local: u32) -> u32 {
+        self.functions.get(local).unwrap_or(UNDEFINED)
     }
 
     pub(super) fn event(&self, local: u32) -> u32 {

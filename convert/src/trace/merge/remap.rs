@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use rz_format::{
-    CodeObject, Event, Frame, FrameId, Module, ModuleKind, Named, Note, OfSource, Process, Record,
-    Source, StackDefs, StackId, StackInterner, Symbol, TextDefs, TextInterner, Thread,
+    CodeObject, Event, Frame, FrameId, Function, Module, ModuleKind, Named, Note, OfSource,
+    Process, Record, Source, StackDefs, StackId, StackInterner, Symbol, TextDefs, TextInterner,
+    Thread,
 };
 
 use super::identity::Identities;
@@ -62,6 +63,8 @@ pub(super) struct Remap {
     call_data: TextInterner<FxBuildHasher>,
     /// By name and unit.
     events: FxHashMap<(String, u8), u32>,
+    /// Without their numbers.
+    functions: FxHashMap<Function, u32>,
     symbols: FxHashSet<(u32, u64, u64)>,
     /// What has a name already, by module, offset and time.
     names: FxHashSet<(u32, u64, u64)>,
@@ -106,6 +109,7 @@ impl Remap {
             texts: TextInterner::default(),
             call_data: TextInterner::default(),
             events: FxHashMap::default(),
+            functions: FxHashMap::default(),
             symbols: FxHashSet::default(),
             names: FxHashSet::default(),
             named: BTreeMap::new(),
@@ -250,6 +254,7 @@ impl Remap {
             Record::Module(module) => self.module(module, source),
             Record::Symbol(symbol) => self.symbol(symbol),
             Record::CodeObject(code) => self.code_object(code),
+            Record::Function(function) => self.function(function),
             Record::Named(named) => {
                 let module = local.ids.module(named.module);
                 self.named.entry(module).or_default().1.push(named.note);
@@ -269,6 +274,22 @@ impl Remap {
             *known.entry((event.name.clone(), event.unit)).or_insert(next)
         })?;
         Some(Record::Event(Event { id, ..event }))
+    }
+
+    /// A function at the same place of a file with the same name, of which the same is said,
+    /// is the same.
+    fn function(&mut self, function: Function) -> Option<Record> {
+        let ids = &mut self.inputs[self.input].ids;
+        let next = self.functions.len() as u32;
+        let known = &mut self.functions;
+        let mut is_new = false;
+        let id = ids.functions.get_or_add(function.number, || {
+            *known.entry(Function { number: 0, ..function.clone() }).or_insert_with(|| {
+                is_new = true;
+                next
+            })
+        })?;
+        is_new.then_some(Record::Function(Function { number: id, ..function }))
     }
 
     fn process(&mut self, process: Process, delta_ns: i64) -> Option<Record> {
@@ -382,6 +403,7 @@ impl Remap {
             | Record::Module(_)
             | Record::Symbol(_)
             | Record::CodeObject(_)
+            | Record::Function(_)
             | Record::Named(_) => {}
             // These have none.
             Record::Host(_)
@@ -477,6 +499,7 @@ fn shift_times(mut record: Record, delta_ns: i64) -> Record {
         | Record::Module(_)
         | Record::Symbol(_)
         | Record::CodeObject(_)
+        | Record::Function(_)
         | Record::Note(_)
         | Record::Captured(_)
         | Record::CallData(_)

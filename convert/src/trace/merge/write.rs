@@ -31,6 +31,7 @@ pub(super) struct Output<'o> {
     samples: Vec<Sample>,
     waits: Vec<Wait>,
     calls: Vec<Call>,
+    function_calls: Vec<Call>,
     totals: Vec<Total>,
     allocations: Vec<Allocation>,
     heap_counts: Vec<HeapCounts>,
@@ -49,6 +50,7 @@ impl<'o> Output<'o> {
             samples: Vec::new(),
             waits: Vec::new(),
             calls: Vec::new(),
+            function_calls: Vec::new(),
             totals: Vec::new(),
             allocations: Vec::new(),
             heap_counts: Vec::new(),
@@ -89,6 +91,10 @@ impl<'o> Output<'o> {
                 remap.calls(&mut rows);
                 join(&mut self.calls, rows);
             }
+            Block::FunctionCalls(mut rows) => {
+                remap.function_calls(&mut rows);
+                join(&mut self.function_calls, rows);
+            }
             Block::Totals(mut rows) => {
                 remap.totals(&mut rows);
                 join(&mut self.totals, rows);
@@ -114,6 +120,7 @@ impl<'o> Output<'o> {
             self.samples.len(),
             self.waits.len(),
             self.calls.len(),
+            self.function_calls.len(),
             self.totals.len(),
             self.allocations.len(),
             self.heap_counts.len(),
@@ -170,6 +177,9 @@ impl<'o> Output<'o> {
             for rows in self.calls.chunks_mut(MAX_ROWS) {
                 writer.write_calls(rows)?;
             }
+            for rows in self.function_calls.chunks_mut(MAX_ROWS) {
+                writer.write_function_calls(rows)?;
+            }
             writer.write_allocations(&self.allocations)?;
             writer.write_heap_counts(&mut self.heap_counts)?;
             writer.write_cpu_times(&mut self.cpu_times)?;
@@ -180,6 +190,7 @@ impl<'o> Output<'o> {
         self.samples.clear();
         self.waits.clear();
         self.calls.clear();
+        self.function_calls.clear();
         self.allocations.clear();
         self.heap_counts.clear();
         self.cpu_times.clear();

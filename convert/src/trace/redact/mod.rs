@@ -173,6 +173,15 @@ impl Edit for Redactor {
         self.count(Sensitive::Data, count);
     }
 
+    fn function_calls(&mut self, rows: &mut [Call]) {
+        if self.keeps(Sensitive::Data) {
+            return;
+        }
+        let texts = rows.iter_mut().flat_map(|call| &mut call.texts).filter_map(Option::take);
+        let count = texts.count() as u64;
+        self.count(Sensitive::Data, count);
+    }
+
     fn keeps_call_data(&self) -> bool {
         self.keeps(Sensitive::Data)
     }

@@ -4,8 +4,8 @@
 //! records of kinds that nobody decided about are left out.
 
 use rz_format::{
-    Allocator, CodeObject, Generated, GeneratedLine, Host, Module, Named, Note, OpenFile, Process,
-    ProcessFacts, Record, Recording, Source, Symbol, Thread, ThreadName, WorkingDirectory,
+    Allocator, CodeObject, Function, Generated, GeneratedLine, Host, Module, Named, Note, OpenFile,
+    Process, ProcessFacts, Record, Recording, Source, Symbol, Thread, ThreadName, WorkingDirectory,
 };
 
 use super::code::{Origin, name_of_code};
@@ -54,6 +54,10 @@ impl Redactor {
             }
             Record::Allocator(Allocator { process, path }) => {
                 Record::Allocator(Allocator { process, path: self.paths.path(&path) })
+            }
+            Record::Function(Function { number, path, address, name, arguments, result }) => {
+                let path = self.paths.path(&path);
+                Record::Function(Function { number, path, address, name, arguments, result })
             }
             Record::CallData(_) if !self.keeps(Sensitive::Data) => return None,
             Record::Source(source) => Record::Source(self.source(source)),

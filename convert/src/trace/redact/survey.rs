@@ -19,7 +19,9 @@ pub(super) struct Survey {
     pub(super) system_modules: FxHashSet<u32>,
     /// Texts that names of code refer to.
     pub(super) of_names: FxHashSet<TextId>,
-    /// Those of them that system calls refer to as well.
+    /// Texts that functions were called with.
+    pub(super) of_functions: FxHashSet<TextId>,
+    /// Those of them all that system calls refer to as well.
     pub(super) of_calls: FxHashSet<TextId>,
 }
 
@@ -29,8 +31,9 @@ impl Survey {
         let failed = |cause| MergeError::reading(path, cause);
         let mut survey = Survey::default();
         let mut reader = open(path)?;
-        let definitions =
-            |block: &BlockHeader| [BlockKind::RECORDS, BlockKind::NAMES].contains(&block.kind);
+        let definitions = |block: &BlockHeader| {
+            [BlockKind::RECORDS, BlockKind::NAMES, BlockKind::FUNCTION_CALLS].contains(&block.kind)
+        };
         while let Some(block) = reader.next_block_if(definitions).map_err(failed)? {
             match block {
                 Block::Records(records) => records.iter().for_each(|r| survey.add(r, paths)),
@@ -38,10 +41,14 @@ impl Survey {
                     let texts = names.iter().flat_map(|n| [n.name, n.system_name, n.file]);
                     insert(&mut survey.of_names, texts.flatten());
                 }
+                Block::FunctionCalls(calls) => {
+                    let texts = calls.iter().flat_map(|call| call.texts);
+                    insert(&mut survey.of_functions, texts.flatten());
+                }
                 _ => {}
             }
         }
-        if survey.of_names.is_empty() {
+        if survey.of_names.is_empty() && survey.of_functions.is_empty() {
             return Ok(survey);
         }
         let mut reader = open(path)?;
@@ -50,8 +57,9 @@ impl Survey {
         {
             if let Block::Calls(calls) = block {
                 let texts = calls.iter().flat_map(|call| call.texts).flatten();
-                let of_names = &survey.of_names;
-                insert(&mut survey.of_calls, texts.filter(|id| of_names.contains(id)));
+                let Survey { of_names, of_functions, of_calls, .. } = &mut survey;
+                let is_of_others = |id: &TextId| of_names.contains(id) || of_functions.contains(id);
+                insert(of_calls, texts.filter(is_of_others));
             }
         }
         Ok(survey)
@@ -61,6 +69,7 @@ impl Survey {
         match record {
             Record::Process(process) => paths.learn(&process.exe),
             Record::Allocator(allocator) => paths.learn(&allocator.path),
+            Record::Function(function) => paths.learn(&function.path),
             Record::Module(Module { id, kind, path, .. })
                 if ModuleKind::from(*kind) == ModuleKind::File =>
             {

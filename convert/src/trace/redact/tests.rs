@@ -55,6 +55,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Note(Note { text: text("cannot read ") }),
         Record::Captured(Captured::default()),
         Record::CpuTimes(CpuTimes::default()),
+        Record::Function(Function { path: path(".so"), ..Function::default() }),
         Record::CallData(CallData { bytes: 32 }),
         Record::LastRan(LastRan::default()),
         Record::OpenFile(OpenFile { target: path(".log"), ..OpenFile::default() }),
@@ -160,7 +161,7 @@ fn what_is_in_the_place_of_things() {
     let expected = [
         ("facts of hosts", 5),
         ("user names", 1),
-        ("paths", 12),
+        ("paths", 13),
         ("process and thread names", 3),
         ("arguments", 4),
         ("environment variables", 3),
@@ -195,6 +196,7 @@ fn what_may_stay() {
     let with_paths = [
         "Process",
         "Module",
+        "Function",
         "OpenFile",
         "WorkingDirectory",
         "Allocator",

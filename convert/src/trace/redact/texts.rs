@@ -20,8 +20,8 @@ enum Role {
 }
 
 impl Redactor {
-    /// Changes texts that system calls refer to, and takes those out that only
-    /// names do.
+    /// Changes texts that system calls refer to, and takes those out that only names or
+    /// functions do.
     pub(super) fn redact_texts(&mut self, defs: &mut TextDefs) {
         let survey = &self.survey;
         let ids = defs.first..=TextId::MAX;
@@ -29,7 +29,12 @@ impl Redactor {
             self.texts.add(defs.clone());
         }
         for (id, text) in ids.zip(&mut defs.texts) {
-            if self.survey.of_names.contains(&id) && !self.survey.of_calls.contains(&id) {
+            let is_of_call = self.survey.of_calls.contains(&id);
+            let is_given = self.survey.of_functions.contains(&id) && !is_of_call;
+            if is_given && self.keeps(Sensitive::Data) {
+                continue;
+            }
+            if is_given || self.survey.of_names.contains(&id) && !is_of_call {
                 text.clear();
             } else {
                 *text = self.call_text(text);

@@ -24,6 +24,7 @@ use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 use crate::model::open_files::OpenFiles;
+use crate::render::format::time_of_day;
 
 /// Lines that wait for a call's end, at most, and their bytes. Beyond that the
 /// first one is written without the name of its new descriptor.
@@ -286,12 +287,4 @@ fn shown(list: &CallList, files: &OpenFiles<'_, Option<u64>>, recorded: &Call) -
         stands_for: recorded.count.max(1),
         late,
     }
-}
-
-/// Hours, minutes, seconds and microseconds.
-fn time_of_day(unix_ns: u64) -> String {
-    let us = unix_ns / 1_000;
-    let seconds = us / 1_000_000;
-    let (hours, minutes) = (seconds / 3_600 % 24, seconds / 60 % 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{:06}", seconds % 60, us % 1_000_000)
 }

@@ -2,7 +2,8 @@
 
 use rustc_hash::FxBuildHasher;
 use rz_format::{
-    Allocation, Call, CpuTime, HeapCounts, Name, Sample, StackId, StackInterner, Total, Wait,
+    Allocation, Call, CpuTime, HeapCounts, Name, Sample, StackId, StackInterner, Total, TotalClass,
+    Wait,
 };
 
 use super::super::ids::{ThreadIds, UNDEFINED, lookup};
@@ -40,10 +41,22 @@ impl Remap {
         }
     }
 
+    /// Changes the calls of functions of a block.
+    pub(in super::super) fn function_calls(&mut self, rows: &mut [Call]) {
+        self.calls(rows);
+        let ids = &self.inputs[self.input].ids;
+        rows.iter_mut().for_each(|row| row.number = ids.function(row.number));
+    }
+
     /// Changes the totals of a block.
     pub(in super::super) fn totals(&self, rows: &mut [Total]) {
         let ids = &self.inputs[self.input].ids;
-        rows.iter_mut().for_each(|row| row.thread = row.thread.map(|id| ids.thread(id)));
+        for row in rows {
+            row.thread = row.thread.map(|id| ids.thread(id));
+            if row.class == TotalClass::Functions {
+                row.number = row.number.map(|number| ids.function(number));
+            }
+        }
     }
 
     /// Changes the allocations of a block.
