@@ -25,5 +25,6 @@ pub mod reason;
 pub mod select;
 pub mod slices;
 pub mod source_map;
+pub mod spans;
 pub mod symbolize;
 pub mod syscalls;

@@ -70,7 +70,7 @@ fn parse_length(text: &str) -> Option<Nanos> {
 }
 
 /// A length of time, as [`Moment`] reads it.
-pub(super) fn show_time(ns: Nanos) -> String {
+pub(crate) fn show_time(ns: Nanos) -> String {
     let (unit, length) = match ns {
         0 | 1_000_000_000.. => ("s", 1e9),
         _ => ("ms", 1e6),
@@ -169,6 +169,12 @@ impl Window {
     /// Whether all there is lies in it.
     pub fn is_everything(self) -> bool {
         self == Window::default()
+    }
+
+    /// What lies in both; without length if nothing does.
+    pub(crate) fn and(self, other: Window) -> Window {
+        let from_ns = self.from_ns.max(other.from_ns);
+        Window { from_ns, to_ns: self.to_ns.min(other.to_ns).max(from_ns) }
     }
 
     /// Whether a moment lies in it.

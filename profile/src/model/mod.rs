@@ -31,7 +31,7 @@ use rustc_hash::FxHashMap;
 
 use crate::reason::Reason;
 
-pub use applied::Applied;
+pub use applied::{Applied, AppliedSpans};
 pub use event::{ALLOC, CPU, Event, EventKind, OFF_CPU, SYSCALLS, Unit, WALL};
 pub use losses::{LossAt, LossSum, Losses};
 
