@@ -300,6 +300,11 @@ impl Conversion {
             let message = "--until and --to TIME are the same: give one".to_owned();
             return Err(usage_error(ErrorKind::ArgumentConflict, message));
         }
+        if args.filters.unchosen_spans().is_some() {
+            let message = "which spans? --span NAME or --trace-id ID; report TRACE --spans FILE \
+                           lists them";
+            return Err(usage_error(ErrorKind::MissingRequiredArgument, message.to_owned()));
+        }
         let target = match (to, &args.output) {
             (Some(target), _) => target,
             (None, Some(path)) if path != Path::new("-") => {

@@ -42,6 +42,7 @@ mod prelude;
 pub mod rows;
 mod selection;
 mod sources;
+pub(crate) mod span_list;
 mod spans;
 mod sums;
 #[cfg(test)]
@@ -401,5 +402,6 @@ fn finish_filter(
         heap.selected.by_time = in_window;
     }
     profile.info.notes.extend(found.notes().map(str::to_owned));
+    profile.info.notes.extend_from_slice(selection.notes());
     filter::apply(profile, filter)
 }

@@ -137,6 +137,11 @@ impl Selection {
         self.spans.as_ref().map(|spans| &spans.applied)
     }
 
+    /// What a reader should know of the file of spans.
+    pub(super) fn notes(&self) -> &[String] {
+        self.spans.as_ref().map_or(&[], |spans| &spans.notes)
+    }
+
     /// The window of time since the start of the recording; `None` if that did
     /// not have to be found out.
     pub(super) fn span(&self, start_ns: u64) -> Option<(u64, u64)> {

@@ -47,8 +47,7 @@ impl Shift {
 }
 
 /// What spans may be laid on.
-pub(super) struct Place<'t> {
-    facts: &'t Facts,
+struct Place<'t> {
     /// The part that is looked at; it has an end.
     window: Window,
     of_day: Shift,
@@ -62,11 +61,7 @@ pub(super) struct Place<'t> {
 
 impl<'t> Place<'t> {
     /// The part of a trace that is in a window, for spans of a file.
-    pub(super) fn new(
-        prelude: &'t Prelude,
-        window: Window,
-        spans: &Spans,
-    ) -> Result<Self, SpansError> {
+    fn new(prelude: &'t Prelude, window: Window, spans: &Spans) -> Result<Self, SpansError> {
         let facts = &prelude.facts;
         let recording = prelude.span_ns();
         let whole = Window { from_ns: recording.start, to_ns: recording.end };
@@ -85,11 +80,11 @@ impl<'t> Place<'t> {
         let knows_tid = |span: &Span| span.tid.is_some_and(|tid| of_tid.contains_key(&tid));
         let knows = [spans.spans.iter().any(knows_pid), spans.spans.iter().any(knows_tid)];
         let window = whole.and(window);
-        Ok(Place { facts, window, of_day, of_events, of_tid, of_pid, knows })
+        Ok(Place { window, of_day, of_events, of_tid, of_pid, knows })
     }
 
     /// Where a span is; `None` if outside of the part that is looked at.
-    pub(super) fn lay<'s>(&self, span: &'s Span) -> Option<Laid<'s>> {
+    fn lay<'s>(&self, span: &'s Span) -> Option<Laid<'s>> {
         let shift = if span.of_day { self.of_day } else { self.of_events };
         let (from_ns, to_ns) = (shift.apply(span.from_ns), shift.apply(span.to_ns));
         if !self.window.touches(from_ns, to_ns) {
@@ -141,9 +136,8 @@ fn clock_of_events(spans: &[Span], whole: Window, of_day: Shift) -> Result<Shift
     let monotonic = Shift(0);
     let inside = |shift: Shift| {
         let events = spans.iter().filter(|span| !span.of_day);
-        let is_in = |span: &&Span| {
-            whole.touches(shift.apply(span.from_ns), shift.apply(span.to_ns))
-        };
+        let is_in =
+            |span: &&Span| whole.touches(shift.apply(span.from_ns), shift.apply(span.to_ns));
         events.filter(is_in).count()
     };
     match (hull(true), hull(false)) {
@@ -161,6 +155,49 @@ fn clock_of_events(spans: &[Span], whole: Window, of_day: Shift) -> Result<Shift
             (before, by_ns) => Err(SpansError::Apart { before, by_ns }),
         },
         (None, None) => Ok(monotonic),
+    }
+}
+
+/// Lays those spans of a file on a trace that are chosen, by their index; at least one.
+pub(super) fn lay_all<'s>(
+    prelude: &Prelude,
+    window: Window,
+    spans: &'s Spans,
+    choice: impl Fn(usize) -> Choice,
+) -> Result<(Vec<Laid<'s>>, AppliedSpans), SpansError> {
+    let place = Place::new(prelude, window, spans)?;
+    let mut applied = AppliedSpans::default();
+    let (mut laid, mut first_unknown) = (Vec::new(), None);
+    for (index, span) in spans.spans.iter().enumerate() {
+        let choice = choice(index);
+        if choice == Choice::No {
+            continue;
+        }
+        let Some(one) = place.lay(span) else {
+            applied.outside += 1;
+            continue;
+        };
+        *match &one.whose {
+            Whose::Threads(_) => &mut applied.by_thread,
+            Whose::Processes(_) => &mut applied.by_process,
+            Whose::Everyone => &mut applied.by_none,
+            Whose::Nobody => {
+                applied.not_recorded += 1;
+                first_unknown.get_or_insert(span);
+                continue;
+            }
+        } += 1;
+        applied.under += u64::from(choice == Choice::Under);
+        laid.push(one);
+    }
+    match first_unknown {
+        _ if !laid.is_empty() => Ok((laid, applied)),
+        Some(span) => Err(SpansError::NotRecorded {
+            count: applied.not_recorded,
+            number: span.pid.or(span.tid).unwrap_or_default(),
+            is_process: span.pid.is_some(),
+        }),
+        None => Err(SpansError::Outside(applied.outside)),
     }
 }
 
@@ -225,6 +262,8 @@ pub(super) struct SpanWindows {
     /// Of any thread.
     union: Vec<Window>,
     pub(super) applied: AppliedSpans,
+    /// What is to be known of their file.
+    pub(super) notes: Vec<String>,
 }
 
 impl SpanWindows {
@@ -236,45 +275,21 @@ impl SpanWindows {
     ) -> Result<Self, SpansError> {
         let spans = filter.file.spans()?;
         let choices = filter.choose(spans)?;
-        let place = Place::new(prelude, window, spans)?;
-        let chosen = || spans.spans.iter().zip(&choices).filter(|(_, c)| **c != Choice::No);
-        let mut applied = AppliedSpans::default();
-        let mut laid = Vec::new();
-        for (span, choice) in chosen() {
-            let Some(one) = place.lay(span) else {
-                applied.outside += 1;
-                continue;
-            };
-            let count = match &one.whose {
-                Whose::Threads(_) => &mut applied.by_thread,
-                Whose::Processes(_) => &mut applied.by_process,
-                Whose::Everyone => &mut applied.by_none,
-                Whose::Nobody => &mut applied.not_recorded,
-            };
-            *count += 1;
-            if !matches!(one.whose, Whose::Nobody) {
-                applied.under += u64::from(*choice == Choice::Under);
-                laid.push(one);
-            }
-        }
-        if laid.is_empty() {
-            return Err(match chosen().find(|(span, _)| place.lay(span).is_some()) {
-                Some((span, _)) => SpansError::NotRecorded {
-                    count: applied.not_recorded,
-                    number: span.pid.or(span.tid).unwrap_or_default(),
-                    is_process: span.pid.is_some(),
-                },
-                None => SpansError::Outside(applied.outside),
-            });
-        }
-        Ok(SpanWindows::of(place.facts, &laid, applied))
+        let (laid, applied) = lay_all(prelude, window, spans, |index| choices[index])?;
+        let windows = SpanWindows::of(&prelude.facts, &laid, applied);
+        Ok(SpanWindows { notes: spans.notes(), ..windows })
     }
 
-    fn of(facts: &Facts, laid: &[Laid<'_>], mut applied: AppliedSpans) -> Self {
+    /// The windows of laid spans.
+    pub(super) fn of(facts: &Facts, laid: &[Laid<'_>], mut applied: AppliedSpans) -> Self {
         let lanes = Lanes::new(facts, laid);
         let windows_of = |lane: &Vec<usize>| lane.iter().map(|&index| laid[index].window).collect();
-        let mut sets: Vec<Vec<Window>> =
-            lanes.spans.iter().map(windows_of).map(|windows| merged(windows, &mut applied)).collect();
+        let mut sets: Vec<Vec<Window>> = lanes
+            .spans
+            .iter()
+            .map(windows_of)
+            .map(|windows| merged(windows, &mut applied))
+            .collect();
         let mut of_thread = FxHashMap::default();
         let mut joined: FxHashMap<Vec<usize>, usize> = FxHashMap::default();
         for thread in facts.threads.values() {
@@ -293,7 +308,7 @@ impl SpanWindows {
         let all = sets.iter().flatten().copied().collect();
         let union = merged(all, &mut AppliedSpans::default());
         applied.time_ns = union.iter().map(|window| window.to_ns - window.from_ns).sum();
-        SpanWindows { sets, of_thread, union, applied }
+        SpanWindows { sets, of_thread, union, applied, notes: Vec::new() }
     }
 
     /// The windows of a thread.

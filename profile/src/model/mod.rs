@@ -466,6 +466,13 @@ pub struct TimedSample {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SmallStackId(Option<u32>);
 
+impl Info {
+    /// How long what is looked at lasted: the spans, where it was filtered by these.
+    pub fn looked_at_ns(&self) -> Nanos {
+        self.filter.spans.as_ref().map_or(self.duration_ns, |spans| spans.time_ns)
+    }
+}
+
 impl SmallStackId {
     /// The same in full.
     pub fn get(self) -> Option<StackId> {

@@ -16,6 +16,7 @@ mod trace_id;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub use crate::load::span_list::{SpanList, SpanSum, load_spans};
 pub(crate) use choose::Choice;
 pub use error::SpansError;
 pub use trace_id::{TraceId, TraceIdError};
@@ -84,6 +85,25 @@ pub(crate) struct Spans {
     pub(crate) others: u64,
     /// Whether the file ends early.
     pub(crate) is_cut: bool,
+}
+
+impl Spans {
+    /// What is to be known of the file.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.is_cut {
+            notes.push("the file of spans is cut off: all up to there was read".to_owned());
+        }
+        if self.unfinished > 0 {
+            let count = self.unfinished;
+            notes.push(format!("{count} spans without a beginning or an end are left out"));
+        }
+        if self.others > 0 {
+            let count = self.others;
+            notes.push(format!("{count} events that are not X, B or E are left out"));
+        }
+        notes
+    }
 }
 
 /// A span.

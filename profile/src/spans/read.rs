@@ -261,12 +261,7 @@ impl Reading {
     }
 }
 
-fn of_event(
-    (pid, tid): (Option<u32>, Option<u32>),
-    name: usize,
-    from_ns: u64,
-    to_ns: u64,
-) -> Span {
+fn of_event((pid, tid): (Option<u32>, Option<u32>), name: usize, from_ns: u64, to_ns: u64) -> Span {
     Span { name, trace_id: None, id: 0, parent: 0, from_ns, to_ns, of_day: false, pid, tid }
 }
 
