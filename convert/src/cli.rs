@@ -197,6 +197,7 @@ Examples:
   conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
   conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --until 20s --thread 'worker*'
+  conv trace.rz --to firefox --spans otlp.json --span 'POST /checkout'
   conv hosts/*.rz --to parquet --label version=2.1 -o traces
                                             then: report traces --sql hottest
   conv perf.data --to rz                    writes perf.rz, for report and its --diff

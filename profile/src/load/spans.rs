@@ -127,11 +127,12 @@ fn clock_of_events(spans: &[Span], whole: Window, of_day: Shift) -> Result<Shift
         let from_ns = some().map(|span| span.from_ns).min()?;
         Some((from_ns, some().map(|span| span.to_ns).max()?))
     };
-    let gap = |(from_ns, to_ns): (Nanos, Nanos), shift: Shift| {
-        let (from_ns, to_ns) = (shift.apply(from_ns), shift.apply(to_ns));
-        let before = to_ns < whole.from_ns;
-        let by_ns = whole.from_ns.saturating_sub(to_ns).max(from_ns.saturating_sub(whole.to_ns));
-        (before, by_ns)
+    // Which comes first, and how far apart they are.
+    let gap = |(from_ns, to_ns): (Nanos, Nanos), Shift(by): Shift| {
+        let until_begin = i128::from(whole.from_ns) - i128::from(to_ns) - by;
+        let since_end = i128::from(from_ns) + by - i128::from(whole.to_ns);
+        let by_ns = until_begin.max(since_end).max(0);
+        (until_begin > 0, Nanos::try_from(by_ns).unwrap_or(Nanos::MAX))
     };
     let monotonic = Shift(0);
     let inside = |shift: Shift| {
@@ -387,8 +388,8 @@ mod tests {
         check(&[1_000_500], false, Ok(of_day));
         check(&[5_000, 6_000], false, Err("0.005ms to 0.006ms, are in the recording neither"));
         check(&[1_000_500], true, Ok(Shift(0)));
-        check(&[500], true, Err("its spans end 0.001ms before it begins"));
-        check(&[3_000_000], true, Err("after it ends"));
+        check(&[500], true, Err("its spans end 0.999ms before the recording begins"));
+        check(&[3_000_000], true, Err("after the recording ends"));
     }
 
     fn span() -> Span {

@@ -31,7 +31,7 @@ pub enum SpansError {
     #[error("more than {0} spans: give the part of the file that is of the recording's time")]
     TooMany(usize),
     /// None has such a name.
-    #[error("no span is called {}; there are {}", .asked.join(" or "), listed(&quoted(.near)))]
+    #[error("no span is called {}; there are {}", .asked.join(" or "), listed(&texts(.near)))]
     NoSuchName {
         /// What was asked for.
         asked: Vec<String>,
@@ -48,11 +48,11 @@ pub enum SpansError {
     },
     /// Times of day that are not those of the recording.
     #[error(
-        "the clocks do not meet: its spans {} {} the recording {}: are they of this recording, \
-         and were the clocks of both hosts right?",
+        "the clocks do not meet: its spans {} {} {}: are they of this recording, and were the \
+         clocks of both hosts right?",
         if *.before { "end" } else { "begin" },
         show_time(*.by_ns),
-        if *.before { "before it begins" } else { "after it ends" }
+        if *.before { "before the recording begins" } else { "after the recording ends" }
     )]
     Apart {
         /// Whether the spans come first.
@@ -77,12 +77,12 @@ pub enum SpansError {
         monotonic_ns: Nanos,
     },
     /// Others of the file are in the recording, or in the window of time.
-    #[error("none of the {0} spans that were asked for lies in the part that is looked at")]
+    #[error("{} asked for, none of the time of the recording that is looked at", counted(*.0))]
     Outside(u64),
     /// Processes or threads that are not in the recording.
     #[error(
-        "none of the {count} spans that were asked for is of a process or thread of the recording: \
-         {} {number} is not in it",
+        "{} asked for, none of a process or thread of the recording: {} {number} is not in it",
+        counted(*.count),
         if *.is_process { "process" } else { "thread" }
     )]
     NotRecorded {
@@ -95,6 +95,10 @@ pub enum SpansError {
     },
 }
 
-fn quoted(names: &[String]) -> Vec<&str> {
+fn counted(spans: u64) -> String {
+    format!("{spans} {}", if spans == 1 { "span" } else { "spans" })
+}
+
+fn texts(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
