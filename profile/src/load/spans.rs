@@ -355,6 +355,7 @@ fn merged(mut windows: Vec<Window>, applied: &mut AppliedSpans) -> Vec<Window> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spans::fixture;
 
     #[test]
     fn windows_that_overlap_are_one() {
@@ -375,7 +376,11 @@ mod tests {
     fn the_clock_of_events_is_the_one_by_which_they_fit() {
         let whole = Window { from_ns: 1_000, to_ns: 2_000 };
         let of_day = Shift(1_000 - 1_000_000);
-        let event = |from_ns, of_day| Span { from_ns, to_ns: from_ns + 10, of_day, ..span() };
+        let event = |from_ns, of_day| {
+            let mut span = fixture();
+            (span.from_ns, span.to_ns, span.of_day) = (from_ns, from_ns + 10, of_day);
+            span
+        };
         let check = |times: &[u64], of: bool, expected: Result<Shift, &str>| {
             let spans: Vec<Span> = times.iter().map(|&time| event(time, of)).collect();
             let found = clock_of_events(&spans, whole, of_day).map_err(|e| e.to_string());
@@ -390,9 +395,5 @@ mod tests {
         check(&[1_000_500], true, Ok(Shift(0)));
         check(&[500], true, Err("its spans end 0.999ms before the recording begins"));
         check(&[3_000_000], true, Err("after the recording ends"));
-    }
-
-    fn span() -> Span {
-        crate::spans::fixture()
     }
 }
