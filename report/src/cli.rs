@@ -18,6 +18,7 @@ use rz_profile::filter::Filter;
 use rz_profile::heap::{HeapOptions, Metric};
 use rz_profile::model::{ALLOC, EventKind, FUNCTIONS, OFF_CPU, SYSCALLS, WALL};
 use rz_profile::select::EventName;
+use rz_profile::spans::SpanFile;
 use rz_report::condition::Condition;
 use rz_report::diff::DiffOptions;
 use rz_report::diff::normalize::{Per, Work};
@@ -111,6 +112,8 @@ pub enum View {
     List(ListOptions),
     /// Every call of a function.
     FunctionList(FunctionListOptions),
+    /// Spans of a file, by name.
+    Spans(SpanFile),
 }
 
 /// What is shown of samples and sums.
@@ -217,7 +220,10 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     let function = annotated_function(&args)?;
     let embed_source = args.embed_source.then(|| source_places(&args));
     let symbols = args.symbols.symbols()?;
-    let view = if args.info {
+    let view = if let Some(file) = args.filters.unchosen_spans() {
+        check_spans(&args)?;
+        View::Spans(file)
+    } else if args.info {
         let (processes, rows) = (args.limit.unwrap_or(10), args.limit.unwrap_or(25));
         View::Info(InfoOptions { processes, rows })
     } else if args.list && args.calls {
@@ -354,6 +360,20 @@ fn annotated_function(args: &Args) -> Result<Option<String>, clap::Error> {
         return Err(conflict("--source-dir is for --source, --asm and --embed-source"));
     }
     Ok(function)
+}
+
+/// What a list of spans cannot have.
+fn check_spans(args: &Args) -> Result<(), clap::Error> {
+    let asks_view = args.doctor || args.dump || args.tui || args.tree || args.inverted;
+    let asks_view = asks_view || args.source.is_some() || args.asm.is_some() || args.info;
+    let asks_view = asks_view || args.svg.is_some() || args.html.is_some() || args.serve;
+    let asks_events = args.off_cpu || args.wall || args.syscalls || args.calls || args.heap;
+    let is_of_one = args.diff.is_empty() && args.fail_if.is_empty();
+    if asks_view || asks_events || args.event.is_some() || !is_of_one {
+        let message = "which spans? --span NAME or --trace-id ID; --spans FILE alone lists them";
+        return Err(conflict(message));
+    }
+    Ok(())
 }
 
 /// What a list of calls cannot have.

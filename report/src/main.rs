@@ -24,6 +24,8 @@ use rz_profile::inventory::load_inventory;
 use rz_profile::load::function_calls::load_function_calls;
 use rz_profile::load::{LoadOptions, Without, load, open};
 use rz_profile::model::{CallDetail, Profile};
+use rz_profile::span_list::load_spans;
+use rz_profile::spans::SpanFile;
 use rz_report::condition::{Checked, Outcome, worst};
 use rz_report::diff::fail_if::check;
 use rz_report::diff::flame::write_diff_flame_graph;
@@ -40,6 +42,7 @@ use rz_report::views::flame::write_flame_graph;
 use rz_report::views::functions::{FunctionCallsPage, FunctionListOptions, write_function_list};
 use rz_report::views::info::{InfoOptions, info, write_info};
 use rz_report::views::list::{CallsPage, ListOptions, write_list};
+use rz_report::views::spans::{spans, write_spans};
 
 use crate::outputs::{
     has_document, refuse_to_overwrite, write_document, write_file, write_svg, write_text,
@@ -94,6 +97,7 @@ fn show_one(config: &Config, trace: &Path) -> Result<Outcome> {
         &View::List(options) => show_list(config, trace, options)?,
         &View::FunctionList(options) => show_function_list(config, trace, options)?,
         &View::Info(options) => show_info(config, trace, options)?,
+        View::Spans(file) => show_spans(config, trace, file)?,
         View::Samples(_) if config.serve => serve_one(config, trace)?,
         View::Samples(view) => return show(config, (given, trace), view),
     }
@@ -247,6 +251,19 @@ fn show_info(config: &Config, trace: &Path, options: InfoOptions) -> Result<()> 
     write_text(config, |out, style| write_info(out, style, &name, &profile, event, &page))?;
     write_document(config, || {
         Document::new(&name, &profile, event, Page::Info(page)).without_names()
+    })
+}
+
+fn show_spans(config: &Config, trace: &Path, file: &SpanFile) -> Result<()> {
+    let list = load_spans(trace, file, &config.filter)?;
+    let (mut profile, name) = (read(config, trace, &config.filter)?, file_name(trace));
+    say_notes(notes_of(config, &profile).chain(&list.notes));
+    let event = event_of(&mut profile, config, trace)?;
+    let page = spans(&list, config.limit);
+    write_text(config, |out, style| write_spans(out, style, &name, &profile, event, &page))?;
+    write_document(config, || {
+        let document = Document::new(&name, &profile, event, Page::Spans(page));
+        document.without_names().with_notes(&list.notes)
     })
 }
 

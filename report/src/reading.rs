@@ -68,7 +68,7 @@ pub(crate) fn load_options(config: &Config, path: &Path, filter: &Filter) -> Loa
         }
     };
     let filter = filter.clone();
-    let unnamed = matches!(config.view, View::Info(_));
+    let unnamed = matches!(config.view, View::Info(_) | View::Spans(_));
     let source_maps = config.source_maps.clone();
     let heap = config.heap;
     // A page shows everything there is, however much that is.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -326,6 +327,26 @@ fn questions_that_cannot_be_answered() {
     assert!(table.starts_with("function "), "{table}");
     let csv = sql(&tables, "SELECT 1 AS a, 'x,y' AS b -- and no more", &["--csv"]).success();
     assert_eq!(csv.stdout.replace("\r\n", "\n"), "a,b\n1,\"x,y\"\n");
+}
+
+/// Where there is no Python with DuckDB, its command answers the same.
+#[test]
+fn the_command_answers_as_the_module_does() {
+    let (_dir, tables) = tables(&[&small("a").path()], &[]);
+    let path = temp_dir();
+    symlink(tool("venv/bin/duckdb"), path.path().join("duckdb")).unwrap();
+    let by_command = |query: &str, options: &[&str]| {
+        let mut command = Command::new(binary("report"));
+        let command = command.args([text(&tables), "--sql", query]).args(options);
+        run(command.env("PATH", path.path()))
+    };
+    for recipe in recipes() {
+        for options in [&["--json"][..], &["--csv"], &[]] {
+            let by_module = sql(&tables, &recipe, options).success();
+            assert_eq!(by_command(&recipe, options).success().stdout, by_module.stdout);
+        }
+    }
+    by_command("SELECT nothing FROM wait", &[]).refused(1, &["DuckDB: Binder Error", "nothing"]);
 }
 
 /// Tables of the first version, kept as they were, are read together with those of now.

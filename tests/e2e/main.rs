@@ -53,6 +53,7 @@ mod rotate;
 mod rules;
 mod second_reader;
 mod source_maps;
+mod spans;
 mod stacks;
 mod stalled;
 mod static_probes;

@@ -7,8 +7,8 @@
 //! are known only then.
 //!
 //! ```text
-//! rows ─► from, to, threads, processes ─► Profile ─► focus, ignore
-//!                                      └► only modules, only runtimes ─► recursion
+//! rows ─► from, to, threads, processes, spans ─► Profile ─► focus, ignore
+//!                                             └► only modules, only runtimes ─► recursion
 //! ```
 //!
 //! Exact sums have a thread, but neither a time nor a stack. Within a window
@@ -16,7 +16,6 @@
 //! selected they are left out. Both are marked in
 //! [`Profile::inexact`](crate::model::Profile::inexact).
 
-mod glob;
 mod heap;
 mod pattern;
 mod rewrite;
@@ -26,14 +25,14 @@ mod stacks;
 mod tests;
 mod time;
 
-pub use glob::Glob;
+pub use crate::glob::Glob;
 pub use pattern::{Pattern, PatternError};
 pub use runtime::{NamedRuntime, RuntimeError};
 pub(crate) use stacks::{Stacks, apply};
 pub use time::{Moment, MomentError, Window, WindowError};
 
-use crate::model::Nanos;
-use time::show_time;
+use crate::model::{AppliedSpans, Nanos, show_time};
+use crate::spans::SpanFilter;
 
 /// Which part of a recording is looked at. The default is all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +45,8 @@ pub struct Filter {
     pub threads: Vec<Glob>,
     /// Only processes of which any matches the name or the number.
     pub processes: Vec<Glob>,
+    /// Only the time of spans, each in its thread.
+    pub spans: Option<SpanFilter>,
     /// Only stacks with a function whose name any matches.
     pub focus: Vec<Pattern>,
     /// No stacks with a function whose name any matches.
@@ -67,7 +68,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether only a window of time is looked at.
+    /// Whether only a window of time is looked at, apart from spans.
     pub fn by_time(&self) -> bool {
         self.from.is_some() || self.to.is_some()
     }
@@ -103,9 +104,16 @@ impl Filter {
     }
 
     /// What it selects, in words; `window` is that of time, since the start of
-    /// the recording.
-    pub(crate) fn describe(&self, window: Option<(Nanos, Nanos)>) -> String {
+    /// the recording, and `spans` what became of these.
+    pub(crate) fn describe(
+        &self,
+        window: Option<(Nanos, Nanos)>,
+        spans: Option<&AppliedSpans>,
+    ) -> String {
         let mut parts = Vec::new();
+        if let (Some(filter), Some(spans)) = (&self.spans, spans) {
+            parts.push(format!("{} ({spans})", filter.describe()));
+        }
         parts.extend(window.map(|(from, to)| format!("{} to {}", show_time(from), show_time(to))));
         let mut list = |what: &str, names: Vec<&str>| {
             if !names.is_empty() {

@@ -244,9 +244,9 @@ fn filters_in_words() {
     let mut filter = filter("focus=^a focus=b ignore=c module=[kernel] collapse");
     filter.threads.push("worker*".parse().unwrap());
     assert_eq!(
-        filter.describe(Some((10_000_000_000, 20_500_000_000))),
+        filter.describe(Some((10_000_000_000, 20_500_000_000)), None),
         "10s to 20.5s, thread worker*, focus ^a or b, ignore c, only module [kernel], recursion \
          collapsed"
     );
-    assert_eq!(Filter::default().describe(None), "");
+    assert_eq!(Filter::default().describe(None, None), "");
 }

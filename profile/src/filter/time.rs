@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::model::Nanos;
+use crate::model::{Nanos, show_time};
 
 /// Units of time and their length, those first that others end with.
 const UNITS: [(&str, u64); 8] = [
@@ -67,16 +67,6 @@ fn parse_length(text: &str) -> Option<Nanos> {
     }
     // Saturates.
     (!text.is_empty()).then_some(sum.round() as u64)
-}
-
-/// A length of time, as [`Moment`] reads it.
-pub(super) fn show_time(ns: Nanos) -> String {
-    let (unit, length) = match ns {
-        0 | 1_000_000_000.. => ("s", 1e9),
-        _ => ("ms", 1e6),
-    };
-    let text = format!("{:.3}", ns as f64 / length);
-    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A window of time on a trace's clock. The default is all there is, whatever
@@ -169,6 +159,12 @@ impl Window {
     /// Whether all there is lies in it.
     pub fn is_everything(self) -> bool {
         self == Window::default()
+    }
+
+    /// What lies in both; without length if nothing does.
+    pub(crate) fn and(self, other: Window) -> Window {
+        let from_ns = self.from_ns.max(other.from_ns);
+        Window { from_ns, to_ns: self.to_ns.min(other.to_ns).max(from_ns) }
     }
 
     /// Whether a moment lies in it.

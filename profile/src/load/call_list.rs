@@ -210,7 +210,7 @@ pub fn load_calls(
     (list.calls, list.data, dropped) = kept.finish();
     if *filter != Filter::default() {
         let window = filter.by_time().then(|| list.selection.span(start_ns)).flatten();
-        list.notes.push(format!("filter: {}", filter.describe(window)));
+        list.notes.push(format!("filter: {}", filter.describe(window, list.selection.spans())));
         if list.recorded && !list.calls.iter().any(|call| list.is_selected(call)) {
             list.notes.push("the filter leaves no system calls".to_owned());
         }

@@ -43,6 +43,8 @@ mod prelude;
 pub mod rows;
 mod selection;
 mod sources;
+pub mod span_list;
+mod spans;
 mod sums;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -64,6 +66,7 @@ use crate::foreign::Recognized;
 use crate::model::heap::HeapOptions;
 use crate::model::{Applied, Profile};
 use crate::source_map;
+use crate::spans::SpansError;
 use crate::symbolize::SymbolizeOptions;
 pub use assemble::is_kernel_thread;
 use brought_names::BroughtNames;
@@ -227,6 +230,14 @@ pub enum LoadError {
         /// Why there is nothing.
         cause: WindowError,
     },
+    /// The spans that were asked for are not there, or not of this recording.
+    #[error("{}: {cause}", path.display())]
+    Spans {
+        /// The file of spans.
+        path: PathBuf,
+        /// What is wrong with them.
+        cause: SpansError,
+    },
 }
 
 impl LoadError {
@@ -386,15 +397,18 @@ fn finish_filter(
 ) -> Option<filter::Stacks> {
     let window = selection.span(first_ns).unwrap_or_default();
     let in_window = !selection.window.is_everything();
+    let spans = selection.spans();
     profile.info.filter = Applied {
-        text: filter.describe(filter.by_time().then_some(window)),
+        text: filter.describe(filter.by_time().then_some(window), spans),
         window: in_window.then_some(window),
         threads: selection.thread_count(),
         drops_stacks: filter.drops_stacks(),
+        spans: spans.cloned(),
     };
     if let Some(heap) = &mut profile.heap {
         heap.selected.by_time = in_window;
     }
     profile.info.notes.extend(found.notes().map(str::to_owned));
+    profile.info.notes.extend_from_slice(selection.notes());
     filter::apply(profile, filter)
 }

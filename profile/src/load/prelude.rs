@@ -37,9 +37,14 @@ impl Prelude {
         Ok(Prelude { facts, samples, header, last_ns })
     }
 
+    /// When the recording began, on the trace's clock and since the Unix epoch.
+    pub(super) fn start(&self) -> (u64, u64) {
+        info::start(&self.facts, &self.header)
+    }
+
     /// When the recording began and ended, on the trace's clock.
     pub(super) fn span_ns(&self) -> Range<u64> {
-        let (start_ns, _) = info::start(&self.facts, &self.header);
+        let (start_ns, _) = self.start();
         start_ns..info::end(&self.facts, self.last_ns)
     }
 }

@@ -1,4 +1,5 @@
-//! Selects rows of a trace by time and thread.
+//! Selects rows of a trace by time and thread, or by spans, which are windows of time of
+//! single threads.
 //!
 //! What is left is what a recording of only that would have had: an interval
 //! that reaches beyond the window is cut there, and was not wholly seen.
@@ -9,8 +10,13 @@
 //!            ├─────┤       │   ├─────┤          │
 //!      unfinished  ►       │           ├────────┤ ─ ─ ─┤
 //! ```
+//!
+//! What reaches into several windows of its thread is cut into as many pieces.
 
+use std::mem;
 use std::path::Path;
+use std::slice;
+use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rz_format::{
@@ -21,7 +27,9 @@ use rz_format::{
 use super::LoadError;
 use super::facts::Facts;
 use super::prelude::Prelude;
+use super::spans::SpanWindows;
 use crate::filter::{Filter, Window};
+use crate::model::AppliedSpans;
 
 /// Which rows of a trace are looked at. The default is all of them.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +37,8 @@ pub(super) struct Selection {
     pub(super) window: Window,
     /// Ids of threads; `None` if all are looked at.
     threads: Option<FxHashSet<u32>>,
+    /// Windows of threads, all in that window; `None` if it is that of all.
+    spans: Option<Arc<SpanWindows>>,
     /// When the recording ended, if that had to be found out.
     pub(super) end_ns: Option<u64>,
 }
@@ -46,6 +56,8 @@ pub(super) struct Found {
     uring: bool,
     /// Whether sums of threads that cannot be told apart were left out.
     nameless: bool,
+    /// Whether counts of slices of time were left out, which spans are no part of.
+    sliced: bool,
     /// Classes of which there are exact sums of all the time that is looked
     /// at, even if of none of the threads.
     exact: Vec<TotalClass>,
@@ -59,15 +71,23 @@ impl Selection {
         prelude: &Prelude,
         filter: &Filter,
     ) -> Result<Selection, LoadError> {
-        if !filter.by_time() && !filter.by_thread() {
+        if !filter.by_time() && !filter.by_thread() && filter.spans.is_none() {
             return Ok(Selection::default());
         }
         let span_ns = prelude.span_ns();
         let end_ns = span_ns.end;
-        let window = Window::resolve(filter.from, filter.to, span_ns)
+        let mut window = Window::resolve(filter.from, filter.to, span_ns)
             .map_err(|cause| LoadError::Window { path: path.to_owned(), cause })?;
         let threads = filter.by_thread().then(|| threads(&prelude.facts, filter));
-        Ok(Selection { window, threads, end_ns: Some(end_ns) })
+        let mut spans = None;
+        if let Some(filter) = &filter.spans {
+            let path = filter.file.path().to_owned();
+            let windows = SpanWindows::new(prelude, window, filter)
+                .map_err(|cause| LoadError::Spans { path, cause })?;
+            window = windows.hull();
+            spans = Some(Arc::new(windows));
+        }
+        Ok(Selection { window, threads, spans, end_ns: Some(end_ns) })
     }
 
     /// Whether any of a block's rows may be looked at. What is defined is wanted
@@ -90,6 +110,41 @@ impl Selection {
     /// Whether a thread is looked at, by its id.
     pub(super) fn has_thread(&self, id: u32) -> bool {
         self.threads.as_ref().is_none_or(|threads| threads.contains(&id))
+            && self.spans.as_ref().is_none_or(|spans| !spans.of_thread(id).is_empty())
+    }
+
+    /// Whether a moment of a thread is looked at.
+    pub(super) fn has(&self, thread: u32, time_ns: u64) -> bool {
+        self.windows(thread, time_ns, time_ns).next().is_some()
+    }
+
+    /// Whether what a thread allocated at a time is looked at. What is there in a window
+    /// of time was allocated before; spans have what was allocated in them.
+    pub(super) fn has_object(&self, thread: u32, time_ns: u64) -> bool {
+        if self.spans.is_some() { self.has(thread, time_ns) } else { self.has_thread(thread) }
+    }
+
+    /// The windows of a thread that an interval reaches into, in order of time.
+    fn windows(&self, thread: u32, start_ns: u64, end_ns: u64) -> impl Iterator<Item = Window> {
+        let of_thread = match &self.spans {
+            _ if !self.has_thread(thread) => &[],
+            Some(spans) => spans.of_thread(thread),
+            None => slice::from_ref(&self.window),
+        };
+        let first = of_thread.partition_point(|window| window.to_ns < start_ns);
+        let near = of_thread[first..].iter().take_while(move |window| window.from_ns <= end_ns);
+        near.map(|window| window.and(self.window))
+            .filter(move |window| window.touches(start_ns, end_ns))
+    }
+
+    /// What became of spans, if there were any to select by.
+    pub(super) fn spans(&self) -> Option<&AppliedSpans> {
+        self.spans.as_ref().map(|spans| &spans.applied)
+    }
+
+    /// What a reader should know of the file of spans.
+    pub(super) fn notes(&self) -> &[String] {
+        self.spans.as_ref().map_or(&[], |spans| &spans.notes)
     }
 
     /// The window of time since the start of the recording; `None` if that did
@@ -101,30 +156,33 @@ impl Selection {
 
     /// How many threads are looked at; `None` if all are.
     pub(super) fn thread_count(&self) -> Option<usize> {
-        self.threads.as_ref().map(FxHashSet::len)
+        let of_spans = self.spans.as_ref().and_then(|spans| spans.threads());
+        match (&self.threads, of_spans) {
+            (Some(threads), Some(of_spans)) => Some(threads.intersection(&of_spans).count()),
+            (Some(threads), None) => Some(threads.len()),
+            (None, of_spans) => of_spans.map(|threads| threads.len()),
+        }
     }
 
     /// Whether all threads are looked at.
     pub(super) fn has_all_threads(&self) -> bool {
-        self.threads.is_none()
+        self.threads.is_none() && self.spans.as_ref().is_none_or(|spans| spans.is_of_all())
     }
 
     /// Whether any of a call is looked at.
     pub(super) fn has_call(&self, call: &Call) -> bool {
         let end_ns = call.start_ns.saturating_add(call.duration_ns);
-        self.has_thread(call.thread) && self.window.touches(call.start_ns, end_ns)
+        self.windows(call.thread, call.start_ns, end_ns).next().is_some()
     }
 
     /// What is in a window of time besides.
     pub(super) fn within(&self, window: Window) -> Selection {
-        let from_ns = self.window.from_ns.max(window.from_ns);
-        let to_ns = self.window.to_ns.min(window.to_ns);
-        Selection { window: Window { from_ns, to_ns }, ..self.clone() }
+        Selection { window: self.window.and(window), ..self.clone() }
     }
 
     /// Whether all there is is looked at.
     pub(super) fn is_everything(&self) -> bool {
-        self.threads.is_none() && self.window.is_everything()
+        self.threads.is_none() && self.spans.is_none() && self.window.is_everything()
     }
 
     /// Leaves samples out.
@@ -134,11 +192,11 @@ impl Selection {
         }
         samples.retain(|sample| {
             let in_window = self.window.has(sample.time_ns);
-            let is_selected = self.has_thread(sample.thread);
+            let is_selected = in_window && self.has(sample.thread, sample.time_ns);
             if in_window && !is_selected {
                 *found.samples.entry(sample.event).or_default() += 1;
             }
-            in_window && is_selected
+            is_selected
         });
     }
 
@@ -148,20 +206,7 @@ impl Selection {
         if self.is_everything() {
             return;
         }
-        waits.retain_mut(|wait| {
-            let (start_ns, end_ns) = (wait.end_ns.saturating_sub(wait.duration_ns), wait.end_ns);
-            let is_in = self.window.touches(start_ns, end_ns) && self.has_thread(wait.thread);
-            if is_in {
-                let queued_from = end_ns.saturating_sub(wait.queued_ns);
-                wait.queued_ns = self.window.part(wait.queued_ns, queued_from, end_ns);
-                wait.weight = self.window.part(wait.weight, start_ns, end_ns);
-                let (first_ns, last_ns) = self.window.cut(start_ns, end_ns);
-                (wait.end_ns, wait.duration_ns) = (last_ns, last_ns - first_ns);
-                wait.seen.late |= first_ns > start_ns;
-                wait.seen.unfinished |= last_ns < end_ns;
-            }
-            is_in
-        });
+        *waits = mem::take(waits).iter().flat_map(|wait| self.pieces_of_wait(wait)).collect();
     }
 
     /// Leaves calls out, and parts of others.
@@ -169,18 +214,35 @@ impl Selection {
         if self.is_everything() {
             return;
         }
-        calls.retain_mut(|call| {
-            let is_in = self.has_call(call);
-            if is_in {
-                let end_ns = call.start_ns.saturating_add(call.duration_ns);
-                call.stack_weight = self.window.part(call.stack_weight, call.start_ns, end_ns);
-                let (first_ns, last_ns) = self.window.cut(call.start_ns, end_ns);
-                call.seen.late |= first_ns > call.start_ns;
-                call.seen.unfinished |= last_ns < end_ns;
-                (call.start_ns, call.duration_ns) = (first_ns, last_ns - first_ns);
-            }
-            is_in
-        });
+        *calls = mem::take(calls).iter().flat_map(|call| self.pieces_of_call(call)).collect();
+    }
+
+    fn pieces_of_wait(&self, wait: &Wait) -> impl Iterator<Item = Wait> {
+        let (start_ns, end_ns) = (wait.end_ns.saturating_sub(wait.duration_ns), wait.end_ns);
+        let queued_from = end_ns.saturating_sub(wait.queued_ns);
+        self.windows(wait.thread, start_ns, end_ns).map(move |window| {
+            let mut piece = *wait;
+            piece.queued_ns = window.part(wait.queued_ns, queued_from, end_ns);
+            piece.weight = window.part(wait.weight, start_ns, end_ns);
+            let (first_ns, last_ns) = window.cut(start_ns, end_ns);
+            (piece.end_ns, piece.duration_ns) = (last_ns, last_ns - first_ns);
+            piece.seen.late |= first_ns > start_ns;
+            piece.seen.unfinished |= last_ns < end_ns;
+            piece
+        })
+    }
+
+    fn pieces_of_call(&self, call: &Call) -> impl Iterator<Item = Call> {
+        let end_ns = call.start_ns.saturating_add(call.duration_ns);
+        self.windows(call.thread, call.start_ns, end_ns).map(move |window| {
+            let mut piece = *call;
+            piece.stack_weight = window.part(call.stack_weight, call.start_ns, end_ns);
+            let (first_ns, last_ns) = window.cut(call.start_ns, end_ns);
+            piece.seen.late |= first_ns > call.start_ns;
+            piece.seen.unfinished |= last_ns < end_ns;
+            (piece.start_ns, piece.duration_ns) = (first_ns, last_ns - first_ns);
+            piece
+        })
     }
 
     /// Leaves exact sums out: all of them if they are of more than the window.
@@ -209,6 +271,10 @@ impl Selection {
         found.allocations |= !rows.is_empty();
         if self.is_everything() {
             return;
+        }
+        if self.spans.is_some() {
+            found.sliced |= !rows.is_empty();
+            rows.clear();
         }
         rows.retain(|row| {
             let is_in = self.window.has(row.time_ns.saturating_sub(1));
@@ -260,8 +326,10 @@ impl Found {
     pub(super) fn notes(&self) -> impl Iterator<Item = &'static str> {
         let uring = "io_uring requests are left out: only their sums over the whole recording \
                      are known";
+        let sliced = "allocations are those that were recorded one by one: exact counts are of \
+                      slices of time that spans are no part of";
         let nameless = "sums of threads that could not be told apart are left out";
-        [(self.uring, uring), (self.nameless, nameless)]
+        [(self.uring, uring), (self.nameless, nameless), (self.sliced, sliced)]
             .into_iter()
             .filter_map(|(applies, note)| applies.then_some(note))
     }

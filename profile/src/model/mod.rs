@@ -32,7 +32,8 @@ use rustc_hash::FxHashMap;
 
 use crate::reason::Reason;
 
-pub use applied::Applied;
+pub(crate) use applied::show_time;
+pub use applied::{Applied, AppliedSpans};
 pub use event::{ALLOC, CPU, Event, EventKind, FUNCTIONS, OFF_CPU, SYSCALLS, Unit, WALL};
 pub use losses::{LossAt, LossSum, Losses};
 pub use probed::{ProbedFunction, ValueKind};
@@ -471,6 +472,13 @@ pub struct TimedSample {
 /// An `Option<StackId>` in half of its room, where there may be millions of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SmallStackId(Option<u32>);
+
+impl Info {
+    /// How long what is looked at lasted: the spans, where it was filtered by these.
+    pub fn looked_at_ns(&self) -> Nanos {
+        self.filter.spans.as_ref().map_or(self.duration_ns, |spans| spans.time_ns)
+    }
+}
 
 impl SmallStackId {
     /// The same in full.

@@ -52,6 +52,9 @@ Examples:
   report trace.rz --heap --svg --metric peak
   report trace.rz --source parse           what each line of it takes
   report trace.rz --asm parse --event off-cpu
+  report trace.rz --spans otlp.json        spans that the program has written, by name
+  report trace.rz --spans otlp.json --span 'POST /checkout' --off-cpu
+                                           what these requests waited for
   report trace.rz --info                   processes as recorded, and the file
   report trace.rz --json                   any of these as JSON, for programs
   report trace.rz --markdown               any of these for a ticket

@@ -205,7 +205,7 @@ fn choose_scale(
     let is_cpu_time = (event.kind, event.unit) == (EventKind::Cpu, Unit::Nanoseconds);
     let exposures = [0, 1].map(|side| {
         let exposure = |run: &SideRun<'_>| Exposure {
-            wall_ns: run.info.duration_ns,
+            wall_ns: run.info.looked_at_ns(),
             threads: run.threads,
             weight: run.total.weight,
             exact_weight: run.counted_ns.filter(|_| is_cpu_time),

@@ -124,7 +124,7 @@ pub struct Side<'a> {
 impl Side<'_> {
     /// For how long it was recorded, in all runs together.
     pub fn wall_ns(&self) -> u64 {
-        self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.info.duration_ns))
+        self.runs.iter().fold(0, |sum, run| sum.saturating_add(run.info.looked_at_ns()))
     }
 
     /// How many threads are looked at, in all runs together.

@@ -121,7 +121,7 @@ pub(crate) fn compare_sums(
     let exposures = [0, 1].map(|side| {
         let runs = sides[side].runs.iter().enumerate();
         let exposure = |(index, run): (usize, &crate::diff::SideRun<'_>)| Exposure {
-            wall_ns: run.info.duration_ns,
+            wall_ns: run.info.looked_at_ns(),
             threads: run.threads,
             weight: all[side].get(index).map_or(0, value),
             exact_weight: None,

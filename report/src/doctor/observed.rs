@@ -93,7 +93,7 @@ impl<'p> Observed<'p> {
 
     /// How long the recording, or the window of it that is looked at, is.
     pub(super) fn duration_ns(&self) -> u64 {
-        self.profile.info.duration_ns
+        self.profile.info.looked_at_ns()
     }
 
     /// Something that took so long is so much of the recording's time, in percent.

@@ -21,6 +21,7 @@ use crate::views::heap::sites::SitesPage;
 use crate::views::info::InfoPage;
 use crate::views::list::CallsPage;
 use crate::views::off_cpu::OffCpuPage;
+use crate::views::spans::SpansPage;
 use crate::views::summary::SummaryPage;
 use crate::views::syscalls::SyscallsPage;
 use crate::views::tree::TreePage;
@@ -102,6 +103,8 @@ pub enum Page<'l> {
     Annotated(AnnotatedPage),
     /// What is known besides what happened.
     Info(InfoPage),
+    /// Spans by name.
+    Spans(SpansPage),
 }
 
 /// The recording.
@@ -180,8 +183,12 @@ struct Module {
 struct Filter {
     /// In words.
     text: String,
-    /// Since the start of the recording, if a window was given.
+    /// Since the start of the recording, if a window was given, or spans: from the first
+    /// to the last of them.
     window_ns: Option<[u64; 2]>,
+    /// For how long there was any of the spans that it selects; `null` if it does not
+    /// select by spans.
+    span_ns: Option<u64>,
 }
 
 /// What was counted.
@@ -315,6 +322,7 @@ impl<'l> Document<'l> {
         let filter = info.filter.is_active().then(|| Filter {
             text: text(&info.filter.text),
             window_ns: info.filter.window.map(|(from, to)| [from, to]),
+            span_ns: info.filter.spans.as_ref().map(|spans| spans.time_ns),
         });
         Document {
             schema: SCHEMA,

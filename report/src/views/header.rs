@@ -250,8 +250,9 @@ fn samples(profile: &Profile, event: Option<EventId>) -> String {
     text += &format!(" = {}", weight(unit, total.weight));
     if matches!(unit, Unit::Nanoseconds | Unit::Bytes) {
         text += &format!(" {}", wording(Some(&profile.events[event])).spent);
-        if profile.info.duration_ns > 0 && kind == EventKind::Cpu {
-            let cores = total.weight as f64 / profile.info.duration_ns as f64;
+        let time_ns = profile.info.looked_at_ns();
+        if time_ns > 0 && kind == EventKind::Cpu {
+            let cores = total.weight as f64 / time_ns as f64;
             text += &format!(" = {cores:.2} cores");
         }
     } else {

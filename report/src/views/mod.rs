@@ -16,6 +16,7 @@ pub mod overview;
 #[cfg(test)]
 mod runtime_tests;
 mod sources;
+pub mod spans;
 pub mod stacks;
 pub mod summary;
 pub mod syscalls;

@@ -105,6 +105,9 @@ impl From<LoadError> for MergeError {
             LoadError::Window { path, cause } => {
                 MergeError::Read { path, cause: io::Error::other(cause.to_string()) }
             }
+            LoadError::Spans { path, cause } => {
+                MergeError::Read { path, cause: io::Error::other(cause.to_string()) }
+            }
         }
     }
 }

@@ -257,7 +257,8 @@ impl Matching {
         let ordinal = if row.allocations == 0 { thread.allocations } else { row.allocations };
         let process = thread.process;
         let key = SiteKey { thread: id, stack: row.stack, entry: row.kind };
-        let site = if self.selection.has_thread(id) { self.site(key) } else { NO_SITE };
+        let is_selected = self.selection.has_object(id, row.time_ns);
+        let site = if is_selected { self.site(key) } else { NO_SITE };
         let (size, interval) = (row.size, row.interval);
         let object = Object { size, time_ns: row.time_ns, ordinal, interval, site };
         let value = object.value();
@@ -301,7 +302,7 @@ impl Matching {
         let (id, &mut thread) = self.thread(row.thread, facts);
         let state = self.processes.get_mut(&thread.process);
         let found = state.and_then(|state| Some((state.objects.remove(&row.address)?, state)));
-        let by_selected = self.selection.has_thread(id);
+        let by_selected = self.selection.has(id, row.time_ns);
         let Some((object, state)) = found else {
             if !by_selected {
                 return 0.0;

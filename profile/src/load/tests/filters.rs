@@ -13,7 +13,7 @@ use crate::model::{EventKind, InFlightCalls, Profile};
 const FUTEX: u32 = 202;
 const READ: u32 = 0;
 /// A tenth of the recording.
-const SLICE: u64 = 200_000_000;
+pub(super) const SLICE: u64 = 200_000_000;
 
 /// A filter in words: `from=10s`, `to=50%`, `thread=a*`, `process=7`.
 fn filter(words: &str) -> Filter {
@@ -45,7 +45,7 @@ fn filtered(bytes: &[u8], words: &str) -> Profile {
 /// A recording of 2 s: threads `main` of `app`, `worker-1` of it, which was
 /// called otherwise before, and `main` of `other`, with a sample each in every
 /// tenth of the time, and waits and calls of the first two.
-fn recording() -> Vec<u8> {
+pub(super) fn recording() -> Vec<u8> {
     let mut trace = Trace::new();
     let thread = |id, process, tid, name: &str| {
         let name = name.to_owned();
@@ -126,7 +126,7 @@ fn recording() -> Vec<u8> {
 }
 
 /// Weights of an event of a kind.
-fn weight(profile: &Profile, kind: EventKind) -> u64 {
+pub(super) fn weight(profile: &Profile, kind: EventKind) -> u64 {
     let of_kind = |s: &&crate::model::Sample| profile.events[s.event].kind == kind;
     profile.samples.iter().filter(of_kind).map(|s| s.weight).sum()
 }

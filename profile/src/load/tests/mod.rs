@@ -13,5 +13,6 @@ mod jit;
 mod names;
 mod rows;
 mod runtimes;
+mod spans;
 mod sums;
 mod waits;
