@@ -22,6 +22,7 @@ mod descriptors;
 mod error;
 mod event;
 mod exports;
+mod files;
 mod header;
 mod host;
 mod hotspot;
@@ -36,6 +37,7 @@ mod program;
 mod python;
 mod queue;
 mod resolve;
+mod ring;
 mod runtimes;
 mod series;
 mod session;
@@ -43,9 +45,11 @@ mod shared;
 mod signals;
 mod static_probes;
 mod store;
+mod tail;
 mod ticks;
 mod tier;
 mod tracker;
+mod triggers;
 mod v8;
 mod whom;
 #[cfg(target_arch = "x86_64")]
@@ -61,7 +65,7 @@ pub use bpf::BpfError;
 pub use check::{Ability, CONFINED, be_looked_at, check};
 pub use config::{
     AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Keep, Limits, MAX_DATA_BYTES,
-    MAX_STACK_BYTES, Progress, Rotation, Summary, Target, TierChoice,
+    MAX_STACK_BYTES, Progress, Rotation, Summary, Target, TierChoice, Trigger,
 };
 pub use error::RecordError;
 pub use host::release;

@@ -15,7 +15,7 @@ const SHORT_STACK: u64 = 8 << 10;
 
 /// Memory for what does not wait to be unwound: programs, buffers, tables, what is about
 /// to be written.
-const ALL_ELSE: u64 = 96 << 20;
+pub(crate) const ALL_ELSE: u64 = 96 << 20;
 
 /// How many bytes may wait to be unwound before less is kept.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use rz_format::CallDetail;
 
 use crate::bpf::{self, BpfError};
 use crate::capture::Attached;
-use crate::config::{CallOptions, Config, Target, TierChoice};
+use crate::config::{CallOptions, Config, Target, TierChoice, Trigger};
 use crate::error::RecordError;
 use crate::perf::{self, AttachError, Targets};
 
@@ -31,7 +31,12 @@ pub(crate) fn attach(
     }
     // A program that is started reports its own.
     let allocations = config.allocations.filter(|_| matches!(config.target, Target::Processes(_)));
-    let needs_bpf = if config.waits {
+    let has = |is: fn(&Trigger) -> bool| config.triggers.iter().any(is);
+    let needs_bpf = if has(|trigger| matches!(trigger, Trigger::Call { .. })) {
+        Some("--on syscall:")
+    } else if has(|trigger| matches!(trigger, Trigger::Crash)) {
+        Some("--on crash")
+    } else if config.waits {
         Some("--off-cpu")
     } else if config.calls.is_some() {
         Some("--syscalls")
