@@ -15,7 +15,7 @@ use std::mem::take;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rz_format::{Event, FileHeader, Note, Record};
 
@@ -47,7 +47,7 @@ struct Inside {
     bytes: u64,
     /// What has happened since the last time that something was written.
     happened: Vec<Happened>,
-    /// Whether the present file is to end for that.
+    /// Whether nobody has to ask for the end of the present file.
     is_asked: bool,
     /// For each trigger, when that was written for it.
     written_ns: Vec<Option<u64>>,
@@ -112,11 +112,11 @@ impl Ring {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is something to write for, and it was long enough ago that there was.
-    /// A signal is obeyed at any time.
-    fn is_due(&self, inside: &Inside, now_ns: u64) -> bool {
+    /// What is to be written for now: what has not been for long enough, or a signal, which
+    /// is obeyed at any time.
+    fn due<'a>(&self, inside: &'a Inside, now_ns: u64) -> Option<&'a Happened> {
         let pause_ns = self.keep.time.map_or(0, |time| time.as_nanos() as u64);
-        inside.happened.iter().any(|happened| {
+        inside.happened.iter().find(|happened| {
             let is_over = |written_ns: u64| now_ns.saturating_sub(written_ns) >= pause_ns;
             matches!(self.triggers[happened.trigger], Trigger::Signal)
                 || inside.written_ns[happened.trigger].is_none_or(is_over)
@@ -124,8 +124,8 @@ impl Ring {
     }
 
     /// Writes all files into a folder of their own, which is there when it is whole.
-    fn write(&self, inside: &Inside) -> io::Result<PathBuf> {
-        let (part, kind) = (self.part(), self.triggers[inside.happened[0].trigger].kind());
+    fn write(&self, inside: &Inside, kind: &str) -> io::Result<PathBuf> {
+        let part = self.part();
         let time = time_of_name(clocks().realtime_ns / MS);
         let whole = self.folder.join(format!("{}-{time}-{kind}", self.prefix));
         // Of one that failed.
@@ -172,9 +172,7 @@ impl Ring {
             if !is_old && inside.bytes.saturating_add(present_bytes) <= most {
                 return;
             }
-            if !is_old {
-                inside.reached = Some(age);
-            }
+            inside.reached = (!is_old).then_some(age);
             inside.bytes -= oldest.bytes;
             inside.files.pop_front();
         }
@@ -184,7 +182,8 @@ impl Ring {
     fn tell(&self, happened: &Happened) -> String {
         let now = clocks();
         let ago_ns = now.monotonic_ns.saturating_sub(happened.time_ns);
-        let time = time_of_name(now.realtime_ns.saturating_sub(ago_ns) / MS);
+        let time = UNIX_EPOCH + Duration::from_nanos(now.realtime_ns.saturating_sub(ago_ns));
+        let time = humantime::format_rfc3339_millis(time);
         format!("{}: {}, at {time}", self.triggers[happened.trigger], happened.how)
     }
 }
@@ -228,11 +227,13 @@ impl Files for Ring {
         inside.add(file, now_ns);
         self.forget(&mut inside, now_ns, 0);
         inside.is_asked = false;
-        if is_last && !inside.happened.is_empty() || self.is_due(&inside, now_ns) {
-            match self.write(&inside) {
+        // In the end, nothing can wait any more.
+        let waiting = inside.happened.first().filter(|_| is_last);
+        if let Some(happened) = self.due(&inside, now_ns).or(waiting).cloned() {
+            match self.write(&inside, self.triggers[happened.trigger].kind()) {
                 Ok(folder) => {
                     let count = inside.files.len() as u64;
-                    let what = self.tell(&inside.happened[0]);
+                    let what = self.tell(&happened);
                     shared.say(format!("{what}: written to {} ({count} files)", folder.display()));
                     inside.written.files += count;
                     inside.written.bytes += take(&mut inside.bytes);
@@ -242,11 +243,14 @@ impl Files for Ring {
                         inside.written_ns[happened.trigger] = Some(now_ns);
                     }
                 }
-                // The end of the next file is another chance.
-                Err(error) => shared.say(format!(
-                    "{}: what came before could not be written: {error}",
-                    self.folder.display()
-                )),
+                Err(error) => {
+                    // When the next file ends, whose time that is, there is another chance.
+                    inside.is_asked = true;
+                    shared.say(format!(
+                        "{}: what came before could not be written: {error}",
+                        self.folder.display()
+                    ));
+                }
             }
         }
         if is_last && inside.written.files == 0 && inside.happened.is_empty() {
@@ -275,7 +279,7 @@ impl Files for Ring {
                 inside.happened.push(happened);
             }
         }
-        if !inside.is_asked && self.is_due(&inside, now_ns()) {
+        if !inside.is_asked && self.due(&inside, now_ns()).is_some() {
             inside.is_asked = true;
             shared.ask_for_next_file();
         }

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::Signal;
 use rz_format::Record;
 use rz_tests::{
-    Contents, Output, Target, binary, conv, names_in, program_path, rec, report, send, temp_dir,
-    text, wait_until,
+    Contents, Target, binary, conv, names_in, program_path, rec, report, send, temp_dir, text,
+    wait_until,
 };
 use tempfile::TempDir;
 
@@ -151,7 +151,7 @@ fn assert_without_gaps(numbers: &[u64]) {
     assert_eq!(wrong, None, "of {} calls", numbers.len());
 }
 
-/// Waits until a target has made some more calls, by its time.
+/// Lets some time pass, during which the target goes on.
 fn pass(seconds: f64) {
     // What a ring has depends on time only.
     std::thread::sleep(std::time::Duration::from_secs_f64(seconds));
@@ -196,7 +196,7 @@ fn what_came_before_is_written() {
         .collect();
     let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
     conv(&[&paths[..], &["--to", "rz", "-o", text(&merged)]].concat()).success();
-    let shown: Output = report(&[text(&merged), "--syscalls"]).success();
+    let shown = report(&[text(&merged), "--syscalls"]).success();
     assert!(shown.stdout.contains("getpgid"), "{shown}");
     let shown = report(&[text(&merged), "--info"]).success();
     assert!(shown.stdout.contains("trigger cpu>20%"), "{shown}");
