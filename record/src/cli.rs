@@ -460,7 +460,10 @@ fn add_watched_calls(calls: &mut Option<CallOptions>, triggers: &[Trigger]) {
         .collect();
     match calls {
         _ if watched.is_empty() => {}
-        None => *calls = Some(CallOptions { numbers: watched, ..CallOptions::default() }),
+        None => {
+            let detail = CallDetail::Calls;
+            *calls = Some(CallOptions { detail, numbers: watched, ..CallOptions::default() });
+        }
         // All are recorded.
         Some(calls) if calls.numbers.is_empty() => {}
         Some(calls) => {
@@ -584,7 +587,8 @@ mod tests {
         assert_eq!((config.duration, config.frequency_hz), (None, 99));
         assert_eq!(config.triggers.len(), 2);
         // What is looked for is recorded, and no other call.
-        assert_eq!(config.calls.unwrap().numbers, [74]);
+        let calls = config.calls.unwrap();
+        assert_eq!((calls.detail, &calls.numbers[..]), (CallDetail::Calls, &[74][..]));
         let short = parse("rec --ring 2s --on signal -p 7 --max-rss 128M").unwrap();
         assert_eq!(short.rotation.unwrap().time, Some(Duration::from_secs(1)));
         assert_eq!((short.calls, short.limits.max_rss), (None, (128 - 16) << 20));

@@ -45,6 +45,8 @@ struct Inside {
     /// All but the one that is being written, oldest first.
     files: VecDeque<Kept>,
     bytes: u64,
+    /// When the one that is being written began.
+    began_ns: u64,
     /// What has happened since the last time that something was written.
     happened: Vec<Happened>,
     /// Whether nobody has to ask for the end of the present file.
@@ -52,8 +54,8 @@ struct Inside {
     /// For each trigger, when that was written for it.
     written_ns: Vec<Option<u64>>,
     written: Stored,
-    /// How far the files reached back when one of them had to go too soon.
-    reached: Option<Duration>,
+    /// Whether a file had to go too soon, and so they do not reach back as far as they should.
+    is_short: bool,
     /// Whether the user knows of that.
     has_told: bool,
 }
@@ -63,6 +65,7 @@ struct Kept {
     file: File,
     name: PathBuf,
     bytes: u64,
+    began_ns: u64,
     ended_ns: u64,
 }
 
@@ -91,7 +94,8 @@ impl Ring {
                 is_asked: false,
                 written_ns: vec![None; triggers.len()],
                 written: Stored::default(),
-                reached: None,
+                began_ns: 0,
+                is_short: false,
                 has_told: false,
             }),
         };
@@ -153,7 +157,9 @@ impl Ring {
         Ok(())
     }
 
-    fn too_short(&self, reached: Duration) -> String {
+    fn too_short(&self, inside: &Inside, now_ns: u64) -> String {
+        let began_ns = inside.files.front().map_or(inside.began_ns, |oldest| oldest.began_ns);
+        let reached = Duration::from_nanos(now_ns.saturating_sub(began_ns));
         format!(
             "there is memory for the last {:.1} s of {} s only (--ring): raise --max-rss, or \
              record less",
@@ -168,11 +174,13 @@ impl Ring {
         let most = self.keep.bytes.unwrap_or(u64::MAX);
         while let Some(oldest) = inside.files.front() {
             let age = Duration::from_nanos(now_ns.saturating_sub(oldest.ended_ns));
-            let is_old = self.keep.time.is_some_and(|longest| age > longest);
+            // What waits to be written for is to have all that came since the last time.
+            let is_old =
+                inside.happened.is_empty() && self.keep.time.is_some_and(|longest| age > longest);
             if !is_old && inside.bytes.saturating_add(present_bytes) <= most {
                 return;
             }
-            inside.reached = (!is_old).then_some(age);
+            inside.is_short = !is_old;
             inside.bytes -= oldest.bytes;
             inside.files.pop_front();
         }
@@ -189,13 +197,12 @@ impl Ring {
 }
 
 impl Inside {
-    /// Adds a file that is whole.
-    fn add(&mut self, file: TraceFile, ended_ns: u64) {
+    /// The file that has just ended.
+    fn kept(&self, file: TraceFile, ended_ns: u64) -> Kept {
         let (file, path) = file.into_parts();
         let bytes = file.metadata().map_or(0, |meta| meta.len());
         let name = path.file_name().map(PathBuf::from).unwrap_or_default();
-        self.bytes += bytes;
-        self.files.push_back(Kept { file, name, bytes, ended_ns });
+        Kept { file, name, bytes, began_ns: self.began_ns, ended_ns }
     }
 }
 
@@ -214,6 +221,7 @@ impl Files for Ring {
     }
 
     fn next(&self, begins_ns: u64) -> Result<(Unpublished, FileHeader), OutputError> {
+        self.lock().began_ns = begins_ns;
         let header = new_header(begins_ns);
         let time = time_of_name(header.created_unix_ns / MS);
         let name = format!("{}-{time}.rz", self.prefix);
@@ -224,8 +232,10 @@ impl Files for Ring {
     fn complete(&self, file: TraceFile, is_last: bool, shared: &Shared) {
         let now_ns = now_ns();
         let mut inside = self.lock();
-        inside.add(file, now_ns);
-        self.forget(&mut inside, now_ns, 0);
+        let kept = inside.kept(file, now_ns);
+        self.forget(&mut inside, now_ns, kept.bytes);
+        inside.bytes += kept.bytes;
+        inside.files.push_back(kept);
         inside.is_asked = false;
         // In the end, nothing can wait any more.
         let waiting = inside.happened.first().filter(|_| is_last);
@@ -238,7 +248,7 @@ impl Files for Ring {
                     inside.written.files += count;
                     inside.written.bytes += take(&mut inside.bytes);
                     inside.files.clear();
-                    inside.reached = None;
+                    inside.is_short = false;
                     for happened in take(&mut inside.happened) {
                         inside.written_ns[happened.trigger] = Some(now_ns);
                     }
@@ -266,7 +276,7 @@ impl Files for Ring {
     fn watch(&self, found: &Findings, shared: &Shared) -> Vec<Record> {
         let mut inside = self.lock();
         let mut notes = Vec::new();
-        let too_short = inside.reached.map(|reached| self.too_short(reached));
+        let too_short = inside.is_short.then(|| self.too_short(&inside, now_ns()));
         if let Some(text) = too_short.as_ref().filter(|_| !inside.has_told) {
             shared.say(text.clone());
             inside.has_told = true;
