@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use rz_format::{CallDetail, EndReason};
 
-use crate::queue::ALL_ELSE;
-
 /// Most bytes of stack that can be copied: a perf record has at most 64 KiB, and
 /// something else in it, too.
 pub const MAX_STACK_BYTES: u32 = 63 << 10;
@@ -92,6 +90,10 @@ pub struct Keep {
     /// Those that ended no longer ago than this.
     pub time: Option<Duration>,
 }
+
+/// Memory for what does not wait to be unwound: programs, buffers, tables, what is about
+/// to be written.
+pub(crate) const ALL_ELSE: u64 = 96 << 20;
 
 /// Into how many files the time is divided whose files are kept in memory, and how long one
 /// lasts at least.

