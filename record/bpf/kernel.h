@@ -21,6 +21,8 @@
 #define TASK_STOPPED 0x4
 #define TASK_TRACED 0x8
 #define TASK_DEAD 0x80
+// Of an exit code, as wait(2) tells it.
+#define SIGNAL_MASK 0x7f
 
 typedef struct {
 	int counter;
@@ -92,6 +94,7 @@ struct task_struct {
 	struct sched_entity se;
 	int pid;
 	int tgid;
+	int exit_code;
 	__u64 start_time;
 	struct sched_info sched_info;
 	struct signal_struct *signal;

@@ -126,12 +126,14 @@ struct python_frame {
 #define PYTHON_FRAME_ROOM 128
 #define PYTHON_FRAME_MASK 127
 
-// How long a thread has run by now, as the scheduler counts it.
+// How long a thread that ends has run by now, as the scheduler counts it, and the signal
+// that ends it; 0 if none does.
 struct ran {
 	struct head head;
 	__u64 ran;
 	__u64 ready;
 	__u64 runs;
+	__u64 signal;
 };
 
 struct sample {

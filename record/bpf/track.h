@@ -54,13 +54,14 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	return 0;
 }
 
-// Of a thread that ends, only we can still say how long it has run. What it did since
-// the last tick is not counted yet.
+// Of a thread that ends, only we can still say how long it has run, and why it ends. What
+// it did since the last tick is not counted yet.
 static __always_inline void say_how_long_it_ran(struct task_struct *task)
 {
 	struct ran ran = {};
 
-	if (settings.all || tracking_of(FIELD(task, tgid)) != LIVE)
+	ran.signal = FIELD(task, exit_code) & SIGNAL_MASK;
+	if (settings.all ? !ran.signal : tracking_of(FIELD(task, tgid)) != LIVE)
 		return;
 	fill_head(&ran.head, KIND_RAN, bpf_ktime_get_ns(), task);
 	ran.ran = FIELD(task, se.sum_exec_runtime);

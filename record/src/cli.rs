@@ -1,5 +1,6 @@
 //! The command line of `rec`.
 
+mod triggers;
 mod values;
 
 use std::ffi::OsString;
@@ -10,11 +11,11 @@ use crate::syscall_list;
 use clap::{ArgAction, Parser, ValueEnum};
 use rz_record::{
     AllocationOptions, CallDetail, CallOptions, CallStacks, Config, FactOptions, FunctionSpec,
-    Keep, Limits, MAX_DATA_BYTES, Rotation, Target, TierChoice,
+    Keep, Limits, MAX_DATA_BYTES, Rotation, Target, TierChoice, Trigger,
 };
 use values::{
     Amount, Numbers, distinct, parse_amount, parse_duration, parse_interval, parse_memory,
-    parse_numbers, parse_size, parse_stack_size, parse_time,
+    parse_numbers, parse_ring, parse_size, parse_stack_size, parse_time,
 };
 
 /// How long an attached recording lasts if nothing is said: a profiler that
@@ -87,6 +88,24 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SIZE|TIME", requires = "rotate", value_parser = parse_amount,
           help_heading = "One file after another")]
     keep: Vec<Amount>,
+
+    /// Keep only the last so much (60s, 10m) of the recording, in memory, and write it when
+    /// something happens that --on names: a directory HOST-PROGRAM-TIME-KIND in that of -o,
+    /// with some files that follow each other, each of which is a trace of its own. Then it
+    /// goes on. At most half of what --max-rss has beyond 96M is used for it
+    #[arg(long, value_name = "TIME", requires = "on", value_parser = parse_ring,
+          conflicts_with_all = ["rotate", "force", "check", "dump", "live", "probes"],
+          help_heading = "When something happens")]
+    ring: Option<Duration>,
+
+    /// What to write it for; may be given more than once. cpu>90%: all that is recorded uses
+    /// more of a CPU within a second (200% are two). syscall:fsync>1s: such a call returns
+    /// that took longer. signal: SIGUSR1 comes. log:FILE:TEXT: a line with TEXT is appended
+    /// to FILE. exit: a process that was named ends. crash: a signal ends a process. What
+    /// comes true again within the time of --ring is written for when that is over
+    #[arg(long, value_name = "TRIGGER", requires = "ring", value_parser = triggers::parse,
+          help_heading = "When something happens")]
+    on: Vec<Trigger>,
 
     /// Record child processes too [default when starting a command]
     #[arg(long, overrides_with = "no_follow")]
@@ -296,6 +315,8 @@ Examples:
   rec --probes -p 4242             which static probes (USDT) it has
   rec -a --syscalls=summary        exact counts and times, whole machine
   ssh box rec -p 4242 -o - | report -
+  rec --ring 60s --on 'cpu>90%' --on 'syscall:fsync>1s' --on crash -p 4242 -o seen/
+                                   the minute before it happens
   rec -a --off-cpu --syscalls=summary --rotate 10m --keep 2G -o /var/lib/rz
                                    left on, at a low rate: files of 10 minutes
 
@@ -357,7 +378,7 @@ impl Arguments {
                 _ => log::LevelFilter::Debug,
             },
         };
-        let calls = self.syscalls.map(|(detail, numbers)| CallOptions {
+        let mut calls = self.syscalls.map(|(detail, numbers)| CallOptions {
             detail,
             numbers,
             slower_than_ns: self.slower_than.map_or(0, nanos),
@@ -368,18 +389,28 @@ impl Arguments {
             },
             data_bytes: self.syscall_data.unwrap_or(0),
         });
+        add_watched_calls(&mut calls, &self.on);
         let rotation = rotation(&self.rotate, &self.keep);
         let (frequency, threshold) = match rotation {
             None if self.dump => (DUMP_FREQUENCY, USUAL_THRESHOLD),
             None => (USUAL_FREQUENCY, USUAL_THRESHOLD),
             Some(_) => (LOW_FREQUENCY, HIGH_THRESHOLD),
         };
+        let mut limits = Limits {
+            max_rss: self.max_rss,
+            max_cpu_percent: self.max_cpu.or((!starts).then_some(USUAL_CPU_PERCENT)),
+            max_size: self.max_size,
+            min_free: self.min_free,
+        };
+        let ring = self.ring.map(|time| Rotation::in_memory(time, &mut limits));
+        let rotation = rotation.or(ring);
         let usual = if self.dump { DUMPED } else { DEFAULT_ATTACHED };
         let goes_on = starts || rotation.is_some() || self.live;
         let config = Config {
             duration: self.duration.or((!goes_on).then_some(usual)),
             frequency_hz: self.frequency.unwrap_or(frequency),
             rotation,
+            triggers: self.on,
             output: if self.dump { Some("-".into()) } else { self.output },
             force: self.force,
             follow: self.follow || self.all || (starts && !self.no_follow),
@@ -401,12 +432,7 @@ impl Arguments {
                 .map(|interval| AllocationOptions { interval, limit_percent: self.alloc_limit }),
             stack_threshold_ns: nanos(self.stack_threshold.unwrap_or(threshold)),
             types: self.btf,
-            limits: Limits {
-                max_rss: self.max_rss,
-                max_cpu_percent: self.max_cpu.or((!starts).then_some(USUAL_CPU_PERCENT)),
-                max_size: self.max_size,
-                min_free: self.min_free,
-            },
+            limits,
             drain_timeout: self.drain_timeout,
             live: self.live,
             command_line,
@@ -439,6 +465,32 @@ fn rotation(rotate: &[Amount], keep: &[Amount]) -> Option<Rotation> {
     };
     let keep = Keep { bytes: bytes(keep), time: time(keep) };
     (!rotate.is_empty()).then(|| Rotation { time: time(rotate), bytes: bytes(rotate), keep })
+}
+
+/// Has the calls recorded that triggers look for.
+fn add_watched_calls(calls: &mut Option<CallOptions>, triggers: &[Trigger]) {
+    let watched: Vec<u32> = triggers
+        .iter()
+        .filter_map(|trigger| match trigger {
+            Trigger::Call { number, .. } => Some(*number),
+            Trigger::Cpu { .. } | Trigger::Signal | Trigger::Log { .. } => None,
+            Trigger::Exit | Trigger::Crash => None,
+        })
+        .collect();
+    match calls {
+        _ if watched.is_empty() => {}
+        None => {
+            let detail = CallDetail::Calls;
+            *calls = Some(CallOptions { detail, numbers: watched, ..CallOptions::default() });
+        }
+        // All are recorded.
+        Some(calls) if calls.numbers.is_empty() => {}
+        Some(calls) => {
+            calls.numbers.extend(watched);
+            calls.numbers.sort_unstable();
+            calls.numbers.dedup();
+        }
+    }
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -541,6 +593,37 @@ mod tests {
         refused("rec -p 7 --rotate 1K", "at least 64K");
         refused("rec -p 7 --keep 2G", "--rotate");
         refused("rec -p 7 --rotate 10m --force", "cannot be used with");
+    }
+
+    #[test]
+    fn a_ring_keeps_the_last_files_in_memory() {
+        let config = parse("rec --ring 60s --on cpu>90% --on syscall:fsync>1s -p 7").unwrap();
+        let keep = Keep { bytes: Some(80 << 20), time: Some(Duration::from_secs(60)) };
+        let (time, bytes) = (Some(Duration::from_secs(10)), Some((80 << 20) / 6));
+        assert_eq!(config.rotation, Some(Rotation { time, bytes, keep }));
+        assert_eq!(config.limits.max_rss, (256 - 80) << 20);
+        // It goes on, and is as close a look as usual.
+        assert_eq!((config.duration, config.frequency_hz), (None, 99));
+        assert_eq!(config.triggers.len(), 2);
+        // What is looked for is recorded, and no other call.
+        let calls = config.calls.unwrap();
+        assert_eq!((calls.detail, &calls.numbers[..]), (CallDetail::Calls, &[74][..]));
+        let short = parse("rec --ring 2s --on signal -p 7 --max-rss 128M").unwrap();
+        assert_eq!(short.rotation.unwrap().time, Some(Duration::from_secs(1)));
+        assert_eq!((short.calls, short.limits.max_rss), (None, (128 - 16) << 20));
+        let numbers = |line| parse(line).unwrap().calls.unwrap().numbers;
+        let line = "rec --ring 60s --on syscall:fsync>1s -p 7 --syscalls";
+        assert_eq!(numbers(line), Vec::<u32>::new());
+        assert_eq!(numbers("rec --ring 1m --on syscall:fsync>1s -p 7 --syscalls=read"), [0, 74]);
+        let refused = |line, part: &str| {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        };
+        refused("rec -p 7 --ring 60s", "--on");
+        refused("rec -p 7 --on signal", "--ring");
+        refused("rec -p 7 --ring 100ms --on signal", "at least 1s");
+        refused("rec -p 7 --ring 60s --on signal --rotate 10m", "cannot be used with");
+        refused("rec -p 7 --ring 60s --on signal --live", "cannot be used with");
     }
 
     #[test]

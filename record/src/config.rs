@@ -1,6 +1,7 @@
 //! What a recording is asked for, and what comes of it.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub struct Config {
     /// If one file follows another, when, and which of them stay; `output` is a
     /// directory then.
     pub rotation: Option<Rotation>,
+    /// If there are any, files stay in memory until one of them comes true: what
+    /// [`Keep`] says of `rotation`, which has to be given then.
+    pub triggers: Vec<Trigger>,
     /// Whether an existing file is replaced.
     pub force: bool,
     /// Whether children are recorded too.
@@ -93,12 +97,93 @@ pub struct Keep {
     pub time: Option<Duration>,
 }
 
+/// Memory for what does not wait to be unwound: programs, buffers, tables, what is about
+/// to be written.
+pub(crate) const ALL_ELSE: u64 = 96 << 20;
+
+/// Into how many files the time is divided whose files are kept in memory, and how long one
+/// lasts at least.
+const PARTS: u32 = 6;
+const LEAST_PART: Duration = Duration::from_secs(1);
+
 impl Rotation {
+    /// Keeps the files of the last `time` in memory. Half of what `limits` have for events
+    /// is for these from now on; they are not counted as resident.
+    pub fn in_memory(time: Duration, limits: &mut Limits) -> Self {
+        let bytes = limits.max_rss.saturating_sub(ALL_ELSE) / 2;
+        limits.max_rss -= bytes;
+        let (part, part_bytes) = (time / PARTS, bytes / u64::from(PARTS));
+        Rotation {
+            time: Some(part.max(LEAST_PART)),
+            bytes: Some(part_bytes),
+            keep: Keep { bytes: Some(bytes), time: Some(time) },
+        }
+    }
+
     /// Bytes at which a file ends: at half of what is kept, so that there is always
     /// a whole one, if not before. `most` is for any file.
     pub(crate) fn file_bytes(&self, most: u64) -> u64 {
         let kept = self.keep.bytes.map(|bytes| bytes / 2);
         [self.bytes, kept].into_iter().flatten().fold(most, u64::min)
+    }
+}
+
+/// What files in memory are written for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// All that is recorded runs for more than so many percent of a second.
+    Cpu {
+        /// 100 is one CPU.
+        percent: u32,
+    },
+    /// A system call takes longer than it should.
+    Call {
+        /// Its number.
+        number: u32,
+        /// How long it may take.
+        longer_than: Duration,
+    },
+    /// SIGUSR1 comes.
+    Signal,
+    /// A line is appended to a file.
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What the line has.
+        text: String,
+    },
+    /// One of the processes that were named ends, or the program that was started.
+    Exit,
+    /// A process is ended by a signal.
+    Crash,
+}
+
+impl Trigger {
+    /// A word for what it looks at.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Trigger::Cpu { .. } => "cpu",
+            Trigger::Call { .. } => "syscall",
+            Trigger::Signal => "signal",
+            Trigger::Log { .. } => "log",
+            Trigger::Exit => "exit",
+            Trigger::Crash => "crash",
+        }
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
+        match self {
+            Trigger::Cpu { percent } => write!(f, "{kind}>{percent}%"),
+            Trigger::Call { number, longer_than } => match rz_syscalls::name(*number) {
+                Some(name) => write!(f, "{kind}:{name}>{longer_than:?}"),
+                None => write!(f, "{kind}:{number}>{longer_than:?}"),
+            },
+            Trigger::Log { path, text } => write!(f, "{kind}:{}:{text}", path.display()),
+            Trigger::Signal | Trigger::Exit | Trigger::Crash => f.write_str(kind),
+        }
     }
 }
 

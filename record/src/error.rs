@@ -58,6 +58,23 @@ pub enum RecordError {
         /// The kernel's limit.
         limit: u32,
     },
+    /// A log that is to be watched cannot be read.
+    #[error("cannot read {path}, which --on log: is to watch: {source}")]
+    UnreadableLog {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Slow calls are looked for where calls are only counted.
+    #[error("--on syscall: with --syscalls=summary has no calls to look at: leave out summary")]
+    TriggerOfTotals,
+    /// Calls are looked for that are left out.
+    #[error("--on {0} looks for calls that --slower-than leaves out: give a shorter time there")]
+    TriggerTooFast(String),
+    /// Of all processes, some end all the time.
+    #[error("--on exit with --all would come true all the time: name processes with -p")]
+    ExitOfAny,
     /// Allocations of the program cannot be recorded.
     #[error(transparent)]
     Hook(#[from] HookError),

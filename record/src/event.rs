@@ -56,7 +56,7 @@ impl RawEvent<'_> {
             What::CallData(_) => Some((LossClass::Calls, 0, self.time_ns)),
             What::Allocated(_) => Some((LossClass::Allocations, 1, self.time_ns)),
             What::Counted(_)
-            | What::Ran(_)
+            | What::Ends { .. }
             | What::Mapped { .. }
             | What::Named { .. }
             | What::Forked { .. }
@@ -94,8 +94,13 @@ pub(crate) enum What<'a> {
     /// The event's thread allocated and freed memory, last at its time. The
     /// thread is not filled in.
     Counted(Box<HeapCounts>),
-    /// How long the event's thread has run by now. It is about to end, and is not filled in.
-    Ran(CpuTime),
+    /// The event's thread is about to end.
+    Ends {
+        /// How long it has run by now. The thread is not filled in.
+        ran: CpuTime,
+        /// The signal that ends it; 0 if none does.
+        signal: u8,
+    },
     /// Memory became executable in the event's process.
     Mapped {
         /// The mapping's address range.

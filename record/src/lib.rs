@@ -23,6 +23,7 @@ mod descriptors;
 mod error;
 mod event;
 mod exports;
+mod files;
 mod function_spec;
 mod functions;
 mod header;
@@ -39,6 +40,7 @@ mod program;
 mod python;
 mod queue;
 mod resolve;
+mod ring;
 mod runtimes;
 mod series;
 mod session;
@@ -46,9 +48,11 @@ mod shared;
 mod signals;
 mod static_probes;
 mod store;
+mod tail;
 mod ticks;
 mod tier;
 mod tracker;
+mod triggers;
 mod v8;
 mod whom;
 #[cfg(target_arch = "x86_64")]
@@ -64,7 +68,7 @@ pub use bpf::BpfError;
 pub use check::{Ability, CONFINED, be_looked_at, check};
 pub use config::{
     AllocationOptions, CallOptions, CallStacks, Config, FactOptions, Keep, Limits, MAX_DATA_BYTES,
-    MAX_STACK_BYTES, Progress, Rotation, Summary, Target, TierChoice,
+    MAX_STACK_BYTES, Progress, Rotation, Summary, Target, TierChoice, Trigger,
 };
 pub use error::RecordError;
 pub use function_spec::FunctionSpec;

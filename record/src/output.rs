@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::linkat;
 
@@ -31,10 +32,12 @@ pub enum OutputError {
     #[error("{0} exists already: choose another name with -o, or overwrite it with --force")]
     Exists(PathBuf),
     /// Many files are to be written into a file.
-    #[error("{0} is not a directory, which --rotate writes files into: name one with -o")]
+    #[error("{0} is not a directory, which traces are to be written into: name one with -o")]
     NoFolder(PathBuf),
     /// There are many files, and one output.
-    #[error("--rotate writes many files, and standard output is one: name a directory with -o")]
+    #[error(
+        "--rotate and --ring write many files, and standard output is one: name a directory with -o"
+    )]
     ManyToStdout,
     /// The file could not be created.
     #[error("cannot create {path}: {source}")]
@@ -133,6 +136,8 @@ enum Place {
     Temporary,
     /// With somebody else.
     Theirs,
+    /// In memory, as long as it is open.
+    Memory,
 }
 
 impl Unpublished {
@@ -190,6 +195,21 @@ impl Unpublished {
         }
     }
 
+    /// Creates a file in memory, which is never there under its name.
+    pub(crate) fn in_memory(path: &Path) -> Result<Self, OutputError> {
+        let failed =
+            |error: Errno| OutputError::Create { path: path.to_owned(), source: error.into() };
+        let file = memfd_create(c"trace", MFdFlags::MFD_CLOEXEC).map_err(failed)?;
+        let (file, place) = (Some(file.into()), Place::Memory);
+        Ok(Unpublished {
+            file,
+            path: path.to_owned(),
+            place,
+            temporary: PathBuf::new(),
+            force: false,
+        })
+    }
+
     /// A handle to write the file's first bytes by, and those that follow.
     pub(crate) fn handle(&self) -> io::Result<Counted> {
         let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()?;
@@ -207,7 +227,9 @@ impl Unpublished {
         match (source.kind(), self.place) {
             (io::ErrorKind::BrokenPipe, _) => OutputError::ReaderGone,
             (_, Place::Theirs) => OutputError::Write { path, source },
-            (_, Place::Nameless | Place::Temporary) => OutputError::Create { path, source },
+            (_, Place::Nameless | Place::Temporary | Place::Memory) => {
+                OutputError::Create { path, source }
+            }
         }
     }
 
@@ -225,7 +247,7 @@ impl Unpublished {
         }
         let temporary = &self.temporary;
         let named = match (self.place, self.force) {
-            (Place::Theirs, _) | (Place::Nameless, false) => Ok(()),
+            (Place::Theirs | Place::Memory, _) | (Place::Nameless, false) => Ok(()),
             (Place::Nameless | Place::Temporary, true) => fs::rename(temporary, &self.path),
             (Place::Temporary, false) => give_name(temporary, &self.path),
         };
@@ -236,12 +258,13 @@ impl Unpublished {
                 _ => failed(error),
             });
         }
-        let is_ours = self.place != Place::Theirs;
         // For `Series`, which leaves alone what is being written. Not all file systems can.
-        if is_ours && let Err(error) = file.try_lock() {
+        if self.place != Place::Theirs
+            && let Err(error) = file.try_lock()
+        {
             log::debug!("{} is not locked: {error}", path.display());
         }
-        Ok(TraceFile { file, path, is_ours })
+        Ok(TraceFile { file, path, place: self.place })
     }
 }
 
@@ -279,6 +302,16 @@ impl Drop for Unpublished {
 pub(crate) trait MakeRoom: Send + Sync {
     /// Makes some; returns whether there was any to make.
     fn make_room(&self) -> bool;
+}
+
+/// Whether the disk that `file` is on has, without so many more bytes, less room than is to
+/// be left: `min_free` bytes, or what is usual.
+pub(crate) fn is_nearly_full(file: &File, min_free: Option<u64>, bytes: u64) -> bool {
+    let Ok(disk) = fstatvfs(file) else { return false };
+    let total = disk.blocks() * disk.fragment_size();
+    let free = disk.blocks_available() * disk.fragment_size();
+    let reserve = min_free.unwrap_or((total / RESERVE_PART).min(MAX_RESERVE));
+    free < reserve.saturating_add(bytes)
 }
 
 /// Whether a file could not be written as there is no room for it.
@@ -331,8 +364,7 @@ impl Write for Counted {
 pub(crate) struct TraceFile {
     file: File,
     path: PathBuf,
-    /// Whether we have made it, and nobody else has written to it.
-    is_ours: bool,
+    place: Place,
 }
 
 impl TraceFile {
@@ -344,17 +376,21 @@ impl TraceFile {
     /// Whether the disk has no more room than a recording has to leave: `min_free`
     /// bytes, or what is usual.
     pub(crate) fn is_disk_nearly_full(&self, min_free: Option<u64>) -> bool {
-        let Ok(disk) = fstatvfs(&self.file) else { return false };
-        let total = disk.blocks() * disk.fragment_size();
-        let free = disk.blocks_available() * disk.fragment_size();
-        free < min_free.unwrap_or((total / RESERVE_PART).min(MAX_RESERVE))
+        // Memory has limits of its own.
+        self.place != Place::Memory && is_nearly_full(&self.file, min_free, 0)
+    }
+
+    /// The file itself, and what it is called.
+    pub(crate) fn into_parts(self) -> (File, PathBuf) {
+        (self.file, self.path)
     }
 
     /// Cuts off what was written behind the last whole block, and says what
     /// went wrong.
     pub(crate) fn give_up(&self, whole_len: u64, source: io::Error) -> OutputError {
         let path = self.path.clone();
-        if self.is_ours
+        // Others may have written to theirs as well.
+        if self.place != Place::Theirs
             && self.file.metadata().is_ok_and(|meta| meta.size() > whole_len)
             && let Err(error) = self.file.set_len(whole_len)
         {

@@ -6,16 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rz_format::{Loss, LossClass, LossReason, NO_CPU, Record};
 
 use crate::chunk::Chunk;
-use crate::config::Limits;
+use crate::config::{ALL_ELSE, Limits};
 use crate::event::RawTotal;
 use crate::limits::Restraint;
 
 /// What stacks are shortened to.
 const SHORT_STACK: u64 = 8 << 10;
-
-/// Memory for what does not wait to be unwound: programs, buffers, tables, what is about
-/// to be written.
-const ALL_ELSE: u64 = 96 << 20;
 
 /// How many bytes may wait to be unwound before less is kept.
 #[derive(Debug, Clone, Copy)]

@@ -21,8 +21,10 @@ use nix::fcntl::OFlag;
 use rz_format::{FileHeader, HEADER_LEN};
 
 use crate::config::Keep;
+use crate::files::Files;
 use crate::header::new_header;
 use crate::output::{MakeRoom, OutputError, TraceFile, Unpublished, give_name, is_full, safe};
+use crate::shared::Shared;
 
 const WHOLE: &str = ".rz";
 const PART: &str = ".rz.part";
@@ -65,91 +67,18 @@ impl Series {
         program: &str,
         keep: Keep,
     ) -> Result<Self, OutputError> {
-        let failed = |source| OutputError::Create { path: folder.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(
-            |error| match error.kind() {
-                io::ErrorKind::AlreadyExists => OutputError::NoFolder(folder.to_owned()),
-                _ => failed(error),
-            },
-        )?;
+        create_folder(folder)?;
         let series = Series {
             folder: folder.to_owned(),
-            prefix: format!("{}-{}", safe(host), safe(program)),
+            prefix: prefix(host, program),
             keep,
             others: Mutex::default(),
             removed: AtomicU64::new(0),
         };
+        let failed = |source| OutputError::Create { path: folder.to_owned(), source };
         series.look().map_err(failed)?;
         series.keep_within(0);
         Ok(series)
-    }
-
-    /// The folder.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Creates the file that begins at a time on the trace's clock, under a name that
-    /// nothing has.
-    pub(crate) fn next(&self, begins_ns: u64) -> Result<(Unpublished, FileHeader), OutputError> {
-        let mut header = new_header(begins_ns);
-        for _ in 0..ATTEMPTS {
-            let name = format!("{}-{}", self.prefix, time_of_name(header.created_unix_ns / MS));
-            let whole = self.folder.join(format!("{name}{WHOLE}"));
-            if fs::symlink_metadata(&whole).is_err() {
-                let part = self.folder.join(format!("{name}{PART}"));
-                match Unpublished::create(&part, false) {
-                    Err(OutputError::Exists(_)) => {}
-                    Err(OutputError::Create { source, .. })
-                        if is_full(&source) && self.make_room() =>
-                    {
-                        continue;
-                    }
-                    created => return created.map(|file| (file, header)),
-                }
-            }
-            header.created_unix_ns += MS;
-            header.created_ns += MS;
-        }
-        Err(OutputError::Exists(self.folder.clone()))
-    }
-
-    /// The file is whole: gives it its name, and removes those that are not to be kept.
-    pub(crate) fn complete(&self, file: TraceFile) {
-        let part = file.path().to_owned();
-        let name = part.to_string_lossy();
-        let whole = PathBuf::from(name.strip_suffix(".part").unwrap_or(&name));
-        match give_name(&part, &whole) {
-            Ok(()) => log::info!("{} is whole", whole.display()),
-            Err(error) => log::warn!("{} keeps this name: {error}", part.display()),
-        }
-        drop(file);
-        if let Err(error) = self.look() {
-            log::warn!("{}: {error}", self.folder.display());
-        }
-        self.keep_within(0);
-    }
-
-    /// Removes the oldest files until there are no more than are to be kept, while so many
-    /// bytes are in the one that is being written.
-    pub(crate) fn keep_within(&self, present_bytes: u64) {
-        let now = SystemTime::now();
-        let mut others = self.lock();
-        let is_too_much = |others: &Others| {
-            let bytes = others.bytes.saturating_add(present_bytes);
-            let is_old = |other: &Other| {
-                let age = now.duration_since(other.ended).unwrap_or_default();
-                self.keep.time.is_some_and(|longest| age > longest)
-            };
-            self.keep.bytes.is_some_and(|most| bytes > most)
-                || others.files.front().is_some_and(is_old)
-        };
-        while is_too_much(&others) && others.remove_oldest() {}
-    }
-
-    /// How many files were removed for that since the last call.
-    pub(crate) fn take_removed(&self) -> u64 {
-        self.removed.swap(0, Ordering::Relaxed)
     }
 
     /// Looks which files there are.
@@ -193,6 +122,70 @@ impl Series {
     }
 }
 
+impl Files for Series {
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn next(&self, begins_ns: u64) -> Result<(Unpublished, FileHeader), OutputError> {
+        let mut header = new_header(begins_ns);
+        for _ in 0..ATTEMPTS {
+            let name = format!("{}-{}", self.prefix, time_of_name(header.created_unix_ns / MS));
+            let whole = self.folder.join(format!("{name}{WHOLE}"));
+            if fs::symlink_metadata(&whole).is_err() {
+                let part = self.folder.join(format!("{name}{PART}"));
+                match Unpublished::create(&part, false) {
+                    Err(OutputError::Exists(_)) => {}
+                    Err(OutputError::Create { source, .. })
+                        if is_full(&source) && self.make_room() =>
+                    {
+                        continue;
+                    }
+                    created => return created.map(|file| (file, header)),
+                }
+            }
+            header.created_unix_ns += MS;
+            header.created_ns += MS;
+        }
+        Err(OutputError::Exists(self.folder.clone()))
+    }
+
+    /// Gives it its name, and removes those that are not to be kept.
+    fn complete(&self, file: TraceFile, _is_last: bool, _shared: &Shared) {
+        let part = file.path().to_owned();
+        let name = part.to_string_lossy();
+        let whole = PathBuf::from(name.strip_suffix(".part").unwrap_or(&name));
+        match give_name(&part, &whole) {
+            Ok(()) => log::info!("{} is whole", whole.display()),
+            Err(error) => log::warn!("{} keeps this name: {error}", part.display()),
+        }
+        drop(file);
+        if let Err(error) = self.look() {
+            log::warn!("{}: {error}", self.folder.display());
+        }
+        self.keep_within(0);
+    }
+
+    fn keep_within(&self, present_bytes: u64) {
+        let now = SystemTime::now();
+        let mut others = self.lock();
+        let is_too_much = |others: &Others| {
+            let bytes = others.bytes.saturating_add(present_bytes);
+            let is_old = |other: &Other| {
+                let age = now.duration_since(other.ended).unwrap_or_default();
+                self.keep.time.is_some_and(|longest| age > longest)
+            };
+            self.keep.bytes.is_some_and(|most| bytes > most)
+                || others.files.front().is_some_and(is_old)
+        };
+        while is_too_much(&others) && others.remove_oldest() {}
+    }
+
+    fn take_removed(&self) -> u64 {
+        self.removed.swap(0, Ordering::Relaxed)
+    }
+}
+
 impl MakeRoom for Series {
     /// Removes the oldest file, as the disk is full.
     fn make_room(&self) -> bool {
@@ -220,11 +213,25 @@ impl Others {
     }
 }
 
-const MS: u64 = 1_000_000;
+/// Creates the folder that files are written into, if there is none.
+pub(crate) fn create_folder(path: &Path) -> Result<(), OutputError> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => OutputError::NoFolder(path.to_owned()),
+        _ => OutputError::Create { path: path.to_owned(), source },
+    })
+}
+
+/// What names begin with.
+pub(crate) fn prefix(host: &str, program: &str) -> String {
+    format!("{}-{}", safe(host), safe(program))
+}
+
+pub(crate) const MS: u64 = 1_000_000;
 
 /// A time as it is in names, which sort by it: UTC, and without colons, which some systems
 /// cannot have in names.
-fn time_of_name(unix_ms: u64) -> String {
+pub(crate) fn time_of_name(unix_ms: u64) -> String {
     let time = UNIX_EPOCH + Duration::from_millis(unix_ms);
     humantime::format_rfc3339_millis(time).to_string().replace(':', "-")
 }
@@ -282,7 +289,7 @@ mod tests {
         let file = write(&series, 10);
         let part = names(&folder);
         assert!(part[0].starts_with("a_host-_p-20") && part[0].ends_with("Z.rz.part"), "{part:?}");
-        series.complete(file);
+        series.complete(file, false, &Shared::default());
         assert_eq!(names(&folder), [part[0].trim_end_matches(".part")]);
         // Two in a row have two names.
         let (first, second) = (write(&series, 1), write(&series, 1));
@@ -297,7 +304,7 @@ mod tests {
         let mut files: Vec<String> = Vec::new();
         for _ in 0..3 {
             let file = write(&unlimited, 1000);
-            unlimited.complete(file);
+            unlimited.complete(file, false, &Shared::default());
             files = names(folder);
         }
         // One that was cut short by a kill counts, one that is being written does not.
@@ -344,7 +351,7 @@ mod tests {
         for age in [50, 70] {
             let file = write(&series, 1);
             let path = dir.path().join(file.path().with_extension(""));
-            series.complete(file);
+            series.complete(file, false, &Shared::default());
             let ended = SystemTime::now() - Duration::from_secs(age);
             OpenOptions::new().write(true).open(&path).unwrap().set_modified(ended).unwrap();
         }

@@ -29,6 +29,7 @@ use crate::capture::{Attached, Pipe, Rotation, Stop, drain};
 use crate::config::{Config, MAX_STACK_BYTES, Progress, Summary, Target};
 use crate::confinement::{Stage, confine};
 use crate::error::RecordError;
+use crate::files::Files;
 use crate::header::new_header;
 use crate::host::{clocks, describe, now_ns, online_cpus};
 use crate::learned::Learned;
@@ -38,12 +39,14 @@ use crate::output::{OutputError, Unpublished, is_stdout};
 use crate::program::Program;
 use crate::queue::QueueGauge;
 use crate::resolve::{Channels, resolve};
+use crate::ring::Ring;
 use crate::series::Series;
 use crate::shared::{Shared, Stored};
 use crate::signals::Signals;
 use crate::store::{self, store};
 use crate::tier::attach;
 use crate::tracker::{Policy, Sampling, Scope, Tracker, procfs};
+use crate::triggers::Watch;
 use crate::whom::Whom;
 
 /// How often the recording looks whether it should end.
@@ -109,22 +112,28 @@ struct Created {
     file: Unpublished,
     header: FileHeader,
     /// If others follow it.
-    series: Option<Arc<Series>>,
+    series: Option<Arc<dyn Files>>,
 }
 
 /// Creates the file that was asked for, or takes standard output.
-fn create(config: &Config, whom: &Whom) -> Result<Created, OutputError> {
+fn create(config: &Config, whom: &Whom) -> Result<Created, RecordError> {
     let output = config.output.as_deref();
     if let Some(rotation) = config.rotation {
         if output.is_some_and(is_stdout) {
-            return Err(OutputError::ManyToStdout);
+            return Err(OutputError::ManyToStdout.into());
         }
         let folder = output.unwrap_or(Path::new("."));
         let host: Host = describe(0);
         let (program, _) = name_of(&config.target, whom);
-        let series = Series::new(folder, &host.hostname, &program, rotation.keep)?;
+        let (host, keep) = (&host.hostname, rotation.keep);
+        let series: Arc<dyn Files> = if config.triggers.is_empty() {
+            Arc::new(Series::new(folder, host, &program, keep)?)
+        } else {
+            let watched = (&config.triggers[..], Watch::of(config)?);
+            Arc::new(Ring::new(folder, host, &program, keep, watched, config.limits.min_free)?)
+        };
         let (file, header) = series.next(now_ns())?;
-        return Ok(Created { file, header, series: Some(Arc::new(series)) });
+        return Ok(Created { file, header, series: Some(series) });
     }
     let file = match (output, &config.target) {
         (Some(path), Target::Program(_)) if is_stdout(path) => Err(OutputError::SharedWithProgram),
@@ -249,6 +258,9 @@ fn start(
     let start_ns = now_ns();
     let first = first_records(config, &pids, &attached, start_ns);
     let Created { file, header, series } = created;
+    if let Some(series) = &series {
+        series.begin(&attached.event, &pids);
+    }
     let writer = store::begin(&file, &header, &first, series.as_ref())?;
     if let Some(program) = &mut program {
         program.begin()?;
@@ -404,7 +416,7 @@ fn wait_for_end(
         }
         match signals.wait(left.min(TICK)) {
             None => {}
-            Some(signal) if signal.is_for_next_file() => shared.ask_for_next_file(),
+            Some(signal) if signal.is_for_next_file() => shared.signal(),
             Some(interrupt) => match &program {
                 // The program got the terminal's signal too, and may want to
                 // end in its own way; the second one is for us.

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) limit_reached: AtomicBool,
     /// Whether the next file is to begin, although it is not time yet.
     next_file: AtomicBool,
+    /// Whether a signal asked for it.
+    signalled: AtomicBool,
     end_ns: AtomicU64,
     end_reason: AtomicU8,
     /// When the recording was over; 0 before.
@@ -98,6 +100,17 @@ impl Shared {
     /// Has the next file begin soon.
     pub(crate) fn ask_for_next_file(&self) {
         self.next_file.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the next file begin soon, as a signal asks for it.
+    pub(crate) fn signal(&self) {
+        self.signalled.store(true, Ordering::Relaxed);
+        self.ask_for_next_file();
+    }
+
+    /// Whether a signal has come since the last call.
+    pub(crate) fn take_signal(&self) -> bool {
+        self.signalled.swap(false, Ordering::Relaxed)
     }
 
     /// Whether it was asked for since the last call.

@@ -15,11 +15,11 @@ use rz_format::{
 
 use crate::config::Limits;
 use crate::cost;
+use crate::files::Files;
 use crate::host::{clocks, now_ns};
-use crate::output::{Counted, MakeRoom, OutputError, TraceFile, Unpublished};
+use crate::output::{Counted, OutputError, TraceFile, Unpublished};
 use crate::queue::QueueGauge;
 use crate::resolve::Found;
-use crate::series::Series;
 use crate::shared::{Shared, Stored};
 use crate::tracker::Findings;
 
@@ -36,7 +36,7 @@ pub(crate) struct Target {
     /// What each file begins with.
     first: Vec<Record>,
     /// If there are more to come.
-    series: Option<Arc<Series>>,
+    series: Option<Arc<dyn Files>>,
     /// Bytes at which the next one begins, or the recording ends if there is none.
     file_bytes: u64,
 }
@@ -47,7 +47,7 @@ pub(crate) fn begin(
     file: &Unpublished,
     header: &FileHeader,
     first: &[Record],
-    series: Option<&Arc<Series>>,
+    series: Option<&Arc<dyn Files>>,
 ) -> Result<TraceWriter<Counted>, OutputError> {
     let begin = || {
         let out = file.handle()?.with_room_from(series.cloned().map(|series| series as _));
@@ -86,8 +86,8 @@ pub(crate) fn store(
         stored = Stored { files: stored.files + 1, bytes: stored.bytes + out.len() };
         drop(out);
         let Some(series) = series else { return Ok(stored) };
-        series.complete(file);
-        let Some(start_ns) = next_ns else { return Ok(stored) };
+        shared.writing(|| series.complete(file, next_ns.is_none(), shared));
+        let Some(start_ns) = next_ns else { return Ok(series.stored(stored)) };
         target = shared.writing(|| Target::next(series, first, file_bytes, start_ns))?;
     }
 }
@@ -98,7 +98,7 @@ impl Target {
         writer: TraceWriter<Counted>,
         file: TraceFile,
         first: Vec<Record>,
-        series: Option<Arc<Series>>,
+        series: Option<Arc<dyn Files>>,
         file_bytes: u64,
     ) -> Self {
         Target { writer, file, first, series, file_bytes }
@@ -111,7 +111,7 @@ impl Target {
 
     /// The next file of a series, for what happens from `start_ns` on.
     fn next(
-        series: Arc<Series>,
+        series: Arc<dyn Files>,
         mut first: Vec<Record>,
         file_bytes: u64,
         start_ns: u64,
@@ -143,7 +143,7 @@ struct OpenFile {
     writer: TraceWriter<Counted>,
     file: TraceFile,
     first: Vec<Record>,
-    series: Option<Arc<Series>>,
+    series: Option<Arc<dyn Files>>,
     file_bytes: u64,
     /// Bytes in the files before.
     bytes_before: u64,
@@ -180,6 +180,8 @@ impl OpenFile {
             };
             let mut found = received;
             found.records.append(&mut notes);
+            let news = self.watch(&found, shared);
+            found.records.extend(news);
             if !shared.has_time_to_write() {
                 shared.add_unwritten(leave_out_events(&mut found));
             }
@@ -197,6 +199,8 @@ impl OpenFile {
             shared.written.store(self.bytes_before + bytes, Ordering::Relaxed);
             notes.extend(self.keep_within_limits(shared, limits));
         };
+        // What has been asked for by now is of this file.
+        notes.extend(self.watch(&Findings::default(), shared));
         let last = [
             self.cost(queue),
             Record::Clock(clocks()),
@@ -205,6 +209,11 @@ impl OpenFile {
         notes.extend(last);
         shared.writing(|| self.writer.write_records(now_ns(), &notes))?;
         Ok(next_ns)
+    }
+
+    /// Has whoever keeps the files look at what was found for this one.
+    fn watch(&self, found: &Findings, shared: &Shared) -> Vec<Record> {
+        self.series.as_ref().map_or(Vec::new(), |series| series.watch(found, shared))
     }
 
     /// Makes room for what follows, or ends the file or the recording. Returns what is to be

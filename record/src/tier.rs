@@ -11,7 +11,7 @@ use rz_format::CallDetail;
 use crate::alloc::executed;
 use crate::bpf::{self, BpfError};
 use crate::capture::Attached;
-use crate::config::{CallOptions, Config, Target, TierChoice};
+use crate::config::{CallOptions, Config, Target, TierChoice, Trigger};
 use crate::error::RecordError;
 use crate::functions;
 use crate::perf::{self, AttachError, Targets};
@@ -46,7 +46,12 @@ pub(crate) fn attach(
         Target::Processes(_) | Target::Threads(_) | Target::Machine => None,
     };
     let functions = functions::find(&config.functions, pids, program.as_deref())?;
-    let needs_bpf = if config.waits {
+    let has = |is: fn(&Trigger) -> bool| config.triggers.iter().any(is);
+    let needs_bpf = if has(|trigger| matches!(trigger, Trigger::Call { .. })) {
+        Some("--on syscall:")
+    } else if has(|trigger| matches!(trigger, Trigger::Crash)) {
+        Some("--on crash")
+    } else if config.waits {
         Some("--off-cpu")
     } else if config.calls.is_some() {
         Some("--syscalls")

@@ -49,6 +49,7 @@ mod real;
 mod rebuilt;
 mod redact;
 mod repair;
+mod ring;
 mod rotate;
 mod rules;
 mod second_reader;

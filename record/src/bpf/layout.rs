@@ -197,8 +197,9 @@ pub(super) fn parse(record: &[u8]) -> Option<RawEvent<'_>> {
         KIND_CALL => What::Called(call(&mut input)?),
         KIND_FUNCTION_CALL => What::FunctionCalled(call(&mut input)?),
         KIND_RAN => {
-            let [ran_ns, ready_ns, runs] = input.u64s()?;
-            What::Ran(CpuTime { time_ns, thread: None, ran_ns, ready_ns, runs })
+            let [ran_ns, ready_ns, runs, signal] = input.u64s()?;
+            let ran = CpuTime { time_ns, thread: None, ran_ns, ready_ns, runs };
+            What::Ends { ran, signal: signal as u8 }
         }
         KIND_CALL_DATA => What::CallData(input.0),
         _ => return None,

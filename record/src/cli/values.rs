@@ -101,6 +101,14 @@ pub(super) fn parse_amount(text: &str) -> Result<Amount, String> {
     }
 }
 
+/// A time whose files can be kept.
+pub(super) fn parse_ring(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        time if time < LEAST_TIME => Err("must be at least 1s".to_owned()),
+        time => Ok(time),
+    }
+}
+
 /// Less is not worth a file.
 const LEAST_TIME: Duration = Duration::from_secs(1);
 const LEAST_BYTES: u64 = 64 << 10;

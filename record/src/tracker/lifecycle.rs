@@ -13,7 +13,7 @@ use super::identity::Left;
 use super::process::{LeftOut, Origin, Process, Thread, ThreadStack};
 use super::procfs::{self, Belongings, MapEntry};
 use super::stacks::Moment;
-use super::{Launched, MAX_FACTS, Scope, Tracker};
+use super::{Ended, Launched, MAX_FACTS, Scope, Tracker};
 use crate::event::RawEvent;
 use crate::host::now_ns;
 use crate::hotspot;
@@ -295,6 +295,8 @@ impl Tracker {
                     .records
                     .push(Record::ProcessExit(Exit { id: process.get().id, time_ns }));
                 let process = process.remove();
+                let signal = process.ended_by;
+                self.found.ended.push(Ended { pid: thread.pid, time_ns, signal });
                 self.end_publisher(&process, time_ns);
             }
         }

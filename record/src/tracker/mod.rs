@@ -91,6 +91,19 @@ pub(crate) struct Findings {
     pub(crate) heap_counts: Vec<HeapCounts>,
     /// How long threads ran.
     pub(crate) cpu_times: Vec<CpuTime>,
+    /// Processes that have ended, which are among the records as well.
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// A process that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    /// Its process id.
+    pub(crate) pid: u32,
+    /// When.
+    pub(crate) time_ns: u64,
+    /// The signal that ended it; 0 if none did, or that is not known.
+    pub(crate) signal: u8,
 }
 
 impl Findings {
@@ -109,6 +122,7 @@ impl Findings {
         self.allocations.clear();
         self.heap_counts.clear();
         self.cpu_times.clear();
+        self.ended.clear();
     }
 }
 
@@ -310,7 +324,12 @@ impl Tracker {
             What::CallData(data) => self.call_data(event, data),
             What::Allocated(allocation) => self.allocation(Moment::of(event), allocation),
             What::Counted(counts) => self.count_heap(Moment::of(event), counts),
-            What::Ran(so_far) => self.has_run(event.tid, *so_far),
+            &What::Ends { ran, signal } => {
+                self.has_run(event.tid, ran);
+                if let Some(process) = self.processes.get_mut(&event.pid) {
+                    process.ended_by = signal;
+                }
+            }
             &What::Mapped { start, end, file_offset, device, inode, path } => {
                 let path = String::from_utf8_lossy(path).into_owned();
                 let entry = MapEntry { start, end, file_offset, device, inode, path };

@@ -50,6 +50,8 @@ pub(crate) struct Process {
     pub(crate) allocators: Vec<String>,
     /// Threads that have not ended.
     pub(crate) live_threads: u32,
+    /// The signal that ended the last one that has; 0 if none did, or that is not known.
+    pub(crate) ended_by: u8,
     start_ns: u64,
     /// Process that started it; 0 if unknown.
     pub(crate) parent_pid: u32,
@@ -168,6 +170,7 @@ impl Process {
             publishes: false,
             allocators: Vec::new(),
             live_threads: 0,
+            ended_by: 0,
             start_ns,
             parent_pid: parent_pid.unwrap_or_else(look_up),
             argv0: argv0.unwrap_or_else(|| procfs::argv0(pid)),
@@ -193,6 +196,7 @@ impl Process {
             publishes,
             allocators,
             live_threads: _,
+            ended_by: _,
             start_ns: _,
             parent_pid,
             argv0,
