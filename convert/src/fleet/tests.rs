@@ -157,6 +157,21 @@ fn a_trace_becomes_tables() {
             "syscalls read main 0 7 1 0",
         ]
     );
+    let columns = ["event", "unit", "function", "self", "total", "items"];
+    check(
+        "function_hour",
+        &columns,
+        &[
+            "alloc bytes golden_function 100 100 1",
+            "alloc bytes main 0 100 1",
+            "cpu nanoseconds golden_function 53 53 3",
+            "cpu nanoseconds main 0 53 3",
+            "off-cpu nanoseconds golden_function 5000 5000 1",
+            "off-cpu nanoseconds main 0 5000 1",
+            "syscalls nanoseconds golden_function 7 7 1",
+            "syscalls nanoseconds main 0 7 1",
+        ],
+    );
     let columns = ["wall_ns", "cpu_ns", "samples", "wait_ns", "syscalls", "allocated_bytes"];
     let exposure = tables.texts("exposure", &columns);
     assert_eq!(exposure.len(), 2, "{exposure:?}");
@@ -202,6 +217,23 @@ fn very_many_functions_are_folded() {
     assert_eq!(rows.len(), MAX_FUNCTIONS + 1);
     assert!(rows.contains(&format!("{OTHERS} 10 10 10")), "{:?}", rows.last());
     assert_eq!(tables.written[0].folded, 10);
+}
+
+#[test]
+fn stacks_with_callers_in_common_are_together() {
+    let mut trace = Trace::new();
+    let names = ["main", "a", "b"].map(str::to_owned);
+    trace.records(&generated(names.into_iter()));
+    let paths: [&[u64]; 4] = [&[0, 1], &[0, 2], &[0], &[0, 1, 2]];
+    let stacks = paths.map(|path| {
+        let frames: Vec<Frame> = path.iter().rev().map(|&number| function(number)).collect();
+        trace.stack(&frames)
+    });
+    trace.define_stacks();
+    let sample = |stack| Sample { time_ns: START, weight: 1, stack, ..Sample::default() };
+    trace.writer.write_samples(&mut stacks.map(sample)).unwrap();
+    let tables = Tables::of(&[trace.finish()]);
+    assert_eq!(tables.texts("stack", &["depth"]), ["1", "2", "3", "2"]);
 }
 
 #[test]
