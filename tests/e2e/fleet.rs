@@ -270,6 +270,7 @@ fn type_of(kind: Type) -> String {
         | Type::Number
         | Type::Real
         | Type::Text
+        | Type::Name
         | Type::Flag
         | Type::Ids => kind.sql(),
     };

@@ -23,8 +23,10 @@ pub enum Type {
     Number,
     /// A number that may have been estimated.
     Real,
-    /// A text in UTF-8.
+    /// A text in UTF-8, of which few are distinct.
     Text,
+    /// A text of which many are distinct.
+    Name,
     /// Yes or no.
     Flag,
     /// Several ids, in order.
@@ -40,7 +42,7 @@ impl Type {
             Type::Id | Type::OwnId | Type::Varied | Type::Amount | Type::Number => "BIGINT",
             Type::Time => "TIMESTAMP",
             Type::Real => "DOUBLE",
-            Type::Text => "VARCHAR",
+            Type::Text | Type::Name => "VARCHAR",
             Type::Flag => "BOOLEAN",
             Type::Ids => "BIGINT[]",
             Type::Labels => "MAP",
@@ -146,7 +148,7 @@ pub static PROCESS: Table = Table {
         of("pid", Type::Varied, "", "its number on the host"),
         of("parent_pid", Type::Varied, "", "its parent's"),
         of("name", Type::Text, "", "its name"),
-        of("exe", Type::Text, "", "path of its program; empty if unknown"),
+        of("exe", Type::Name, "", "path of its program; empty if unknown"),
         of("build_id", Type::Text, "", "build-id of that file, hexadecimal"),
         of("cgroup", Type::Text, "", "its control group; empty if unknown"),
         of("kernel", Type::Flag, "", "it is a thread of the kernel"),
@@ -176,8 +178,8 @@ pub static FRAME: Table = Table {
         TRACE_ID,
         of("frame_id", Type::OwnId, "", "hash of all that follows"),
         of("function_id", Type::OwnId, "", "hash of function and module, without its build-id"),
-        of("function", Type::Text, "", "its name; `[module+0x…]` if it has none"),
-        of("file", Type::Text, "", "source file; empty if unknown"),
+        of("function", Type::Name, "", "its name; `[module+0x…]` if it has none"),
+        of("file", Type::Name, "", "source file; empty if unknown"),
         of("line", Type::Number, "", "line of it; 0 if unknown"),
         of(
             "module",
@@ -355,7 +357,7 @@ pub static FUNCTION_MINUTE: Table = Table {
         of("unit", Type::Text, "", "`nanoseconds`, `cycles`, `bytes` or `count`"),
         maybe("reason", Type::Text, "", "of `off-cpu` why, of `syscalls` the call"),
         of("function_id", Type::OwnId, "", "as in `frame`"),
-        of("function", Type::Text, "", "its name"),
+        of("function", Type::Name, "", "its name"),
         of("module", Type::Text, "", "where it is"),
         of("build_id", Type::Text, "", "build-id of that"),
         of("self", Type::Amount, "`unit`", "in the function itself"),
@@ -380,7 +382,7 @@ pub static FUNCTION_HOUR: Table = Table {
         of("cgroup", Type::Text, "", "their control group"),
         of("event", Type::Text, "", "as in `function_minute`"),
         of("unit", Type::Text, "", "as there"),
-        of("function", Type::Text, "", "name of the function, or `[others]`"),
+        of("function", Type::Name, "", "name of the function, or `[others]`"),
         of("module", Type::Text, "", "where it is"),
         of("self", Type::Amount, "`unit`", "in the function itself"),
         of("total", Type::Amount, "`unit`", "in it and all it called"),

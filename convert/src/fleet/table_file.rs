@@ -1,9 +1,10 @@
 //! Writes one table of one trace: rows are collected, and become a row group when there
-//! are enough of them. Columns are packed side by side, on all processors.
+//! are enough of them, which is packed while the next rows are collected.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -17,7 +18,6 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
-use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::schema::{Column, SCHEMA_VERSION, Table, Type};
@@ -35,8 +35,8 @@ const DICTIONARY_BYTES: usize = 16 << 20;
 /// How hard zstd tries. More takes twice as long for 5 % less.
 const LEVEL: i32 = 3;
 
-/// The same for texts, which are few bytes beside all others, and become 15 % smaller.
-const TEXT_LEVEL: i32 = 9;
+/// The same for names, which become 15 % smaller.
+const NAME_LEVEL: i32 = 9;
 
 /// A value.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,7 @@ impl Pending {
             }
             Type::Real => Values::Reals(Vec::new()),
             Type::Flag => Values::Flags(Vec::new()),
-            Type::Text => Values::Texts {
+            Type::Text | Type::Name => Values::Texts {
                 values: Vec::new(),
                 distinct: Vec::new(),
                 known: FxHashMap::default(),
@@ -221,32 +221,24 @@ impl Pending {
     }
 
     /// Packs all values, as one column of a row group or as two.
-    fn pack(&mut self, columns: &[Leaf]) -> Result<Vec<Packed>, ParquetError> {
-        let present = self.present.as_mut().map(std::mem::take);
-        let present = present.as_deref();
+    fn pack(self, columns: &[Leaf]) -> Result<Vec<Packed>, ParquetError> {
+        let present = self.present.as_deref();
         let first = &columns[0];
-        Ok(match &mut self.values {
+        Ok(match self.values {
             Values::Ints(values) => vec![first.pack_all::<Int64Type>(values, present)?],
             Values::Reals(values) => vec![first.pack_all::<DoubleType>(values, present)?],
             Values::Flags(values) => vec![first.pack_all::<BoolType>(values, present)?],
-            Values::Texts { values, distinct, known } => {
-                known.clear();
-                let distinct = std::mem::take(distinct);
-                let texts = values.drain(..).map(|value| distinct[value as usize].clone());
-                vec![first.pack_all::<ByteArrayType>(&mut texts.collect(), present)?]
+            Values::Texts { values, distinct, known: _ } => {
+                let texts = values.into_iter().map(|value| distinct[value as usize].clone());
+                vec![first.pack_all::<ByteArrayType>(texts.collect(), present)?]
             }
             Values::Ids { values, lengths } => {
-                let levels = Levels::of(lengths);
-                lengths.clear();
-                vec![first.pack_list::<Int64Type>(values, &levels)?]
+                vec![first.pack_list::<Int64Type>(&values, &Levels::of(&lengths))?]
             }
             Values::Labels { names, texts, lengths } => {
-                let levels = Levels::of(lengths);
-                lengths.clear();
-                vec![
-                    first.pack_list::<ByteArrayType>(names, &levels)?,
-                    columns[1].pack_list::<ByteArrayType>(texts, &levels)?,
-                ]
+                let levels = Levels::of(&lengths);
+                let names = first.pack_list::<ByteArrayType>(&names, &levels)?;
+                vec![names, columns[1].pack_list::<ByteArrayType>(&texts, &levels)?]
             }
         })
     }
@@ -301,7 +293,7 @@ impl Leaf {
 
     fn pack_all<T: DataType>(
         &self,
-        values: &mut Vec<T::T>,
+        mut values: Vec<T::T>,
         present: Option<&[bool]>,
     ) -> Result<Packed, ParquetError> {
         let levels = present.map(|present| {
@@ -309,23 +301,16 @@ impl Leaf {
             values.retain(|_| rows.next() == Some(&true));
             present.iter().map(|&present| i16::from(present)).collect::<Vec<i16>>()
         });
-        let packed = self.pack::<T>(|writer| writer.write_batch(values, levels.as_deref(), None));
-        values.clear();
-        packed
+        self.pack::<T>(|writer| writer.write_batch(&values, levels.as_deref(), None))
     }
 
     fn pack_list<T: DataType>(
         &self,
-        values: &mut Vec<T::T>,
+        values: &[T::T],
         levels: &Levels,
     ) -> Result<Packed, ParquetError> {
         let Levels { definition, repetition } = levels;
-        let write = |writer: &mut ColumnWriterImpl<T>| {
-            writer.write_batch(values, Some(definition), Some(repetition))
-        };
-        let packed = self.pack::<T>(write);
-        values.clear();
-        packed
+        self.pack::<T>(|writer| writer.write_batch(values, Some(definition), Some(repetition)))
     }
 }
 
@@ -333,9 +318,11 @@ impl Leaf {
 pub struct TableFile<W: Write + Send> {
     table: &'static Table,
     writer: SerializedFileWriter<W>,
-    /// Values by column, with what these are in the format.
-    pending: Vec<(Pending, Vec<Leaf>)>,
-    sort: Vec<usize>,
+    /// Values by column.
+    pending: Vec<Pending>,
+    columns: Arc<Columns>,
+    /// The row group before, which is written when it is packed.
+    packing: Option<JoinHandle<Result<Vec<Packed>, ParquetError>>>,
     rows: usize,
     written: u64,
 }
@@ -354,13 +341,13 @@ impl<W: Write + Send> TableFile<W> {
             properties: properties.clone(),
         };
         let mut leaves = writer.schema_descr().columns().iter().map(leaf);
-        let column = |column: &Column| {
-            let count = if column.kind == Type::Labels { 2 } else { 1 };
-            (Pending::of(column.kind, column.optional), leaves.by_ref().take(count).collect())
-        };
-        let pending = table.columns.iter().map(column).collect();
+        let count = |column: &Column| if column.kind == Type::Labels { 2 } else { 1 };
+        let leaves = table.columns.iter().map(|it| leaves.by_ref().take(count(it)).collect());
+        let leaves = leaves.collect();
         let sort = table.sort.iter().filter_map(|name| table.position(name)).collect();
-        Ok(TableFile { table, writer, pending, sort, rows: 0, written: 0 })
+        let columns = Arc::new(Columns { leaves, sort });
+        let pending = no_rows(table);
+        Ok(TableFile { table, writer, pending, columns, packing: None, rows: 0, written: 0 })
     }
 
     /// Adds a row, which has a value for each column.
@@ -370,14 +357,14 @@ impl<W: Write + Send> TableFile<W> {
     pub fn row(&mut self, cells: &[Cell]) -> Result<(), ParquetError> {
         debug_assert_eq!(cells.len(), self.table.columns.len(), "{}", self.table.name);
         let mut items = 0;
-        for ((pending, _), cell) in self.pending.iter_mut().zip(cells) {
+        for (pending, cell) in self.pending.iter_mut().zip(cells) {
             pending.push(*cell);
             items = items.max(pending.list_items());
         }
         self.rows += 1;
         self.written += 1;
         if self.rows >= ROWS_AT_A_TIME || items >= LIST_ITEMS_AT_A_TIME {
-            self.write_row_group()?;
+            self.pack()?;
         }
         Ok(())
     }
@@ -388,41 +375,72 @@ impl<W: Write + Send> TableFile<W> {
     /// If it cannot be written.
     pub fn finish(mut self) -> Result<(u64, W), ParquetError> {
         if self.rows > 0 {
-            self.write_row_group()?;
+            self.pack()?;
         }
+        self.write_packed()?;
         Ok((self.written, self.writer.into_inner()?))
     }
 
-    fn write_row_group(&mut self) -> Result<(), ParquetError> {
-        let order = self.order();
-        self.rows = 0;
-        let pack = |(pending, columns): &mut (Pending, Vec<Leaf>)| {
-            if let Some(order) = &order {
-                pending.put_in_order(order);
-            }
-            pending.pack(columns)
-        };
-        let packed: Vec<_> = self.pending.par_iter_mut().map(pack).collect();
+    /// Begins to pack the rows that there are, when those before are written.
+    fn pack(&mut self) -> Result<(), ParquetError> {
+        self.write_packed()?;
+        let pending = std::mem::replace(&mut self.pending, no_rows(self.table));
+        let (columns, rows) = (self.columns.clone(), std::mem::take(&mut self.rows));
+        let pack = move || columns.pack(pending, rows);
+        let failed = |error: io::Error| ParquetError::External(error.into());
+        self.packing = Some(thread::Builder::new().spawn(pack).map_err(failed)?);
+        Ok(())
+    }
+
+    /// Writes the row group that is being packed, if any is.
+    fn write_packed(&mut self) -> Result<(), ParquetError> {
+        let Some(packing) = self.packing.take() else { return Ok(()) };
+        let failed = |_| ParquetError::General("a row group could not be packed".into());
+        let packed = packing.join().map_err(failed)??;
         let mut group = self.writer.next_row_group()?;
-        for column in packed {
-            for Packed { bytes, closed } in column? {
-                group.append_column(&bytes, closed)?;
-            }
+        for Packed { bytes, closed } in packed {
+            group.append_column(&bytes, closed)?;
         }
         group.close()?;
         Ok(())
     }
+}
+
+fn no_rows(table: &Table) -> Vec<Pending> {
+    table.columns.iter().map(|column| Pending::of(column.kind, column.optional)).collect()
+}
+
+/// The columns of a table.
+struct Columns {
+    /// What each is in the format.
+    leaves: Vec<Vec<Leaf>>,
+    /// Those that rows are sorted by.
+    sort: Vec<usize>,
+}
+
+impl Columns {
+    fn pack(&self, pending: Vec<Pending>, rows: usize) -> Result<Vec<Packed>, ParquetError> {
+        let order = self.order(&pending, rows);
+        let mut packed = Vec::new();
+        for (mut pending, leaves) in pending.into_iter().zip(&self.leaves) {
+            if let Some(order) = &order {
+                pending.put_in_order(order);
+            }
+            packed.extend(pending.pack(leaves)?);
+        }
+        Ok(packed)
+    }
 
     /// The order that rows are to have, if it is another one.
-    fn order(&self) -> Option<Vec<u32>> {
+    fn order(&self, pending: &[Pending], rows: usize) -> Option<Vec<u32>> {
         if self.sort.is_empty() {
             return None;
         }
         let key = |row: u32| {
-            let value = |column: &usize| self.pending[*column].0.int(row as usize);
+            let value = |column: &usize| pending[*column].int(row as usize);
             (self.sort.first().map_or(0, value), self.sort.get(1).map_or(0, value), row)
         };
-        let mut keys: Vec<(i64, i64, u32)> = (0..self.rows as u32).map(key).collect();
+        let mut keys: Vec<(i64, i64, u32)> = (0..rows as u32).map(key).collect();
         keys.sort_unstable();
         Some(keys.into_iter().map(|(_, _, row)| row).collect())
     }
@@ -440,7 +458,7 @@ fn message_type(table: &Table) -> String {
             Type::Time => format!("{how} int64 {name} (TIMESTAMP(MICROS,true));"),
             Type::Real => format!("{how} double {name};"),
             Type::Flag => format!("{how} boolean {name};"),
-            Type::Text => format!("{how} binary {name} (STRING);"),
+            Type::Text | Type::Name => format!("{how} binary {name} (STRING);"),
             Type::Ids => format!(
                 "required group {name} (LIST) {{ repeated group list {{ required int64 element; }} }}"
             ),
@@ -486,8 +504,10 @@ fn properties(table: &Table) -> Result<WriterProperties, ParquetError> {
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
             // Most of them are in the dictionary, each once.
-            Type::Text => properties.set_column_compression(path, zstd(TEXT_LEVEL)?),
-            Type::Id | Type::Number | Type::Real | Type::Flag | Type::Labels => properties,
+            Type::Name => properties.set_column_compression(path, zstd(NAME_LEVEL)?),
+            Type::Id | Type::Number | Type::Real | Type::Text | Type::Flag | Type::Labels => {
+                properties
+            }
         };
     }
     Ok(properties.build())

@@ -222,9 +222,9 @@ fn very_many_functions_are_folded() {
 #[test]
 fn stacks_with_callers_in_common_are_together() {
     let mut trace = Trace::new();
-    let names = ["main", "a", "b"].map(str::to_owned);
+    let names = ["main", "start", "a", "b"].map(str::to_owned);
     trace.records(&generated(names.into_iter()));
-    let paths: [&[u64]; 4] = [&[0, 1], &[0, 2], &[0], &[0, 1, 2]];
+    let paths: [&[u64]; 4] = [&[0, 2], &[1, 2, 3], &[0, 3], &[1, 2, 2]];
     let stacks = paths.map(|path| {
         let frames: Vec<Frame> = path.iter().rev().map(|&number| function(number)).collect();
         trace.stack(&frames)
@@ -233,7 +233,9 @@ fn stacks_with_callers_in_common_are_together() {
     let sample = |stack| Sample { time_ns: START, weight: 1, stack, ..Sample::default() };
     trace.writer.write_samples(&mut stacks.map(sample)).unwrap();
     let tables = Tables::of(&[trace.finish()]);
-    assert_eq!(tables.texts("stack", &["depth"]), ["1", "2", "3", "2"]);
+    let mut depths = tables.texts("stack", &["depth"]);
+    depths.dedup();
+    assert_eq!(depths.len(), 2, "{depths:?}");
 }
 
 #[test]
