@@ -220,25 +220,6 @@ fn very_many_functions_are_folded() {
 }
 
 #[test]
-fn stacks_with_callers_in_common_are_together() {
-    let mut trace = Trace::new();
-    let names = ["main", "start", "a", "b"].map(str::to_owned);
-    trace.records(&generated(names.into_iter()));
-    let paths: [&[u64]; 4] = [&[0, 2], &[1, 2, 3], &[0, 3], &[1, 2, 2]];
-    let stacks = paths.map(|path| {
-        let frames: Vec<Frame> = path.iter().rev().map(|&number| function(number)).collect();
-        trace.stack(&frames)
-    });
-    trace.define_stacks();
-    let sample = |stack| Sample { time_ns: START, weight: 1, stack, ..Sample::default() };
-    trace.writer.write_samples(&mut stacks.map(sample)).unwrap();
-    let tables = Tables::of(&[trace.finish()]);
-    let mut depths = tables.texts("stack", &["depth"]);
-    depths.dedup();
-    assert_eq!(depths.len(), 2, "{depths:?}");
-}
-
-#[test]
 fn what_is_missing_is_null() {
     let mut trace = Trace::new();
     // Neither the thread nor the stack is defined.
