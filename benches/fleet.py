@@ -63,7 +63,7 @@ def multiply(tables: str, into: str, hosts: int, minutes: int) -> None:
         name for name in names if name.endswith(".parquet") and name != "schema.parquet"])
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    for table in ["trace", "exposure", "function_minute"]:
+    for table in ["trace", "exposure", "function_minute", "function_hour"]:
         source = f"{tables}/{table}/*.parquet"
         files = [row[0] for row in connection.execute(
             f"SELECT DISTINCT file FROM glob('{source}') WHERE file NOT LIKE '%schema.parquet' "
@@ -75,6 +75,11 @@ def multiply(tables: str, into: str, hosts: int, minutes: int) -> None:
             if table == "trace":
                 changes += f", 'boot-{host}' AS boot_id"
                 rows = f"SELECT * REPLACE ({changes}) FROM '{file}'"
+            elif table == "function_hour":
+                # All of these are in one hour.
+                sums = ", ".join(f"{name} * {minutes} AS {name}" for name in
+                                 ["self", "total", "items"])
+                rows = f"SELECT * REPLACE ({sums}) FROM ({rows})"
             else:
                 # What was recorded of one minute, in each.
                 rows = (f"SELECT * REPLACE (first + m.n * {MINUTE} AS minute) FROM ({rows}), "

@@ -129,6 +129,17 @@ fn tables_have_the_numbers_of_reports() {
         assert!(rows.iter().all(|row| row["folded"] == 0), "{event}");
         functions(&rows, |row, which| row[which].as_i64().expect("a sum"))
     };
+    // Estimates of allocations are rounded in each.
+    let by = |table: &str| {
+        rows(
+            &tables,
+            &format!(
+                "SELECT event, function, module, SUM(self) AS self, SUM(total) AS total, \
+                 SUM(items) AS items FROM {table} WHERE event <> 'alloc' GROUP BY ALL ORDER BY ALL"
+            ),
+        )
+    };
+    assert_eq!(by("function_hour"), by("function_minute"));
     let (total, expected) = reported(&path, "cpu");
     assert!(expected.len() > 50, "{}", expected.len());
     assert_eq!(sums("cpu"), expected);
@@ -254,10 +265,13 @@ fn type_of(kind: Type) -> String {
         Type::Time => "TIMESTAMP WITH TIME ZONE",
         Type::Labels => "MAP(VARCHAR, VARCHAR)",
         Type::Id
+        | Type::OwnId
         | Type::Varied
+        | Type::Amount
         | Type::Number
         | Type::Real
         | Type::Text
+        | Type::Name
         | Type::Flag
         | Type::Ids => kind.sql(),
     };
@@ -364,7 +378,9 @@ fn older_tables_are_read_with_newer_ones() {
     assert!(kept >= 3, "{kept}");
     assert_eq!(number(&tables, "SELECT COUNT(*) FROM trace"), 2);
     let old = "host = 'golden' AND event = 'cpu'";
-    assert_eq!(number(&tables, &format!("SELECT SUM(self) FROM function_minute WHERE {old}")), 53);
+    for table in ["function_minute", "function_hour"] {
+        assert_eq!(number(&tables, &format!("SELECT SUM(self) FROM {table} WHERE {old}")), 53);
+    }
     for recipe in recipes() {
         answers.push(sql(&tables, &recipe, &["--json"]).success().stdout);
     }

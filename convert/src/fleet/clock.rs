@@ -40,6 +40,11 @@ pub fn minute_micros(minute: i64) -> i64 {
     minute.saturating_mul(MINUTE_NS / 1_000)
 }
 
+/// The first minute of the hour that a minute is in.
+pub fn hour(minute: i64) -> i64 {
+    minute.div_euclid(60) * 60
+}
+
 /// How much of a length of time is in each minute of it, at most `most` minutes; the last
 /// has the rest.
 pub fn by_minute(from_ns: i64, to_ns: i64, most: usize) -> Vec<(i64, i64)> {

@@ -116,6 +116,28 @@ impl<'p> Code<'p> {
         (depth > 0).then_some(id)
     }
 
+    /// For each stack, how many come before it if callers come before what they call, and
+    /// what has callers in common is together.
+    pub fn order(&self) -> Vec<u32> {
+        let stacks = &self.profile.stacks;
+        // By stack, and last for those without a caller: the first that it called, and
+        // the next one that its caller called.
+        let mut first = vec![None; stacks.len() + 1];
+        let mut next = vec![None; stacks.len()];
+        for (id, node) in stacks.iter().enumerate().rev() {
+            next[id] = first[node.parent.unwrap_or(stacks.len())].replace(id);
+        }
+        let mut order = vec![0; stacks.len()];
+        let (mut open, mut count) = (vec![first[stacks.len()]], 0);
+        while let Some(stack) = open.pop() {
+            let Some(stack) = stack else { continue };
+            order[stack] = count;
+            count += 1;
+            open.extend([next[stack], first[stack]]);
+        }
+        order
+    }
+
     /// Writes stacks of a recording and their frames, each once.
     ///
     /// # Errors

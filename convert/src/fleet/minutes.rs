@@ -1,4 +1,4 @@
-//! Adds up what functions took, and what was looked at, by minute.
+//! Adds up what functions took, and what was looked at, by minute, and the first by hour.
 //!
 //! Memory is bounded: when there are many sums, they are written, and what comes later
 //! for the same minute gets rows of its own. So all rows of a key have to be added up.
@@ -10,7 +10,7 @@ use parquet::errors::ParquetError;
 use rustc_hash::FxHashMap;
 use rz_profile::model::{FunctionId, LossClass, Profile, SourceId, StackId};
 
-use super::clock::{WallClock, by_minute, micros, minute, minute_micros};
+use super::clock::{WallClock, by_minute, hour, micros, minute, minute_micros};
 use super::code::Code;
 use super::ids::Content;
 use super::table_file::{Cell, TableFile};
@@ -64,10 +64,22 @@ struct Taken {
     total: Amount,
 }
 
+impl Taken {
+    fn add(&mut self, other: Taken) {
+        self.own.add(other.own);
+        self.total.add(other.total);
+    }
+}
+
+/// What is added up by hour: the first minute of it, what happened, counted how, in which
+/// function and program. Those of no name are [`OTHERS`].
+type Hour = (i64, &'static str, &'static str, Option<FunctionId>, Option<usize>);
+
 /// Sums that are not written yet.
 #[derive(Debug, Default)]
 pub struct FunctionMinutes {
     sums: FxHashMap<Key, Amount>,
+    hours: FxHashMap<Hour, Taken>,
     /// Functions that were added up without their names.
     pub folded: u64,
 }
@@ -79,20 +91,164 @@ impl FunctionMinutes {
         self.sums.len() >= MAX_SUMS
     }
 
-    /// Writes all sums by function.
+    /// Writes all sums by function, of hours when there are many.
     pub fn write<W: Write + Send>(
         &mut self,
         of: &Described,
-        out: &mut TableFile<W>,
+        minutes: &mut TableFile<W>,
+        hours: &mut TableFile<W>,
     ) -> Result<(), ParquetError> {
         let mut sums: Vec<(Key, Amount)> = self.sums.drain().collect();
         sums.sort_unstable_by_key(|(key, _)| *key);
         let group = |(key, _): &(Key, Amount)| (key.minute, key.program, key.event, key.unit);
         for sums in sums.chunk_by(|a, b| group(a) == group(b)) {
-            self.folded += write_group(of, sums, out)?;
+            self.write_group(of, sums, minutes)?;
+            if self.hours.len() >= MAX_SUMS {
+                self.write_hours(of, hours)?;
+            }
         }
         Ok(())
     }
+
+    /// Writes what is left.
+    pub fn finish<W: Write + Send>(
+        &mut self,
+        of: &Described,
+        minutes: &mut TableFile<W>,
+        hours: &mut TableFile<W>,
+    ) -> Result<(), ParquetError> {
+        self.write(of, minutes, hours)?;
+        self.write_hours(of, hours)
+    }
+
+    /// Writes sums of one minute, program and event, by function.
+    fn write_group<W: Write + Send>(
+        &mut self,
+        of: &Described,
+        sums: &[(Key, Amount)],
+        out: &mut TableFile<W>,
+    ) -> Result<(), ParquetError> {
+        let Some((key, _)) = sums.first() else { return Ok(()) };
+        let mut taken: BTreeMap<(Option<&str>, FunctionId), Taken> = BTreeMap::new();
+        let mut functions: Vec<FunctionId> = Vec::new();
+        for (key, amount) in sums {
+            let reason = of.code.reason(key.stack);
+            functions.clear();
+            functions.extend(of.code.functions_of(key.stack));
+            if let Some(leaf) = functions.first() {
+                taken.entry((reason, *leaf)).or_default().own.add(*amount);
+            }
+            // A function that calls itself has it once.
+            functions.sort_unstable();
+            functions.dedup();
+            for function in &functions {
+                taken.entry((reason, *function)).or_default().total.add(*amount);
+            }
+        }
+        let mut taken: Vec<((Option<&str>, FunctionId), Taken)> = taken.into_iter().collect();
+        if taken.len() > MAX_FUNCTIONS {
+            taken.sort_by(|(_, a), (_, b)| b.total.weight.total_cmp(&a.total.weight));
+        }
+        let ran = of.ran(key.program);
+        let mut add = |function: Option<FunctionId>, taken: Taken| {
+            let hour = (hour(key.minute), key.event, key.unit, function, key.program);
+            self.hours.entry(hour).or_default().add(taken);
+        };
+        let mut row = |reason: Option<&str>, function: [Cell; 4], taken: Taken, folded: u64| {
+            let [id, name, module, build_id] = function;
+            out.row(&[
+                ran.trace,
+                ran.host,
+                Cell::Text(of.version),
+                Cell::Int(minute_micros(key.minute)),
+                ran.program,
+                ran.cgroup,
+                Cell::Text(key.event),
+                Cell::Text(key.unit),
+                reason.into(),
+                id,
+                name,
+                module,
+                build_id,
+                whole(taken.own.weight),
+                whole(taken.total.weight),
+                whole(taken.total.items),
+                folded.into(),
+            ])
+        };
+        let (told, others) = taken.split_at(taken.len().min(MAX_FUNCTIONS));
+        for ((reason, function), taken) in told {
+            add(Some(*function), *taken);
+            let function = &of.code.functions[*function];
+            let cells = [
+                Cell::Int(function.id),
+                Cell::Text(function.name),
+                Cell::Text(function.module),
+                Cell::Text(&function.build_id),
+            ];
+            row(*reason, cells, *taken, 0)?;
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let mut own = Amount::default();
+        others.iter().for_each(|(_, taken)| own.add(taken.own));
+        // Their totals have each other's in them.
+        let sum = Taken { own, total: own };
+        let id = Content::of("function").text(OTHERS).id();
+        let cells = [Cell::Int(id), Cell::Text(OTHERS), Cell::Text(""), Cell::Text("")];
+        let folded = others.len() as u64;
+        add(None, sum);
+        self.folded += folded;
+        row(None, cells, sum, folded)
+    }
+
+    fn write_hours<W: Write + Send>(
+        &mut self,
+        of: &Described,
+        out: &mut TableFile<W>,
+    ) -> Result<(), ParquetError> {
+        let name = |function: Option<FunctionId>| {
+            function.map_or((OTHERS, ""), |function| {
+                let function = &of.code.functions[function];
+                (function.name, function.module)
+            })
+        };
+        let mut hours: Vec<(Hour, Taken)> = self.hours.drain().collect();
+        // Names that are alike are together, and so is what is asked for together.
+        hours.sort_unstable_by_key(|&((hour, event, unit, function, program), _)| {
+            (hour, event, unit, name(function), program)
+        });
+        for ((hour, event, unit, function, program), taken) in hours {
+            let ran = of.ran(program);
+            let (name, module) = name(function);
+            out.row(&[
+                ran.trace,
+                ran.host,
+                Cell::Text(of.version),
+                Cell::Int(minute_micros(hour)),
+                ran.program,
+                ran.cgroup,
+                Cell::Text(event),
+                Cell::Text(unit),
+                Cell::Text(name),
+                Cell::Text(module),
+                whole(taken.own.weight),
+                whole(taken.total.weight),
+                whole(taken.total.items),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// Where something ran, as rows have it.
+#[derive(Clone, Copy)]
+struct Ran<'p> {
+    trace: Cell<'p>,
+    host: Cell<'p>,
+    program: Cell<'p>,
+    cgroup: Cell<'p>,
 }
 
 /// What sums are described by.
@@ -112,83 +268,18 @@ impl Described<'_> {
     pub fn host(&self, source: SourceId) -> &str {
         self.profile.sources.get(source).map_or("", |source| &source.host)
     }
-}
 
-/// Sums of one minute, program and event, by function. Gives how many functions were
-/// folded.
-fn write_group<W: Write + Send>(
-    of: &Described,
-    sums: &[(Key, Amount)],
-    out: &mut TableFile<W>,
-) -> Result<u64, ParquetError> {
-    let Some((key, _)) = sums.first() else { return Ok(0) };
-    let mut taken: BTreeMap<(Option<&str>, FunctionId), Taken> = BTreeMap::new();
-    let mut functions: Vec<FunctionId> = Vec::new();
-    for (key, amount) in sums {
-        let reason = of.code.reason(key.stack);
-        functions.clear();
-        functions.extend(of.code.functions_of(key.stack));
-        if let Some(leaf) = functions.first() {
-            taken.entry((reason, *leaf)).or_default().own.add(*amount);
-        }
-        // A function that calls itself has it once.
-        functions.sort_unstable();
-        functions.dedup();
-        for function in &functions {
-            taken.entry((reason, *function)).or_default().total.add(*amount);
+    /// Where something ran; without a program, the first recording is meant.
+    fn ran(&self, program: Option<usize>) -> Ran<'_> {
+        let program = program.map(|program| &self.who.programs[program]);
+        let source = program.map_or(0, |program| program.source);
+        Ran {
+            trace: Cell::Int(self.who.traces[source].id),
+            host: Cell::Text(self.host(source)),
+            program: Cell::Text(program.map_or("", |program| program.name)),
+            cgroup: Cell::Text(program.map_or("", |program| &program.cgroup)),
         }
     }
-    let mut taken: Vec<((Option<&str>, FunctionId), Taken)> = taken.into_iter().collect();
-    if taken.len() > MAX_FUNCTIONS {
-        taken.sort_by(|(_, a), (_, b)| b.total.weight.total_cmp(&a.total.weight));
-    }
-    let program = key.program.map(|program| &of.who.programs[program]);
-    let source = program.map_or(0, |program| program.source);
-    let mut row = |reason: Option<&str>, function: [Cell; 4], taken: Taken, folded: u64| {
-        let [id, name, module, build_id] = function;
-        out.row(&[
-            Cell::Int(of.who.traces[source].id),
-            Cell::Text(of.host(source)),
-            Cell::Text(of.version),
-            Cell::Int(minute_micros(key.minute)),
-            Cell::Text(program.map_or("", |program| program.name)),
-            Cell::Text(program.map_or("", |program| &program.cgroup)),
-            Cell::Text(key.event),
-            Cell::Text(key.unit),
-            reason.into(),
-            id,
-            name,
-            module,
-            build_id,
-            whole(taken.own.weight),
-            whole(taken.total.weight),
-            whole(taken.total.items),
-            folded.into(),
-        ])
-    };
-    let (told, others) = taken.split_at(taken.len().min(MAX_FUNCTIONS));
-    for ((reason, function), taken) in told {
-        let function = &of.code.functions[*function];
-        let cells = [
-            Cell::Int(function.id),
-            Cell::Text(function.name),
-            Cell::Text(function.module),
-            Cell::Text(&function.build_id),
-        ];
-        row(*reason, cells, *taken, 0)?;
-    }
-    if others.is_empty() {
-        return Ok(0);
-    }
-    let mut own = Amount::default();
-    others.iter().for_each(|(_, taken)| own.add(taken.own));
-    // Their totals have each other's in them.
-    let sum = Taken { own, total: own };
-    let id = Content::of("function").text(OTHERS).id();
-    let cells = [Cell::Int(id), Cell::Text(OTHERS), Cell::Text(""), Cell::Text("")];
-    let folded = others.len() as u64;
-    row(None, cells, sum, folded)?;
-    Ok(folded)
 }
 
 /// The next whole number; the largest for what is larger.

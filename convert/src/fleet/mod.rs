@@ -7,7 +7,7 @@
 //! trace ─► profile ─► ids of code, processes, threads
 //!                      │
 //! trace ─► rows ───────┴► cpu_sample, wait, syscall, allocation
-//!                      ├► sums by minute ─► function_minute, exposure
+//!                      ├► sums by minute ─► function_minute, function_hour, exposure
 //!                      └► stacks that were seen ─► stack, frame
 //! ```
 //!
@@ -98,14 +98,15 @@ pub fn write_trace(
     let mut exposure = draft(&schema::EXPOSURE)?;
     rows.exposure.write(&of, &mut exposure)?;
     let (mut stacks, mut frames) = (draft(&schema::STACK)?, draft(&schema::FRAME)?);
-    write_code(&of, &rows.seen.sorted(), &mut stacks, &mut frames)?;
+    write_code(&of, &rows.seen.sorted(&code.order()), &mut stacks, &mut frames)?;
     let (mut processes, mut threads) = (draft(&schema::PROCESS)?, draft(&schema::THREAD)?);
     write_who(&of, &mut processes, &mut threads)?;
     let mut traces = draft(&schema::TRACE)?;
     write_traces(&of, &options.labels, damaged, &mut traces)?;
 
     let folded = rows.minutes.folded;
-    let RowFiles { cpu_sample, wait, syscall, allocation, function_minute } = rows.files;
+    let RowFiles { cpu_sample, wait, syscall, allocation, function_minute, function_hour } =
+        rows.files;
     for (table, file) in [
         (&schema::CPU_SAMPLE, cpu_sample),
         (&schema::WAIT, wait),
@@ -116,6 +117,7 @@ pub fn write_trace(
     }
     for (table, file) in [
         (&schema::FUNCTION_MINUTE, function_minute),
+        (&schema::FUNCTION_HOUR, function_hour),
         (&schema::EXPOSURE, exposure),
         (&schema::STACK, stacks),
         (&schema::FRAME, frames),

@@ -24,6 +24,7 @@ pub struct RowFiles<W: Write + Send> {
     pub syscall: TableFile<W>,
     pub allocation: TableFile<W>,
     pub function_minute: TableFile<W>,
+    pub function_hour: TableFile<W>,
 }
 
 /// Names of numbers, which are asked for very often.
@@ -52,10 +53,10 @@ impl Seen {
         }
     }
 
-    /// All of them, in order.
-    pub fn sorted(&self) -> Vec<(SourceId, StackId)> {
+    /// All of them by recording, in the `order` of stacks.
+    pub fn sorted(&self, order: &[u32]) -> Vec<(SourceId, StackId)> {
         let mut all: Vec<(SourceId, StackId)> = self.all.iter().copied().collect();
-        all.sort_unstable();
+        all.sort_unstable_by_key(|&(source, stack)| (source, order[stack]));
         all
     }
 }
@@ -111,7 +112,8 @@ impl<'p, W: Write + Send> Rows<'p, W> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        self.minutes.write(self.of, &mut self.files.function_minute)
+        let RowFiles { function_minute, function_hour, .. } = &mut self.files;
+        self.minutes.finish(self.of, function_minute, function_hour)
     }
 
     fn common(&mut self, at: At, unix_ns: i64) -> Common {
@@ -140,7 +142,8 @@ impl<'p, W: Write + Send> Rows<'p, W> {
         let program = at.thread.map(|thread| self.of.who.program_of(thread));
         let key = Key { minute: minute(end_ns), program, event, unit: unit.name(), stack };
         if self.minutes.add(key, amount.0, amount.1) {
-            let written = self.minutes.write(self.of, &mut self.files.function_minute);
+            let RowFiles { function_minute, function_hour, .. } = &mut self.files;
+            let written = self.minutes.write(self.of, function_minute, function_hour);
             self.note(written);
         }
     }
@@ -329,6 +332,7 @@ impl<W: Write + Send> RowFiles<W> {
             syscall: file(&schema::SYSCALL)?,
             allocation: file(&schema::ALLOCATION)?,
             function_minute: file(&schema::FUNCTION_MINUTE)?,
+            function_hour: file(&schema::FUNCTION_HOUR)?,
         })
     }
 }

@@ -4,23 +4,29 @@
 //! column means never changes.
 
 /// Version of all tables together.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What a value of a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
-    /// A hash of what it stands for.
+    /// A hash of what it stands for, which many rows have in common.
     Id,
+    /// A hash that one row has, or few.
+    OwnId,
     /// A moment: microseconds since the epoch, UTC.
     Time,
     /// A number of which neighbours differ little, or all differ.
     Varied,
+    /// A number of any size, which often comes again soon.
+    Amount,
     /// A number of which few are distinct.
     Number,
     /// A number that may have been estimated.
     Real,
-    /// A text in UTF-8.
+    /// A text in UTF-8, of which few are distinct.
     Text,
+    /// A text of which many are distinct.
+    Name,
     /// Yes or no.
     Flag,
     /// Several ids, in order.
@@ -33,10 +39,10 @@ impl Type {
     /// The type as SQL calls it.
     pub fn sql(self) -> &'static str {
         match self {
-            Type::Id | Type::Varied | Type::Number => "BIGINT",
+            Type::Id | Type::OwnId | Type::Varied | Type::Amount | Type::Number => "BIGINT",
             Type::Time => "TIMESTAMP",
             Type::Real => "DOUBLE",
-            Type::Text => "VARCHAR",
+            Type::Text | Type::Name => "VARCHAR",
             Type::Flag => "BOOLEAN",
             Type::Ids => "BIGINT[]",
             Type::Labels => "MAP",
@@ -138,11 +144,11 @@ pub static PROCESS: Table = Table {
     sort: &[],
     columns: &[
         TRACE_ID,
-        of("process_id", Type::Id, "", "hash of recording, number and start"),
-        of("pid", Type::Number, "", "its number on the host"),
-        of("parent_pid", Type::Number, "", "its parent's"),
+        of("process_id", Type::OwnId, "", "hash of recording, number and start"),
+        of("pid", Type::Varied, "", "its number on the host"),
+        of("parent_pid", Type::Varied, "", "its parent's"),
         of("name", Type::Text, "", "its name"),
-        of("exe", Type::Text, "", "path of its program; empty if unknown"),
+        of("exe", Type::Name, "", "path of its program; empty if unknown"),
         of("build_id", Type::Text, "", "build-id of that file, hexadecimal"),
         of("cgroup", Type::Text, "", "its control group; empty if unknown"),
         of("kernel", Type::Flag, "", "it is a thread of the kernel"),
@@ -156,9 +162,9 @@ pub static THREAD: Table = Table {
     sort: &[],
     columns: &[
         TRACE_ID,
-        of("thread_id", Type::Id, "", "hash of process and number"),
-        of("process_id", Type::Id, "", "its process"),
-        of("tid", Type::Number, "", "its number on the host"),
+        of("thread_id", Type::OwnId, "", "hash of process and number"),
+        of("process_id", Type::OwnId, "", "its process"),
+        of("tid", Type::Varied, "", "its number on the host"),
         of("name", Type::Text, "", "the last name it had"),
     ],
 };
@@ -170,10 +176,10 @@ pub static FRAME: Table = Table {
     sort: &[],
     columns: &[
         TRACE_ID,
-        of("frame_id", Type::Id, "", "hash of all that follows"),
-        of("function_id", Type::Id, "", "hash of function and module, without its build-id"),
-        of("function", Type::Text, "", "its name; `[module+0x…]` if it has none"),
-        of("file", Type::Text, "", "source file; empty if unknown"),
+        of("frame_id", Type::OwnId, "", "hash of all that follows"),
+        of("function_id", Type::OwnId, "", "hash of function and module, without its build-id"),
+        of("function", Type::Name, "", "its name; `[module+0x…]` if it has none"),
+        of("file", Type::Name, "", "source file; empty if unknown"),
         of("line", Type::Number, "", "line of it; 0 if unknown"),
         of(
             "module",
@@ -199,9 +205,9 @@ pub static STACK: Table = Table {
     sort: &[],
     columns: &[
         TRACE_ID,
-        of("stack_id", Type::Id, "", "hash of its frames"),
+        of("stack_id", Type::OwnId, "", "hash of its frames"),
         of("depth", Type::Number, "", "how many frames it has"),
-        of("leaf_frame_id", Type::Id, "", "the innermost one"),
+        of("leaf_frame_id", Type::OwnId, "", "the innermost one"),
         of("frames", Type::Ids, "", "all of them, the root first"),
     ],
 };
@@ -237,7 +243,7 @@ pub static WAIT: Table = Table {
         TIME_NS,
         of("duration_ns", Type::Varied, "ns", "how long it took"),
         of("queued_ns", Type::Varied, "ns", "how much of that it was ready to run"),
-        of("weight_ns", Type::Varied, "ns", "what the row stands for: short waits are sampled"),
+        of("weight_ns", Type::Amount, "ns", "what the row stands for: short waits are sampled"),
         of(
             "state",
             Type::Text,
@@ -265,13 +271,13 @@ pub static SYSCALL: Table = Table {
         TRACE_ID,
         TIME,
         TIME_NS,
-        of("duration_ns", Type::Varied, "ns", "how long it took"),
+        of("duration_ns", Type::Amount, "ns", "how long it took"),
         of("name", Type::Text, "", "its name"),
         of("number", Type::Number, "", "its number"),
-        of("result", Type::Varied, "", "what it returned"),
+        of("result", Type::Amount, "", "what it returned"),
         maybe("error", Type::Text, "", "name of the error, such as `ENOENT`, if it failed"),
         of("calls", Type::Number, "", "calls the row stands for, of whatever number"),
-        of("weight_ns", Type::Varied, "ns", "time in system calls that its stack stands for"),
+        of("weight_ns", Type::Amount, "ns", "time in system calls that its stack stands for"),
         THREAD_ID,
         PROCESS_ID,
         STACK_ID,
@@ -298,7 +304,7 @@ pub static ALLOCATION: Table = Table {
             "",
             "`malloc`, `calloc`, `realloc`, `aligned`, `unknown`; `free` or `realloc-free`",
         ),
-        of("address", Type::Varied, "", "address of the object, as a signed number"),
+        of("address", Type::Amount, "", "address of the object, as a signed number"),
         of("size", Type::Number, "bytes", "what was asked for; 0 where it was freed"),
         of(
             "objects",
@@ -350,19 +356,42 @@ pub static FUNCTION_MINUTE: Table = Table {
         ),
         of("unit", Type::Text, "", "`nanoseconds`, `cycles`, `bytes` or `count`"),
         maybe("reason", Type::Text, "", "of `off-cpu` why, of `syscalls` the call"),
-        of("function_id", Type::Id, "", "as in `frame`"),
-        of("function", Type::Text, "", "its name"),
+        of("function_id", Type::OwnId, "", "as in `frame`"),
+        of("function", Type::Name, "", "its name"),
         of("module", Type::Text, "", "where it is"),
         of("build_id", Type::Text, "", "build-id of that"),
-        of("self", Type::Varied, "`unit`", "in the function itself"),
-        of("total", Type::Varied, "`unit`", "in it and all it called"),
-        of("items", Type::Varied, "", "samples, waits, calls or objects that `total` is of"),
+        of("self", Type::Amount, "`unit`", "in the function itself"),
+        of("total", Type::Amount, "`unit`", "in it and all it called"),
+        of("items", Type::Amount, "", "samples, waits, calls or objects that `total` is of"),
         of("folded", Type::Number, "", "functions added up here, called `[others]`; else 0"),
     ],
 };
 
+/// The same by hour, for questions of which minutes would be too many rows.
+pub static FUNCTION_HOUR: Table = Table {
+    name: "function_hour",
+    what: "what a function of a program took in an hour, whatever the reason: the sums of \
+           `function_minute`. Rows may have all keys in common: add up. Since version 2",
+    sort: &[],
+    columns: &[
+        TRACE_ID,
+        of("host", Type::Text, "", "host name"),
+        of("version", Type::Text, "", "as in `trace`"),
+        of("hour", Type::Time, "µs", "beginning of the hour"),
+        of("program", Type::Text, "", "name of the processes"),
+        of("cgroup", Type::Text, "", "their control group"),
+        of("event", Type::Text, "", "as in `function_minute`"),
+        of("unit", Type::Text, "", "as there"),
+        of("function", Type::Name, "", "name of the function, or `[others]`"),
+        of("module", Type::Text, "", "where it is"),
+        of("self", Type::Amount, "`unit`", "in the function itself"),
+        of("total", Type::Amount, "`unit`", "in it and all it called"),
+        of("items", Type::Amount, "", "samples, waits, calls or objects that `total` is of"),
+    ],
+};
+
 /// All tables, in the order in which they are shown.
-pub static TABLES: [&Table; 11] = [
+pub static TABLES: [&Table; 12] = [
     &TRACE,
     &PROCESS,
     &THREAD,
@@ -374,6 +403,7 @@ pub static TABLES: [&Table; 11] = [
     &ALLOCATION,
     &EXPOSURE,
     &FUNCTION_MINUTE,
+    &FUNCTION_HOUR,
 ];
 
 /// All columns as docs/FLEET.md shows them.

@@ -157,6 +157,21 @@ fn a_trace_becomes_tables() {
             "syscalls read main 0 7 1 0",
         ]
     );
+    let columns = ["event", "unit", "function", "self", "total", "items"];
+    check(
+        "function_hour",
+        &columns,
+        &[
+            "alloc bytes golden_function 100 100 1",
+            "alloc bytes main 0 100 1",
+            "cpu nanoseconds golden_function 53 53 3",
+            "cpu nanoseconds main 0 53 3",
+            "off-cpu nanoseconds golden_function 5000 5000 1",
+            "off-cpu nanoseconds main 0 5000 1",
+            "syscalls nanoseconds golden_function 7 7 1",
+            "syscalls nanoseconds main 0 7 1",
+        ],
+    );
     let columns = ["wall_ns", "cpu_ns", "samples", "wait_ns", "syscalls", "allocated_bytes"];
     let exposure = tables.texts("exposure", &columns);
     assert_eq!(exposure.len(), 2, "{exposure:?}");

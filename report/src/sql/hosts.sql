@@ -1,21 +1,21 @@
 -- Which hosts differ: functions that take a larger share of one host's CPU time than of all.
 WITH by_host AS (
     SELECT host, SUM(self) AS host_ns
-    FROM function_minute
+    FROM function_hour
     WHERE event = 'cpu' AND unit = 'nanoseconds'
     GROUP BY host
 ),
 shares AS (
     SELECT f.host AS on_host, f.function AS in_function, f.module AS in_module,
         1e2 * SUM(f.self) / MAX(h.host_ns) AS percent
-    FROM function_minute AS f
+    FROM function_hour AS f
     JOIN by_host AS h ON f.host = h.host
     WHERE f.event = 'cpu' AND f.unit = 'nanoseconds'
     GROUP BY f.host, f.function, f.module
 ),
 sums AS (
     SELECT function, module, SUM(self) AS function_ns
-    FROM function_minute
+    FROM function_hour
     WHERE event = 'cpu' AND unit = 'nanoseconds'
     GROUP BY function, module
 ),

@@ -1,8 +1,9 @@
 //! What is asked: recipes by their names, or any query, and what DuckDB has to know before.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use rz_convert::fleet::schema::TABLES;
+use rz_convert::fleet::schema::{FUNCTION_HOUR, FUNCTION_MINUTE, TABLES};
 
 use super::error::SqlError;
 
@@ -91,25 +92,62 @@ pub fn views(directory: &Path) -> Result<String, SqlError> {
     let mut text = String::from("SET TimeZone = 'UTC';\n");
     for table in TABLES {
         let folder = directory.join(table.name);
-        if !folder.join("schema.parquet").is_file() {
+        let rows = if table.name == FUNCTION_HOUR.name {
+            hours(directory)
+        } else if folder.join("schema.parquet").is_file() {
+            all_files(&folder)
+        } else {
             return Err(SqlError::NoTables(directory.to_owned()));
-        }
-        // Patterns have these letters; a folder may have them as well.
-        let folder: String = folder
-            .to_string_lossy()
-            .chars()
-            .map(|letter| match letter {
-                '*' | '?' | '[' | ']' => format!("[{letter}]"),
-                letter => letter.to_string(),
-            })
-            .collect();
-        let files = quoted(&format!("{folder}/*.parquet"));
-        text += &format!(
-            "CREATE VIEW {} AS SELECT * FROM read_parquet({files}, union_by_name = true);\n",
-            table.name
-        );
+        };
+        text += &format!("CREATE VIEW {} AS {rows};\n", table.name);
     }
     Ok(text)
+}
+
+/// Rows of all files of a folder.
+fn all_files(folder: &Path) -> String {
+    let files = quoted(&format!("{}/*.parquet", pattern(folder)));
+    format!("SELECT * FROM read_parquet({files}, union_by_name = true)")
+}
+
+/// Rows by hour: those that were written, and of traces whose tables are of the first
+/// version, which has none, the sums of their minutes.
+fn hours(directory: &Path) -> String {
+    let [hours, minutes] =
+        [&FUNCTION_HOUR, &FUNCTION_MINUTE].map(|table| directory.join(table.name));
+    let written = names(&hours);
+    let older = names(&minutes).into_iter().filter(|name| !written.contains(name));
+    let older: Vec<String> = older.map(|name| quoted(&pattern(&minutes.join(name)))).collect();
+    let mut parts = Vec::new();
+    if !written.is_empty() {
+        parts.push(all_files(&hours));
+    }
+    if !older.is_empty() {
+        parts.push(format!(
+            "SELECT trace_id, host, version, date_trunc('hour', minute) AS hour, program, cgroup, \
+             event, unit, function, module, CAST(SUM(self) AS BIGINT) AS self, \
+             CAST(SUM(total) AS BIGINT) AS total, CAST(SUM(items) AS BIGINT) AS items \
+             FROM read_parquet([{}], union_by_name = true) GROUP BY ALL",
+            older.join(", ")
+        ));
+    }
+    parts.join(" UNION ALL ")
+}
+
+/// Names of the files of a table.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(".parquet")).collect()
+}
+
+/// What matches a path only: patterns have these letters, and a folder may have them.
+fn pattern(path: &Path) -> String {
+    let letter = |letter: char| match letter {
+        '*' | '?' | '[' | ']' => format!("[{letter}]"),
+        letter => letter.to_string(),
+    };
+    path.to_string_lossy().chars().map(letter).collect()
 }
 
 #[cfg(test)]
