@@ -24,6 +24,7 @@ QUICK = {
     "allocations.py": ["--pairs", "100000", "--quick"],
     "attach.py": ["--threads", "500", "--seconds", "1"],
     "alloc_attach.py": [],
+    "called.py": [],
     "large.py": ["--samples", "10000"],
     "importing.py": ["--megabytes", "10"],
     "page.py": ["--rounds", "1", "--samples", "10000"],

@@ -178,7 +178,7 @@ pub(crate) struct Arguments {
     alloc_limit: u32,
 
     /// Record every call of a function: when, how long, what it is given and returns, and
-    /// stacks in proportion to time. FUNCTION is [FILE:]NAME as the linker has it, with `*`
+    /// stacks in proportion to time. FUNCTION is `[FILE:]NAME` as the linker has it, with `*`
     /// for anything, and says, if you like, what its arguments and its result are:
     /// 'libssl:SSL_write(ptr, ptr, int) -> int'. There are ptr, str, int, uint, long, ulong,
     /// size, bool and char. May be given more than once
@@ -187,7 +187,8 @@ pub(crate) struct Arguments {
     call: Vec<FunctionSpec>,
 
     /// Record calls of functions only while that costs their processes less than so many
-    /// percent of one CPU (about 1.6 us for each call, by kernel probes)
+    /// percent of one CPU (about 0.8 us for each call, more where the
+    /// kernel has to take a single step)
     #[arg(long, value_name = "PERCENT", default_value_t = 5, requires = "call",
           value_parser = clap::value_parser!(u32).range(1..=100_000),
           help_heading = "More than samples")]

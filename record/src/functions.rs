@@ -18,8 +18,9 @@ use crate::tracker::procfs;
 
 /// Functions whose calls can be recorded at the same time.
 pub(crate) const MAX_FUNCTIONS: usize = 256;
-/// Where the linker of Go puts what its runtime knows of functions.
-const OF_GO: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
+/// Sections of files that the linker of Go has made.
+const OF_GO: [&str; 4] =
+    [".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".note.go.buildid"];
 /// How alike the name of a function must be to be offered, and how many are.
 const LIKENESS: f64 = 0.85;
 const MOST_OFFERED: usize = 3;

@@ -3,7 +3,8 @@
  *
  *   callee            every way once
  *   callee once       the same at once, without being told, and ends
- *   callee hot        calls one for ever, as often as it can, and says how long that takes
+ *   callee hot [left]  calls `doubled`, or `left`, which returns then, for ever, as often as
+ *                     it can, and says how long that takes
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -84,13 +85,15 @@ int main(int argc, char **argv) {
     int signal;
 
     if (argc > 1 && strcmp(argv[1], "hot") == 0) {
+        int is_left = argc > 2 && strcmp(argv[2], "left") == 0;
+
         say("ready");
         for (;;) {
             uint64_t start = now_ns(), calls = 0;
 
             for (; now_ns() - start < 50000000; calls += 20)
                 for (int i = 0; i < 20; i++)
-                    doubled(1);
+                    is_left ? left(0) : (void)doubled(1);
             printf("call %.1f ns\n", 50e6 / (double)calls);
             fflush(stdout);
         }

@@ -165,7 +165,7 @@ mod tests {
         let expected = "\
 SPANS  22 spans in 3s, 20 by thread, 2 by process, with all its threads, 1 more outside of the recording, overlaps count once, 2 of 3
 spans    total   median  longest      CPU  waited  name
-   20      2 s   100 ms   100 ms      1 s       -  POST /checkout
+   20   2.00 s   100 ms   100 ms   1.00 s       -  POST /checkout
     1  40.0 ms  40.0 ms  40.0 ms  20.0 ms       -  GET ?[2J
 
 --span NAME shows what was done in those of a name, with any view
