@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use object::elf::{STT_FUNC, STT_GNU_IFUNC};
 use object::{Object, ObjectSymbol, ReadCache, SymbolFlags};
+use rz_text::alike::Alike;
 
 use crate::arch::probe_point::{self, ARGUMENTS, LOOK_AT};
 use crate::code_parts::{CodeParts, Elf};
@@ -21,10 +22,6 @@ pub(crate) const MAX_FUNCTIONS: usize = 256;
 /// Sections of files that the linker of Go has made.
 const OF_GO: [&str; 4] =
     [".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo", ".note.go.buildid"];
-/// How alike the name of a function must be to be offered, and how many are.
-const LIKENESS: f64 = 0.85;
-const MOST_OFFERED: usize = 3;
-const LONGEST_OFFERED: usize = 64;
 
 const OF_GO_PROGRAM: &str = "of a Go program, whose runtime moves stacks: that it returns cannot be \
                              seen without harm";
@@ -253,8 +250,8 @@ struct Search<'s> {
     /// Where it was looked for, and where it was not.
     files: Vec<String>,
     passed_over: Vec<String>,
-    /// Names that are alike, with how much.
-    alike: Vec<(f64, String)>,
+    /// Names that could have been meant.
+    alike: Alike<'s>,
     has_symbols: bool,
 }
 
@@ -266,7 +263,7 @@ impl<'s> Search<'s> {
             unfit: None,
             files: Vec::new(),
             passed_over: Vec::new(),
-            alike: Vec::new(),
+            alike: Alike::to(&spec.name),
             has_symbols: false,
         }
     }
@@ -281,16 +278,10 @@ impl<'s> Search<'s> {
             let names = self.passed_over.iter().map(|path| path.rsplit('/').next().unwrap_or(path));
             return FunctionError::NoFile { spec, whose, file: file.clone(), files: list(names) };
         }
-        let mut alike = self.alike;
-        alike.sort_by(|a, b| b.0.total_cmp(&a.0));
-        alike.dedup_by(|a, b| a.1 == b.1);
-        let offer = match (alike.is_empty(), self.has_symbols) {
-            (false, _) => {
-                let names = alike.iter().take(MOST_OFFERED).map(|(_, name)| name.as_str());
-                format!("; it has {}", list(names))
-            }
-            (true, true) => " (it may be inlined wherever it is called)".to_owned(),
-            (true, false) => {
+        let offer = match (self.alike.list(), self.has_symbols) {
+            (Some(names), _) => format!("; it has {names}"),
+            (None, true) => " (it may be inlined wherever it is called)".to_owned(),
+            (None, false) => {
                 ", which says only what it exports: its symbol table is stripped".to_owned()
             }
         };
@@ -384,12 +375,7 @@ impl Candidate {
         let Ok(file) = self.file.try_clone() else { return };
         let cache = ReadCache::new(file);
         let Ok(elf) = Elf::parse(&cache) else { return };
-        for (name, ..) in functions_of(&elf).filter(|(name, ..)| name.len() <= LONGEST_OFFERED) {
-            let likeness = strsim::jaro_winkler(name, &search.spec.name);
-            if likeness > LIKENESS {
-                search.alike.push((likeness, name.to_owned()));
-            }
-        }
+        functions_of(&elf).for_each(|(name, ..)| search.alike.add(name));
     }
 }
 

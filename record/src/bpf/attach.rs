@@ -283,24 +283,6 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         };
         last_looks.push((Kind::Waits, name));
     }
-    let mut functions = None;
-    if has(Kind::Functions) {
-        let failed = of(Kind::Functions);
-        if plan.ways.object == ObjectFile::Old {
-            return Err(failed(refused("probes at functions", &"they need Linux 5.18")));
-        }
-        let everywhere = options.follow;
-        if everywhere {
-            notes.push(
-                "with --follow, the probes are in all processes that use the same files: others \
-                 are slowed down as well, though nothing of them is recorded"
-                    .to_owned(),
-            );
-        }
-        let limit = options.function_limit_percent;
-        let probes = FunctionProbes::attach(&loaded, &options.functions, everywhere, limit);
-        functions = Some(probes.map_err(failed)?);
-    }
     let mut allocators = Vec::new();
     let mut heap_probes = None;
     if let Some(allocations) = options.allocations.filter(|_| has(Kind::Allocations)) {
@@ -338,6 +320,25 @@ fn attempt(options: &Options, plan: &Plan, cpus: &[u32]) -> Result<Attached, Fai
         notes.push("no CPU could be sampled".to_owned());
     }
     let rings = Rings::new(&loaded, &events).map_err(&samples)?;
+    let mut functions = None;
+    // Last, as they cost their processes something from now on.
+    if has(Kind::Functions) {
+        let failed = of(Kind::Functions);
+        if plan.ways.object == ObjectFile::Old {
+            return Err(failed(refused("probes at functions", &"they need Linux 5.18")));
+        }
+        let everywhere = options.follow;
+        if everywhere {
+            notes.push(
+                "with --follow, the probes are in all processes that use the same files: others \
+                 are slowed down as well, though nothing of them is recorded"
+                    .to_owned(),
+            );
+        }
+        let limit = options.function_limit_percent;
+        let probes = FunctionProbes::attach(&loaded, &options.functions, everywhere, limit);
+        functions = Some(probes.map_err(failed)?);
+    }
     let program_tags = loaded.program_tags();
     let attachment = Attachment {
         counts: Counters::of(&loaded, "counts").map_err(&samples)?,

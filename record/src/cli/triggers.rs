@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use rz_record::Trigger;
+use rz_text::alike::Alike;
 
 use super::values::parse_time;
 
 /// What there is, for who has asked for something else.
 const KNOWN: &str = "cpu>90%, syscall:NAME>TIME, signal, log:FILE:TEXT, exit and crash";
-/// How similar names have to be, of 1, and how many are offered.
-const SIMILAR: f64 = 0.8;
-const OFFERED: usize = 3;
 
 /// A trigger as people write it.
 pub(super) fn parse(text: &str) -> Result<Trigger, String> {
@@ -54,15 +52,9 @@ fn log_of(text: &str) -> Result<Trigger, String> {
 
 /// The names of calls that are most like `name`, as the end of a sentence.
 fn offer(name: &str) -> String {
-    let similarity = |call: &rz_syscalls::Syscall| strsim::jaro_winkler(call.name, name);
-    let calls = rz_syscalls::all().iter().map(|call| (similarity(call), call.name));
-    let mut similar: Vec<(f64, &str)> = calls.filter(|(is, _)| *is >= SIMILAR).collect();
-    similar.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let names: Vec<&str> = similar.into_iter().take(OFFERED).map(|(_, name)| name).collect();
-    match names.is_empty() {
-        true => String::new(),
-        false => format!("; similar names are {}", names.join(", ")),
-    }
+    let mut alike = Alike::to(name);
+    rz_syscalls::all().iter().for_each(|call| alike.add(call.name));
+    alike.list().map_or_else(String::new, |names| format!("; similar names are {names}"))
 }
 
 #[cfg(test)]
