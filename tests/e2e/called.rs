@@ -171,6 +171,17 @@ fn merged_and_redacted() {
     assert_eq!(contents.functions().len(), ALL.len());
     assert_eq!(contents.function_calls.len() as u64, 2 * expected().values().sum::<u64>());
 
+    // Compared by the names of functions.
+    let args = ["--diff", text(&paths[0]), text(&paths[1]), "--event", "functions", "--json"];
+    let diff: Value = serde_json::from_str(&report(&args).success().stdout).unwrap();
+    let names: Vec<&str> = diff["sums"]["rows"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{diff}"))
+        .iter()
+        .filter_map(|row| row["name"].as_str())
+        .collect();
+    assert!(names.contains(&"doubled") && names.contains(&"sleeps"), "{names:?}");
+
     let redacted = dir.path().join("redacted.rz");
     conv(&[text(&merged), "--to", "rz", "--redact", "-o", text(&redacted)]).success();
     let bytes = Contents::read(&redacted);

@@ -117,6 +117,11 @@ fn called(profile: &Profile) -> BTreeMap<String, Called> {
     if profile.inexact.contains(&class) {
         return files;
     }
+    let mut counts: FxHashMap<u32, u64> = FxHashMap::default();
+    for total in profile.totals.iter().filter(|total| total.class == class) {
+        let count = counts.entry(total.number.unwrap_or(u32::MAX)).or_default();
+        *count = count.saturating_add(total.count);
+    }
     for (number, probed) in &profile.probed {
         let Some(location) = probed.location else { continue };
         // What is inlined where it begins is not what was called.
@@ -126,11 +131,7 @@ fn called(profile: &Profile) -> BTreeMap<String, Called> {
         if first == 0 || !is_source(&function.file) {
             continue;
         }
-        let of_it = profile
-            .totals
-            .iter()
-            .filter(|total| total.class == class && total.number == Some(*number));
-        let calls = of_it.map(|total| total.count).fold(0, u64::saturating_add);
+        let calls = counts.get(number).copied().unwrap_or(0);
         let file = files.entry(clean(&function.file).into()).or_default();
         let (_, sum) = file.entry(name_of(function)).or_insert((first, 0));
         *sum = sum.saturating_add(calls);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
-use rz_format::{EventUnit, Frame, Tier, Total};
+use rz_format::{EventUnit, Frame, Module, Tier, Total};
 
 use super::dictionary::StackDictionary;
 use super::facts::Facts;
@@ -351,9 +351,13 @@ pub fn is_kernel_thread(recorded: &rz_format::Process) -> bool {
 /// Where the functions begin whose calls were recorded, by number, as far as it is known what
 /// else is in their files.
 fn probed_frames(facts: &Facts) -> Vec<(u32, Frame)> {
-    let modules = facts.modules.values();
+    if facts.probed.is_empty() {
+        return Vec::new();
+    }
+    let modules = facts.modules.values().iter().map(|module| (module.path.as_str(), module));
+    let modules: FxHashMap<&str, &Module> = modules.collect();
     let probed = facts.probed.iter().filter_map(|(number, function)| {
-        let module = modules.iter().find(|module| module.path == function.path)?;
+        let module = modules.get(function.path.as_str())?;
         let segment = module.segments.iter().find(|segment| {
             (segment.svma..segment.svma.saturating_add(segment.length)).contains(&function.address)
         })?;

@@ -20,6 +20,8 @@ const MAX_BYTES: usize = 512 << 20;
 /// Files that one process allocates with, at most.
 const MAX_ALLOCATORS: usize = 100;
 
+/// Functions whose calls were recorded, at most: a recording has 256.
+const MAX_PROBED: usize = 1 << 12;
 /// Kinds of things that were taken out, at most.
 const MAX_REDACTIONS: usize = 100;
 
@@ -172,7 +174,10 @@ impl Facts {
             Record::Allocator(allocator) => self.add_allocator(allocator),
             Record::Mapping(mapping) => self.add_mapping(&mapping),
             Record::Redaction(redaction) => self.add_redaction(redaction),
-            Record::Function(function) => drop(self.probed.insert(function.number, function)),
+            Record::Function(function) if self.probed.len() < MAX_PROBED => {
+                self.probed.insert(function.number, function);
+            }
+            Record::Function(_) => {}
             Record::LastRan(ran) => drop(self.last_ran.insert(ran.thread, ran.time_ns)),
             // `sources` has taken what is about a source.
             Record::Host(_)

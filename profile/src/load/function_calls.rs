@@ -122,7 +122,7 @@ impl Sink for Kept {
             self.seen += 1;
             self.calls.push(*call);
         }
-        if self.calls.len() > self.limit.saturating_mul(2).saturating_add(1024) {
+        if self.calls.len() > self.limit.saturating_add(self.limit / 4 + 1024) {
             self.shrink();
         }
     }

@@ -89,6 +89,14 @@ fn named_sums(profile: &Profile, class: TotalClass) -> Vec<(String, Total)> {
             let sums = by_reason(profile).into_iter();
             sums.map(|waits| (waits.reason.to_string(), waits.sum)).collect()
         }
+        TotalClass::Functions => {
+            let sums = by_number(profile, class, SortCalls::Time).into_iter();
+            let name = |number| match profile.probed.get(&number) {
+                Some(function) => function.name.clone(),
+                None => "[lost]".to_owned(),
+            };
+            sums.map(|(number, sum)| (name(number), sum)).collect()
+        }
         _ => {
             let sums = by_number(profile, class, SortCalls::Time).into_iter();
             sums.map(|(number, sum)| (call_name(number).into_owned(), sum)).collect()

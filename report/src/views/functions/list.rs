@@ -15,6 +15,10 @@ use super::named;
 use super::values::write_value;
 use crate::render::format::time_of_day;
 
+/// Calls stand no further right than those that are so deep in others: `rec` keeps no more,
+/// and a trace may say anything.
+const MAX_INDENT: usize = 64;
+
 /// What is listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FunctionListOptions {
@@ -104,7 +108,7 @@ pub fn write_function_list(
     for_each_call(list, |call| {
         let tid = call.tid.map_or_else(|| "?".to_owned(), |tid| tid.to_string());
         let (time, ns) = (time_of_day(call.start_unix_ns), call.duration_ns);
-        let indent = if options.tree { 2 * call.depth } else { 0 };
+        let indent = if options.tree { 2 * call.depth.min(MAX_INDENT) } else { 0 };
         writeln!(
             out,
             "[pid {tid}] {time} {:indent$}{} <{}.{:09}>",

@@ -5,6 +5,7 @@ mod values;
 
 use std::io::{self, Write};
 
+use rustc_hash::FxHashSet;
 use rz_profile::model::{EventId, ProbedFunction, Profile, TotalClass};
 use serde::Serialize;
 
@@ -93,7 +94,7 @@ pub fn functions(
     let class = TotalClass::Functions;
     let mut sums = by_number(profile, class, options.by);
     // Those that were never called are there, too.
-    let called: Vec<u32> = sums.iter().map(|(number, _)| *number).collect();
+    let called: FxHashSet<u32> = sums.iter().map(|(number, _)| *number).collect();
     let rest = profile.probed.keys().filter(|number| !called.contains(number));
     sums.extend(rest.map(|number| (*number, Default::default())));
     let stacks = with_samples(profile, event).map(|event| {
