@@ -102,6 +102,8 @@ impl Ring {
         // It is to fail now, and not when something has happened.
         let part = ring.part();
         let failed = |source| OutputError::Create { path: part.clone(), source };
+        // Of one that was killed while it wrote, and had our number.
+        let _ = fs::remove_dir_all(&part);
         new_folder(&part).and_then(|()| fs::remove_dir(&part)).map_err(failed)?;
         Ok(ring)
     }

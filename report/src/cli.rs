@@ -237,6 +237,11 @@ fn config(mut args: Args) -> Result<Config, clap::Error> {
     if args.list {
         check_list(&args, &filter)?;
     }
+    if matches!(view, View::Spans(_)) && filter.by_stack() {
+        let message = "spans are listed without stacks: --spans FILE alone can be filtered by \
+                       time, thread and process only";
+        return Err(conflict(message));
+    }
     let samples_of_heap = args.tree
         || args.inverted
         || args.svg.is_some()

@@ -133,7 +133,9 @@ impl Selection {
         };
         let first = of_thread.partition_point(|window| window.to_ns < start_ns);
         let near = of_thread[first..].iter().take_while(move |window| window.from_ns <= end_ns);
+        // A span outside of the window of time leaves nothing of it.
         near.map(|window| window.and(self.window))
+            .filter(|window| window.from_ns < window.to_ns)
             .filter(move |window| window.touches(start_ns, end_ns))
     }
 
